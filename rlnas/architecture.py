@@ -1,0 +1,234 @@
+"""The phenotype: a network as a frozen list of operations in static single assignment form.
+
+Every search space decodes to the same flat tuple of `Node`, so one builder, one cost model, one
+drawing and one digest serve them all. Node 0 is the input, the last node is the output, and a node
+reads only nodes before it. An architecture knows neither the data set (the classifier takes its
+width from the task) nor TensorFlow.
+
+The nodes stand in a canonical order, so that two descriptions of one network (other numbering,
+other order of the terms of a sum, branches that lead nowhere) give the same digest; the idea of
+hashing a cell independently of its labelling is from Ying et al. 2019 (NAS-Bench-101, section 2).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Scalar = int | float | str | bool
+Shape = tuple[int, ...]
+
+# Every operation and the attributes it must have. Convolutions are followed by batch
+# normalisation and by their activation ('relu' or 'none'). All padding is 'same', so the side of a
+# map after stride s is ceil(side / s).
+OPERATIONS: Mapping[str, tuple[str, ...]] = {
+  'input': (),
+  'conv': ('activation', 'filters', 'kernel_height', 'kernel_width', 'stride'),
+  'depthwise_conv': ('activation', 'kernel_height', 'kernel_width', 'stride'),
+  'max_pool': ('kernel_height', 'kernel_width', 'stride'),
+  'avg_pool': ('kernel_height', 'kernel_width', 'stride'),
+  'add': (),
+  'concat': (),
+  'global_avg_pool': (),
+  'classifier': (),
+}
+COMMUTATIVE = frozenset({'add'})
+_INPUT_COUNTS = {'input': (0, 0), 'add': (2, 2), 'concat': (2, None)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+  """One operation.
+
+  Attributes:
+    op: a key of `OPERATIONS`.
+    inputs: indices of the nodes that it reads.
+    attributes: (name, value) pairs in the order of their names.
+  """
+
+  op: str
+  inputs: tuple[int, ...] = ()
+  attributes: tuple[tuple[str, Scalar], ...] = ()
+
+  def __getitem__(self, name: str) -> Any:
+    """The value of one attribute; raises KeyError where the operation has none of that name."""
+    return dict(self.attributes)[name]
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+  """A network: nodes in order of execution, the last one being the output.
+
+  Raises:
+    ValueError: a node is unknown, lacks an attribute or reads a node that does not precede it.
+  """
+
+  nodes: tuple[Node, ...]
+
+  def __post_init__(self) -> None:
+    if not self.nodes or self.nodes[0].op != 'input':
+      raise ValueError('nodes: the first node must be the input')
+    for index, node in enumerate(self.nodes):
+      _check_node(index, node)
+
+  @functools.cached_property
+  def digest(self) -> str:
+    """SHA-256 of the JSON form as 64 hexadecimal digits: the key of caches."""
+    return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+  def to_json(self) -> str:
+    """One line of JSON: a list of [op, inputs, attributes]."""
+    rows = [[n.op, list(n.inputs), dict(n.attributes)] for n in self.nodes]
+    return json.dumps(rows, separators=(',', ':'))
+
+  @classmethod
+  def from_json(cls, text: str) -> Architecture:
+    """The exact inverse of `to_json`. Raises ValueError where the text is no architecture."""
+    try:
+      return cls.from_rows(json.loads(text))
+    except json.JSONDecodeError as error:
+      raise ValueError(f'architecture: not JSON ({error})') from error
+
+  @classmethod
+  def from_rows(cls, rows: Any) -> Architecture:
+    """Builds from parsed JSON, a list of [op, inputs, attributes]. Raises ValueError."""
+    try:
+      nodes = tuple(
+        Node(str(op), tuple(int(i) for i in inputs), tuple(sorted(dict(attributes).items())))
+        for op, inputs, attributes in rows
+      )
+    except (TypeError, ValueError) as error:
+      raise ValueError(f'architecture: not a list of [op, inputs, attributes] ({error})') from error
+    return cls(nodes)
+
+  def __str__(self) -> str:
+    return '\n'.join(
+      f'{i:3d} {n.op}({", ".join(map(str, n.inputs))})'
+      + ''.join(f' {name}={value}' for name, value in n.attributes)
+      for i, n in enumerate(self.nodes)
+    )
+
+
+class Graph:
+  """Builds an architecture node by node; `finish` prunes what does not reach the output.
+
+  ```
+  graph = Graph()
+  x = graph.add('conv', graph.input, filters=8, kernel_height=3, kernel_width=3, stride=2,
+                activation='relu')
+  architecture = graph.finish(graph.classify(x))
+  ```
+  """
+
+  input = 0
+
+  def __init__(self) -> None:
+    self._nodes = [Node('input')]
+
+  def add(self, op: str, *inputs: int, **attributes: Scalar) -> int:
+    """Appends a node and returns its index. Raises ValueError where the node is malformed."""
+    node = Node(op, inputs, tuple(sorted(attributes.items())))
+    _check_node(len(self._nodes), node)
+    self._nodes.append(node)
+    return len(self._nodes) - 1
+
+  def classify(self, value: int) -> int:
+    """Global average pooling and the dense layer that gives one logit a class."""
+    return self.add('classifier', self.add('global_avg_pool', value))
+
+  def finish(self, output: int) -> Architecture:
+    """Freezes the nodes that `output` depends on, in canonical order."""
+    return Architecture(_canonical(self._nodes, output))
+
+
+def infer_shapes(
+  architecture: Architecture, input_shape: Sequence[int], classes: int
+) -> tuple[Shape, ...]:
+  """The shape of every node's value, without the batch dimension.
+
+  Args:
+    architecture: the network.
+    input_shape: (height, width, channels).
+    classes: width of the classifier.
+
+  Returns:
+    One shape a node: (height, width, channels), or (features,) after global pooling.
+
+  Raises:
+    ValueError: two values that are added or concatenated differ in shape.
+  """
+  shapes: list[Shape] = []
+  for index, node in enumerate(architecture.nodes):
+    inputs = [shapes[i] for i in node.inputs]
+    shapes.append(_output_shape(index, node, inputs, tuple(input_shape), classes))
+  return tuple(shapes)
+
+
+def _output_shape(
+  index: int, node: Node, inputs: list[Shape], input_shape: Shape, classes: int
+) -> Shape:
+  if node.op == 'input':
+    return input_shape
+  if node.op == 'classifier':
+    return (classes,)
+  first = inputs[0]
+  if node.op == 'global_avg_pool':
+    return (first[-1],)
+  if node.op == 'add':
+    if len(set(inputs)) > 1:
+      raise ValueError(f'node {index}: add of different shapes {inputs}')
+    return first
+  if node.op == 'concat':
+    if len({shape[:-1] for shape in inputs}) > 1:
+      raise ValueError(f'node {index}: concat of different sizes {inputs}')
+    return (*first[:-1], sum(shape[-1] for shape in inputs))
+  stride = node['stride']
+  channels = node['filters'] if node.op == 'conv' else first[2]
+  return (-(-first[0] // stride), -(-first[1] // stride), channels)
+
+
+def _check_node(index: int, node: Node) -> None:
+  if node.op not in OPERATIONS:
+    raise ValueError(f'node {index}: unknown op {node.op!r}; known: {", ".join(OPERATIONS)}')
+  names = tuple(name for name, _ in node.attributes)
+  if names != OPERATIONS[node.op]:
+    raise ValueError(f'node {index} ({node.op}): attributes {names}, not {OPERATIONS[node.op]}')
+  least, most = _INPUT_COUNTS.get(node.op, (1, 1))
+  if len(node.inputs) < least or (most is not None and len(node.inputs) > most):
+    raise ValueError(f'node {index} ({node.op}): {len(node.inputs)} inputs')
+  if any(not 0 <= i < index for i in node.inputs):
+    raise ValueError(f'node {index} ({node.op}): inputs {node.inputs} do not all precede it')
+  for name, value in node.attributes:
+    if name != 'activation' and (not isinstance(value, int) or value < 1):
+      raise ValueError(f'node {index} ({node.op}): {name}={value!r} is not a positive integer')
+
+
+def _canonical(nodes: Sequence[Node], output: int) -> tuple[Node, ...]:
+  """Depth-first order from the output; terms of a sum in the order of their subtrees' hashes."""
+  hashes: list[str] = []
+  for node in nodes:
+    below = [hashes[i] for i in node.inputs]
+    text = f'{node.op}{node.attributes}{sorted(below) if node.op in COMMUTATIVE else below}'
+    hashes.append(hashlib.sha256(text.encode()).hexdigest())
+  place = {0: 0}
+  ordered = [nodes[0]]
+  stack = [output]
+  while stack:  # post-order without recursion: unrolled networks are thousands of nodes deep
+    index = stack[-1]
+    inputs: Sequence[int] = nodes[index].inputs
+    if nodes[index].op in COMMUTATIVE:
+      inputs = sorted(inputs, key=lambda i: hashes[i])
+    missing = [i for i in inputs if i not in place]
+    if index not in place and missing:
+      stack.extend(reversed(missing))
+      continue
+    stack.pop()
+    if index not in place:
+      place[index] = len(ordered)
+      renumbered = tuple(place[i] for i in inputs)
+      ordered.append(Node(nodes[index].op, renumbered, nodes[index].attributes))
+  return tuple(ordered)

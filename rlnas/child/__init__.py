@@ -1,0 +1,1 @@
+"""Child networks: build, train, quantize, measure."""

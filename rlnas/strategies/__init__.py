@@ -1,0 +1,1 @@
+"""Search strategies: each proposes architectures and learns from their rewards."""

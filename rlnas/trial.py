@@ -1,0 +1,132 @@
+"""What passes between the parts of a search: proposals, measurements and trials.
+
+All are frozen and round-trip through JSON, so that a journal of trials is the whole state of a
+search. `seconds` is the only field that may differ between two runs of one seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+from typing import Any
+
+from rlnas.architecture import Architecture
+
+
+class Status(str, enum.Enum):
+  """How an evaluation ended."""
+
+  COMPLETE = 'complete'  # measured
+  INFEASIBLE = 'infeasible'  # a result: no microcontroller runs it; it earns a reward and teaches
+  FAILED = 'failed'  # an accident: recorded with its cause, never reaches a gradient
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposal:
+  """What a strategy asks to be evaluated.
+
+  Attributes:
+    tokens: the genotype, one choice index a decision.
+    architecture: the phenotype that the tokens decode to.
+    log_prob: log-probability of the tokens under the policy that proposed them (natural log,
+      at most 0), or None where the strategy has no policy.
+  """
+
+  tokens: tuple[int, ...]
+  architecture: Architecture
+  log_prob: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+  """What an evaluator found out. Figures that were not reached are None.
+
+  Attributes:
+    status: how the evaluation ended.
+    validation_accuracy: of the float network, in [0, 1].
+    int8_validation_accuracy: of the quantized network, in [0, 1].
+    flash_bytes: size of the .tflite file.
+    sram_bytes: tensor arena that TFLite Micro allocates.
+    sram_source: 'tflm' where TFLite Micro was run, 'analytic' where it is not installable.
+    macs: multiply-accumulate operations of one inference.
+    parameters: trainable weights.
+    seconds: wall time of the evaluation.
+    detail: cause of a failure or infeasibility, for people.
+  """
+
+  status: Status
+  validation_accuracy: float | None = None
+  int8_validation_accuracy: float | None = None
+  flash_bytes: int | None = None
+  sram_bytes: int | None = None
+  sram_source: str = ''
+  macs: int | None = None
+  parameters: int | None = None
+  seconds: float = 0.0
+  detail: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+  """One evaluated proposal: a line of the journal.
+
+  Attributes:
+    index: place in the search, from 0.
+    batch: the batch that it was proposed with, from 0.
+    seed: seed of its evaluation.
+    proposal: what was evaluated.
+    measurement: what was found.
+    reward: what the strategy is told; None where the evaluation failed.
+  """
+
+  index: int
+  batch: int
+  seed: int
+  proposal: Proposal
+  measurement: Measurement
+  reward: float | None
+
+  def to_json(self) -> str:
+    """One line of JSON."""
+    record = {
+      'index': self.index,
+      'batch': self.batch,
+      'seed': self.seed,
+      'reward': self.reward,
+      'tokens': list(self.proposal.tokens),
+      'log_prob': self.proposal.log_prob,
+      'digest': self.proposal.architecture.digest,
+      'measurement': {
+        **dataclasses.asdict(self.measurement),
+        'status': self.measurement.status.value,
+      },
+      'architecture': json.loads(self.proposal.architecture.to_json()),
+    }
+    return json.dumps(record, separators=(',', ':'), allow_nan=False)
+
+  @classmethod
+  def from_json(cls, text: str) -> Trial:
+    """The exact inverse of `to_json`. Raises ValueError where the text is no trial."""
+    try:
+      record: dict[str, Any] = json.loads(text)
+      measurement = dict(record['measurement'])
+      measurement['status'] = Status(measurement['status'])
+      architecture = Architecture.from_rows(record['architecture'])
+      return cls(
+        index=record['index'],
+        batch=record['batch'],
+        seed=record['seed'],
+        proposal=Proposal(tuple(record['tokens']), architecture, record['log_prob']),
+        measurement=Measurement(**measurement),
+        reward=record['reward'],
+      )
+    except (KeyError, TypeError, ValueError) as error:
+      raise ValueError(f'not a trial: {type(error).__name__}: {error}') from error
+
+
+def derive_seed(*parts: int | str) -> int:
+  """A seed in [0, 2**31) from a run's seed and a place in it, such as (7, 'trial', 12)."""
+  digest = hashlib.sha256(json.dumps(parts).encode()).digest()
+  return int.from_bytes(digest[:4], 'big') >> 1

@@ -1,0 +1,36 @@
+"""Metadata and dependencies of rlnas; tool settings stand in pyproject.toml."""
+
+import pathlib
+
+from setuptools import find_packages, setup
+
+setup(
+  name='rlnas',
+  version='0.1.0',
+  description='Neural architecture search for microcontrollers by reinforcement learning',
+  long_description=pathlib.Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
+  long_description_content_type='text/markdown',
+  license='Apache-2.0',
+  packages=find_packages(include=['rlnas', 'rlnas.*']),
+  package_data={'rlnas': ['py.typed']},
+  python_requires='>=3.10,<3.14',
+  install_requires=[
+    'absl-py>=1.4',
+    'matplotlib>=3.8',
+    'mlxtend>=0.23',
+    'numpy>=1.26',
+    'pebble>=5.0',
+    'pillow>=10',
+    'scikit-learn>=1.4',
+    'tensorboard>=2.21,<2.22',
+    'tensorflow>=2.21,<2.22',
+    'tensorflow-model-optimization>=0.8.1,<0.9',
+    'tf-keras>=2.21,<2.22',
+    'tflite-micro; platform_system == "Linux" and platform_machine == "x86_64"',
+    'tqdm>=4.66',
+  ],
+  extras_require={
+    'ray': ['ray>=2.60'],
+    'dev': ['hypothesis>=6', 'mypy>=1.11', 'pytest>=8', 'pytest-xdist>=3.6', 'ruff>=0.6'],
+  },
+)
