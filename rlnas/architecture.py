@@ -24,20 +24,38 @@ Shape = tuple[int, ...]
 
 # Every operation and the attributes it must have. Convolutions are followed by batch
 # normalisation and by their activation ('relu' or 'none'). All padding is 'same', so the side of a
-# map after stride s is ceil(side / s).
+# map after stride s is ceil(side / s). `pad_like` fills its first input with zeros, on all sides
+# alike, up to the height and width of its second. `frames` takes `count` frames of a sequence from
+# frame `first` on, as one vector. `dense` nodes of equal `weights` share their weights.
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
   'input': (),
   'conv': ('activation', 'filters', 'kernel_height', 'kernel_width', 'stride'),
+  'dilated_conv': ('activation', 'dilation', 'filters', 'kernel_height', 'kernel_width'),
   'depthwise_conv': ('activation', 'kernel_height', 'kernel_width', 'stride'),
   'max_pool': ('kernel_height', 'kernel_width', 'stride'),
   'avg_pool': ('kernel_height', 'kernel_width', 'stride'),
   'add': (),
+  'multiply': (),
   'concat': (),
+  'pad_like': (),
+  'relu': (),
+  'tanh': (),
+  'sigmoid': (),
+  'frames': ('count', 'first'),
+  'dense': ('units', 'weights'),
   'global_avg_pool': (),
   'classifier': (),
 }
-COMMUTATIVE = frozenset({'add'})
-_INPUT_COUNTS = {'input': (0, 0), 'add': (2, 2), 'concat': (2, None)}
+COMMUTATIVE = frozenset({'add', 'multiply'})
+ACTIVATIONS = ('none', 'relu')
+_ELEMENTWISE = frozenset({'relu', 'tanh', 'sigmoid'})
+_INPUT_COUNTS = {
+  'input': (0, 0),
+  'add': (2, 2),
+  'multiply': (2, 2),
+  'concat': (2, None),
+  'pad_like': (2, 2),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,19 +194,42 @@ def _output_shape(
   if node.op == 'classifier':
     return (classes,)
   first = inputs[0]
-  if node.op == 'global_avg_pool':
-    return (first[-1],)
-  if node.op == 'add':
+  if node.op in ('add', 'multiply'):
     if len(set(inputs)) > 1:
-      raise ValueError(f'node {index}: add of different shapes {inputs}')
+      raise ValueError(f'node {index}: {node.op} of different shapes {inputs}')
     return first
   if node.op == 'concat':
     if len({shape[:-1] for shape in inputs}) > 1:
       raise ValueError(f'node {index}: concat of different sizes {inputs}')
     return (*first[:-1], sum(shape[-1] for shape in inputs))
+  if node.op in _ELEMENTWISE:
+    return first
+  if node.op == 'dense':
+    return (node['units'],)
+  if node.op == 'frames':
+    if len(first) != 2 or node['first'] + node['count'] > first[0]:
+      raise ValueError(f'node {index}: frames from {node["first"]} on of a value of shape {first}')
+    return (node['count'] * first[1],)
+  if len(first) != 3:
+    raise ValueError(f'node {index}: {node.op} of shape {first}, not (height, width, channels)')
+  return _map_shape(index, node, inputs)
+
+
+def _map_shape(index: int, node: Node, inputs: list[Shape]) -> Shape:
+  """The shape of an operation on maps."""
+  height, width, channels = inputs[0]
+  if node.op == 'global_avg_pool':
+    return (channels,)
+  if node.op == 'pad_like':
+    target = inputs[1]
+    if target[0] < height or target[1] < width:
+      raise ValueError(f'node {index}: pad_like of {inputs[0]} to the smaller {target}')
+    return (target[0], target[1], channels)
+  if node.op == 'dilated_conv':
+    return (height, width, node['filters'])
   stride = node['stride']
-  channels = node['filters'] if node.op == 'conv' else first[2]
-  return (-(-first[0] // stride), -(-first[1] // stride), channels)
+  filters = node['filters'] if node.op == 'conv' else channels
+  return (-(-height // stride), -(-width // stride), filters)
 
 
 def _check_node(index: int, node: Node) -> None:
@@ -203,7 +244,10 @@ def _check_node(index: int, node: Node) -> None:
   if any(not 0 <= i < index for i in node.inputs):
     raise ValueError(f'node {index} ({node.op}): inputs {node.inputs} do not all precede it')
   for name, value in node.attributes:
-    if name != 'activation' and (not isinstance(value, int) or value < 1):
+    if name == 'activation':
+      if value not in ACTIVATIONS:
+        raise ValueError(f'node {index} ({node.op}): activation={value!r}, not of {ACTIVATIONS}')
+    elif not isinstance(value, int) or value < (0 if name == 'first' else 1):
       raise ValueError(f'node {index} ({node.op}): {name}={value!r} is not a positive integer')
 
 

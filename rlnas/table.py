@@ -304,7 +304,8 @@ def _topological(following: IntArray, counts: Sequence[int]) -> tuple[int, ...]:
   for s in range(end):
     for a in range(counts[s]):
       arrivals[following[s, a]] += 1
-  order, ready = [], [ROOT]
+  order: list[int] = []
+  ready = [] if arrivals[ROOT] else [ROOT]
   while ready:
     state = ready.pop()
     order.append(state)

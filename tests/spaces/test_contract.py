@@ -1,0 +1,55 @@
+import dataclasses
+
+import pytest
+
+from rlnas.decision import Space
+from rlnas.spaces import Chain
+from rlnas.table import compile_table
+from tests.spaces import contract
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+  space: Space  # as users have it
+  small: Space  # can be enumerated
+  input_shape: tuple[int, ...]
+
+
+SPACES = {
+  'chain': Case(
+    Chain(), Chain(max_depth=2, kernels=(3,), filters=(4, 8), max_strides=1), (28, 28, 1)
+  ),
+}
+
+
+@pytest.fixture(params=SPACES, name='case')
+def _case(request):
+  return SPACES[request.param]
+
+
+def test_equal_state_means_equal_future(case):
+  contract.check_equal_state_means_equal_future(case.space)
+
+
+def test_names_are_unique_within_a_walk(case):
+  contract.check_names_are_unique_within_a_walk(case.space)
+
+
+def test_table_agrees_with_generator(case):
+  contract.check_table_agrees_with_generator(case.space, compile_table(case.space))
+
+
+def test_count_equals_enumeration(case):
+  contract.check_count_equals_enumeration(compile_table(case.small))
+
+
+def test_round_trips(case):
+  contract.check_round_trips(compile_table(case.space))
+
+
+def test_mutation(case):
+  contract.check_mutation(compile_table(case.space))
+
+
+def test_shapes(case):
+  contract.check_shapes(case.space, case.input_shape)

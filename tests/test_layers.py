@@ -1,0 +1,103 @@
+"""Imports only point downward: parsed from the source, so that no import can hide."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import rlnas
+
+ROOT = pathlib.Path(rlnas.__file__).parent
+LEVELS = {
+  'architecture': 0, 'trial': 0, 'board': 0, 'interfaces': 0, 'backend': 0,
+  'decision': 1, 'table': 1, 'spaces': 1,
+  'losses': 2, 'controller': 2, 'strategies': 2, 'child': 2,
+  'datasets': 0,
+  'evaluators': 3,
+  'reward': 4, 'executors': 4, 'journal': 4, 'search': 4, 'monitor': 4, 'report': 4, 'export': 4,
+}  # fmt: skip
+LEARNERS = {'losses', 'controller', 'strategies'}
+NO_TENSORFLOW = {
+  'architecture',
+  'trial',
+  'board',
+  'interfaces',
+  'datasets',
+  'decision',
+  'table',
+  'spaces',
+}
+
+
+def modules():
+  for path in sorted(ROOT.rglob('*.py')):
+    parts = path.relative_to(ROOT).with_suffix('').parts
+    if parts != ('__init__',):
+      yield parts[0], path
+
+
+def imports(path: pathlib.Path, *, top_level_only: bool = False):
+  tree = ast.parse(path.read_text())
+  for node in tree.body if top_level_only else ast.walk(tree):
+    if isinstance(node, ast.Import):
+      yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+      yield node.module
+      yield from (f'{node.module}.{alias.name}' for alias in node.names)
+
+
+def own(names):
+  found = {name.split('.')[1] for name in names if name.startswith('rlnas.')}
+  return found & set(LEVELS)
+
+
+def test_every_module_has_a_level():
+  assert {name for name, _ in modules()} <= set(LEVELS)
+
+
+def test_imports_only_point_downward():
+  for name, path in modules():
+    above = {n for n in own(imports(path)) if LEVELS[n] > LEVELS[name]}
+    assert not above, f'{path.name} (level {LEVELS[name]}) imports {above}'
+
+
+def test_learners_and_children_do_not_know_each_other():
+  for name, path in modules():
+    used = own(imports(path))
+    if name in LEARNERS:
+      assert not used & {'child', 'evaluators', 'datasets'}, path
+    if name == 'child':
+      assert not used & (LEARNERS | {'spaces', 'decision', 'table'}), path
+
+
+def test_data_and_language_are_free_of_tensorflow():
+  for name, path in modules():
+    if name in NO_TENSORFLOW or path.name == 'cost.py':
+      names = set(imports(path, top_level_only=True))
+      assert not own(names) & {'backend', 'controller', 'losses'}, path
+      assert not any(n.split('.')[0] in ('tensorflow', 'tf_keras') for n in names), path
+
+
+def test_tensorflow_is_loaded_in_one_place():
+  for name, path in modules():
+    direct = {n.split('.')[0] for n in imports(path, top_level_only=True)}
+    assert name == 'backend' or not direct & {'tensorflow', 'tf_keras'}, path
+
+
+def test_flags_and_prints_stay_in_experiments():
+  for _, path in modules():
+    source = path.read_text()
+    assert 'absl.flags' not in source, path
+    assert 'import flags' not in source, path
+    calls = [n.func for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)]
+    assert not any(isinstance(f, ast.Name) and f.id == 'print' for f in calls), path
+
+
+def test_importing_rlnas_loads_no_tensorflow_and_no_numpy():
+  code = 'import sys, rlnas; sys.exit(any(m in sys.modules for m in ("tensorflow", "numpy")))'
+  assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
+
+
+def test_every_public_name_resolves():
+  for name in rlnas.__all__:
+    assert getattr(rlnas, name) is not None
