@@ -1,0 +1,250 @@
+"""Reads the file formats of data sets into arrays, trusting none of the files.
+
+Nothing is unpickled, no archive is unpacked to disk, and a file that is not what it claims to be
+gives one `ValueError` that names it (`FileNotFoundError` where there is none).
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import pathlib
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+_IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png')
+_IDX_UINT8 = 8  # code of the element type in the third byte of an IDX file
+_CIFAR_RECORD_BYTES = 1 + 3 * 32 * 32  # label, then the red, green and blue planes
+_UNREADABLE = (
+  OSError,
+  EOFError,
+  ValueError,
+  MemoryError,
+  NotImplementedError,
+  RuntimeError,
+  SyntaxError,
+  tarfile.TarError,
+  zipfile.BadZipFile,
+  zlib.error,
+)
+
+
+def existing(path: str | pathlib.Path) -> pathlib.Path:
+  """The path, '~' expanded. Raises FileNotFoundError where nothing is there."""
+  found = pathlib.Path(path).expanduser()
+  if not found.exists():
+    raise FileNotFoundError(f'{found}: no such file or folder')
+  return found
+
+
+def read_npz(
+  path: pathlib.Path, required: Sequence[str], optional: Sequence[str] = ()
+) -> tuple[list[Array], list[Array | None]]:
+  """The arrays of an .npz file by their keys, None for an optional one that is absent.
+
+  Raises:
+    FileNotFoundError: there is no such file.
+    ValueError: not a readable .npz file, a required key is missing, an array holds Python objects,
+      or a key begins with x_ or y_ and is not among those asked for: a misspelt split would
+      otherwise be passed over in silence.
+  """
+  existing(path)
+  try:
+    with zipfile.ZipFile(
+      path
+    ):  # first, since NumPy takes whatever has no magic number for a pickle
+      pass
+    with np.load(path, allow_pickle=False) as archive:
+      arrays = {key: archive[key] for key in archive.files if key in (*required, *optional)}
+      unknown = [k for k in archive.files if k.startswith(('x_', 'y_')) and k not in arrays]
+  except _UNREADABLE as error:
+    _refuse(path, 'is no readable .npz file of plain arrays', error)
+  for key in unknown:
+    raise ValueError(f'{path}: unknown key {key!r}; known: {", ".join((*required, *optional))}')
+  for key in required:
+    if key not in arrays:
+      raise ValueError(f'{path}: has no key {key!r}, only {sorted(arrays)}; must have it')
+  for key, array in arrays.items():
+    if not isinstance(array, np.ndarray):  # a member that is no .npy file comes as bytes
+      raise ValueError(f'{path}: key {key!r} is no NumPy array')
+  return [arrays[key] for key in required], [arrays.get(key) for key in optional]
+
+
+def download(url: str, *, folder: str = '', sha256: str | None = None) -> pathlib.Path:
+  """Fetches a file into the cache of Keras, ~/.keras/datasets/`folder`, where it is not there.
+
+  Raises:
+    FileNotFoundError: the file could not be fetched or does not have the hash.
+  """
+  from rlnas.backend import keras  # here, so that reading data needs no TensorFlow
+
+  file = url.rsplit('/', 1)[1]
+  try:
+    subfolder = f'datasets/{folder}'
+    return pathlib.Path(keras.utils.get_file(file, url, cache_subdir=subfolder, file_hash=sha256))
+  except Exception as error:  # Keras raises no narrower class
+    raise FileNotFoundError(
+      f'{url}: could not be downloaded ({error}); fetch the data otherwise and give their folder '
+      'as data_dir (--data_dir)'
+    ) from error
+
+
+def read_idx(folder: pathlib.Path, name: str, *, rank: int) -> Array:
+  """One IDX file of uint8, `name` or `name`.gz; the format is described at LeCun's MNIST page.
+
+  The file holds two zero bytes, a byte for the element type, one for the rank, each side as a
+  big-endian 32-bit integer, and the elements.
+
+  Args:
+    folder: where the file is.
+    name: its name, 'train-images-idx3-ubyte', say.
+    rank: number of sides that it must have.
+
+  Raises:
+    FileNotFoundError: neither file is there.
+    ValueError: wrong magic number or length.
+  """
+  path = folder / name
+  if not path.exists():
+    path = folder / f'{name}.gz'
+  if not path.exists():
+    raise FileNotFoundError(f'{folder / name}: no such file, nor with .gz')
+  content = read_bytes(path)
+  magic = bytes((0, 0, _IDX_UINT8, rank))
+  if content[:4] != magic:
+    raise ValueError(f'{path}: begins with {content[:4].hex()}; must begin with {magic.hex()}')
+  start = 4 + 4 * rank
+  sides = tuple(np.frombuffer(content[4:start].ljust(4 * rank, b'\0'), '>u4').tolist())
+  expected = start + math.prod(sides)
+  if len(content) != expected:
+    raise ValueError(f'{path}: has {len(content)} bytes; sides {sides} make it {expected}')
+  return np.frombuffer(content, np.uint8, offset=start).reshape(sides)
+
+
+def read_cifar(content: bytes, name: str) -> tuple[Array, Array]:
+  """The records of a CIFAR-10 file, binary version (https://www.cs.toronto.edu/~kriz/cifar.html).
+
+  Args:
+    content: the file, records of 3,073 bytes.
+    name: its name, for errors.
+
+  Returns:
+    uint8 images [N, 32, 32, 3] and labels [N].
+
+  Raises:
+    ValueError: not a whole number of records, at least one.
+  """
+  if not content or len(content) % _CIFAR_RECORD_BYTES:
+    raise ValueError(
+      f'{name}: has {len(content)} bytes; must be a positive multiple of {_CIFAR_RECORD_BYTES}'
+    )
+  records = np.frombuffer(content, np.uint8).reshape(-1, _CIFAR_RECORD_BYTES)
+  planes = records[:, 1:].reshape(-1, 3, 32, 32)
+  return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0]
+
+
+def read_bytes(path: pathlib.Path) -> bytes:
+  """A whole file, unpacked where it ends in .gz. Raises FileNotFoundError, ValueError."""
+  existing(path)
+  try:
+    with gzip.open(path) if path.suffix == '.gz' else path.open('rb') as file:
+      return file.read()
+  except _UNREADABLE as error:
+    _refuse(path, 'cannot be read', error)
+
+
+def read_tar(path: pathlib.Path, names: Sequence[str]) -> list[bytes]:
+  """The contents of the members `names` of a gzipped tar file; nothing is written to disk.
+
+  Raises:
+    ValueError: the archive is broken, or a member is missing or no ordinary file.
+  """
+  existing(path)
+  contents: dict[str, bytes] = {}
+  try:
+    with tarfile.open(path, 'r|gz') as archive:  # one pass; gzip cannot be read backwards
+      for member in archive:
+        if member.name in names and member.isreg():
+          file = archive.extractfile(member)
+          contents[member.name] = file.read() if file else b''
+  except _UNREADABLE as error:
+    _refuse(path, 'is no readable .tar.gz file', error)
+  missing = [name for name in names if name not in contents]
+  if missing:
+    raise ValueError(f'{path}: has no file {missing[0]}')
+  return [contents[name] for name in names]
+
+
+def subfolders(folder: pathlib.Path) -> tuple[str, ...]:
+  """Names of the folders in a folder, sorted, without hidden ones."""
+  return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != '.'))
+
+
+def image_paths(folder: pathlib.Path) -> list[pathlib.Path]:
+  """The PNG, JPEG and BMP files of a folder, sorted, without hidden ones.
+
+  Raises:
+    ValueError: there is none.
+  """
+  paths = [p for p in folder.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES and p.name[0] != '.']
+  if not paths:
+    raise ValueError(f'{folder}: has no image; must have at least one {"/".join(_IMAGE_SUFFIXES)}')
+  return sorted(paths)
+
+
+def read_image_classes(
+  folder: pathlib.Path, classes: Sequence[str], *, like: pathlib.Path
+) -> tuple[Array, Array]:
+  """Decodes the images of a folder that has one subfolder a class.
+
+  Args:
+    folder: its subfolders are some or all of the classes, at least one.
+    classes: names of the classes in order of their labels.
+    like: the image that sets size and mode ('L', greyscale, or 'RGB') for all.
+
+  Returns:
+    uint8 images [N, H, W, C], C being 1 or 3, and labels [N].
+
+  Raises:
+    ValueError: another subfolder, a class without images, or an image that cannot be decoded or
+      differs from `like` in size or mode.
+  """
+  found = subfolders(folder)
+  if not found or not set(found) <= set(classes):
+    raise ValueError(f'{folder}: has the classes {found}; must be at least one of {classes}')
+  paths = [(path, classes.index(name)) for name in found for path in image_paths(folder / name)]
+  first = _read_image(like)
+  images = np.empty((len(paths), *first.shape), np.uint8)
+  for i, (path, _) in enumerate(paths):
+    image = _read_image(path)
+    if image.shape != first.shape:
+      raise ValueError(
+        f'{path}: has height, width, channels {image.shape}; must have {first.shape} as {like}'
+      )
+    images[i] = image
+  return images, np.array([label for _, label in paths])
+
+
+def _read_image(path: pathlib.Path) -> Array:
+  from PIL import Image  # here, since most data sets need no decoder
+
+  try:
+    with Image.open(path, formats=('PNG', 'JPEG', 'BMP')) as image:
+      mode, pixels = image.mode, np.asarray(image)
+  except (*_UNREADABLE, Image.DecompressionBombError) as error:
+    _refuse(path, 'is no readable PNG, JPEG or BMP image', error)
+  if mode not in ('L', 'RGB'):
+    raise ValueError(f"{path}: has mode {mode!r}; must be 'L' (greyscale) or 'RGB'")
+  return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _refuse(path: pathlib.Path, rule: str, error: BaseException) -> NoReturn:
+  raise ValueError(f'{path}: {rule} ({type(error).__name__}: {error})') from error

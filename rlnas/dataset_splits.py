@@ -1,0 +1,65 @@
+"""Stratified splits that are the same in every process and with every version of NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.intp]
+
+_SEED = 0  # fixed: no split depends on the seed of a search
+
+
+def split(y: npt.NDArray[Any], *, val: int, test: int) -> tuple[Indices, Indices, Indices]:
+  """Shuffles the examples and sets some of each class apart.
+
+  Args:
+    y: labels, integers from 0. [N]
+    val: how many examples to set apart for validation, in proportion to the classes, but at least
+      one of each; 0 for none.
+    test: the same for the test.
+
+  Returns:
+    Shuffled indices into `y` for training, validation and test; together each index once.
+
+  Raises:
+    ValueError: a class has too few examples to stand in every split.
+  """
+  sizes = np.bincount(y)
+  least = 1 + bool(val) + bool(test)
+  for small in np.flatnonzero((sizes > 0) & (sizes < least)):
+    raise ValueError(
+      f'y_train: label {small} has {sizes[small]} examples; must be at least {least}, since '
+      'validation or test examples are to be split off'
+    )
+  bits = np.random.PCG64(_SEED)
+  role = np.zeros(len(y), np.int8)  # 0 training, 1 validation, 2 test
+  drawn = _permutation(bits, len(y))
+  for number, count in ((2, test), (1, val)):
+    free = drawn[role[drawn] == 0]
+    labels = y[free]
+    for label, quota in enumerate(_apportion(np.bincount(labels), count)):
+      role[free[labels == label][:quota]] = number
+  # Shuffled anew: in the first order, classes whose quotas fill early would lead what is left.
+  order = _permutation(bits, len(y))
+  train, val_indices, test_indices = (order[role[order] == number] for number in range(3))
+  return train, val_indices, test_indices
+
+
+def _permutation(bits: np.random.PCG64, count: int) -> Indices:
+  """A random order. The raw bits are promised to be the same in every version of NumPy."""
+  return np.argsort(bits.random_raw(count), kind='stable')
+
+
+def _apportion(sizes: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
+  """Shares of `count` by largest remainder, at least 1 for each class that has examples."""
+  if not count:
+    return np.zeros_like(sizes)
+  quotas, remainders = np.divmod(sizes * count, sizes.sum())
+  remainders[quotas == 0] = 0  # these get their one below
+  quotas = np.maximum(quotas, sizes > 0)
+  missing = max(0, count - int(quotas.sum()))
+  quotas[np.argsort(-remainders, kind='stable')[:missing]] += 1
+  return quotas
