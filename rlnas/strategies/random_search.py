@@ -1,0 +1,41 @@
+"""Random search: every token sequence of the space is equally likely, and nothing is learned.
+
+The yardstick of every other strategy (Li & Talwalkar 2019, arXiv:1902.07638). Choosing uniformly
+at each decision instead would favour the short walks of a space.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from rlnas.decision import decode
+from rlnas.table import Table, sample_uniform
+from rlnas.trial import Proposal, Trial
+
+
+class RandomSearch:
+  """Proposes uniformly over a compiled space."""
+
+  def __init__(self, table: Table) -> None:
+    """Takes the compiled space to draw from."""
+    self._table = table
+    self._log_prob = -math.log(table.size)
+
+  def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
+    """Draws `count` token sequences with replacement.
+
+    Raises:
+      ValueError: `count` is below 1.
+    """
+    if count < 1:
+      raise ValueError(f'count={count}: must be at least 1')
+    drawn = [sample_uniform(self._table, rng) for _ in range(count)]
+    return [Proposal(t, decode(self._table.space, t), self._log_prob) for t in drawn]
+
+  def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
+    """Learns nothing and has nothing to report."""
+    del trials
+    return {}
