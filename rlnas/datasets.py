@@ -8,6 +8,7 @@ class in proportion. Both depend on one fixed seed: a data set is the same in ev
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -88,6 +89,15 @@ class Dataset:
   def classes(self) -> int:
     """Number of classes."""
     return len(self.class_names)
+
+  @property
+  def digest(self) -> str:
+    """16 hexadecimal digits that tell these examples, labels and splits from all others."""
+    digest = hashlib.sha256()
+    for split in (self.x_train, self.y_train, self.x_val, self.y_val, self.x_test, self.y_test):
+      digest.update(repr((split.shape, split.dtype.str)).encode())
+      digest.update(np.ascontiguousarray(split))
+    return digest.hexdigest()[:16]
 
   def without_test(self) -> Dataset:
     """The data that a search may see: the test arrays are empty."""

@@ -12,9 +12,9 @@ LEVELS = {
   'architecture': 0, 'trial': 0, 'board': 0, 'interfaces': 0, 'backend': 0,
   'decision': 1, 'table': 1, 'spaces': 1,
   'losses': 2, 'controller': 2, 'strategies': 2, 'child': 2,
-  'datasets': 0,
+  'datasets': 0, 'dataset_checks': 0, 'dataset_files': 0, 'dataset_splits': 0,
   'evaluators': 3,
-  'reward': 4, 'executors': 4, 'journal': 4, 'search': 4, 'monitor': 4, 'report': 4, 'export': 4,
+  'reward': 4, 'executors': 4, 'journal': 4, 'search': 4, 'monitor': 4, 'report': 4, 'winner': 4,
 }  # fmt: skip
 LEARNERS = {'losses', 'controller', 'strategies'}
 NO_TENSORFLOW = {
