@@ -2,35 +2,80 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from rlnas.architecture import Graph
+
+
+@dataclasses.dataclass(frozen=True)
+class Map:
+  """A node that gives a map, and how many times smaller than the image that map is.
+
+  All padding is 'same', so a side is ceil(side of the image / stride): maps of equal stride are of
+  equal size whatever the image.
+  """
+
+  node: int
+  stride: int = 1
 
 
 def conv(graph: Graph, x: int, *, filters: int, kernel: int, stride: int = 1) -> int:
   """Convolution, batch normalisation, ReLU with a square kernel."""
+  return rectangular_conv(graph, x, filters=filters, height=kernel, width=kernel, stride=stride)
+
+
+def separable_conv(graph: Graph, x: int, *, filters: int, kernel: int, stride: int = 1) -> int:
+  """Depthwise then 1x1 convolution, each with batch normalisation and ReLU (MobileNet)."""
+  return rectangular_separable_conv(
+    graph, x, filters=filters, height=kernel, width=kernel, stride=stride
+  )
+
+
+def pool(graph: Graph, x: int, *, kind: str, kernel: int, stride: int) -> int:
+  """Pooling with a square window; `kind` is 'max' or 'avg'."""
+  return graph.add(f'{kind}_pool', x, kernel_height=kernel, kernel_width=kernel, stride=stride)
+
+
+def rectangular_conv(
+  graph: Graph, x: int, *, filters: int, height: int, width: int, stride: int = 1
+) -> int:
+  """Convolution, batch normalisation, ReLU with a kernel of any height and width."""
   return graph.add(
     'conv',
     x,
     filters=filters,
-    kernel_height=kernel,
-    kernel_width=kernel,
+    kernel_height=height,
+    kernel_width=width,
     stride=stride,
     activation='relu',
   )
 
 
-def separable_conv(graph: Graph, x: int, *, filters: int, kernel: int, stride: int = 1) -> int:
-  """Depthwise then 1x1 convolution, each with batch normalisation and ReLU (MobileNet)."""
+def rectangular_separable_conv(
+  graph: Graph, x: int, *, filters: int, height: int, width: int, stride: int = 1
+) -> int:
+  """`separable_conv` with a kernel of any height and width."""
   depthwise = graph.add(
     'depthwise_conv',
     x,
-    kernel_height=kernel,
-    kernel_width=kernel,
+    kernel_height=height,
+    kernel_width=width,
     stride=stride,
     activation='relu',
   )
   return conv(graph, depthwise, filters=filters, kernel=1)
 
 
-def pool(graph: Graph, x: int, *, kind: str, kernel: int, stride: int) -> int:
-  """Pooling with a square window; `kind` is 'max' or 'avg'."""
-  return graph.add(f'{kind}_pool', x, kernel_height=kernel, kernel_width=kernel, stride=stride)
+def downsample(graph: Graph, x: Map, stride: int) -> Map:
+  """Max pooling, without overlap, to `stride`, a multiple of the map's; no node where equal."""
+  factor = stride // x.stride
+  if factor == 1:
+    return x
+  return Map(pool(graph, x.node, kind='max', kernel=factor, stride=factor), stride)
+
+
+def pad(graph: Graph, x: Map, like: Map) -> Map:
+  """Zeros around a map up to the size of another; no node where the sizes are equal."""
+  if x.stride == like.stride:
+    return x
+  return Map(graph.add('pad_like', x.node, like.node), like.stride)

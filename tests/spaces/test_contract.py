@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from rlnas.decision import Space
-from rlnas.spaces import Chain
+from rlnas.spaces import Chain, MultiBranch, NASNet
 from rlnas.table import compile_table
 from tests.spaces import contract
 
@@ -19,6 +19,12 @@ SPACES = {
   'chain': Case(
     Chain(), Chain(max_depth=2, kernels=(3,), filters=(4, 8), max_strides=1), (28, 28, 1)
   ),
+  'multibranch': Case(
+    MultiBranch(),
+    MultiBranch(depth=3, heights=(3,), widths=(1, 3), filters=(4, 8), max_strides=1),
+    (28, 28, 1),
+  ),
+  'nasnet': Case(NASNet(), NASNet(blocks=1, operations=('identity', 'conv_3x3')), (28, 28, 1)),
 }
 
 
