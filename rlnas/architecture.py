@@ -48,6 +48,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
 }
 COMMUTATIVE = frozenset({'add', 'multiply'})
 ACTIVATIONS = ('none', 'relu')
+_WEIGHTED = frozenset({'conv', 'dilated_conv', 'depthwise_conv', 'dense', 'classifier'})
 _ELEMENTWISE = frozenset({'relu', 'tanh', 'sigmoid'})
 _INPUT_COUNTS = {
   'input': (0, 0),
@@ -259,6 +260,7 @@ def _canonical(nodes: Sequence[Node], output: int) -> tuple[Node, ...]:
     text = f'{node.op}{node.attributes}{sorted(below) if node.op in COMMUTATIVE else below}'
     hashes.append(hashlib.sha256(text.encode()).hexdigest())
   place = {0: 0}
+  shared: dict[Node, int] = {}  # equal nodes without weights compute the same value
   ordered = [nodes[0]]
   stack = [output]
   while stack:  # post-order without recursion: unrolled networks are thousands of nodes deep
@@ -271,8 +273,14 @@ def _canonical(nodes: Sequence[Node], output: int) -> tuple[Node, ...]:
       stack.extend(reversed(missing))
       continue
     stack.pop()
-    if index not in place:
-      place[index] = len(ordered)
-      renumbered = tuple(place[i] for i in inputs)
-      ordered.append(Node(nodes[index].op, renumbered, nodes[index].attributes))
+    if index in place:
+      continue
+    node = Node(nodes[index].op, tuple(place[i] for i in inputs), nodes[index].attributes)
+    if node in shared:
+      place[index] = shared[node]
+      continue
+    place[index] = len(ordered)
+    if node.op not in _WEIGHTED:
+      shared[node] = len(ordered)
+    ordered.append(node)
   return tuple(ordered)

@@ -49,6 +49,17 @@ def test_shared_and_separate_branches_differ():
   assert one.digest != two.digest
 
 
+def test_what_computes_the_same_value_stands_once():
+  graph = Graph()
+  pools = [
+    graph.add('max_pool', graph.input, kernel_height=2, kernel_width=2, stride=2) for _ in range(2)
+  ]
+  both = [conv(graph, pool, 8) for pool in pools]  # weights of their own
+  architecture = graph.finish(graph.classify(graph.add('add', *both)))
+  assert [n.op for n in architecture.nodes].count('max_pool') == 1
+  assert [n.op for n in architecture.nodes].count('conv') == 2
+
+
 @pytest.mark.parametrize(
   ('text', 'message'),
   [
