@@ -94,8 +94,9 @@ def check_mutation(table: Table):
 
 
 def check_shapes(space: Space, input_shape: tuple[int, ...]):
-  """Every network of the space has shapes, whatever its input, down to a single pixel."""
-  smallest = (*(1 for _ in input_shape[:-1]), input_shape[-1])
+  """Every network of the space has shapes; for images whatever their size, down to one pixel."""
+  sequence = len(input_shape) == 2  # as long as the space was told
+  smallest = input_shape if sequence else (1, 1, input_shape[-1])
   for _, _, architecture in random_walks(space):
     for shape in (input_shape, smallest):
       for classes in (2, 100):

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from rlnas.decision import Space
-from rlnas.spaces import Chain, MultiBranch, NASNet
+from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
 from rlnas.table import compile_table
 from tests.spaces import contract
 
@@ -25,6 +25,15 @@ SPACES = {
     (28, 28, 1),
   ),
   'nasnet': Case(NASNet(), NASNet(blocks=1, operations=('identity', 'conv_3x3')), (28, 28, 1)),
+  'blockqnn': Case(BlockQNN(), BlockQNN(max_layers=2, filters=(4,)), (28, 28, 1)),
+  'recurrent': Case(Recurrent(), Recurrent(base=1, steps=2), (49, 10)),
+  'joint': Case(
+    Joint(),
+    Joint(
+      max_stages=2, max_repeats=1, widths=(4, 8), max_strides=1, blocks=1, operations=('conv_1x1',)
+    ),
+    (28, 28, 1),
+  ),
 }
 
 

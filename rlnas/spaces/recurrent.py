@@ -1,0 +1,135 @@
+"""Recurrent cells (Zoph & Le 2017, section 3.4, figure 5), unrolled over a sequence.
+
+A cell of base N is a binary tree of 2N - 1 nodes. Each merges two values by a combination and an
+activation:
+
+  leaf k < N         a_k = act(W_2k+1 x_t  comb  W_2k+2 h_t-1)
+  node N + j         a_N+j = act(a_2j  comb  a_2j+1)
+  the last node      h_t = a_2N-2
+
+The memory c enters at one index of the tree and leaves at another: where it enters, a is replaced
+by act(a comb c_t-1), the 'cell inject' of the paper; where it leaves, c_t is the value before the
+activation. Tokens come in the paper's order: all nodes, the injection, the index that sets c_t, the
+index that reads c_t-1. With base 8 that makes 8^15 · 8 · 15 · 15 = 6.3 · 10^16 cells.
+
+What the paper leaves open:
+
+- Where both indices name one node, c enters first: c_t = a comb c_t-1 before the activation, so
+  that a memory can add up as in an LSTM.
+- h_0 = tanh(W x_0) is learned from the first frames and c_0 = h_0. With zeros, every product with
+  the state would be zero in the first step, and its operators run for nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rlnas.architecture import Architecture, Graph
+from rlnas.decision import Decision, Walk
+
+COMBINATIONS = ('add', 'multiply')
+ACTIVATIONS = ('identity', 'tanh', 'sigmoid', 'relu')
+
+
+@dataclasses.dataclass(frozen=True)
+class Recurrent:
+  """The space of recurrent cells, as classifiers of sequences of shape (time, features).
+
+  A cell is unrolled with shared weights, and the last h is classified. Time is cut into `steps`
+  pieces of `frames_per_step` frames, 49 frames into 7 x 7 by default. Frames beyond these are not
+  read; a shorter sequence does not fit (`infer_shapes` raises).
+
+  TFLite Micro keeps structures for every unrolled operator, whatever its tensors hold, so memory
+  grows with steps * base. Measured for speech features of (49, 10), at 7 steps of 24 units:
+
+    base                 2    4    8
+    tensor arena, KB    23   38   75
+    .tflite file, KB    27   43   82
+
+  That is why the defaults read several frames a step and have base 4, where the paper has 8.
+
+  Attributes:
+    base: leaves of the tree.
+    units: width of h, c and every node.
+    steps: how often the cell runs.
+    frames_per_step: frames that x_t holds.
+
+  Raises:
+    ValueError: an option is not positive.
+  """
+
+  base: int = 4
+  units: int = 24
+  steps: int = 7
+  frames_per_step: int = 7
+
+  def __post_init__(self) -> None:
+    for field in dataclasses.fields(self):
+      if getattr(self, field.name) < 1:
+        raise ValueError(f'{field.name}={getattr(self, field.name)}: must be at least 1')
+
+  def __call__(self) -> Walk:
+    indices = tuple(range(2 * self.base - 1))
+    merges: list[_Merge] = []
+    for place in (*(f'node{k}/' for k in indices), 'inject/'):
+      combination = yield Decision(place + 'combination', 'combination', COMBINATIONS)
+      activation = yield Decision(place + 'activation', 'activation', ACTIVATIONS)
+      merges.append(_Merge(str(combination), str(activation)))
+    write = yield Decision('index/write', 'cell_index', indices)
+    read = yield Decision('index/read', 'cell_index', indices)
+    return self._unrolled(_Cell(tuple(merges[:-1]), merges[-1], int(write), int(read)))
+
+  def _unrolled(self, cell: _Cell) -> Architecture:
+    graph = Graph()
+    pieces = [
+      graph.add('frames', Graph.input, first=t * self.frames_per_step, count=self.frames_per_step)
+      for t in range(self.steps)
+    ]
+    initial = graph.add('dense', pieces[0], units=self.units, weights=2 * self.base + 1)
+    h = c = graph.add('tanh', initial)
+    for x in pieces:
+      h, c = cell.step(graph, x, h, c, self.units)
+    return graph.finish(graph.add('classifier', h))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Merge:
+  """How a node of the tree makes one value of two."""
+
+  combination: str
+  activation: str
+
+  def apply(self, graph: Graph, left: int, right: int) -> tuple[int, int]:
+    """The merged value before and after the activation."""
+    before = graph.add(self.combination, left, right)
+    after = before if self.activation == 'identity' else graph.add(self.activation, before)
+    return before, after
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cell:
+  """A cell: the nodes of the tree, the injection, and the nodes that set c_t and read c_t-1."""
+
+  nodes: tuple[_Merge, ...]
+  injection: _Merge
+  write: int
+  read: int
+
+  def step(self, graph: Graph, x: int, h: int, c: int, units: int) -> tuple[int, int]:
+    """h_t and c_t from x_t, h_t-1 and c_t-1."""
+    base = (len(self.nodes) + 1) // 2
+    values: list[int] = []
+    new_c = c
+    for k, merge in enumerate(self.nodes):
+      if k < base:
+        left = graph.add('dense', x, units=units, weights=2 * k + 1)
+        right = graph.add('dense', h, units=units, weights=2 * k + 2)
+      else:
+        left, right = values[2 * (k - base) : 2 * (k - base) + 2]
+      before, value = merge.apply(graph, left, right)
+      if k == self.read:
+        before, value = self.injection.apply(graph, value, c)
+      if k == self.write:
+        new_c = before
+      values.append(value)
+    return values[-1], new_c
