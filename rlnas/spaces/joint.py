@@ -1,10 +1,10 @@
 """Cells and their stacking in one sequence of tokens: micro- and macro-architecture together.
 
-A cell-based space fixes how its cells are stacked and what is left is engineered by hand. "Ideally,
-both should be optimized jointly" (Elsken, Metzen & Hutter 2019, Neural Architecture Search: A
-Survey, section 2); here the same controller does so. First come the stages: how often a cell is
-repeated, how wide it is, whether the map is halved before, and which of the cells it is. The cells
-follow, in the grammar of NASNet (`rlnas.spaces.nasnet`; Zoph et al. 2018, section 3.1).
+A cell-based space fixes how its cells are stacked, and what is left is engineered by hand. Ideally
+both are optimized jointly (Elsken, Metzen & Hutter 2019, Neural Architecture Search: A Survey,
+section 2); here one controller does so. First come the stages: how often a cell is repeated, how
+wide it is, whether the map is halved before, and which of the cells it is. The cells follow, in the
+grammar of NASNet (`rlnas.spaces.nasnet`; Zoph et al. 2018, section 3.1).
 """
 
 from __future__ import annotations
