@@ -1,8 +1,24 @@
-"""Budgets: what a microcontroller leaves for the model."""
+"""Boards and budgets: what a microcontroller leaves for the model.
+
+A model is two things on a chip: the .tflite file in flash, and the tensor arena, one array in SRAM.
+Both share the chip with the TFLite Micro runtime and the application, so that a board's budget is
+its memory less what those two reserve. `BOARDS` is a table of public figures, each board with its
+source; a board of one's own is a JSON file (`load_board`).
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import json
+import os
+import pathlib
+import types
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+_KIB = 1024
+_MIB = 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,5 +39,255 @@ class Budget:
   def __post_init__(self) -> None:
     for field in dataclasses.fields(self):
       value = getattr(self, field.name)
-      if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+      if not _is_integer(value) or value < 1:
         raise ValueError(f'{field.name}={value!r}: must be a positive integer (bytes)')
+
+  def fits(self, flash_bytes: int | None, sram_bytes: int | None) -> bool:
+    """Whether a model of these sizes fits, the limits included; an unknown size never fits."""
+    if flash_bytes is None or sram_bytes is None:
+      return False
+    return flash_bytes <= self.flash_bytes and sram_bytes <= self.sram_bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Board:
+  """A microcontroller board.
+
+  Attributes:
+    name: its slug, what a user types.
+    title: its name for people.
+    core: the processor core that runs the model.
+    clock_hz: highest clock of that core.
+    flash_bytes: memory for programs and constants, on the chip or beside it.
+    sram_bytes: the largest piece of on-chip SRAM that one array can lie in: the arena cannot be
+      split over memory banks, and external RAM is not counted.
+    reserved_flash_bytes: flash of the runtime and the application.
+    reserved_sram_bytes: SRAM of stack, heap, drivers and application.
+    source: where the figures are from.
+
+  Raises:
+    ValueError: a figure is not an integer in its range, or a text is empty.
+  """
+
+  name: str
+  title: str
+  core: str
+  clock_hz: int
+  flash_bytes: int
+  sram_bytes: int
+  reserved_flash_bytes: int
+  reserved_sram_bytes: int
+  source: str
+
+  def __post_init__(self) -> None:
+    for name in ('name', 'title', 'core', 'source'):
+      value = getattr(self, name)
+      if not isinstance(value, str) or not value.strip():
+        raise ValueError(f'{name}={value!r}: must be a text that is not empty')
+    for name in ('clock_hz', 'flash_bytes', 'sram_bytes'):
+      value = getattr(self, name)
+      if not _is_integer(value) or value < 1:
+        raise ValueError(f'{name}={value!r}: must be a positive integer')
+    for name in ('reserved_flash_bytes', 'reserved_sram_bytes'):
+      value = getattr(self, name)
+      if not _is_integer(value) or value < 0:
+        raise ValueError(f'{name}={value!r}: must be an integer of at least 0')
+
+  @property
+  def budget(self) -> Budget:
+    """What runtime and application leave for the model. Raises ValueError where that is nothing."""
+    for memory in ('flash', 'sram'):
+      total, reserved = getattr(self, f'{memory}_bytes'), getattr(self, f'reserved_{memory}_bytes')
+      if reserved >= total:
+        raise ValueError(
+          f'board {self.name}: reserved_{memory}_bytes={reserved} leaves nothing of '
+          f'{memory}_bytes={total} for the model'
+        )
+    return Budget(
+      flash_bytes=self.flash_bytes - self.reserved_flash_bytes,
+      sram_bytes=self.sram_bytes - self.reserved_sram_bytes,
+    )
+
+
+def find_board(name_or_path: str | os.PathLike[str]) -> Board:
+  """The board of a name in `BOARDS`, or of a path that ends in .json.
+
+  Raises:
+    ValueError: there is no such name, or the file describes no board.
+    OSError: the file cannot be read.
+  """
+  name = os.fspath(name_or_path)
+  if name.lower().endswith('.json'):
+    return load_board(name)
+  if name not in BOARDS:
+    close = difflib.get_close_matches(name.lower(), BOARDS, n=3, cutoff=0.5)
+    meant = f'; did you mean {" or ".join(close)}?' if close else ''
+    raise ValueError(
+      f'board={name!r}: must be the path of a .json file or one of {", ".join(BOARDS)}{meant}'
+    )
+  return BOARDS[name]
+
+
+def load_board(path: str | os.PathLike[str]) -> Board:
+  """Reads a board from a JSON object whose keys are the fields of `Board`.
+
+  'name', 'clock_hz', 'flash_bytes' and 'sram_bytes' must be there. Where the others are not, the
+  reserves are those of a program without an operating system (see `BOARDS`), the title is the name
+  and the source is the file.
+
+  Raises:
+    ValueError: the file holds something else; names the file, the key, its value and the rule.
+    OSError: the file cannot be read.
+  """
+  content = pathlib.Path(path).read_bytes()
+  try:
+    record: Any = json.loads(content.decode('utf-8-sig'))
+  except (ValueError, RecursionError) as error:
+    raise ValueError(f'{path}: must be JSON: {error}') from error
+  if not isinstance(record, dict):
+    raise ValueError(f'{path}: must be a JSON object, not a {type(record).__name__}')
+  fields = [field.name for field in dataclasses.fields(Board)]
+  for key, value in record.items():
+    if key not in fields:
+      raise ValueError(f'{path}: {key}={value!r}: unknown key, must be one of {", ".join(fields)}')
+  defaults = {
+    'title': record.get('name'),
+    'core': 'unknown',
+    'reserved_flash_bytes': _TFLM_SMALL + _BARE_METAL.flash_bytes,
+    'reserved_sram_bytes': _BARE_METAL.sram_bytes,
+    'source': os.fspath(path),
+  }
+  for key in fields:
+    if key not in record and key not in defaults:
+      raise ValueError(f'{path}: {key}: is missing, must be given')
+  try:
+    board = Board(**{**defaults, **record})
+    _ = board.budget
+  except ValueError as error:
+    raise ValueError(f'{path}: {error}') from error
+  return board
+
+
+def _is_integer(value: object) -> bool:
+  return isinstance(value, int) and not isinstance(value, bool)
+
+
+# Flash of TFLite Micro with the kernels of a convolutional network.
+# Small ARM cores, without SIMD kernels: "approximately 20-50 KB of flash depending on the number of
+# registered operators" (applied-ee.github.io/embedded, "TensorFlow Lite Micro"), taken at its upper
+# end. With `_BARE_METAL` that is 57,344 bytes; the whole program of TFLM's keyword_benchmark, model
+# apart, has 56,860 bytes of text (tensorflow/tflite-micro, pull request 378).
+_TFLM_SMALL = 48 * _KIB
+# Measured on an nRF52840 with CMSIS-NN and on an ESP32-S3 board with ESP-NN, bytes beside the model
+# (github.com/avionicharshit-byte/mcufit-bench). Cores without a reading take the nearest one's.
+_TFLM_CMSIS_NN = 84_528
+_TFLM_ESP_NN = 114_579
+
+
+class _Application(NamedTuple):
+  """What everything but runtime and model takes."""
+
+  flash_bytes: int
+  sram_bytes: int
+
+
+# Kinds of application. Where no source is given the figure is a convention of this table; those of
+# SRAM lie in the range that mcufit reserves on boards of the kind (`reserved_sram` in boards.yaml
+# of github.com/avionicharshit-byte/mcufit).
+# No operating system: vector table, drivers, a loop; 4 KiB of stack, buffers and C library.
+_BARE_METAL = _Application(8 * _KIB, 4 * _KIB)
+# The Arduino core with USB, and its bootloader, on a chip with 32 KiB of SRAM.
+_SMALL_FRAMEWORK = _Application(32 * _KIB, 8 * _KIB)
+# The Arduino core, Mbed OS, STM32Cube or the Pico SDK with USB, drivers and sensor buffers.
+_FRAMEWORK = _Application(64 * _KIB, 32 * _KIB)
+# Nordic's Bluetooth stack SoftDevice S140 7.x ends at 0x27000 = 156 KiB of flash (its release
+# notes); 32 KiB for the program. mcufit reserves 48 KiB of SRAM.
+_BLUETOOTH = _Application(156 * _KIB + 32 * _KIB, 48 * _KIB)
+# ESP-IDF with Wi-Fi: its default partition table gives the program 1 MiB (ESP-IDF Programming
+# Guide, "Partition Tables"). SRAM as mcufit reserves it: 200 KiB on an ESP32, 150 KiB on an S3.
+_WIFI = _Application(_MIB, 200 * _KIB)
+_WIFI_S3 = _Application(_MIB, 150 * _KIB)
+
+
+def _board(
+  name: str,
+  title: str,
+  core: str,
+  clock_mhz: int,
+  memory_kib: tuple[int, int],
+  runtime_bytes: int,
+  application: _Application,
+  source: str,
+) -> Board:
+  """A row of the table; `memory_kib` is (flash, largest piece of SRAM)."""
+  flash_kib, sram_kib = memory_kib
+  return Board(
+    name=name,
+    title=title,
+    core=core,
+    clock_hz=clock_mhz * 1_000_000,
+    flash_bytes=flash_kib * _KIB,
+    sram_bytes=sram_kib * _KIB,
+    reserved_flash_bytes=runtime_bytes + application.flash_bytes,
+    reserved_sram_bytes=application.sram_bytes,
+    source=source,
+  )
+
+
+# fmt: off
+_TABLE = (
+  # The smallest first. Name, title, core, MHz, (flash, SRAM) in KiB, runtime, application, source.
+  _board('bluepill-f103c8', 'Blue Pill (STM32F103C8)', 'Cortex-M3', 72, (64, 20),
+         _TFLM_SMALL, _BARE_METAL, 'ST datasheet DS5319 (STM32F103x8), features'),
+  _board('nucleo-l010rb', 'ST NUCLEO-L010RB (STM32L010RB)', 'Cortex-M0+', 32, (128, 20),
+         _TFLM_SMALL, _BARE_METAL, 'ST datasheet of the STM32L010RB, features; RM0451 section 2'),
+  _board('nucleo-g071rb', 'ST NUCLEO-G071RB (STM32G071RB)', 'Cortex-M0+', 64, (128, 36),
+         _TFLM_SMALL, _BARE_METAL, 'ST datasheet DS12232 (STM32G071x8/xB), features'),
+  _board('arduino-nano-33-iot', 'Arduino Nano 33 IoT (SAMD21G18)', 'Cortex-M0+', 48, (256, 32),
+         _TFLM_SMALL, _SMALL_FRAMEWORK, 'Microchip datasheet DS40001882 (SAM D21), features'),
+  _board('arduino-uno-r4-minima', 'Arduino UNO R4 Minima (RA4M1)', 'Cortex-M4', 48, (256, 32),
+         _TFLM_CMSIS_NN, _SMALL_FRAMEWORK, 'Renesas datasheet R01DS0355 (RA4M1), features'),
+  _board('nucleo-f446re', 'ST NUCLEO-F446RE (STM32F446RE)', 'Cortex-M4', 180, (512, 128),
+         _TFLM_CMSIS_NN, _FRAMEWORK, 'ST datasheet DS10693 (STM32F446xC/E), features'),
+  _board('microbit-v2', 'BBC micro:bit v2 (nRF52833)', 'Cortex-M4', 64, (512, 128),
+         _TFLM_CMSIS_NN, _BLUETOOTH, 'tech.microbit.org, hardware, "nRF52 Application Processor"'),
+  _board('stm32f407-disco', 'ST STM32F4DISCOVERY (STM32F407VG)', 'Cortex-M4', 168, (1024, 128),
+         _TFLM_CMSIS_NN, _FRAMEWORK,
+         'ST datasheet DS8626 (STM32F405/407), features; 192 KiB less 64 KiB of separate CCM RAM'),
+  _board('wio-terminal', 'Seeed Wio Terminal (SAMD51P19)', 'Cortex-M4', 120, (512, 192),
+         _TFLM_CMSIS_NN, _FRAMEWORK, 'Microchip datasheet DS60001507 (SAM D5x/E5x), features'),
+  _board('arduino-nano-33-ble', 'Arduino Nano 33 BLE (nRF52840)', 'Cortex-M4', 64, (1024, 256),
+         _TFLM_CMSIS_NN, _BLUETOOTH, 'Nordic nRF52840 Product Specification, key features'),
+  _board('raspberry-pi-pico', 'Raspberry Pi Pico (RP2040)', 'Cortex-M0+', 133, (2048, 264),
+         _TFLM_SMALL, _FRAMEWORK,
+         'Raspberry Pi Pico datasheet, section 1; RP2040 datasheet, section 2.6.2 (SRAM)'),
+  _board('stm32f746-disco', 'ST 32F746GDISCOVERY (STM32F746NG)', 'Cortex-M7', 216, (1024, 320),
+         _TFLM_CMSIS_NN, _FRAMEWORK,
+         'ST datasheet DS10916 (STM32F745/746), features; DTCM, SRAM1 and SRAM2 adjoin (RM0385)'),
+  _board('esp32', 'Espressif ESP32-DevKitC (ESP32)', 'Xtensa LX6', 240, (4096, 320),
+         _TFLM_ESP_NN, _WIFI,
+         'ESP-IDF Programming Guide, "Memory Types": 320 of 520 KB hold data, 160 KB static'),
+  _board('sparkfun-edge', 'SparkFun Edge (Apollo3 Blue)', 'Cortex-M4', 48, (1024, 384),
+         _TFLM_CMSIS_NN, _FRAMEWORK,
+         'SparkFun product page DEV-15170; Ambiq Apollo3 Blue datasheet, features'),
+  _board('esp32-s3', 'Espressif ESP32-S3-DevKitC-1-N8 (ESP32-S3)', 'Xtensa LX7', 240, (8192, 416),
+         _TFLM_ESP_NN, _WIFI_S3,
+         'ESP32-S3 Technical Reference Manual, "System and Memory": 512 KB, largest piece SRAM1'),
+  _board('nucleo-h743zi', 'ST NUCLEO-H743ZI (STM32H743ZI)', 'Cortex-M7', 480, (2048, 512),
+         _TFLM_CMSIS_NN, _FRAMEWORK,
+         'ST datasheet DS12110 (STM32H743), features: 1 MB, the largest piece AXI SRAM'),
+  _board('arduino-portenta-h7', 'Arduino Portenta H7 (STM32H747XI)', 'Cortex-M7', 480, (2048, 512),
+         _TFLM_CMSIS_NN, _FRAMEWORK,
+         'ST datasheet DS12930 (STM32H747), features: 1 MB, the largest piece AXI SRAM'),
+  _board('teensy-4.1', 'PJRC Teensy 4.1 (i.MX RT1062)', 'Cortex-M7', 600, (7936, 512),
+         _TFLM_CMSIS_NN, _FRAMEWORK,
+         'pjrc.com/store/teensy41.html, specifications and memory: 1024 KiB in two halves'),
+  _board('raspberry-pi-pico-2', 'Raspberry Pi Pico 2 (RP2350)', 'Cortex-M33', 150, (4096, 520),
+         _TFLM_CMSIS_NN, _FRAMEWORK,
+         'Raspberry Pi Pico 2 datasheet, section 1; RP2350 datasheet, section 4.2 (SRAM)'),
+  _board('nucleo-l4r5zi', 'ST NUCLEO-L4R5ZI (STM32L4R5ZI), MLPerf Tiny reference', 'Cortex-M4', 120,
+         (2048, 640), _TFLM_CMSIS_NN, _FRAMEWORK, 'ST datasheet DS12023 (STM32L4R5), features'),
+)
+# fmt: on
+
+BOARDS: Mapping[str, Board] = types.MappingProxyType({board.name: board for board in _TABLE})
