@@ -31,6 +31,14 @@ setup(
   ],
   extras_require={
     'ray': ['ray>=2.60'],
-    'dev': ['hypothesis>=6', 'mypy>=1.11', 'pytest>=8', 'pytest-xdist>=3.6', 'ruff>=0.6'],
+    'dev': [
+      'hypothesis>=6',
+      'mypy>=1.11',
+      'pytest>=8',
+      'pytest-xdist>=3.6',
+      'ruff>=0.6',
+      'scipy>=1.11',
+      'types-tqdm',
+    ],
   },
 )

@@ -1,7 +1,8 @@
 """Watching a search: a bar on the terminal, and TensorBoard.
 
-TensorBoard shows curves of a search, and every child as a row of the HParams table. On resuming, the search loop hands over the trials of the journal again, so the event files are
-begun anew and the curves go on without a jump.
+TensorBoard shows curves of a search, and every child as a row of the HParams table. On resuming,
+the search loop hands over the trials of the journal again, so the event files are begun anew and
+the curves go on without a jump.
 """
 
 from __future__ import annotations

@@ -63,8 +63,12 @@ def plot_pareto(
   from matplotlib.figure import Figure
 
   complete = [t for t in trials if t.measurement.status is Status.COMPLETE]
-  front = pareto_front(complete, budget)
-  chosen = {t.index for t in front}
+  fitting = [t for t in complete if is_feasible(t.measurement, budget)]
+  groups = (
+    ('x', '0.6', 'over the budget', [t for t in complete if t not in fitting]),
+    ('o', 'tab:blue', 'fits', fitting),
+    ('D', 'tab:orange', 'Pareto front', pareto_front(complete, budget)),
+  )
   figure = Figure(figsize=(10, 4.2), layout='constrained')
   FigureCanvasAgg(figure)
   figure.suptitle(title)
@@ -74,11 +78,7 @@ def plot_pareto(
     (right, 2, budget.sram_bytes, 'SRAM: tensor arena, KiB'),
   )
   for axes, column, limit, label in panels:
-    for marker, color, name, group in (
-      ('x', '0.6', 'over the budget', [t for t in complete if not is_feasible(t.measurement, budget)]),
-      ('o', 'tab:blue', 'fits', [t for t in complete if is_feasible(t.measurement, budget)]),
-      ('D', 'tab:orange', 'Pareto front', [t for t in complete if t.index in chosen]),
-    ):
+    for marker, color, name, group in groups:
       sizes = [objectives(t)[column] / 1024 for t in group]
       axes.scatter(sizes, [objectives(t)[0] for t in group], marker=marker, c=color, label=name)
     axes.axvline(limit / 1024, color='tab:red', linestyle='--', label='budget')
