@@ -1,0 +1,340 @@
+"""What a quantized network needs and how well it does, as a microcontroller would run it.
+
+Flash is the size of the .tflite file. SRAM is the tensor arena as TFLite Micro allocates it: the
+head holds activations and scratch, the tail the interpreter's structures (David et al. 2021,
+TensorFlow Lite Micro, section 4.4). On a 64-bit machine the structures hold wide pointers, so the
+tail is larger here than on a 32-bit chip: the figure errs on the safe side.
+
+Accuracy comes from TensorFlow Lite's builtin kernels without delegates. They are fast and agree
+with TFLite Micro's to one unit of the int8 output (120 convolutional networks), which the XNNPACK
+delegate does not. Unrolled recurrent networks amplify the roundings where the two differ: most of
+24 untrained ones stayed within 5 units, one was 57 apart; check those with `tflm_logits`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from absl import logging
+
+from rlnas.backend import captured_output, quiet, tf
+from rlnas.child.arena import ALIGNMENT_BYTES, Buffer, greedy_plan, mean_scratch
+
+Int8Array = npt.NDArray[np.int8]
+Model = bytes | os.PathLike[str] | str
+
+# More SRAM than any microcontroller of the board table has.
+MAX_ARENA_BYTES = 4 * 2**20
+# TFLite Micro may read a null pointer (and end this process) in an arena that is a little too
+# small, so it is given twice the room, and only models whose plan passes the limit above.
+_ROOMY_BYTES = 2 * MAX_ARENA_BYTES
+
+# Structures in the tail on a 64-bit machine: TfLiteEvalTensor, NodeAndRegistration, and a
+# multiplier and a shift for each output channel of a convolution or dense layer.
+_TAIL_PER_TENSOR, _TAIL_PER_OPERATOR, _TAIL_PER_CHANNEL = 24, 64, 8
+# Least squares over 144 random networks: the interpreter itself, then the data of each operator.
+_TAIL_BASE = 745
+_TAIL_OF_OPERATOR = {
+  'ADD': 75,
+  'AVERAGE_POOL_2D': 73,
+  'CONCATENATION': 86,
+  'CONV_2D': 108,
+  'DEPTHWISE_CONV_2D': 110,
+  'FULLY_CONNECTED': 101,
+  'LOGISTIC': 16,
+  'MAX_POOL_2D': 74,
+  'MEAN': 68,
+  'MUL': 48,
+  'PAD': 62,
+  'QUANTIZE': 32,
+  'RELU': 36,
+  'RESHAPE': 33,
+  'STRIDED_SLICE': 152,
+  'TANH': 16,
+}
+_WITH_KERNEL = frozenset({'CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED'})
+
+
+class ArenaOverflow(RuntimeError):  # noqa: N818 (names what happened, as OverflowError does)
+  """The network needs a tensor arena beyond `MAX_ARENA_BYTES`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Footprint:
+  """What a network takes on the chip.
+
+  Attributes:
+    flash_bytes: size of the .tflite file.
+    sram_bytes: tensor arena in use once the network is loaded: head and tail. While it loads,
+      TFLite Micro plans beside the tail, in about 32 bytes a tensor and 40 a buffer. Where that
+      is more than the head a firmware must reserve more: 4,632 instead of 3,984 bytes for the
+      anomaly detector of MLPerf Tiny, 1.2 to 1.4 times as much for unrolled recurrent networks,
+      80 bytes for one of 230 convolutional ones, nothing for the others.
+    arena_head_bytes: activations and scratch.
+    arena_tail_bytes: structures of the interpreter.
+    sram_source: 'tflm' where TFLite Micro was run, 'analytic' where it is not installable.
+  """
+
+  flash_bytes: int
+  sram_bytes: int
+  arena_head_bytes: int
+  arena_tail_bytes: int
+  sram_source: str
+
+
+def measure(model: Model) -> Footprint:
+  """Loads a .tflite file into TFLite Micro and reads what its recording allocator counted.
+
+  Where TFLite Micro is not installable, the plan of `analytic_footprint` stands in for it and a
+  warning is logged once.
+
+  Args:
+    model: path or bytes of the file.
+
+  Raises:
+    ValueError: the model is no .tflite file, or has an operator that TFLite Micro lacks.
+    ArenaOverflow: the arena would pass `MAX_ARENA_BYTES`.
+    RuntimeError: TFLite Micro cannot load the model for another reason, which is quoted.
+  """
+  content = _read(model)
+  planned = analytic_footprint(content)
+  try:
+    report = _load_in_tflm(content)
+  except ImportError:
+    logging.log_first_n(
+      logging.WARNING,
+      'TFLite Micro (tflite-micro) is not installed: SRAM figures are planned, not measured.',
+      1,
+    )
+    return planned
+  total, head, tail = (_counted(report, part) for part in ('total', 'head', 'tail'))
+  if total > MAX_ARENA_BYTES:
+    raise ArenaOverflow(_overflow(head, tail))
+  return Footprint(len(content), total, head, tail, 'tflm')
+
+
+def analytic_footprint(model: Model) -> Footprint:
+  """Plans the arena as TFLite Micro would, without it.
+
+  Over 186 random networks (60 chains, 90 that branch, 36 unrolled recurrent ones) the head was
+  always exact; the tail was 16 bytes off for chains, at most 128 where networks branch and 672 of
+  38,000 where they recur.
+
+  Raises:
+    ValueError: the model is no .tflite file.
+    ArenaOverflow: the arena would pass `MAX_ARENA_BYTES`.
+  """
+  content = _read(model)
+  interpreter = _interpreter(content)
+  tensors = {t['index']: t for t in interpreter.get_tensor_details()}
+  operators = interpreter._get_ops_details()
+  head = greedy_plan(_buffers(interpreter, tensors, operators)).total_bytes
+  tail = _TAIL_BASE + _TAIL_PER_TENSOR * len(tensors) + _TAIL_PER_OPERATOR * len(operators)
+  for operator in operators:
+    name = operator['op_name']
+    tail += _TAIL_OF_OPERATOR.get(name, 0)
+    if name in _WITH_KERNEL:
+      kernel = tensors[operator['inputs'][1]]
+      tail += _TAIL_PER_CHANNEL * len(kernel['quantization_parameters']['scales'])
+  tail = -(-tail // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+  if head + tail > MAX_ARENA_BYTES:
+    raise ArenaOverflow(_overflow(head, tail))
+  return Footprint(len(content), head + tail, head, tail, 'analytic')
+
+
+def int8_logits(
+  model: Model, x: npt.NDArray[Any], *, offset: float, scale: float, batch_size: int = 100
+) -> Int8Array:
+  """Runs a quantized network on the builtin kernels of TensorFlow Lite.
+
+  Args:
+    model: path or bytes of a full-integer .tflite file.
+    x: uint8 or float32 examples as in the data set. [N, ...]
+    offset: the network sees (x - offset) / scale, rounded to its int8 input.
+    scale: see `offset`.
+    batch_size: examples a call.
+
+  Returns:
+    The int8 outputs, not rescaled. [N, classes]
+
+  Raises:
+    ValueError: the model is no .tflite file, not int8, or `x` does not fit it.
+  """
+  interpreter = _interpreter(_read(model))
+  details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+  _check_fit(details, x)
+  parts, rows = [], 0
+  for start in range(0, len(x), batch_size):
+    batch = _quantized(x[start : start + batch_size], details[0], offset=offset, scale=scale)
+    if len(batch) != rows:
+      rows = len(batch)
+      interpreter.resize_tensor_input(details[0]['index'], batch.shape)
+      interpreter.allocate_tensors()
+    interpreter.set_tensor(details[0]['index'], batch)
+    interpreter.invoke()
+    parts.append(interpreter.get_tensor(details[1]['index']))
+  return np.concatenate(parts)
+
+
+def int8_accuracy(
+  model: Model,
+  x: npt.NDArray[Any],
+  y: npt.NDArray[Any],
+  *,
+  offset: float,
+  scale: float,
+  batch_size: int = 100,
+) -> float:
+  """Share of examples whose label has the largest int8 output; of equal ones the first counts.
+
+  Args:
+    model: as for `int8_logits`.
+    x: as for `int8_logits`. [N, ...]
+    y: labels. [N]
+    offset: as for `int8_logits`.
+    scale: as for `int8_logits`.
+    batch_size: examples a call.
+
+  Raises:
+    ValueError: as `int8_logits`, or `y` has another length than `x`.
+  """
+  if y.shape != x.shape[:1]:
+    raise ValueError(f'y of shape {y.shape}: must be one label for each of {len(x)} examples')
+  logits = int8_logits(model, x, offset=offset, scale=scale, batch_size=batch_size)
+  return float(np.mean(logits.argmax(axis=1) == y))
+
+
+def tflm_logits(model: Model, x: npt.NDArray[Any], *, offset: float, scale: float) -> Int8Array:
+  """As `int8_logits`, on TFLite Micro, one example at a time: slow, for checks.
+
+  Raises:
+    ImportError: TFLite Micro is not installed.
+    ValueError, ArenaOverflow, RuntimeError: as `measure` and `int8_logits`.
+  """
+  content = _read(model)
+  interpreter = _interpreter(content)
+  details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+  _check_fit(details, x)
+  measure(content)  # names what is wrong, if anything
+  from tflite_micro import runtime
+
+  outputs = []
+  with quiet():
+    micro = runtime.Interpreter.from_bytes(content, arena_size=_ROOMY_BYTES)
+    for row in _quantized(x, details[0], offset=offset, scale=scale):
+      micro.set_input(row[None], 0)
+      micro.invoke()
+      outputs.append(micro.get_output(0)[0].copy())
+  return np.stack(outputs)
+
+
+def _read(model: Model) -> bytes:
+  return model if isinstance(model, bytes) else pathlib.Path(model).read_bytes()
+
+
+def _interpreter(content: bytes) -> Any:
+  """TensorFlow Lite's interpreter; it verifies the file, which TFLite Micro does not."""
+  with quiet():
+    try:
+      return tf.lite.Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=(
+          tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        ),
+        num_threads=1,
+      )
+    except ValueError as error:
+      raise ValueError(f'model of {len(content)} bytes: not a .tflite file ({error})') from error
+
+
+def _load_in_tflm(content: bytes) -> str:
+  """Loads a verified, planned model and returns the report of the recording allocator."""
+  from tflite_micro import runtime
+
+  report, loaded = '', False
+  with captured_output() as output:
+    try:
+      runtime.Interpreter.from_bytes(content, arena_size=_ROOMY_BYTES).print_allocations()
+      loaded = True
+    except RuntimeError:  # its cause stands in the output
+      pass
+    output.seek(0)
+    report = ' '.join(output.read().decode(errors='replace').split())
+  if loaded:
+    return report
+  if missing := re.search(r'Failed to get registration from op code (\S+)', report):
+    raise ValueError(f'model: TFLite Micro has no operator {missing[1]}')
+  raise RuntimeError(f'TFLite Micro cannot load the model: {report}')
+
+
+def _overflow(head: int, tail: int) -> str:
+  return f'the tensor arena needs {head} + {tail} bytes, more than {MAX_ARENA_BYTES}'
+
+
+def _counted(report: str, part: str) -> int:
+  found = re.search(rf'Arena allocation {part} (\d+) bytes', report)
+  if not found:
+    raise RuntimeError(f'TFLite Micro reports no {part} of its arena: {report!r}')
+  return int(found[1])
+
+
+def _buffers(
+  interpreter: Any, tensors: dict[int, Any], operators: Sequence[dict[str, Any]]
+) -> list[Buffer]:
+  """Tensors by index, then scratch, as MicroAllocator lists them; step 0 is the input's."""
+  first = {int(t['index']): 0 for t in interpreter.get_input_details()}
+  last = dict(first)
+  for step, operator in enumerate(operators, start=1):
+    for index in operator['outputs']:
+      first.setdefault(int(index), step)
+    for index in (*operator['inputs'], *operator['outputs']):
+      if index in first:  # not a constant
+        last[int(index)] = step
+  for detail in interpreter.get_output_details():
+    last[int(detail['index'])] = len(operators)
+
+  def elements(index: int) -> int:
+    return math.prod(map(int, tensors[index]['shape']))
+
+  scratch = [
+    buffer
+    for step, operator in enumerate(operators, start=1)
+    if operator['op_name'] == 'MEAN'
+    for buffer in mean_scratch(
+      step,
+      rank=len(tensors[operator['inputs'][0]]['shape']),
+      axes=elements(operator['inputs'][1]),
+      outputs=elements(operator['outputs'][0]),
+    )
+  ]
+  sizes = {i: elements(i) * np.dtype(tensors[i]['dtype']).itemsize for i in first}
+  return [Buffer(sizes[i], first[i], last[i]) for i in sorted(first)] + scratch
+
+
+def _check_fit(details: Sequence[dict[str, Any]], x: npt.NDArray[Any]) -> None:
+  if any(detail['dtype'] != np.int8 for detail in details):
+    raise ValueError(f'model: must have int8 input and output, not {[d["dtype"] for d in details]}')
+  shape = tuple(details[0]['shape'][1:])
+  if x.shape[1:] != shape or len(x) == 0:
+    raise ValueError(f'x of shape {x.shape}: must be (N, {", ".join(map(str, shape))}), N >= 1')
+
+
+def _quantized(
+  x: npt.NDArray[Any], detail: dict[str, Any], *, offset: float, scale: float
+) -> Int8Array:
+  """The int8 input that stands for raw examples; halves round to even, the rest saturates."""
+  step, zero_point = detail['quantization']
+
+  def to_int8(values: npt.NDArray[Any]) -> Int8Array:
+    seen = (values.astype(np.float64) - offset) / scale
+    return np.clip(np.rint(seen / step + zero_point), -128, 127).astype(np.int8)
+
+  return to_int8(np.arange(256))[x] if x.dtype == np.uint8 else to_int8(x)

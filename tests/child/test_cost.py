@@ -1,0 +1,132 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rlnas.architecture import Architecture, Graph
+from rlnas.backend import keras
+from rlnas.child.builder import build
+from rlnas.child.cost import Cost, cost
+from rlnas.child.measure import measure
+from rlnas.child.quantize import quantize
+from rlnas.decision import decode
+from rlnas.spaces import Chain
+from rlnas.table import compile_table, sample_uniform
+
+
+def conv(graph: Graph, x: int, filters: int, side: int, stride: int = 1) -> int:
+  return graph.add(
+    'conv',
+    x,
+    filters=filters,
+    kernel_height=side,
+    kernel_width=side,
+    stride=stride,
+    activation='relu',
+  )
+
+
+def depthwise(graph: Graph, x: int, side: int) -> int:
+  return graph.add(
+    'depthwise_conv', x, kernel_height=side, kernel_width=side, stride=1, activation='none'
+  )
+
+
+def chain() -> Architecture:
+  graph = Graph()
+  x = conv(graph, graph.input, 8, 3, stride=2)
+  x = conv(graph, depthwise(graph, x, 5), 12, 1)
+  return graph.finish(graph.classify(x))
+
+
+def residual() -> Architecture:
+  graph = Graph()
+  x = conv(graph, graph.input, 8, 3, stride=2)
+  x = graph.add('add', x, conv(graph, x, 8, 3))
+  return graph.finish(graph.classify(x))
+
+
+def test_macs_by_hand():
+  # 15x15 becomes 8x8 under stride 2.
+  expected = 64 * (9 * 3 * 8) + 64 * (25 * 8) + 64 * (8 * 12) + 12 * 10
+  assert cost(chain(), (15, 15, 3), 10).macs == expected
+
+
+def test_parameters_by_hand():
+  expected = (9 * 3 * 8 + 16) + (25 * 8 + 16) + (8 * 12 + 24) + (12 * 10 + 10)
+  assert cost(chain(), (15, 15, 3), 10).parameters == expected
+
+
+def test_arena_of_a_chain_is_planned_greedily():
+  # The maps have 675 (688 when aligned), 512, 512 and 768 bytes. The largest lies at 0, and so
+  # does the input; the second 512 goes above the largest, the first above both its neighbours.
+  assert cost(chain(), (15, 15, 3), 10).arena_head_bytes == 768 + 512 + 512
+
+
+def test_arena_of_a_residual_holds_three_maps():
+  assert cost(residual(), (16, 16, 1), 10).arena_head_bytes == 3 * 8 * 8 * 8
+
+
+def test_the_int32_scratch_of_global_pooling_counts():
+  graph = Graph()
+  wide = graph.finish(graph.classify(conv(graph, graph.input, 64, 1, stride=2)))
+  # 64 channels: 64 bytes in, 64 out, 4 * 64 bytes of sums, and two short lists of axes.
+  assert cost(wide, (2, 2, 1), 10).arena_head_bytes == 64 + 64 + 256 + 2 * 16
+
+
+def test_shapes_that_do_not_fit_are_refused():
+  graph = Graph()
+  x = conv(graph, graph.input, 8, 3)
+  wrong = graph.finish(graph.classify(graph.add('add', x, conv(graph, x, 4, 3))))
+  with pytest.raises(ValueError, match='add of different shapes'):
+    cost(wrong, (8, 8, 1), 10)
+
+
+def look_trained(model: keras.Model, rng: np.random.Generator) -> None:
+  # With the zero biases of an untrained network the converter shares buffers and saves flash.
+  for layer in model.layers:
+    if isinstance(layer, keras.layers.BatchNormalization):
+      layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    if isinstance(layer, keras.layers.Dense):
+      kernel, bias = layer.get_weights()
+      layer.set_weights([kernel, rng.normal(size=bias.shape)])
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_agrees_with_the_converted_network(seed):
+  rng = np.random.default_rng(seed)
+  shape = (28, 28, 1)
+  architecture = decode(Chain(), sample_uniform(compile_table(Chain()), rng))
+  model = build(architecture, shape, 10, seed=seed)
+  look_trained(model, rng)
+  footprint = measure(quantize(model, rng.random((4, *shape), dtype=np.float32)))
+  found = cost(architecture, shape, 10)
+  assert found.parameters == sum(w.shape.num_elements() for w in model.trainable_weights)
+  assert found.arena_head_bytes == footprint.arena_head_bytes
+  assert found.flash_bytes == pytest.approx(footprint.flash_bytes, rel=0.005)
+
+
+def test_shared_dense_weights_are_stored_once_and_used_twice():
+  graph = Graph()
+  steps = [
+    graph.add('dense', graph.add('frames', graph.input, first=t, count=2), units=6, weights=1)
+    for t in (0, 2)
+  ]
+  twice = graph.finish(graph.add('classifier', graph.add('add', *steps)))
+  model = build(twice, (4, 5), 3, seed=0)
+  found = cost(twice, (4, 5), 3)
+  assert found.parameters == sum(w.shape.num_elements() for w in model.trainable_weights)
+  assert found.macs == 2 * 10 * 6 + 6 * 3
+
+
+def test_needs_no_tensorflow():
+  code = (
+    'import sys, rlnas.child.cost; sys.exit(any(m.startswith("tensorflow") for m in sys.modules))'
+  )
+  assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
+
+
+def test_is_a_frozen_value():
+  found = cost(chain(), (16, 16, 1), 10)
+  assert found == cost(chain(), (16, 16, 1), 10) == Cost(**vars(found))
