@@ -1,0 +1,204 @@
+"""From an architecture to a Keras model: one small function an operation.
+
+A convolution is Conv2D without bias, batch normalisation (Ioffe & Szegedy 2015) and activation.
+Kernels are drawn as He et al. 2015 propose (arXiv:1502.01852, equation 10), each from a seed of its
+own, so that the weights are bit-identical in every process. Layers take their names from their
+node, since a .tflite file carries them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from rlnas.architecture import Architecture, Node, Shape, infer_shapes
+from rlnas.backend import keras, tf
+from rlnas.trial import derive_seed
+
+# A child sees some hundreds of batches: with Keras' 0.99 the moving statistics would still hold
+# much of their initial values.
+BATCH_NORM_MOMENTUM = 0.9
+
+
+def build(
+  architecture: Architecture, input_shape: Sequence[int], classes: int, *, seed: int
+) -> keras.Model:
+  """Builds an untrained network.
+
+  Args:
+    architecture: what to build.
+    input_shape: (height, width, channels), or (time, features).
+    classes: width of the classifier.
+    seed: decides the initial weights.
+
+  Returns:
+    float32 inputs, already scaled [N, *input_shape] -> logits [N, classes].
+
+  Raises:
+    ValueError: the shapes of the network do not fit together.
+  """
+  shapes = infer_shapes(architecture, input_shape, classes)
+  shared: dict[int, keras.layers.Layer] = {}
+  values: list[tf.Tensor] = []
+  for index, (node, shape) in enumerate(zip(architecture.nodes, shapes, strict=True)):
+    place = _Place(index, node, shape, seed, shared)
+    values.append(_BUILDERS[node.op](place, *(values[i] for i in node.inputs)))
+  return keras.Model(values[0], values[-1], name='child')
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+  """A node and what its layers need to know.
+
+  Attributes:
+    index: of the node.
+    node: the operation.
+    shape: of its value, without the batch.
+    seed: of the network.
+    shared: dense layers by their `weights` attribute; filled on the way.
+  """
+
+  index: int
+  node: Node
+  shape: Shape
+  seed: int
+  shared: dict[int, keras.layers.Layer]
+
+  def name(self, layer: str) -> str:
+    return f'node{self.index}_{layer}'
+
+  def he_normal(self, fan_in: int) -> keras.initializers.Initializer:
+    # Not keras' HeNormal, which multiplies the fan-in of a depthwise kernel by the channels.
+    return keras.initializers.RandomNormal(
+      stddev=math.sqrt(2 / fan_in), seed=derive_seed(self.seed, 'node', self.index)
+    )
+
+  @property
+  def window(self) -> tuple[int, int]:
+    return self.node['kernel_height'], self.node['kernel_width']
+
+
+def _input(place: _Place) -> tf.Tensor:
+  return keras.Input(place.shape, name='input')
+
+
+def _conv(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  return _convolved(place, x, strides=place.node['stride'])
+
+
+def _dilated_conv(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  return _convolved(place, x, dilation_rate=place.node['dilation'])
+
+
+def _convolved(place: _Place, x: tf.Tensor, **options: int) -> tf.Tensor:
+  convolution = keras.layers.Conv2D(
+    place.node['filters'],
+    place.window,
+    padding='same',
+    use_bias=False,
+    kernel_initializer=place.he_normal(math.prod(place.window) * x.shape[-1]),
+    name=place.name('conv'),
+    **options,
+  )
+  return _normalised(place, convolution(x))
+
+
+def _depthwise_conv(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  convolution = keras.layers.DepthwiseConv2D(
+    place.window,
+    strides=place.node['stride'],
+    padding='same',
+    use_bias=False,
+    depthwise_initializer=place.he_normal(math.prod(place.window)),
+    name=place.name('depthwise'),
+  )
+  return _normalised(place, convolution(x))
+
+
+def _normalised(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  """Batch normalisation and activation, which conversion folds into the convolution before."""
+  norm = keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=place.name('norm'))
+  return _relu(place, norm(x)) if place.node['activation'] == 'relu' else norm(x)
+
+
+def _pool(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  layer = {'max_pool': keras.layers.MaxPool2D, 'avg_pool': keras.layers.AveragePooling2D}
+  pool = layer[place.node.op]
+  return pool(place.window, place.node['stride'], padding='same', name=place.name('pool'))(x)
+
+
+def _add(place: _Place, *terms: tf.Tensor) -> tf.Tensor:
+  return keras.layers.Add(name=place.name('add'))(terms)
+
+
+def _multiply(place: _Place, *factors: tf.Tensor) -> tf.Tensor:
+  return keras.layers.Multiply(name=place.name('multiply'))(factors)
+
+
+def _concat(place: _Place, *parts: tf.Tensor) -> tf.Tensor:
+  return keras.layers.Concatenate(name=place.name('concat'))(parts)
+
+
+def _pad_like(place: _Place, x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+  missing = [like.shape[axis] - x.shape[axis] for axis in (1, 2)]
+  padding = [(m // 2, m - m // 2) for m in missing]
+  return keras.layers.ZeroPadding2D(padding, name=place.name('pad'))(x)
+
+
+def _relu(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  return keras.layers.ReLU(name=place.name('relu'))(x)
+
+
+def _saturate(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  """The operations 'tanh' and 'sigmoid' bear Keras' names."""
+  return keras.layers.Activation(place.node.op, name=place.name(place.node.op))(x)
+
+
+def _frames(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  first = place.node['first']
+  after = x.shape[1] - first - place.node['count']
+  x = keras.layers.Cropping1D((first, after), name=place.name('frames'))(x)
+  return keras.layers.Flatten(name=place.name('flat'))(x)
+
+
+def _dense(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  key = place.node['weights']
+  if key not in place.shared:
+    place.shared[key] = keras.layers.Dense(
+      place.node['units'],
+      kernel_initializer=place.he_normal(x.shape[-1]),
+      name=place.name('dense'),
+    )
+  return place.shared[key](x)
+
+
+def _global_avg_pool(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  return keras.layers.GlobalAveragePooling2D(name=place.name('mean'))(x)
+
+
+def _classifier(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  kernel = place.he_normal(x.shape[-1])
+  name = place.name('logits')
+  return keras.layers.Dense(place.shape[0], kernel_initializer=kernel, name=name)(x)
+
+
+_BUILDERS: Mapping[str, Callable[..., tf.Tensor]] = {
+  'input': _input,
+  'conv': _conv,
+  'dilated_conv': _dilated_conv,
+  'depthwise_conv': _depthwise_conv,
+  'max_pool': _pool,
+  'avg_pool': _pool,
+  'add': _add,
+  'multiply': _multiply,
+  'concat': _concat,
+  'pad_like': _pad_like,
+  'relu': _relu,
+  'tanh': _saturate,
+  'sigmoid': _saturate,
+  'frames': _frames,
+  'dense': _dense,
+  'global_avg_pool': _global_avg_pool,
+  'classifier': _classifier,
+}

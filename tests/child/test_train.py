@@ -1,0 +1,216 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from rlnas import datasets
+from rlnas.architecture import Graph
+from rlnas.backend import keras, tf
+from rlnas.child.builder import build
+from rlnas.child.train import accuracy, shift_images, train
+from rlnas.spaces import layers
+from tests.child.test_builder import recurrent_network, small_network
+
+DIGITS = datasets.take(datasets.digits(), 200)
+
+
+def digits_model(seed=0):
+  return build(small_network(), DIGITS.input_shape, DIGITS.classes, seed=seed)
+
+
+def dense_model(input_shape, classes):
+  """Without batch normalisation."""
+  graph = Graph()
+  return build(graph.finish(graph.classify(graph.input)), input_shape, classes, seed=0)
+
+
+def reference(model, dataset, *, epochs, seed, batch_size, learning_rate):
+  """The same training as a loop in Python with Keras' optimizer; returns the last mean loss."""
+  rng = np.random.default_rng(seed)
+  count = len(dataset.x_train)
+  steps = count // batch_size
+  optimizer = keras.optimizers.Adam()
+  loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+  for epoch in range(epochs):
+    order = rng.permutation(count)
+    rng.integers(0, 0, (steps, batch_size, 2), endpoint=True)
+    losses = []
+    for step in range(steps):
+      rows = order[step * batch_size : (step + 1) * batch_size]
+      x = ((dataset.x_train[rows] - dataset.offset) / dataset.scale).astype(np.float32)
+      with tf.GradientTape() as tape:
+        loss = loss_of(dataset.y_train[rows], model(x, training=True))
+      progress = (epoch * steps + step) / (steps * epochs)
+      optimizer.learning_rate.assign(learning_rate * (1 + math.cos(math.pi * progress)) / 2)
+      gradients = tape.gradient(loss, model.trainable_variables)
+      optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+      losses.append(float(loss))
+  return np.mean(losses)
+
+
+def test_training_is_adam_on_a_cosine_as_keras_computes_it():
+  options = {'epochs': 3, 'seed': 5, 'batch_size': 64, 'learning_rate': 1e-2}
+  ours, theirs = digits_model(), digits_model()
+  before = digits_model().get_weights()
+  loss = train(ours, DIGITS, **options)
+  assert loss == pytest.approx(reference(theirs, DIGITS, **options), rel=1e-3)
+  for old, a, b in zip(before, ours.get_weights(), theirs.get_weights(), strict=True):
+    assert np.abs(a - old).max() > 1e-3  # moving statistics too
+    np.testing.assert_allclose(a, b, atol=2e-3)
+
+
+def test_batch_normalisation_follows_the_data():
+  """After one step the moving statistics are nine tenths initial and one tenth the batch's."""
+  model = digits_model()
+  inner = keras.Model(model.input, model.get_layer('node1_conv').output)
+  x = (DIGITS.x_train / DIGITS.scale).astype(np.float32)
+  values = inner(x).numpy().reshape(-1, 4)
+  train(model, DIGITS, epochs=1, seed=0, batch_size=len(x))
+  norm = model.get_layer('node1_norm')
+  np.testing.assert_allclose(norm.moving_mean, 0.1 * values.mean(0), rtol=1e-4)
+  np.testing.assert_allclose(norm.moving_variance, 0.9 + 0.1 * values.var(0, ddof=1), rtol=1e-4)
+
+
+def test_it_learns():
+  data = datasets.digits()
+  model = build(small_network(32), data.input_shape, data.classes, seed=0)
+  losses = []
+  last = train(
+    model,
+    data,
+    epochs=10,
+    seed=0,
+    learning_rate=2e-2,
+    on_epoch=lambda *event: losses.append(event),
+  )
+  assert [epoch for epoch, _ in losses] == list(range(1, 11))
+  assert last == losses[-1][1] < losses[0][1] / 2
+  options = {'offset': data.offset, 'scale': data.scale}
+  # 0.1 is chance; 180 examples, so that one is 0.0056.
+  assert accuracy(model, data.x_val, data.y_val, **options) > 0.8
+
+
+def trained_weights(dataset=DIGITS, **options):
+  model = digits_model()
+  train(model, dataset, **{'epochs': 2, 'seed': 0, 'batch_size': 32} | options)
+  return model.get_weights()
+
+
+def equal(first, second):
+  return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_the_result_depends_on_the_seed_alone():
+  first = trained_weights(seed=3, shift_pixels=1)
+  np.random.seed(1)  # noqa: NPY002 (global seeds must not matter)
+  tf.random.set_seed(1)
+  assert equal(first, trained_weights(seed=3, shift_pixels=1))
+  assert not equal(first, trained_weights(seed=4, shift_pixels=1))
+  assert not equal(first, trained_weights(seed=3))
+
+
+def test_fewer_examples_than_a_batch_are_one_batch():
+  few = datasets.take(DIGITS, 20)
+  assert equal(trained_weights(few, batch_size=64), trained_weights(few, batch_size=20))
+
+
+def test_one_example_can_be_trained_on():
+  single = trained_weights(datasets.take(DIGITS, 1))
+  assert all(np.isfinite(w).all() for w in single)
+
+
+def test_float_data_are_shifted_and_scaled():
+  floats = dataclasses.replace(
+    DIGITS, x_train=DIGITS.x_train.astype(np.float32) * 4 - 6, offset=-6.0, scale=64.0
+  )
+  same = trained_weights(floats, epochs=1)
+  for a, b in zip(same, trained_weights(epochs=1), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_sequences_are_trained_on():
+  rng = np.random.default_rng(0)
+  y = rng.integers(0, 2, 300).astype(np.int32)
+  x = rng.normal(size=(300, 6, 3)).astype(np.float32) + 2 * y[:, None, None]
+  data = dataclasses.replace(
+    DIGITS, x_train=x, y_train=y, offset=1.0, scale=1.5, class_names=('low', 'high')
+  )
+  model = build(recurrent_network(), (6, 3), 2, seed=0)
+  train(model, data, epochs=10, seed=0, learning_rate=1e-2)
+  assert accuracy(model, x, y, offset=1.0, scale=1.5) > 0.95
+  with pytest.raises(ValueError, match='shift_pixels=1'):
+    train(model, data, epochs=1, seed=0, shift_pixels=1)
+
+
+def test_divergence_ends_the_training():
+  model = dense_model(DIGITS.input_shape, DIGITS.classes)
+  epochs = []
+  with pytest.raises(FloatingPointError, match='training diverged: loss nan in epoch 1 of 9'):
+    train(
+      model, DIGITS, epochs=9, seed=0, learning_rate=3e38, on_epoch=lambda e, _: epochs.append(e)
+    )
+  assert epochs == []
+
+
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    ({'epochs': 0}, 'epochs=0: must be at least 1'),
+    ({'batch_size': 0}, 'batch_size=0: must be at least 1'),
+    ({'shift_pixels': -1}, 'shift_pixels=-1: must be at least 0'),
+    ({'learning_rate': 0.0}, 'learning_rate=0.0: must be positive'),
+    ({'learning_rate': math.inf}, 'learning_rate=inf: must be positive'),
+  ],
+)
+def test_bad_settings_are_named(options, message):
+  with pytest.raises(ValueError, match=message):
+    trained_weights(**options)
+
+
+def test_shifts_move_down_and_right_and_repeat_the_edge():
+  image = np.arange(12, dtype=np.uint8).reshape(1, 3, 4, 1)
+  images = np.concatenate([image, image, image])
+  moved = shift_images(tf.constant(images), tf.constant([[0, 0], [1, -2], [-5, 1]])).numpy()
+  assert moved.dtype == np.uint8
+  np.testing.assert_array_equal(moved[0], image[0])
+  np.testing.assert_array_equal(moved[1, :, :, 0], [[2, 3, 3, 3], [2, 3, 3, 3], [6, 7, 7, 7]])
+  np.testing.assert_array_equal(moved[2, :, :, 0], [[8, 8, 9, 10]] * 3)
+
+
+def test_accuracy_counts_every_example():
+  rng = np.random.default_rng(0)
+  x = rng.integers(0, 256, (1203, 2, 2, 3)).astype(np.uint8)  # two whole batches and a part
+  model = dense_model((2, 2, 3), 3)
+  for offset, scale in ((0.0, 255.0), (100.0, 30.0)):
+    labels = model.predict((x - offset) / scale, verbose=0).argmax(1)
+    y = np.where(rng.random(1203) < 0.7, labels, (labels + 1) % 3)
+    expected = np.mean(y == labels)
+    assert 0.6 < expected < 0.8
+    # A logit near a tie may round differently: one example is 0.0008.
+    assert accuracy(model, x, y, offset=offset, scale=scale) == pytest.approx(expected, abs=0.002)
+
+
+def test_accuracy_of_equal_logits_is_the_share_of_the_first_class():
+  model = dense_model((2, 2, 1), 4)
+  model.set_weights([np.zeros_like(w) for w in model.get_weights()])
+  x, y = np.ones((8, 2, 2, 1), np.uint8), np.array([0, 0, 1, 2, 3, 1, 2, 0])
+  assert accuracy(model, x, y, offset=0.0, scale=1.0) == 3 / 8
+
+
+def test_accuracy_wants_one_label_an_example():
+  model = dense_model((2, 2, 1), 4)
+  for examples, labels in ((0, 0), (3, 2)):
+    with pytest.raises(ValueError, match=f'for each of {examples} examples'):
+      accuracy(model, np.ones((examples, 2, 2, 1)), np.zeros(labels), offset=0.0, scale=1.0)
+
+
+def test_layers_of_other_shapes_train_in_the_same_process():
+  """One-pixel maps, and images that are not square."""
+  for input_shape in ((1, 1, 1), (5, 3, 2)):
+    graph = Graph()
+    x = layers.separable_conv(graph, graph.input, filters=3, kernel=5, stride=2)
+    model = build(graph.finish(graph.classify(x)), input_shape, 2, seed=0)
+    x_train = np.random.default_rng(0).integers(0, 9, (9, *input_shape)).astype(np.uint8)
+    data = dataclasses.replace(DIGITS, x_train=x_train, y_train=np.arange(9, dtype=np.int32) % 2)
+    assert math.isfinite(train(model, data, epochs=2, seed=0, batch_size=4, shift_pixels=1))
