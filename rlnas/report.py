@@ -82,9 +82,10 @@ def plot_pareto(
       sizes = [objectives(t)[column] / 1024 for t in group]
       axes.scatter(sizes, [objectives(t)[0] for t in group], marker=marker, c=color, label=name)
     axes.axvline(limit / 1024, color='tab:red', linestyle='--', label='budget')
-    axes.set_xscale('log')
+    axes.set_xscale('log', base=2)
+    axes.xaxis.set_major_formatter('{x:g}')
     axes.set_xlabel(label)
     axes.grid(alpha=0.3)
   left.set_ylabel('int8 validation accuracy')
-  right.legend(loc='lower right')
+  left.legend(loc='lower right')
   figure.savefig(path, dpi=120)
