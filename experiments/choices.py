@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from rlnas import reward
 from rlnas.controller import Controller
@@ -32,8 +33,11 @@ REWARDS: dict[str, Reward] = {
 }
 
 
-def choose(name: str, value: str, offered: dict[str, object] | dict) -> object:
+Chosen = TypeVar('Chosen')
+
+
+def choose(flag: str, value: str, offered: Mapping[str, Chosen]) -> Chosen:
   """The entry that a flag names. Raises ValueError that lists what there is."""
   if value not in offered:
-    raise ValueError(f'--{name}={value!r}: must be one of {", ".join(offered)}')
+    raise ValueError(f'--{flag}={value!r}: must be one of {", ".join(offered)}')
   return offered[value]

@@ -164,14 +164,14 @@ def announce(
 def finish(trials: tuple[Trial, ...], dataset: Dataset, budget: Budget) -> Winner:
   """Trains the winner longer, showing its progress."""
   with tqdm.tqdm(total=FLAGS.finish_epochs, unit='epoch', desc='finish', dynamic_ncols=True) as bar:
-    return finish_best(
-      trials,
-      dataset,
-      budget,
-      epochs=FLAGS.finish_epochs,
-      seed=derive_seed(FLAGS.seed, 'finish'),
-      on_epoch=lambda epoch, loss: bar.update(),
-    )
+
+    def on_epoch(epoch: int, loss: float) -> None:
+      bar.set_postfix_str(f'loss {loss:.4f}')
+      bar.update(epoch - bar.n)
+
+    seed = derive_seed(FLAGS.seed, 'finish')
+    epochs = FLAGS.finish_epochs
+    return finish_best(trials, dataset, budget, epochs=epochs, seed=seed, on_epoch=on_epoch)
 
 
 def show(winner: Winner, trials: tuple[Trial, ...], budget: Budget, workdir: pathlib.Path) -> None:

@@ -38,6 +38,7 @@ _HOMES = {
   'WorkerPool': 'rlnas.executors',
   'best_trial': 'rlnas.report',
   'compile_table': 'rlnas.table',
+  'finish_best': 'rlnas.winner',
   'pareto_front': 'rlnas.report',
   'run_search': 'rlnas.search',
 }

@@ -96,7 +96,7 @@ class Dataset:
     digest = hashlib.sha256()
     for split in (self.x_train, self.y_train, self.x_val, self.y_val, self.x_test, self.y_test):
       digest.update(repr((split.shape, split.dtype.str)).encode())
-      digest.update(np.ascontiguousarray(split))
+      digest.update(np.ascontiguousarray(split).data)
     return digest.hexdigest()[:16]
 
   def without_test(self) -> Dataset:
