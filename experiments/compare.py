@@ -1,0 +1,178 @@
+"""Compares strategies, or rewards, on one space at equal trials over several seeds.
+
+  python experiments/compare.py --strategies=random,reinforce --seeds=0,1,2 --trials=120
+  python experiments/compare.py --strategies=reinforce --rewards=linear_excess,absolute
+
+Every pair of strategy and reward is an arm. The workdir then holds a journal for each arm and
+seed, from which the same command resumes, compare.json, and compare.png: the best feasible int8
+validation accuracy against trials, mean and deviation over the seeds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import pathlib
+
+import numpy as np
+import numpy.typing as npt
+from absl import flags
+from choices import REWARDS, STRATEGIES, choose
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from settings import Settings, configuration, read_settings, run
+
+from rlnas.evaluators.trained import Trained
+from rlnas.executors import WorkerPool
+from rlnas.interfaces import Executor
+from rlnas.journal import Journal
+from rlnas.monitor import ProgressBar
+from rlnas.reward import is_feasible
+from rlnas.search import run_search
+from rlnas.trial import Trial, derive_seed
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list('strategies', ['random', 'reinforce'], f'Some of {", ".join(STRATEGIES)}.')
+flags.DEFINE_list('rewards', ['linear_excess'], f'Some of {", ".join(REWARDS)}.')
+flags.DEFINE_list('seeds', ['0', '1', '2'], 'One search of each arm a seed.')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Arm:
+  """What one strategy and reward reached.
+
+  Attributes:
+    strategy: name.
+    reward: name.
+    best: best feasible int8 validation accuracy after each trial, 0 before the first feasible
+      one. [seeds, trials]
+    feasible: share of feasible trials, by seed. [seeds]
+  """
+
+  strategy: str
+  reward: str
+  best: npt.NDArray[np.float64]
+  feasible: npt.NDArray[np.float64]
+
+
+def main(arguments: list[str]) -> None:
+  """Runs all arms, prints their table and draws their curves."""
+  for name in FLAGS.strategies:
+    choose('strategies', name, STRATEGIES)
+  for name in FLAGS.rewards:
+    choose('rewards', name, REWARDS)
+  seeds = [int(seed) for seed in FLAGS.seeds]
+  settings = read_settings(arguments)
+  workdir = pathlib.Path(FLAGS.workdir)
+  pool = WorkerPool(Trained(settings.dataset, epochs=FLAGS.epochs), workers=settings.workers)
+  with contextlib.closing(pool):
+    arms = [
+      run_arm(strategy, reward, seeds, settings, pool, workdir)
+      for strategy, reward in itertools.product(FLAGS.strategies, FLAGS.rewards)
+    ]
+  print(table(arms))
+  results = [
+    {
+      'strategy': arm.strategy,
+      'reward': arm.reward,
+      'best': arm.best[:, -1].tolist(),
+      'feasible': arm.feasible.tolist(),
+    }
+    for arm in arms
+  ]
+  (workdir / 'compare.json').write_text(json.dumps(results, indent=2) + '\n')
+  plot(arms, workdir / 'compare.png')
+
+
+def run_arm(
+  strategy: str,
+  reward: str,
+  seeds: list[int],
+  settings: Settings,
+  pool: Executor,
+  workdir: pathlib.Path,
+) -> Arm:
+  """One search a seed, each with a journal of its own."""
+  runs = []
+  for seed in seeds:
+    journal = Journal(
+      workdir / f'{strategy}-{reward}-{seed}.jsonl',
+      configuration=configuration(settings, strategy=strategy, reward=reward, seed=seed),
+    )
+    progress = ProgressBar(FLAGS.trials, budget=settings.budget)
+    with contextlib.closing(journal), contextlib.closing(progress):
+      trials = run_search(
+        STRATEGIES[strategy](settings.table, derive_seed(seed, 'strategy')),
+        executor=pool,
+        reward=REWARDS[reward],
+        budget=settings.budget,
+        trials=FLAGS.trials,
+        batch=FLAGS.batch,
+        seed=seed,
+        journal=journal,
+        observers=[progress],
+      )
+    runs.append(feasible_accuracies(trials, settings))
+  accuracies = np.array(runs)
+  best = np.maximum.accumulate(accuracies, axis=1)
+  return Arm(strategy, reward, best, (accuracies > 0).mean(axis=1))
+
+
+def feasible_accuracies(trials: tuple[Trial, ...], settings: Settings) -> list[float]:
+  """int8 validation accuracy of each trial, 0 where it does not fit the budget."""
+  return [
+    t.measurement.int8_validation_accuracy or 0.0
+    if is_feasible(t.measurement, settings.budget)
+    else 0.0
+    for t in trials
+  ]
+
+
+def table(arms: list[Arm]) -> str:
+  """The arms as a Markdown table: mean and deviation over the seeds."""
+  halfway = (FLAGS.trials - 1) // 2
+  lines = [
+    f'| strategy | reward | seeds | best after {halfway + 1} trials | best after {FLAGS.trials} '
+    '| mean over the search | feasible |',
+    '|---|---|---|---|---|---|---|',
+  ]
+  for arm in arms:
+    cells = [spread(arm.best[:, halfway]), spread(arm.best[:, -1]), spread(arm.best.mean(axis=1))]
+    lines.append(
+      f'| {arm.strategy} | {arm.reward} | {len(arm.best)} | {" | ".join(cells)} '
+      f'| {arm.feasible.mean():.0%} |'
+    )
+  return '\n'.join(lines)
+
+
+def spread(values: npt.NDArray[np.float64]) -> str:
+  """Mean and sample deviation."""
+  deviation = values.std(ddof=1) if len(values) > 1 else float('nan')
+  return f'{values.mean():.4f} ± {deviation:.4f}'
+
+
+def plot(arms: list[Arm], path: pathlib.Path) -> None:
+  """Draws the curves of all arms with a band of one deviation."""
+  figure = Figure(figsize=(8, 5), layout='constrained')
+  FigureCanvasAgg(figure)
+  axes = figure.subplots()
+  for arm in arms:
+    label = arm.strategy if len(FLAGS.rewards) == 1 else f'{arm.strategy}, {arm.reward}'
+    mean, deviation = arm.best.mean(axis=0), arm.best.std(axis=0)
+    steps = np.arange(1, len(mean) + 1)
+    (line,) = axes.plot(steps, mean, label=label)
+    axes.fill_between(steps, mean - deviation, mean + deviation, alpha=0.15, color=line.get_color())
+  top = max(float(arm.best.max()) for arm in arms)
+  axes.set_ylim(max(0.0, top - 0.25), min(1.0, top + 0.02))
+  axes.set_xlabel('trials')
+  axes.set_ylabel('best feasible int8 validation accuracy')
+  axes.set_title(f'{FLAGS.space}, {FLAGS.dataset}, {FLAGS.board}: mean ± deviation of runs')
+  axes.grid(alpha=0.3)
+  axes.legend(loc='lower right')
+  figure.savefig(path, dpi=120)
+
+
+if __name__ == '__main__':
+  run(main)

@@ -1,0 +1,125 @@
+"""Flags that the searches share, and what they build."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable
+
+from absl import app, flags
+from choices import SPACES, choose
+
+import rlnas
+from rlnas import datasets
+from rlnas.backend import tf
+from rlnas.board import BOARDS, Budget, find_board
+from rlnas.datasets import Dataset
+from rlnas.executors import default_workers
+from rlnas.search import SearchError
+from rlnas.table import Table, compile_table
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string(
+  'dataset',
+  'mnist5k',
+  f'What the networks classify: {", ".join(datasets.BUILT_IN)}, the path of an .npz file '
+  '(x_train, y_train, optional x_val, y_val, x_test, y_test) or of a folder of images by class.',
+)
+flags.DEFINE_string(
+  'data_dir', None, 'Folder of IDX (MNIST) or binary (CIFAR-10) files; downloads where not given.'
+)
+flags.DEFINE_string('space', 'chain', f'Which networks exist: {", ".join(SPACES)}.')
+flags.DEFINE_string(
+  'board',
+  'nucleo-l010rb',
+  f'Whose budget holds: {", ".join(BOARDS)}, or the path of a .json file.',
+)
+flags.DEFINE_float('flash_kib', None, "Flash for the .tflite file in KiB, in place of the board's.")
+flags.DEFINE_float('sram_kib', None, "SRAM for the tensor arena in KiB, in place of the board's.")
+flags.DEFINE_integer('trials', 40, 'Children to evaluate; more than before goes on with a search.')
+flags.DEFINE_integer('batch', 4, 'Children that are proposed, and told to the strategy, together.')
+flags.DEFINE_integer('epochs', 4, 'Epochs that a child is trained.')
+flags.DEFINE_integer('workers', None, 'Worker processes of one thread; default: one a core.')
+flags.DEFINE_string('workdir', 'runs/search', 'Folder for all that the search leaves.')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Settings:
+  """What the shared flags say, checked."""
+
+  dataset: Dataset
+  table: Table
+  budget: Budget
+  workers: int
+
+
+def read_settings(arguments: list[str]) -> Settings:
+  """Builds what the flags name. Raises ValueError or OSError where one of them is wrong."""
+  if len(arguments) > 1:
+    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+  for name in ('trials', 'batch', 'epochs', 'workers'):
+    check_positive(name)
+  space = choose('space', FLAGS.space, SPACES)()
+  return Settings(
+    budget=chosen_budget(),
+    dataset=datasets.load(FLAGS.dataset, data_dir=FLAGS.data_dir),
+    table=compile_table(space),
+    workers=default_workers() if FLAGS.workers is None else FLAGS.workers,
+  )
+
+
+def check_positive(name: str) -> None:
+  """Raises ValueError where an integer flag is given and below 1."""
+  value = FLAGS[name].value
+  if value is not None and value < 1:
+    raise ValueError(f'--{name}={value}: must be at least 1')
+
+
+def chosen_budget() -> Budget:
+  """The board's budget, with what the flags put in its place."""
+  budget = find_board(FLAGS.board).budget
+  for name, kib in (('flash_bytes', FLAGS.flash_kib), ('sram_bytes', FLAGS.sram_kib)):
+    if kib is not None:
+      if not 0 < kib < 2**22:  # 4 GiB
+        raise ValueError(
+          f'--{name.replace("bytes", "kib")}={kib}: must be a positive number of KiB'
+        )
+      budget = dataclasses.replace(budget, **{name: int(kib * 1024)})
+  return budget
+
+
+def configuration(
+  settings: Settings, *, strategy: str, reward: str, seed: int
+) -> dict[str, str | int | float | bool | None]:
+  """All that decides the course of a search; its journal refuses to go on with another."""
+  return {
+    'dataset': FLAGS.dataset,
+    'dataset_digest': settings.dataset.digest,
+    'space': FLAGS.space,
+    'strategy': strategy,
+    'reward': reward,
+    'board': FLAGS.board,
+    **{f'budget_{name}': value for name, value in dataclasses.asdict(settings.budget).items()},
+    'batch': FLAGS.batch,
+    'epochs': FLAGS.epochs,
+    'seed': seed,
+    # Other versions round differently, so that resuming would not give the same search.
+    'rlnas': rlnas.__version__,
+    'tensorflow': tf.__version__,
+    'onednn': os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1'),
+  }
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+  """Runs an experiment; a mistake of the user or of the machine is one line, not a traceback."""
+
+  def guarded(arguments: list[str]) -> None:
+    try:
+      main(arguments)
+    except (ValueError, OSError, SearchError) as error:
+      sys.exit(f'error: {error}')
+    except KeyboardInterrupt:
+      sys.exit('\nstopped; the same command goes on')
+
+  app.run(guarded)
