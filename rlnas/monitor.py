@@ -13,22 +13,34 @@ import pathlib
 from collections.abc import Sequence
 
 import tqdm
-from tensorboard.plugins.hparams import api as hparams
 
 from rlnas.backend import quiet, tf
 from rlnas.board import Budget
 from rlnas.reward import is_feasible
 from rlnas.trial import Status, Trial
 
+with quiet():  # it loads TensorFlow, which `rlnas.backend` must do first
+  from tensorboard.plugins.hparams import api as hparams
+
 # Each child in the HParams table is a folder with an event file of its own; TensorBoard becomes
 # slow with thousands of them.
 MOST_CHILDREN = 500
 _METRICS = (
-  ('child/reward', 'reward'),
-  ('child/int8_validation_accuracy', 'int8 validation accuracy'),
-  ('child/flash_kib', 'flash KiB'),
-  ('child/sram_kib', 'SRAM KiB'),
-  ('child/mega_macs', 'million MACs'),
+  ('hparams/reward', 'reward'),
+  ('hparams/int8_validation_accuracy', 'int8 validation accuracy'),
+  ('hparams/flash_kib', 'flash KiB'),
+  ('hparams/sram_kib', 'SRAM KiB'),
+  ('hparams/mega_macs', 'million MACs'),
+)
+_COLUMNS = (
+  'architecture',
+  'nodes',
+  'convolutions',
+  'depthwise_convolutions',
+  'poolings',
+  'strides_of_2',
+  'widest_layer',
+  'parameters',
 )
 
 
@@ -56,7 +68,7 @@ class TensorBoard:
     self._best: Trial | None = None
     with tf.summary.create_file_writer(str(self._path / 'children')).as_default():
       hparams.hparams_config(
-        hparams=[],
+        hparams=[hparams.HParam(name) for name in _COLUMNS],
         metrics=[hparams.Metric(tag, display_name=name) for tag, name in _METRICS],
       )
 
@@ -106,10 +118,9 @@ class TensorBoard:
     folder = self._path / 'children' / f'{trial.index:04d}'
     with tf.summary.create_file_writer(str(folder)).as_default(step=trial.index), quiet():
       hparams.hparams(_hyperparameters(trial), trial_id=f'{trial.index:04d}')
-      for name, value in _child_scalars(trial).items():
-        tf.summary.scalar(name, value)
-      if trial.reward is not None:
-        tf.summary.scalar('child/reward', trial.reward)
+      scalars = {**_child_scalars(trial), 'child/reward': trial.reward}
+      for tag, _ in _METRICS:
+        tf.summary.scalar(tag, scalars[tag.replace('hparams', 'child')])
 
 
 def _child_scalars(trial: Trial) -> dict[str, float]:
@@ -129,16 +140,17 @@ def _hyperparameters(trial: Trial) -> dict[str, int | str]:
   """The shape of a network in a few columns that every space has."""
   nodes = trial.proposal.architecture.nodes
   attributes = [dict(n.attributes) for n in nodes]
-  return {
-    'architecture': trial.proposal.architecture.digest[:8],
-    'nodes': len(nodes),
-    'convolutions': sum(n.op == 'conv' for n in nodes),
-    'depthwise_convolutions': sum(n.op == 'depthwise_conv' for n in nodes),
-    'poolings': sum(n.op in ('max_pool', 'avg_pool') for n in nodes),
-    'strides_of_2': sum(a.get('stride', 1) == 2 for a in attributes),
-    'widest_layer': max(int(a.get('filters', 0)) for a in attributes),
-    'parameters': trial.measurement.parameters or 0,
-  }
+  values = (
+    trial.proposal.architecture.digest[:8],
+    len(nodes),
+    sum(n.op in ('conv', 'dilated_conv') for n in nodes),
+    sum(n.op == 'depthwise_conv' for n in nodes),
+    sum(n.op in ('max_pool', 'avg_pool') for n in nodes),
+    sum(a.get('stride', 1) == 2 for a in attributes),
+    max(int(a.get('filters', a.get('units', 0))) for a in attributes),
+    trial.measurement.parameters or 0,
+  )
+  return dict(zip(_COLUMNS, values, strict=True))
 
 
 class ProgressBar:
