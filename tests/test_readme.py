@@ -1,0 +1,50 @@
+"""The README's examples run as they stand."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from rlnas import board, datasets, reward
+from rlnas.board import BOARDS
+
+README = (pathlib.Path(__file__).parent.parent / 'README.md').read_text()
+
+
+def blocks(language: str) -> list[str]:
+  return re.findall(rf'```{language}\n(.*?)```', README, flags=re.DOTALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('block', blocks('python'))
+def test_python_examples_run(block, tmp_path):
+  done = subprocess.run(
+    [sys.executable, '-c', block], cwd=tmp_path, capture_output=True, text=True, check=False
+  )
+  assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize('block', blocks('json'))
+def test_json_examples_are_boards(block, tmp_path):
+  path = tmp_path / 'board.json'
+  path.write_text(block)
+  assert board.find_board(path).budget.sram_bytes > 0
+
+
+def test_there_are_examples():
+  assert blocks('python')
+  assert blocks('json')
+
+
+def test_the_tables_name_what_there_is():
+  for name in (*BOARDS, *datasets.BUILT_IN):
+    assert f'`{name}`' in README
+  for function in (
+    reward.linear_excess,
+    reward.weighted_product,
+    reward.absolute,
+    reward.death_penalty,
+  ):
+    assert f'`{function.__name__}`' in README
