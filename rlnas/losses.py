@@ -17,7 +17,8 @@ def reinforce(log_prob: tf.Tensor, advantage: tf.Tensor) -> tf.Tensor:
 
   Args:
     log_prob: log-probability of each sequence under the policy that learns. [B]
-    advantage: reward less baseline. [B]
+    advantage: reward less baseline, times the importance weight where the sequence was proposed
+      by an earlier policy (`truncated_importance`). [B]
 
   Returns:
     The loss, a scalar.
@@ -29,28 +30,70 @@ def reinforce(log_prob: tf.Tensor, advantage: tf.Tensor) -> tf.Tensor:
   return -tf.reduce_mean(tf.stop_gradient(advantage) * log_prob)
 
 
-def clipped_surrogate(
-  log_prob: tf.Tensor, old_log_prob: tf.Tensor, advantage: tf.Tensor, clip: float
-) -> tf.Tensor:
-  """-mean(min(r * advantage, clip(r, 1 - clip, 1 + clip) * advantage)), r = exp(new - old).
+def truncated_importance(log_prob: tf.Tensor, old_log_prob: tf.Tensor) -> tf.Tensor:
+  """min(1, new probability / old probability): what a result of an earlier policy still counts.
 
-  Schulman et al. 2017 (arXiv:1707.06347), equation 7, with its sign turned for minimising.
+  Truncated importance sampling (Ionides 2008, J. Comput. Graph. Stat. 17(2)) at the level 1 of
+  IMPALA (Espeholt et al. 2018, arXiv:1802.01561, section 4.1): no sequence counts more than a
+  fresh one, so the variance stays that of REINFORCE, at the price of some bias towards the earlier
+  policy.
 
   Args:
     log_prob: log-probability of each sequence under the policy that learns. [B]
-    old_log_prob: the same under the policy that proposed them; a constant. [B]
-    advantage: reward less baseline. [B]
-    clip: how far the ratio r may leave 1 before the gradient ends (epsilon in the paper).
+    old_log_prob: the same under the distribution that proposed them. [B]
+
+  Returns:
+    The weights, constants in (0, 1]. [B]
+
+  Raises:
+    ValueError: the shapes are not both [B].
+  """
+  _check_vectors(log_prob=log_prob, old_log_prob=old_log_prob)
+  return tf.stop_gradient(tf.exp(tf.minimum(log_prob - old_log_prob, 0.0)))
+
+
+def imitation(log_prob: tf.Tensor) -> tf.Tensor:
+  """-mean(log_prob) of the sequences to imitate: maximum likelihood.
+
+  Priority queue training, Abolafia et al. 2018 (arXiv:1801.03526), section 3.2: its sequences are
+  the K best that were found so far.
+
+  Args:
+    log_prob: log-probability of each sequence under the policy that learns. [K]
 
   Returns:
     The loss, a scalar.
 
   Raises:
-    ValueError: the shapes are not all [B], or `clip` does not lie in (0, 1).
+    ValueError: the shape is not [K].
+  """
+  _check_vectors(log_prob=log_prob)
+  return -tf.reduce_mean(log_prob)
+
+
+def clipped_surrogate(
+  log_prob: tf.Tensor, old_log_prob: tf.Tensor, advantage: tf.Tensor, clip: tf.Tensor | float
+) -> tf.Tensor:
+  """-mean(min(r * advantage, clip(r, 1 - clip, 1 + clip) * advantage)), r = exp(new - old).
+
+  Schulman et al. 2017 (arXiv:1707.06347), equation 7, with its sign turned for minimising. The
+  action is the whole sequence, as it is what earns the reward; so is the ratio (Zheng et al. 2025,
+  arXiv:2507.18071, section 4.1, argue so for rewards of whole sequences).
+
+  Args:
+    log_prob: log-probability of each sequence under the policy that learns. [B]
+    old_log_prob: the same under the policy that proposed them; a constant. [B]
+    advantage: reward less baseline. [B]
+    clip: how far the ratio r may leave 1 before the gradient ends (epsilon in the paper), in
+      (0, 1).
+
+  Returns:
+    The loss, a scalar.
+
+  Raises:
+    ValueError: the shapes are not all [B].
   """
   _check_vectors(log_prob=log_prob, old_log_prob=old_log_prob, advantage=advantage)
-  if not 0 < clip < 1:
-    raise ValueError(f'clip={clip}: must lie in (0, 1)')
   advantage = tf.stop_gradient(advantage)
   ratio = tf.exp(log_prob - tf.stop_gradient(old_log_prob))  # [B]
   clipped = tf.clip_by_value(ratio, 1 - clip, 1 + clip)  # [B]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rlnas import losses
+from rlnas import losses, policy
 from rlnas.architecture import Graph
 from rlnas.backend import tf
 from rlnas.controller import Controller, pad_tokens
@@ -234,9 +234,21 @@ def test_a_deeper_table_reuses_the_weights_and_traces_nothing():
     expected = reference_log_prob(controller, table, walk)
     assert sample.log_prob[0] == pytest.approx(expected, abs=1e-4)
     controller.score(table, sample.tokens)
-    functions = (controller._sample, controller._score)
+    functions = (policy.sample, policy.score)
     traced.append([f.experimental_get_tracing_count() for f in functions])
-  assert traced == [[1, 1]] * 3
+  assert traced == traced[:1] * 3
+
+
+def test_controllers_of_one_shape_share_their_traces():
+  table, functions = TABLES['chain'], (policy.sample, policy.score)
+  traced = []
+  for seed in range(3):
+    controller = Controller(table, units=7, seed=seed)
+    drawn = controller.sample(table, 2 + seed, np.random.default_rng(0))
+    log_prob, _ = controller.score(table, drawn.tokens)
+    np.testing.assert_allclose(log_prob, drawn.log_prob, atol=1e-5)  # with its own weights
+    traced.append([f.experimental_get_tracing_count() for f in functions])
+  assert traced == traced[:1] * 3
 
 
 def test_one_controller_drives_several_spaces():

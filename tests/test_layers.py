@@ -11,12 +11,12 @@ ROOT = pathlib.Path(rlnas.__file__).parent
 LEVELS = {
   'architecture': 0, 'trial': 0, 'board': 0, 'interfaces': 0, 'backend': 0,
   'decision': 1, 'table': 1, 'spaces': 1,
-  'losses': 2, 'controller': 2, 'strategies': 2, 'child': 2,
+  'losses': 2, 'policy': 2, 'controller': 2, 'strategies': 2, 'child': 2,
   'datasets': 0, 'dataset_checks': 0, 'dataset_files': 0, 'dataset_splits': 0,
   'evaluators': 3,
   'reward': 4, 'executors': 4, 'journal': 4, 'search': 4, 'monitor': 4, 'report': 4, 'winner': 4,
 }  # fmt: skip
-LEARNERS = {'losses', 'controller', 'strategies'}
+LEARNERS = {'losses', 'policy', 'controller', 'strategies'}
 NO_TENSORFLOW = {
   'architecture',
   'trial',
@@ -74,7 +74,7 @@ def test_data_and_language_are_free_of_tensorflow():
   for name, path in modules():
     if name in NO_TENSORFLOW or path.name == 'cost.py':
       names = set(imports(path, top_level_only=True))
-      assert not own(names) & {'backend', 'controller', 'losses'}, path
+      assert not own(names) & {'backend', 'controller', 'losses', 'policy'}, path
       assert not any(n.split('.')[0] in ('tensorflow', 'tf_keras') for n in names), path
 
 

@@ -80,8 +80,20 @@ def test_shapes_that_would_broadcast_are_refused():
     losses.entropy_bonus(column)
 
 
-@pytest.mark.parametrize('clip', [0.0, 1.0, -0.2, float('nan')])
-def test_a_clip_out_of_range_is_refused(clip):
+def test_imitation_is_minus_the_mean_log_likelihood():
+  assert losses.imitation(tf.constant(LOG_PROB)).numpy() == pytest.approx(-LOG_PROB.mean())
+  np.testing.assert_allclose(gradient_of(losses.imitation, LOG_PROB), [-0.25] * 4)
+
+
+def test_importance_is_the_ratio_where_it_fell_and_never_above_one():
+  old = LOG_PROB - np.log(np.array([0.5, 1.0, 2.0, 4.0], np.float32))
+  weights = losses.truncated_importance(tf.constant(LOG_PROB), tf.constant(old))
+  np.testing.assert_allclose(weights, [0.5, 1, 1, 1], rtol=1e-6)
+
+
+def test_no_gradient_flows_into_the_importance():
   x = tf.constant(LOG_PROB)
-  with pytest.raises(ValueError, match='clip='):
-    losses.clipped_surrogate(x, x, x, clip)
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    weights = losses.truncated_importance(x, x + 1)
+  assert tape.gradient(weights, x) is None

@@ -1,21 +1,23 @@
 """REINFORCE with a moving-average baseline (Zoph & Le 2016, arXiv:1611.01578, section 3.2).
 
-The controller proposes, and each batch of rewards makes one step of Adam along the gradient of
-the expected reward. The paper's learning rate of 6e-4 suits its thousands of children; a search
-of some dozens wants a higher one.
+The controller proposes, and each batch of rewards moves it by Adam along the gradient of the
+expected reward. The paper's learning rate of 6e-4 suits its thousands of children; a search of
+some dozens wants a higher one.
 """
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
 from rlnas import losses
-from rlnas.backend import keras, tf
-from rlnas.controller import Controller, pad_tokens
-from rlnas.decision import decode
+from rlnas.backend import tf
+from rlnas.controller import Controller
+from rlnas.interfaces import Strategy
+from rlnas.strategies.learner import check_at_least
+from rlnas.strategies.policy_gradient import PolicyGradient
 from rlnas.table import Table
 from rlnas.trial import Proposal, Trial
 
@@ -31,6 +33,8 @@ class Reinforce:
     learning_rate: float = 6e-4,
     baseline_decay: float = 0.95,
     entropy_weight: float = 0.0,
+    normalise_advantages: bool = False,
+    updates: int = 1,
   ) -> None:
     """Prepares the optimizer.
 
@@ -41,25 +45,25 @@ class Reinforce:
       baseline_decay: weight of the past in the baseline, an exponential moving average over the
         rewards of single trials in their order. The mean of the first batch starts it.
       entropy_weight: weight of the entropy bonus, in units of reward per nat; 0 as in the paper.
+      normalise_advantages: whether the advantages of a batch are brought to mean 0 and deviation
+        1; those of a batch of one stay as they are.
+      updates: steps a batch. A sequence whose probability has fallen since it was proposed, by
+        the steps before or by the search's lag, counts less (`losses.truncated_importance`).
 
     Raises:
       ValueError: an argument is out of its range.
     """
-    if not learning_rate > 0:
-      raise ValueError(f'learning_rate={learning_rate}: must be positive')
-    if not 0 <= baseline_decay < 1:
-      raise ValueError(f'baseline_decay={baseline_decay}: must lie in [0, 1)')
-    if not entropy_weight >= 0:
-      raise ValueError(f'entropy_weight={entropy_weight}: must be at least 0')
-    self._table = table
-    self._controller = controller
-    self._baseline_decay = baseline_decay
-    self._entropy_weight = entropy_weight
-    self._baseline: float | None = None
-    self._optimizer = keras.optimizers.Adam(learning_rate)
-    self._optimizer.build(controller.trainable_variables)
-    signature = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.float32)]
-    self._update = tf.function(self._update_graph, signature, autograph=False)
+    check_at_least(0, entropy_weight=entropy_weight)
+    self._normalise = normalise_advantages
+    self._policy = PolicyGradient(
+      table,
+      controller=controller,
+      objective=_objective,
+      settings=(entropy_weight,),
+      learning_rate=learning_rate,
+      baseline_decay=baseline_decay,
+      updates=updates,
+    )
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Samples `count` token sequences from the policy.
@@ -67,53 +71,58 @@ class Reinforce:
     Raises:
       ValueError: `count` is below 1.
     """
-    sample = self._controller.sample(self._table, count, rng)
-    return [
-      Proposal(tokens, decode(self._table.space, tokens), log_prob)
-      for tokens, log_prob in zip(sample.sequences, sample.log_prob.tolist(), strict=True)
-    ]
+    return self._policy.ask(count, rng)
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """One step of Adam on a batch; failed trials are left out, a batch without others is nothing.
+    """Learns from a batch; failed trials are left out, a batch without others is nothing.
 
     The advantage of a trial is its reward less the baseline before this batch.
 
     Returns:
-      loss, baseline (after this batch), entropy of the policy in nats (estimated on the batch),
-      reward_mean and gradient_norm; nothing where all trials failed.
+      loss, entropy of the policy in nats (estimated on the batch) and gradient_norm, all before
+      the first step; baseline after this batch; reward_mean, unique_rate and repeat_rate
+      (`rlnas.strategies.learner.Watch`). Nothing where all trials failed.
 
     Raises:
-      ValueError: a reward is not finite, or tokens are not in the space.
+      ValueError: a reward is not finite, tokens are not in the space, or a proposal has no
+        log-probability.
     """
-    taught = [(trial.proposal.tokens, trial.reward) for trial in trials if trial.reward is not None]
-    if not taught:
-      return {}
-    rewards = [reward for _, reward in taught]
-    if not all(map(math.isfinite, rewards)):
-      raise ValueError(f'trials: rewards {rewards}: must be finite')
-    mean = sum(rewards) / len(rewards)
-    first = self._baseline is None
-    baseline = mean if self._baseline is None else self._baseline
-    advantages = np.array([reward - baseline for reward in rewards], np.float32)
-    tokens = pad_tokens(self._table, [tokens for tokens, _ in taught])
-    loss, entropy, norm = self._update(tokens, advantages)
-    for reward in () if first else rewards:
-      baseline = self._baseline_decay * baseline + (1 - self._baseline_decay) * reward
-    self._baseline = baseline
-    return {
-      'loss': float(loss),
-      'baseline': baseline,
-      'entropy': float(entropy),
-      'reward_mean': mean,
-      'gradient_norm': float(norm),
-    }
+    return self._policy.tell(trials, normalise=self._normalise)
 
-  def _update_graph(self, tokens: tf.Tensor, advantage: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    variables = self._controller.trainable_variables
-    with tf.GradientTape() as tape:
-      log_prob, entropy = self._controller.score(self._table, tokens)  # [B], [B]
-      loss = losses.reinforce(log_prob, advantage)
-      loss += self._entropy_weight * losses.entropy_bonus(entropy)
-    gradients = tape.gradient(loss, variables)
-    self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
-    return loss, tf.reduce_mean(entropy), tf.linalg.global_norm(gradients)
+
+def _objective(
+  log_prob: tf.Tensor,
+  entropy: tf.Tensor,
+  vectors: tuple[tf.Tensor, ...],
+  settings: tuple[tf.Tensor, ...],
+) -> tf.Tensor:
+  advantage, old_log_prob = vectors
+  (entropy_weight,) = settings
+  weight = losses.truncated_importance(log_prob, old_log_prob)
+  return losses.reinforce(log_prob, weight * advantage) + entropy_weight * losses.entropy_bonus(
+    entropy
+  )
+
+
+class CubedReward:
+  """A strategy that is told the cube of each reward, which spreads out the best.
+
+  Zoph & Le 2016, section 4.1: the reward of an image classifier is "the maximum validation
+  accuracy of the last 5 epochs cubed".
+  """
+
+  def __init__(self, strategy: Strategy) -> None:
+    """Wraps any strategy."""
+    self._strategy = strategy
+
+  def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
+    """What the wrapped strategy proposes."""
+    return self._strategy.ask(count, rng)
+
+  def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
+    """Tells the wrapped strategy, whose scalars are those of the cubes."""
+    cubed = [
+      trial if trial.reward is None else dataclasses.replace(trial, reward=trial.reward**3)
+      for trial in trials
+    ]
+    return self._strategy.tell(cubed)

@@ -2,8 +2,10 @@ import pytest
 
 from rlnas.controller import Controller
 from rlnas.spaces import Chain
+from rlnas.strategies.imitation import Imitation
+from rlnas.strategies.ppo import PPO
 from rlnas.strategies.random_search import RandomSearch
-from rlnas.strategies.reinforce import Reinforce
+from rlnas.strategies.reinforce import CubedReward, Reinforce
 from rlnas.table import Table, compile_table
 from tests.strategies import contract
 
@@ -15,7 +17,34 @@ def reinforce(table: Table) -> Reinforce:
   return Reinforce(table, controller=controller, learning_rate=0.01, entropy_weight=0.01)
 
 
-STRATEGIES = {'random_search': RandomSearch, 'reinforce': reinforce}
+def reinforce_repeated(table: Table) -> Reinforce:
+  controller = Controller(table, units=8, seed=1)
+  return Reinforce(
+    table, controller=controller, learning_rate=0.01, normalise_advantages=True, updates=3
+  )
+
+
+def cubed(table: Table) -> CubedReward:
+  return CubedReward(reinforce(table))
+
+
+def ppo(table: Table) -> PPO:
+  return PPO(table, controller=Controller(table, units=8, seed=1), learning_rate=0.01)
+
+
+def imitation(table: Table) -> Imitation:
+  controller = Controller(table, units=8, seed=1)
+  return Imitation(table, controller=controller, learning_rate=0.01, warm_up=8)
+
+
+STRATEGIES = {
+  'random_search': RandomSearch,
+  'reinforce': reinforce,
+  'reinforce_repeated': reinforce_repeated,
+  'cubed': cubed,
+  'ppo': ppo,
+  'imitation': imitation,
+}
 
 
 @pytest.fixture(params=STRATEGIES, name='make')

@@ -3,8 +3,10 @@ import math
 import numpy as np
 import pytest
 
+from rlnas import policy
 from rlnas.controller import Controller, pad_tokens
 from rlnas.spaces import Chain
+from rlnas.strategies import learner
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.strategies.reinforce import Reinforce
 from rlnas.table import compile_table, states_of
@@ -70,10 +72,13 @@ def test_the_entropy_bonus_alone_raises_the_entropy():
 
 def test_other_batch_sizes_do_not_retrace():
   strategy, _ = make()
+  traced = []
   for count in (4, 1, 7):
     proposals = strategy.ask(count, np.random.default_rng(count))
     strategy.tell(trials_of(proposals, range(count)))
-  assert strategy._update.experimental_get_tracing_count() == 1
+    functions = (policy.sample, policy.score, learner._descend)
+    traced.append([f.experimental_get_tracing_count() for f in functions])
+  assert traced == traced[:1] * 3
 
 
 @pytest.mark.parametrize(

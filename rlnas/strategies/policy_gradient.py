@@ -1,0 +1,90 @@
+"""The part that REINFORCE and PPO share: sample from the policy, learn from the advantages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rlnas.controller import Controller
+from rlnas.decision import decode
+from rlnas.strategies.learner import (
+  Baseline,
+  Learner,
+  Objective,
+  Watch,
+  check_at_least,
+  rewards_of,
+  taught,
+)
+from rlnas.table import Table
+from rlnas.trial import Proposal, Trial
+
+
+class PolicyGradient:
+  """Asks the controller, and tells it advantages by an objective of its owner.
+
+  The objective takes two vectors, the advantages and the log-probabilities at the time of the
+  proposal, both [B].
+  """
+
+  def __init__(
+    self,
+    table: Table,
+    *,
+    controller: Controller,
+    objective: Objective,
+    settings: Sequence[float],
+    learning_rate: float,
+    baseline_decay: float,
+    updates: int,
+  ) -> None:
+    """Prepares the learner; the arguments are those of the strategy and of `Learner`."""
+    check_at_least(1, updates=updates)
+    self._table = table
+    self._controller = controller
+    self._updates = updates
+    self._baseline = Baseline(baseline_decay)
+    self._watch = Watch()
+    self._learner = Learner(
+      table,
+      controller=controller,
+      objective=objective,
+      vectors=2,
+      settings=settings,
+      learning_rate=learning_rate,
+    )
+
+  def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
+    """Samples `count` token sequences from the policy.
+
+    Raises:
+      ValueError: `count` is below 1.
+    """
+    sample = self._controller.sample(self._table, count, rng)
+    return [
+      Proposal(tokens, decode(self._table.space, tokens), log_prob)
+      for tokens, log_prob in zip(sample.sequences, sample.log_prob.tolist(), strict=True)
+    ]
+
+  def tell(self, trials: Sequence[Trial], *, normalise: bool = False) -> dict[str, float]:
+    """Learns from one batch; `normalise` brings its advantages to mean 0 and deviation 1."""
+    trials = taught(trials)
+    if not trials:
+      return {}
+    proposals = [trial.proposal for trial in trials]
+    log_probs = [p.log_prob for p in proposals if p.log_prob is not None]
+    if len(log_probs) < len(proposals):
+      raise ValueError('trials: log_prob=None: the proposal is of a strategy without a policy')
+    tokens = [proposal.tokens for proposal in proposals]
+    advantages = self._baseline.advantages(rewards_of(trials))
+    if normalise and len(trials) > 1:
+      advantages = (advantages - advantages.mean()) / max(advantages.std(), 1e-8)
+    loss, entropy, norm = self._learner.step(tokens, advantages, log_probs, times=self._updates)
+    return {
+      'loss': loss,
+      'baseline': float(self._baseline.value or 0.0),
+      'entropy': entropy,
+      'gradient_norm': norm,
+      **self._watch.scalars(trials),
+    }
