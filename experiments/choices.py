@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from rlnas import reward
 from rlnas.controller import Controller
 from rlnas.decision import Space
 from rlnas.interfaces import Reward, Strategy
-from rlnas.spaces import Chain
+from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.strategies.reinforce import Reinforce
 from rlnas.table import Table
 
-SPACES: dict[str, Callable[[], Space]] = {'chain': Chain}
+SPACES: dict[str, type] = {
+  'chain': Chain,
+  'multibranch': MultiBranch,
+  'nasnet': NASNet,
+  'blockqnn': BlockQNN,
+  'recurrent': Recurrent,
+  'joint': Joint,
+}
+SEQUENCE_SPACES = ('recurrent',)  # read (time, features); the others (height, width, channels)
 
 # Searches on real children see some dozens of trials, the papers thousands: the learning rate is
 # raised to match (BUILD_NOTES.md, "Learning rate").
@@ -41,3 +50,43 @@ def choose(flag: str, value: str, offered: Mapping[str, Chosen]) -> Chosen:
   if value not in offered:
     raise ValueError(f'--{flag}={value!r}: must be one of {", ".join(offered)}')
   return offered[value]
+
+
+def describe_options(space: type) -> str:
+  """The options of a space with their defaults, for help texts."""
+  return ', '.join(f'{f.name}={_written(f.default)}' for f in dataclasses.fields(space))
+
+
+def with_options(space: type, options: Sequence[str]) -> Space:
+  """Builds a space from 'name=value' texts, each read after the type of its default.
+
+  Raises:
+    ValueError: no such option, or a value that is not of its type or out of its range.
+  """
+  defaults = {field.name: field.default for field in dataclasses.fields(space)}
+  values: dict[str, Any] = {}
+  for option in options:
+    name, _, text = option.partition('=')
+    if name not in defaults:
+      raise ValueError(
+        f'--space_option={option!r}: {space.__name__} has the options {describe_options(space)}'
+      )
+    try:
+      values[name] = _read(text, defaults[name])
+    except ValueError as error:
+      raise ValueError(
+        f'--space_option={option!r}: must be like {name}={_written(defaults[name])}'
+      ) from error
+  built: Space = space(**values)
+  return built
+
+
+def _written(value: Any) -> str:
+  return ','.join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _read(text: str, like: Any) -> Any:
+  if isinstance(like, tuple):
+    item = like[0] if like else 0
+    return tuple(type(item)(part) for part in text.split(',') if part)
+  return type(like)(text)

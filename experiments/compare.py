@@ -18,6 +18,7 @@ import pathlib
 
 import numpy as np
 import numpy.typing as npt
+import settings as settings_module
 from absl import flags
 from choices import REWARDS, STRATEGIES, choose
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -34,6 +35,7 @@ from rlnas.search import run_search
 from rlnas.trial import Trial, derive_seed
 
 FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(settings_module)
 flags.DEFINE_list('strategies', ['random', 'reinforce'], f'Some of {", ".join(STRATEGIES)}.')
 flags.DEFINE_list('rewards', ['linear_excess'], f'Some of {", ".join(REWARDS)}.')
 flags.DEFINE_list('seeds', ['0', '1', '2'], 'One search of each arm a seed.')

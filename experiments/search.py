@@ -14,6 +14,7 @@ import json
 import pathlib
 import time
 
+import settings as settings_module
 import tqdm
 from absl import flags
 from choices import REWARDS, STRATEGIES, choose
@@ -29,6 +30,7 @@ from rlnas.trial import Trial, derive_seed
 from rlnas.winner import Winner, finish_best, write_winner
 
 FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(settings_module)
 flags.DEFINE_string('strategy', 'reinforce', f'What proposes them: {", ".join(STRATEGIES)}.')
 flags.DEFINE_string(
   'reward', 'linear_excess', f'How the budget enters the reward: {", ".join(REWARDS)}.'

@@ -8,16 +8,18 @@ import sys
 from collections.abc import Callable
 
 from absl import app, flags
-from choices import SPACES, choose
+from choices import SEQUENCE_SPACES, SPACES, choose, describe_options, with_options
 
 import rlnas
 from rlnas import datasets
+from rlnas.architecture import infer_shapes
 from rlnas.backend import tf
 from rlnas.board import BOARDS, Budget, find_board
 from rlnas.datasets import Dataset
+from rlnas.decision import decode
 from rlnas.executors import default_workers
 from rlnas.search import SearchError
-from rlnas.table import Table, compile_table
+from rlnas.table import Table, compile_table, unrank
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -30,6 +32,14 @@ flags.DEFINE_string(
   'data_dir', None, 'Folder of IDX (MNIST) or binary (CIFAR-10) files; downloads where not given.'
 )
 flags.DEFINE_string('space', 'chain', f'Which networks exist: {", ".join(SPACES)}.')
+flags.DEFINE_multi_string(
+  'space_option',
+  [],
+  'Option of the space as name=value, tuples with commas; may be repeated, for example '
+  '--space_option=max_depth=6 --space_option=filters=8,16. Defaults: '
+  + '; '.join(f'{name}: {describe_options(space)}' for name, space in SPACES.items())
+  + '.',
+)
 flags.DEFINE_string(
   'board',
   'nucleo-l010rb',
@@ -60,11 +70,18 @@ def read_settings(arguments: list[str]) -> Settings:
     raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
   for name in ('trials', 'batch', 'epochs', 'workers'):
     check_positive(name)
-  space = choose('space', FLAGS.space, SPACES)()
+  space = with_options(choose('space', FLAGS.space, SPACES), FLAGS.space_option)
+  budget = chosen_budget()
+  dataset = datasets.load(FLAGS.dataset, data_dir=FLAGS.data_dir)
+  reshape = datasets.as_sequences if FLAGS.space in SEQUENCE_SPACES else datasets.as_images
+  dataset = reshape(dataset)
+  table = compile_table(space)
+  # A space that cannot read the data would fail in every child; one of them tells at once.
+  infer_shapes(decode(space, unrank(table, 0)), dataset.input_shape, dataset.classes)
   return Settings(
-    budget=chosen_budget(),
-    dataset=datasets.load(FLAGS.dataset, data_dir=FLAGS.data_dir),
-    table=compile_table(space),
+    dataset=dataset,
+    table=table,
+    budget=budget,
     workers=default_workers() if FLAGS.workers is None else FLAGS.workers,
   )
 
@@ -97,6 +114,7 @@ def configuration(
     'dataset': FLAGS.dataset,
     'dataset_digest': settings.dataset.digest,
     'space': FLAGS.space,
+    'space_options': ' '.join(sorted(FLAGS.space_option)),
     'strategy': strategy,
     'reward': reward,
     'board': FLAGS.board,

@@ -449,3 +449,20 @@ def _read_idx_splits(data_dir: PathLike) -> tuple[Pair, Pair]:
     dataset_files.read_idx(folder, file, rank=3 if 'images' in file else 1) for file in _IDX_FILES
   )
   return (x_train[..., np.newaxis], y_train), (x_test[..., np.newaxis], y_test)
+
+
+def as_images(dataset: Dataset) -> Dataset:
+  """Sequences [N, T, F] as images [N, T, F, 1] of one channel; images as they are."""
+  return _reshaped(dataset, 4, lambda x: x[..., np.newaxis])
+
+
+def as_sequences(dataset: Dataset) -> Dataset:
+  """Images [N, H, W, C] as sequences [N, H, W * C] of their rows; sequences as they are."""
+  return _reshaped(dataset, 3, lambda x: x.reshape(*x.shape[:2], math.prod(x.shape[2:])))
+
+
+def _reshaped(dataset: Dataset, rank: int, reshape: Callable[[Array], Array]) -> Dataset:
+  if dataset.x_train.ndim == rank:
+    return dataset
+  splits = {name: reshape(getattr(dataset, name)) for name in ('x_train', 'x_val', 'x_test')}
+  return dataclasses.replace(dataset, **splits)

@@ -631,3 +631,15 @@ def test_without_test_data_a_search_cannot_read_them(sound):
   assert sound.without_test().x_test.shape == (0, 2, 2, 1)
   with pytest.raises(ValueError, match=r'x_test: has shape \(0, 2, 2, 1\)'):
     datasets.validate(sound.without_test())
+
+
+def test_images_and_sequences_turn_into_each_other():
+  data = datasets.digits()
+  rows = datasets.as_sequences(data)
+  assert rows.input_shape == (8, 8)
+  assert rows.x_test[3, 2, 5] == data.x_test[3, 2, 5, 0]
+  assert datasets.as_sequences(rows) is rows
+  again = datasets.as_images(rows)
+  assert again.input_shape == (8, 8, 1)
+  assert again.digest == data.digest
+  assert datasets.as_images(data) is data
