@@ -76,14 +76,24 @@ def read_settings(arguments: list[str]) -> Settings:
   reshape = datasets.as_sequences if FLAGS.space in SEQUENCE_SPACES else datasets.as_images
   dataset = reshape(dataset)
   table = compile_table(space)
-  # A space that cannot read the data would fail in every child; one of them tells at once.
-  infer_shapes(decode(space, unrank(table, 0)), dataset.input_shape, dataset.classes)
+  check_space_reads(table, dataset)
   return Settings(
     dataset=dataset,
     table=table,
     budget=budget,
     workers=default_workers() if FLAGS.workers is None else FLAGS.workers,
   )
+
+
+def check_space_reads(table: Table, dataset: Dataset) -> None:
+  """Raises ValueError where the networks do not fit the examples: every child would fail."""
+  try:
+    infer_shapes(decode(table.space, unrank(table, 0)), dataset.input_shape, dataset.classes)
+  except ValueError as error:
+    raise ValueError(
+      f'--space={FLAGS.space}: cannot read examples of shape {dataset.input_shape} ({error}); '
+      'see --space_option'
+    ) from error
 
 
 def check_positive(name: str) -> None:

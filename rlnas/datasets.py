@@ -464,5 +464,9 @@ def as_sequences(dataset: Dataset) -> Dataset:
 def _reshaped(dataset: Dataset, rank: int, reshape: Callable[[Array], Array]) -> Dataset:
   if dataset.x_train.ndim == rank:
     return dataset
-  splits = {name: reshape(getattr(dataset, name)) for name in ('x_train', 'x_val', 'x_test')}
-  return dataclasses.replace(dataset, **splits)
+  return dataclasses.replace(
+    dataset,
+    x_train=reshape(dataset.x_train),
+    x_val=reshape(dataset.x_val),
+    x_test=reshape(dataset.x_test),
+  )
