@@ -4,6 +4,7 @@ import pytest
 
 from rlnas.decision import Space
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
+from rlnas.spaces.nasbench201 import NasBench201
 from rlnas.table import compile_table
 from tests.spaces import contract
 
@@ -34,6 +35,7 @@ SPACES = {
     ),
     (28, 28, 1),
   ),
+  'nasbench201': Case(NasBench201(), NasBench201(), (32, 32, 3)),
 }
 
 

@@ -2,8 +2,10 @@ import pytest
 
 from rlnas.controller import Controller
 from rlnas.spaces import Chain
+from rlnas.strategies.evolution import Evolution
 from rlnas.strategies.imitation import Imitation
 from rlnas.strategies.ppo import PPO
+from rlnas.strategies.qlearning import QLearning
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.strategies.reinforce import CubedReward, Reinforce
 from rlnas.table import Table, compile_table
@@ -44,6 +46,9 @@ STRATEGIES = {
   'cubed': cubed,
   'ppo': ppo,
   'imitation': imitation,
+  'qlearning': QLearning,
+  'aging_evolution': lambda table: Evolution(table, population=8, sample=3),
+  'large_scale_evolution': lambda table: Evolution(table, population=8, sample=2, aging=False),
 }
 
 

@@ -1,0 +1,299 @@
+"""Compares strategies on NAS-Bench-201, where a search takes a fraction of a second.
+
+  python experiments/nasbench201.py --table=nasbench201_cifar10.npz --out=runs/nasbench201.json
+
+The published protocol (NATS-Bench: Dong et al. 2021, arXiv:2009.00437): strategies are told the
+validation accuracy after 12 epochs; a search ends when the simulated seconds are spent, each
+evaluation costing what it took on the benchmark's GPU; its result is the test accuracy after 200
+epochs of the cell that validated best. Many runs of each strategy are compared by Welch's t-test,
+and a picture beside --out shows how the result grows.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import itertools
+import json
+import math
+import multiprocessing
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from absl import app, flags
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from scipy import stats
+
+from rlnas.board import Budget
+from rlnas.evaluators.lookup import NasBench201Data
+from rlnas.executors import InProcess, default_workers
+from rlnas.interfaces import Strategy
+from rlnas.search import run_search
+from rlnas.spaces.nasbench201 import NasBench201
+from rlnas.strategies.evolution import Evolution
+from rlnas.strategies.qlearning import QLearning
+from rlnas.strategies.random_search import RandomSearch
+from rlnas.table import Table, compile_table
+from rlnas.trial import Measurement, Trial, derive_seed
+
+
+def reinforce(table: Table, seed: int) -> Strategy:
+  """Imports TensorFlow, which the processes of the others do without."""
+  from rlnas.controller import Controller
+  from rlnas.strategies.reinforce import Reinforce
+
+  return Reinforce(table, controller=Controller(table, seed=seed), learning_rate=0.01)
+
+
+# The same settings as in search.py.
+STRATEGIES: dict[str, Callable[[Table, int], Strategy]] = {
+  'random': lambda table, seed: RandomSearch(table),
+  'reinforce': reinforce,
+  'qlearning': lambda table, seed: QLearning(table, seed=seed),
+  'evolution': lambda table, seed: Evolution(table, seed=seed),
+}
+
+UNLIMITED = Budget(flash_bytes=2**62, sram_bytes=2**62)  # sizes play no part here
+RUNS_PER_TASK = 5  # enough that a worker is rarely idle, few enough that all end at about one time
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string('table', None, 'The .npz file of results; see rlnas/evaluators/lookup.py.')
+flags.DEFINE_list('strategies', ['random', 'evolution'], f'Of {", ".join(STRATEGIES)}.')
+flags.DEFINE_float('budget_seconds', 20_000, 'Simulated seconds that a search may spend.')
+flags.DEFINE_integer('runs', 500, 'Searches by each strategy.')
+flags.DEFINE_integer('seed', 0, 'Decides everything random.')
+flags.DEFINE_bool('free_repeats', False, 'Whether evaluating a cell again costs nothing.')
+flags.DEFINE_integer('workers', None, 'Processes of one thread; default: one a core.')
+flags.DEFINE_string('out', 'runs/nasbench201.json', 'Where to write the results; .png beside it.')
+flags.mark_flag_as_required('table')
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """One search.
+
+  Attributes:
+    test_200: test accuracy in percent after 200 epochs of the cell that validated best.
+    validation_12: validation accuracy in percent that it was chosen for.
+    evaluations: how many evaluations were paid for.
+    curve: (simulated seconds, `test_200` from then on) wherever a better cell was found.
+  """
+
+  test_200: float
+  validation_12: float
+  evaluations: int
+  curve: tuple[tuple[float, float], ...]
+
+
+class BudgetSpentError(Exception):
+  """The next evaluation would end after the simulated seconds are spent."""
+
+
+class Ledger:
+  """An observer that keeps account and ends the search; what ends too late does not count."""
+
+  def __init__(self, budget_seconds: float, *, free_repeats: bool) -> None:
+    """Starts with all seconds unspent."""
+    self._budget_seconds = budget_seconds
+    self._free_repeats = free_repeats
+    self._seen: set[tuple[int, ...]] = set()
+    self.seconds = 0.0
+    self.evaluations = 0
+    self.found: list[tuple[float, Trial]] = []  # (seconds, each trial better than all before)
+
+  def on_trial(self, trial: Trial) -> None:
+    """Charges the trial. Raises BudgetSpentError."""
+    if trial.reward is None:
+      raise RuntimeError(trial.measurement.detail)  # the table lacks a cell
+    if not (self._free_repeats and trial.proposal.tokens in self._seen):
+      if self.seconds + trial.measurement.seconds > self._budget_seconds:
+        raise BudgetSpentError
+      self.seconds += trial.measurement.seconds
+      self.evaluations += 1
+    self._seen.add(trial.proposal.tokens)
+    if not self.found or trial.reward > (self.found[-1][1].reward or 0):
+      self.found.append((self.seconds, trial))
+
+  def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
+    """Nothing to do."""
+
+
+def validation_accuracy(measurement: Measurement, budget: Budget) -> float:
+  """The reward of the protocol."""
+  del budget
+  if measurement.validation_accuracy is None:
+    raise ValueError('measurement.validation_accuracy=None: the table must hold it')
+  return measurement.validation_accuracy
+
+
+@functools.lru_cache(maxsize=1)
+def benchmark(path: str) -> tuple[NasBench201Data, InProcess, Table, dict[tuple[int, ...], float]]:
+  """What all runs of a process share; the last is `test_200` in percent by tokens."""
+  data = NasBench201Data.read(path)
+  percent = [100 * accuracy for accuracy in data.test_200.tolist()]
+  by_tokens = dict(zip(map(tuple, data.operations.tolist()), percent, strict=True))
+  return data, InProcess(data.evaluator()), compile_table(NasBench201()), by_tokens
+
+
+def search_once(
+  name: str, path: str, *, budget_seconds: float, free_repeats: bool, seed: int
+) -> Run:
+  """One search of one strategy, batches of one and no lag, as in the published loops."""
+  data, executor, table, test_200 = benchmark(path)
+  ledger = Ledger(budget_seconds, free_repeats=free_repeats)
+  # A strategy that only repeats itself for free would never end: ten times what the budget can
+  # pay for is enough.
+  most = 10 * math.ceil(budget_seconds / float(data.seconds.min()))
+  with contextlib.suppress(BudgetSpentError):
+    run_search(
+      STRATEGIES[name](table, derive_seed(seed, 'strategy')),
+      executor=executor,
+      reward=validation_accuracy,
+      budget=UNLIMITED,
+      trials=most,
+      batch=1,
+      lag=0,
+      seed=seed,
+      observers=[ledger],
+    )
+  if not ledger.found:
+    raise ValueError(f'--budget_seconds={budget_seconds}: no evaluation ends within')
+  curve = tuple((seconds, test_200[t.proposal.tokens]) for seconds, t in ledger.found)
+  best = 100 * (ledger.found[-1][1].reward or 0)
+  return Run(curve[-1][1], best, ledger.evaluations, curve)
+
+
+def search_many(
+  name: str, path: str, seeds: Sequence[int], *, budget_seconds: float, free_repeats: bool
+) -> list[Run]:
+  """Some runs of one strategy: a worker's task."""
+  search = functools.partial(
+    search_once, name, path, budget_seconds=budget_seconds, free_repeats=free_repeats
+  )
+  return [search(seed=seed) for seed in seeds]
+
+
+def search_all(names: Sequence[str], workers: int) -> dict[str, list[Run]]:
+  """All runs of all strategies, in worker processes; the same whatever their number."""
+  context = multiprocessing.get_context('spawn')
+  with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+    tasks = {
+      name: [
+        pool.submit(
+          search_many,
+          name,
+          FLAGS.table,
+          [
+            derive_seed(FLAGS.seed, name, i)
+            for i in range(first, min(first + RUNS_PER_TASK, FLAGS.runs))
+          ],
+          budget_seconds=FLAGS.budget_seconds,
+          free_repeats=FLAGS.free_repeats,
+        )
+        for first in range(0, FLAGS.runs, RUNS_PER_TASK)
+      ]
+      for name in names
+    }
+    return {
+      name: list(itertools.chain.from_iterable(task.result() for task in tasks[name]))
+      for name in names
+    }
+
+
+def show(results: dict[str, list[Run]]) -> None:
+  """Prints means, deviations of single runs, and whether they differ."""
+  repeats = 'free' if FLAGS.free_repeats else 'paid for'
+  print(f'{FLAGS.runs} runs of {FLAGS.budget_seconds:,.0f} simulated seconds, repeats {repeats}')
+  print(f'{"":12}{"test % after 200 epochs":>24}{"validation %":>14}{"evaluations":>13}')
+  for name, runs in results.items():
+    test = [run.test_200 for run in runs]
+    validation = np.mean([run.validation_12 for run in runs])
+    evaluations = np.mean([run.evaluations for run in runs])
+    figures = f'{np.mean(test):.3f} ± {np.std(test, ddof=1):.3f}' if len(test) > 1 else f'{test[0]}'
+    print(f'{name:12}{figures:>24}{validation:14.3f}{evaluations:13.1f}')
+  if FLAGS.runs < 2:
+    return
+  for one, other in itertools.combinations(results, 2):
+    a, b = ([run.test_200 for run in results[name]] for name in (one, other))
+    p = stats.ttest_ind(a, b, equal_var=False).pvalue
+    print(f'{one} - {other}: {np.mean(a) - np.mean(b):+.3f}, p = {p:.2g} (Welch, two-sided)')
+
+
+def plot(results: dict[str, list[Run]], path: pathlib.Path) -> None:
+  """Draws the result so far against simulated seconds: mean, and one deviation as a band."""
+  figure = Figure(figsize=(7, 4.5), layout='constrained')
+  FigureCanvasAgg(figure)
+  axes = figure.subplots()
+  grid = np.linspace(0, FLAGS.budget_seconds, 400)
+  lowest: list[float] = []
+  highest: list[float] = []
+  for name, runs in results.items():
+    values = np.full((len(runs), len(grid)), np.nan)  # [run, grid]; NaN before the first result
+    for row, run in zip(values, runs, strict=True):
+      for seconds, test_200 in run.curve:
+        row[grid >= seconds] = test_200
+    begun = ~np.isnan(values).any(axis=0)
+    mean, deviation = values[:, begun].mean(axis=0), values[:, begun].std(axis=0)
+    (line,) = axes.plot(grid[begun], mean, label=name)
+    axes.fill_between(
+      grid[begun], mean - deviation, mean + deviation, color=line.get_color(), alpha=0.15
+    )
+    lowest.append(float(mean[len(mean) // 20]))
+    highest.append(float(mean[-1] + deviation[-1]))
+  # The first cells are anything from 10 % on; what counts happens above.
+  axes.set_ylim(min(lowest), max(highest) + 0.05)
+  axes.set_xlabel('simulated seconds')
+  axes.set_ylabel('test accuracy of the best validated cell, %')
+  axes.set_title(f'NAS-Bench-201, mean and deviation of {FLAGS.runs} runs')
+  axes.grid(alpha=0.3)
+  axes.legend(loc='lower right')
+  figure.savefig(path, dpi=150)
+
+
+def main(arguments: list[str]) -> None:
+  """Runs, writes and prints."""
+  if len(arguments) > 1:
+    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+  workers = default_workers() if FLAGS.workers is None else FLAGS.workers
+  for name, value in (('runs', FLAGS.runs), ('workers', workers)):
+    if value < 1:
+      raise ValueError(f'--{name}={value}: must be at least 1')
+  if not 0 < FLAGS.budget_seconds < math.inf:
+    raise ValueError(f'--budget_seconds={FLAGS.budget_seconds}: must be positive')
+  names = list(dict.fromkeys(FLAGS.strategies))
+  unknown = set(names) - set(STRATEGIES)
+  if unknown or not names:
+    raise ValueError(f'--strategies={",".join(names)}: must be of {", ".join(STRATEGIES)}')
+  NasBench201Data.read(FLAGS.table)  # a mistake is told here, before workers are started
+  started = time.perf_counter()
+  results = search_all(names, workers)
+  show(results)
+  out = pathlib.Path(FLAGS.out)
+  out.parent.mkdir(parents=True, exist_ok=True)
+  columns = ('test_200', 'validation_12', 'evaluations')
+  written = {
+    name: {column: [getattr(run, column) for run in runs] for column in columns}
+    for name, runs in results.items()
+  }
+  out.write_text(json.dumps(written) + '\n')
+  plot(results, out.with_suffix('.png'))
+  seconds = time.perf_counter() - started
+  print(f'{out}, {out.with_suffix(".png")}; {seconds:.0f} s with {workers} workers')
+
+
+def run(arguments: list[str]) -> None:
+  """Runs `main`; a mistake of the user or of the machine is one line, not a traceback."""
+  try:
+    main(arguments)
+  except (ValueError, OSError) as error:
+    sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+  app.run(run)
