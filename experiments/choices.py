@@ -11,6 +11,10 @@ from rlnas.controller import Controller
 from rlnas.decision import Space
 from rlnas.interfaces import Reward, Strategy
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
+from rlnas.strategies.evolution import Evolution
+from rlnas.strategies.imitation import Imitation
+from rlnas.strategies.ppo import PPO
+from rlnas.strategies.qlearning import QLearning
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.strategies.reinforce import Reinforce
 from rlnas.table import Table
@@ -25,12 +29,18 @@ SPACES: dict[str, type] = {
 }
 SEQUENCE_SPACES = ('recurrent',)  # read (time, features); the others (height, width, channels)
 
-# Searches on real children see some dozens of trials, the papers thousands: the learning rate is
-# raised to match (BUILD_NOTES.md, "Learning rate").
+# Searches on real children see some dozens of trials, the papers thousands: learning rates are
+# raised to match (BUILD_NOTES.md).
 STRATEGIES: dict[str, Callable[[Table, int], Strategy]] = {
+  'imitation': lambda table, seed: Imitation(table, controller=Controller(table, seed=seed)),
   'reinforce': lambda table, seed: Reinforce(
     table, controller=Controller(table, seed=seed), learning_rate=0.01
   ),
+  'ppo': lambda table, seed: PPO(
+    table, controller=Controller(table, seed=seed), learning_rate=3e-3
+  ),
+  'qlearning': lambda table, seed: QLearning(table, seed=seed),
+  'evolution': lambda table, seed: Evolution(table, seed=seed),
   'random': lambda table, seed: RandomSearch(table),
 }
 

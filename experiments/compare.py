@@ -23,9 +23,8 @@ from absl import flags
 from choices import REWARDS, STRATEGIES, choose
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from settings import Settings, configuration, read_settings, run
+from settings import Settings, configuration, evaluator, read_settings, run
 
-from rlnas.evaluators.trained import Trained
 from rlnas.executors import WorkerPool
 from rlnas.interfaces import Executor
 from rlnas.journal import Journal
@@ -68,7 +67,7 @@ def main(arguments: list[str]) -> None:
   seeds = [int(seed) for seed in FLAGS.seeds]
   settings = read_settings(arguments)
   workdir = pathlib.Path(FLAGS.workdir)
-  pool = WorkerPool(Trained(settings.dataset, epochs=FLAGS.epochs), workers=settings.workers)
+  pool = WorkerPool(evaluator(settings), workers=settings.workers)
   with contextlib.closing(pool):
     arms = [
       run_arm(strategy, reward, seeds, settings, pool, workdir)

@@ -18,9 +18,8 @@ import settings as settings_module
 import tqdm
 from absl import flags
 from choices import REWARDS, STRATEGIES, choose
-from settings import Settings, check_positive, configuration, read_settings, run
+from settings import Settings, check_positive, configuration, evaluator, read_settings, run
 
-from rlnas.evaluators.trained import Trained
 from rlnas.executors import WorkerPool
 from rlnas.journal import Journal
 from rlnas.monitor import ProgressBar, TensorBoard
@@ -31,7 +30,7 @@ from rlnas.winner import Winner, finish_best, write_winner
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(settings_module)
-flags.DEFINE_string('strategy', 'reinforce', f'What proposes them: {", ".join(STRATEGIES)}.')
+flags.DEFINE_string('strategy', 'imitation', f'What proposes them: {", ".join(STRATEGIES)}.')
 flags.DEFINE_string(
   'reward', 'linear_excess', f'How the budget enters the reward: {", ".join(REWARDS)}.'
 )
@@ -66,7 +65,7 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
     stack.callback(journal.close)
     (workdir / 'config.json').write_text(json.dumps(decides | lengths, indent=2) + '\n')
     announce(settings, workdir, resumed=len(journal.trials))
-    pool = WorkerPool(Trained(settings.dataset, epochs=FLAGS.epochs), workers=settings.workers)
+    pool = WorkerPool(evaluator(settings), workers=settings.workers)
     stack.callback(pool.close)
     progress = ProgressBar(FLAGS.trials, budget=settings.budget)
     stack.callback(progress.close)

@@ -17,7 +17,10 @@ from rlnas.backend import tf
 from rlnas.board import BOARDS, Budget, find_board
 from rlnas.datasets import Dataset
 from rlnas.decision import decode
+from rlnas.evaluators.screened import Screened
+from rlnas.evaluators.trained import Trained
 from rlnas.executors import default_workers
+from rlnas.interfaces import Evaluator
 from rlnas.search import SearchError
 from rlnas.table import Table, compile_table, unrank
 
@@ -83,6 +86,13 @@ def read_settings(arguments: list[str]) -> Settings:
     budget=budget,
     workers=default_workers() if FLAGS.workers is None else FLAGS.workers,
   )
+
+
+def evaluator(settings: Settings) -> Evaluator:
+  """Trains and measures what has a chance to keep the budget."""
+  data = settings.dataset
+  trained = Trained(data, epochs=FLAGS.epochs)
+  return Screened(trained, settings.budget, data.input_shape, data.classes)
 
 
 def check_space_reads(table: Table, dataset: Dataset) -> None:

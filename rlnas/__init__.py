@@ -33,6 +33,7 @@ _HOMES = {
   'ProgressBar': 'rlnas.monitor',
   'RandomSearch': 'rlnas.strategies.random_search',
   'Reinforce': 'rlnas.strategies.reinforce',
+  'Screened': 'rlnas.evaluators.screened',
   'TensorBoard': 'rlnas.monitor',
   'Trained': 'rlnas.evaluators.trained',
   'WorkerPool': 'rlnas.executors',

@@ -96,6 +96,7 @@ def test_another_configuration_is_refused(finished):
 @pytest.mark.slow
 def test_tensorboard_finds_scalars_and_children(finished):
   from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+  from tensorboard.util.tensor_util import make_ndarray
 
   workdir, _ = finished
   events = EventAccumulator(str(workdir / 'tensorboard' / 'search')).Reload()
@@ -113,7 +114,7 @@ def test_tensorboard_finds_scalars_and_children(finished):
   } <= tags
   assert [e.step for e in events.Tensors('reward/trial')] == list(range(6))
   rewards = [t.reward for t in read_journal(workdir / 'journal.jsonl')[1]]
-  written = [float(e.tensor_proto.float_val[0]) for e in events.Tensors('reward/trial')]
+  written = [float(make_ndarray(e.tensor_proto)) for e in events.Tensors('reward/trial')]
   assert written == pytest.approx(rewards)
   children = EventAccumulator(str(workdir / 'tensorboard' / 'children' / '0000')).Reload()
   assert (
