@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from rlnas import reward
 from rlnas.controller import Controller
-from rlnas.decision import Space
 from rlnas.interfaces import Reward, Strategy
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
 from rlnas.strategies.evolution import Evolution
@@ -67,13 +66,13 @@ def describe_options(space: type) -> str:
   return ', '.join(f'{f.name}={_written(f.default)}' for f in dataclasses.fields(space))
 
 
-def with_options(space: type, options: Sequence[str]) -> Space:
+def with_options(space: type[Chosen], options: Sequence[str]) -> Chosen:
   """Builds a space from 'name=value' texts, each read after the type of its default.
 
   Raises:
     ValueError: no such option, or a value that is not of its type or out of its range.
   """
-  defaults = {field.name: field.default for field in dataclasses.fields(space)}
+  defaults = {field.name: field.default for field in dataclasses.fields(cast(Any, space))}
   values: dict[str, Any] = {}
   for option in options:
     name, _, text = option.partition('=')
@@ -87,8 +86,7 @@ def with_options(space: type, options: Sequence[str]) -> Space:
       raise ValueError(
         f'--space_option={option!r}: must be like {name}={_written(defaults[name])}'
       ) from error
-  built: Space = space(**values)
-  return built
+  return space(**values)
 
 
 def _written(value: Any) -> str:

@@ -16,7 +16,7 @@ from rlnas.architecture import infer_shapes
 from rlnas.backend import tf
 from rlnas.board import BOARDS, Budget, find_board
 from rlnas.datasets import Dataset
-from rlnas.decision import decode
+from rlnas.decision import Space, decode
 from rlnas.evaluators.screened import Screened
 from rlnas.evaluators.trained import Trained
 from rlnas.executors import default_workers
@@ -73,7 +73,7 @@ def read_settings(arguments: list[str]) -> Settings:
     raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
   for name in ('trials', 'batch', 'epochs', 'workers'):
     check_positive(name)
-  space = with_options(choose('space', FLAGS.space, SPACES), FLAGS.space_option)
+  space: Space = with_options(choose('space', FLAGS.space, SPACES), FLAGS.space_option)
   budget = chosen_budget()
   dataset = datasets.load(FLAGS.dataset, data_dir=FLAGS.data_dir)
   reshape = datasets.as_sequences if FLAGS.space in SEQUENCE_SPACES else datasets.as_images

@@ -1,0 +1,92 @@
+"""Builds the best cells of a NASNet search in a larger stack, on the same or on other data.
+
+  python experiments/search.py --space=nasnet --workdir=runs/cells
+  python experiments/transfer.py --search=runs/cells --repeats=2 --filters=12
+
+Zoph et al. 2018, section 4: cells found on small images in a small stack also serve in a larger
+one. Both stacks are trained alike and compared on validation data; test data are not read.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from absl import flags
+from choices import with_options
+from settings import run
+
+from rlnas import datasets
+from rlnas.architecture import Architecture
+from rlnas.board import Budget
+from rlnas.child.cost import cost
+from rlnas.child.finish import train_and_quantize
+from rlnas.child.measure import int8_accuracy, measure
+from rlnas.datasets import Dataset
+from rlnas.decision import decode
+from rlnas.journal import read_journal
+from rlnas.report import best_trial
+from rlnas.spaces import NASNet
+from rlnas.winner import shift_pixels
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string('search', None, 'Workdir of a search with --space=nasnet.', required=True)
+flags.declare_key_flag('dataset')
+flags.declare_key_flag('data_dir')
+flags.declare_key_flag('epochs')
+FLAGS.set_default('dataset', 'fashion_mnist')
+FLAGS.set_default('epochs', 8)
+flags.DEFINE_integer('train_examples', None, 'Training examples; all where not given.')
+flags.DEFINE_integer('repeats', 2, 'Normal cells between reductions in the larger stack.')
+flags.DEFINE_integer('filters', 12, 'Filters of the first cells in the larger stack.')
+flags.DEFINE_integer('seed', 0, 'Decides initial weights and the order of examples.')
+
+
+def main(arguments: list[str]) -> None:
+  """Trains the small and the large stack and prints their figures."""
+  if len(arguments) > 1:
+    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+  configuration, trials = read_journal(pathlib.Path(FLAGS.search) / 'journal.jsonl')
+  if configuration['space'] != 'nasnet':
+    raise ValueError(f'--search={FLAGS.search}: a search of space {configuration["space"]!r}')
+  space = with_options(NASNet, str(configuration['space_options']).split())
+  budget = Budget(
+    int(configuration['budget_flash_bytes'] or 0), int(configuration['budget_sram_bytes'] or 0)
+  )
+  best = best_trial(trials, budget)
+  if best is None:
+    raise ValueError(f'--search={FLAGS.search}: no trial keeps its budget')
+  dataset = datasets.as_images(datasets.load(FLAGS.dataset, data_dir=FLAGS.data_dir))
+  if FLAGS.train_examples is not None:
+    dataset = datasets.take(dataset, FLAGS.train_examples)
+  tokens = best.proposal.tokens
+  print(f'cells of trial {best.index}, {dataset.name}, {len(dataset.x_train):,} images')
+  print(
+    '| stack | validation | int8 validation | flash B | SRAM B | MACs |\n|---|---|---|---|---|---|'
+  )
+  report('small', decode(space, tokens), dataset)
+  report('large', space.transfer(tokens, repeats=FLAGS.repeats, filters=FLAGS.filters), dataset)
+
+
+def report(name: str, architecture: Architecture, dataset: Dataset) -> None:
+  """Trains one stack and prints its row of the table."""
+  model, accuracy = train_and_quantize(
+    architecture,
+    dataset,
+    epochs=FLAGS.epochs,
+    seed=FLAGS.seed,
+    shift_pixels=shift_pixels(dataset),
+  )
+  footprint = measure(model)
+  int8 = int8_accuracy(
+    model, dataset.x_val, dataset.y_val, offset=dataset.offset, scale=dataset.scale
+  )
+  macs = cost(architecture, dataset.input_shape, dataset.classes).macs
+  print(
+    f'| {name} | {accuracy:.4f} | {int8:.4f} | {footprint.flash_bytes:,} '
+    f'| {footprint.sram_bytes:,} | {macs:,} |',
+    flush=True,
+  )
+
+
+if __name__ == '__main__':
+  run(main)
