@@ -60,6 +60,8 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 with quiet():
   import tensorflow as tf
   import tf_keras as keras
+  from tensorflow.lite.python.convert import mlir_quantize
+  from tensorflow.lite.tools import flatbuffer_utils
 
   try:
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -74,4 +76,4 @@ if not _single:
     'process will differ in rounding from those of worker processes.'
   )
 
-__all__ = ['captured_output', 'keras', 'quiet', 'tf']
+__all__ = ['captured_output', 'flatbuffer_utils', 'keras', 'mlir_quantize', 'quiet', 'tf']

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rlnas.architecture import Architecture, Node, Shape, infer_shapes
 from rlnas.backend import keras, tf
+from rlnas.child.limits import within_limits
 from rlnas.trial import derive_seed
 
 # A child sees some hundreds of batches: with Keras' 0.99 the moving statistics would still hold
@@ -38,6 +39,7 @@ def build(
   Raises:
     ValueError: the shapes of the network do not fit together.
   """
+  architecture = within_limits(architecture)
   shapes = infer_shapes(architecture, input_shape, classes)
   shared: dict[int, keras.layers.Layer] = {}
   values: list[tf.Tensor] = []

@@ -1,0 +1,63 @@
+import pytest
+
+from rlnas.child.order import Scale, Step, execution_order, joined_with
+
+OWN, KEPT, JOINED = Scale.OWN, Scale.KEPT, Scale.JOINED
+
+
+def test_depth_first_from_the_output():
+  steps = [Step((), OWN), Step((0,), OWN), Step((0,), OWN), Step((2,), OWN), Step((3, 1), OWN)]
+  assert execution_order(steps, 4) == (0, 2, 3, 1, 4)
+
+
+def test_what_does_not_reach_the_output_is_left_out():
+  assert execution_order([Step((), OWN), Step((0,), OWN), Step((0,), OWN)], 1) == (0, 1)
+
+
+# 0 is read by the concatenation 2 and by the pooling 4, which come together in the sum 5.
+CONFLICT = [
+  Step((), OWN),
+  Step((0,), OWN),
+  Step((0, 1), JOINED),
+  Step((2,), OWN),
+  Step((0,), KEPT),
+  Step((3, 4), OWN),
+]
+
+
+def test_pooling_of_a_joined_value_precedes_the_concatenation():
+  assert execution_order(CONFLICT, 5) == (0, 1, 4, 2, 3, 5)
+
+
+def test_other_operators_stay_where_they_are():
+  steps = [*CONFLICT]
+  steps[4] = Step((0,), OWN)
+  assert execution_order(steps, 5) == (0, 1, 2, 3, 4, 5)
+
+
+def test_the_order_does_not_depend_on_the_numbering():
+  renumbered = {0: 3, 1: 0, 2: 4, 3: 1, 4: 5, 5: 2}
+  steps = [Step((), OWN)] * 6
+  for old, new in renumbered.items():
+    steps[new] = Step(tuple(renumbered[i] for i in CONFLICT[old].inputs), CONFLICT[old].scale)
+  expected = tuple(renumbered[i] for i in execution_order(CONFLICT, 5))
+  assert execution_order(steps, renumbered[5]) == expected
+
+
+def test_a_scale_reaches_through_pooling_and_other_concatenations():
+  steps = [
+    Step((), OWN),
+    Step((0,), OWN),
+    Step((1,), KEPT),
+    Step((2, 0), JOINED),
+    Step((3,), KEPT),
+    Step((4, 0), JOINED),
+  ]
+  assert set(joined_with(steps, 5)) == {0, 1, 2, 3, 4}
+  assert set(joined_with(steps, 3)) == {0, 1, 2}
+
+
+@pytest.mark.parametrize('depth', [50_000])
+def test_deep_networks_need_no_recursion(depth):
+  steps = [Step((), OWN), *(Step((i,), OWN) for i in range(depth))]
+  assert execution_order(steps, depth) == tuple(range(depth + 1))
