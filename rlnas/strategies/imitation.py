@@ -1,14 +1,17 @@
 """Priority queue training: the policy imitates the best that it has found itself.
 
 Abolafia et al. 2018 (arXiv:1801.03526), section 3.2: maximum likelihood of the K best sequences so
-far, the sampling policy being the same network. Beside REINFORCE it needs neither baseline nor
-scale of the rewards, and a lucky find is not forgotten. For searches of some dozens to some
-hundred children, where each result is dear:
+far, sampled by the same network. It needs neither a baseline nor a scale of the rewards, and a
+lucky find is not forgotten. Four things suit it to some dozens to some hundred children, where
+each result is dear:
 
-- the first proposals are uniform over the space, so that the queue starts from a fair sample;
-- a share of uniform exploration is mixed into every choice, so that the policy stays wider than
-  its queue;
-- an architecture whose result is known is not proposed again.
+- The first proposals are uniform over the space, so that the queue starts from a fair sample.
+- A share of the uniform distribution is mixed into every choice, so that the policy stays wider
+  than its queue.
+- An architecture whose result is known is not proposed again, and of what the policy draws, the one
+  is proposed that a regressor of the results so far ranks best (`rlnas.strategies.surrogate`).
+- When nothing better was found for long, policy, queue and regressor start anew: another descent
+  leads to another optimum (random restarts), and the best of all stays in the journal.
 """
 
 from __future__ import annotations
@@ -22,12 +25,15 @@ from rlnas import losses
 from rlnas.backend import tf
 from rlnas.controller import Controller
 from rlnas.decision import decode
+from rlnas.strategies import surrogate
 from rlnas.strategies.learner import Learner, Watch, check_at_least, taught
 from rlnas.table import Table, sample_uniform
 from rlnas.trial import Proposal, Trial
 
-_DRAWN = 32  # sequences a call of the controller; more only save calls
-_DRAWS = 10  # calls before a collapsed policy, or an exhausted space, is given up
+Tokens = tuple[int, ...]
+_UPDATES = 3  # steps of Adam a trial; one to five made no difference
+_DRAWN = 32  # sequences a call of the controller
+_CALLS = 10  # calls without a new one before a collapsed policy, or an exhausted space, is given up
 
 
 class Imitation:
@@ -40,9 +46,10 @@ class Imitation:
     controller: Controller,
     best: int = 5,
     learning_rate: float = 3e-3,
-    updates: int = 3,
     exploration: float = 0.1,
-    warm_up: int = 20,
+    warm_up: int = 10,
+    candidates: int = 32,
+    patience: int = 30,
   ) -> None:
     """Prepares the optimizer.
 
@@ -51,26 +58,34 @@ class Imitation:
       controller: the policy that learns; it must know the table's symbols.
       best: how many architectures the queue holds, K in the paper.
       learning_rate: of Adam.
-      updates: steps for every trial told.
       exploration: share of the uniform distribution in that of every choice.
-      warm_up: proposals are uniform over the space until so many trials were told.
+      warm_up: proposals are uniform over the space until a descent was told so many trials.
+      candidates: from how many draws, at most 32, the regressor picks; 1 does without it.
+      patience: trials without a better one after which another descent begins.
 
     Raises:
       ValueError: an argument is out of its range.
     """
-    check_at_least(1, best=best, updates=updates)
+    check_at_least(1, best=best, candidates=candidates, patience=patience)
     check_at_least(0, warm_up=warm_up)
+    if candidates > _DRAWN:
+      raise ValueError(f'candidates={candidates}: must be at most {_DRAWN}')
     if not 0 <= exploration <= 1:
       raise ValueError(f'exploration={exploration}: must lie in [0, 1]')
     self._table = table
     self._controller = controller
     self._best = best
-    self._updates = updates
     self._exploration = exploration
     self._warm_up = warm_up
+    self._candidates = candidates
+    self._patience = patience
     self._uniform_log_prob = -math.log(table.size)
-    self._told = 0
-    self._rewards: dict[str, tuple[float, tuple[int, ...]]] = {}  # by digest, the best result
+    self._known: set[str] = set()  # digests of all that was told
+    self._walks: set[Tokens] = set()  # the same as tokens, which are quicker to compare
+    self._found: dict[str, tuple[float, Tokens]] = {}  # of this descent, by digest
+    self._told = 0  # trials of this descent
+    self._idle = 0  # trials since its best
+    self._descents = 1
     self._watch = Watch()
     self._learner = Learner(
       table,
@@ -82,32 +97,25 @@ class Imitation:
     )
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
-    """Samples `count` architectures that differ from each other and from all that were told.
+    """Proposes `count` architectures that differ from each other and from all that were told.
 
     Those of batches under way are not known and may be met again; those that failed may too. Only
-    where a hundred draws in a row, from the policy and then from the whole space, bring nothing
-    new, a known one is proposed. `log_prob` is that of the distribution drawn from, exploration
-    included, before known architectures were left out.
+    where hundreds of draws, from the policy and then from the whole space, bring nothing new, a
+    known one is proposed. `log_prob` is that of the distribution drawn from, exploration included,
+    before known ones were left out and the regressor picked.
 
     Raises:
       ValueError: `count` is below 1.
     """
     if count < 1:
       raise ValueError(f'count={count}: must be at least 1')
-    met = set(self._rewards)
     proposals: list[Proposal] = []
-    sources = [self._uniform(rng)]
-    if self._told >= self._warm_up:
-      sources.insert(0, self._sampled(rng))
-    for source in sources:
-      for proposal in source:
-        if len(proposals) < count and proposal.architecture.digest not in met:
-          met.add(proposal.architecture.digest)
-          proposals.append(proposal)
-        if len(proposals) == count:
-          return proposals
-    rest = self._uniform(rng)
-    return proposals + [next(rest) for _ in range(count - len(proposals))]
+    met = set(self._known)
+    for _ in range(count):
+      proposal = self._propose(met, rng)
+      met.add(proposal.architecture.digest)
+      proposals.append(proposal)
+    return proposals
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Puts the trials into the queue and imitates it; failed trials are left out.
@@ -116,8 +124,9 @@ class Imitation:
 
     Returns:
       loss, entropy of the policy in nats (estimated on the queue) and gradient_norm, all before
-      the first step; queue_mean, the mean reward of the queue; reward_mean, unique_rate and
-      repeat_rate (`rlnas.strategies.learner.Watch`). Nothing where all trials failed.
+      the first step; queue_mean, the mean reward of the queue; descents, how many were begun;
+      reward_mean, unique_rate and repeat_rate (`rlnas.strategies.learner.Watch`). Nothing where
+      all trials failed.
 
     Raises:
       ValueError: a reward is not finite, or tokens are not in the space.
@@ -126,31 +135,60 @@ class Imitation:
     if not trials:
       return {}
     for trial in trials:
-      digest, reward = trial.proposal.architecture.digest, trial.reward
-      if reward is not None and (digest not in self._rewards or reward > self._rewards[digest][0]):
-        self._rewards[digest] = (reward, trial.proposal.tokens)
-    self._told += len(trials)
-    queue = sorted(self._rewards.values(), key=lambda entry: -entry[0])[: self._best]
-    times = self._updates * len(trials)
+      self._remember(trial)
+    queue = sorted(self._found.values(), key=lambda entry: -entry[0])[: self._best]
+    times = _UPDATES * len(trials)
     loss, entropy, norm = self._learner.step([tokens for _, tokens in queue], times=times)
-    return {
+    scalars = {
       'loss': loss,
       'entropy': entropy,
       'gradient_norm': norm,
       'queue_mean': sum(reward for reward, _ in queue) / len(queue),
+      'descents': float(self._descents),
       **self._watch.scalars(trials),
     }
+    if self._idle >= self._patience:
+      self._learner.reset()
+      self._found, self._told, self._idle = {}, 0, 0
+      self._descents += 1
+    return scalars
 
-  def _sampled(self, rng: np.random.Generator) -> Iterator[Proposal]:
-    for _ in range(_DRAWS):
-      drawn = self._controller.sample(self._table, _DRAWN, rng, exploration=self._exploration)
-      for tokens, log_prob in zip(drawn.sequences, drawn.log_prob.tolist(), strict=True):
-        yield Proposal(tokens, decode(self._table.space, tokens), log_prob)
+  def _remember(self, trial: Trial) -> None:
+    tokens, digest, reward = trial.proposal.tokens, trial.proposal.architecture.digest, trial.reward
+    if reward is None:
+      return
+    best = max((known for known, _ in self._found.values()), default=-math.inf)
+    self._idle = 0 if reward > best else self._idle + 1
+    self._told += 1
+    self._known.add(digest)
+    self._walks.add(tokens)
+    if digest not in self._found or reward > self._found[digest][0]:
+      self._found[digest] = (reward, tokens)
 
-  def _uniform(self, rng: np.random.Generator) -> Iterator[Proposal]:
-    for _ in range(_DRAWS * _DRAWN):
-      tokens = sample_uniform(self._table, rng)
-      yield Proposal(tokens, decode(self._table.space, tokens), self._uniform_log_prob)
+  def _propose(self, met: set[str], rng: np.random.Generator) -> Proposal:
+    for drawn in self._draws(rng):
+      for tokens, log_prob in drawn:
+        proposal = Proposal(tokens, decode(self._table.space, tokens), log_prob)
+        if proposal.architecture.digest not in met:
+          return proposal
+    return proposal  # the space is exhausted, as far as one can see
+
+  def _draws(self, rng: np.random.Generator) -> Iterator[list[tuple[Tokens, float]]]:
+    """Walks and their log-probabilities, call by call, the one to be preferred first."""
+    for _ in range(_CALLS if self._told >= self._warm_up else 0):
+      sample = self._controller.sample(self._table, _DRAWN, rng, exploration=self._exploration)
+      drawn = dict(zip(sample.sequences, sample.log_prob.tolist(), strict=True))
+      fresh = [pair for pair in drawn.items() if pair[0] not in self._walks]
+      yield self._ranked(fresh[: self._candidates]) + fresh[self._candidates :]
+    for _ in range(_CALLS * _DRAWN):
+      yield [(sample_uniform(self._table, rng), self._uniform_log_prob)]
+
+  def _ranked(self, drawn: list[tuple[Tokens, float]]) -> list[tuple[Tokens, float]]:
+    if len(drawn) < 2 or not self._found:
+      return drawn
+    rewards, walks = zip(*self._found.values(), strict=True)
+    scores = surrogate.predict(self._table, walks, rewards, [tokens for tokens, _ in drawn])
+    return [drawn[i] for i in np.argsort(-scores, kind='stable').tolist()]
 
 
 def _objective(

@@ -65,6 +65,7 @@ class Learner:
     self._moments = tuple(
       tuple(tf.Variable(tf.zeros_like(v)) for v in controller.trainable_variables) for _ in range(2)
     )
+    self._initial = [v.numpy() for v in controller.trainable_variables]
     self._tensors = controller.tensors_of(table)
     _descend.get_concrete_function(
       objective,
@@ -76,6 +77,14 @@ class Learner:
       (policy.SCALAR_SPEC,) * len(self._settings),
       _Schedule(policy.SCALAR_SPEC, *(tf.TensorSpec([], tf.int32),) * 2),
     )
+
+  def reset(self) -> None:
+    """Takes weights and moments back to where they were at the beginning."""
+    self._steps = 0
+    for variable, initial in zip(self._controller.trainable_variables, self._initial, strict=True):
+      variable.assign(initial)
+    for moment in (*self._moments[0], *self._moments[1]):
+      moment.assign(tf.zeros_like(moment))
 
   def step(
     self, sequences: Sequence[Sequence[int]], *vectors: npt.ArrayLike, times: int = 1

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from rlnas.controller import Controller, pad_tokens
+from rlnas.spaces import Chain
+from rlnas.strategies.ppo import PPO
+from rlnas.table import compile_table
+from tests.strategies.test_reinforce import trials_of
+
+TABLE = compile_table(Chain(max_depth=3))
+
+
+def make(**options) -> tuple[PPO, Controller]:
+  controller = Controller(TABLE, units=16, seed=0)
+  return PPO(TABLE, controller=controller, **options), controller
+
+
+def test_the_loss_is_the_surrogate_less_the_bonus():
+  strategy, _ = make(entropy_weight=0.5, updates=1)
+  proposals = strategy.ask(2, np.random.default_rng(0))
+  scalars = strategy.tell(trials_of(proposals, [1.0, 3.0]))
+  # The policy is that of the proposals, so every ratio is 1; the advantages -1 and 1 cancel.
+  assert scalars['loss'] == pytest.approx(-0.5 * scalars['entropy'], rel=1e-5)
+
+
+def test_the_ratio_is_held_by_the_clip():
+  """A large step per update, many updates: plain gradients would go on and on."""
+  ratios = []
+  for clip in (0.05, 0.5):
+    strategy, controller = make(clip=clip, learning_rate=1e-3, updates=100, entropy_weight=0.0)
+    proposals = strategy.ask(2, np.random.default_rng(0))
+    strategy.tell(trials_of(proposals, [1.0, 0.0]))
+    tokens = pad_tokens(TABLE, [p.tokens for p in proposals])
+    log_prob = controller.score(TABLE, tokens)[0].numpy()
+    ratios.append(float(np.exp(log_prob[0] - (proposals[0].log_prob or 0))))
+  assert 1.05 < ratios[0] < 1.4
+  assert ratios[1] > 1.5
+
+
+@pytest.mark.parametrize(
+  'arguments',
+  [
+    *({'clip': clip} for clip in (0.0, 1.0, -0.2, float('nan'))),
+    {'learning_rate': 0.0},
+    {'baseline_decay': 1.0},
+    {'entropy_weight': -1.0},
+    {'updates': 0},
+  ],
+)
+def test_arguments_out_of_range_are_refused(arguments):
+  with pytest.raises(ValueError, match=next(iter(arguments))):
+    make(**arguments)
