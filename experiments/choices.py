@@ -36,7 +36,7 @@ STRATEGIES: dict[str, Callable[[Table, int], Strategy]] = {
     table, controller=Controller(table, seed=seed), learning_rate=0.01
   ),
   'ppo': lambda table, seed: PPO(
-    table, controller=Controller(table, seed=seed), learning_rate=3e-3
+    table, controller=Controller(table, seed=seed), learning_rate=1e-3, updates=4
   ),
   'qlearning': lambda table, seed: QLearning(table, seed=seed),
   'evolution': lambda table, seed: Evolution(table, seed=seed),

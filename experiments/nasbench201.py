@@ -43,8 +43,25 @@ from rlnas.table import Table, compile_table
 from rlnas.trial import Measurement, Trial, derive_seed
 
 
+# Those with a controller import TensorFlow, which the processes of the others do without.
+def imitation(table: Table, seed: int) -> Strategy:
+  """Priority queue training."""
+  from rlnas.controller import Controller
+  from rlnas.strategies.imitation import Imitation
+
+  return Imitation(table, controller=Controller(table, seed=seed))
+
+
+def ppo(table: Table, seed: int) -> Strategy:
+  """NASNet's PPO, with a learning rate for few trials."""
+  from rlnas.controller import Controller
+  from rlnas.strategies.ppo import PPO
+
+  return PPO(table, controller=Controller(table, seed=seed), learning_rate=1e-3, updates=4)
+
+
 def reinforce(table: Table, seed: int) -> Strategy:
-  """Imports TensorFlow, which the processes of the others do without."""
+  """The paper's REINFORCE, with a learning rate for few trials."""
   from rlnas.controller import Controller
   from rlnas.strategies.reinforce import Reinforce
 
@@ -54,7 +71,10 @@ def reinforce(table: Table, seed: int) -> Strategy:
 # The same settings as in search.py.
 STRATEGIES: dict[str, Callable[[Table, int], Strategy]] = {
   'random': lambda table, seed: RandomSearch(table),
+  'default': imitation,  # that of search.py
+  'imitation': imitation,
   'reinforce': reinforce,
+  'ppo': ppo,
   'qlearning': lambda table, seed: QLearning(table, seed=seed),
   'evolution': lambda table, seed: Evolution(table, seed=seed),
 }
