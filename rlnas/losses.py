@@ -55,7 +55,7 @@ def truncated_importance(log_prob: tf.Tensor, old_log_prob: tf.Tensor) -> tf.Ten
 def imitation(log_prob: tf.Tensor) -> tf.Tensor:
   """-mean(log_prob) of the sequences to imitate: maximum likelihood.
 
-  Priority queue training, Abolafia et al. 2018 (arXiv:1801.03526), section 3.2: its sequences are
+  Priority queue training, Abolafia et al. 2018 (arXiv:1801.03526), section 3: its sequences are
   the K best that were found so far.
 
   Args:
@@ -78,7 +78,7 @@ def clipped_surrogate(
 
   Schulman et al. 2017 (arXiv:1707.06347), equation 7, with its sign turned for minimising. The
   action is the whole sequence, as it is what earns the reward; so is the ratio (Zheng et al. 2025,
-  arXiv:2507.18071, section 4.1, argue so for rewards of whole sequences).
+  arXiv:2507.18071, argue so where rewards are those of whole sequences).
 
   Args:
     log_prob: log-probability of each sequence under the policy that learns. [B]

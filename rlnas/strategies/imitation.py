@@ -1,6 +1,6 @@
 """Priority queue training: the policy imitates the best that it has found itself.
 
-Abolafia et al. 2018 (arXiv:1801.03526), section 3.2: maximum likelihood of the K best sequences so
+Abolafia et al. 2018 (arXiv:1801.03526), section 3: maximum likelihood of the K best sequences so
 far, sampled by the same network. It needs neither a baseline nor a scale of the rewards, and a
 lucky find is not forgotten. Four things suit it to some dozens to some hundred children, where
 each result is dear:
@@ -31,7 +31,7 @@ from rlnas.table import Table, sample_uniform
 from rlnas.trial import Proposal, Trial
 
 Tokens = tuple[int, ...]
-_UPDATES = 3  # steps of Adam a trial; one to five made no difference
+_UPDATES = 3  # steps of Adam a trial; one to three made no difference
 _DRAWN = 32  # sequences a call of the controller
 _CALLS = 10  # calls without a new one before a collapsed policy, or an exhausted space, is given up
 

@@ -1,8 +1,8 @@
 """Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347), as NASNet was searched.
 
 Zoph et al. 2018 (arXiv:1707.07012), appendix A: PPO with learning rate 0.00035, an entropy bonus
-of weight 0.00001 and, as baseline, an exponential moving average with decay 0.95. Clip 0.2 is that
-of Schulman et al., table 3. A search of some dozens wants a higher learning rate.
+of weight 0.00001 and, as baseline, an exponential moving average with decay 0.95. Clip 0.2 is the
+best in table 1 of Schulman et al. A search of some dozens wants a higher learning rate.
 """
 
 from __future__ import annotations

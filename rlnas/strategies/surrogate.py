@@ -4,8 +4,7 @@ Kernel ridge regression over the decisions of a walk and their pairs: two walks 
 the share of named choices that they have in common, s, and the kernel is (1 + s)^2. It learns from
 the order of the rewards alone, as normal scores, so that the scale of a reward and the depth of
 its failures do not matter. (Predictors within architecture search: Deng et al. 2017,
-arXiv:1712.03351; White et al. 2021, arXiv:2104.01177, compare them; with some dozens of trials
-simple ones do as well as networks.)
+arXiv:1712.03351; White et al. 2021, arXiv:2104.01177, compare them.)
 """
 
 from __future__ import annotations
