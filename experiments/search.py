@@ -3,8 +3,8 @@
   python experiments/search.py --dataset=mnist5k --board=nucleo-l010rb --workdir=runs/first
 
 The same command on the same workdir resumes the search. The workdir then holds config.json,
-journal.jsonl, tensorboard/, result.json, pareto.png, best/model.tflite and
-best/architecture.json.
+journal.jsonl, tensorboard/, result.json, pareto.png and, in best/, model.tflite and
+architecture.json, .svg and .png.
 """
 
 from __future__ import annotations
@@ -46,7 +46,15 @@ def main(arguments: list[str]) -> None:
   workdir = pathlib.Path(FLAGS.workdir)
   trials = search(settings, workdir)
   winner = finish(trials, settings)
-  write_winner(winner, trials, settings.budget, workdir, seconds=time.perf_counter() - started)
+  write_winner(
+    winner,
+    trials,
+    settings.budget,
+    workdir,
+    input_shape=settings.dataset.input_shape,
+    classes=settings.dataset.classes,
+    seconds=time.perf_counter() - started,
+  )
   title = f'{FLAGS.strategy}, {FLAGS.space}, {settings.dataset.name}, {FLAGS.board}'
   plot_pareto(
     trials, settings.budget, workdir / 'pareto.png', title=f'{title}: {len(trials)} trials'
@@ -69,6 +77,12 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
     stack.callback(pool.close)
     progress = ProgressBar(FLAGS.trials, budget=settings.budget)
     stack.callback(progress.close)
+    events = TensorBoard(
+      workdir / 'tensorboard',
+      budget=settings.budget,
+      input_shape=settings.dataset.input_shape,
+      classes=settings.dataset.classes,
+    )
     return run_search(
       strategy(settings.table, derive_seed(FLAGS.seed, 'strategy')),
       executor=pool,
@@ -78,7 +92,7 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
       batch=FLAGS.batch,
       seed=FLAGS.seed,
       journal=journal,
-      observers=[progress, TensorBoard(workdir / 'tensorboard', budget=settings.budget)],
+      observers=[progress, events],
     )
 
 

@@ -12,10 +12,14 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
 import tqdm
+from absl import logging
 
 from rlnas.backend import quiet, tf
 from rlnas.board import Budget
+from rlnas.drawing import pixels
+from rlnas.report import objectives
 from rlnas.reward import is_feasible
 from rlnas.trial import Status, Trial
 
@@ -49,16 +53,27 @@ class TensorBoard:
 
   Scalars, by trial: reward (of the trial, mean of the last 20, best feasible so far), int8
   accuracy, flash, SRAM, share of feasible and of distinct architectures. By batch: what the
-  strategy reports (baseline, entropy, loss, ...).
+  strategy reports (baseline, entropy, loss, ...). Image: the architecture of each new best.
 
   Args:
     path: folder for the events; event files that it holds are deleted.
     budget: decides what is feasible.
+    input_shape: of the examples; the drawing tells the shapes that follow.
+    classes: how many there are.
   """
 
-  def __init__(self, path: str | os.PathLike[str], *, budget: Budget) -> None:
+  def __init__(
+    self,
+    path: str | os.PathLike[str],
+    *,
+    budget: Budget,
+    input_shape: Sequence[int],
+    classes: int,
+  ) -> None:
     self._path = pathlib.Path(path)
     self._budget = budget
+    self._input_shape = tuple(input_shape)
+    self._classes = classes
     for old in self._path.rglob('events.out.tfevents.*'):
       old.unlink()
     self._writer = tf.summary.create_file_writer(str(self._path / 'search'))
@@ -80,6 +95,8 @@ class TensorBoard:
         tf.summary.scalar(name, value)
       for name, value in _child_scalars(trial).items():
         tf.summary.scalar(name, value)
+      if trial is self._best:
+        self._write_drawing(trial)
     if trial.measurement.status is Status.COMPLETE and trial.index < MOST_CHILDREN:
       self._write_child(trial)
 
@@ -113,6 +130,23 @@ class TensorBoard:
       scalars['reward/best_feasible'] = best.reward or 0.0
       scalars['best/int8_validation_accuracy'] = best.measurement.int8_validation_accuracy or 0.0
     return scalars
+
+  def _write_drawing(self, trial: Trial) -> None:
+    accuracy, flash, sram, _ = objectives(trial)
+    title = f'trial {trial.index}: int8 validation accuracy {accuracy:.4f}\n'
+    title += f'flash {flash:,} B, SRAM {sram:,} B'
+    try:
+      image = pixels(
+        trial.proposal.architecture,
+        input_shape=self._input_shape,
+        classes=self._classes,
+        title=title,
+      )
+    except Exception:
+      # Hours of search must not end because of a picture; whoever reads the log can mend it.
+      logging.exception('trial %d: its architecture could not be drawn', trial.index)
+      return
+    tf.summary.image('best/architecture', image[np.newaxis])  # [1, height, width, 3]
 
   def _write_child(self, trial: Trial) -> None:
     folder = self._path / 'children' / f'{trial.index:04d}'

@@ -17,6 +17,7 @@ from rlnas.child.cost import cost
 from rlnas.child.finish import train_and_quantize
 from rlnas.child.measure import Footprint, int8_accuracy, measure
 from rlnas.datasets import Dataset
+from rlnas.drawing import draw
 from rlnas.reward import is_feasible
 from rlnas.search import SearchError
 from rlnas.trial import Status, Trial
@@ -117,9 +118,20 @@ def write_winner(
   budget: Budget,
   folder: str | os.PathLike[str],
   *,
+  input_shape: Sequence[int],
+  classes: int,
   seconds: float,
 ) -> None:
-  """Writes result.json, best/model.tflite and best/architecture.json into `folder`.
+  """Writes result.json and, in best/, model.tflite and architecture.json, .svg and .png.
+
+  Args:
+    winner: of the search.
+    trials: of the search.
+    budget: that it had to keep.
+    folder: where the files go; made if need be.
+    input_shape: of the examples.
+    classes: how many there are.
+    seconds: that the search and its finish took.
 
   Raises:
     OSError: a file cannot be written.
@@ -147,3 +159,12 @@ def write_winner(
     },
   }
   (folder / 'result.json').write_text(json.dumps(result, indent=2) + '\n')
+  title = f'trial {winner.trial.index}: int8 test accuracy {winner.int8_test_accuracy:.4f}\n'
+  title += f'flash {winner.footprint.flash_bytes:,} B, SRAM {winner.footprint.sram_bytes:,} B'
+  draw(
+    winner.trial.proposal.architecture,
+    [best / 'architecture.svg', best / 'architecture.png'],
+    input_shape=input_shape,
+    classes=classes,
+    title=title,
+  )

@@ -56,6 +56,8 @@ def test_the_winner_is_what_the_result_says(finished):
   assert logits.shape == (3, 10)
   written = Architecture.from_json((workdir / 'best' / 'architecture.json').read_text())
   assert written == Architecture.from_rows(best['architecture'])
+  for name in ('architecture.svg', 'architecture.png'):
+    assert (workdir / 'best' / name).stat().st_size > 1000
 
 
 @pytest.mark.slow
@@ -104,12 +106,12 @@ def test_tensorboard_finds_scalars_and_children(finished):
   assert {
     'reward/trial',
     'reward/best_feasible',
+    'best/architecture',
     'search/feasible_rate',
     'search/unique_rate',
     'child/int8_validation_accuracy',
     'child/flash_kib',
     'child/sram_kib',
-    'strategy/baseline',
     'strategy/entropy',
   } <= tags
   assert [e.step for e in events.Tensors('reward/trial')] == list(range(6))
