@@ -25,7 +25,7 @@ from rlnas.journal import Journal
 from rlnas.monitor import ProgressBar, TensorBoard
 from rlnas.report import format_front, pareto_front, plot_pareto
 from rlnas.search import run_search
-from rlnas.trial import Trial, derive_seed
+from rlnas.trial import Status, Trial, derive_seed
 from rlnas.winner import Winner, finish_best, write_winner
 
 FLAGS = flags.FLAGS
@@ -67,11 +67,16 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
   strategy = choose('strategy', FLAGS.strategy, STRATEGIES)
   reward = choose('reward', FLAGS.reward, REWARDS)
   decides = configuration(settings, strategy=FLAGS.strategy, reward=FLAGS.reward, seed=FLAGS.seed)
-  lengths = {'trials': FLAGS.trials, 'finish_epochs': FLAGS.finish_epochs}
+  names = ('dataset', 'board', 'trials', 'finish_epochs')  # may differ when a search is resumed
+  shown = {name: FLAGS[name].value for name in names}
   with contextlib.ExitStack() as stack:
     journal = Journal(workdir / 'journal.jsonl', configuration=decides)
     stack.callback(journal.close)
-    (workdir / 'config.json').write_text(json.dumps(decides | lengths, indent=2) + '\n')
+    if len(journal.trials) > FLAGS.trials:
+      raise ValueError(
+        f'--trials={FLAGS.trials}: {journal.path} holds {len(journal.trials)} already'
+      )
+    (workdir / 'config.json').write_text(json.dumps(decides | shown, indent=2) + '\n')
     announce(settings, workdir, resumed=len(journal.trials))
     pool = WorkerPool(evaluator(settings), workers=settings.workers)
     stack.callback(pool.close)
@@ -130,6 +135,10 @@ def show(
 ) -> None:
   """Prints the Pareto front and the winner."""
   budget, footprint = settings.budget, winner.footprint
+  failed = [t for t in trials if t.measurement.status is Status.FAILED]
+  if failed:
+    cause = failed[0].measurement.detail.strip().splitlines()[-1]
+    print(f'\n{len(failed)} of {len(trials)} children failed; the first with: {cause}')
   print('\nPareto front of the search (validation data):')
   print(format_front(pareto_front(trials, budget)))
   print(f'\nWinner: trial {winner.trial.index}, trained for {FLAGS.finish_epochs} epochs')

@@ -131,13 +131,11 @@ def configuration(
 ) -> dict[str, str | int | float | bool | None]:
   """All that decides the course of a search; its journal refuses to go on with another."""
   return {
-    'dataset': FLAGS.dataset,
     'dataset_digest': settings.dataset.digest,
     'space': FLAGS.space,
     'space_options': ' '.join(sorted(FLAGS.space_option)),
     'strategy': strategy,
     'reward': reward,
-    'board': FLAGS.board,
     **{f'budget_{name}': value for name, value in dataclasses.asdict(settings.budget).items()},
     'batch': FLAGS.batch,
     'epochs': FLAGS.epochs,
@@ -155,7 +153,7 @@ def run(main: Callable[[list[str]], None]) -> None:
   def guarded(arguments: list[str]) -> None:
     try:
       main(arguments)
-    except (ValueError, OSError, SearchError) as error:
+    except (ValueError, OSError, SearchError, tf.errors.OpError) as error:
       sys.exit(f'error: {error}')
     except KeyboardInterrupt:
       sys.exit('\nstopped; the same command goes on')

@@ -1,7 +1,7 @@
 """The protocols that hold the library together. Nothing here has code: implement and pass.
 
-A strategy proposes, an evaluator measures, an executor says where evaluators run. (The fourth
-protocol, `Space`, is a callable and stands beside `Decision` in `rlnas.decision`.)
+A strategy proposes, an evaluator measures, an executor says where evaluators run. (`Space`
+is a callable and stands beside `Decision` in `rlnas.decision`.)
 """
 
 from __future__ import annotations

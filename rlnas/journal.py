@@ -12,11 +12,17 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import IO
 
 from absl import logging
 
 from rlnas.architecture import Scalar
 from rlnas.trial import Trial
+
+try:
+  import fcntl
+except ImportError:
+  fcntl = None  # type: ignore[assignment]
 
 FORMAT = 'rlnas-journal'
 VERSION = 1
@@ -35,7 +41,8 @@ class Journal:
       with another configuration is refused, so that one file never mixes two searches.
 
   Raises:
-    JournalError: the file is no journal, or was begun with another configuration.
+    JournalError: the file is no journal, is damaged, was begun with another configuration, or is
+      being written by another process.
     OSError: the file cannot be read or written.
   """
 
@@ -45,13 +52,22 @@ class Journal:
     self.path = pathlib.Path(path)
     self.path.parent.mkdir(parents=True, exist_ok=True)
     self._file = self.path.open('a+b')
-    lines = self._whole_lines()
+    _lock(self.path, self._file)
+    self._file.seek(0)
+    content = self._file.read()
+    lines = _whole_lines(self.path, content)
+    header = json.dumps({'format': FORMAT, 'version': VERSION, 'configuration': {**configuration}})
     if lines:
-      _check_configuration(self.path, read_header(self.path, lines[0]), configuration)
-    else:
-      header = {'format': FORMAT, 'version': VERSION, 'configuration': dict(configuration)}
-      self._write(json.dumps(header))
+      _check_configuration(self.path, _read_header(self.path, lines[0]), configuration)
+    elif not header.encode().startswith(content):
+      raise JournalError(f'{self.path}:1: not the header of a journal: {content[:80]!r}')
     self.trials = tuple(_parse(self.path, lines[1:]))
+    whole = content.rfind(b'\n') + 1
+    if whole < len(content):
+      logging.warning('%s: the last line is half written; its trial runs again', self.path)
+      self._file.truncate(whole)
+    if not lines:
+      self._write(header)
 
   def append(self, trial: Trial) -> None:
     """Adds one trial and waits until the disk has it."""
@@ -66,19 +82,6 @@ class Journal:
     self._file.flush()
     os.fsync(self._file.fileno())
 
-  def _whole_lines(self) -> list[str]:
-    """All complete lines; what stands behind the last newline is cut off the file."""
-    self._file.seek(0)
-    content = self._file.read()
-    whole = content.rfind(b'\n') + 1
-    if whole < len(content):
-      logging.warning('%s: the last line is half written; its trial runs again', self.path)
-      self._file.truncate(whole)
-    try:
-      return content[:whole].decode().splitlines()
-    except UnicodeDecodeError as error:
-      raise JournalError(f'{self.path}: not UTF-8 text ({error})') from error
-
 
 def read_journal(path: str | os.PathLike[str]) -> tuple[dict[str, Scalar | None], list[Trial]]:
   """Reads a journal without touching it.
@@ -91,14 +94,31 @@ def read_journal(path: str | os.PathLike[str]) -> tuple[dict[str, Scalar | None]
     OSError: it cannot be read.
   """
   path = pathlib.Path(path)
-  content = path.read_bytes()
-  lines = content[: content.rfind(b'\n') + 1].decode().splitlines()
+  lines = _whole_lines(path, path.read_bytes())
   if not lines:
     raise JournalError(f'{path}: no header line')
-  return read_header(path, lines[0]), _parse(path, lines[1:])
+  return _read_header(path, lines[0]), _parse(path, lines[1:])
 
 
-def read_header(path: pathlib.Path, line: str) -> dict[str, Scalar | None]:
+def _lock(path: pathlib.Path, file: IO[bytes]) -> None:
+  """Keeps a second search from writing into the same file; the lock ends with the process."""
+  if fcntl is None:  # Windows
+    return
+  try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError as error:
+    raise JournalError(f'{path}: another search is writing it') from error
+
+
+def _whole_lines(path: pathlib.Path, content: bytes) -> list[str]:
+  """The lines before the last newline; what stands behind it was not written to its end."""
+  try:
+    return content[: content.rfind(b'\n') + 1].decode().splitlines()
+  except UnicodeDecodeError as error:
+    raise JournalError(f'{path}: not UTF-8 text ({error})') from error
+
+
+def _read_header(path: pathlib.Path, line: str) -> dict[str, Scalar | None]:
   """The configuration in a journal's first line. Raises JournalError."""
   try:
     header = json.loads(line)

@@ -19,6 +19,8 @@ from rlnas.interfaces import Executor, Observer, Pending, Reward, Strategy
 from rlnas.journal import Journal, JournalError
 from rlnas.trial import Proposal, Status, Trial, derive_seed
 
+MOST_FAILURES = 12  # in a row; rarer accidents are recorded and the search goes on
+
 
 class SearchError(RuntimeError):
   """A search cannot go on, or ended without a result."""
@@ -57,26 +59,29 @@ def run_search(
   Raises:
     ValueError: `trials` or `batch` is below 1, or `lag` below 0.
     JournalError: the journal holds other proposals than this strategy makes.
-    SearchError: every trial of the first batch failed.
+    SearchError: each of the last `MOST_FAILURES` trials, or all trials so far, failed.
   """
   for name, value, least in (('trials', trials, 1), ('batch', batch, 1), ('lag', lag, 0)):
     if value < least:
       raise ValueError(f'{name}={value}: must be at least {least}')
-  recorded = journal.trials if journal else ()
+  recorded = () if journal is None else journal.trials
   done: list[Trial] = []
   under_way: collections.deque[list[_Ordered]] = collections.deque()
 
   def tell_oldest() -> None:
     told = []
-    for ordered in under_way.popleft():
+    batch_under_way = under_way.popleft()
+    fresh = any(ordered.recorded is None for ordered in batch_under_way)
+    for ordered in batch_under_way:
       trial = ordered.recorded or _finish(ordered, reward, budget)
-      if journal and not ordered.recorded:
+      if journal is not None and ordered.recorded is None:
         journal.append(trial)
       told.append(trial)
       for observer in observers:
         observer.on_trial(trial)
     done.extend(told)
-    _check_alive(done)
+    if fresh:
+      _check_alive(done, min(trials, MOST_FAILURES))
     scalars = strategy.tell(told)
     for observer in observers:
       observer.on_batch(told, scalars)
@@ -123,10 +128,12 @@ def _order(
     pending = executor.submit(proposal.architecture, seed=seed)
     return _Ordered(index, batch, seed, proposal, None, pending)
   trial = recorded[index]
-  if (trial.proposal, trial.seed, trial.batch) != (proposal, seed, batch):
+  found, wanted = trial.proposal, proposal
+  if (found, trial.seed, trial.batch) != (wanted, seed, batch):
     raise JournalError(
-      f'journal: trial {index} has tokens {trial.proposal.tokens}, but the strategy now proposes '
-      f'{proposal.tokens}: the journal was made with other settings or another version'
+      f'journal: trial {index} has tokens {found.tokens} of log-probability {found.log_prob}, but '
+      f'the strategy now proposes {wanted.tokens} of {wanted.log_prob}: the journal was made with '
+      'other settings, another version or on another kind of processor'
     )
   return _Ordered(index, batch, seed, proposal, trial, None)
 
@@ -140,8 +147,12 @@ def _finish(ordered: _Ordered, reward: Reward, budget: Budget) -> Trial:
   return Trial(ordered.index, ordered.batch, ordered.seed, ordered.proposal, measurement, earned)
 
 
-def _check_alive(done: Sequence[Trial]) -> None:
+def _check_alive(done: Sequence[Trial], most: int) -> None:
   """A search whose every child fails has a fault that no further child will mend."""
-  if all(trial.measurement.status is Status.FAILED for trial in done):
-    cause = done[0].measurement.detail.strip().splitlines()[-1:] or ['unknown cause']
-    raise SearchError(f'all of the first {len(done)} trials failed; the first one: {cause[0]}')
+  last = done[-most:]
+  if len(last) == most and all(trial.measurement.status is Status.FAILED for trial in last):
+    cause = last[0].measurement.detail.strip().splitlines()[-1:] or ['unknown cause']
+    raise SearchError(
+      f'{len(last)} trials failed one after the other, the first of them with: {cause[0]}. '
+      'Once the cause is mended, the same search goes on.'
+    )

@@ -15,7 +15,7 @@ from absl import logging
 from rlnas.board import Budget
 from rlnas.child.cost import cost
 from rlnas.child.finish import train_and_quantize
-from rlnas.child.measure import Footprint, int8_accuracy, measure
+from rlnas.child.measure import ArenaOverflow, Footprint, int8_accuracy, measure
 from rlnas.datasets import Dataset
 from rlnas.drawing import draw
 from rlnas.reward import is_feasible
@@ -70,20 +70,24 @@ def finish_best(
     on_epoch: called after each epoch with its number and mean loss.
 
   Raises:
-    SearchError: no trial is feasible.
+    SearchError: no trial is feasible, or none could be finished.
   """
   feasible = [t for t in trials if is_feasible(t.measurement, budget)]
   for trial in sorted(feasible, key=lambda t: (-(t.reward or 0.0), t.index)):
     architecture = trial.proposal.architecture
-    model, validation_accuracy = train_and_quantize(
-      architecture,
-      dataset,
-      epochs=epochs,
-      seed=seed,
-      shift_pixels=shift_pixels(dataset),
-      on_epoch=on_epoch,
-    )
-    footprint = measure(model)
+    try:
+      model, validation_accuracy = train_and_quantize(
+        architecture,
+        dataset,
+        epochs=epochs,
+        seed=seed,
+        shift_pixels=shift_pixels(dataset),
+        on_epoch=on_epoch,
+      )
+      footprint = measure(model)
+    except (FloatingPointError, ArenaOverflow) as error:
+      logging.warning('trial %d could not be finished: %s', trial.index, error)
+      continue
     if not budget.fits(footprint.flash_bytes, footprint.sram_bytes):
       logging.warning('trial %d passes the budget once trained: %s', trial.index, footprint)
       continue
@@ -100,6 +104,8 @@ def finish_best(
       footprint=footprint,
       macs=cost(architecture, dataset.input_shape, dataset.classes).macs,
     )
+  if feasible:
+    raise SearchError(f'none of {len(feasible)} feasible children could be finished in the budget')
   raise SearchError(
     f'none of {len(trials)} trials fits {budget.flash_bytes:,} B flash and '
     f'{budget.sram_bytes:,} B SRAM; try more --trials, a larger budget or a smaller space'

@@ -73,6 +73,23 @@ def test_a_half_written_header_begins_anew(tmp_path):
   assert Journal(path, configuration=CONFIGURATION).trials == ()
 
 
+def test_a_file_of_someone_else_is_left_alone(tmp_path):
+  path = tmp_path / 'journal.jsonl'
+  path.write_text('dear diary')
+  with pytest.raises(JournalError, match='not the header of a journal'):
+    Journal(path, configuration=CONFIGURATION)
+  assert path.read_text() == 'dear diary'
+
+
+def test_two_searches_cannot_write_one_journal(tmp_path):
+  path = tmp_path / 'journal.jsonl'
+  first = Journal(path, configuration=CONFIGURATION)
+  with pytest.raises(JournalError, match='another search is writing it'):
+    Journal(path, configuration=CONFIGURATION)
+  first.close()
+  Journal(path, configuration=CONFIGURATION).close()
+
+
 @pytest.mark.parametrize(
   ('line', 'replacement', 'message'),
   [

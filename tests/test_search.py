@@ -147,9 +147,11 @@ def test_a_search_whose_every_child_fails_stops_and_says_why(tmp_path):
       raise OSError('no data')
 
   path = tmp_path / 'journal.jsonl'
-  with pytest.raises(SearchError, match=r'all of the first 4 trials failed.*OSError: no data'):
-    search(InProcess(Broken()), journal=Journal(path, configuration={}))
-  assert len(read_journal(path)[1]) == 4, 'nothing told is lost'
+  with pytest.raises(SearchError, match=r'12 trials failed one after the other.*OSError: no data'):
+    search(InProcess(Broken()), trials=40, journal=Journal(path, configuration={}))
+  assert len(read_journal(path)[1]) == 12, 'nothing told is lost'
+  mended = search(trials=40, journal=Journal(path, configuration={}))
+  assert [t.reward is None for t in mended] == [True] * 12 + [False] * 28
 
 
 @pytest.mark.parametrize(

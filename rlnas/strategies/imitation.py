@@ -188,7 +188,7 @@ class Imitation:
       return drawn
     rewards, walks = zip(*self._found.values(), strict=True)
     scores = surrogate.predict(self._table, walks, rewards, [tokens for tokens, _ in drawn])
-    return [drawn[i] for i in np.argsort(-scores, kind='stable').tolist()]
+    return [drawn[i] for i in np.argsort(-scores.round(9), kind='stable').tolist()]
 
 
 def _objective(
