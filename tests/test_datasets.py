@@ -470,7 +470,9 @@ def test_bad_idx_file_is_refused(tmp_path, name, change, message):
     datasets.mnist(tmp_path)
 
 
-@pytest.mark.parametrize('content', [b'not gzip', gzip.compress(bytes(9999))[:-9]])
+@pytest.mark.parametrize(
+  'content', [b'not gzip', gzip.compress(bytes(9999))[:-9]], ids=['no gzip', 'cut off']
+)
 def test_broken_gzip_is_refused(tmp_path, content):
   write_idx(tmp_path, zipped=True)
   (tmp_path / f'{LABELS}.gz').write_bytes(content)
