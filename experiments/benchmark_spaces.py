@@ -27,6 +27,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pebble
+import tqdm
 from absl import app, flags
 from untrained import build_trained_looking, cases, convert, draw, examples
 
@@ -183,7 +184,14 @@ def check_all(
       ]
       for name in names
     }
-    return {name: [outcome_of(future) for future in futures[name]] for name in names}
+    with tqdm.tqdm(total=len(names) * FLAGS.count, unit='network', dynamic_ncols=True) as bar:
+
+      def outcome(future: pebble.ProcessFuture) -> Outcome:
+        result = outcome_of(future)
+        bar.update()
+        return result
+
+      return {name: [outcome(future) for future in futures[name]] for name in names}
 
 
 def outcome_of(future: pebble.ProcessFuture) -> Outcome:

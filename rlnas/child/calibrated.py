@@ -1,12 +1,16 @@
 """Mends a calibrated network before TensorFlow Lite's quantizer sees it.
 
-Three faults, seen with TensorFlow 2.21 (`rlnas.child.order` says which values share a scale):
+Four faults, seen with TensorFlow 2.21 (`rlnas.child.order` says which values share a scale):
 
 - The quantizer leaves pooling in floating point that stands behind the concatenation which decides
   its scale: in 3 of 60 NASNet networks. The operators are therefore put into `execution_order`.
 - It takes that scale from the values of the concatenation alone. Average pooling has a smaller
   range than what it reads, and the rest was cut off: the output of one network was wrong by 14 int8
-  units (root mean square), by 0.5 after the mending. The ranges are therefore united.
+  units (root mean square), by 0.5 after the mending.
+- Where a value goes into two concatenations, it adds operators that only rescale. The ranges of all
+  values that concatenations tie together are therefore united. Over 60 untrained networks of five
+  spaces this left the errors of the int8 outputs as they were (within 1.4 %) and saved 1 % of flash
+  and 4 % of SRAM in multi-branch networks, and something in the others.
 - TFLite Micro computes tanh and sigmoid of 0 as -1 and 0 where the scale of the input is 8 or more
   (`input_range_radius` is then 0 in its kernels), as unbounded memories of recurrent cells reach
   it. Their ranges are cut, and at `SATURATION` where nothing else reads them.
@@ -17,7 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from rlnas.backend import flatbuffer_utils
-from rlnas.child.order import Scale, Step, execution_order, joined_with
+from rlnas.child.order import Scale, Step, execution_order, scale_groups
 
 _Operator = flatbuffer_utils.schema_fb.BuiltinOperator
 _SCALES = {
@@ -64,11 +68,11 @@ def mend(calibrated: bytes) -> bytes:
   ]
   results = [graph.tensors[operator.outputs[0]].quantization for operator in graph.operators]
   order = execution_order(steps, writers[int(graph.outputs[0])])
-  for index in order:
-    if steps[index].scale == Scale.JOINED:
-      joined = [results[i] for i in (index, *joined_with(steps, index))]
-      results[index].min = [min(float(q.min[0]) for q in joined)]
-      results[index].max = [max(float(q.max[0]) for q in joined)]
+  for group in scale_groups(steps):
+    least = min(float(results[i].min[0]) for i in group)
+    most = max(float(results[i].max[0]) for i in group)
+    for index in group:
+      results[index].min, results[index].max = [least], [most]
   for tensor, readers in _readers(graph).items():
     codes = [_code(model, operator) for operator in readers]
     if tensor in writers and any(code in _SATURATING for code in codes):

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from absl import logging
 
 from rlnas.backend import captured_output, quiet, tf
-from rlnas.child.arena import ALIGNMENT_BYTES, Buffer, greedy_plan, mean_scratch
+from rlnas.child.arena import Buffer, greedy_plan, mean_scratch, tail_bytes
 
 Int8Array = npt.NDArray[np.int8]
 Model = bytes | os.PathLike[str] | str
@@ -37,29 +37,6 @@ MAX_ARENA_BYTES = 4 * 2**20
 # small, so it is given twice the room, and only models whose plan passes the limit above.
 _ROOMY_BYTES = 2 * MAX_ARENA_BYTES
 
-# Structures in the tail on a 64-bit machine: TfLiteEvalTensor, NodeAndRegistration, and a
-# multiplier and a shift for each output channel of a convolution or dense layer.
-_TAIL_PER_TENSOR, _TAIL_PER_OPERATOR, _TAIL_PER_CHANNEL = 24, 64, 8
-# Least squares over 144 random networks: the interpreter itself, then the data of each operator.
-_TAIL_BASE = 745
-_TAIL_OF_OPERATOR = {
-  'ADD': 75,
-  'AVERAGE_POOL_2D': 73,
-  'CONCATENATION': 86,
-  'CONV_2D': 108,
-  'DEPTHWISE_CONV_2D': 110,
-  'FULLY_CONNECTED': 101,
-  'LOGISTIC': 16,
-  'MAX_POOL_2D': 74,
-  'MEAN': 68,
-  'MUL': 48,
-  'PAD': 62,
-  'QUANTIZE': 32,
-  'RELU': 36,
-  'RESHAPE': 33,
-  'STRIDED_SLICE': 152,
-  'TANH': 16,
-}
 _WITH_KERNEL = frozenset({'CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED'})
 
 
@@ -137,14 +114,12 @@ def analytic_footprint(model: Model) -> Footprint:
   tensors = {t['index']: t for t in interpreter.get_tensor_details()}
   operators = interpreter._get_ops_details()
   head = greedy_plan(_buffers(interpreter, tensors, operators)).total_bytes
-  tail = _TAIL_BASE + _TAIL_PER_TENSOR * len(tensors) + _TAIL_PER_OPERATOR * len(operators)
-  for operator in operators:
-    name = operator['op_name']
-    tail += _TAIL_OF_OPERATOR.get(name, 0)
-    if name in _WITH_KERNEL:
-      kernel = tensors[operator['inputs'][1]]
-      tail += _TAIL_PER_CHANNEL * len(kernel['quantization_parameters']['scales'])
-  tail = -(-tail // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+  kernels = [tensors[o['inputs'][1]] for o in operators if o['op_name'] in _WITH_KERNEL]
+  tail = tail_bytes(
+    (operator['op_name'] for operator in operators),
+    tensors=len(tensors),
+    channels=sum(len(k['quantization_parameters']['scales']) for k in kernels),
+  )
   if head + tail > MAX_ARENA_BYTES:
     raise ArenaOverflow(_overflow(head, tail))
   return Footprint(len(content), head + tail, head, tail, 'analytic')

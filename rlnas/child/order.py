@@ -2,8 +2,8 @@
 
 The int8 forms of pooling, padding, slicing and concatenation read and write in one scale. The
 converter's quantizer takes that scale from the concatenation and hands it back to all that leads
-there. An operator that reads such a value must precede the concatenation, or it is never told the
-scale and stays in floating point (seen with TensorFlow 2.21).
+there. An operator that keeps the scale of such a value must precede the concatenation, or it is
+never told the scale and stays in floating point (seen with TensorFlow 2.21).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Step:
   """An operator of a network.
 
   Attributes:
-    inputs: the operators whose results it reads; constants and the network's input do not count.
+    inputs: the operators whose results it reads, without constants and the network's input.
     scale: what it does to scales.
   """
 
@@ -34,23 +34,29 @@ class Step:
   scale: Scale
 
 
-def joined_with(steps: Sequence[Step], join: int) -> tuple[int, ...]:
-  """Operators whose results must have the scale of the concatenation `join`, itself not among them.
+def scale_groups(steps: Sequence[Step]) -> tuple[tuple[int, ...], ...]:
+  """Operators whose results concatenations force into one scale, group by group.
 
   Args:
     steps: the operators of a network, each by its index.
-    join: index of a concatenation.
   """
-  found: dict[int, None] = {}  # a set that keeps its order
-  stack = [*reversed(steps[join].inputs)]
-  while stack:
-    index = stack.pop()
-    if index in found:
-      continue
-    found[index] = None
-    if steps[index].scale != Scale.OWN:
-      stack.extend(reversed(steps[index].inputs))
-  return tuple(found)
+  parent = list(range(len(steps)))
+
+  def root(index: int) -> int:
+    while parent[index] != index:
+      parent[index] = index = parent[parent[index]]
+    return index
+
+  for index, step in enumerate(steps):
+    if step.scale != Scale.OWN:
+      for source in step.inputs:
+        parent[root(source)] = root(index)
+  joined = {root(i) for i, step in enumerate(steps) if step.scale == Scale.JOINED}
+  groups: dict[int, list[int]] = {}
+  for index in range(len(steps)):
+    if root(index) in joined:
+      groups.setdefault(root(index), []).append(index)
+  return tuple(tuple(group) for group in groups.values())
 
 
 def execution_order(steps: Sequence[Step], output: int) -> tuple[int, ...]:
@@ -76,9 +82,23 @@ def execution_order(steps: Sequence[Step], output: int) -> tuple[int, ...]:
   before = [step.inputs for step in steps]
   for index in plain:
     if steps[index].scale == Scale.JOINED:
-      early = (f for source in joined_with(steps, index) for f in followers[source])
+      early = (f for source in _reaching(steps, index) for f in followers[source])
       before[index] = (*steps[index].inputs, *early)
   return _post_order(before, output)
+
+
+def _reaching(steps: Sequence[Step], join: int) -> tuple[int, ...]:
+  """Operators whose results the concatenation `join` reads, directly or in the same scale."""
+  found: dict[int, None] = {}  # a set that keeps its order
+  stack = [*reversed(steps[join].inputs)]
+  while stack:
+    index = stack.pop()
+    if index in found:
+      continue
+    found[index] = None
+    if steps[index].scale != Scale.OWN:
+      stack.extend(reversed(steps[index].inputs))
+  return tuple(found)
 
 
 def _post_order(before: Sequence[Sequence[int]], output: int) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 import pytest
 
-from rlnas.child.order import Scale, Step, execution_order, joined_with
+from rlnas.child.order import Scale, Step, execution_order, scale_groups
 
 OWN, KEPT, JOINED = Scale.OWN, Scale.KEPT, Scale.JOINED
 
@@ -51,10 +51,25 @@ def test_a_scale_reaches_through_pooling_and_other_concatenations():
     Step((1,), KEPT),
     Step((2, 0), JOINED),
     Step((3,), KEPT),
-    Step((4, 0), JOINED),
+    Step((4,), OWN),
+    Step((5, 4), JOINED),
   ]
-  assert set(joined_with(steps, 5)) == {0, 1, 2, 3, 4}
-  assert set(joined_with(steps, 3)) == {0, 1, 2}
+  assert [set(group) for group in scale_groups(steps)] == [{0, 1, 2, 3, 4, 5, 6}]
+  steps[6] = Step((5, 4), OWN)
+  assert [set(group) for group in scale_groups(steps)] == [{0, 1, 2, 3, 4}]
+
+
+def test_values_that_no_concatenation_reads_are_in_no_group():
+  assert scale_groups([Step((), OWN), Step((0,), KEPT), Step((1,), OWN)]) == ()
+
+
+def test_separate_concatenations_have_groups_of_their_own():
+  steps = [Step((), OWN), Step((), OWN), Step((0, 1), JOINED), Step((2,), OWN)]
+  steps += [Step((3,), OWN), Step((3, 4), JOINED)]
+  assert {frozenset(group) for group in scale_groups(steps)} == {
+    frozenset({0, 1, 2}),
+    frozenset({3, 4, 5}),
+  }
 
 
 @pytest.mark.parametrize('depth', [50_000])

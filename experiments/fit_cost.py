@@ -1,0 +1,150 @@
+"""Fits the constants of `rlnas.child.cost` and states its errors on networks that were not fitted.
+
+  python experiments/fit_cost.py --count=25 --held_out=20
+
+Networks of all spaces, drawn uniformly, are converted with random weights and measured. The weights
+of the least squares make relative errors count alike. Prints `FLASH_BYTES`, to be copied, and a
+table of errors in Markdown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import multiprocessing
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pebble
+from absl import app, flags
+from untrained import build_trained_looking, cases, convert, draw
+
+from rlnas.architecture import Architecture
+from rlnas.child.cost import cost, flash_features
+from rlnas.child.measure import ArenaOverflow, Footprint, measure
+from rlnas.decision import decode
+from rlnas.executors import CHILDREN_PER_WORKER, default_workers
+from rlnas.spaces import Recurrent
+from rlnas.table import compile_table, sample_uniform
+from rlnas.trial import derive_seed
+
+# (input shape, classes) that networks are measured at, in turn.
+IMAGES = (((28, 28, 1), 10), ((32, 32, 3), 10), ((13, 21, 2), 3), ((28, 28, 1), 100))
+SEQUENCES = (((49, 10), 10), ((49, 10), 12), ((60, 7), 3), ((49, 1), 100))
+# Unrolled otherwise, or one step could not be told from one network.
+OTHER_RECURRENT = Recurrent(base=2, units=16, steps=3, frames_per_step=9)
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer('count', 25, 'Networks of each space to fit.', lower_bound=1)
+flags.DEFINE_integer(
+  'held_out', 20, 'Further networks of each space, for the errors.', lower_bound=1
+)
+flags.DEFINE_integer('seed', 0, 'Decides networks and weights.')
+flags.DEFINE_integer('workers', None, 'Processes; default: one a core.', lower_bound=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+  """A measured network."""
+
+  case: str
+  architecture: Architecture
+  shape: tuple[int, ...]
+  classes: int
+  footprint: Footprint
+
+
+def sample(
+  case: str, architecture: Architecture, shape: tuple[int, ...], classes: int, seed: int
+) -> Sample | None:
+  """Converts and measures a network; None where it needs too large an arena."""
+  model = convert(build_trained_looking(architecture, shape, classes, seed=seed), seed=seed)
+  try:
+    return Sample(case, architecture, shape, classes, measure(model))
+  except ArenaOverflow:
+    return None
+
+
+def sample_all(count: int, seed: int) -> list[Sample]:
+  """Networks of all spaces, in worker processes."""
+  rng = np.random.default_rng(seed)
+  table = compile_table(OTHER_RECURRENT)
+  networks = {
+    name: (draw(name, count, seed), is_sequence) for name, (_, is_sequence) in cases().items()
+  }
+  drawn = tuple(decode(OTHER_RECURRENT, sample_uniform(table, rng)) for _ in range(count))
+  networks['recurrent, 3 steps'] = (drawn, True)
+  with pebble.ProcessPool(
+    max_workers=FLAGS.workers or default_workers(),
+    max_tasks=CHILDREN_PER_WORKER,
+    context=multiprocessing.get_context('spawn'),
+  ) as pool:
+    futures = []
+    for case, (architectures, is_sequence) in networks.items():
+      tasks = itertools.cycle(SEQUENCES if is_sequence else IMAGES)
+      for i, (architecture, task) in enumerate(zip(architectures, tasks, strict=False)):
+        arguments = (case, architecture, *task, derive_seed(seed, case, i) % 2**31)
+        futures.append(pool.schedule(sample, args=arguments))
+    return [s for s in (future.result() for future in futures) if s is not None]
+
+
+def fit(samples: Sequence[Sample]) -> dict[str, float]:
+  """Bytes a feature, by least squares of the relative errors."""
+  features = [flash_features(s.architecture, s.shape, s.classes) for s in samples]
+  names = sorted(set().union(*features))
+  matrix = np.array([[f[name] for name in names] for f in features], float)  # [sample, feature]
+  sizes = np.array([s.footprint.flash_bytes for s in samples], float)
+  found = np.linalg.lstsq(matrix / sizes[:, None], np.ones(len(sizes)), rcond=None)[0]
+  return dict(zip(names, found.tolist(), strict=True))
+
+
+def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
+  """A table of relative errors in Markdown."""
+  rows = [
+    '| space | n | flash mean | worst | head exact | head, others | tail mean | worst | µs |',
+    '|---|---|---|---|---|---|---|---|---|',
+  ]
+  for case in dict.fromkeys(s.case for s in samples):
+    chosen = [s for s in samples if s.case == case]
+    started = time.perf_counter()
+    costs = [cost(s.architecture, s.shape, s.classes) for s in chosen]
+    seconds = time.perf_counter() - started
+    flash, head, tail = [], [], []
+    for s, c in zip(chosen, costs, strict=True):
+      counted = flash_features(s.architecture, s.shape, s.classes)
+      size = sum(constants.get(name, 0) * count for name, count in counted.items())
+      flash.append(size / s.footprint.flash_bytes - 1)
+      head.append(c.arena_head_bytes / s.footprint.arena_head_bytes - 1)
+      tail.append(c.arena_tail_bytes / s.footprint.arena_tail_bytes - 1)
+    others = [h for h in head if h]
+    cells = [
+      case,
+      str(len(chosen)),
+      f'{np.abs(flash).mean():.2%}',
+      f'{np.abs(flash).max():.2%}',
+      f'{1 - len(others) / len(head):.1%}',
+      f'{min(others):+.1%} to {max(others):+.1%}' if others else '–',
+      f'{np.abs(tail).mean():.2%}',
+      f'{np.abs(tail).max():.2%}',
+      f'{seconds / len(chosen) * 1e6:.0f}',
+    ]
+    rows.append(f'| {" | ".join(cells)} |')
+  return '\n'.join(rows)
+
+
+def main(arguments: list[str]) -> None:
+  """Samples, fits and prints."""
+  if len(arguments) > 1:
+    sys.exit(f'error: arguments {arguments[1:]} are not understood; all settings are flags')
+  constants = fit(sample_all(FLAGS.count, FLAGS.seed))
+  print('FLASH_BYTES = {')
+  for name, size in constants.items():
+    print(f"  '{name}': {size:.2f},")
+  print('}\n')
+  print(errors(sample_all(FLAGS.held_out, FLAGS.seed + 1), constants))
+
+
+if __name__ == '__main__':
+  app.run(main)
