@@ -16,6 +16,7 @@ setup(
   python_requires='>=3.10,<3.14',
   install_requires=[
     'absl-py>=1.4',
+    'flatbuffers>=25',
     'igraph>=1.0,<2',
     'matplotlib>=3.8',
     'mlxtend>=0.23',

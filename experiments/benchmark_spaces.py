@@ -29,7 +29,7 @@ import numpy.typing as npt
 import pebble
 import tqdm
 from absl import app, flags
-from untrained import build_trained_looking, cases, convert, draw, examples
+from random_networks import cases, draw
 
 from rlnas.architecture import Architecture
 from rlnas.backend import quiet, tf
@@ -41,6 +41,8 @@ from rlnas.child.measure import (
   measure,
   tflm_logits,
 )
+from rlnas.child.quantize import quantize
+from rlnas.child.untrained import CALIBRATION_EXAMPLES, build_trained_looking, noise
 from rlnas.executors import CHILDREN_PER_WORKER, default_workers
 from rlnas.trial import derive_seed
 
@@ -95,9 +97,9 @@ def check(architecture: Architecture, shape: tuple[int, ...], classes: int, seed
     model = build_trained_looking(architecture, shape, classes, seed=seed)
     macs = cost(architecture, shape, classes).macs
     outcome = dataclasses.replace(outcome, built=True, macs=macs)
-    converted = convert(model, seed=seed)
+    converted = quantize(model, noise(shape, CALIBRATION_EXAMPLES, seed))
     outcome = dataclasses.replace(outcome, converted=True, flash_bytes=len(converted))
-    outcome = run(converted, examples(shape, INPUTS, seed + 1), outcome)
+    outcome = run(converted, noise(shape, INPUTS, seed + 1), outcome)
   except Exception:  # to be reported with the others
     outcome = dataclasses.replace(outcome, error=traceback.format_exc())
   return dataclasses.replace(outcome, seconds=time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""Fits the constants of `rlnas.child.cost` and states its errors on networks that were not fitted.
+"""Fits the size of .tflite files and states the errors of `cost` on networks it has not seen.
 
   python experiments/fit_cost.py --count=25 --held_out=20
 
@@ -19,11 +19,14 @@ from collections.abc import Sequence
 import numpy as np
 import pebble
 from absl import app, flags
-from untrained import build_trained_looking, cases, convert, draw
+from random_networks import cases, draw
 
 from rlnas.architecture import Architecture
-from rlnas.child.cost import cost, flash_features
+from rlnas.child.cost import cost
+from rlnas.child.flash import flash_features
 from rlnas.child.measure import ArenaOverflow, Footprint, measure
+from rlnas.child.operators import foretell
+from rlnas.child.untrained import convert_untrained
 from rlnas.decision import decode
 from rlnas.executors import CHILDREN_PER_WORKER, default_workers
 from rlnas.spaces import Recurrent
@@ -60,7 +63,7 @@ def sample(
   case: str, architecture: Architecture, shape: tuple[int, ...], classes: int, seed: int
 ) -> Sample | None:
   """Converts and measures a network; None where it needs too large an arena."""
-  model = convert(build_trained_looking(architecture, shape, classes, seed=seed), seed=seed)
+  model = convert_untrained(architecture, shape, classes, seed=seed)
   try:
     return Sample(case, architecture, shape, classes, measure(model))
   except ArenaOverflow:
@@ -92,7 +95,7 @@ def sample_all(count: int, seed: int) -> list[Sample]:
 
 def fit(samples: Sequence[Sample]) -> dict[str, float]:
   """Bytes a feature, by least squares of the relative errors."""
-  features = [flash_features(s.architecture, s.shape, s.classes) for s in samples]
+  features = [flash_features(foretell(s.architecture, s.shape, s.classes)) for s in samples]
   names = sorted(set().union(*features))
   matrix = np.array([[f[name] for name in names] for f in features], float)  # [sample, feature]
   sizes = np.array([s.footprint.flash_bytes for s in samples], float)
@@ -113,7 +116,7 @@ def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
     seconds = time.perf_counter() - started
     flash, head, tail = [], [], []
     for s, c in zip(chosen, costs, strict=True):
-      counted = flash_features(s.architecture, s.shape, s.classes)
+      counted = flash_features(foretell(s.architecture, s.shape, s.classes))
       size = sum(constants.get(name, 0) * count for name, count in counted.items())
       flash.append(size / s.footprint.flash_bytes - 1)
       head.append(c.arena_head_bytes / s.footprint.arena_head_bytes - 1)

@@ -24,7 +24,7 @@ from rlnas.backend import flatbuffer_utils
 from rlnas.child.order import Scale, Step, execution_order, scale_groups
 
 _Operator = flatbuffer_utils.schema_fb.BuiltinOperator
-_SCALES = {
+SCALES = {
   _Operator.AVERAGE_POOL_2D: Scale.KEPT,
   _Operator.MAX_POOL_2D: Scale.KEPT,
   _Operator.PAD: Scale.KEPT,
@@ -39,9 +39,6 @@ _SATURATING = (_Operator.TANH, _Operator.LOGISTIC)
 SATURATION = 8.0
 # Ranges within it have a scale below 8.
 _WIDEST = 1000.0
-# Addition ends the process (TFLITE_CHECK) where its inputs have 2 ** 19 times the scale of its
-# result, so that ranges are not cut to less than this share.
-_LEAST_SHARE = 1e-3
 # Addition ends the process (TFLITE_CHECK) where its inputs have 2 ** 19 times the scale of its
 # result, so that ranges are not cut to less than this share.
 _LEAST_SHARE = 1e-3
@@ -62,7 +59,7 @@ def mend(calibrated: bytes) -> bytes:
   steps = [
     Step(
       tuple(writers[int(t)] for t in operator.inputs if int(t) in writers),
-      _SCALES.get(_code(model, operator), Scale.OWN),
+      SCALES.get(operator_code(model, operator), Scale.OWN),
     )
     for operator in graph.operators
   ]
@@ -74,7 +71,7 @@ def mend(calibrated: bytes) -> bytes:
     for index in group:
       results[index].min, results[index].max = [least], [most]
   for tensor, readers in _readers(graph).items():
-    codes = [_code(model, operator) for operator in readers]
+    codes = [operator_code(model, operator) for operator in readers]
     if tensor in writers and any(code in _SATURATING for code in codes):
       limit = SATURATION if all(code in _SATURATING for code in codes) else _WIDEST
       _cut(graph.tensors[tensor].quantization, limit)
@@ -82,7 +79,8 @@ def mend(calibrated: bytes) -> bytes:
   return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def _code(model: Any, operator: Any) -> int:
+def operator_code(model: Any, operator: Any) -> int:
+  """Which of `BuiltinOperator` an operator of a model is."""
   code = model.operatorCodes[operator.opcodeIndex]
   return int(max(code.builtinCode, code.deprecatedBuiltinCode))  # small ones stand in both
 

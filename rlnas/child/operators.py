@@ -1,4 +1,4 @@
-"""The operators that the conversion makes of an architecture, foretold without TensorFlow.
+"""The operators and kernels that the conversion makes of an architecture, without TensorFlow.
 
 Nearly every node becomes one operator; ReLU is merged into the sum or product before it, and slices
 of a sequence are flattened by an operator of their own. `rlnas.child.calibrated` puts them into the
@@ -7,13 +7,15 @@ order that is foretold here, and sees to it that the quantizer adds none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rlnas.architecture import Architecture, Shape
+from rlnas.architecture import Architecture, Shape, infer_shapes
+from rlnas.child.arena import mean_scratch
+from rlnas.child.limits import within_limits
 from rlnas.child.order import Scale, Step, execution_order
-
-INPUT = -1  # in place of an operator: the network's input
+from rlnas.child.schedule import INPUT, Task
 
 # Operators by the names that TensorFlow Lite gives them.
 KINDS = {
@@ -32,7 +34,8 @@ KINDS = {
   'classifier': 'FULLY_CONNECTED',
   'global_avg_pool': 'MEAN',
 }
-_SCALES = {
+# What they do to the scale of their values; the others have one of their own.
+SCALES = {
   'MAX_POOL_2D': Scale.KEPT,
   'AVERAGE_POOL_2D': Scale.KEPT,
   'PAD': Scale.KEPT,
@@ -40,6 +43,8 @@ _SCALES = {
   'STRIDED_SLICE': Scale.KEPT,
   'CONCATENATION': Scale.JOINED,
 }
+_DENSE = ('dense', 'classifier')
+_CONVOLUTIONS = ('conv', 'dilated_conv', 'depthwise_conv')
 _TAKE_RELU = frozenset({'ADD', 'MUL', 'FULLY_CONNECTED', 'CONV_2D', 'DEPTHWISE_CONV_2D'})
 
 
@@ -59,24 +64,99 @@ class Operator(NamedTuple):
   node: int
 
 
-def foretell(architecture: Architecture, shapes: Sequence[Shape]) -> tuple[Operator, ...]:
-  """The operators in the order in which they run.
+class Kernel(NamedTuple):
+  """The weights of a convolution or dense layer.
+
+  Attributes:
+    node: that has it.
+    key: equal for kernels that are stored once, as dense nodes of equal 'weights' are.
+    dense: whether it is a dense layer, which has a bias; others have batch normalisation.
+    weights: elements of the kernel; each is used once at every place.
+    channels: outputs, each with a scale of its own.
+    places: of the output map.
+  """
+
+  node: int
+  key: tuple[str, int]
+  dense: bool
+  weights: int
+  channels: int
+  places: int
+
+
+class Converted(NamedTuple):
+  """What is known of a converted network beforehand.
+
+  Attributes:
+    architecture: the network within the limits of TFLite Micro.
+    shapes: of its nodes, without the batch.
+    operators: in the order of the tensors that they write. They run in that of
+      `rlnas.child.schedule.least_arena_order`.
+    kernels: of its nodes in order.
+  """
+
+  architecture: Architecture
+  shapes: tuple[Shape, ...]
+  operators: tuple[Operator, ...]
+  kernels: tuple[Kernel, ...]
+
+
+def foretell(architecture: Architecture, input_shape: Sequence[int], classes: int) -> Converted:
+  """What the conversion will make of a network.
 
   Args:
-    architecture: the network, within the limits of TFLite Micro.
-    shapes: of its nodes, from `infer_shapes`.
+    architecture: the network.
+    input_shape: (height, width, channels), or (time, features).
+    classes: width of the classifier.
+
+  Raises:
+    ValueError: the shapes of the network do not fit together.
   """
+  architecture = within_limits(architecture)
+  shapes = infer_shapes(architecture, input_shape, classes)
   operators = _of_nodes(architecture, shapes)
   steps = [
-    Step(tuple(i for i in o.inputs if i != INPUT), _SCALES.get(o.kind, Scale.OWN))
-    for o in operators
+    Step(tuple(i for i in o.inputs if i != INPUT), SCALES.get(o.kind, Scale.OWN)) for o in operators
   ]
   order = execution_order(steps, len(operators) - 1)
   place = {INPUT: INPUT} | {index: new for new, index in enumerate(order)}
-  return tuple(
+  ordered = tuple(
     operators[index]._replace(inputs=tuple(place[i] for i in operators[index].inputs))
     for index in order
   )
+  return Converted(architecture, tuple(shapes), ordered, _kernels(architecture, shapes))
+
+
+def arena_tasks(network: Converted) -> tuple[list[Task], int]:
+  """The operators as `rlnas.child.schedule` takes them, and the bytes of the input; all is int8."""
+  tasks = [
+    Task(
+      tuple(dict.fromkeys(operator.inputs)),
+      math.prod(operator.shape),
+      _mean_scratch_bytes(operator.shape[-1]) if operator.kind == 'MEAN' else (),
+    )
+    for operator in network.operators
+  ]
+  return tasks, math.prod(network.shapes[0])
+
+
+def _mean_scratch_bytes(channels: int) -> tuple[int, ...]:
+  """Of global average pooling: an average over height and width of (batch, h, w, channels)."""
+  return tuple(b.size_bytes for b in mean_scratch(0, rank=4, axes=2, outputs=channels))
+
+
+def _kernels(architecture: Architecture, shapes: Sequence[Shape]) -> tuple[Kernel, ...]:
+  found = []
+  for index, node in enumerate(architecture.nodes):
+    *sides, channels = shapes[index]
+    if node.op in _DENSE:
+      key = ('dense', node['weights']) if node.op == 'dense' else ('node', index)
+      found.append(Kernel(index, key, True, shapes[node.inputs[0]][-1] * channels, channels, 1))
+    elif node.op in _CONVOLUTIONS:
+      inputs = 1 if node.op == 'depthwise_conv' else shapes[node.inputs[0]][-1]
+      weights = node['kernel_height'] * node['kernel_width'] * inputs * channels
+      found.append(Kernel(index, ('node', index), False, weights, channels, math.prod(sides)))
+  return tuple(found)
 
 
 def _of_nodes(architecture: Architecture, shapes: Sequence[Shape]) -> list[Operator]:

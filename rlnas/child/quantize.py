@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from rlnas.backend import keras, mlir_quantize, quiet, tf
 from rlnas.child.calibrated import mend
+from rlnas.child.compact import compact
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -87,7 +88,7 @@ def quantize(model: keras.Model, calibration: Float32Array) -> bytes:
       mlir_quantize(mended, fully_quantize=True, input_data_type=tf.int8, output_data_type=tf.int8)
     )
   check_integer(converted)
-  return converted
+  return compact(converted)
 
 
 def check_integer(model: bytes) -> None:

@@ -1,8 +1,10 @@
-"""Spares the training of networks that certainly miss the budget.
+"""Spares the training of networks that miss the budget.
 
-What a network needs is estimated before anything is built (`rlnas.child.cost`, some 50 µs). Only
-a clear miss is decided by the estimate: beyond `MARGIN` times the budget no known error of the
-estimate could make the network fit. Everything else is evaluated, so whatever fits is measured.
+What a network needs is estimated before anything is built (`rlnas.child.cost`). Where the estimate
+is further from the budget than its known error, it decides. Near the limit the network is converted
+with random weights and measured, a few tenths of a second, which gives the size of the trained
+network exactly (`rlnas.child.untrained`). So nothing that misses the budget is ever trained, and
+nothing that keeps it is turned down.
 """
 
 from __future__ import annotations
@@ -12,21 +14,22 @@ import time
 
 from rlnas.architecture import Architecture, Shape
 from rlnas.board import Budget
-from rlnas.child.cost import cost
+from rlnas.child.cost import Cost, cost
+from rlnas.child.measure import ArenaOverflow
+from rlnas.child.untrained import untrained_footprint
 from rlnas.interfaces import Evaluator
 from rlnas.trial import Measurement, Status
 
-# Far beyond any error of the estimate that was measured (`rlnas.child.cost`), and the arena's tail,
-# which is not counted, only adds to a miss.
-MARGIN = 2.0
+# Twice the worst error of the estimate that was measured (`rlnas.child.cost`).
+MARGIN = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
 class Screened:
-  """Wraps an evaluator; what certainly misses the budget is 'infeasible' at once.
+  """Wraps an evaluator; what misses the budget is 'infeasible' and not trained.
 
-  Such a measurement has the estimated sizes, so that its reward still says how far away the
-  budget is, and `sram_source` 'analytic'.
+  Such a measurement has no accuracy, but it has sizes, so that a reward can still say how far away
+  the budget is: those measured where `sram_source` is 'tflm', else those estimated.
 
   Attributes:
     evaluator: evaluates the others.
@@ -41,21 +44,39 @@ class Screened:
   classes: int
 
   def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
-    """Estimates, and evaluates what may fit. Raises what the wrapped evaluator raises."""
+    """Screens, and evaluates what fits. Raises what the wrapped evaluator raises."""
     started = time.perf_counter()
-    estimate = cost(architecture, self.input_shape, self.classes)
-    if (
-      estimate.flash_bytes <= MARGIN * self.budget.flash_bytes
-      and estimate.arena_head_bytes <= MARGIN * self.budget.sram_bytes
-    ):
+    found = self._screen(architecture, cost(architecture, self.input_shape, self.classes))
+    if found is None:
       return self.evaluator.evaluate(architecture, seed=seed)
-    return Measurement(
+    return dataclasses.replace(found, seconds=time.perf_counter() - started)
+
+  def _screen(self, architecture: Architecture, estimate: Cost) -> Measurement | None:
+    """What is known of a network that misses the budget; None where it keeps it."""
+    sizes = estimate.flash_bytes, estimate.sram_bytes
+    missed = Measurement(
       Status.INFEASIBLE,
       flash_bytes=estimate.flash_bytes,
-      sram_bytes=estimate.arena_head_bytes,
+      sram_bytes=estimate.sram_bytes,
       sram_source='analytic',
       macs=estimate.macs,
       parameters=estimate.parameters,
-      seconds=time.perf_counter() - started,
-      detail=f'estimated beyond {MARGIN:g} times the budget; not trained',
+      detail='estimated beyond the budget; not trained',
+    )
+    if not self.budget.fits(*(round(size / (1 + MARGIN)) for size in sizes)):
+      return missed
+    if self.budget.fits(*(round(size * (1 + MARGIN)) for size in sizes)):
+      return None
+    try:
+      footprint = untrained_footprint(architecture, self.input_shape, self.classes)
+    except ArenaOverflow:
+      return missed
+    if self.budget.fits(footprint.flash_bytes, footprint.sram_bytes):
+      return None
+    return dataclasses.replace(
+      missed,
+      flash_bytes=footprint.flash_bytes,
+      sram_bytes=footprint.sram_bytes,
+      sram_source=footprint.sram_source,
+      detail='measured beyond the budget; not trained',
     )

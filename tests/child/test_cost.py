@@ -5,13 +5,14 @@ import sys
 import numpy as np
 import pytest
 
-from rlnas.architecture import Architecture, Graph, infer_shapes
+from rlnas.architecture import Architecture, Graph
 from rlnas.backend import keras, quiet, tf
 from rlnas.child.builder import build
 from rlnas.child.cost import Cost, cost
 from rlnas.child.measure import measure
-from rlnas.child.operators import foretell
+from rlnas.child.operators import arena_tasks, foretell
 from rlnas.child.quantize import quantize
+from rlnas.child.schedule import least_arena_order
 from rlnas.decision import decode
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
 from rlnas.table import compile_table, sample_uniform
@@ -129,7 +130,9 @@ def test_agrees_with_the_converted_network(space, seed):
   model = build(architecture, shape, 10, seed=seed)
   look_trained(model, rng)
   converted = quantize(model, rng.random((4, *shape), dtype=np.float32))
-  foretold = foretell(architecture, infer_shapes(architecture, shape, 10))
+  network = foretell(architecture, shape, 10)
+  order, _ = least_arena_order(*arena_tasks(network))
+  foretold = [network.operators[index] for index in order]
   assert [(o.kind, math.prod(o.shape)) for o in foretold] == operators(converted)
   footprint, found = measure(converted), cost(architecture, shape, 10)
   assert found.parameters == sum(w.shape.num_elements() for w in model.trainable_weights)

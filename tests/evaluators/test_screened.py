@@ -1,13 +1,17 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
-from rlnas.architecture import Architecture
+from rlnas import datasets
+from rlnas.architecture import Architecture, Graph
 from rlnas.board import Budget
 from rlnas.child.cost import cost
+from rlnas.child.untrained import untrained_footprint
 from rlnas.decision import decode
-from rlnas.evaluators.screened import MARGIN, Screened
-from rlnas.spaces import Chain
+from rlnas.evaluators.screened import Screened
+from rlnas.evaluators.trained import Trained
+from rlnas.spaces import Chain, MultiBranch, NASNet
 from rlnas.table import compile_table, sample_uniform
 from rlnas.trial import Measurement, Status
 
@@ -30,23 +34,70 @@ def networks(count: int) -> list[Architecture]:
   return [decode(table.space, sample_uniform(table, rng)) for _ in range(count)]
 
 
-def test_clear_misses_alone_are_spared():
-  inner, budget = Counting(), Budget(flash_bytes=30_000, sram_bytes=16_384)
-  screened = Screened(inner, budget, SHAPE, CLASSES)
-  misses = 0
-  for architecture in networks(100):
-    measurement = screened.evaluate(architecture, seed=7)
+def screen(architecture: Architecture, budget: Budget) -> tuple[Measurement, list]:
+  inner = Counting()
+  return Screened(inner, budget, SHAPE, CLASSES).evaluate(architecture, seed=7), inner.seen
+
+
+def test_clear_cases_are_decided_by_the_estimate():
+  passed = 0
+  for architecture in networks(60):
     estimate = cost(architecture, SHAPE, CLASSES)
-    missed = (
-      estimate.flash_bytes > MARGIN * budget.flash_bytes
-      or estimate.arena_head_bytes > MARGIN * budget.sram_bytes
+    half = Budget(estimate.flash_bytes * 2, estimate.sram_bytes // 2)
+    measurement, seen = screen(architecture, half)
+    assert measurement.status is Status.INFEASIBLE
+    assert not seen
+    assert measurement.int8_validation_accuracy is None
+    assert (measurement.flash_bytes, measurement.sram_bytes) == (
+      estimate.flash_bytes,
+      estimate.sram_bytes,
     )
-    misses += missed
-    assert (measurement.status is Status.INFEASIBLE) == missed
-    assert ((architecture, 7) in inner.seen) == (not missed)
-    if missed:
-      assert measurement.int8_validation_accuracy is None
-      assert measurement.flash_bytes == estimate.flash_bytes
-      assert measurement.sram_bytes == estimate.arena_head_bytes
-      assert 'not trained' in measurement.detail
-  assert 10 < misses < 90
+    assert measurement.sram_source == 'analytic'
+    assert 'estimated' in measurement.detail
+    twice = Budget(estimate.flash_bytes * 2, estimate.sram_bytes * 2)
+    measurement, seen = screen(architecture, twice)
+    assert seen == [(architecture, 7)]
+    assert measurement.status is Status.COMPLETE
+    passed += 1
+  assert passed == 60
+
+
+@pytest.mark.parametrize('architecture', networks(6))
+def test_near_the_limit_the_exact_size_decides(architecture):
+  exact = untrained_footprint(architecture, SHAPE, CLASSES)
+  fits = Budget(exact.flash_bytes, exact.sram_bytes)
+  assert screen(architecture, fits)[1] == [(architecture, 7)]
+  for flash, sram in ((1, 0), (0, 1)):
+    budget = Budget(exact.flash_bytes - flash, exact.sram_bytes - sram)
+    measurement, seen = screen(architecture, budget)
+    assert not seen
+    assert measurement.status is Status.INFEASIBLE
+    assert measurement.flash_bytes == exact.flash_bytes
+    assert measurement.sram_bytes == exact.sram_bytes
+    assert measurement.sram_source == 'tflm'
+    assert 'measured' in measurement.detail
+
+
+def test_what_no_microcontroller_runs_is_infeasible():
+  graph = Graph()
+  x = graph.add(
+    'conv', graph.input, filters=6000, kernel_height=1, kernel_width=1, stride=1, activation='none'
+  )
+  wide = graph.finish(graph.classify(x))
+  estimate = cost(wide, SHAPE, CLASSES)
+  measurement, seen = screen(wide, Budget(estimate.flash_bytes, estimate.sram_bytes))
+  assert not seen
+  assert measurement.status is Status.INFEASIBLE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('space', [Chain(), NASNet(blocks=2), MultiBranch(depth=5)])
+def test_the_untrained_network_has_the_size_of_the_trained_one(space):
+  table, rng = compile_table(space), np.random.default_rng(1)
+  data = datasets.take(datasets.digits(), 300)
+  for seed in range(2):
+    architecture = decode(space, sample_uniform(table, rng))
+    trained = Trained(data, epochs=1).evaluate(architecture, seed=seed)
+    untrained = untrained_footprint(architecture, data.input_shape, data.classes)
+    assert trained.flash_bytes == untrained.flash_bytes
+    assert trained.sram_bytes == untrained.sram_bytes

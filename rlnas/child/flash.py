@@ -1,0 +1,151 @@
+"""The size of the .tflite file of a network, estimated from what the conversion makes of it.
+
+A file that `rlnas.child.compact` has packed stores equal parts once: zero points of equal number,
+equal shapes, equal options. What remains is counted here; `FLASH_BYTES` says what each takes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from rlnas.child.operators import SCALES, Converted, Operator
+from rlnas.child.order import Scale, Step, scale_groups
+from rlnas.child.schedule import INPUT
+
+# Least squares by experiments/fit_cost.py.
+FLASH_BYTES: Mapping[str, float] = {
+  'ADD': 65.36,
+  'AVERAGE_POOL_2D': 55.61,
+  'CONCATENATION': 72.00,
+  'CONV_2D': 147.48,
+  'DEPTHWISE_CONV_2D': 174.52,
+  'FULLY_CONNECTED': 102.11,
+  'LOGISTIC': 45.13,
+  'MAX_POOL_2D': 53.40,
+  'MEAN': 164.89,
+  'MUL': 75.63,
+  'PAD': 46.41,
+  'RELU': 89.27,
+  'STRIDED_SLICE': -42.30,
+  'TANH': 53.81,
+  'bias': 19.33,
+  'byte': 1.00,
+  'concatenated': -1.56,
+  'constant': 139.70,
+  'dense kernel': 59.04,
+  'network': 143.70,
+  'options': 37.37,
+  'scale': 15.88,
+  'shape': 21.50,
+  'width': -6.60,
+}
+
+_WITHOUT_OPTIONS = frozenset({'RELU', 'TANH', 'LOGISTIC', 'PAD'})
+
+
+def flash_bytes(network: Converted) -> int:
+  """The estimated size of the .tflite file."""
+  return round(sum(FLASH_BYTES[name] * count for name, count in flash_features(network).items()))
+
+
+def flash_features(network: Converted) -> Counter[str]:
+  """How often the .tflite file of a network has each key of `FLASH_BYTES`."""
+  operators, kernels = network.operators, network.kernels
+  stored = list({k.key: k for k in kernels}.values())
+  counts = Counter(o.kind for o in operators)
+  counts['network'] = 1
+  del counts['RESHAPE']  # there is one for each STRIDED_SLICE
+  counts['concatenated'] = sum(len(o.inputs) for o in operators if o.kind == 'CONCATENATION')
+  # The values of biases depend on the scale of the input; equal ones are stored once.
+  scales = _input_scales(operators)
+  biases = {(k.key, scales[k.node]): k.channels for k in kernels}
+  constants = _constants(network)
+  widths = {k.channels for k in stored} - {1}
+  counts['constant'] = len(constants)
+  counts['bias'] = len(biases)
+  counts['dense kernel'] = sum(k.dense for k in stored)
+  counts['byte'] = (
+    sum(_aligned(k.weights) for k in stored)
+    + sum(_aligned(4 * channels) for channels in biases.values())
+    + 4 * sum(k.channels for k in stored)  # a scale each
+    + 8 * sum(widths)  # zero points
+  )
+  counts['width'] = len(widths)
+  counts['shape'] = len(
+    {o.shape for o in operators}
+    | {(channels,) for channels in biases.values()}
+    | {(k.key if k.dense else (k.weights, k.channels)) for k in stored}
+  )
+  counts['options'] = len({_options(network, o) for o in operators} - {()})
+  counts['scale'] = _scales(operators)
+  return counts
+
+
+def _options(network: Converted, operator: Operator) -> tuple[object, ...]:
+  """What tells the options of an operator from those of others; () where it has none."""
+  if operator.kind in _WITHOUT_OPTIONS:
+    return ()
+  if operator.kind in ('RESHAPE', 'CONCATENATION', 'MEAN'):
+    return (operator.kind, operator.shape if operator.kind == 'RESHAPE' else ())
+  node = network.architecture.nodes[operator.node]
+  names = ('stride', 'dilation', 'activation')
+  if operator.kind.endswith('POOL_2D'):
+    names = ('stride', 'kernel_height', 'kernel_width')
+  return (operator.kind, *(dict(node.attributes).get(name) for name in names))
+
+
+def _scales(operators: tuple[Operator, ...]) -> int:
+  """How many different scales the results have."""
+  steps = [
+    Step(tuple(i for i in o.inputs if i != INPUT), SCALES.get(o.kind, Scale.OWN)) for o in operators
+  ]
+  own = {i: i for i in range(len(operators))}
+  for group in scale_groups(steps):
+    own.update(dict.fromkeys(group, group[0]))
+  for index, step in enumerate(steps):
+    if step.scale == Scale.KEPT and own[index] == index and step.inputs:
+      own[index] = own[step.inputs[0]]
+  fixed = {'TANH': -2, 'LOGISTIC': -3}
+  return len({fixed.get(o.kind, own[i]) for i, o in enumerate(operators)})
+
+
+def _input_scales(operators: tuple[Operator, ...]) -> dict[int, tuple[str, int]]:
+  """For every node something that tells the scale of its (first) input from others."""
+  own: list[tuple[str, int]] = []  # of the results
+  read: dict[int, tuple[str, int]] = {}
+  for index, (kind, inputs, _, node) in enumerate(operators):
+    first = ('INPUT', 0) if inputs[0] == INPUT else own[inputs[0]]
+    read[node] = first
+    if kind in ('TANH', 'LOGISTIC'):  # theirs is 1/128 and 1/256
+      own.append((kind, 0))
+    else:
+      own.append(first if kind in ('STRIDED_SLICE', 'RESHAPE') else (kind, index))
+  return read
+
+
+def _constants(network: Converted) -> set[tuple[str, tuple[int, ...]]]:
+  """The constant tensors beside kernels and biases; equal ones are stored once."""
+  found: set[tuple[str, tuple[int, ...]]] = set()
+  for kind, inputs, shape, index in network.operators:
+    if kind == 'MEAN':
+      found.add((kind, ()))
+    elif kind == 'RESHAPE':
+      found.add((kind, shape))
+    elif kind == 'PAD':
+      read = network.shapes[0] if inputs[0] == INPUT else network.operators[inputs[0]].shape
+      found.add((kind, (shape[0] - read[0], shape[1] - read[1])))
+    elif kind == 'STRIDED_SLICE':  # begin, end (counted from the end of the sequence) and steps
+      node = network.architecture.nodes[index]
+      after = network.shapes[0][0] - node['first'] - node['count']
+      found |= {(kind, (node['first'],)), (kind, (-after,)), (kind, ())}
+  return found
+
+
+def constant_tensors(network: Converted) -> int:
+  """How many constant tensors there are beside kernels and biases."""
+  return len(_constants(network))
+
+
+def _aligned(size: int) -> int:
+  return -(-size // 16) * 16
