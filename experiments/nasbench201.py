@@ -80,6 +80,8 @@ STRATEGIES: dict[str, Callable[[Table, int], Strategy]] = {
 }
 
 UNLIMITED = Budget(flash_bytes=2**62, sram_bytes=2**62)  # sizes play no part here
+CHECKPOINTS = (0.3, 0.6, 1.0)  # shares of the budget at which results are printed
+SPEED_TRIALS, SPEED_BATCH = 3_200, 32  # of the searches that the loop is timed with
 RUNS_PER_TASK = 5  # enough that a worker is rarely idle, few enough that all end at about one time
 
 FLAGS = flags.FLAGS
@@ -109,6 +111,10 @@ class Run:
   validation_12: float
   evaluations: int
   curve: tuple[tuple[float, float], ...]
+
+  def test_after(self, seconds: float) -> float:
+    """`test_200` of the cell that validated best until then; NaN before the first."""
+    return next((test for found, test in reversed(self.curve) if found <= seconds), math.nan)
 
 
 class BudgetSpentError(Exception):
@@ -230,19 +236,72 @@ def show(results: dict[str, list[Run]]) -> None:
   """Prints means, deviations of single runs, and whether they differ."""
   repeats = 'free' if FLAGS.free_repeats else 'paid for'
   print(f'{FLAGS.runs} runs of {FLAGS.budget_seconds:,.0f} simulated seconds, repeats {repeats}')
-  print(f'{"":12}{"test % after 200 epochs":>24}{"validation %":>14}{"evaluations":>13}')
+  times = [share * FLAGS.budget_seconds for share in CHECKPOINTS]
+  heads = ''.join(f'{f"after {t:,.0f} s":>18}' for t in times)
+  print(f'{"test %":12}{heads}{"validation %":>14}{"evaluations":>13}')
   for name, runs in results.items():
-    test = [run.test_200 for run in runs]
+    tests = ''.join(f'{spread([run.test_after(t) for run in runs]):>18}' for t in times)
     validation = np.mean([run.validation_12 for run in runs])
     evaluations = np.mean([run.evaluations for run in runs])
-    figures = f'{np.mean(test):.3f} ± {np.std(test, ddof=1):.3f}' if len(test) > 1 else f'{test[0]}'
-    print(f'{name:12}{figures:>24}{validation:14.3f}{evaluations:13.1f}')
+    print(f'{name:12}{tests}{validation:14.3f}{evaluations:13.1f}')
   if FLAGS.runs < 2:
     return
   for one, other in itertools.combinations(results, 2):
     a, b = ([run.test_200 for run in results[name]] for name in (one, other))
     p = stats.ttest_ind(a, b, equal_var=False).pvalue
     print(f'{one} - {other}: {np.mean(a) - np.mean(b):+.3f}, p = {p:.2g} (Welch, two-sided)')
+
+
+def spread(values: Sequence[float]) -> str:
+  """Mean and deviation of single values."""
+  deviation = f' ± {np.std(values, ddof=1):.3f}' if len(values) > 1 else ''
+  return f'{np.mean(values):.3f}{deviation}'
+
+
+def show_speed() -> None:
+  """Prints how many trials a second the search loop handles in this process."""
+  _, executor, table, _ = benchmark(FLAGS.table)
+  for name, batch in (('evolution', 1), ('reinforce', SPEED_BATCH)):
+    # The first batches trace the functions of the controller and are not counted.
+    clock = Stopwatch(first_batch=3)
+    run_search(
+      STRATEGIES[name](table, FLAGS.seed),
+      executor=executor,
+      reward=validation_accuracy,
+      budget=UNLIMITED,
+      trials=SPEED_TRIALS,
+      batch=batch,
+      seed=FLAGS.seed,
+      observers=[clock],
+    )
+    print(f'{name}: {clock.trials_per_second:,.0f} trials a second on one core, batch {batch}')
+
+
+class Stopwatch:
+  """An observer that counts the trials after the first batches, and their seconds."""
+
+  def __init__(self, first_batch: int) -> None:
+    """Begins to count once `first_batch` batches were told."""
+    self._first_batch = first_batch
+    self._batches = self._trials = 0
+    self._started = self._ended = 0.0
+
+  @property
+  def trials_per_second(self) -> float:
+    """Over all batches that were counted."""
+    return self._trials / (self._ended - self._started)
+
+  def on_trial(self, trial: Trial) -> None:
+    """Nothing to do."""
+
+  def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
+    """Counts."""
+    self._batches += 1
+    self._ended = time.perf_counter()
+    if self._batches <= self._first_batch:
+      self._started = self._ended
+    else:
+      self._trials += len(trials)
 
 
 def plot(results: dict[str, list[Run]], path: pathlib.Path) -> None:
@@ -294,6 +353,7 @@ def main(arguments: list[str]) -> None:
   started = time.perf_counter()
   results = search_all(names, workers)
   show(results)
+  show_speed()
   out = pathlib.Path(FLAGS.out)
   out.parent.mkdir(parents=True, exist_ok=True)
   columns = ('test_200', 'validation_12', 'evaluations')
