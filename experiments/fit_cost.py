@@ -44,6 +44,7 @@ flags.DEFINE_integer('count', 25, 'Networks of each space to fit.', lower_bound=
 flags.DEFINE_integer(
   'held_out', 20, 'Further networks of each space, for the errors.', lower_bound=1
 )
+flags.DEFINE_list('spaces', list(cases()), 'Whose networks to fit, and to state the errors of.')
 flags.DEFINE_integer('seed', 0, 'Decides networks and weights.')
 flags.DEFINE_integer('workers', None, 'Processes; default: one a core.', lower_bound=1)
 
@@ -75,10 +76,13 @@ def sample_all(count: int, seed: int) -> list[Sample]:
   rng = np.random.default_rng(seed)
   table = compile_table(OTHER_RECURRENT)
   networks = {
-    name: (draw(name, count, seed), is_sequence) for name, (_, is_sequence) in cases().items()
+    name: (draw(name, count, seed), is_sequence)
+    for name, (_, is_sequence) in cases().items()
+    if name in FLAGS.spaces
   }
-  drawn = tuple(decode(OTHER_RECURRENT, sample_uniform(table, rng)) for _ in range(count))
-  networks['recurrent, 3 steps'] = (drawn, True)
+  if 'recurrent' in networks:
+    drawn = tuple(decode(OTHER_RECURRENT, sample_uniform(table, rng)) for _ in range(count))
+    networks['recurrent, 3 steps'] = (drawn, True)
   with pebble.ProcessPool(
     max_workers=FLAGS.workers or default_workers(),
     max_tasks=CHILDREN_PER_WORKER,
@@ -141,6 +145,9 @@ def main(arguments: list[str]) -> None:
   """Samples, fits and prints."""
   if len(arguments) > 1:
     sys.exit(f'error: arguments {arguments[1:]} are not understood; all settings are flags')
+  unknown = set(FLAGS.spaces) - set(cases())
+  if unknown:
+    sys.exit(f'error: --spaces={",".join(FLAGS.spaces)}: must be of {", ".join(cases())}')
   constants = fit(sample_all(FLAGS.count, FLAGS.seed))
   print('FLASH_BYTES = {')
   for name, size in constants.items():

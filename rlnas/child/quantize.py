@@ -54,6 +54,8 @@ def calibration_rows(
 def quantize(model: keras.Model, calibration: Float32Array) -> bytes:
   """Converts a trained network to a .tflite file with int8 weights, activations, input and output.
 
+  The file is packed, and its operators ordered, for TFLite Micro (`rlnas.child.compact`).
+
   Args:
     model: a network of one input and one output; taken in inference mode. [N, ...] -> [N, classes]
     calibration: network inputs that show the range of every activation; see `calibration_rows`.
@@ -65,6 +67,11 @@ def quantize(model: keras.Model, calibration: Float32Array) -> bytes:
     ValueError: `calibration` does not fit the model or is not finite, or a tensor of the result
       is not an integer.
   """
+  return compact(convert(model, calibration))
+
+
+def convert(model: keras.Model, calibration: Float32Array) -> bytes:
+  """As `quantize`, but as the converter leaves it: with names and in the order of conversion."""
   shape = tuple(model.input_shape[1:])
   if calibration.dtype != np.float32 or calibration.shape[1:] != shape or not len(calibration):
     raise ValueError(
@@ -88,7 +95,7 @@ def quantize(model: keras.Model, calibration: Float32Array) -> bytes:
       mlir_quantize(mended, fully_quantize=True, input_data_type=tf.int8, output_data_type=tf.int8)
     )
   check_integer(converted)
-  return compact(converted)
+  return converted
 
 
 def check_integer(model: bytes) -> None:

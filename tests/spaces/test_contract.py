@@ -7,6 +7,7 @@ from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
 from rlnas.spaces.nasbench201 import NasBench201
 from rlnas.table import compile_table
 from tests.spaces import contract
+from tests.spaces.residuals import Residuals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +36,7 @@ SPACES = {
     ),
     (28, 28, 1),
   ),
+  'residuals': Case(Residuals(), Residuals(max_blocks=2), (28, 28, 1)),
   'nasbench201': Case(NasBench201(), NasBench201(), (32, 32, 3)),
 }
 

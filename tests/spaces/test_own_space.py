@@ -1,0 +1,76 @@
+"""A space of one's own is one file: all else takes it as it is."""
+
+import subprocess
+import sys
+
+from rlnas import datasets
+from rlnas.board import Budget
+from rlnas.child.cost import cost
+from rlnas.controller import Controller
+from rlnas.evaluators.screened import Screened
+from rlnas.evaluators.trained import Trained
+from rlnas.executors import InProcess
+from rlnas.reward import linear_excess
+from rlnas.search import run_search
+from rlnas.strategies.evolution import Evolution
+from rlnas.strategies.imitation import Imitation
+from rlnas.strategies.qlearning import QLearning
+from rlnas.strategies.reinforce import Reinforce
+from rlnas.table import compile_table
+from rlnas.trial import Status
+from tests.spaces.residuals import Residuals
+from tests.synthetic import Synthetic
+
+BUDGET = Budget(flash_bytes=20_000, sram_bytes=20_000)
+
+
+def search(strategy, evaluator, trials):
+  return run_search(
+    strategy,
+    executor=InProcess(evaluator),
+    reward=linear_excess,
+    budget=BUDGET,
+    trials=trials,
+    batch=2,
+  )
+
+
+def test_its_size():
+  # Two widths, and 2 ** k sequences of k blocks for each k.
+  assert compile_table(Residuals(max_blocks=4)).size == 2 * (1 + 2 + 4 + 8 + 16)
+
+
+def test_every_strategy_takes_it():
+  table = compile_table(Residuals())
+  for strategy in (
+    Reinforce(table, controller=Controller(table, seed=0)),
+    Imitation(table, controller=Controller(table, seed=0)),
+    QLearning(table, seed=0),
+    Evolution(table, seed=0),
+  ):
+    trials = search(strategy, Synthetic(), 6)
+    assert len(trials) == 6
+    assert all(t.measurement.status is Status.COMPLETE for t in trials)
+
+
+def test_its_children_are_trained_and_measured():
+  data = datasets.take(datasets.digits(), 300)
+  table = compile_table(Residuals(max_blocks=2))
+  evaluator = Screened(Trained(data, epochs=1), BUDGET, data.input_shape, data.classes)
+  trials = search(Evolution(table, seed=0), evaluator, 4)
+  measured = [t for t in trials if t.measurement.status is Status.COMPLETE]
+  assert measured
+  for trial in measured:
+    found = trial.measurement
+    estimate = cost(trial.proposal.architecture, data.input_shape, data.classes)
+    assert abs(estimate.flash_bytes / found.flash_bytes - 1) < 0.03
+    assert 0 <= found.int8_validation_accuracy <= 1
+
+
+def test_the_space_itself_needs_no_tensorflow():
+  code = (
+    'import sys; from tests.spaces.residuals import Residuals; '
+    'from rlnas.table import compile_table; compile_table(Residuals()); '
+    'sys.exit(any(m.startswith("tensorflow") for m in sys.modules))'
+  )
+  assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
