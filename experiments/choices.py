@@ -33,7 +33,7 @@ SEQUENCE_SPACES = ('recurrent',)  # read (time, features); the others (height, w
 STRATEGIES: dict[str, Callable[[Table, int], Strategy]] = {
   'imitation': lambda table, seed: Imitation(table, controller=Controller(table, seed=seed)),
   'reinforce': lambda table, seed: Reinforce(
-    table, controller=Controller(table, seed=seed), learning_rate=0.01
+    table, controller=Controller(table, seed=seed), learning_rate=2.5e-3
   ),
   'ppo': lambda table, seed: PPO(
     table, controller=Controller(table, seed=seed), learning_rate=1e-3, updates=4

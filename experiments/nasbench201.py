@@ -65,7 +65,7 @@ def reinforce(table: Table, seed: int) -> Strategy:
   from rlnas.controller import Controller
   from rlnas.strategies.reinforce import Reinforce
 
-  return Reinforce(table, controller=Controller(table, seed=seed), learning_rate=0.01)
+  return Reinforce(table, controller=Controller(table, seed=seed), learning_rate=2.5e-3)
 
 
 # The same settings as in search.py.
