@@ -3,12 +3,14 @@
   python experiments/fit_cost.py --count=25 --held_out=20
 
 Networks of all spaces, drawn uniformly, are converted with random weights and measured. The weights
-of the least squares make relative errors count alike. Prints `FLASH_BYTES`, to be copied, and a
-table of errors in Markdown.
+of the least squares make relative errors count alike. Prints `FLASH_BYTES` of `rlnas.child.flash`
+and the constants of the tail in `rlnas.child.arena`, to be copied, and a table of the errors that
+the constants now in the library make, in Markdown.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 import multiprocessing
@@ -22,7 +24,13 @@ from absl import app, flags
 from random_networks import cases, draw
 
 from rlnas.architecture import Architecture
-from rlnas.child.cost import cost
+from rlnas.child.arena import (
+  ALIGNMENT_BYTES,
+  TAIL_PER_CHANNEL,
+  TAIL_PER_OPERATOR,
+  TAIL_PER_TENSOR,
+)
+from rlnas.child.cost import cost, tensor_count
 from rlnas.child.flash import flash_features
 from rlnas.child.measure import ArenaOverflow, Footprint, measure
 from rlnas.child.operators import foretell
@@ -107,7 +115,26 @@ def fit(samples: Sequence[Sample]) -> dict[str, float]:
   return dict(zip(names, found.tolist(), strict=True))
 
 
-def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
+def fit_tail(samples: Sequence[Sample]) -> tuple[float, dict[str, float]]:
+  """Bytes of the interpreter, and of the data of each operator, by least squares."""
+  networks = [foretell(s.architecture, s.shape, s.classes) for s in samples]
+  kinds = [collections.Counter(o.kind for o in n.operators) for n in networks]
+  names = sorted(set().union(*kinds))
+  matrix = np.array([[1, *(k[name] for name in names)] for k in kinds], float)
+  rest = [
+    s.footprint.arena_tail_bytes
+    - ALIGNMENT_BYTES / 2  # tails are rounded up
+    - TAIL_PER_TENSOR * tensor_count(n)
+    - TAIL_PER_OPERATOR * len(n.operators)
+    - TAIL_PER_CHANNEL * sum(k.channels for k in n.kernels)
+    for s, n in zip(samples, networks, strict=True)
+  ]
+  sizes = np.array([s.footprint.arena_tail_bytes for s in samples], float)
+  base, *found = np.linalg.lstsq(matrix / sizes[:, None], np.array(rest) / sizes, rcond=None)[0]
+  return float(base), dict(zip(names, map(float, found), strict=True))
+
+
+def errors(samples: Sequence[Sample]) -> str:
   """A table of relative errors in Markdown."""
   rows = [
     '| space | n | flash mean | worst | head exact | head, others | tail mean | worst | µs |',
@@ -120,9 +147,7 @@ def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
     seconds = time.perf_counter() - started
     flash, head, tail = [], [], []
     for s, c in zip(chosen, costs, strict=True):
-      counted = flash_features(foretell(s.architecture, s.shape, s.classes))
-      size = sum(constants.get(name, 0) * count for name, count in counted.items())
-      flash.append(size / s.footprint.flash_bytes - 1)
+      flash.append(c.flash_bytes / s.footprint.flash_bytes - 1)
       head.append(c.arena_head_bytes / s.footprint.arena_head_bytes - 1)
       tail.append(c.arena_tail_bytes / s.footprint.arena_tail_bytes - 1)
     others = [h for h in head if h]
@@ -148,12 +173,15 @@ def main(arguments: list[str]) -> None:
   unknown = set(FLAGS.spaces) - set(cases())
   if unknown:
     sys.exit(f'error: --spaces={",".join(FLAGS.spaces)}: must be of {", ".join(cases())}')
-  constants = fit(sample_all(FLAGS.count, FLAGS.seed))
-  print('FLASH_BYTES = {')
-  for name, size in constants.items():
-    print(f"  '{name}': {size:.2f},")
-  print('}\n')
-  print(errors(sample_all(FLAGS.held_out, FLAGS.seed + 1), constants))
+  samples = sample_all(FLAGS.count, FLAGS.seed)
+  base, tail = fit_tail(samples)
+  for name, constants in (('FLASH_BYTES', fit(samples)), ('TAIL_OF_OPERATOR', tail)):
+    print(f'{name} = {{')
+    for key, size in constants.items():
+      print(f"  '{key}': {size:.2f},")
+    print('}\n')
+  print(f'TAIL_BASE = {base:.2f}\n', flush=True)
+  print(errors(sample_all(FLAGS.held_out, FLAGS.seed + 1)))
 
 
 if __name__ == '__main__':

@@ -96,10 +96,10 @@ def mean_scratch(step: int, *, rank: int, axes: int, outputs: int) -> list[Buffe
 
 # Structures in the tail: TfLiteEvalTensor, NodeAndRegistration, and a multiplier and a shift for
 # each output channel of a convolution or dense layer.
-_TAIL_PER_TENSOR, _TAIL_PER_OPERATOR, _TAIL_PER_CHANNEL = 24, 64, 8
-# Least squares over 144 random networks: the interpreter itself, then the data of each operator.
-_TAIL_BASE = 745
-_TAIL_OF_OPERATOR = {
+TAIL_PER_TENSOR, TAIL_PER_OPERATOR, TAIL_PER_CHANNEL = 24, 64, 8
+# Least squares by experiments/fit_cost.py: the interpreter itself, then the data of each operator.
+TAIL_BASE = 745
+TAIL_OF_OPERATOR = {
   'ADD': 75,
   'AVERAGE_POOL_2D': 73,
   'CONCATENATION': 86,
@@ -127,6 +127,6 @@ def tail_bytes(operators: Iterable[str], *, tensors: int, channels: int) -> int:
     tensors: how many tensors the network has, constants included.
     channels: how many channels of kernels have a scale of their own, operator by operator.
   """
-  structures = sum(_TAIL_PER_OPERATOR + _TAIL_OF_OPERATOR.get(name, 0) for name in operators)
-  total = _TAIL_BASE + _TAIL_PER_TENSOR * tensors + structures + _TAIL_PER_CHANNEL * channels
+  structures = sum(TAIL_PER_OPERATOR + TAIL_OF_OPERATOR.get(name, 0) for name in operators)
+  total = TAIL_BASE + TAIL_PER_TENSOR * tensors + structures + TAIL_PER_CHANNEL * channels
   return -(-total // ALIGNMENT_BYTES) * ALIGNMENT_BYTES

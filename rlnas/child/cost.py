@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from rlnas.architecture import Architecture
 from rlnas.child.arena import tail_bytes
 from rlnas.child.flash import constant_tensors, flash_bytes
-from rlnas.child.operators import arena_tasks, foretell
+from rlnas.child.operators import Converted, arena_tasks, foretell
 from rlnas.child.schedule import least_arena_order
 
 
@@ -68,8 +68,7 @@ def cost(architecture: Architecture, input_shape: Sequence[int], classes: int) -
   """
   network = foretell(architecture, input_shape, classes)
   kernels = network.kernels
-  stored = list({k.key: k for k in kernels}.values())
-  tensors = 1 + len(network.operators) + len(kernels) + len(stored) + constant_tensors(network)
+  stored = {k.key: k for k in kernels}.values()
   return Cost(
     macs=sum(k.weights * k.places for k in kernels),
     parameters=sum(k.weights + k.channels * (1 if k.dense else 2) for k in stored),
@@ -77,7 +76,14 @@ def cost(architecture: Architecture, input_shape: Sequence[int], classes: int) -
     arena_head_bytes=least_arena_order(*arena_tasks(network))[1],
     arena_tail_bytes=tail_bytes(
       (o.kind for o in network.operators),
-      tensors=tensors,
+      tensors=tensor_count(network),
       channels=sum(k.channels for k in kernels),
     ),
   )
+
+
+def tensor_count(network: Converted) -> int:
+  """How many tensors the .tflite file of a network has."""
+  kernels = network.kernels
+  stored = {k.key for k in kernels}
+  return 1 + len(network.operators) + len(kernels) + len(stored) + constant_tensors(network)
