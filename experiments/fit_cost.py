@@ -5,7 +5,7 @@
 Networks of all spaces, drawn uniformly, are converted with random weights and measured. The weights
 of the least squares make relative errors count alike. Prints `FLASH_BYTES` of `rlnas.child.flash`
 and the constants of the tail in `rlnas.child.arena`, to be copied, and a table of the errors that
-the constants now in the library make, in Markdown.
+they make on networks that took no part, in Markdown.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
+import math
 import multiprocessing
 import sys
 import time
@@ -33,7 +34,7 @@ from rlnas.child.arena import (
 from rlnas.child.cost import cost, tensor_count
 from rlnas.child.flash import flash_features
 from rlnas.child.measure import ArenaOverflow, Footprint, measure
-from rlnas.child.operators import foretell
+from rlnas.child.operators import Converted, foretell
 from rlnas.child.untrained import convert_untrained
 from rlnas.decision import decode
 from rlnas.executors import CHILDREN_PER_WORKER, default_workers
@@ -115,26 +116,37 @@ def fit(samples: Sequence[Sample]) -> dict[str, float]:
   return dict(zip(names, found.tolist(), strict=True))
 
 
-def fit_tail(samples: Sequence[Sample]) -> tuple[float, dict[str, float]]:
-  """Bytes of the interpreter, and of the data of each operator, by least squares."""
+@dataclasses.dataclass(frozen=True)
+class Tail:
+  """Constants of the arena's tail: the interpreter's bytes, and those of each operator's data."""
+
+  base: float
+  of_operator: dict[str, float]
+
+  def estimate(self, network: Converted) -> float:
+    """Bytes before alignment."""
+    return (
+      self.base
+      + TAIL_PER_TENSOR * tensor_count(network)
+      + sum(TAIL_PER_OPERATOR + self.of_operator.get(o.kind, 0) for o in network.operators)
+      + TAIL_PER_CHANNEL * sum(k.channels for k in network.kernels)
+    )
+
+
+def fit_tail(samples: Sequence[Sample]) -> Tail:
+  """Least squares of the relative errors."""
   networks = [foretell(s.architecture, s.shape, s.classes) for s in samples]
   kinds = [collections.Counter(o.kind for o in n.operators) for n in networks]
   names = sorted(set().union(*kinds))
   matrix = np.array([[1, *(k[name] for name in names)] for k in kinds], float)
-  rest = [
-    s.footprint.arena_tail_bytes
-    - ALIGNMENT_BYTES / 2  # tails are rounded up
-    - TAIL_PER_TENSOR * tensor_count(n)
-    - TAIL_PER_OPERATOR * len(n.operators)
-    - TAIL_PER_CHANNEL * sum(k.channels for k in n.kernels)
-    for s, n in zip(samples, networks, strict=True)
-  ]
   sizes = np.array([s.footprint.arena_tail_bytes for s in samples], float)
-  base, *found = np.linalg.lstsq(matrix / sizes[:, None], np.array(rest) / sizes, rcond=None)[0]
-  return float(base), dict(zip(names, map(float, found), strict=True))
+  structures = np.array([Tail(0, {}).estimate(n) for n in networks])
+  rest = sizes - ALIGNMENT_BYTES / 2 - structures  # tails are rounded up
+  base, *found = np.linalg.lstsq(matrix / sizes[:, None], rest / sizes, rcond=None)[0].tolist()
+  return Tail(base, dict(zip(names, found, strict=True)))
 
 
-def errors(samples: Sequence[Sample]) -> str:
+def errors(samples: Sequence[Sample], constants: dict[str, float], fitted: Tail) -> str:
   """A table of relative errors in Markdown."""
   rows = [
     '| space | n | flash mean | worst | head exact | head, others | tail mean | worst | µs |',
@@ -147,9 +159,13 @@ def errors(samples: Sequence[Sample]) -> str:
     seconds = time.perf_counter() - started
     flash, head, tail = [], [], []
     for s, c in zip(chosen, costs, strict=True):
-      flash.append(c.flash_bytes / s.footprint.flash_bytes - 1)
+      network = foretell(s.architecture, s.shape, s.classes)
+      counted = flash_features(network)
+      size = sum(constants.get(name, 0) * count for name, count in counted.items())
+      flash.append(size / s.footprint.flash_bytes - 1)
       head.append(c.arena_head_bytes / s.footprint.arena_head_bytes - 1)
-      tail.append(c.arena_tail_bytes / s.footprint.arena_tail_bytes - 1)
+      rounded = ALIGNMENT_BYTES * math.ceil(fitted.estimate(network) / ALIGNMENT_BYTES)
+      tail.append(rounded / s.footprint.arena_tail_bytes - 1)
     others = [h for h in head if h]
     cells = [
       case,
@@ -174,14 +190,14 @@ def main(arguments: list[str]) -> None:
   if unknown:
     sys.exit(f'error: --spaces={",".join(FLAGS.spaces)}: must be of {", ".join(cases())}')
   samples = sample_all(FLAGS.count, FLAGS.seed)
-  base, tail = fit_tail(samples)
-  for name, constants in (('FLASH_BYTES', fit(samples)), ('TAIL_OF_OPERATOR', tail)):
+  constants, tail = fit(samples), fit_tail(samples)
+  for name, found in (('FLASH_BYTES', constants), ('TAIL_OF_OPERATOR', tail.of_operator)):
     print(f'{name} = {{')
-    for key, size in constants.items():
+    for key, size in found.items():
       print(f"  '{key}': {size:.2f},")
     print('}\n')
-  print(f'TAIL_BASE = {base:.2f}\n', flush=True)
-  print(errors(sample_all(FLAGS.held_out, FLAGS.seed + 1)))
+  print(f'TAIL_BASE = {tail.base:.2f}\n', flush=True)
+  print(errors(sample_all(FLAGS.held_out, FLAGS.seed + 1), constants, tail))
 
 
 if __name__ == '__main__':
