@@ -39,6 +39,7 @@ setup(
       'mypy>=1.11',
       'pytest>=8',
       'pytest-xdist>=3.6',
+      'ray>=2.60',
       'ruff>=0.6',
       'types-tqdm',
     ],

@@ -20,9 +20,11 @@ from absl import flags
 from choices import REWARDS, STRATEGIES, choose
 from settings import Settings, check_positive, configuration, evaluator, read_settings, run
 
-from rlnas.executors import WorkerPool
+from rlnas.executors import TRIAL_TIMEOUT, WorkerPool, check_timeout
+from rlnas.interfaces import Executor
 from rlnas.journal import Journal
 from rlnas.monitor import ProgressBar, TensorBoard
+from rlnas.ray_executor import RayCluster
 from rlnas.report import format_front, pareto_front, plot_pareto
 from rlnas.search import run_search
 from rlnas.trial import Status, Trial, derive_seed
@@ -36,12 +38,29 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer('finish_epochs', 60, 'Epochs that the winner is trained, from scratch.')
 flags.DEFINE_integer('seed', 0, 'Decides everything random.')
+flags.DEFINE_integer(
+  'lag',
+  1,
+  'Batches that may be under way beside the one that is told. --batch times (1 + --lag) children '
+  'must be more than there are workers, or some idle.',
+)
+flags.DEFINE_float('trial_timeout', TRIAL_TIMEOUT, 'Seconds after which a child has failed.')
+flags.DEFINE_enum(
+  'executor', 'pool', ['pool', 'ray'], 'Where children run: in --workers processes, or on Ray.'
+)
+flags.DEFINE_string(
+  'ray_address',
+  None,
+  "Head of the Ray cluster, such as 10.0.0.1:6379, or 'auto' for the one on this machine; without "
+  'it, --executor=ray starts one of this machine alone.',
+)
 
 
 def main(arguments: list[str]) -> None:
   """Searches, finishes the winner and writes the results."""
   started = time.perf_counter()
   check_positive('finish_epochs')
+  check_execution()
   settings = read_settings(arguments)
   workdir = pathlib.Path(FLAGS.workdir)
   trials = search(settings, workdir)
@@ -67,6 +86,7 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
   strategy = choose('strategy', FLAGS.strategy, STRATEGIES)
   reward = choose('reward', FLAGS.reward, REWARDS)
   decides = configuration(settings, strategy=FLAGS.strategy, reward=FLAGS.reward, seed=FLAGS.seed)
+  decides['lag'] = FLAGS.lag
   names = ('dataset', 'board', 'trials', 'finish_epochs')  # may differ when a search is resumed
   shown = {name: FLAGS[name].value for name in names}
   with contextlib.ExitStack() as stack:
@@ -78,8 +98,8 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
       )
     (workdir / 'config.json').write_text(json.dumps(decides | shown, indent=2) + '\n')
     announce(settings, workdir, resumed=len(journal.trials))
-    pool = WorkerPool(evaluator(settings), workers=settings.workers)
-    stack.callback(pool.close)
+    where = executor(settings)
+    stack.callback(where.close)
     progress = ProgressBar(FLAGS.trials, budget=settings.budget)
     stack.callback(progress.close)
     events = TensorBoard(
@@ -90,15 +110,38 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
     )
     return run_search(
       strategy(settings.table, derive_seed(FLAGS.seed, 'strategy')),
-      executor=pool,
+      executor=where,
       reward=reward,
       budget=settings.budget,
       trials=FLAGS.trials,
       batch=FLAGS.batch,
+      lag=FLAGS.lag,
       seed=FLAGS.seed,
       journal=journal,
       observers=[progress, events],
     )
+
+
+def check_execution() -> None:
+  """Raises ValueError where a flag that says how children run is wrong."""
+  if FLAGS.lag < 0:
+    raise ValueError(f'--lag={FLAGS.lag}: must be at least 0')
+  check_timeout(FLAGS.trial_timeout)
+  if FLAGS.executor == 'ray' and FLAGS.workers is not None:
+    raise ValueError(f'--workers={FLAGS.workers}: --executor=ray uses all cores of the cluster')
+  if FLAGS.executor != 'ray' and FLAGS.ray_address is not None:
+    raise ValueError(f'--ray_address={FLAGS.ray_address}: needs --executor=ray')
+
+
+def executor(settings: Settings) -> Executor:
+  """Runs children where the flags say."""
+  if FLAGS.executor == 'ray':
+    return RayCluster(
+      evaluator(settings), address=FLAGS.ray_address, trial_timeout=FLAGS.trial_timeout
+    )
+  return WorkerPool(
+    evaluator(settings), workers=settings.workers, trial_timeout=FLAGS.trial_timeout
+  )
 
 
 def announce(settings: Settings, workdir: pathlib.Path, *, resumed: int) -> None:

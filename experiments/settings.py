@@ -19,7 +19,7 @@ from rlnas.datasets import Dataset
 from rlnas.decision import Space, decode
 from rlnas.evaluators.screened import Screened
 from rlnas.evaluators.trained import Trained
-from rlnas.executors import default_workers
+from rlnas.executors import ExecutorError, default_workers
 from rlnas.interfaces import Evaluator
 from rlnas.search import SearchError
 from rlnas.table import Table, compile_table, unrank
@@ -153,7 +153,14 @@ def run(main: Callable[[list[str]], None]) -> None:
   def guarded(arguments: list[str]) -> None:
     try:
       main(arguments)
-    except (ValueError, OSError, SearchError, tf.errors.OpError) as error:
+    except (
+      ValueError,
+      OSError,
+      ImportError,
+      SearchError,
+      ExecutorError,
+      tf.errors.OpError,
+    ) as error:
       sys.exit(f'error: {error}')
     except KeyboardInterrupt:
       sys.exit('\nstopped; the same command goes on')

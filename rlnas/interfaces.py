@@ -48,19 +48,23 @@ class Reward(Protocol):
     ...
 
 
-class Pending(Protocol):
-  """A measurement on its way."""
+class Executor(Protocol):
+  """Runs evaluations somewhere: here, in worker processes, on a cluster.
 
-  def result(self) -> Measurement:
-    """Waits for the measurement; accidents of the child are measurements too ('failed')."""
+  Accidents of a child are measurements too (status 'failed'); only what stops all evaluation is
+  raised. All methods are called from one thread.
+  """
+
+  def submit(self, key: int, architecture: Architecture, *, seed: int) -> None:
+    """Queues one evaluation under a key that no other one under way has."""
     ...
 
+  def collect(self, timeout: float) -> tuple[int, Measurement] | None:
+    """Waits up to `timeout` seconds for any one measurement; returns its key with it, or None."""
+    ...
 
-class Executor(Protocol):
-  """Runs evaluations somewhere: here, in worker processes, on a cluster."""
-
-  def submit(self, architecture: Architecture, *, seed: int) -> Pending:
-    """Queues one evaluation."""
+  def withdraw(self) -> list[int]:
+    """Gives up evaluations that have not begun; returns their keys, which never come back."""
     ...
 
   def close(self) -> None:

@@ -4,28 +4,39 @@ The first line carries the format's version and the configuration of the search;
 line is one trial, in order of their indices. A line is on the disk before the strategy hears of
 its trial, so a search that was killed at any instant goes on from its journal. A half-written
 last line is dropped (its trial runs again); damage anywhere else is an error, never a guess.
+
+Workers do not finish in order. A trial that finishes before an earlier one waits in a second file
+of the same format, `<journal>.ahead`, until its place in the journal comes; so the journal is the
+same to the byte whatever the workers did, and no finished trial is lost either.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import IO
 
 from absl import logging
 
 from rlnas.architecture import Scalar
-from rlnas.trial import Trial
-
-try:
-  import fcntl
-except ImportError:
-  fcntl = None  # type: ignore[assignment]
+from rlnas.durable import LineFile, LockedError
+from rlnas.trial import Measurement, Status, Trial
 
 FORMAT = 'rlnas-journal'
 VERSION = 1
+_NUMBER = (int, float)
+_NONE = type(None)
+_TYPES: dict[str, tuple[type, ...]] = {
+  'int': (int,),
+  'float': _NUMBER,
+  'str': (str,),
+  'bool': (bool,),
+  'int | None': (int, _NONE),
+  'float | None': (*_NUMBER, _NONE),
+}
 
 
 class JournalError(ValueError):
@@ -40,6 +51,9 @@ class Journal:
     configuration: whatever decides the course of the search, by name. A journal that was begun
       with another configuration is refused, so that one file never mixes two searches.
 
+  Attributes:
+    trials: what the journal held when it was opened, in order of their indices.
+
   Raises:
     JournalError: the file is no journal, is damaged, was begun with another configuration, or is
       being written by another process.
@@ -50,37 +64,108 @@ class Journal:
     self, path: str | os.PathLike[str], *, configuration: Mapping[str, Scalar | None]
   ) -> None:
     self.path = pathlib.Path(path)
-    self.path.parent.mkdir(parents=True, exist_ok=True)
-    self._file = self.path.open('a+b')
-    _lock(self.path, self._file)
-    self._file.seek(0)
-    content = self._file.read()
-    lines = _whole_lines(self.path, content)
-    header = json.dumps({'format': FORMAT, 'version': VERSION, 'configuration': {**configuration}})
-    if lines:
-      _check_configuration(self.path, _read_header(self.path, lines[0]), configuration)
-    elif not header.encode().startswith(content):
-      raise JournalError(f'{self.path}:1: not the header of a journal: {content[:80]!r}')
-    self.trials = tuple(_parse(self.path, lines[1:]))
-    whole = content.rfind(b'\n') + 1
-    if whole < len(content):
-      logging.warning('%s: the last line is half written; its trial runs again', self.path)
-      self._file.truncate(whole)
-    if not lines:
-      self._write(header)
+    self._configuration = dict(configuration)
+    self._ahead: LineFile | None = None  # made when the first trial overtakes another
+    self._waiting: dict[int, Trial] = {}  # finished, but not in the journal yet
+    self._file, trials = self._open(self.path)
+    try:
+      _check_order(self.path, trials)
+      self._next = len(trials)
+      if _ahead_of(self.path).exists():
+        self._ahead, early = self._open(_ahead_of(self.path))
+        self._waiting = {trial.index: trial for trial in early if trial.index >= self._next}
+      self.trials = (*trials, *self._settle())
+    except BaseException:
+      self._file.close()
+      raise
 
-  def append(self, trial: Trial) -> None:
-    """Adds one trial and waits until the disk has it."""
-    self._write(trial.to_json())
+  def find(self, index: int) -> Trial | None:
+    """The trial of that index that was found on opening, or None."""
+    return self.trials[index] if index < len(self.trials) else self._waiting.get(index)
+
+  def add(self, trial: Trial) -> None:
+    """Adds one trial, in whatever order they finish, and waits until the disk has it.
+
+    Raises:
+      OSError: the disk is full, or the files were taken away; what was added before is safe.
+      ValueError: the trial was added before.
+    """
+    if trial.index < self._next or trial.index in self._waiting:
+      raise ValueError(f'trial {trial.index}: {self.path} holds it already')
+    if trial.index > self._next:
+      if self._ahead is None:
+        self._ahead, _ = self._open(_ahead_of(self.path))
+      self._ahead.append([trial.to_json()])
+    self._waiting[trial.index] = trial
+    self._settle()
+    self._check_present()
 
   def close(self) -> None:
-    """Closes the file."""
+    """Closes the files; an empty second one is removed."""
+    if self._ahead is not None:
+      self._ahead.close()
+      if not self._waiting:
+        self._ahead.path.unlink(missing_ok=True)
+      self._ahead = None
     self._file.close()
 
-  def _write(self, line: str) -> None:
-    self._file.write(line.encode() + b'\n')
-    self._file.flush()
-    os.fsync(self._file.fileno())
+  def _open(self, path: pathlib.Path) -> tuple[LineFile, list[Trial]]:
+    try:
+      file = LineFile(path)
+    except LockedError as error:
+      raise JournalError(f'{path}: another search is writing it') from error
+    try:
+      return file, self._begin(file)
+    except BaseException:
+      file.close()
+      raise
+
+  def _begin(self, file: LineFile) -> list[Trial]:
+    """Reads a file, mends its end, and gives it a header where it is new."""
+    content = file.read()
+    lines = _whole_lines(content)
+    header = self._header()
+    if lines:
+      _check_configuration(file.path, _read_header(file.path, lines[0]), self._configuration)
+    elif not header.encode().startswith(content):
+      raise JournalError(f'{file.path}:1: not the header of a journal: {content[:80]!r}')
+    trials = _parse(file.path, lines[1:])
+    whole = content.rfind(b'\n') + 1
+    if whole < len(content):
+      logging.warning('%s: the last line is half written; its trial runs again', file.path)
+      file.truncate(whole)
+    if not lines:
+      file.append([header])
+    return trials
+
+  def _header(self) -> str:
+    return json.dumps({'format': FORMAT, 'version': VERSION, 'configuration': self._configuration})
+
+  def _settle(self) -> list[Trial]:
+    """Writes to the journal all trials whose place has come, and returns them."""
+    settled: list[Trial] = []
+    while self._next + len(settled) in self._waiting:
+      settled.append(self._waiting[self._next + len(settled)])
+    if settled:
+      self._file.append([trial.to_json() for trial in settled])
+      self._next += len(settled)
+      for trial in settled:
+        del self._waiting[trial.index]
+    begun = len(self._header()) + 1
+    if self._ahead is not None and not self._waiting and self._ahead.size > begun:
+      self._ahead.truncate(begun)
+    return settled
+
+  def _check_present(self) -> None:
+    files = [file for file in (self._file, self._ahead) if file is not None]
+    if not any(file.is_lost() for file in files):
+      return
+    try:
+      places = ', '.join(str(file.restore()) for file in files if file.is_lost())
+      outcome = f'all its trials were written anew to {places}'
+    except OSError as error:
+      outcome = f'and could not be written anew ({error})'
+    raise OSError(f'{self.path} was removed or replaced while the search ran; {outcome}')
 
 
 def read_journal(path: str | os.PathLike[str]) -> tuple[dict[str, Scalar | None], list[Trial]]:
@@ -94,36 +179,29 @@ def read_journal(path: str | os.PathLike[str]) -> tuple[dict[str, Scalar | None]
     OSError: it cannot be read.
   """
   path = pathlib.Path(path)
-  lines = _whole_lines(path, path.read_bytes())
+  lines = _whole_lines(path.read_bytes())
   if not lines:
     raise JournalError(f'{path}: no header line')
-  return _read_header(path, lines[0]), _parse(path, lines[1:])
+  trials = _parse(path, lines[1:])
+  _check_order(path, trials)
+  return _read_header(path, lines[0]), trials
 
 
-def _lock(path: pathlib.Path, file: IO[bytes]) -> None:
-  """Keeps a second search from writing into the same file; the lock ends with the process."""
-  if fcntl is None:  # Windows
-    return
-  try:
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError as error:
-    raise JournalError(f'{path}: another search is writing it') from error
+def _ahead_of(path: pathlib.Path) -> pathlib.Path:
+  return path.with_name(f'{path.name}.ahead')
 
 
-def _whole_lines(path: pathlib.Path, content: bytes) -> list[str]:
+def _whole_lines(content: bytes) -> list[bytes]:
   """The lines before the last newline; what stands behind it was not written to its end."""
-  try:
-    return content[: content.rfind(b'\n') + 1].decode().splitlines()
-  except UnicodeDecodeError as error:
-    raise JournalError(f'{path}: not UTF-8 text ({error})') from error
+  return content.split(b'\n')[:-1]
 
 
-def _read_header(path: pathlib.Path, line: str) -> dict[str, Scalar | None]:
+def _read_header(path: pathlib.Path, line: bytes) -> dict[str, Scalar | None]:
   """The configuration in a journal's first line. Raises JournalError."""
   try:
     header = json.loads(line)
     if header['format'] != FORMAT or header['version'] != VERSION:
-      raise JournalError(f'{path}: not of format {FORMAT} version {VERSION}: {line[:80]}')
+      raise JournalError(f'{path}: not of format {FORMAT} version {VERSION}: {line[:80]!r}')
     return dict(header['configuration'])
   except (ValueError, KeyError, TypeError) as error:
     if isinstance(error, JournalError):
@@ -149,17 +227,48 @@ def _check_configuration(
     )
 
 
-def _parse(path: pathlib.Path, lines: list[str]) -> list[Trial]:
+def _parse(path: pathlib.Path, lines: list[bytes]) -> list[Trial]:
   trials: list[Trial] = []
   for index, line in enumerate(lines):
     try:
-      trial = Trial.from_json(line)
+      trial = Trial.from_json(line.decode())
+      _check_types(trial)
     except ValueError as error:
       raise JournalError(
-        f'{path}:{index + 2}: damaged line ({error}). Restore the file, or cut it off before this '
-        'line to run the later trials again.'
+        f'{path}:{index + 2}: damaged line ({error}). Restore the file, or keep only its first '
+        f'{index + 1} lines to run the later trials again.'
       ) from error
-    if trial.index != index:
-      raise JournalError(f'{path}:{index + 2}: trial {trial.index} stands where {index} belongs')
     trials.append(trial)
   return trials
+
+
+def _check_order(path: pathlib.Path, trials: list[Trial]) -> None:
+  for index, trial in enumerate(trials):
+    if trial.index != index:
+      raise JournalError(
+        f'{path}:{index + 2}: trial {trial.index} stands where {index} belongs. Restore the file, '
+        f'or keep only its first {index + 1} lines to run the later trials again.'
+      )
+
+
+def _check_types(trial: Trial) -> None:
+  """A file may hold anything: raises ValueError where a trial's figures are not what they say."""
+  measurement, proposal = trial.measurement, trial.proposal
+  values = [
+    ('reward', trial.reward, 'float | None'),
+    ('log_prob', proposal.log_prob, 'float | None'),
+  ]
+  values += [(name, getattr(trial, name), 'int') for name in ('index', 'batch', 'seed')]
+  values += [('tokens', token, 'int') for token in proposal.tokens]
+  values += [(name, getattr(measurement, name), kind) for name, kind in _MEASURED]
+  for name, value, kind in values:
+    allowed = _TYPES[kind]
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+      raise ValueError(f'{name}={value!r}: must be {kind}')
+    if isinstance(value, float) and not math.isfinite(value):
+      raise ValueError(f'{name}={value}: must be finite')
+  if (trial.reward is None) != (measurement.status is Status.FAILED):
+    raise ValueError(f'reward={trial.reward}: does not go with status {measurement.status.value}')
+
+
+_MEASURED = [(f.name, str(f.type)) for f in dataclasses.fields(Measurement) if f.type in _TYPES]

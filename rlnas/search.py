@@ -15,11 +15,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlnas.board import Budget
-from rlnas.interfaces import Executor, Observer, Pending, Reward, Strategy
+from rlnas.interfaces import Executor, Observer, Reward, Strategy
+from rlnas.interrupt import SoftInterrupt
 from rlnas.journal import Journal, JournalError
-from rlnas.trial import Proposal, Status, Trial, derive_seed
+from rlnas.trial import Measurement, Proposal, Status, Trial, derive_seed
 
-MOST_FAILURES = 12  # in a row; rarer accidents are recorded and the search goes on
+# Rarer accidents are recorded and the search goes on; these say that something is broken.
+MOST_FAILURES = 12  # in a row
+MOST_FAILED_SHARE = 0.5  # of all trials evaluated since the (re)start
+LEAST_JUDGED = 24  # trials, before the share is judged
+_PATIENCE_SECONDS = 0.5  # between looks at whether the user wants to stop
 
 
 class SearchError(RuntimeError):
@@ -59,100 +64,176 @@ def run_search(
   Raises:
     ValueError: `trials` or `batch` is below 1, or `lag` below 0.
     JournalError: the journal holds other proposals than this strategy makes.
-    SearchError: each of the last `MOST_FAILURES` trials, or all trials so far, failed.
+    OSError: the journal cannot be written, or was taken away.
+    SearchError: each of the last `MOST_FAILURES` trials failed, or more than `MOST_FAILED_SHARE`
+      of all.
+    KeyboardInterrupt: Ctrl-C; children that had begun were finished and recorded before (a second
+      Ctrl-C gives them up).
   """
   for name, value, least in (('trials', trials, 1), ('batch', batch, 1), ('lag', lag, 0)):
     if value < least:
       raise ValueError(f'{name}={value}: must be at least {least}')
-  recorded = () if journal is None else journal.trials
-  done: list[Trial] = []
   under_way: collections.deque[list[_Ordered]] = collections.deque()
+  health = _Health(min(trials, MOST_FAILURES))
+  done: list[Trial] = []
+  with SoftInterrupt() as interrupt:
+    children = _Children(executor, reward, budget, journal, interrupt)
 
-  def tell_oldest() -> None:
-    told = []
-    batch_under_way = under_way.popleft()
-    fresh = any(ordered.recorded is None for ordered in batch_under_way)
-    for ordered in batch_under_way:
-      trial = ordered.recorded or _finish(ordered, reward, budget)
-      if journal is not None and ordered.recorded is None:
-        journal.append(trial)
-      told.append(trial)
+    def tell_oldest() -> None:
+      told = [children.finish(ordered) for ordered in under_way.popleft()]
+      done.extend(told)
+      for trial in told:
+        for observer in observers:
+          observer.on_trial(trial)
+      health.check(told, evaluated=children.evaluated)
+      scalars = strategy.tell(told)
       for observer in observers:
-        observer.on_trial(trial)
-    done.extend(told)
-    if fresh:
-      _check_alive(done, min(trials, MOST_FAILURES))
-    scalars = strategy.tell(told)
-    for observer in observers:
-      observer.on_batch(told, scalars)
+        observer.on_batch(told, scalars)
 
-  for first in range(0, trials, batch):
-    if len(under_way) > lag:
+    for first in range(0, trials, batch):
+      if len(under_way) > lag:
+        tell_oldest()
+      number = first // batch
+      rng = np.random.default_rng(derive_seed(seed, 'batch', number))
+      proposals = strategy.ask(batch, rng)[: trials - first]
+      under_way.append(
+        [
+          children.begin(_Ordered(i, number, derive_seed(seed, 'trial', i), proposal))
+          for i, proposal in enumerate(proposals, first)
+        ]
+      )
+    while under_way:
       tell_oldest()
-    number = first // batch
-    rng = np.random.default_rng(derive_seed(seed, 'batch', number))
-    proposals = strategy.ask(batch, rng)[: trials - first]
-    under_way.append(
-      [
-        _order(first + i, number, proposal, recorded, executor, seed)
-        for i, proposal in enumerate(proposals)
-      ]
-    )
-  while under_way:
-    tell_oldest()
   return tuple(done)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Ordered:
-  """A proposal on its way: either recorded in the journal or pending."""
+  """A proposal with its place in the search."""
 
   index: int
   batch: int
   seed: int
   proposal: Proposal
-  recorded: Trial | None
-  pending: Pending | None
 
 
-def _order(
-  index: int,
-  batch: int,
-  proposal: Proposal,
-  recorded: Sequence[Trial],
-  executor: Executor,
-  run_seed: int,
-) -> _Ordered:
-  seed = derive_seed(run_seed, 'trial', index)
-  if index >= len(recorded):
-    pending = executor.submit(proposal.architecture, seed=seed)
-    return _Ordered(index, batch, seed, proposal, None, pending)
-  trial = recorded[index]
-  found, wanted = trial.proposal, proposal
-  if (found, trial.seed, trial.batch) != (wanted, seed, batch):
+class _Children:
+  """The evaluations under way: from the journal where it has them, else from the executor."""
+
+  def __init__(
+    self,
+    executor: Executor,
+    reward: Reward,
+    budget: Budget,
+    journal: Journal | None,
+    interrupt: SoftInterrupt,
+  ) -> None:
+    self._executor = executor
+    self._reward = reward
+    self._budget = budget
+    self._journal = journal
+    self._interrupt = interrupt
+    self._running: dict[int, _Ordered] = {}
+    self._finished: dict[int, Trial] = {}
+    self.evaluated: set[int] = set()  # by this process
+
+  def begin(self, ordered: _Ordered) -> _Ordered:
+    """Looks a proposal up in the journal, or has it evaluated."""
+    recorded = None if self._journal is None else self._journal.find(ordered.index)
+    if recorded is None:
+      self._running[ordered.index] = ordered
+      self.evaluated.add(ordered.index)
+      self._executor.submit(ordered.index, ordered.proposal.architecture, seed=ordered.seed)
+    else:
+      _check_same(recorded, ordered)
+      self._finished[ordered.index] = recorded
+    return ordered
+
+  def finish(self, ordered: _Ordered) -> Trial:
+    """Waits for one trial, and keeps all that finish before it."""
+    while ordered.index not in self._finished:
+      self._keep_next()
+      if self._interrupt.requested:
+        self._stop()
+    return self._finished.pop(ordered.index)
+
+  def _keep_next(self) -> None:
+    arrived = self._executor.collect(_PATIENCE_SECONDS)
+    if arrived is None:
+      return
+    index, measurement = arrived
+    trial = _conclude(self._running[index], measurement, self._reward, self._budget)
+    if self._journal is not None:
+      self._journal.add(trial)
+    self._finished[index] = trial
+    del self._running[index]
+
+  def _stop(self) -> None:
+    """Keeps what runs, gives up the rest. Raises KeyboardInterrupt."""
+    for index in self._executor.withdraw():
+      del self._running[index]
+    while self._running:
+      self._keep_next()
+    raise KeyboardInterrupt
+
+
+def _check_same(trial: Trial, ordered: _Ordered) -> None:
+  found, wanted = trial.proposal, ordered.proposal
+  if (found, trial.seed, trial.batch) != (wanted, ordered.seed, ordered.batch):
     raise JournalError(
-      f'journal: trial {index} has tokens {found.tokens} of log-probability {found.log_prob}, but '
-      f'the strategy now proposes {wanted.tokens} of {wanted.log_prob}: the journal was made with '
-      'other settings, another version or on another kind of processor'
+      f'journal: trial {trial.index} has tokens {found.tokens} of log-probability '
+      f'{found.log_prob}, but the strategy now proposes {wanted.tokens} of {wanted.log_prob}: the '
+      'journal was made with other settings, another version or on another kind of processor'
     )
-  return _Ordered(index, batch, seed, proposal, trial, None)
 
 
-def _finish(ordered: _Ordered, reward: Reward, budget: Budget) -> Trial:
-  if ordered.pending is None:
-    raise ValueError(f'trial {ordered.index}: neither recorded nor submitted')
-  measurement = ordered.pending.result()
-  failed = measurement.status is Status.FAILED
-  earned = None if failed else reward(measurement, budget)
-  return Trial(ordered.index, ordered.batch, ordered.seed, ordered.proposal, measurement, earned)
+def _conclude(ordered: _Ordered, measurement: Measurement, reward: Reward, budget: Budget) -> Trial:
+  """Rewards a measurement. One that has no reward, or that JSON cannot hold, is a failure too."""
+
+  def trial(measurement: Measurement, earned: float | None) -> Trial:
+    place = (ordered.index, ordered.batch, ordered.seed)
+    return Trial(*place, ordered.proposal, measurement, earned)
+
+  if measurement.status is Status.FAILED:
+    return trial(measurement, None)
+  try:
+    concluded = trial(measurement, reward(measurement, budget))
+    concluded.to_json()
+  except (ArithmeticError, TypeError, ValueError) as error:
+    detail = f'not to be rewarded or recorded ({error}): {measurement}'
+    return trial(Measurement(Status.FAILED, detail=detail), None)
+  return concluded
 
 
-def _check_alive(done: Sequence[Trial], most: int) -> None:
-  """A search whose every child fails has a fault that no further child will mend."""
-  last = done[-most:]
-  if len(last) == most and all(trial.measurement.status is Status.FAILED for trial in last):
-    cause = last[0].measurement.detail.strip().splitlines()[-1:] or ['unknown cause']
+class _Health:
+  """Stops a search whose children fail for a cause that no further child will mend."""
+
+  def __init__(self, in_a_row: int) -> None:
+    self._in_a_row = in_a_row
+    self._last: collections.deque[Trial] = collections.deque(maxlen=in_a_row)
+    self._judged = self._failed = 0
+
+  def check(self, told: Sequence[Trial], *, evaluated: set[int]) -> None:
+    """Looks at a batch; what is read from a journal counts only as what came before.
+
+    Raises:
+      SearchError: too many failed.
+    """
+    self._last.extend(told)
+    fresh = [trial for trial in told if trial.index in evaluated]
+    self._judged += len(fresh)
+    self._failed += sum(trial.reward is None for trial in fresh)
+    if not fresh:
+      return
+    if len(self._last) == self._in_a_row and all(trial.reward is None for trial in self._last):
+      found = f'{len(self._last)} trials failed one after the other'
+    elif self._judged >= LEAST_JUDGED and self._failed > MOST_FAILED_SHARE * self._judged:
+      found = f'{self._failed} of {self._judged} trials failed'
+    else:
+      return
+    failed = next(trial for trial in self._last if trial.reward is None)
+    cause = failed.measurement.detail.strip().splitlines()[-1:] or ['unknown cause']
     raise SearchError(
-      f'{len(last)} trials failed one after the other, the first of them with: {cause[0]}. '
+      f'{found}, trial {failed.index} with: {cause[0]}. '
       'Once the cause is mended, the same search goes on.'
     )

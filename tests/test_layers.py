@@ -15,7 +15,7 @@ LEVELS = {
   'datasets': 0, 'dataset_checks': 0, 'dataset_files': 0, 'dataset_splits': 0,
   'evaluators': 3,
   'reward': 4, 'executors': 4, 'journal': 4, 'search': 4, 'monitor': 4, 'report': 4, 'winner': 4,
-  'outline': 4, 'layout': 4, 'drawing': 4,
+  'outline': 4, 'layout': 4, 'drawing': 4, 'durable': 4, 'interrupt': 4, 'ray_executor': 4,
 }  # fmt: skip
 LEARNERS = {'losses', 'policy', 'controller', 'strategies'}
 NO_TENSORFLOW = {

@@ -1,0 +1,116 @@
+"""A file of lines that survives: appended whole, on the disk before `append` returns.
+
+Only one process can hold such a file. Where a line cannot be written (the disk is full) the file
+stays as it was; where the file was taken away while it is open, it can be restored.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+try:
+  import fcntl
+except ImportError:
+  fcntl = None  # type: ignore[assignment]
+
+
+class LockedError(Exception):
+  """Another process holds the file."""
+
+
+class LineFile:
+  """An append-only file of lines, locked as long as it is open.
+
+  Args:
+    path: the file; made, with its folder, where it does not exist.
+
+  Raises:
+    LockedError: it is open elsewhere; the lock ends with the process that holds it.
+    OSError: it cannot be read or written.
+  """
+
+  def __init__(self, path: pathlib.Path) -> None:
+    self.path = path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    self._file = path.open('a+b', buffering=0)  # no buffer: nothing is written later than we know
+    if fcntl is not None:  # Windows has none
+      try:
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except BlockingIOError as error:
+        self._file.close()
+        raise LockedError(str(path)) from error
+    _sync_folder(path.parent)
+    self.size = self._file.seek(0, os.SEEK_END)
+
+  def read(self) -> bytes:
+    """All that the file holds, whether or not its path still leads to it."""
+    self._file.seek(0)
+    return b''.join(iter(lambda: self._file.read(1 << 24), b''))
+
+  def append(self, lines: Sequence[str]) -> None:
+    """Adds lines and waits until the disk has them.
+
+    Raises:
+      OSError: it cannot; the file holds what it did before.
+    """
+    data = memoryview(''.join(f'{line}\n' for line in lines).encode())
+    written = 0
+    try:
+      while written < len(data):
+        written += self._file.write(data[written:]) or 0
+      os.fsync(self._file.fileno())
+    except OSError as error:
+      self._file.truncate(self.size)
+      cause = error.strerror or str(error)
+      raise OSError(
+        error.errno, f'cannot be written ({cause}); what it holds is safe', str(self.path)
+      ) from error
+    self.size += written
+
+  def truncate(self, size: int) -> None:
+    """Cuts the file off after `size` bytes."""
+    self._file.truncate(size)
+    os.fsync(self._file.fileno())
+    self.size = size
+
+  def is_lost(self) -> bool:
+    """Whether the path leads nowhere or to another file."""
+    try:
+      return not os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
+    except OSError:
+      return True
+
+  def restore(self) -> pathlib.Path:
+    """Writes a lost file anew, beside whatever stands in its place now.
+
+    Returns:
+      Where.
+
+    Raises:
+      OSError: that cannot be written either.
+    """
+    place = self.path
+    if place.exists():
+      place = place.with_name(f'{place.name}.restored-{os.getpid()}')
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open('xb') as file:
+      file.write(self.read())
+      file.flush()
+      os.fsync(file.fileno())
+    return place
+
+  def close(self) -> None:
+    """Closes the file and so unlocks it."""
+    self._file.close()
+
+
+def _sync_folder(folder: pathlib.Path) -> None:
+  """A new file is only on the disk when its folder's entry is."""
+  if os.name == 'posix':
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+      os.fsync(descriptor)
+    finally:
+      os.close(descriptor)
