@@ -15,32 +15,33 @@ from rlnas.child.schedule import INPUT
 
 # Least squares by experiments/fit_cost.py.
 FLASH_BYTES: Mapping[str, float] = {
-  'ADD': 65.36,
-  'AVERAGE_POOL_2D': 55.61,
-  'CONCATENATION': 72.00,
-  'CONV_2D': 147.48,
-  'DEPTHWISE_CONV_2D': 174.52,
-  'FULLY_CONNECTED': 102.11,
-  'LOGISTIC': 45.13,
-  'MAX_POOL_2D': 53.40,
-  'MEAN': 164.89,
-  'MUL': 75.63,
-  'PAD': 46.41,
-  'RELU': 89.27,
-  'STRIDED_SLICE': -42.30,
-  'TANH': 53.81,
-  'bias': 19.33,
+  'ADD': 67.73,
+  'AVERAGE_POOL_2D': 58.11,
+  'CONCATENATION': 69.21,
+  'CONV_2D': 155.46,
+  'DEPTHWISE_CONV_2D': 176.43,
+  'FULLY_CONNECTED': 117.74,
+  'LOGISTIC': 50.74,
+  'MAX_POOL_2D': 51.20,
+  'MEAN': 159.01,
+  'MUL': 70.05,
+  'PAD': 64.51,
+  'RELU': 90.26,
+  'STRIDED_SLICE': -19.53,
+  'TANH': 55.77,
+  'bias': 13.90,
   'byte': 1.00,
-  'concatenated': -1.56,
-  'constant': 139.70,
-  'dense kernel': 59.04,
-  'network': 143.70,
-  'options': 37.37,
-  'scale': 15.88,
-  'shape': 21.50,
-  'width': -6.60,
+  'concatenated': -0.36,
+  'constant': 80.60,
+  'dense kernel': 112.06,
+  'network': 149.87,
+  'options': 35.45,
+  'scale': 18.06,
+  'shape': 19.64,
+  'width': 0.53,
 }
 
+_KEEP_SIGN = frozenset({*SCALES, 'ADD', 'MUL', 'MEAN'})
 _WITHOUT_OPTIONS = frozenset({'RELU', 'TANH', 'LOGISTIC', 'PAD'})
 
 
@@ -58,8 +59,8 @@ def flash_features(network: Converted) -> Counter[str]:
   del counts['RESHAPE']  # there is one for each STRIDED_SLICE
   counts['concatenated'] = sum(len(o.inputs) for o in operators if o.kind == 'CONCATENATION')
   # The values of biases depend on the scale of the input; equal ones are stored once.
-  scales = _input_scales(operators)
-  biases = {(k.key, scales[k.node]): k.channels for k in kernels}
+  read = _input_scales(operators)
+  biases = {(k.key, read[k.node]): k.channels for k in kernels}
   constants = _constants(network)
   widths = {k.channels for k in stored} - {1}
   counts['constant'] = len(constants)
@@ -78,7 +79,10 @@ def flash_features(network: Converted) -> Counter[str]:
     | {(k.key if k.dense else (k.weights, k.channels)) for k in stored}
   )
   counts['options'] = len({_options(network, o) for o in operators} - {()})
-  counts['scale'] = _scales(operators)
+  scales = _scales(operators)
+  counts['scale'] = len(set(scales))
+  # That of values which are never negative is stored once.
+  counts['zero point'] = len(set(scales) - {scales[i] for i in _positive(operators)})
   return counts
 
 
@@ -89,14 +93,24 @@ def _options(network: Converted, operator: Operator) -> tuple[object, ...]:
   if operator.kind in ('RESHAPE', 'CONCATENATION', 'MEAN'):
     return (operator.kind, operator.shape if operator.kind == 'RESHAPE' else ())
   node = network.architecture.nodes[operator.node]
-  names = ('stride', 'dilation', 'activation')
+  names = ('stride', 'dilation')
   if operator.kind.endswith('POOL_2D'):
     names = ('stride', 'kernel_height', 'kernel_width')
-  return (operator.kind, *(dict(node.attributes).get(name) for name in names))
+  return (operator.kind, operator.relu, *(dict(node.attributes).get(name) for name in names))
 
 
-def _scales(operators: tuple[Operator, ...]) -> int:
-  """How many different scales the results have."""
+def _positive(operators: tuple[Operator, ...]) -> set[int]:
+  """The operators whose results are never negative (see `rlnas.child.compact`)."""
+  found: set[int] = set()
+  for index, operator in enumerate(operators):
+    kept = operator.kind in _KEEP_SIGN and found.issuperset(operator.inputs)
+    if kept or operator.relu or operator.kind in ('RELU', 'LOGISTIC'):
+      found.add(index)
+  return found
+
+
+def _scales(operators: tuple[Operator, ...]) -> list[int]:
+  """For each operator something that tells the scale of its result from others."""
   steps = [
     Step(tuple(i for i in o.inputs if i != INPUT), SCALES.get(o.kind, Scale.OWN)) for o in operators
   ]
@@ -107,14 +121,14 @@ def _scales(operators: tuple[Operator, ...]) -> int:
     if step.scale == Scale.KEPT and own[index] == index and step.inputs:
       own[index] = own[step.inputs[0]]
   fixed = {'TANH': -2, 'LOGISTIC': -3}
-  return len({fixed.get(o.kind, own[i]) for i, o in enumerate(operators)})
+  return [fixed.get(o.kind, own[i]) for i, o in enumerate(operators)]
 
 
 def _input_scales(operators: tuple[Operator, ...]) -> dict[int, tuple[str, int]]:
   """For every node something that tells the scale of its (first) input from others."""
   own: list[tuple[str, int]] = []  # of the results
   read: dict[int, tuple[str, int]] = {}
-  for index, (kind, inputs, _, node) in enumerate(operators):
+  for index, (kind, inputs, _, node, _) in enumerate(operators):
     first = ('INPUT', 0) if inputs[0] == INPUT else own[inputs[0]]
     read[node] = first
     if kind in ('TANH', 'LOGISTIC'):  # theirs is 1/128 and 1/256
@@ -127,7 +141,7 @@ def _input_scales(operators: tuple[Operator, ...]) -> dict[int, tuple[str, int]]
 def _constants(network: Converted) -> set[tuple[str, tuple[int, ...]]]:
   """The constant tensors beside kernels and biases; equal ones are stored once."""
   found: set[tuple[str, tuple[int, ...]]] = set()
-  for kind, inputs, shape, index in network.operators:
+  for kind, inputs, shape, index, _ in network.operators:
     if kind == 'MEAN':
       found.add((kind, ()))
     elif kind == 'RESHAPE':

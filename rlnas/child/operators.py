@@ -56,12 +56,14 @@ class Operator(NamedTuple):
     inputs: the operators whose results it reads, or `INPUT`.
     shape: of its result, without the batch.
     node: the node that it stems from, among those of `within_limits`.
+    relu: whether ReLU is merged into it.
   """
 
   kind: str
   inputs: tuple[int, ...]
   shape: Shape
   node: int
+  relu: bool = False
 
 
 class Kernel(NamedTuple):
@@ -176,6 +178,7 @@ def _of_nodes(architecture: Architecture, shapes: Sequence[Shape]) -> list[Opera
       and inputs[0] != INPUT
       and operators[inputs[0]].kind in _TAKE_RELU
     ):
+      operators[inputs[0]] = operators[inputs[0]]._replace(relu=True)
       place.append(inputs[0])
       continue
     if node.op == 'frames':
@@ -191,6 +194,7 @@ def _of_nodes(architecture: Architecture, shapes: Sequence[Shape]) -> list[Opera
       place.append(padded[key])
       continue
     else:
-      operators.append(Operator(KINDS[node.op], inputs, shape, index))
+      relu = node.op in _CONVOLUTIONS and node['activation'] == 'relu'
+      operators.append(Operator(KINDS[node.op], inputs, shape, index, relu))
     place.append(len(operators) - 1)
   return operators
