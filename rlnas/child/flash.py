@@ -39,6 +39,7 @@ FLASH_BYTES: Mapping[str, float] = {
   'scale': 18.06,
   'shape': 19.64,
   'width': 0.53,
+  'zero point': 0.0,
 }
 
 _KEEP_SIGN = frozenset({*SCALES, 'ADD', 'MUL', 'MEAN'})
