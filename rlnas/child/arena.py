@@ -10,6 +10,7 @@ smaller than that of the 64-bit machine it is measured on.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 
 ALIGNMENT_BYTES = 16  # MicroArenaBufferAlignment() in micro_arena_constants.h
@@ -129,4 +130,4 @@ def tail_bytes(operators: Iterable[str], *, tensors: int, channels: int) -> int:
   """
   structures = sum(TAIL_PER_OPERATOR + TAIL_OF_OPERATOR.get(name, 0) for name in operators)
   total = TAIL_BASE + TAIL_PER_TENSOR * tensors + structures + TAIL_PER_CHANNEL * channels
-  return -(-total // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+  return math.ceil(total / ALIGNMENT_BYTES) * ALIGNMENT_BYTES

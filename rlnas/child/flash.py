@@ -94,7 +94,7 @@ def _options(network: Converted, operator: Operator) -> tuple[object, ...]:
   if operator.kind in ('RESHAPE', 'CONCATENATION', 'MEAN'):
     return (operator.kind, operator.shape if operator.kind == 'RESHAPE' else ())
   node = network.architecture.nodes[operator.node]
-  names = ('stride', 'dilation')
+  names: tuple[str, ...] = ('stride', 'dilation')
   if operator.kind.endswith('POOL_2D'):
     names = ('stride', 'kernel_height', 'kernel_width')
   return (operator.kind, operator.relu, *(dict(node.attributes).get(name) for name in names))
