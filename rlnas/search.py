@@ -24,6 +24,9 @@ from rlnas.trial import Measurement, Proposal, Status, Trial, derive_seed
 MOST_FAILURES = 12  # in a row
 MOST_FAILED_SHARE = 0.5  # of all trials evaluated since the (re)start
 LEAST_JUDGED = 24  # trials, before the share is judged
+# Of a long journal only some batches are proposed again to see that it is this strategy's: as many
+# at its beginning and end, and one in so many between. The others are told as they stand.
+_VERIFIED_BATCHES = 128
 _PATIENCE_SECONDS = 0.5  # between looks at whether the user wants to stop
 
 
@@ -94,8 +97,10 @@ def run_search(
       if len(under_way) > lag:
         tell_oldest()
       number = first // batch
-      rng = np.random.default_rng(derive_seed(seed, 'batch', number))
-      proposals = strategy.ask(batch, rng)[: trials - first]
+      proposals = children.recall(number, range(first, min(first + batch, trials)))
+      if proposals is None:
+        rng = np.random.default_rng(derive_seed(seed, 'batch', number))
+        proposals = strategy.ask(batch, rng)[: trials - first]
       under_way.append(
         [
           children.begin(_Ordered(i, number, derive_seed(seed, 'trial', i), proposal))
@@ -136,6 +141,17 @@ class _Children:
     self._running: dict[int, _Ordered] = {}
     self._finished: dict[int, Trial] = {}
     self.evaluated: set[int] = set()  # by this process
+
+  def recall(self, batch: int, indices: range) -> list[Proposal] | None:
+    """The proposals of a batch deep within the journal, else None: `ask` has to make them.
+
+    `ask` changes no state, so it can be left out.
+    """
+    if self._journal is None or batch < _VERIFIED_BATCHES or batch % _VERIFIED_BATCHES == 0:
+      return None
+    if indices.stop + _VERIFIED_BATCHES * len(indices) > len(self._journal.trials):
+      return None
+    return [self._journal.trials[index].proposal for index in indices]
 
   def begin(self, ordered: _Ordered) -> _Ordered:
     """Looks a proposal up in the journal, or has it evaluated."""

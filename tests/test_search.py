@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from rlnas.journal import Journal, JournalError, read_journal
 from rlnas.reward import linear_excess
 from rlnas.search import SearchError, run_search
 from rlnas.spaces import Chain
+from rlnas.strategies.evolution import Evolution
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.table import compile_table
 from rlnas.trial import Proposal, Status, Trial
@@ -103,6 +105,30 @@ def test_a_search_resumes_from_any_line_of_its_journal(tmp_path, kept):
   search(InProcess(Counting()), journal=Journal(part, configuration={'seed': 3}))
   assert Counting.calls == 12 - kept
   assert part.read_text() == whole.read_text()
+
+
+def long_search(path, trials=700, seed=3):
+  strategy = Evolution(TABLE, population=10)
+  journal = Journal(path, configuration={})
+  search(strategy=strategy, journal=journal, trials=trials, batch=2, seed=seed)
+  journal.close()
+
+
+def test_a_long_journal_is_folded_without_proposing_all_of_it_again(tmp_path):
+  whole, part = tmp_path / 'whole.jsonl', tmp_path / 'part.jsonl'
+  long_search(whole)
+  lines = whole.read_text().splitlines(keepends=True)
+  part.write_text(''.join(lines[:650]))
+  long_search(part)
+  assert part.read_text() == whole.read_text()
+  for place in (1, 512, 640):  # in the beginning, at the end, and where one between is looked at
+    record = json.loads(lines[place])
+    others = map(json.loads, lines[1:])
+    other = next(o for o in others if o['tokens'] != record['tokens'])
+    record |= {name: other[name] for name in ('tokens', 'architecture', 'digest')}
+    part.write_text(''.join([*lines[:place], json.dumps(record) + '\n', *lines[place + 1 :]]))
+    with pytest.raises(JournalError, match=f'trial {place - 1} has tokens'):
+      long_search(part)
 
 
 def test_a_finished_search_can_be_made_longer(tmp_path):
