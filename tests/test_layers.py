@@ -9,13 +9,15 @@ import rlnas
 
 ROOT = pathlib.Path(rlnas.__file__).parent
 LEVELS = {
-  'architecture': 0, 'trial': 0, 'board': 0, 'interfaces': 0, 'backend': 0,
+  'architecture': 0, 'trial': 0, 'board': 0, 'interfaces': 0, 'backend': 0, 'chip': 0,
   'decision': 1, 'table': 1, 'spaces': 1,
   'losses': 2, 'policy': 2, 'controller': 2, 'strategies': 2, 'child': 2,
   'datasets': 0, 'dataset_checks': 0, 'dataset_files': 0, 'dataset_splits': 0,
   'evaluators': 3,
   'reward': 4, 'executors': 4, 'journal': 4, 'search': 4, 'monitor': 4, 'report': 4, 'winner': 4,
   'outline': 4, 'layout': 4, 'drawing': 4, 'durable': 4, 'interrupt': 4, 'ray_executor': 4,
+  'anatomy': 4, 'c_text': 4, 'charts': 4, 'export': 4, 'export_example': 4, 'model_card': 4,
+  'page': 4, 'preferences': 4, 'quality': 4, 'search_card': 4, 'search_charts': 4,
 }  # fmt: skip
 LEARNERS = {'losses', 'policy', 'controller', 'strategies'}
 NO_TENSORFLOW = {
@@ -92,6 +94,13 @@ def test_flags_and_prints_stay_in_experiments():
     assert 'import flags' not in source, path
     calls = [n.func for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)]
     assert not any(isinstance(f, ast.Name) and f.id == 'print' for f in calls), path
+
+
+def test_nothing_is_unpickled_from_disk():
+  for _, path in modules():
+    assert not {n.split('.')[0] for n in imports(path)} & {'pickle', 'cloudpickle', 'dill'}, path
+    assert 'joblib' not in path.read_text(), path
+    assert 'allow_pickle=True' not in path.read_text(), path
 
 
 def test_importing_rlnas_loads_no_tensorflow_and_no_numpy():
