@@ -3,8 +3,8 @@
   python experiments/search.py --dataset=mnist5k --board=nucleo-l010rb --workdir=runs/first
 
 The same command on the same workdir resumes the search. The workdir then holds config.json,
-journal.jsonl, tensorboard/, result.json, pareto.png and, in best/, model.tflite and
-architecture.json, .svg and .png.
+journal.jsonl, tensorboard/, result.json, pareto.png and, in best/, model.tflite,
+architecture.json, .svg and .png, and the bundle that experiments/export.py writes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import settings as settings_module
 import tqdm
 from absl import flags
 from choices import REWARDS, STRATEGIES, choose
+from export import export_workdir
 from settings import Settings, check_positive, configuration, evaluator, read_settings, run
 
 from rlnas.executors import TRIAL_TIMEOUT, WorkerPool, check_timeout
@@ -79,6 +80,7 @@ def main(arguments: list[str]) -> None:
     trials, settings.budget, workdir / 'pareto.png', title=f'{title}: {len(trials)} trials'
   )
   show(winner, trials, settings, workdir)
+  print(export_workdir(workdir, settings.dataset) / 'report.html')
 
 
 def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
