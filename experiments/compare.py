@@ -36,7 +36,7 @@ from rlnas.trial import Trial, derive_seed
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(settings_module)
 flags.DEFINE_list('strategies', ['random', 'reinforce'], f'Some of {", ".join(STRATEGIES)}.')
-flags.DEFINE_list('rewards', ['weighted_product'], f'Some of {", ".join(REWARDS)}.')
+flags.DEFINE_list('rewards', ['linear_excess'], f'Some of {", ".join(REWARDS)}.')
 flags.DEFINE_list('seeds', ['0', '1', '2'], 'One search of each arm a seed.')
 
 

@@ -35,7 +35,7 @@ FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(settings_module)
 flags.DEFINE_string('strategy', 'imitation', f'What proposes them: {", ".join(STRATEGIES)}.')
 flags.DEFINE_string(
-  'reward', 'weighted_product', f'How the budget enters the reward: {", ".join(REWARDS)}.'
+  'reward', 'linear_excess', f'How the budget enters the reward: {", ".join(REWARDS)}.'
 )
 flags.DEFINE_integer('finish_epochs', 60, 'Epochs that the winner is trained, from scratch.')
 flags.DEFINE_integer('seed', 0, 'Decides everything random.')

@@ -15,6 +15,7 @@ from rlnas import datasets
 from rlnas.architecture import infer_shapes
 from rlnas.backend import tf
 from rlnas.board import BOARDS, Budget, find_board
+from rlnas.chip import SPEEDS
 from rlnas.datasets import Dataset
 from rlnas.decision import Space, decode
 from rlnas.evaluators.screened import Screened
@@ -50,6 +51,12 @@ flags.DEFINE_string(
 )
 flags.DEFINE_float('flash_kib', None, "Flash for the .tflite file in KiB, in place of the board's.")
 flags.DEFINE_float('sram_kib', None, "SRAM for the tensor arena in KiB, in place of the board's.")
+flags.DEFINE_float('max_mmacs', None, 'Most multiply-accumulates an inference, in millions.')
+flags.DEFINE_float(
+  'max_latency_ms',
+  None,
+  f'Longest inference in milliseconds, on a board whose speed is known: {", ".join(SPEEDS)}.',
+)
 flags.DEFINE_integer('trials', 40, 'Children to evaluate; more than before goes on with a search.')
 flags.DEFINE_integer('batch', 4, 'Children that are proposed, and told to the strategy, together.')
 flags.DEFINE_integer('epochs', 4, 'Epochs that a child is trained.')
@@ -90,9 +97,9 @@ def read_settings(arguments: list[str]) -> Settings:
 
 def evaluator(settings: Settings) -> Evaluator:
   """Trains and measures what has a chance to keep the budget."""
-  data = settings.dataset
-  trained = Trained(data, epochs=FLAGS.epochs)
-  return Screened(trained, settings.budget, data.input_shape, data.classes)
+  data, speed = settings.dataset, SPEEDS.get(FLAGS.board)
+  trained = Trained(data, epochs=FLAGS.epochs, speed=speed)
+  return Screened(trained, settings.budget, data.input_shape, data.classes, speed)
 
 
 def check_space_reads(table: Table, dataset: Dataset) -> None:
@@ -123,6 +130,19 @@ def chosen_budget() -> Budget:
           f'--{name.replace("bytes", "kib")}={kib}: must be a positive number of KiB'
         )
       budget = dataclasses.replace(budget, **{name: int(kib * 1024)})
+  if FLAGS.max_mmacs is not None:
+    if not 1e-6 <= FLAGS.max_mmacs < 1e9:
+      raise ValueError(f'--max_mmacs={FLAGS.max_mmacs}: must be a positive number of millions')
+    budget = dataclasses.replace(budget, macs=int(FLAGS.max_mmacs * 1e6))
+  if FLAGS.max_latency_ms is not None:
+    if not 0 < FLAGS.max_latency_ms < float('inf'):
+      raise ValueError(f'--max_latency_ms={FLAGS.max_latency_ms}: must be positive (milliseconds)')
+    if FLAGS.board not in SPEEDS:
+      raise ValueError(
+        f'--max_latency_ms={FLAGS.max_latency_ms}: the speed of --board={FLAGS.board} is not '
+        f'known; must be one of {", ".join(SPEEDS)}'
+      )
+    budget = dataclasses.replace(budget, latency_ms=FLAGS.max_latency_ms)
   return budget
 
 

@@ -47,6 +47,7 @@ _HOMES = {
   'best_trial': 'rlnas.report',
   'compile_table': 'rlnas.table',
   'finish_best': 'rlnas.winner',
+  'measure': 'rlnas.child.examine',
   'pareto_front': 'rlnas.report',
   'run_search': 'rlnas.search',
 }

@@ -11,11 +11,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import os
 import pathlib
 import types
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from rlnas.chip import KERNELS
 
 _KIB = 1024
 _MIB = 1024 * 1024
@@ -28,25 +31,44 @@ class Budget:
   Attributes:
     flash_bytes: most bytes of the .tflite file.
     sram_bytes: most bytes of the tensor arena.
+    macs: most multiply-accumulate operations of an inference; None where they do not matter.
+    latency_ms: longest inference in milliseconds; None where it does not matter.
 
   Raises:
-    ValueError: a figure is not a positive integer.
+    ValueError: a figure is not positive, or one of the first three no integer.
   """
 
   flash_bytes: int
   sram_bytes: int
+  macs: int | None = None
+  latency_ms: float | None = None
 
   def __post_init__(self) -> None:
-    for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
+    for name, unit in (('flash_bytes', 'bytes'), ('sram_bytes', 'bytes'), ('macs', 'operations')):
+      value = getattr(self, name)
+      if value is None and name == 'macs':
+        continue
       if not _is_integer(value) or value < 1:
-        raise ValueError(f'{field.name}={value!r}: must be a positive integer (bytes)')
+        raise ValueError(f'{name}={value!r}: must be a positive integer ({unit})')
+    if self.latency_ms is not None and not 0 < self.latency_ms < math.inf:
+      raise ValueError(f'latency_ms={self.latency_ms!r}: must be a positive number (milliseconds)')
 
-  def fits(self, flash_bytes: int | None, sram_bytes: int | None) -> bool:
-    """Whether a model of these sizes fits, the limits included; an unknown size never fits."""
-    if flash_bytes is None or sram_bytes is None:
-      return False
-    return flash_bytes <= self.flash_bytes and sram_bytes <= self.sram_bytes
+  def fits(
+    self,
+    flash_bytes: float | None,
+    sram_bytes: float | None,
+    macs: float | None = None,
+    latency_ms: float | None = None,
+  ) -> bool:
+    """Whether a model of these figures fits, the limits included.
+
+    An unknown figure never fits where it has a limit.
+    """
+    limits = (self.flash_bytes, self.sram_bytes, self.macs, self.latency_ms)
+    return all(
+      limit is None or (used is not None and used <= limit)
+      for used, limit in zip((flash_bytes, sram_bytes, macs, latency_ms), limits, strict=True)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +86,7 @@ class Board:
     reserved_flash_bytes: flash of the runtime and the application.
     reserved_sram_bytes: SRAM of stack, heap, drivers and application.
     source: where the figures are from.
+    kernels: of TFLite Micro on it, one of `rlnas.chip.KERNELS`.
 
   Raises:
     ValueError: a figure is not an integer in its range, or a text is empty.
@@ -78,8 +101,11 @@ class Board:
   reserved_flash_bytes: int
   reserved_sram_bytes: int
   source: str
+  kernels: str = 'reference'
 
   def __post_init__(self) -> None:
+    if self.kernels not in KERNELS:
+      raise ValueError(f'kernels={self.kernels!r}: must be one of {", ".join(KERNELS)}')
     for name in ('name', 'title', 'core', 'source'):
       value = getattr(self, name)
       if not isinstance(value, str) or not value.strip():
@@ -156,6 +182,7 @@ def load_board(path: str | os.PathLike[str]) -> Board:
     'reserved_flash_bytes': _TFLM_SMALL + _BARE_METAL.flash_bytes,
     'reserved_sram_bytes': _BARE_METAL.sram_bytes,
     'source': os.fspath(path),
+    'kernels': 'reference',
   }
   for key in fields:
     if key not in record and key not in defaults:
@@ -231,6 +258,7 @@ def _board(
     reserved_flash_bytes=runtime_bytes + application.flash_bytes,
     reserved_sram_bytes=application.sram_bytes,
     source=source,
+    kernels={_TFLM_CMSIS_NN: 'cmsis_nn', _TFLM_ESP_NN: 'esp_nn'}.get(runtime_bytes, 'reference'),
   )
 
 

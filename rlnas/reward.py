@@ -2,9 +2,10 @@
 
 All are pure functions of (measurement, budget), so that a journal can be rewarded anew, and all
 share what follows. Accuracy is that of the quantized network on validation data. The resources are
-flash and SRAM, each as the ratio of what is used to what the budget allows; a ratio counts as
-`WORST_RATIO` where it is larger or where the size is unknown, so that every reward is finite and a
-child too large to be measured is never better off than one that was measured. A child that no
+flash and SRAM, and multiply-accumulate operations and latency where the budget limits them, each as
+the ratio of what is used to what the budget allows; a ratio counts as `WORST_RATIO` where it is
+larger or where the figure is unknown, so that every reward is finite and a child too large to be
+measured is never better off than one that was measured. A child that no
 microcontroller runs ('infeasible') earns nothing for its accuracy, only its penalty. A failed
 evaluation is an accident and has no reward: ValueError.
 """
@@ -23,7 +24,7 @@ WORST_RATIO = 16.0
 def is_feasible(measurement: Measurement, budget: Budget) -> bool:
   """Whether the child was measured completely and fits into the budget."""
   return measurement.status is Status.COMPLETE and budget.fits(
-    measurement.flash_bytes, measurement.sram_bytes
+    measurement.flash_bytes, measurement.sram_bytes, measurement.macs, measurement.latency_ms
   )
 
 
@@ -44,7 +45,7 @@ def linear_excess(measurement: Measurement, budget: Budget, *, weight: float = 1
     weight: accuracy that an excess costs, for each unit; at least 0.
 
   Returns:
-    A number in [-2 * weight * log(WORST_RATIO), 1].
+    A number in [-n * weight * log(WORST_RATIO), 1] for n resources.
 
   Raises:
     ValueError: the evaluation failed, or an argument is out of its range.
@@ -91,7 +92,7 @@ def weighted_product(
 
 
 def absolute(measurement: Measurement, budget: Budget, *, beta: float = -0.1) -> float:
-  """TuNAS's absolute reward (Bender et al. 2020, arXiv:2008.06120), here over both resources.
+  """TuNAS's absolute reward (Bender et al. 2020, arXiv:2008.06120), here over all resources.
 
     accuracy + beta * sum over resources of |used / limit - 1|
 
@@ -105,7 +106,7 @@ def absolute(measurement: Measurement, budget: Budget, *, beta: float = -0.1) ->
     beta: price of the distance from the limit, finite and at most 0.
 
   Returns:
-    A number in [2 * beta * (WORST_RATIO - 1), 1].
+    A number in [n * beta * (WORST_RATIO - 1), 1] for n resources.
 
   Raises:
     ValueError: the evaluation failed, or an argument is out of its range.
@@ -147,15 +148,18 @@ def _accuracy(measurement: Measurement) -> float:
   return float(accuracy)
 
 
-def _ratios(measurement: Measurement, budget: Budget) -> tuple[float, float]:
-  """(flash, SRAM) used, of what the budget allows, in (0, WORST_RATIO]."""
-  return (
-    _ratio(measurement.flash_bytes, budget.flash_bytes),
-    _ratio(measurement.sram_bytes, budget.sram_bytes),
+def _ratios(measurement: Measurement, budget: Budget) -> tuple[float, ...]:
+  """Of each resource that has a limit, what is used of it, in (0, WORST_RATIO]."""
+  pairs = (
+    (measurement.flash_bytes, budget.flash_bytes),
+    (measurement.sram_bytes, budget.sram_bytes),
+    (measurement.macs, budget.macs),
+    (measurement.latency_ms, budget.latency_ms),
   )
+  return tuple(_ratio(used, limit) for used, limit in pairs if limit is not None)
 
 
-def _ratio(used_bytes: int | None, limit_bytes: int) -> float:
-  if used_bytes is None or used_bytes >= WORST_RATIO * limit_bytes:
+def _ratio(used: float | None, limit: float) -> float:
+  if used is None or used >= WORST_RATIO * limit:
     return WORST_RATIO
-  return max(1, used_bytes) / limit_bytes
+  return max(min(1.0, limit / 1000), used) / limit  # nothing takes nothing

@@ -52,6 +52,7 @@ class Measurement:
     sram_source: 'tflm' where TFLite Micro was run, 'analytic' where it is not installable.
     macs: multiply-accumulate operations of one inference.
     parameters: trainable weights.
+    latency_ms: of one inference on the board, estimated; None where the board's speed is unknown.
     seconds: wall time of the evaluation.
     detail: cause of a failure or infeasibility, for people.
   """
@@ -64,6 +65,7 @@ class Measurement:
   sram_source: str = ''
   macs: int | None = None
   parameters: int | None = None
+  latency_ms: float | None = None
   seconds: float = 0.0
   detail: str = ''
 

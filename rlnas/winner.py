@@ -88,7 +88,12 @@ def finish_best(
     except (FloatingPointError, ArenaOverflow) as error:
       logging.warning('trial %d could not be finished: %s', trial.index, error)
       continue
-    if not budget.fits(footprint.flash_bytes, footprint.sram_bytes):
+    if not budget.fits(
+      footprint.flash_bytes,
+      footprint.sram_bytes,
+      trial.measurement.macs,
+      trial.measurement.latency_ms,
+    ):
       logging.warning('trial %d passes the budget once trained: %s', trial.index, footprint)
       continue
 

@@ -18,6 +18,7 @@ OWN = {
   'reserved_flash_bytes': 100_000,
   'reserved_sram_bytes': 5_536,
   'source': 'its data sheet',
+  'kernels': 'cmsis_nn',
 }
 
 
@@ -214,3 +215,26 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
   path.write_bytes(b'\xff\xfe\x00\x80')
   with pytest.raises(ValueError, match='must be JSON'):
     load_board(path)
+
+
+def test_limits_of_work_and_time_are_optional():
+  assert Budget(10, 10).fits(10, 10)
+  assert Budget(10, 10).fits(10, 10, 10**9, 10**9)
+  for limited in (Budget(10, 10, macs=5), Budget(10, 10, latency_ms=5.0)):
+    assert not limited.fits(10, 10)  # unknown
+    assert limited.fits(10, 10, 5, 5.0)
+    assert not limited.fits(10, 10, 6, 5.1)
+
+
+@pytest.mark.parametrize(
+  ('field', 'value'),
+  [('macs', 0), ('macs', 1.5), ('latency_ms', 0.0), ('latency_ms', float('nan'))],
+)
+def test_limits_out_of_range_are_named(field, value):
+  with pytest.raises(ValueError, match=f'{field}={value!r}: must be'):
+    Budget(10, 10, **{field: value})
+
+
+def test_unknown_kernels_are_refused():
+  with pytest.raises(ValueError, match="kernels='fast': must be one of reference"):
+    Board(**{**OWN, 'kernels': 'fast'})

@@ -236,3 +236,21 @@ def test_linear_excess_tells_every_excess_below_the_worst_apart(budget, ratio):
 def test_of_equal_sizes_the_more_accurate_never_earns_less(reward, flash, sram, accuracy):
   low, high = sorted(accuracy)
   assert reward(child(flash, sram, high), BUDGET) >= reward(child(flash, sram, low), BUDGET)
+
+
+@pytest.mark.parametrize('function', [linear_excess, weighted_product, absolute])
+def test_work_and_time_count_where_they_are_limited(function):
+  measurement = Measurement(
+    Status.COMPLETE,
+    int8_validation_accuracy=0.9,
+    flash_bytes=100,
+    sram_bytes=100,
+    macs=2_000,
+    latency_ms=4.0,
+  )
+  free = function(measurement, Budget(100, 100))
+  assert function(measurement, Budget(100, 100, macs=2_000, latency_ms=4.0)) == free
+  for limited in (Budget(100, 100, macs=1_000), Budget(100, 100, latency_ms=2.0)):
+    assert function(measurement, limited) < free
+    assert not is_feasible(measurement, limited)
+  assert is_feasible(measurement, Budget(100, 100, macs=2_000, latency_ms=4.0))

@@ -13,6 +13,11 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 
+# More SRAM than any microcontroller of the board table has.
+MAX_ARENA_BYTES = 4 * 2**20
+# TFLite Micro may read a null pointer (and end its process) in an arena that is a little too small,
+# so it is given twice the room, and only models whose plan passes the limit above.
+ROOMY_ARENA_BYTES = 2 * MAX_ARENA_BYTES
 ALIGNMENT_BYTES = 16  # MicroArenaBufferAlignment() in micro_arena_constants.h
 
 

@@ -20,7 +20,7 @@ from absl import logging
 from rlnas.backend import flatbuffer_utils
 from rlnas.child.arena import mean_scratch
 from rlnas.child.calibrated import SCALES, operator_code
-from rlnas.child.measure import int8_logits, tflm_logits
+from rlnas.child.measure import ArenaOverflow, int8_logits, tflm_logits
 from rlnas.child.order import Scale
 from rlnas.child.schedule import INPUT, Task, least_arena_order
 
@@ -66,7 +66,7 @@ def agree(model: bytes, other: bytes, *, inputs: int = CHECKED_INPUTS) -> bool:
   Args:
     model: a .tflite file.
     other: a .tflite file of the same input.
-    inputs: how many are tried, on TFLite Micro where it is installed.
+    inputs: how many are tried, on TFLite Micro where it is installed and the arena not too large.
   """
   shape = _input_shape(model)
   rng = np.random.default_rng(0)
@@ -77,7 +77,7 @@ def agree(model: bytes, other: bytes, *, inputs: int = CHECKED_INPUTS) -> bool:
 def _outputs(model: bytes, x: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
   try:
     return tflm_logits(model, x, offset=0, scale=1)
-  except ImportError:
+  except (ImportError, ArenaOverflow):  # not installed, or larger than it is given
     return int8_logits(model, x, offset=0, scale=1)
 
 

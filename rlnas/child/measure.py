@@ -25,18 +25,20 @@ import numpy as np
 import numpy.typing as npt
 from absl import logging
 
-from rlnas.backend import captured_output, quiet, tf
-from rlnas.child.arena import Buffer, greedy_plan, mean_scratch, tail_bytes
+from rlnas.backend import captured_output, flatbuffer_utils, quiet, tf
+from rlnas.child.arena import (
+  MAX_ARENA_BYTES,
+  ROOMY_ARENA_BYTES,
+  Buffer,
+  greedy_plan,
+  mean_scratch,
+  tail_bytes,
+)
 
 Int8Array = npt.NDArray[np.int8]
 Model = bytes | os.PathLike[str] | str
 
-# More SRAM than any microcontroller of the board table has.
-MAX_ARENA_BYTES = 4 * 2**20
-# TFLite Micro may read a null pointer (and end this process) in an arena that is a little too
-# small, so it is given twice the room, and only models whose plan passes the limit above.
-_ROOMY_BYTES = 2 * MAX_ARENA_BYTES
-
+schema = flatbuffer_utils.schema_fb
 _WITH_KERNEL = frozenset({'CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED'})
 
 
@@ -203,7 +205,7 @@ def tflm_logits(model: Model, x: npt.NDArray[Any], *, offset: float, scale: floa
 
   outputs = []
   with quiet():
-    micro = runtime.Interpreter.from_bytes(content, arena_size=_ROOMY_BYTES)
+    micro = runtime.Interpreter.from_bytes(content, arena_size=ROOMY_ARENA_BYTES)
     for row in _quantized(x, details[0], offset=offset, scale=scale):
       micro.set_input(row[None], 0)
       micro.invoke()
@@ -237,14 +239,19 @@ def _load_in_tflm(content: bytes) -> str:
   report, loaded = '', False
   with captured_output() as output:
     try:
-      runtime.Interpreter.from_bytes(content, arena_size=_ROOMY_BYTES).print_allocations()
+      runtime.Interpreter.from_bytes(content, arena_size=ROOMY_ARENA_BYTES).print_allocations()
       loaded = True
     except RuntimeError:  # its cause stands in the output
       pass
     output.seek(0)
     report = ' '.join(output.read().decode(errors='replace').split())
-  if loaded:
-    return report
+  if not loaded:
+    raise_cause(report)
+  return report
+
+
+def raise_cause(report: str) -> None:
+  """Raises ValueError for an operator that is missing, else RuntimeError; quotes TFLite Micro."""
   if missing := re.search(r'Failed to get registration from op code (\S+)', report):
     raise ValueError(f'model: TFLite Micro has no operator {missing[1]}')
   raise RuntimeError(f'TFLite Micro cannot load the model: {report}')

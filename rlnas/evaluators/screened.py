@@ -15,8 +15,10 @@ import time
 from rlnas.architecture import Architecture, Shape
 from rlnas.board import Budget
 from rlnas.child.cost import Cost, cost
+from rlnas.child.latency import latency_ms
 from rlnas.child.measure import ArenaOverflow
 from rlnas.child.untrained import untrained_footprint
+from rlnas.chip import Speed
 from rlnas.interfaces import Evaluator
 from rlnas.trial import Measurement, Status
 
@@ -36,12 +38,14 @@ class Screened:
     budget: what has to be kept.
     input_shape: of an example.
     classes: of the task.
+    speed: of the board, where the budget limits the latency.
   """
 
   evaluator: Evaluator
   budget: Budget
   input_shape: Shape
   classes: int
+  speed: Speed | None = None
 
   def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
     """Screens, and evaluates what fits. Raises what the wrapped evaluator raises."""
@@ -53,7 +57,7 @@ class Screened:
 
   def _screen(self, architecture: Architecture, estimate: Cost) -> Measurement | None:
     """What is known of a network that misses the budget; None where it keeps it."""
-    sizes = estimate.flash_bytes, estimate.sram_bytes
+    latency = latency_ms(architecture, self.input_shape, self.classes, speed=self.speed)
     missed = Measurement(
       Status.INFEASIBLE,
       flash_bytes=estimate.flash_bytes,
@@ -61,17 +65,23 @@ class Screened:
       sram_source='analytic',
       macs=estimate.macs,
       parameters=estimate.parameters,
+      latency_ms=latency,
       detail='estimated beyond the budget; not trained',
     )
-    if not self.budget.fits(*(round(size / (1 + MARGIN)) for size in sizes)):
+
+    def fits(flash_bytes: float, sram_bytes: float) -> bool:
+      return self.budget.fits(flash_bytes, sram_bytes, estimate.macs, latency)
+
+    flash, sram = estimate.flash_bytes, estimate.sram_bytes
+    if not fits(flash / (1 + MARGIN), sram / (1 + MARGIN)):
       return missed
-    if self.budget.fits(*(round(size * (1 + MARGIN)) for size in sizes)):
+    if fits(flash * (1 + MARGIN), sram * (1 + MARGIN)):
       return None
     try:
       footprint = untrained_footprint(architecture, self.input_shape, self.classes)
     except ArenaOverflow:
       return missed
-    if self.budget.fits(footprint.flash_bytes, footprint.sram_bytes):
+    if fits(footprint.flash_bytes, footprint.sram_bytes):
       return None
     return dataclasses.replace(
       missed,

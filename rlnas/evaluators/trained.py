@@ -7,8 +7,10 @@ import time
 from rlnas.architecture import Architecture
 from rlnas.child.cost import cost
 from rlnas.child.finish import train_and_quantize
+from rlnas.child.latency import latency_ms
 from rlnas.child.measure import MAX_ARENA_BYTES, ArenaOverflow, int8_accuracy, measure
 from rlnas.child.train import BATCH_SIZE, LEARNING_RATE
+from rlnas.chip import Speed
 from rlnas.datasets import Dataset
 from rlnas.trial import Measurement, Status
 
@@ -27,6 +29,7 @@ class Trained:
     batch_size: int = BATCH_SIZE,
     learning_rate: float = LEARNING_RATE,
     calibration_examples: int = 100,
+    speed: Speed | None = None,
   ) -> None:
     """Keeps the settings.
 
@@ -36,6 +39,7 @@ class Trained:
       batch_size: of a child's training.
       learning_rate: of a child's first step.
       calibration_examples: see `train_and_quantize`.
+      speed: of the board; without it measurements have no latency.
 
     Raises:
       ValueError: an argument is out of its range.
@@ -53,6 +57,7 @@ class Trained:
     self._batch_size = batch_size
     self._learning_rate = learning_rate
     self._calibration_examples = calibration_examples
+    self._speed = speed
 
   def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
     """Trains and measures one network.
@@ -108,5 +113,6 @@ class Trained:
       sram_source=footprint.sram_source,
       macs=counted.macs,
       parameters=counted.parameters,
+      latency_ms=latency_ms(architecture, data.input_shape, data.classes, speed=self._speed),
       seconds=time.perf_counter() - started,
     )
