@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from rlnas.anatomy import Anatomy, Port, Reserve
 from rlnas.board import Budget
-from rlnas.child.measure import Footprint
 from rlnas.datasets import Dataset
 
 # Methods of MicroMutableOpResolver for what `rlnas.child.quantize` makes of networks.
@@ -63,7 +62,6 @@ class Deployment:
 
   model: bytes
   anatomy: Anatomy
-  footprint: Footprint
   reserve: Reserve
   vectors: Vectors
 
@@ -149,7 +147,7 @@ def constants(deployed: Deployment, dataset: Dataset, budget: Budget) -> str:
   anatomy, room = deployed.anatomy, deployed.reserve
   source, target = anatomy.input, anatomy.output
   kinds = anatomy.kinds
-  is_measured = deployed.footprint.sram_source == 'tflm'
+  is_measured = anatomy.report.sram_source == 'tflm'
   counted = 'as TFLite Micro counts it' if is_measured else 'planned, not measured'
   classes = zip(identifiers(dataset.class_names), range(dataset.classes), strict=True)
   return f"""\

@@ -125,8 +125,8 @@ def reliability(quality: Quality) -> str:
 
 def arena(anatomy: Anatomy) -> str:
   """The head of the arena: what lies where, from which operator to which."""
-  steps = len(anatomy.operators)
-  top = anatomy.head_bytes / 1024
+  steps = len(anatomy.report.operators)
+  top = anatomy.report.arena_head_bytes / 1024
   with style():
     figure = Figure(figsize=(min(max(6.5, 0.42 * steps), 10.2), 3.9))
     axes = figure.add_subplot()
@@ -141,7 +141,7 @@ def arena(anatomy: Anatomy) -> str:
           linewidth=0.8,
         )
       )
-    live = [operator.live_bytes / 1024 for operator in anatomy.operators]
+    live = [operator.live_bytes / 1024 for operator in anatomy.report.operators]
     axes.step(
       [0.5, *np.arange(1, steps + 1) + 0.5], [live[0], *live], where='pre', color=INK, linewidth=1.2
     )
@@ -149,7 +149,7 @@ def arena(anatomy: Anatomy) -> str:
     axes.set(xlim=(-0.5, steps + 0.5), ylim=(0, 1.12 * top), ylabel='KiB')
     axes.grid(visible=False)
     if steps <= 40:
-      kinds = [f'{o.kind.lower()}' for o in anatomy.operators]
+      kinds = [f'{o.kind.lower()}' for o in anatomy.report.operators]
       axes.set_xticks(range(steps + 1), ['input', *kinds], rotation=55, ha='right', fontsize=7.5)
       for label in axes.get_xticklabels():
         label.set_rotation_mode('anchor')

@@ -14,7 +14,7 @@ from rlnas import c_text
 from rlnas.anatomy import Port, dissect, reserve
 from rlnas.board import Budget
 from rlnas.c_text import RESOLVER_METHODS, Deployment, Vectors
-from rlnas.child.measure import int8_logits, measure, tflm_logits
+from rlnas.child.measure import int8_logits, tflm_logits
 from rlnas.datasets import Dataset
 from rlnas.export_example import MAIN
 
@@ -42,9 +42,8 @@ def deployment(model: bytes, dataset: Dataset) -> Deployment:
       f'model: reads {anatomy.input.shape} and gives {anatomy.output.shape}, but {dataset.name} '
       f'has examples of shape {dataset.input_shape} in {dataset.classes} classes'
     )
-  footprint = measure(model)
   vectors = _vectors(model, anatomy.input, dataset)
-  return Deployment(model, anatomy, footprint, reserve(anatomy, footprint), vectors)
+  return Deployment(model, anatomy, reserve(anatomy.report), vectors)
 
 
 def write_c_files(

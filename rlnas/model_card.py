@@ -14,7 +14,6 @@ from rlnas import charts
 from rlnas.architecture import Scalar
 from rlnas.board import Budget
 from rlnas.c_text import RESOLVER_METHODS, Deployment
-from rlnas.child.cost import cost
 from rlnas.child.measure import int8_logits
 from rlnas.datasets import Dataset
 from rlnas.drawing import draw
@@ -36,6 +35,7 @@ from rlnas.quality import Quality, assess, wilson_interval
 from rlnas.search_card import configuration_table, front_table, tradeoffs
 from rlnas.trial import Trial
 
+_MOST_ROWS = 24  # of a table that is open from the start
 _FILES = (
   ('model.tflite', 'the network, full int8'),
   ('model.cc, model.h', 'the same bytes as an array aligned to 16, and the names of the classes'),
@@ -114,30 +114,28 @@ def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: O
   )
   lead = f'A full-integer network for {origin.board}: {budget.flash_bytes:,} B flash and '
   lead += f'{budget.sram_bytes:,} B SRAM are left for it.'
-  macs = cost(origin.winner.proposal.architecture, dataset.input_shape, dataset.classes).macs
   return Page(
     f'{dataset.name} on {origin.board}',
     lead,
-    (_facts(quality, deployed, budget, macs),),
+    (_facts(quality, deployed, budget, origin),),
     sections,
   )
 
 
-def _facts(quality: Quality, deployed: Deployment, budget: Budget, macs: int) -> Facts:
+def _facts(quality: Quality, deployed: Deployment, budget: Budget, origin: Origin) -> Facts:
   low, high = wilson_interval(quality.correct, quality.examples)
-  foot = deployed.footprint
-  return Facts(
-    (
-      ('int8 test accuracy', f'{quality.accuracy:.4f}', f'95 % interval {low:.4f} to {high:.4f}'),
-      (
-        'flash',
-        f'{foot.flash_bytes:,} B',
-        f'{foot.flash_bytes / budget.flash_bytes:.0%} of budget',
-      ),
-      ('SRAM', f'{foot.sram_bytes:,} B', f'{foot.sram_bytes / budget.sram_bytes:.0%} of budget'),
-      ('MACs', f'{macs:,}', 'of one inference'),
-    )
-  )
+  foot = deployed.anatomy.report
+  flash, sram = foot.flash_bytes, foot.sram_bytes
+  rows = [
+    ('int8 test accuracy', f'{quality.accuracy:.4f}', f'95 % interval {low:.4f} to {high:.4f}'),
+    ('flash', f'{flash:,} B', f'{flash / budget.flash_bytes:.0%} of budget'),
+    ('SRAM', f'{sram:,} B', f'{sram / budget.sram_bytes:.0%} of budget'),
+    ('MACs', f'{foot.macs:,}', 'of one inference'),
+  ]
+  latency_ms = origin.winner.measurement.latency_ms
+  if latency_ms is not None:
+    rows.append(('latency', f'{latency_ms:,.1f} ms', 'of one inference, estimated'))
+  return Facts(tuple(rows))
 
 
 def _accuracy(
@@ -164,9 +162,10 @@ def _accuracy(
   calibration = (
     f'Confidence is the largest probability of a softmax over the outputs. It is off by '
     f'{quality.calibration_error:.3f} on the mean (expected calibration error, '
-    f'{len(quality.reliability)} bins): the network is right '
-    f'{"more" if gap > 0 else "less"} often than it is sure.'
+    f'{len(quality.reliability)} bins).'
   )
+  if abs(gap) > 0.01 * quality.examples:
+    calibration += f' The network is right {"more" if gap > 0 else "less"} often than it is sure.'
   return (
     Text(measured),
     Row(
@@ -195,21 +194,22 @@ def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Bl
     svg = path.read_text(encoding='utf-8')
   rows = tuple(
     (str(i), o.kind, '×'.join(map(str, o.shape[1:])), f'{o.live_bytes:,}', f'{o.constant_bytes:,}')
-    for i, o in enumerate(deployed.anatomy.operators, start=1)
+    for i, o in enumerate(deployed.anatomy.report.operators, start=1)
   )
   head = ('', 'operator', 'result', 'live, B', 'constants, B')
   return (
     Row(
       (
         Figures((Figure('network', svg, 'From the input on top to the logits.'),)),
-        Table(head, rows),
+        Table(head, rows, f'All {len(rows)} operators' if len(rows) > _MOST_ROWS else ''),
       )
     ),
   )
 
 
 def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
-  foot, room, anatomy = deployed.footprint, deployed.reserve, deployed.anatomy
+  foot, room, anatomy = deployed.anatomy.report, deployed.reserve, deployed.anatomy
+  plain, cmsis_nn = foot.chip_arena_bytes('reference'), foot.chip_arena_bytes('cmsis_nn')
   rows = (
     ('head: activations and scratch', f'{foot.arena_head_bytes:,}'),
     ("tail: the interpreter's structures, on this 64-bit machine", f'{foot.arena_tail_bytes:,}'),
@@ -218,12 +218,16 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
     ('+ more while the network is loaded', f'{room.loading_bytes:,}'),
     ('+ alignment', f'{room.alignment_bytes:,}'),
     ('to reserve (RLNAS_ARENA_BYTES)', f'{room.total_bytes:,}'),
+    ('estimated use on a 32-bit chip, reference kernels', f'{sum(plain):,}'),
+    ("the same, CMSIS-NN's kernels", f'{sum(cmsis_nn):,}'),
   )
   over = room.total_bytes - budget.sram_bytes
   fits = f'The reserve passes the budget of {budget.sram_bytes:,} B by {over:,} B, which come from '
   fits += 'what the application was left; with the reference kernels the array may be smaller.'
-  peak = max(range(len(anatomy.operators)), key=lambda i: anatomy.operators[i].live_bytes)
-  note = f'The arena is fullest at operator {peak + 1}, {anatomy.operators[peak].kind}. '
+  peak = max(
+    range(len(anatomy.report.operators)), key=lambda i: anatomy.report.operators[i].live_bytes
+  )
+  note = f'The arena is fullest at operator {peak + 1}, {anatomy.report.operators[peak].kind}. '
   is_measured = foot.sram_source == 'tflm'
   note += (
     'TFLite Micro counted the bytes.' if is_measured else 'The bytes are planned, not measured.'

@@ -115,7 +115,7 @@ def front_table(trials: Sequence[Trial], budget: Budget) -> Block:
 
 def configuration_table(configuration: Mapping[str, Scalar | None]) -> Table:
   """All settings that decide the course of the search."""
-  rows = tuple((name, str(value)) for name, value in configuration.items() if value != '')
+  rows = tuple((k, str(v)) for k, v in configuration.items() if v not in ('', None))
   return Table(('setting', 'value'), rows)
 
 
@@ -236,7 +236,15 @@ def _time(trials: Sequence[Trial], budget: Budget) -> tuple[Block, ...]:
   head = ('evaluations that were', 'trials', 'seconds', 'share', 'mean, s')
   svg = search_charts.bars({row[0]: sum(seconds[row[0]]) / 60 for row in rows}, xlabel='minutes')
   caption = 'Time of evaluations, added up over all workers.'
-  return Table(head, rows), Figures((Figure('time', svg, caption),))
+  return Table(head, rows), Figures((Figure('time', svg, caption),)), *_failures(trials)
+
+
+def _failures(trials: Sequence[Trial]) -> tuple[Block, ...]:
+  """The causes of failed trials, the most frequent first."""
+  details = [t.measurement.detail for t in trials if t.measurement.status is Status.FAILED]
+  causes = collections.Counter((d.strip().splitlines() or ['unknown'])[-1] for d in details)
+  rows = tuple((cause[:200], str(count)) for cause, count in causes.most_common())
+  return (Table(('cause of failure', 'trials'), rows),) if rows else ()
 
 
 def _operations(trial: Trial) -> str:

@@ -19,10 +19,11 @@ def tradeoff(
   limit: float | None,
   chosen: tuple[float, float] | None,
 ) -> str:
-  """Accuracy over a cost on a logarithmic axis.
+  """Accuracy over a cost, on a logarithmic axis where the costs differ much.
 
   Args:
-    groups: (cost, accuracy) of the trials 'over the budget', that 'fit', and of the 'Pareto front'.
+    groups: (cost, accuracy) of the trials 'over the budget', that 'fit', and of the 'Pareto
+      front'; one at least.
     xlabel: what the cost is.
     limit: the budget, in units of the cost.
     chosen: (cost, accuracy) of the winner's trial.
@@ -52,8 +53,10 @@ def tradeoff(
       )
     if limit is not None:
       axes.axvline(limit, color=ORANGE, linestyle='--', linewidth=1, label='budget')
-    axes.set_xscale('log', base=2)
-    axes.xaxis.set_major_formatter('{x:g}')
+    costs = [x for points in groups.values() for x, _ in points]
+    if max(costs) > 4 * min(costs) > 0:
+      axes.set_xscale('log', base=2)
+      axes.xaxis.set_major_formatter('{x:g}')
     axes.set(xlabel=xlabel, ylabel='int8 validation accuracy')
     axes.legend(loc='best')
     return svg(figure)

@@ -71,6 +71,7 @@ def test_figures_are_counted():
     ('screened out', '1', '1.0'),
     ('failed', '1', '1.0'),
   ]
+  assert tables(page)[('cause of failure', 'trials')].rows == (('unknown', '1'),)
   assert ('seed', '0') in tables(page)[('setting', 'value')].rows
 
 
