@@ -11,9 +11,9 @@ import time
 import numpy as np
 import pytest
 
-# 30 take some 5 minutes: RLNAS_KILLS=30 pytest tests/test_kill.py
+# 30 kills of 60 trials take some 5 minutes: RLNAS_KILLS=30 pytest tests/test_kill.py
 KILLS = int(os.environ.get('RLNAS_KILLS', '6'))
-TRIALS = 60
+TRIALS = max(24, 2 * KILLS)
 WORKERS = 2
 
 
@@ -65,7 +65,7 @@ def test_a_search_killed_at_random_instants_ends_as_if_it_had_not_been(tmp_path)
     before = recorded_seeds(killed)
     begun = len(logged_seeds(killed, 'begin'))
     process = start(killed)
-    time.sleep(instants.uniform(0.5, 14))
+    time.sleep(instants.uniform(0.5, 6 + TRIALS / 7))
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     after = recorded_seeds(killed)
