@@ -9,6 +9,7 @@ model.
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -31,6 +32,8 @@ _BUFFER_ALIGNMENT = 16  # force_align of Buffer.data in the schema; kernels may 
 # Operators whose results are not negative where nothing that they read is.
 _KEEP_SIGN = frozenset({*SCALES, _Operator.ADD, _Operator.MUL, _Operator.MEAN})
 
+_WITH_BIAS = frozenset({_Operator.CONV_2D, _Operator.DEPTHWISE_CONV_2D, _Operator.FULLY_CONNECTED})
+
 CHECKED_INPUTS = 2  # on which both models must agree
 
 
@@ -47,6 +50,7 @@ def compact(model: bytes) -> bytes:
     ValueError: the model is not as described.
   """
   graph = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
+  _separate_biases(graph)
   _strip(graph)
   subgraph = graph.subgraphs[0]
   order, _ = least_arena_order(*_tasks(graph))
@@ -207,6 +211,36 @@ def _hashable(value: Any) -> Any:
 
 # What is shared follows from the operators, never from equal values by chance: else the size of a
 # file would depend on its weights, and could not be known before they are trained.
+
+
+def _separate_biases(graph: Any) -> None:
+  """Gives biases buffers of their own that the converter merged because they came out equal.
+
+  A bias is stored in the scale of its layer's input times that of its kernel, so that it may be
+  shared only by layers that share both.
+  """
+  subgraph = graph.subgraphs[0]
+  tied = _tied(graph)
+  owners: dict[int, tuple[int, int]] = {}  # of a buffer: (scale of the input, kernel)
+  copies: dict[tuple[int, int], int] = {}
+  for operator in subgraph.operators:
+    if operator_code(graph, operator) not in _WITH_BIAS or len(operator.inputs) < 3:
+      continue
+    source, kernel, bias = (int(index) for index in operator.inputs)
+    if bias < 0:
+      continue
+    owner = (tied[source], kernel)
+    tensor = subgraph.tensors[bias]
+    if owners.setdefault(tensor.buffer, owner) != owner:
+      if owner not in copies:
+        tensor = copy.copy(tensor)
+        buffer = copy.copy(graph.buffers[tensor.buffer])
+        buffer.data = buffer.data.copy()
+        tensor.buffer = len(graph.buffers)
+        graph.buffers.append(buffer)
+        copies[owner] = len(subgraph.tensors)
+        subgraph.tensors.append(tensor)
+      operator.inputs[2] = copies[owner]
 
 
 def _tied(graph: Any) -> list[int]:

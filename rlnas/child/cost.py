@@ -1,4 +1,4 @@
-"""What a network costs, from its architecture alone: no TensorFlow, well under a millisecond.
+"""What a network costs, from its architecture alone: no TensorFlow, 0.3 to 4 ms with the branches.
 
 Used to turn down networks outside a budget before they are trained.
 

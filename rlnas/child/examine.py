@@ -95,20 +95,22 @@ class ModelReport:
     most = max((o.live_bytes for o in self.operators), default=0)
     return tuple(i for i, o in enumerate(self.operators) if o.live_bytes == most)
 
-  def chip_arena_bytes(self, kernels: str) -> tuple[int, int]:
-    """(head, tail) of the arena on a 32-bit chip whose kernels are one of `rlnas.chip.KERNELS`.
+  def chip_arena_bytes(self, kernels: str) -> tuple[int, int] | None:
+    """(head, tail) of the arena on a 32-bit chip; None where its kernels are 'unknown'.
+
+    Args:
+      kernels: one of `rlnas.chip.KERNELS`.
 
     Raises:
       ValueError: there are no such kernels.
     """
-    scratch = [
-      Buffer(size, step, step)
-      for step, o in enumerate(self.operators, start=1)
-      if (size := scratch_bytes(o.work, kernels=kernels))
-    ]
-    head = greedy_plan([*self.buffers, *scratch]).total_bytes if scratch else self.arena_head_bytes
-    kinds = [o.kind for o in self.operators]
-    return head, chip_tail_bytes(self.arena_tail_bytes, self.structures, kinds, kernels=kernels)
+    if kernels == 'unknown':
+      return None
+    work = [o.work for o in self.operators]
+    sizes = [scratch_bytes(w, kernels=kernels) for w in work]
+    scratch = [Buffer(size, step, step) for step, size in enumerate(sizes, start=1) if size]
+    head = max(self.arena_head_bytes, greedy_plan([*self.buffers, *scratch]).total_bytes)
+    return head, chip_tail_bytes(self.arena_tail_bytes, self.structures, work, kernels=kernels)
 
 
 def measure(model: measuring.Model) -> ModelReport:
@@ -230,10 +232,20 @@ def _operator_report(
     max(read, math.prod(result)),
     kernel[1:] if kind in ('CONV_2D', 'DEPTHWISE_CONV_2D') else (),
     result[-1] if result else 1,
+    scales=_scales(kind, tensors[inputs[1]]) if len(inputs) > 1 else 0,
+    inputs=len(inputs),
   )
   live = sum(-(-b.size_bytes // 16) * 16 for b in buffers if b.first <= step <= b.last)
   held = sum(constants[i].size_bytes for i in inputs if i in constants)
   return OperatorReport(kind, macs, result, live, held, work)
+
+
+def _scales(kind: str, kernel: Mapping[str, Any]) -> int:
+  """How many multipliers the kernel of an operator takes, one a channel."""
+  if kind in ('CONV_2D', 'DEPTHWISE_CONV_2D') and kernel['dtype'] == np.int8:
+    return int(kernel['shape'][0 if kind == 'CONV_2D' else -1])
+  scales = len(kernel['quantization_parameters']['scales'])
+  return scales if kind == 'FULLY_CONNECTED' and scales > 1 else 0
 
 
 def _macs(kind: str, shapes: Sequence[tuple[int, ...]], result: tuple[int, ...]) -> int:
