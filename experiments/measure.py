@@ -81,18 +81,24 @@ def show_operators(report: ModelReport) -> None:
 
 def show_boards(report: ModelReport, boards: list[Board]) -> None:
   """Whether it fits, with the arena on the chip and the time of an inference where known."""
-  print(f'{"board":24}{"kernels":10}{"flash B":>20}{"SRAM B, on the chip":>22}{"ms":>14}  fits')
+  print(
+    f'{"board":24}{"kernels":10}{"flash B":>20}{"head + tail B":>18}{"SRAM B":>20}{"ms":>17}  fits'
+  )
+  work = [o.work for o in report.operators]
   for board in boards:
-    arena = sum(report.chip_arena_bytes(board.kernels))
+    arena = report.chip_arena_bytes(board.kernels)
+    head, tail = arena or (report.arena_head_bytes, report.arena_tail_bytes)
     budget = board.budget
     latency = '–'
     if speed := SPEEDS.get(board.name):
-      ms = speed.latency_ms([o.work for o in report.operators])
-      latency = f'{ms:,.1f} ± {100 * speed.error:.0f} %'
+      latency = f'{speed.latency_ms(work):,.1f} ± {100 * speed.error_of(work):.0f} %'
     flash = f'{report.flash_bytes:,} of {budget.flash_bytes:,}'
-    sram = f'{arena:,} of {budget.sram_bytes:,}'
-    fits = 'yes' if budget.fits(report.flash_bytes, arena) else 'no'
-    print(f'{board.name:24}{board.kernels:10}{flash:>20}{sram:>22}{latency:>14}  {fits}')
+    parts = f'{head:,} + {tail:,}{" " if arena else "*"}'
+    sram = f'{head + tail:,} of {budget.sram_bytes:,}'
+    fits = 'yes' if budget.fits(report.flash_bytes, head + tail) else 'no'
+    print(f'{board.name:24}{board.kernels:10}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
+  if any(board.kernels == 'unknown' for board in boards):
+    print('* as measured here; what the kernels of this chip ask for is not known')
 
 
 def plot(report: ModelReport, path: pathlib.Path, *, title: str) -> None:

@@ -211,6 +211,16 @@ _TFLM_CMSIS_NN = 84_528
 _TFLM_ESP_NN = 114_579
 
 
+# Which kernels TFLite Micro has for a core; the portable ones for the others.
+_KERNELS_OF = {
+  'Cortex-M4': 'cmsis_nn',
+  'Cortex-M7': 'cmsis_nn',
+  'Cortex-M33': 'cmsis_nn',
+  'Xtensa LX6': 'esp_nn',
+  'Xtensa LX7': 'unknown',  # ESP-NN in assembler: its scratch differs from release to release
+}
+
+
 class _Application(NamedTuple):
   """What everything but runtime and model takes."""
 
@@ -258,7 +268,7 @@ def _board(
     reserved_flash_bytes=runtime_bytes + application.flash_bytes,
     reserved_sram_bytes=application.sram_bytes,
     source=source,
-    kernels={_TFLM_CMSIS_NN: 'cmsis_nn', _TFLM_ESP_NN: 'esp_nn'}.get(runtime_bytes, 'reference'),
+    kernels=_KERNELS_OF.get(core, 'reference'),
   )
 
 

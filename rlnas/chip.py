@@ -2,26 +2,34 @@
 
 TFLite Micro's recording allocator counts the interpreter's structures on this machine, where
 pointers take 8 bytes. On a microcontroller they take 4, so that the tail of the arena is smaller;
-the kernels of some chips ask for scratch memory in its head. Both depend on the family of kernels:
+the kernels of some chips ask for scratch memory in its head. Both depend on the kernels:
 
-- 'esp_nn' on an ESP32: no scratch. Readings: 22,780 B (keyword spotting of MLPerf Tiny) and 2,380 B
-  (its anomaly detector), foretold 0.4 % and 5 % (120 B) too large.
+- 'esp_nn' on an ESP32: no scratch but softmax's. Four networks that boards read (MLPerf Tiny's
+  keyword spotting, anomaly detection and image classification, and person detection): foretold to
+  the byte.
 - 'cmsis_nn' on cores with DSP instructions (Cortex-M4, M7, M33): columns of the input in 16 bits.
-  Readings on an nRF52840: 24,164 B and 2,596 B, foretold 0.3 % and 4 % (104 B) too large.
-- 'reference', the portable kernels: as 'esp_nn' without a reading.
+  The same four, read on an nRF52840: three foretold to the byte, one 16 bytes too large. The
+  readings are of an Arduino library; other builds need less (see `rlnas.tail`).
+- 'reference', the portable kernels: no reading.
+- 'unknown': what such kernels ask for is not known here, as those of ESP-NN for the ESP32-S3.
 
-A figure errs on the large side; for other networks and chips its error is not known. Readings and
-throughputs are from github.com/avionicharshit-byte/mcufit-bench (`arena_used_bytes`, and
-results/layers.jsonl).
+Readings and throughputs are from github.com/avionicharshit-byte/mcufit-bench (results/results.jsonl
+and its README).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-KERNELS = ('reference', 'cmsis_nn', 'esp_nn')
+from rlnas.tail import CMSIS_NN, ESP_NN, HOST, KNOWN, REFERENCE, Build, Node, tail_bytes
+
+_BUILDS: Mapping[str, Build] = types.MappingProxyType(
+  {'reference': REFERENCE, 'cmsis_nn': CMSIS_NN, 'esp_nn': ESP_NN}
+)
+KERNELS = (*_BUILDS, 'unknown')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +43,8 @@ class Work:
     kernel_shape: (height, width, input channels) of a convolution, (height, width, channels) of a
       depthwise one; () for others.
     channels: of its result.
+    scales: how many channels of its kernel have a scale of their own.
+    inputs: how many tensors it reads.
   """
 
   kind: str
@@ -42,6 +52,8 @@ class Work:
   elements: int
   kernel_shape: tuple[int, ...] = ()
   channels: int = 0
+  scales: int = 0
+  inputs: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,48 +73,45 @@ class Structures:
   nodes: int
 
 
-# What a structure takes more on 64 bits (tensorflow/lite/c/common.h with TF_LITE_STATIC_MEMORY):
-# 24 against 12 bytes, 64 against 40, 16 against 10 on the mean, 64 against 32.
-_EVAL_TENSOR, _TENSOR, _QUANTIZATION, _NODE = 12, 24, 6, 32
-# The data of an operator: pointers to multipliers, and fields that releases on the boards lack (72
-# bytes of a dense layer here, 32 there). What is not listed is taken to be as large on the chip.
-_OPERATOR_DATA: Mapping[str, int] = types.MappingProxyType(
-  {'CONV_2D': 16, 'DEPTHWISE_CONV_2D': 16, 'FULLY_CONNECTED': 40}
-)
-# The interpreter, its allocators and planner: some 650 bytes here that are not recorded, pointers
-# for the most part.
-_INTERPRETER = 320
-# CMSIS-NN's data of an operator, an index and the handle of a scratch buffer.
-_CMSIS_NN_DATA = 20
-_CMSIS_NN_KINDS = frozenset({'CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED', 'AVERAGE_POOL_2D'})
-
-
 def chip_tail_bytes(
-  tail_bytes: int, structures: Structures, operators: Iterable[str], *, kernels: str
+  recorded_bytes: int, structures: Structures, work: Sequence[Work], *, kernels: str
 ) -> int:
   """The arena's tail on a 32-bit chip.
 
+  Structures are laid out as here and as there. What was recorded here beyond them, of operators
+  whose structures are not known, counts in full there, where it can only be smaller.
+
   Args:
-    tail_bytes: as counted on a 64-bit machine.
+    recorded_bytes: the tail as counted on a 64-bit machine.
     structures: of the same count.
-    operators: TensorFlow Lite's name of each operator.
-    kernels: one of `KERNELS`.
+    work: of the operators in order.
+    kernels: one of `KERNELS`, but not 'unknown'.
 
   Raises:
     ValueError: there are no such kernels.
   """
-  _check(kernels)
-  kinds = list(operators)
-  smaller = (
-    _EVAL_TENSOR * structures.eval_tensors
-    + _TENSOR * structures.tensors
-    + _QUANTIZATION * structures.quantizations
-    + _NODE * structures.nodes
-    + sum(_OPERATOR_DATA.get(kind, 0) for kind in kinds)
-    + _INTERPRETER
-  )
-  larger = _CMSIS_NN_DATA * sum(kind in _CMSIS_NN_KINDS for kind in kinds)
-  return tail_bytes - smaller + (larger if kernels == 'cmsis_nn' else 0)
+
+  def laid_out(build: Build, asked: str) -> int:
+    return tail_bytes(
+      build,
+      [
+        Node(w.kind, w.scales, w.inputs, _scratch_areas(w, asked) if w.kind in KNOWN else 0)
+        for w in work
+      ],
+      tensors=structures.eval_tensors,
+      inputs=max(0, structures.tensors - 1),
+      quantized=structures.quantizations > 0,
+    )
+
+  there = laid_out(_build(kernels), kernels)
+  return there + max(0, recorded_bytes - laid_out(HOST, 'reference'))
+
+
+def _scratch_areas(work: Work, kernels: str) -> int:
+  """How many scratch areas a kernel asks for."""
+  if work.kind == 'MEAN':
+    return 3
+  return int(scratch_bytes(work, kernels=kernels) > 0)
 
 
 def scratch_bytes(work: Work, *, kernels: str) -> int:
@@ -112,15 +121,17 @@ def scratch_bytes(work: Work, *, kernels: str) -> int:
   arm_avgpool_s8_get_buffer_size on cores with DSP instructions): two columns of a convolution's
   input in 16 bits, none for 1x1; one of a depthwise convolution; a 32-bit sum a channel.
 
+  ESP-NN on the ESP32: a 32-bit value a class for softmax.
+
   Raises:
     ValueError: there are no such kernels.
   """
-  _check(kernels)
+  _build(kernels)
+  if kernels == 'esp_nn':
+    return 4 * work.channels if work.kind == 'SOFTMAX' else 0
   if kernels != 'cmsis_nn':
     return 0
-  column = 1
-  for side in work.kernel_shape:
-    column *= side
+  column = math.prod(work.kernel_shape)
   if work.kind == 'CONV_2D':
     return 0 if work.kernel_shape[:2] == (1, 1) else 4 * (-(-column // 4) * 4)
   if work.kind == 'DEPTHWISE_CONV_2D':
@@ -128,9 +139,10 @@ def scratch_bytes(work: Work, *, kernels: str) -> int:
   return 4 * work.channels if work.kind == 'AVERAGE_POOL_2D' else 0
 
 
-def _check(kernels: str) -> None:
-  if kernels not in KERNELS:
-    raise ValueError(f'kernels={kernels!r}: must be one of {", ".join(KERNELS)}')
+def _build(kernels: str) -> Build:
+  if kernels not in _BUILDS:
+    raise ValueError(f'kernels={kernels!r}: must be one of {", ".join(_BUILDS)}')
+  return _BUILDS[kernels]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +154,7 @@ class Speed:
     macs_per_cycle: by operator.
     seconds_per_call: by operator, of those whose time hardly depends on their size.
     elements_per_cycle: of addition; operators without a reading are taken to be as fast.
-    error: greatest relative error of a whole network that was read.
+    error: bound on the relative errors of the whole networks that were read.
   """
 
   clock_hz: int
@@ -152,21 +164,33 @@ class Speed:
   error: float
 
   def latency_ms(self, work: Sequence[Work]) -> float:
-    """Time of one inference; operators without a reading add to the stated error."""
-    seconds = 0.0
-    for operator in work:
-      if operator.kind in self.macs_per_cycle:
-        seconds += operator.macs / (self.macs_per_cycle[operator.kind] * self.clock_hz)
-      elif operator.kind in self.seconds_per_call:
-        seconds += self.seconds_per_call[operator.kind]
-      else:
-        seconds += operator.elements / (self.elements_per_cycle * self.clock_hz)
-    return 1e3 * seconds
+    """Time of one inference in milliseconds."""
+    return 1e3 * sum(map(self._seconds, work))
+
+  def error_of(self, work: Sequence[Work]) -> float:
+    """Relative error to expect of `latency_ms`: all the time of operators without a reading too."""
+    total = sum(map(self._seconds, work))
+    unread = sum(self._seconds(w) for w in work if not self._has_reading(w.kind))
+    return self.error + (1 - self.error) * unread / total if total else self.error
+
+  def _has_reading(self, kind: str) -> bool:
+    return kind in self.macs_per_cycle or kind in self.seconds_per_call or kind == 'ADD'
+
+  def _seconds(self, work: Work) -> float:
+    if work.kind in self.macs_per_cycle:
+      return work.macs / (self.macs_per_cycle[work.kind] * self.clock_hz)
+    if work.kind in self.seconds_per_call:
+      return self.seconds_per_call[work.kind]
+    return work.elements / (self.elements_per_cycle * self.clock_hz)
 
 
-# By the name of the board. Whole networks read on the ESP32: keyword spotting 162.2 ms (foretold
-# 162.9), anomaly detection 49.1 (49.4), image classification 707.8 (712); single operators differ
-# by up to a tenth from network to network, which is the error that is stated.
+# By the name of the board. Medians of whole networks in ms, and what is foretold:
+#                         ESP32            nRF52840
+#   keyword spotting      162.3   +0.3 %    224.6  +19.1 %
+#   anomaly detection      49.3   +0.1 %     22.0   +0.6 %
+#   image classification  724.5   +1.8 %   1241.8  -12.7 %
+#   person detection      474.2   -6.4 %    657.3  +14.1 %
+# The throughputs are means over the same networks, so that others may differ more.
 SPEEDS: Mapping[str, Speed] = types.MappingProxyType(
   {
     'esp32': Speed(
@@ -181,7 +205,7 @@ SPEEDS: Mapping[str, Speed] = types.MappingProxyType(
       macs_per_cycle={'CONV_2D': 0.1899, 'DEPTHWISE_CONV_2D': 0.0630, 'FULLY_CONNECTED': 0.1863},
       seconds_per_call={'AVERAGE_POOL_2D': 969e-6, 'SOFTMAX': 85e-6, 'RESHAPE': 18e-6},
       elements_per_cycle=0.0083,
-      error=0.1,
+      error=0.2,
     ),
   }
 )

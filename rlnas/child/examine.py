@@ -232,20 +232,12 @@ def _operator_report(
     max(read, math.prod(result)),
     kernel[1:] if kind in ('CONV_2D', 'DEPTHWISE_CONV_2D') else (),
     result[-1] if result else 1,
-    scales=_scales(kind, tensors[inputs[1]]) if len(inputs) > 1 else 0,
+    scales=measuring.scales_of(kind, tensors[inputs[1]]) if len(inputs) > 1 else 0,
     inputs=len(inputs),
   )
   live = sum(-(-b.size_bytes // 16) * 16 for b in buffers if b.first <= step <= b.last)
   held = sum(constants[i].size_bytes for i in inputs if i in constants)
   return OperatorReport(kind, macs, result, live, held, work)
-
-
-def _scales(kind: str, kernel: Mapping[str, Any]) -> int:
-  """How many multipliers the kernel of an operator takes, one a channel."""
-  if kind in ('CONV_2D', 'DEPTHWISE_CONV_2D') and kernel['dtype'] == np.int8:
-    return int(kernel['shape'][0 if kind == 'CONV_2D' else -1])
-  scales = len(kernel['quantization_parameters']['scales'])
-  return scales if kind == 'FULLY_CONNECTED' and scales > 1 else 0
 
 
 def _macs(kind: str, shapes: Sequence[tuple[int, ...]], result: tuple[int, ...]) -> int:

@@ -1,0 +1,290 @@
+"""The tail of TFLite Micro's tensor arena, structure by structure, as a build of it allocates them.
+
+The tail holds the interpreter's structures. How large they are depends on the build: pointers take
+8 bytes on this machine and 4 on a microcontroller, enumerations 1 byte where the compiler packs
+them, as GCC does for bare ARM cores, and kernels made for a chip keep more data than the portable
+ones. Here the structures are written down as the sources declare them
+(`tensorflow/lite/micro/micro_allocator.h`, `tensorflow/lite/c/common.h` and the kernels' headers),
+and laid out by the rules of C for the build in question.
+
+What was checked:
+- `HOST`, tflite-micro 0.dev20261023 on x86-64: equal to the byte on 42 networks of all spaces and
+  on a network of every operator in `KNOWN`.
+- `ESP_NN`, esp-tflite-micro 1.3 on an ESP32, and `CMSIS_NN`, Chirale_TensorFLowLite 2.0.0 on an
+  nRF52840: equal to the byte on the arenas that boards read for keyword spotting and anomaly
+  detection of MLPerf Tiny (results/results.jsonl of github.com/avionicharshit-byte/mcufit-bench).
+  For its image classification and for person detection, rebuilt from their descriptions, too, but
+  for one that came out 16 bytes too large.
+- `REFERENCE`, the portable kernels on a chip, has no reading.
+Other releases may differ by a field or two, some bytes an operator.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+_BUFFER_ALIGNMENT = 16  # MicroArenaBufferAlignment(): of all that kernels ask for
+
+
+class Node(NamedTuple):
+  """An operator, as far as its structures depend on it.
+
+  Attributes:
+    kind: TensorFlow Lite's name, 'CONV_2D'.
+    scales: how many channels of its kernel have a scale of their own; 0 for other operators.
+    inputs: how many tensors it reads.
+    scratch: how many scratch areas its kernel asks for.
+  """
+
+  kind: str
+  scales: int = 0
+  inputs: int = 1
+  scratch: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+  """A build of TFLite Micro.
+
+  Fields of a structure are written as one letter each, in the order of its declaration: P pointer
+  or size_t, i int, int32 or float, d double, h int16, b bool or byte, e enumeration.
+
+  Attributes:
+    pointer_bytes: 4 or 8.
+    enum_bytes: 1 or 4.
+    fixed: the structures of the interpreter itself, in the order of allocation.
+    node: NodeAndRegistration, one an operator.
+    tensor: TfLiteTensor, of inputs and outputs.
+    options: TfLite...Params, by operator; those without are not listed.
+    data: what kernels keep for every operator; those without are not listed.
+    concat_arrays: whether concatenation keeps scales and zero points of its inputs.
+  """
+
+  pointer_bytes: int
+  enum_bytes: int
+  fixed: tuple[str, ...]
+  node: str
+  tensor: str
+  options: Mapping[str, str]
+  data: Mapping[str, str]
+  concat_arrays: bool
+
+
+class _Stack:
+  """Grows from the end of the arena, as SingleArenaBufferAllocator::AllocatePersistentBuffer."""
+
+  def __init__(self, build: Build) -> None:
+    self._build = build
+    self.used_bytes = 0
+
+  def push(self, size: int, alignment: int) -> None:
+    end = self.used_bytes + size
+    self.used_bytes = -(-end // alignment) * alignment
+
+  def push_structures(self, fields: str, count: int = 1) -> None:
+    size, alignment = layout(fields, self._build.pointer_bytes, self._build.enum_bytes)
+    self.push(size * count, alignment)
+
+  def push_buffer(self, size: int) -> None:
+    self.push(size, _BUFFER_ALIGNMENT)
+
+
+@functools.cache
+def layout(fields: str, pointer_bytes: int, enum_bytes: int) -> tuple[int, int]:
+  """(size, alignment) of a structure in bytes, as a C compiler lays it out.
+
+  Args:
+    fields: see `Build`.
+    pointer_bytes: size of a pointer.
+    enum_bytes: size of an enumeration.
+  """
+  width = {'P': pointer_bytes, 'e': enum_bytes, 'd': 8, 'i': 4, 'h': 2, 'b': 1}
+  end, largest = 0, 1
+  for field in fields:
+    size = width[field]
+    end = -(-end // size) * size + size
+    largest = max(largest, size)
+  return -(-end // largest) * largest, largest
+
+
+def tail_bytes(
+  build: Build,
+  nodes: Sequence[Node],
+  *,
+  tensors: int,
+  inputs: int = 1,
+  outputs: int = 1,
+  quantized: bool = True,
+) -> int:
+  """The tail of the arena, once the network is loaded.
+
+  Args:
+    build: of TFLite Micro.
+    nodes: the operators in order; of those that are not in `KNOWN` nothing is counted but the node.
+    tensors: how many tensors the network has, constants included.
+    inputs: of the network.
+    outputs: of the network.
+    quantized: whether inputs and outputs have a scale.
+  """
+  stack = _Stack(build)
+  for fields in build.fixed:
+    stack.push_structures(fields)
+  stack.push_structures('PPe', tensors)  # TfLiteEvalTensor
+  stack.push_structures(build.node, len(nodes))
+  for node in nodes:
+    stack.push_structures(build.options.get(node.kind, ''))
+  for node in nodes:
+    _push_data(stack, build, node)
+  if handles := sum(node.scratch for node in nodes):
+    stack.push(handles * build.pointer_bytes, build.pointer_bytes)
+  for ports in (inputs, outputs):
+    stack.push_buffer(ports * build.pointer_bytes)
+    for _ in range(ports):
+      stack.push_structures(build.tensor)
+      if quantized:
+        stack.push_structures('PPi')  # TfLiteAffineQuantization
+        stack.push_structures('ii')  # its zero point
+  return stack.used_bytes
+
+
+def _push_data(stack: _Stack, build: Build, node: Node) -> None:
+  """What a kernel keeps. TFLite Micro asks first for all structures, then for all vectors.
+
+  Each takes whole multiples of the alignment, so that their order makes no difference.
+  """
+  if fields := build.data.get(node.kind):
+    stack.push_buffer(layout(fields, build.pointer_bytes, build.enum_bytes)[0])
+  length = node.inputs if build.concat_arrays and node.kind == 'CONCATENATION' else node.scales
+  if length:  # multipliers and shifts, or scales and zero points
+    stack.push_buffer(4 * length)
+    stack.push_buffer(4 * length)
+
+
+_ALLOCATOR, _PLANNER = 'PPPPPPPPi', 'PiiPPPPiiPb'  # SingleArenaBufferAllocator, GreedyMemoryPlanner
+_MICRO_ALLOCATOR, _OPTIONS_ALLOCATOR, _SUBGRAPH = 'PPPPPbPPP', 'PP', 'PP'
+_PADDING = 'iiii'  # TfLitePaddingValues
+_CONV = _PADDING + 'iiiiiPPiii'  # OpDataConv
+_DENSE = 'iiiiiiiiiPPb'  # OpDataFullyConnected
+_POOL = _PADDING + 'iiii'  # OpDataPooling
+_SOFTMAX = 'diiiiiiiPPPPP'  # SoftmaxParams
+_CONCAT = 'bPPhii'  # ConcatenationParams
+_INDEX = 'i'  # of a scratch buffer
+
+# TfLite...Params of tensorflow/lite/core/c/builtin_op_data.h.
+_OPTIONS = {
+  'ADD': 'eb',
+  'AVERAGE_POOL_2D': 'eiiiie' + _PADDING,
+  'CONCATENATION': 'ie',
+  'CONV_2D': 'eiieiie',
+  'DEPTHWISE_CONV_2D': 'eiiieii',
+  'FULLY_CONNECTED': 'eebbe',
+  'LEAKY_RELU': 'i',
+  'MAX_POOL_2D': 'eiiiie' + _PADDING,
+  'MEAN': 'b',
+  'MUL': 'e',
+  'RESHAPE': 'iiiiiiiii',
+  'RESIZE_NEAREST_NEIGHBOR': 'bb',
+  'SOFTMAX': 'i',
+  'STRIDED_SLICE': 'iiiiib',
+  'SUB': 'eb',
+}
+# What the portable kernels keep. Where the sources declare no pointers only the size matters.
+_DATA = {
+  'ADD': 'b' + 14 * 'i',
+  'AVERAGE_POOL_2D': _POOL,
+  'CONCATENATION': _CONCAT,
+  'CONV_2D': _CONV,
+  'DEPTHWISE_CONV_2D': _CONV,
+  'DEQUANTIZE': 4 * 'd',
+  'FULLY_CONNECTED': _DENSE,
+  'HARD_SWISH': 5 * 'i',
+  'LEAKY_RELU': 6 * 'i',
+  'LOGISTIC': 4 * 'i',
+  'MAX_POOL_2D': _POOL,
+  'MEAN': 11 * 'i',
+  'MUL': 9 * 'i',
+  'PAD': 14 * 'i',
+  'QUANTIZE': 4 * 'd',
+  'RELU': 7 * 'i',
+  'RELU6': 2 * 'i',
+  'SOFTMAX': _SOFTMAX,
+  'STRIDED_SLICE': 21 * 'i',
+  'SUB': 13 * 'i',
+  'TANH': 4 * 'i',
+}
+KNOWN = frozenset({*_OPTIONS, *_DATA, 'TRANSPOSE'})  # operators whose structures are written down
+
+_LEAN_NODE = 'PPPPPPiP'  # TfLiteNode with TF_LITE_STATIC_MEMORY, and the registration
+_LEAN_TENSOR = 'ePiiPPPeeb'
+_FULL_NODE = 'PPPPPPPiPbP'  # without it, as Arduino libraries are compiled
+_FULL_TENSOR = 'ePPiiePPPPibbPPPP'
+
+# The package for Python: a recording allocator, and USE_TFLM_COMPRESSION.
+_COMPRESSION = 'ii'  # scratch buffers of weights and bias
+HOST = Build(
+  pointer_bytes=8,
+  enum_bytes=4,
+  fixed=(
+    _ALLOCATOR + 'PPPP',
+    _PLANNER,
+    _MICRO_ALLOCATOR + 'P' + 8 * 'PPP',
+    _OPTIONS_ALLOCATOR,
+    _SUBGRAPH + 'P',
+  ),
+  node=_LEAN_NODE,
+  tensor=_LEAN_TENSOR,
+  options=types.MappingProxyType(
+    # Of a dense layer 32 bytes are recorded, with gaps as of pointers; older releases declare 16.
+    _OPTIONS | {'FULLY_CONNECTED': 'eebbePP'}
+  ),
+  data=types.MappingProxyType(
+    _DATA
+    | {'CONV_2D': _CONV + _COMPRESSION, 'DEPTHWISE_CONV_2D': _CONV + _COMPRESSION}
+    | {'FULLY_CONNECTED': _DENSE + _COMPRESSION, 'CONCATENATION': _CONCAT + 10 * 'i'}
+  ),
+  concat_arrays=False,
+)
+_CHIP_FIXED = (_ALLOCATOR, _PLANNER, _MICRO_ALLOCATOR, _OPTIONS_ALLOCATOR, _SUBGRAPH)
+# Xtensa: enumerations are int. The kernels of ESP-NN add the index of a scratch buffer.
+ESP_NN = Build(
+  pointer_bytes=4,
+  enum_bytes=4,
+  fixed=_CHIP_FIXED,
+  node=_LEAN_NODE,
+  tensor=_LEAN_TENSOR,
+  options=types.MappingProxyType(_OPTIONS),
+  data=types.MappingProxyType(
+    _DATA
+    | {'CONV_2D': _CONV + _INDEX, 'DEPTHWISE_CONV_2D': _CONV + _INDEX}
+    | {'SOFTMAX': _SOFTMAX + _INDEX}
+  ),
+  concat_arrays=True,
+)
+# ARM with packed enumerations, as an Arduino library: the larger node and tensor make this an upper
+# bound for projects that define TF_LITE_STATIC_MEMORY.
+REFERENCE = Build(
+  pointer_bytes=4,
+  enum_bytes=1,
+  fixed=_CHIP_FIXED,
+  node=_FULL_NODE,
+  tensor=_FULL_TENSOR,
+  options=types.MappingProxyType(_OPTIONS),
+  data=types.MappingProxyType(_DATA),
+  concat_arrays=True,
+)
+# Kernels of CMSIS-NN add the index of a scratch buffer; a dense layer pointers to multipliers and
+# shifts too, softmax the number and size of its rows. Options of convolutions as of that release.
+CMSIS_NN = dataclasses.replace(
+  REFERENCE,
+  options=types.MappingProxyType(_OPTIONS | {'CONV_2D': 'eiieii'}),
+  data=types.MappingProxyType(
+    _DATA
+    | {'CONV_2D': _CONV + _INDEX, 'DEPTHWISE_CONV_2D': _CONV + _INDEX}
+    | {'AVERAGE_POOL_2D': _POOL + _INDEX, 'MAX_POOL_2D': _POOL + _INDEX}
+    | {'FULLY_CONNECTED': _DENSE + 'PP' + _INDEX, 'SOFTMAX': _SOFTMAX + 'ii'}
+  ),
+)
