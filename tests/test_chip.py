@@ -26,7 +26,7 @@ RECORDED = {
 }
 
 
-# What boards read: arena_used_bytes of github.com/avionicharshit-byte/mcufit-bench. The head is that
+# Readings, arena_used_bytes of github.com/avionicharshit-byte/mcufit-bench. The head is that
 # of the activations, and 1,152 bytes of a depthwise convolution's scratch.
 @pytest.mark.parametrize(
   ('model', 'kernels', 'head', 'reading'),
