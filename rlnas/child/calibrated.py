@@ -1,6 +1,6 @@
 """Mends a calibrated network before TensorFlow Lite's quantizer sees it.
 
-Four faults, seen with TensorFlow 2.21 (`rlnas.child.order` says which values share a scale):
+Five faults, seen with TensorFlow 2.21 (`rlnas.child.order` says which values share a scale):
 
 - The quantizer leaves pooling in floating point that stands behind the concatenation which decides
   its scale: in 3 of 60 NASNet networks. The operators are therefore put into `execution_order`.
@@ -14,6 +14,8 @@ Four faults, seen with TensorFlow 2.21 (`rlnas.child.order` says which values sh
 - TFLite Micro computes tanh and sigmoid of 0 as -1 and 0 where the scale of the input is 8 or more
   (`input_range_radius` is then 0 in its kernels), as unbounded memories of recurrent cells reach
   it. Their ranges are cut, and at `SATURATION` where nothing else reads them.
+- Addition ends the process (TFLITE_CHECK) where an input has 2 ** 19 times the scale of the result,
+  as where products of saturated values vanish and their sums with them. These ranges are widened.
 """
 
 from __future__ import annotations
@@ -39,8 +41,7 @@ _SATURATING = (_Operator.TANH, _Operator.LOGISTIC)
 SATURATION = 8.0
 # Ranges within it have a scale below 8.
 _WIDEST = 1000.0
-# Addition ends the process (TFLITE_CHECK) where its inputs have 2 ** 19 times the scale of its
-# result, so that ranges are not cut to less than this share.
+# Ranges are not cut to less than this share of their own, nor sums of what they add up.
 _LEAST_SHARE = 1e-3
 
 
@@ -64,6 +65,7 @@ def mend(calibrated: bytes) -> bytes:
     for operator in graph.operators
   ]
   results = [graph.tensors[operator.outputs[0]].quantization for operator in graph.operators]
+  _widen_sums(model)
   order = execution_order(steps, writers[int(graph.outputs[0])])
   for group in scale_groups(steps):
     least = min(float(results[i].min[0]) for i in group)
@@ -75,6 +77,7 @@ def mend(calibrated: bytes) -> bytes:
     if tensor in writers and any(code in _SATURATING for code in codes):
       limit = SATURATION if all(code in _SATURATING for code in codes) else _WIDEST
       _cut(graph.tensors[tensor].quantization, limit)
+  _widen_sums(model)
   graph.operators = [graph.operators[index] for index in order]
   return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
@@ -92,6 +95,29 @@ def _readers(graph: Any) -> dict[int, list[Any]]:
     for tensor in operator.inputs:
       readers.setdefault(int(tensor), []).append(operator)
   return readers
+
+
+def _widen_sums(model: Any) -> None:
+  """Sees to it that no sum has less than `_LEAST_SHARE` of the range of what it adds up.
+
+  Products of saturated values can vanish, while tanh and sigmoid keep their scale of 1/128 and
+  1/256 however small their values are.
+  """
+  graph = model.subgraphs[0]
+  codes = {int(o.outputs[0]): operator_code(model, o) for o in graph.operators}
+
+  def reach(tensor: int) -> float:
+    quantization = graph.tensors[tensor].quantization
+    if codes.get(tensor) in _SATURATING or quantization is None or quantization.min is None:
+      return 1.0
+    return max(-float(quantization.min[0]), float(quantization.max[0]))
+
+  for operator in graph.operators:
+    if operator_code(model, operator) == _Operator.ADD:
+      least = _LEAST_SHARE * max(reach(int(index)) for index in operator.inputs)
+      quantization = graph.tensors[operator.outputs[0]].quantization
+      if reach(int(operator.outputs[0])) < least:
+        quantization.max = [least]
 
 
 def _cut(quantization: Any, limit: float) -> None:

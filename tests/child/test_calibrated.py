@@ -92,3 +92,19 @@ def test_huge_inputs_of_saturating_operators_are_cut(saturated, shared):
     converted, x, **UNSCALED
   ).astype(int)
   assert np.abs(gap).max() <= 1
+
+
+def test_vanishing_sums_keep_a_range():
+  """TFLite Micro ends the process where an input has 2 ** 19 times the scale of a sum."""
+  graph = Graph()
+  x = graph.add('dense', graph.add('frames', 0, first=0, count=2), units=4, weights=1)
+  for _ in range(3):
+    x = graph.add('multiply', x, x)
+  x = graph.add('add', graph.add('tanh', x), x)
+  model = random_model(graph.finish(graph.add('classifier', x)), (2, 3))
+  tiny = (1e-3 * np.random.default_rng(0).random((20, 2, 3))).astype(np.float32)
+  converted = quantize(model, tiny)
+  inputs, target = next((i, t) for op, i, t in details(converted) if op == 'ADD')
+  scales = [tensor['quantization'][0] for tensor in inputs]
+  assert max(scales) < 2**19 * target['quantization'][0]
+  assert measure.tflm_logits(converted, tiny, **UNSCALED).shape == (20, 3)
