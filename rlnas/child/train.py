@@ -24,6 +24,8 @@ Array = npt.NDArray[Any]
 # epochs ended alike.
 BATCH_SIZE = 64
 LEARNING_RATE = 16e-3
+# Far beyond any weight that classifies; some 1e30 end the process of TensorFlow Lite's quantizer.
+HUGE_WEIGHT = 1e10
 
 _EVALUATION_BATCH = 500
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # Adam, as Keras has it
@@ -84,6 +86,10 @@ def train(
       raise FloatingPointError(f'training diverged: loss {loss} in epoch {epoch + 1} of {epochs}')
     if on_epoch is not None:
       on_epoch(epoch + 1, loss)
+  for weight in model.weights:
+    largest = float(tf.reduce_max(tf.abs(weight)))
+    if not largest < HUGE_WEIGHT:
+      raise FloatingPointError(f'training diverged: {weight.name} reaches {largest:g}')
   return loss
 
 

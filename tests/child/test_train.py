@@ -153,6 +153,13 @@ def test_divergence_ends_the_training():
   assert epochs == []
 
 
+def test_huge_weights_are_a_divergence():
+  """Their loss may still be finite, where few steps were made."""
+  model = dense_model(DIGITS.input_shape, DIGITS.classes)
+  with pytest.raises(FloatingPointError, match=r'training diverged: .* reaches'):
+    train(model, DIGITS, epochs=1, seed=0, learning_rate=1e15)
+
+
 @pytest.mark.parametrize(
   ('options', 'message'),
   [
