@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 import rlnas
 from rlnas.board import BOARDS, Board, find_board
 from rlnas.child.examine import ModelReport
-from rlnas.child.measure import ArenaOverflow
 from rlnas.chip import SPEEDS
 
 FLAGS = flags.FLAGS
@@ -128,7 +127,7 @@ def run(arguments: list[str]) -> None:
   """Runs `main`; a mistake of the user or a broken file is one line, not a traceback."""
   try:
     main(arguments)
-  except (ValueError, OSError, ArenaOverflow, RuntimeError) as error:
+  except (ValueError, OSError) as error:
     sys.exit(f'error: {error}')
 
 

@@ -123,9 +123,9 @@ def measure(model: measuring.Model) -> ModelReport:
     Its report. Where TFLite Micro is not installed, SRAM is planned and `sram_source` says so.
 
   Raises:
-    ValueError: the file is no .tflite file or damaged, is larger than `MOST_FILE_BYTES`, or has an
-      operator that TFLite Micro lacks, which is named.
-    ArenaOverflow: the arena would pass `rlnas.child.measure.MAX_ARENA_BYTES`.
+    ValueError: the file is no .tflite file or damaged, is larger than `MOST_FILE_BYTES`, has an
+      operator that TFLite Micro lacks, which is named, or needs an arena beyond
+      `rlnas.child.measure.MAX_ARENA_BYTES` (ArenaOverflow).
     OSError: the file cannot be read.
   """
   content = _read(model)
@@ -296,7 +296,9 @@ def _load_elsewhere(content: bytes) -> str:
   report = ' '.join((done.stdout + done.stderr).decode(errors='replace').split())
   if done.returncode == 0:
     return report
-  measuring.raise_cause(report)
+  measuring.check_operators(report)
+  ended = f'it was ended by signal {-done.returncode}' if done.returncode < 0 else report[-300:]
   raise ValueError(
-    f'model of {len(content)} bytes: damaged; TFLite Micro ended with code {done.returncode}'
+    f'model of {len(content)} bytes: damaged; TFLite Micro cannot load it: '
+    f'{ended or f"it ended with code {done.returncode}"}'
   )

@@ -28,6 +28,7 @@ from absl import logging
 from rlnas.backend import captured_output, flatbuffer_utils, quiet, tf
 from rlnas.child.arena import (
   MAX_ARENA_BYTES,
+  MEAN_SCRATCH,
   ROOMY_ARENA_BYTES,
   Buffer,
   greedy_plan,
@@ -42,7 +43,7 @@ schema = flatbuffer_utils.schema_fb
 _WITH_KERNEL = frozenset({'CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED'})
 
 
-class ArenaOverflow(RuntimeError):  # noqa: N818 (names what happened, as OverflowError does)
+class ArenaOverflow(ValueError):  # noqa: N818 (names what happened, as OverflowError does)
   """The network needs a tensor arena beyond `MAX_ARENA_BYTES`."""
 
 
@@ -248,15 +249,15 @@ def _load_in_tflm(content: bytes) -> str:
     output.seek(0)
     report = ' '.join(output.read().decode(errors='replace').split())
   if not loaded:
-    raise_cause(report)
+    check_operators(report)
+    raise RuntimeError(f'TFLite Micro cannot load the model: {report}')
   return report
 
 
-def raise_cause(report: str) -> None:
-  """Raises ValueError for an operator that is missing, else RuntimeError; quotes TFLite Micro."""
+def check_operators(report: str) -> None:
+  """Raises ValueError where TFLite Micro reports an operator that it lacks."""
   if missing := re.search(r'Failed to get registration from op code (\S+)', report):
     raise ValueError(f'model: TFLite Micro has no operator {missing[1]}')
-  raise RuntimeError(f'TFLite Micro cannot load the model: {report}')
 
 
 def _overflow(head: int, tail: int) -> str:
@@ -314,7 +315,7 @@ def scales_of(kind: str, kernel: dict[str, Any]) -> int:
 def _node(operator: dict[str, Any], tensors: dict[int, Any]) -> Node:
   kind, inputs = operator['op_name'], operator['inputs']
   scales = scales_of(kind, tensors[inputs[1]]) if kind in _WITH_KERNEL else 0
-  return Node(kind, scales, len(inputs), 3 if kind == 'MEAN' else 0)
+  return Node(kind, scales, len(inputs), MEAN_SCRATCH if kind == 'MEAN' else 0)
 
 
 def _check_fit(details: Sequence[dict[str, Any]], x: npt.NDArray[Any]) -> None:
