@@ -3,17 +3,15 @@
   python experiments/fit_cost.py --count=25 --held_out=20
 
 Networks of all spaces, drawn uniformly, are converted with random weights and measured. The weights
-of the least squares make relative errors count alike. Prints `FLASH_BYTES` of `rlnas.child.flash`
-and the constants of the tail in `rlnas.child.arena`, to be copied, and a table of the errors that
-they make on networks that took no part, in Markdown.
+of the least squares make relative errors count alike. Prints `FLASH_BYTES` of `rlnas.child.flash`,
+to be copied, and a table of the errors of all estimates on networks that took no part, in
+Markdown.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import itertools
-import math
 import multiprocessing
 import sys
 import time
@@ -25,16 +23,10 @@ from absl import app, flags
 from random_networks import cases, draw
 
 from rlnas.architecture import Architecture
-from rlnas.child.arena import (
-  ALIGNMENT_BYTES,
-  TAIL_PER_CHANNEL,
-  TAIL_PER_OPERATOR,
-  TAIL_PER_TENSOR,
-)
-from rlnas.child.cost import cost, tensor_count
+from rlnas.child.cost import cost
 from rlnas.child.flash import flash_features
 from rlnas.child.measure import ArenaOverflow, Footprint, measure
-from rlnas.child.operators import Converted, foretell
+from rlnas.child.operators import foretell
 from rlnas.child.untrained import convert_untrained
 from rlnas.decision import decode
 from rlnas.executors import CHILDREN_PER_WORKER, default_workers
@@ -116,37 +108,7 @@ def fit(samples: Sequence[Sample]) -> dict[str, float]:
   return dict(zip(names, found.tolist(), strict=True))
 
 
-@dataclasses.dataclass(frozen=True)
-class Tail:
-  """Constants of the arena's tail: the interpreter's bytes, and those of each operator's data."""
-
-  base: float
-  of_operator: dict[str, float]
-
-  def estimate(self, network: Converted) -> float:
-    """Bytes before alignment."""
-    return (
-      self.base
-      + TAIL_PER_TENSOR * tensor_count(network)
-      + sum(TAIL_PER_OPERATOR + self.of_operator.get(o.kind, 0) for o in network.operators)
-      + TAIL_PER_CHANNEL * sum(k.channels for k in network.kernels)
-    )
-
-
-def fit_tail(samples: Sequence[Sample]) -> Tail:
-  """Least squares of the relative errors."""
-  networks = [foretell(s.architecture, s.shape, s.classes) for s in samples]
-  kinds = [collections.Counter(o.kind for o in n.operators) for n in networks]
-  names = sorted(set().union(*kinds))
-  matrix = np.array([[1, *(k[name] for name in names)] for k in kinds], float)
-  sizes = np.array([s.footprint.arena_tail_bytes for s in samples], float)
-  structures = np.array([Tail(0, {}).estimate(n) for n in networks])
-  rest = sizes - ALIGNMENT_BYTES / 2 - structures  # tails are rounded up
-  base, *found = np.linalg.lstsq(matrix / sizes[:, None], rest / sizes, rcond=None)[0].tolist()
-  return Tail(base, dict(zip(names, found, strict=True)))
-
-
-def errors(samples: Sequence[Sample], constants: dict[str, float], fitted: Tail) -> str:
+def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
   """A table of relative errors in Markdown."""
   rows = [
     '| space | n | flash mean | worst | head exact | head, others | tail mean | worst | µs |',
@@ -164,8 +126,7 @@ def errors(samples: Sequence[Sample], constants: dict[str, float], fitted: Tail)
       size = sum(constants.get(name, 0) * count for name, count in counted.items())
       flash.append(size / s.footprint.flash_bytes - 1)
       head.append(c.arena_head_bytes / s.footprint.arena_head_bytes - 1)
-      rounded = ALIGNMENT_BYTES * math.ceil(fitted.estimate(network) / ALIGNMENT_BYTES)
-      tail.append(rounded / s.footprint.arena_tail_bytes - 1)
+      tail.append(c.arena_tail_bytes / s.footprint.arena_tail_bytes - 1)
     others = [h for h in head if h]
     cells = [
       case,
@@ -190,14 +151,12 @@ def main(arguments: list[str]) -> None:
   if unknown:
     sys.exit(f'error: --spaces={",".join(FLAGS.spaces)}: must be of {", ".join(cases())}')
   samples = sample_all(FLAGS.count, FLAGS.seed)
-  constants, tail = fit(samples), fit_tail(samples)
-  for name, found in (('FLASH_BYTES', constants), ('TAIL_OF_OPERATOR', tail.of_operator)):
-    print(f'{name} = {{')
-    for key, size in found.items():
-      print(f"  '{key}': {size:.2f},")
-    print('}\n')
-  print(f'TAIL_BASE = {tail.base:.2f}\n', flush=True)
-  print(errors(sample_all(FLAGS.held_out, FLAGS.seed + 1), constants, tail))
+  constants = fit(samples)
+  print('FLASH_BYTES = {')
+  for name, size in constants.items():
+    print(f"  '{name}': {size:.2f},")
+  print('}\n', flush=True)
+  print(errors(sample_all(FLAGS.held_out, FLAGS.seed + 1), constants))
 
 
 if __name__ == '__main__':

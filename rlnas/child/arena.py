@@ -10,8 +10,7 @@ smaller than that of the 64-bit machine it is measured on.
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 # More SRAM than any microcontroller of the board table has.
 MAX_ARENA_BYTES = 4 * 2**20
@@ -88,6 +87,9 @@ def greedy_plan(buffers: Sequence[Buffer]) -> Plan:
   return Plan(tuple(offsets), total)
 
 
+MEAN_SCRATCH = 3  # areas that the MEAN kernel asks for
+
+
 def mean_scratch(step: int, *, rank: int, axes: int, outputs: int) -> list[Buffer]:
   """What the MEAN kernel asks for beside its tensors (`reduce_common.cc`), all of it int32.
 
@@ -98,41 +100,3 @@ def mean_scratch(step: int, *, rank: int, axes: int, outputs: int) -> list[Buffe
     outputs: elements of its result, which are summed up in 32 bits.
   """
   return [Buffer(4 * count, step, step) for count in (rank, axes, outputs)]
-
-
-# Structures in the tail: TfLiteEvalTensor, NodeAndRegistration, and a multiplier and a shift for
-# each output channel of a convolution or dense layer.
-TAIL_PER_TENSOR, TAIL_PER_OPERATOR, TAIL_PER_CHANNEL = 24, 64, 8
-# Least squares by experiments/fit_cost.py: the interpreter itself, then the data of each operator.
-TAIL_BASE = 449.76
-TAIL_OF_OPERATOR = {
-  'ADD': 72.81,
-  'AVERAGE_POOL_2D': 74.62,
-  'CONCATENATION': 87.80,
-  'CONV_2D': 108.64,
-  'DEPTHWISE_CONV_2D': 109.16,
-  'FULLY_CONNECTED': 99.13,
-  'LOGISTIC': 16.61,
-  'MAX_POOL_2D': 71.20,
-  'MEAN': 349.56,
-  'MUL': 53.33,
-  'PAD': 64.50,
-  'QUANTIZE': 32,
-  'RELU': 32.32,
-  'RESHAPE': 33.00,
-  'STRIDED_SLICE': 267.60,
-  'TANH': 16.37,
-}
-
-
-def tail_bytes(operators: Iterable[str], *, tensors: int, channels: int) -> int:
-  """The estimated tail of the arena on a 64-bit machine, aligned.
-
-  Args:
-    operators: TensorFlow Lite's name of each operator.
-    tensors: how many tensors the network has, constants included.
-    channels: how many channels of kernels have a scale of their own, operator by operator.
-  """
-  structures = sum(TAIL_PER_OPERATOR + TAIL_OF_OPERATOR.get(name, 0) for name in operators)
-  total = TAIL_BASE + TAIL_PER_TENSOR * tensors + structures + TAIL_PER_CHANNEL * channels
-  return math.ceil(total / ALIGNMENT_BYTES) * ALIGNMENT_BYTES

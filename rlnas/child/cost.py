@@ -26,10 +26,11 @@ import dataclasses
 from collections.abc import Sequence
 
 from rlnas.architecture import Architecture
-from rlnas.child.arena import tail_bytes
+from rlnas.child.arena import MEAN_SCRATCH
 from rlnas.child.flash import constant_tensors, flash_bytes
 from rlnas.child.operators import Converted, arena_tasks, foretell
 from rlnas.child.schedule import least_arena_order
+from rlnas.tail import HOST, Node, tail_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,16 +76,26 @@ def cost(architecture: Architecture, input_shape: Sequence[int], classes: int) -
     parameters=sum(k.weights + k.channels * (1 if k.dense else 2) for k in stored),
     flash_bytes=flash_bytes(network),
     arena_head_bytes=least_arena_order(*arena_tasks(network))[1],
-    arena_tail_bytes=tail_bytes(
-      (o.kind for o in network.operators),
-      tensors=tensor_count(network),
-      channels=sum(k.channels for k in kernels),
-    ),
+    arena_tail_bytes=_tail_bytes(network),
   )
 
 
-def tensor_count(network: Converted) -> int:
-  """How many tensors the .tflite file of a network has."""
-  kernels = network.kernels
-  stored = {k.key for k in kernels}
-  return 1 + len(network.operators) + len(kernels) + len(stored) + constant_tensors(network)
+def _tail_bytes(network: Converted) -> int:
+  """The interpreter's structures on this machine."""
+  channels = {k.node: k.channels for k in network.kernels}
+  nodes = [
+    Node(
+      o.kind,
+      _scales(o.kind, channels.get(o.node, 0)),
+      scratch=MEAN_SCRATCH if o.kind == 'MEAN' else 0,
+    )
+    for o in network.operators
+  ]
+  # Every layer has a bias of its own, though layers may share its values.
+  kernels = len(network.kernels) + len({k.key for k in network.kernels})
+  tensors = 1 + len(nodes) + kernels + constant_tensors(network)
+  return tail_bytes(HOST, nodes, tensors=tensors)
+
+
+def _scales(kind: str, channels: int) -> int:
+  return 0 if kind == 'FULLY_CONNECTED' and channels == 1 else channels

@@ -59,9 +59,7 @@ def flash_features(network: Converted) -> Counter[str]:
   counts['network'] = 1
   del counts['RESHAPE']  # there is one for each STRIDED_SLICE
   counts['concatenated'] = sum(len(o.inputs) for o in operators if o.kind == 'CONCATENATION')
-  # The values of biases depend on the scale of the input; equal ones are stored once.
-  read = _input_scales(operators)
-  biases = {(k.key, read[k.node]): k.channels for k in kernels}
+  biases = _biases(network)
   constants = _constants(network)
   widths = {k.channels for k in stored} - {1}
   counts['constant'] = len(constants)
@@ -155,6 +153,12 @@ def _constants(network: Converted) -> set[tuple[str, tuple[int, ...]]]:
       after = network.shapes[0][0] - node['first'] - node['count']
       found |= {(kind, (node['first'],)), (kind, (-after,)), (kind, ())}
   return found
+
+
+def _biases(network: Converted) -> dict[tuple[object, object], int]:
+  """Channels of the biases that are stored: a bias depends on the kernel and the input's scale."""
+  read = _input_scales(network.operators)
+  return {(k.key, read[k.node]): k.channels for k in network.kernels}
 
 
 def constant_tensors(network: Converted) -> int:

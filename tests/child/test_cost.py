@@ -137,10 +137,10 @@ def test_agrees_with_the_converted_network(space, seed):
   footprint, found = measure(converted), cost(architecture, shape, 10)
   assert found.parameters == sum(w.shape.num_elements() for w in model.trainable_weights)
   assert found.arena_head_bytes == footprint.arena_head_bytes
-  assert found.arena_tail_bytes == pytest.approx(footprint.arena_tail_bytes, rel=0.03)
+  # Of some recurrent networks the converter finds a layer to be another's equal: 32 bytes.
+  assert found.arena_tail_bytes == pytest.approx(footprint.arena_tail_bytes, rel=0.003)
   assert found.sram_bytes == found.arena_head_bytes + found.arena_tail_bytes
-  worst = 0.03 if isinstance(space, Recurrent) else 0.015  # of small recurrent networks: 0.023
-  assert found.flash_bytes == pytest.approx(footprint.flash_bytes, rel=worst)
+  assert found.flash_bytes == pytest.approx(footprint.flash_bytes, rel=0.015)
 
 
 def test_a_wide_concatenation_costs_its_copies():
