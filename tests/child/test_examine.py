@@ -161,12 +161,12 @@ BROKEN = {
 def test_broken_files_are_one_clear_error(model, tmp_path, how):
   path = tmp_path / 'broken.tflite'
   path.write_bytes(BROKEN[how](model))
-  with pytest.raises(ValueError, match='model|arena'):
+  with pytest.raises(ValueError, match=r'model|arena'):
     measure(path)
 
 
 def test_a_file_that_kills_tflm_is_an_error_here(model):
-  with pytest.raises(ValueError, match='damaged; .* ended by signal 11'):
+  with pytest.raises(ValueError, match=r'damaged; .* ended by signal 11'):
     measure(reading(model, 9_999))
 
 
