@@ -116,7 +116,8 @@ def reserve(report: ModelReport) -> Reserve:
   The measured tail holds pointers of 8 bytes, those of the chip take 4: a further margin, of some
   hundred bytes to a few thousand, that is not counted here. Kernels of other makers may need more.
   """
-  head, _ = report.chip_arena_bytes('cmsis_nn')
+  arena = report.chip_arena_bytes('cmsis_nn')
+  head = arena[0] if arena else report.arena_head_bytes
   loading = (
     _LOADING_BYTES_A_TENSOR * report.structures.eval_tensors
     + _LOADING_BYTES_A_BUFFER * len(report.buffers)

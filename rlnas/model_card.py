@@ -209,7 +209,10 @@ def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Bl
 
 def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
   foot, room, anatomy = deployed.anatomy.report, deployed.reserve, deployed.anatomy
-  plain, cmsis_nn = foot.chip_arena_bytes('reference'), foot.chip_arena_bytes('cmsis_nn')
+  on_chip = [
+    f'{sum(arena):,}' if (arena := foot.chip_arena_bytes(kernels)) else 'not known'
+    for kernels in ('reference', 'cmsis_nn')
+  ]
   rows = (
     ('head: activations and scratch', f'{foot.arena_head_bytes:,}'),
     ("tail: the interpreter's structures, on this 64-bit machine", f'{foot.arena_tail_bytes:,}'),
@@ -218,8 +221,8 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
     ('+ more while the network is loaded', f'{room.loading_bytes:,}'),
     ('+ alignment', f'{room.alignment_bytes:,}'),
     ('to reserve (RLNAS_ARENA_BYTES)', f'{room.total_bytes:,}'),
-    ('estimated use on a 32-bit chip, reference kernels', f'{sum(plain):,}'),
-    ("the same, CMSIS-NN's kernels", f'{sum(cmsis_nn):,}'),
+    ('estimated use on a 32-bit chip, reference kernels', on_chip[0]),
+    ("the same, CMSIS-NN's kernels", on_chip[1]),
   )
   over = room.total_bytes - budget.sram_bytes
   fits = f'The reserve passes the budget of {budget.sram_bytes:,} B by {over:,} B, which come from '
