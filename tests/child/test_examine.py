@@ -217,3 +217,25 @@ def test_mistakes_are_one_line(model, tmp_path):
     assert done.returncode == 1
     assert done.stderr.strip().startswith('error: ')
     assert 'Traceback' not in done.stderr
+
+
+def test_without_tflm_the_arena_is_planned_and_says_so(model, report, tmp_path):
+  path = tmp_path / 'child.tflite'
+  path.write_bytes(model)
+  code = (
+    'import sys\n'
+    "sys.modules['tflite_micro'] = None\n"  # makes its import fail, as where it is not installed
+    'import rlnas\n'
+    'report = rlnas.measure(sys.argv[1])\n'
+    'print(report.sram_source, report.arena_head_bytes, report.arena_tail_bytes)\n'
+    "print(*report.chip_arena_bytes('cmsis_nn'))\n"
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code, str(path)],
+    capture_output=True,
+    text=True,
+    check=True,
+    cwd=SCRIPT.parents[1],
+  )
+  here = ['analytic', report.arena_head_bytes, report.arena_tail_bytes]
+  assert done.stdout.split() == [*map(str, [*here, *report.chip_arena_bytes('cmsis_nn')])]
