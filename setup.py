@@ -21,7 +21,6 @@ setup(
     'matplotlib>=3.8',
     'mlxtend>=0.23',
     'numpy>=1.26',
-    'pebble>=5.0',
     'pillow>=10',
     'scikit-learn>=1.4',
     'scipy>=1.11',
@@ -37,6 +36,7 @@ setup(
     'dev': [
       'hypothesis>=6',
       'mypy>=1.11',
+      'pebble>=5.0',  # of the benchmarks in experiments/
       'pytest>=8',
       'pytest-xdist>=3.6',
       'ray>=2.60',
