@@ -13,6 +13,7 @@ import contextlib
 import json
 import pathlib
 import time
+from collections.abc import Mapping
 
 import settings as settings_module
 import tqdm
@@ -21,6 +22,7 @@ from choices import REWARDS, STRATEGIES, choose
 from export import export_workdir
 from settings import Settings, check_positive, configuration, evaluator, read_settings, run
 
+from rlnas.cache import Cached
 from rlnas.executors import TRIAL_TIMEOUT, WorkerPool, check_timeout
 from rlnas.interfaces import Executor
 from rlnas.journal import Journal
@@ -38,6 +40,11 @@ flags.DEFINE_string(
   'reward', 'linear_excess', f'How the budget enters the reward: {", ".join(REWARDS)}.'
 )
 flags.DEFINE_integer('finish_epochs', 60, 'Epochs that the winner is trained, from scratch.')
+flags.DEFINE_string(
+  'cache_dir',
+  None,
+  'Folder of measurements that searches of one seed share; not shared by default.',
+)
 flags.DEFINE_integer('seed', 0, 'Decides everything random.')
 flags.DEFINE_integer(
   'lag',
@@ -100,8 +107,9 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
       )
     (workdir / 'config.json').write_text(json.dumps(decides | shown, indent=2) + '\n')
     announce(settings, workdir, resumed=len(journal.trials))
-    where = executor(settings)
+    where = Cached(executor(settings), settings=evaluated_by(decides), folder=FLAGS.cache_dir)
     stack.callback(where.close)
+    where.remember(journal.trials)
     progress = ProgressBar(FLAGS.trials, budget=settings.budget)
     stack.callback(progress.close)
     events = TensorBoard(
@@ -110,7 +118,7 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
       input_shape=settings.dataset.input_shape,
       classes=settings.dataset.classes,
     )
-    return run_search(
+    trials = run_search(
       strategy(settings.table, derive_seed(FLAGS.seed, 'strategy')),
       executor=where,
       reward=reward,
@@ -122,6 +130,16 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
       journal=journal,
       observers=[progress, events],
     )
+  if where.hits:
+    print(f'known    {where.hits} of {len(trials)} children were not trained again')
+  return trials
+
+
+def evaluated_by(decides: Mapping[str, object]) -> str:
+  """What decides a measurement, of all that decides a search."""
+  others = ('strategy', 'reward', 'batch', 'lag', 'seed', 'space', 'space_options')
+  kept = {name: value for name, value in decides.items() if name not in others}
+  return json.dumps(kept | {'board': FLAGS.board}, sort_keys=True)
 
 
 def check_execution() -> None:

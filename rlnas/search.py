@@ -103,13 +103,18 @@ def run_search(
         proposals = strategy.ask(batch, rng)[: trials - first]
       under_way.append(
         [
-          children.begin(_Ordered(i, number, derive_seed(seed, 'trial', i), proposal))
+          children.begin(_Ordered(i, number, child_seed(seed, proposal), proposal))
           for i, proposal in enumerate(proposals, first)
         ]
       )
     while under_way:
       tell_oldest()
   return tuple(done)
+
+
+def child_seed(seed: int, proposal: Proposal) -> int:
+  """The seed of an evaluation: equal networks of one search are equal children."""
+  return derive_seed(seed, 'child', proposal.architecture.digest)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -69,6 +69,15 @@ class Measurement:
   seconds: float = 0.0
   detail: str = ''
 
+  def to_record(self) -> dict[str, Any]:
+    """For JSON."""
+    return {**dataclasses.asdict(self), 'status': self.status.value}
+
+  @classmethod
+  def from_record(cls, record: dict[str, Any]) -> Measurement:
+    """The exact inverse of `to_record`. Raises ValueError or TypeError where it is another."""
+    return cls(**{**record, 'status': Status(record['status'])})
+
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
@@ -100,10 +109,7 @@ class Trial:
       'tokens': list(self.proposal.tokens),
       'log_prob': self.proposal.log_prob,
       'digest': self.proposal.architecture.digest,
-      'measurement': {
-        **dataclasses.asdict(self.measurement),
-        'status': self.measurement.status.value,
-      },
+      'measurement': self.measurement.to_record(),
       'architecture': json.loads(self.proposal.architecture.to_json()),
     }
     return json.dumps(record, separators=(',', ':'), allow_nan=False)
@@ -113,15 +119,13 @@ class Trial:
     """The exact inverse of `to_json`. Raises ValueError where the text is no trial."""
     try:
       record: dict[str, Any] = json.loads(text)
-      measurement = dict(record['measurement'])
-      measurement['status'] = Status(measurement['status'])
       architecture = Architecture.from_rows(record['architecture'])
       return cls(
         index=record['index'],
         batch=record['batch'],
         seed=record['seed'],
         proposal=Proposal(tuple(record['tokens']), architecture, record['log_prob']),
-        measurement=Measurement(**measurement),
+        measurement=Measurement.from_record(record['measurement']),
         reward=record['reward'],
       )
     except (KeyError, TypeError, ValueError) as error:

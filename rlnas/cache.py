@@ -1,0 +1,139 @@
+"""Evaluates nothing twice: equal networks with equal seeds and settings have equal measurements.
+
+Within a search the seed of an evaluation follows from the network, so that a strategy which
+proposes a network again is answered at once. With a folder, searches of one seed share their
+measurements, also at the same time.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterable
+
+from absl import logging
+
+from rlnas.architecture import Architecture
+from rlnas.interfaces import Executor
+from rlnas.trial import Measurement, Status, Trial
+
+
+class Cached:
+  """Wraps an executor. What was measured before comes back with `seconds` of 0.
+
+  Failures are not kept: they may have been the machine's.
+
+  Attributes:
+    hits: evaluations that were spared.
+  """
+
+  def __init__(
+    self, executor: Executor, *, settings: str, folder: str | os.PathLike[str] | None = None
+  ) -> None:
+    """Keeps measurements in memory, and in a folder where one is given.
+
+    Args:
+      executor: evaluates what is not known.
+      settings: all that decides a measurement beside network and seed (data, epochs, version): a
+        text that differs where one of them does.
+      folder: made where it does not exist; may be shared.
+
+    Raises:
+      OSError: the folder cannot be made.
+    """
+    self._executor = executor
+    self._settings = settings
+    self._folder = None if folder is None else pathlib.Path(folder)
+    if self._folder is not None:
+      self._folder.mkdir(parents=True, exist_ok=True)
+    self._known: dict[str, Measurement] = {}
+    self._under_way: dict[str, list[int]] = {}  # keys that wait for one measurement; its own first
+    self._names: dict[int, str] = {}
+    self._ready: collections.deque[tuple[int, Measurement]] = collections.deque()
+    self.hits = 0
+
+  def remember(self, trials: Iterable[Trial]) -> None:
+    """Takes over what a journal holds."""
+    for trial in trials:
+      if trial.measurement.status is not Status.FAILED:
+        self._known[self._name(trial.proposal.architecture, trial.seed)] = trial.measurement
+
+  def submit(self, key: int, architecture: Architecture, *, seed: int) -> None:
+    """Answers from what is known, waits for an equal one under way, or queues an evaluation."""
+    name = self._name(architecture, seed)
+    if (measurement := self._find(name)) is not None:
+      self._answer(key, measurement)
+    elif name in self._under_way:
+      self._under_way[name].append(key)
+    else:
+      self._under_way[name] = [key]
+      self._names[key] = name
+      self._executor.submit(key, architecture, seed=seed)
+
+  def collect(self, timeout: float) -> tuple[int, Measurement] | None:
+    """What is known first; else what the executor collects."""
+    if self._ready:
+      return self._ready.popleft()
+    arrived = self._executor.collect(timeout)
+    if arrived is None:
+      return None
+    key, measurement = arrived
+    name = self._names.pop(key)
+    _, *others = self._under_way.pop(name)
+    if measurement.status is not Status.FAILED:
+      self._keep(name, measurement)
+    for other in others:
+      self._answer(other, measurement)
+    return key, measurement
+
+  def withdraw(self) -> list[int]:
+    """Gives up what has not begun, and what waits for it."""
+    given_up = []
+    for key in self._executor.withdraw():
+      given_up += self._under_way.pop(self._names.pop(key))
+    return given_up
+
+  def close(self) -> None:
+    """Closes the executor."""
+    self._executor.close()
+
+  def _answer(self, key: int, measurement: Measurement) -> None:
+    self.hits += 1
+    self._ready.append((key, dataclasses.replace(measurement, seconds=0.0)))
+
+  def _name(self, architecture: Architecture, seed: int) -> str:
+    text = json.dumps([architecture.digest, seed, self._settings])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+  def _find(self, name: str) -> Measurement | None:
+    if name not in self._known and self._folder is not None:
+      try:
+        record = json.loads(self._path(name).read_text())
+        self._known[name] = Measurement.from_record(record)
+      except FileNotFoundError:
+        return None
+      except (OSError, ValueError, TypeError, KeyError) as error:
+        logging.warning('%s is left unread: %s', self._path(name), error)
+        return None
+    return self._known.get(name)
+
+  def _keep(self, name: str, measurement: Measurement) -> None:
+    self._known[name] = measurement
+    if self._folder is None:
+      return
+    path = self._path(name)
+    path.parent.mkdir(exist_ok=True)
+    # Renamed when whole, so that nobody ever reads half a file.
+    with tempfile.NamedTemporaryFile('w', dir=path.parent, suffix='.tmp', delete=False) as file:
+      json.dump(measurement.to_record(), file)
+    pathlib.Path(file.name).replace(path)
+
+  def _path(self, name: str) -> pathlib.Path:
+    if self._folder is None:
+      raise ValueError('folder=None: there is no path')
+    return self._folder / name[:2] / f'{name}.json'
