@@ -133,6 +133,7 @@ def measure(model: measuring.Model) -> ModelReport:
   try:
     tensors = {int(t['index']): t for t in interpreter.get_tensor_details()}
     operators = interpreter._get_ops_details()
+    _check_indices(content)
     _check_sound(tensors, operators)
     planned = measuring.analytic_footprint(content)
     buffers = measuring._buffers(interpreter, tensors, operators)
@@ -183,6 +184,23 @@ def _check_sound(tensors: Mapping[int, Any], operators: Sequence[Any]) -> None:
       raise ValueError(f'model: tensor {index} has the shape {shape}; sizes must be definite')
     if np.dtype(tensor['dtype']).hasobject:
       raise ValueError(f'model: tensor {index} is of type {tensor["dtype"]}, not of numbers')
+
+
+def _check_indices(content: bytes) -> None:
+  """Raises ValueError where an operator names a tensor that is not there.
+
+  TensorFlow Lite's interpreter leaves such an operator out, TFLite Micro reads beyond its tensors.
+  """
+  graph = measuring.schema.Model.GetRootAsModel(content, 0).Subgraphs(0)
+  count = graph.TensorsLength()
+  for place in range(graph.OperatorsLength()):
+    operator = graph.Operators(place)
+    named = [operator.Inputs(i) for i in range(operator.InputsLength())]
+    named = [i for i in named if i != -1]  # an input that is left out
+    named += [operator.Outputs(i) for i in range(operator.OutputsLength())]
+    for index in named:
+      if not 0 <= index < count:
+        raise ValueError(f'model: operator {place} has the tensor {index}, of {count}')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import rlnas
 from rlnas.architecture import Graph
 from rlnas.backend import flatbuffer_utils, keras, quiet, tf
 from rlnas.child.cost import cost
-from rlnas.child.examine import MOST_FILE_BYTES, measure
+from rlnas.child.examine import MOST_FILE_BYTES, _load_elsewhere, measure
 from rlnas.child.latency import work_of
 from rlnas.child.measure import measure as measure_trusted
 from rlnas.child.operators import foretell
@@ -165,8 +165,13 @@ def test_broken_files_are_one_clear_error(model, tmp_path, how):
     measure(path)
 
 
-def test_a_file_that_kills_tflm_is_an_error_here(model):
-  with pytest.raises(ValueError, match=r'damaged; .* ended by signal 11'):
+def test_the_death_of_tflm_is_an_error_here():
+  with pytest.raises(ValueError, match='damaged; TFLite Micro cannot load it'):
+    _load_elsewhere(b'\xff\xff\xff\x7f' + bytes(60))  # its root lies far away
+
+
+def test_a_tensor_that_is_not_there_is_named(model):
+  with pytest.raises(ValueError, match='operator 1 has the tensor 9999'):
     measure(reading(model, 9_999))
 
 
