@@ -71,7 +71,7 @@ def execution_order(steps: Sequence[Step], output: int) -> tuple[int, ...]:
   Returns:
     Indices of those operators that the output depends on.
   """
-  plain = _post_order([step.inputs for step in steps], output)
+  plain = post_order([step.inputs for step in steps], output)
   if not any(step.scale == Scale.JOINED for step in steps):
     return plain
   followers: list[list[int]] = [[] for _ in steps]  # of each value, in plain order
@@ -84,7 +84,7 @@ def execution_order(steps: Sequence[Step], output: int) -> tuple[int, ...]:
     if steps[index].scale == Scale.JOINED:
       early = (f for source in _reaching(steps, index) for f in followers[source])
       before[index] = (*steps[index].inputs, *early)
-  return _post_order(before, output)
+  return post_order(before, output)
 
 
 def _reaching(steps: Sequence[Step], join: int) -> tuple[int, ...]:
@@ -101,7 +101,7 @@ def _reaching(steps: Sequence[Step], join: int) -> tuple[int, ...]:
   return tuple(found)
 
 
-def _post_order(before: Sequence[Sequence[int]], output: int) -> tuple[int, ...]:
+def post_order(before: Sequence[Sequence[int]], output: int) -> tuple[int, ...]:
   """Each index after all of its `before`, without recursion: unrolled networks are deep."""
   order: list[int] = []
   placed: set[int] = set()

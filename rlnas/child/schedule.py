@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from rlnas.child.arena import ALIGNMENT_BYTES, Buffer, greedy_plan
+from rlnas.child.order import post_order
 
 INPUT = -1  # in place of a step: the network's input
 
@@ -221,18 +222,8 @@ def _by_need(graph: _Graph) -> tuple[int, ...]:
       most = max(most, kept + needed[source])
       kept += graph.sizes[source + 1]
     needed.append(max(most, kept + graph.sizes[index + 1] + graph.scratch[index]))
-  order: list[int] = []
-  placed: set[int] = set()
-  stack = [len(graph.inputs) - 1]
-  while stack:
-    index = stack[-1]
-    missing = [] if index in placed else [i for i in graph.inputs[index] if i not in placed]
-    missing = [i for i in missing if i != INPUT]
-    if missing:
-      stack.extend(sorted(missing, key=lambda i: (spared(i), i)))
-      continue
-    stack.pop()
-    if index not in placed:
-      placed.add(index)
-      order.append(index)
-  return tuple(order)
+  first = [
+    sorted((i for i in inputs if i != INPUT), key=lambda i: (spared(i), i), reverse=True)
+    for inputs in graph.inputs
+  ]
+  return post_order(first, len(first) - 1)
