@@ -34,13 +34,8 @@ from random_networks import cases, draw
 from rlnas.architecture import Architecture
 from rlnas.backend import quiet, tf
 from rlnas.child.cost import cost
-from rlnas.child.measure import (
-  MAX_ARENA_BYTES,
-  ArenaOverflow,
-  int8_logits,
-  measure,
-  tflm_logits,
-)
+from rlnas.child.logits import int8_logits, tflm_logits
+from rlnas.child.measure import MAX_ARENA_BYTES, ArenaOverflow, measure
 from rlnas.child.quantize import quantize
 from rlnas.child.untrained import CALIBRATION_EXAMPLES, build_trained_looking, noise
 from rlnas.executors import CHILDREN_PER_WORKER, default_workers

@@ -20,7 +20,8 @@ from rlnas.architecture import Architecture
 from rlnas.board import Budget
 from rlnas.child.cost import cost
 from rlnas.child.finish import train_and_quantize
-from rlnas.child.measure import int8_accuracy, measure
+from rlnas.child.logits import int8_accuracy
+from rlnas.child.measure import measure
 from rlnas.datasets import Dataset
 from rlnas.decision import decode
 from rlnas.journal import read_journal

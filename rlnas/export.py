@@ -14,7 +14,7 @@ from rlnas import c_text
 from rlnas.anatomy import Port, dissect, reserve
 from rlnas.board import Budget
 from rlnas.c_text import RESOLVER_METHODS, Deployment, Vectors
-from rlnas.child.measure import int8_logits, tflm_logits
+from rlnas.child.logits import int8_logits, tflm_logits
 from rlnas.datasets import Dataset
 from rlnas.export_example import MAIN
 

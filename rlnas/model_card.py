@@ -14,7 +14,7 @@ from rlnas import charts
 from rlnas.architecture import Scalar
 from rlnas.board import Budget
 from rlnas.c_text import RESOLVER_METHODS, Deployment
-from rlnas.child.measure import int8_logits
+from rlnas.child.logits import int8_logits
 from rlnas.datasets import Dataset
 from rlnas.drawing import draw
 from rlnas.export import deployment, write_c_files

@@ -15,7 +15,8 @@ from absl import logging
 from rlnas.board import Budget
 from rlnas.child.cost import cost
 from rlnas.child.finish import train_and_quantize
-from rlnas.child.measure import ArenaOverflow, Footprint, int8_accuracy, measure
+from rlnas.child.logits import int8_accuracy
+from rlnas.child.measure import ArenaOverflow, Footprint, measure
 from rlnas.datasets import Dataset
 from rlnas.drawing import draw
 from rlnas.reward import is_feasible

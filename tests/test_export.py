@@ -12,7 +12,8 @@ import pytest
 from rlnas.anatomy import dissect, reserve
 from rlnas.board import Budget
 from rlnas.c_text import c_string, comment, identifiers
-from rlnas.child.measure import int8_logits, measure, tflm_logits
+from rlnas.child.logits import int8_logits, tflm_logits
+from rlnas.child.measure import measure
 from rlnas.child.untrained import convert_untrained
 from rlnas.datasets import Dataset
 from rlnas.decision import decode

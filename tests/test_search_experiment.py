@@ -10,7 +10,8 @@ import pytest
 
 from rlnas import datasets
 from rlnas.architecture import Architecture
-from rlnas.child.measure import int8_accuracy, measure, tflm_logits
+from rlnas.child.logits import int8_accuracy, tflm_logits
+from rlnas.child.measure import measure
 from rlnas.journal import read_journal
 
 EXPERIMENTS = pathlib.Path(__file__).parent.parent / 'experiments'

@@ -21,7 +21,8 @@ from absl import logging
 from rlnas.backend import flatbuffer_utils
 from rlnas.child.arena import mean_scratch
 from rlnas.child.calibrated import SCALES, operator_code
-from rlnas.child.measure import ArenaOverflow, int8_logits, tflm_logits
+from rlnas.child.logits import int8_logits, tflm_logits
+from rlnas.child.measure import ArenaOverflow
 from rlnas.child.order import Scale
 from rlnas.child.schedule import INPUT, Task, least_arena_order
 

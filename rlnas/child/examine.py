@@ -129,14 +129,14 @@ def measure(model: measuring.Model) -> ModelReport:
     OSError: the file cannot be read.
   """
   content = _read(model)
-  interpreter = measuring._interpreter(content)
+  interpreter = measuring.interpreter_of(content)
   try:
     tensors = {int(t['index']): t for t in interpreter.get_tensor_details()}
     operators = interpreter._get_ops_details()
     _check_indices(content)
     _check_sound(tensors, operators)
     planned = measuring.analytic_footprint(content)
-    buffers = measuring._buffers(interpreter, tensors, operators)
+    buffers = measuring.arena_buffers(interpreter, tensors, operators)
   except (KeyError, IndexError, TypeError, OverflowError) as error:
     raise ValueError(f'model of {len(content)} bytes: damaged ({error!r})') from error
   footprint, structures = _allocated(content, planned, len(tensors), len(operators))
@@ -278,9 +278,9 @@ def _allocated(
   if importlib.util.find_spec('tflite_micro') is None:
     return planned, Structures(tensors, 2, 4, operators)
   report = _load_elsewhere(content)
-  total, head, tail = (measuring._counted(report, part) for part in ('total', 'head', 'tail'))
+  total, head, tail = (measuring.counted(report, part) for part in ('total', 'head', 'tail'))
   if total > measuring.MAX_ARENA_BYTES:
-    raise ArenaOverflow(measuring._overflow(head, tail))
+    raise ArenaOverflow(measuring.overflow_message(head, tail))
   structures = Structures(
     eval_tensors=_allocations(report, 'TfLiteEvalTensor data'),
     tensors=_allocations(report, 'Persistent TfLiteTensor data'),

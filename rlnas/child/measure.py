@@ -1,14 +1,9 @@
-"""What a quantized network needs and how well it does, as a microcontroller would run it.
+"""What a quantized network needs, as a microcontroller would run it.
 
 Flash is the size of the .tflite file. SRAM is the tensor arena as TFLite Micro allocates it: the
 head holds activations and scratch, the tail the interpreter's structures (David et al. 2021,
 TensorFlow Lite Micro, section 4.4). On a 64-bit machine the structures hold wide pointers, so the
 tail is larger here than on a 32-bit chip: the figure errs on the safe side.
-
-Accuracy comes from TensorFlow Lite's builtin kernels without delegates. They are fast and agree
-with TFLite Micro's to one unit of the int8 output (120 convolutional networks), which the XNNPACK
-delegate does not. Unrolled recurrent networks amplify the roundings where the two differ: most of
-24 untrained ones stayed within 5 units, one was 57 apart; check those with `tflm_logits`.
 """
 
 from __future__ import annotations
@@ -22,7 +17,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from absl import logging
 
 from rlnas.backend import captured_output, flatbuffer_utils, quiet, tf
@@ -36,7 +30,6 @@ from rlnas.child.arena import (
 )
 from rlnas.tail import HOST, Node, tail_bytes
 
-Int8Array = npt.NDArray[np.int8]
 Model = bytes | os.PathLike[str] | str
 
 schema = flatbuffer_utils.schema_fb
@@ -84,7 +77,7 @@ def measure(model: Model) -> Footprint:
     ArenaOverflow: the arena would pass `MAX_ARENA_BYTES`.
     RuntimeError: TFLite Micro cannot load the model for another reason, which is quoted.
   """
-  content = _read(model)
+  content = read_model(model)
   planned = analytic_footprint(content)
   try:
     report = _load_in_tflm(content)
@@ -95,9 +88,9 @@ def measure(model: Model) -> Footprint:
       1,
     )
     return planned
-  total, head, tail = (_counted(report, part) for part in ('total', 'head', 'tail'))
+  total, head, tail = (counted(report, part) for part in ('total', 'head', 'tail'))
   if total > MAX_ARENA_BYTES:
-    raise ArenaOverflow(_overflow(head, tail))
+    raise ArenaOverflow(overflow_message(head, tail))
   return Footprint(len(content), total, head, tail, 'tflm')
 
 
@@ -112,11 +105,11 @@ def analytic_footprint(model: Model) -> Footprint:
     ValueError: the model is no .tflite file.
     ArenaOverflow: the arena would pass `MAX_ARENA_BYTES`.
   """
-  content = _read(model)
-  interpreter = _interpreter(content)
+  content = read_model(model)
+  interpreter = interpreter_of(content)
   tensors = {t['index']: t for t in interpreter.get_tensor_details()}
   operators = interpreter._get_ops_details()
-  head = greedy_plan(_buffers(interpreter, tensors, operators)).total_bytes
+  head = greedy_plan(arena_buffers(interpreter, tensors, operators)).total_bytes
   tail = tail_bytes(
     HOST,
     [_node(operator, tensors) for operator in operators],
@@ -126,101 +119,16 @@ def analytic_footprint(model: Model) -> Footprint:
     quantized=interpreter.get_input_details()[0]['quantization'][0] > 0,
   )
   if head + tail > MAX_ARENA_BYTES:
-    raise ArenaOverflow(_overflow(head, tail))
+    raise ArenaOverflow(overflow_message(head, tail))
   return Footprint(len(content), head + tail, head, tail, 'analytic')
 
 
-def int8_logits(
-  model: Model, x: npt.NDArray[Any], *, offset: float, scale: float, batch_size: int = 100
-) -> Int8Array:
-  """Runs a quantized network on the builtin kernels of TensorFlow Lite.
-
-  Args:
-    model: path or bytes of a full-integer .tflite file.
-    x: uint8 or float32 examples as in the data set. [N, ...]
-    offset: the network sees (x - offset) / scale, rounded to its int8 input.
-    scale: see `offset`.
-    batch_size: examples a call.
-
-  Returns:
-    The int8 outputs, not rescaled. [N, classes]
-
-  Raises:
-    ValueError: the model is no .tflite file, not int8, or `x` does not fit it.
-  """
-  interpreter = _interpreter(_read(model))
-  details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-  _check_fit(details, x)
-  parts, rows = [], 0
-  for start in range(0, len(x), batch_size):
-    batch = _quantized(x[start : start + batch_size], details[0], offset=offset, scale=scale)
-    if len(batch) != rows:
-      rows = len(batch)
-      interpreter.resize_tensor_input(details[0]['index'], batch.shape)
-      interpreter.allocate_tensors()
-    interpreter.set_tensor(details[0]['index'], batch)
-    interpreter.invoke()
-    parts.append(interpreter.get_tensor(details[1]['index']))
-  return np.concatenate(parts)
-
-
-def int8_accuracy(
-  model: Model,
-  x: npt.NDArray[Any],
-  y: npt.NDArray[Any],
-  *,
-  offset: float,
-  scale: float,
-  batch_size: int = 100,
-) -> float:
-  """Share of examples whose label has the largest int8 output; of equal ones the first counts.
-
-  Args:
-    model: as for `int8_logits`.
-    x: as for `int8_logits`. [N, ...]
-    y: labels. [N]
-    offset: as for `int8_logits`.
-    scale: as for `int8_logits`.
-    batch_size: examples a call.
-
-  Raises:
-    ValueError: as `int8_logits`, or `y` has another length than `x`.
-  """
-  if y.shape != x.shape[:1]:
-    raise ValueError(f'y of shape {y.shape}: must be one label for each of {len(x)} examples')
-  logits = int8_logits(model, x, offset=offset, scale=scale, batch_size=batch_size)
-  return float(np.mean(logits.argmax(axis=1) == y))
-
-
-def tflm_logits(model: Model, x: npt.NDArray[Any], *, offset: float, scale: float) -> Int8Array:
-  """As `int8_logits`, on TFLite Micro, one example at a time: slow, for checks.
-
-  Raises:
-    ImportError: TFLite Micro is not installed.
-    ValueError, ArenaOverflow, RuntimeError: as `measure` and `int8_logits`.
-  """
-  content = _read(model)
-  interpreter = _interpreter(content)
-  details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-  _check_fit(details, x)
-  measure(content)  # names what is wrong, if anything
-  from tflite_micro import runtime
-
-  outputs = []
-  with quiet():
-    micro = runtime.Interpreter.from_bytes(content, arena_size=ROOMY_ARENA_BYTES)
-    for row in _quantized(x, details[0], offset=offset, scale=scale):
-      micro.set_input(row[None], 0)
-      micro.invoke()
-      outputs.append(micro.get_output(0)[0].copy())
-  return np.stack(outputs)
-
-
-def _read(model: Model) -> bytes:
+def read_model(model: Model) -> bytes:
+  """The bytes of a file. Raises OSError."""
   return model if isinstance(model, bytes) else pathlib.Path(model).read_bytes()
 
 
-def _interpreter(content: bytes) -> Any:
+def interpreter_of(content: bytes) -> Any:
   """TensorFlow Lite's interpreter; it verifies the file, which TFLite Micro does not."""
   with quiet():
     try:
@@ -260,18 +168,20 @@ def check_operators(report: str) -> None:
     raise ValueError(f'model: TFLite Micro has no operator {missing[1]}')
 
 
-def _overflow(head: int, tail: int) -> str:
+def overflow_message(head: int, tail: int) -> str:
+  """That the arena passes `MAX_ARENA_BYTES`."""
   return f'the tensor arena needs {head} + {tail} bytes, more than {MAX_ARENA_BYTES}'
 
 
-def _counted(report: str, part: str) -> int:
+def counted(report: str, part: str) -> int:
+  """The bytes of a part of the arena ('total', 'head', 'tail') in the allocator's report."""
   found = re.search(rf'Arena allocation {part} (\d+) bytes', report)
   if not found:
     raise RuntimeError(f'TFLite Micro reports no {part} of its arena: {report!r}')
   return int(found[1])
 
 
-def _buffers(
+def arena_buffers(
   interpreter: Any, tensors: dict[int, Any], operators: Sequence[dict[str, Any]]
 ) -> list[Buffer]:
   """Tensors by index, then scratch, as MicroAllocator lists them; step 0 is the input's."""
@@ -316,24 +226,3 @@ def _node(operator: dict[str, Any], tensors: dict[int, Any]) -> Node:
   kind, inputs = operator['op_name'], operator['inputs']
   scales = scales_of(kind, tensors[inputs[1]]) if kind in _WITH_KERNEL else 0
   return Node(kind, scales, len(inputs), MEAN_SCRATCH if kind == 'MEAN' else 0)
-
-
-def _check_fit(details: Sequence[dict[str, Any]], x: npt.NDArray[Any]) -> None:
-  if any(detail['dtype'] != np.int8 for detail in details):
-    raise ValueError(f'model: must have int8 input and output, not {[d["dtype"] for d in details]}')
-  shape = tuple(details[0]['shape'][1:])
-  if x.shape[1:] != shape or len(x) == 0:
-    raise ValueError(f'x of shape {x.shape}: must be (N, {", ".join(map(str, shape))}), N >= 1')
-
-
-def _quantized(
-  x: npt.NDArray[Any], detail: dict[str, Any], *, offset: float, scale: float
-) -> Int8Array:
-  """The int8 input that stands for raw examples; halves round to even, the rest saturates."""
-  step, zero_point = detail['quantization']
-
-  def to_int8(values: npt.NDArray[Any]) -> Int8Array:
-    seen = (values.astype(np.float64) - offset) / scale
-    return np.clip(np.rint(seen / step + zero_point), -128, 127).astype(np.int8)
-
-  return to_int8(np.arange(256))[x] if x.dtype == np.uint8 else to_int8(x)

@@ -8,7 +8,8 @@ from rlnas.architecture import Architecture
 from rlnas.child.cost import cost
 from rlnas.child.finish import train_and_quantize
 from rlnas.child.latency import latency_ms
-from rlnas.child.measure import MAX_ARENA_BYTES, ArenaOverflow, int8_accuracy, measure
+from rlnas.child.logits import int8_accuracy
+from rlnas.child.measure import MAX_ARENA_BYTES, ArenaOverflow, measure
 from rlnas.child.train import BATCH_SIZE, LEARNING_RATE
 from rlnas.chip import Speed
 from rlnas.datasets import Dataset

@@ -6,7 +6,8 @@ from rlnas.architecture import Architecture, Graph
 from rlnas.backend import flatbuffer_utils, keras, quiet, tf
 from rlnas.child import compact as module
 from rlnas.child.compact import agree, compact
-from rlnas.child.measure import measure, tflm_logits
+from rlnas.child.logits import tflm_logits
+from rlnas.child.measure import measure
 from rlnas.child.untrained import build_trained_looking, noise
 from rlnas.decision import decode
 from rlnas.spaces import Chain, MultiBranch, NASNet, Recurrent

@@ -8,7 +8,8 @@ from rlnas.architecture import Graph
 from rlnas.child.builder import build
 from rlnas.child.cost import cost
 from rlnas.child.finish import train_and_quantize
-from rlnas.child.measure import MAX_ARENA_BYTES, int8_accuracy, measure
+from rlnas.child.logits import int8_accuracy
+from rlnas.child.measure import MAX_ARENA_BYTES, measure
 from rlnas.child.train import accuracy, train
 from rlnas.evaluators.trained import Trained
 from rlnas.spaces import layers
