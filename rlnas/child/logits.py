@@ -1,7 +1,7 @@
 """What a quantized network says of examples: its int8 outputs, and how often they are right.
 
 They come from TensorFlow Lite's builtin kernels without delegates, which are fast. Operator by
-operator they agree with TFLite Micro's to one unit of the int8 result; the XNNPACK delegate does not.
+operator they agree with TFLite Micro's to one unit of the int8 result; XNNPACK does not.
 Deep networks amplify what their depthwise convolutions, and recurrent ones what their dense layers,
 products and tanh round otherwise: outputs of 200 untrained networks differed by at most 1 unit
 (multi-branch), 6 (NASNet cells) and 11 (unrolled recurrent cells). `tflm_logits` has none of it.
