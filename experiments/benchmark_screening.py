@@ -19,7 +19,8 @@ import pebble
 import settings as settings_module
 import tqdm
 from absl import flags
-from settings import Settings, read_settings, run
+from guard import run
+from settings import Settings, read_settings
 
 from rlnas.architecture import Architecture
 from rlnas.child.measure import ArenaOverflow

@@ -21,9 +21,10 @@ import numpy.typing as npt
 import settings as settings_module
 from absl import flags
 from choices import REWARDS, STRATEGIES, choose
+from guard import run
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from settings import Settings, configuration, evaluator, read_settings, run
+from settings import Settings, configuration, evaluator, read_settings
 
 from rlnas.executors import WorkerPool
 from rlnas.interfaces import Executor

@@ -17,7 +17,7 @@ from typing import Any
 
 from absl import flags
 from choices import SEQUENCE_SPACES
-from settings import run
+from guard import run
 
 from rlnas import datasets
 from rlnas.board import Budget, find_board

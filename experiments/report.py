@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from choices import SPACES, with_options
 from export import budget_of, named_workdir
-from settings import run
+from guard import run
 
 from rlnas.architecture import Scalar
 from rlnas.decision import Space

@@ -20,7 +20,8 @@ import tqdm
 from absl import flags
 from choices import REWARDS, STRATEGIES, choose
 from export import export_workdir
-from settings import Settings, check_positive, configuration, evaluator, read_settings, run
+from guard import check_positive, run
+from settings import Settings, configuration, evaluator, read_settings
 
 from rlnas.cache import Cached
 from rlnas.executors import TRIAL_TIMEOUT, WorkerPool, check_timeout

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
-from collections.abc import Callable
 
-from absl import app, flags
+from absl import flags
 from choices import SEQUENCE_SPACES, SPACES, choose, describe_options, with_options
+from guard import check_positive
 
 import rlnas
 from rlnas import datasets
@@ -20,9 +19,8 @@ from rlnas.datasets import Dataset
 from rlnas.decision import Space, decode
 from rlnas.evaluators.screened import Screened
 from rlnas.evaluators.trained import Trained
-from rlnas.executors import ExecutorError, default_workers
+from rlnas.executors import default_workers
 from rlnas.interfaces import Evaluator
-from rlnas.search import SearchError
 from rlnas.table import Table, compile_table, unrank
 
 FLAGS = flags.FLAGS
@@ -113,13 +111,6 @@ def check_space_reads(table: Table, dataset: Dataset) -> None:
     ) from error
 
 
-def check_positive(name: str) -> None:
-  """Raises ValueError where an integer flag is given and below 1."""
-  value = FLAGS[name].value
-  if value is not None and value < 1:
-    raise ValueError(f'--{name}={value}: must be at least 1')
-
-
 def chosen_budget() -> Budget:
   """The board's budget, with what the flags put in its place."""
   budget = find_board(FLAGS.board).budget
@@ -165,24 +156,3 @@ def configuration(
     'tensorflow': tf.__version__,
     'onednn': os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1'),
   }
-
-
-def run(main: Callable[[list[str]], None]) -> None:
-  """Runs an experiment; a mistake of the user or of the machine is one line, not a traceback."""
-
-  def guarded(arguments: list[str]) -> None:
-    try:
-      main(arguments)
-    except (
-      ValueError,
-      OSError,
-      ImportError,
-      SearchError,
-      ExecutorError,
-      tf.errors.OpError,
-    ) as error:
-      sys.exit(f'error: {error}')
-    except KeyboardInterrupt:
-      sys.exit('\nstopped; the same command goes on')
-
-  app.run(guarded)

@@ -13,7 +13,7 @@ import pathlib
 
 from absl import flags
 from choices import with_options
-from settings import run
+from guard import run
 
 from rlnas import datasets
 from rlnas.architecture import Architecture
