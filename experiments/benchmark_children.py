@@ -193,12 +193,7 @@ def networks_within(data: Dataset, count: int, kib: float, seed: int) -> list[Ar
 def stage_table(columns: dict[str, Sequence[Child]]) -> str:
   """Mean seconds a stage, in Markdown."""
   totals = {
-    name: collections.Counter(
-      {
-        stage: sum(c.seconds[stage] for c in children) / len(children)
-        for stage in children[0].seconds
-      }
-    )
+    name: {stage: float(np.mean([c.seconds[stage] for c in group])) for stage in group[0].seconds}
     for name, group in columns.items()
   }
   stages = list(dict.fromkeys(stage for total in totals.values() for stage in total))
