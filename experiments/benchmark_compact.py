@@ -29,8 +29,9 @@ from rlnas.child.compact import agree, compact
 from rlnas.child.measure import ArenaOverflow, measure
 from rlnas.child.quantize import Float32Array, convert
 from rlnas.child.untrained import CALIBRATION_EXAMPLES, build_trained_looking, noise
-from rlnas.executors import CHILDREN_PER_WORKER, default_workers
+from rlnas.executors import default_workers
 from rlnas.trial import derive_seed
+from rlnas.workers import CHILDREN_PER_WORKER
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer('count', 100, 'Networks a space.', lower_bound=1)

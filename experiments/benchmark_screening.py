@@ -28,10 +28,10 @@ from rlnas.child.untrained import untrained_footprint
 from rlnas.decision import decode
 from rlnas.evaluators.screened import Screened
 from rlnas.evaluators.trained import Trained
-from rlnas.executors import CHILDREN_PER_WORKER
 from rlnas.reward import is_feasible
 from rlnas.table import sample_uniform
 from rlnas.trial import Measurement, Status, derive_seed
+from rlnas.workers import CHILDREN_PER_WORKER
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(settings_module)

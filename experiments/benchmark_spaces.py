@@ -38,8 +38,9 @@ from rlnas.child.logits import int8_logits, tflm_logits
 from rlnas.child.measure import MAX_ARENA_BYTES, ArenaOverflow, measure
 from rlnas.child.quantize import quantize
 from rlnas.child.untrained import CALIBRATION_EXAMPLES, build_trained_looking, noise
-from rlnas.executors import CHILDREN_PER_WORKER, default_workers
+from rlnas.executors import default_workers
 from rlnas.trial import derive_seed
+from rlnas.workers import CHILDREN_PER_WORKER
 
 INPUTS = 20  # on which the two runtimes are compared
 

@@ -29,10 +29,11 @@ from rlnas.child.measure import ArenaOverflow, Footprint, measure
 from rlnas.child.operators import foretell
 from rlnas.child.untrained import convert_untrained
 from rlnas.decision import decode
-from rlnas.executors import CHILDREN_PER_WORKER, default_workers
+from rlnas.executors import default_workers
 from rlnas.spaces import Recurrent
 from rlnas.table import compile_table, sample_uniform
 from rlnas.trial import derive_seed
+from rlnas.workers import CHILDREN_PER_WORKER
 
 # (input shape, classes) that networks are measured at, in turn.
 IMAGES = (((28, 28, 1), 10), ((32, 32, 3), 10), ((13, 21, 2), 3), ((28, 28, 1), 100))

@@ -8,45 +8,25 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import ctypes
 import dataclasses
-import multiprocessing
 import multiprocessing.connection
 import os
-import signal
-import sys
-import threading
 import time
-import traceback
-from collections.abc import Iterator
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 
 from absl import logging
 
 from rlnas.architecture import Architecture
 from rlnas.interfaces import Evaluator
+from rlnas.shared_memory import Shared
 from rlnas.trial import Measurement, Status
+from rlnas.workers import Task, Worker, evaluate_safely, start_worker
 
-# A Keras child leaves 14 to 19 MB behind in its process (measured; clear_session does not help),
-# so that a worker has grown by some 0.7 GB when it is replaced.
-CHILDREN_PER_WORKER = 40
 TRIAL_TIMEOUT = 3600.0  # seconds; children train for seconds to minutes
 _MOST_FALSE_STARTS = 3  # workers in a row that end before they are ready
 
 
 class ExecutorError(RuntimeError):
   """Nothing can be evaluated, whatever the child."""
-
-
-def evaluate_safely(evaluator: Evaluator, architecture: Architecture, seed: int) -> Measurement:
-  """Evaluates; an exception becomes a 'failed' measurement with its traceback."""
-  started = time.perf_counter()
-  try:
-    return evaluator.evaluate(architecture, seed=seed)
-  except Exception:  # whatever a child does, the search must hear of it and go on
-    seconds = time.perf_counter() - started
-    return Measurement(Status.FAILED, seconds=seconds, detail=traceback.format_exc())
 
 
 class InProcess:
@@ -58,11 +38,11 @@ class InProcess:
 
   def __init__(self, evaluator: Evaluator) -> None:
     self._evaluator = evaluator
-    self._queue: collections.deque[_Task] = collections.deque()
+    self._queue: collections.deque[Task] = collections.deque()
 
   def submit(self, key: int, architecture: Architecture, *, seed: int) -> None:
     """Queues one evaluation."""
-    self._queue.append(_Task(key, architecture, seed))
+    self._queue.append(Task(key, architecture, seed))
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
     """Evaluates the oldest, however long it takes; None where nothing is queued."""
@@ -82,6 +62,9 @@ class InProcess:
 class WorkerPool:
   """Evaluates in spawned worker processes, which are replaced after some children.
 
+  Each is held to a core of its own where there are enough (on Linux), and maps the evaluator's
+  arrays instead of copying them. Its successor starts while it evaluates its last child.
+
   A worker that dies is replaced and its child evaluated once more, since the fault may have been
   the machine's; a child whose second worker dies too has failed. Workers end with this process,
   however it ends.
@@ -93,7 +76,7 @@ class WorkerPool:
     """Starts nothing yet.
 
     Args:
-      evaluator: pickled to each worker once.
+      evaluator: pickled; its arrays are shared by all workers.
       workers: number of processes; each trains with one thread, so one a core is best.
       trial_timeout: seconds after which a child is killed and has failed.
 
@@ -103,17 +86,17 @@ class WorkerPool:
     if workers < 1:
       raise ValueError(f'workers={workers}: must be at least 1')
     check_timeout(trial_timeout)
-    self._evaluator = evaluator
+    self._evaluator = Shared(evaluator)
     self._size = workers
     self._trial_timeout = trial_timeout
-    self._workers: list[_Worker] = []
-    self._queue: collections.deque[_Task] = collections.deque()
+    self._workers: list[Worker] = []
+    self._queue: collections.deque[Task] = collections.deque()
     self._results: collections.deque[tuple[int, Measurement]] = collections.deque()
     self._false_starts = 0
 
   def submit(self, key: int, architecture: Architecture, *, seed: int) -> None:
     """Queues one evaluation, and starts it where a worker is free."""
-    self._queue.append(_Task(key, architecture, seed))
+    self._queue.append(Task(key, architecture, seed))
     self._employ()
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
@@ -156,27 +139,42 @@ class WorkerPool:
     self._queue.clear()
     for worker in list(self._workers):
       self._dismiss(worker)
+    self._evaluator.close()
 
   def _employ(self) -> None:
-    """Hands queued tasks to workers, starting and replacing them where needed."""
+    """Hands queued tasks to workers, starting them where needed."""
     while self._queue:
-      free = next((w for w in self._workers if w.ready and w.task is None), None)
+      free = next((w for w in self._workers if self._is_free(w)), None)
       if free is None:
         starting = sum(not w.ready for w in self._workers)
-        while len(self._workers) < self._size and starting < len(self._queue):
-          self._workers.append(_start_worker())
-          starting += 1
+        for slot in range(self._size):
+          if starting >= len(self._queue):
+            return
+          if not any(w.slot == slot for w in self._workers):
+            self._workers.append(start_worker(slot, self._core(slot)))
+            starting += 1
         return
-      if free.evaluated == CHILDREN_PER_WORKER:
-        self._dismiss(free)
-        continue
       task = self._queue.popleft()
       free.task, free.deadline = task, time.monotonic() + self._trial_timeout
       free.evaluated += 1
       with contextlib.suppress(OSError):  # it died; `_hear` will notice
         free.connection.send((task.architecture, task.seed))
+      if free.is_spent() and self._queue:
+        self._workers.append(start_worker(free.slot, self._core(free.slot)))
 
-  def _hear(self, worker: _Worker) -> None:
+  def _is_free(self, worker: Worker) -> bool:
+    """Whether it can be given a task; a successor waits for the one whose place it takes."""
+    rivals = (w for w in self._workers if w.slot == worker.slot)
+    return worker.ready and all(w.task is None for w in rivals)
+
+  def _core(self, slot: int) -> int | None:
+    """The core of a slot, or None where workers outnumber cores or cannot be held to one."""
+    if not hasattr(os, 'sched_getaffinity'):
+      return None
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[slot] if self._size <= len(cores) else None
+
+  def _hear(self, worker: Worker) -> None:
     try:
       message = worker.connection.recv()
     except (EOFError, OSError):
@@ -186,6 +184,8 @@ class WorkerPool:
       assert worker.task is not None  # noqa: S101  a worker speaks when it is asked
       self._results.append((worker.task.key, message))
       worker.task = None
+      if worker.is_spent():
+        self._dismiss(worker)
     elif message:
       raise ExecutorError(f'a worker process cannot load the evaluator: {message}')
     elif worker.greeted:
@@ -193,9 +193,9 @@ class WorkerPool:
     else:
       worker.greeted = True
       with contextlib.suppress(OSError):
-        worker.connection.send(self._evaluator)
+        worker.connection.send(self._evaluator.handle)
 
-  def _bury(self, worker: _Worker) -> None:
+  def _bury(self, worker: Worker) -> None:
     """Its process has ended without being told to."""
     self._dismiss(worker)
     code, task = worker.process.exitcode, worker.task
@@ -214,14 +214,14 @@ class WorkerPool:
     elif task is not None:
       self._results.append((task.key, Measurement(Status.FAILED, detail=f'{cause}, twice')))
 
-  def _give_up(self, worker: _Worker) -> None:
+  def _give_up(self, worker: Worker) -> None:
     """Its child takes too long."""
     self._dismiss(worker)
     if worker.task is not None:
       detail = f'the child ran for longer than trial_timeout={self._trial_timeout:g} seconds'
       self._results.append((worker.task.key, Measurement(Status.FAILED, detail=detail)))
 
-  def _dismiss(self, worker: _Worker) -> None:
+  def _dismiss(self, worker: Worker) -> None:
     self._workers.remove(worker)
     worker.connection.close()
     worker.process.kill()  # a no-op where it has ended already
@@ -241,96 +241,7 @@ def default_workers() -> int:
   return os.cpu_count() or 1
 
 
-@dataclasses.dataclass(frozen=True)
-class _Task:
-  key: int
-  architecture: Architecture
-  seed: int
-  again: bool = False  # its first worker died
-
-
-@dataclasses.dataclass
-class _Worker:
-  """A process as this side sees it. It greets, is sent the evaluator, says that it is ready."""
-
-  process: SpawnProcess
-  connection: Connection
-  greeted: bool = False
-  ready: bool = False
-  task: _Task | None = None
-  deadline: float = 0.0  # of the task, on the monotonic clock
-  evaluated: int = 0
-
-  def is_overdue(self) -> bool:
-    return self.task is not None and time.monotonic() >= self.deadline
-
-
-def _emptied(queue: collections.deque[_Task]) -> list[int]:
+def _emptied(queue: collections.deque[Task]) -> list[int]:
   keys = [task.key for task in queue]
   queue.clear()
   return keys
-
-
-def _start_worker() -> _Worker:
-  context = multiprocessing.get_context('spawn')
-  ours, theirs = context.Pipe()
-  process = context.Process(target=_work, args=(theirs, os.getpid()), daemon=True)
-  with _interrupts_blocked():
-    process.start()
-  theirs.close()  # so that the end of the process is the end of the pipe
-  return _Worker(process, ours)
-
-
-@contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-  """A process started in here never hears Ctrl-C, which the terminal sends to workers too."""
-  if not hasattr(signal, 'pthread_sigmask'):  # Windows; `_work` does what it can
-    yield
-    return
-  before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-  try:
-    yield
-  finally:
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _work(connection: Connection, parent: int) -> None:
-  """What a worker process does until its pipe ends."""
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
-  _end_with_parent(parent)
-  connection.send('')
-  try:
-    evaluator = connection.recv()
-  except EOFError:
-    return
-  except Exception:
-    connection.send(traceback.format_exc())
-    return
-  connection.send('')
-  while True:
-    try:
-      architecture, seed = connection.recv()
-    except EOFError:
-      return
-    connection.send(evaluate_safely(evaluator, architecture, seed))
-
-
-def _end_with_parent(parent: int) -> None:
-  """A parent that is killed cannot end its workers: each sees to it itself.
-
-  On Linux the kernel does it, even while TensorFlow computes; elsewhere a thread waits for the
-  parent's end.
-  """
-  if sys.platform == 'linux':
-    pr_set_pdeathsig = 1  # linux/prctl.h
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before the call
-      os._exit(1)
-  process = multiprocessing.parent_process()
-  if process is not None:
-    threading.Thread(target=_exit_after, args=(process,), daemon=True).start()
-
-
-def _exit_after(process: multiprocessing.process.BaseProcess) -> None:
-  process.join()
-  os._exit(1)

@@ -1,5 +1,6 @@
 """What every executor does, and what worker processes survive."""
 
+import collections
 import dataclasses
 import os
 import pathlib
@@ -13,10 +14,11 @@ import pytest
 
 from rlnas.architecture import Architecture
 from rlnas.decision import decode
-from rlnas.executors import ExecutorError, InProcess, WorkerPool, evaluate_safely
+from rlnas.executors import ExecutorError, InProcess, WorkerPool
 from rlnas.spaces import Chain
 from rlnas.table import compile_table, sample_uniform
 from rlnas.trial import Measurement, Status
+from rlnas.workers import evaluate_safely
 from tests.synthetic import Synthetic
 
 TABLE = compile_table(Chain(max_depth=3))
@@ -199,3 +201,36 @@ def test_only_exceptions_of_the_child_are_held_back():
 
   with pytest.raises(KeyboardInterrupt):
     evaluate_safely(Interrupted(), architectures(1)[0], 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Whereabouts:
+  """Says in which process, on which cores and with what data it evaluates."""
+
+  data: object
+
+  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+    cores = sorted(os.sched_getaffinity(0))
+    return Measurement(
+      Status.COMPLETE, macs=os.getpid(), parameters=int(self.data.sum()), detail=str(cores)
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, 'sched_getaffinity'), reason='cores are chosen on Linux alone')
+def test_workers_keep_to_their_core_and_are_replaced(monkeypatch):
+  import numpy as np
+
+  monkeypatch.setattr('rlnas.workers.CHILDREN_PER_WORKER', 3)
+  cores = sorted(os.sched_getaffinity(0))
+  workers = min(2, len(cores))
+  pool = WorkerPool(Whereabouts(np.ones((1000, 1000), np.uint8)), workers=workers)
+  for key, architecture in enumerate(architectures(12)):
+    pool.submit(key, architecture, seed=key)
+  found = collect_all(pool, 12)
+  pool.close()
+  children = collections.Counter(m.macs for m in found.values())
+  assert max(children.values()) == 3
+  assert len(children) >= 4
+  assert {m.detail for m in found.values()} <= {str([core]) for core in cores[:workers]}
+  assert {m.parameters for m in found.values()} == {1_000_000}
