@@ -65,32 +65,98 @@ def train(
     ValueError: an argument is out of its range.
     FloatingPointError: the loss is no longer finite.
   """
-  _check_settings(dataset, epochs, batch_size, learning_rate, shift_pixels)
-  count = len(dataset.x_train)
-  batch_size = min(batch_size, count)
-  steps = count // batch_size
-  rng = np.random.default_rng(seed)
-  adam = _Adam(model.trainable_variables, learning_rate=learning_rate, steps=steps * epochs)
-  x, y = tf.constant(dataset.x_train), tf.constant(dataset.y_train, tf.int32)
-  order_spec = tf.TensorSpec([steps, batch_size], tf.int32)
-  shifts_spec = tf.TensorSpec([steps, batch_size, 2], tf.int32)
-  epoch_function = _epoch_function(model, dataset, adam, shifted=shift_pixels > 0)
-  run_epoch = epoch_function.get_concrete_function(x, y, order_spec, shifts_spec)
-  loss = math.nan
-  for epoch in range(epochs):
-    order = rng.permutation(count)[: steps * batch_size].reshape(steps, batch_size)
-    shifts = rng.integers(-shift_pixels, shift_pixels, (steps, batch_size, 2), endpoint=True)
-    order, shifts = tf.constant(order, tf.int32), tf.constant(shifts, tf.int32)
-    loss = float(run_epoch(x, y, order, shifts))
-    if not math.isfinite(loss):
-      raise FloatingPointError(f'training diverged: loss {loss} in epoch {epoch + 1} of {epochs}')
-    if on_epoch is not None:
-      on_epoch(epoch + 1, loss)
-  for weight in model.weights:
-    largest = float(tf.reduce_max(tf.abs(weight)))
-    if not largest < HUGE_WEIGHT:
-      raise FloatingPointError(f'training diverged: {weight.name} reaches {largest:g}')
-  return loss
+  trainer = Trainer(
+    model,
+    dataset,
+    batch_size=batch_size,
+    learning_rate=learning_rate,
+    shift_pixels=shift_pixels,
+  )
+  return trainer.run(epochs=epochs, seed=seed, on_epoch=on_epoch)
+
+
+class Trainer:
+  """Trains one network in place, in one or several goes; its graph is traced once.
+
+  Args:
+    model: see `train`, as for the following.
+    dataset: its training data, its offset and its scale are used.
+    batch_size: examples a step.
+    learning_rate: of the first step of each go.
+    shift_pixels: how far images are shifted.
+
+  Raises:
+    ValueError: an argument is out of its range.
+  """
+
+  def __init__(
+    self,
+    model: keras.Model,
+    dataset: Dataset,
+    *,
+    batch_size: int = BATCH_SIZE,
+    learning_rate: float = LEARNING_RATE,
+    shift_pixels: int = 0,
+  ) -> None:
+    _check_settings(dataset, batch_size, learning_rate, shift_pixels)
+    self._model = model
+    self._shift_pixels = shift_pixels
+    self._x = tf.constant(dataset.x_train)
+    self._y = tf.constant(dataset.y_train, tf.int32)
+    self._batch_size = min(batch_size, len(dataset.x_train))
+    self._adam = _Adam(model.trainable_variables, learning_rate=learning_rate)
+    order_spec = tf.TensorSpec([None, self._batch_size], tf.int32)
+    shifts_spec = tf.TensorSpec([None, self._batch_size, 2], tf.int32)
+    run_epoch = _epoch_function(model, dataset, self._adam, shifted=shift_pixels > 0)
+    self._run_epoch = run_epoch.get_concrete_function(self._x, self._y, order_spec, shifts_spec)
+
+  def run(
+    self,
+    *,
+    epochs: int,
+    seed: int,
+    examples: int | None = None,
+    on_epoch: Callable[[int, float], None] | None = None,
+  ) -> float:
+    """Goes on from the present weights, with a fresh optimiser and schedule.
+
+    Args:
+      epochs: see `train`, as for what is not named here.
+      seed: decides the order of the examples and their shifts.
+      examples: how many of the training data are used, from the first; all by default.
+      on_epoch: called after each epoch.
+
+    Returns:
+      The mean loss of the last epoch.
+
+    Raises:
+      ValueError: an argument is out of its range.
+      FloatingPointError: the loss or a weight is no longer finite.
+    """
+    count = len(self._x) if examples is None else min(examples, len(self._x))
+    if epochs < 1:
+      raise ValueError(f'epochs={epochs}: must be at least 1')
+    if count < self._batch_size:
+      raise ValueError(f'examples={examples}: must be at least a batch of {self._batch_size}')
+    steps = count // self._batch_size
+    shape = (steps, self._batch_size)
+    rng = np.random.default_rng(seed)
+    self._adam.start(steps * epochs)
+    loss = math.nan
+    for epoch in range(epochs):
+      order = rng.permutation(count)[: math.prod(shape)].reshape(shape)
+      shifts = rng.integers(-self._shift_pixels, self._shift_pixels, (*shape, 2), endpoint=True)
+      order, shifts = tf.constant(order, tf.int32), tf.constant(shifts, tf.int32)
+      loss = float(self._run_epoch(self._x, self._y, order, shifts))
+      if not math.isfinite(loss):
+        raise FloatingPointError(f'training diverged: loss {loss} in epoch {epoch + 1} of {epochs}')
+      if on_epoch is not None:
+        on_epoch(epoch + 1, loss)
+    for weight in self._model.weights:
+      largest = float(tf.reduce_max(tf.abs(weight)))
+      if not largest < HUGE_WEIGHT:
+        raise FloatingPointError(f'training diverged: {weight.name} reaches {largest:g}')
+    return loss
 
 
 def accuracy(model: keras.Model, x: Array, y: Array, *, offset: float, scale: float) -> float:
@@ -144,13 +210,9 @@ def shift_images(images: tf.Tensor, shifts: tf.Tensor) -> tf.Tensor:
 
 
 def _check_settings(
-  dataset: Dataset, epochs: int, batch_size: int, learning_rate: float, shift_pixels: int
+  dataset: Dataset, batch_size: int, learning_rate: float, shift_pixels: int
 ) -> None:
-  for name, value, least in (
-    ('epochs', epochs, 1),
-    ('batch_size', batch_size, 1),
-    ('shift_pixels', shift_pixels, 0),
-  ):
+  for name, value, least in (('batch_size', batch_size, 1), ('shift_pixels', shift_pixels, 0)):
     if value < least:
       raise ValueError(f'{name}={value}: must be at least {least}')
   if not (learning_rate > 0 and math.isfinite(learning_rate)):
@@ -164,11 +226,19 @@ def _check_settings(
 class _Adam:
   """Adam on a cosine schedule as one fused operation a variable, for use inside a graph."""
 
-  def __init__(self, variables: Sequence[tf.Variable], *, learning_rate: float, steps: int) -> None:
+  def __init__(self, variables: Sequence[tf.Variable], *, learning_rate: float) -> None:
     self._slots = [(v, *(tf.Variable(tf.zeros_like(v)) for _ in range(2))) for v in variables]
     self._step = tf.Variable(0.0)
+    self._steps = tf.Variable(1.0)
     self._learning_rate = learning_rate
-    self._steps = steps
+
+  def start(self, steps: int) -> None:
+    """Forgets all, for a training of so many steps."""
+    self._step.assign(0.0)
+    self._steps.assign(float(steps))
+    for _, first, second in self._slots:
+      first.assign(tf.zeros_like(first))
+      second.assign(tf.zeros_like(second))
 
   def apply(self, gradients: Sequence[tf.Tensor]) -> None:
     """One step of all variables."""
@@ -211,8 +281,9 @@ def _epoch_function(
       adam.apply(tape.gradient(loss, model.trainable_variables))
       return step + 1, total + loss
 
-    steps = order.shape[0]
-    return tf.while_loop(lambda step, total: step < steps, body, (0, 0.0))[1] / steps
+    steps = tf.shape(order)[0]
+    total = tf.while_loop(lambda step, total: step < steps, body, (0, 0.0))[1]
+    return total / tf.cast(steps, tf.float32)
 
   return run_epoch
 
