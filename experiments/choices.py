@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from rlnas import reward
 from rlnas.controller import Controller
 from rlnas.interfaces import Reward, Strategy
+from rlnas.ladder import CurveStop, Halving, Ladder, as_blockqnn, by_regression, stay
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
 from rlnas.strategies.evolution import Evolution
 from rlnas.strategies.imitation import Imitation
@@ -48,6 +49,14 @@ REWARDS: dict[str, Reward] = {
   'weighted_product': reward.weighted_product,
   'absolute': reward.absolute,
   'death_penalty': reward.death_penalty,
+}
+
+
+# By the number of stages of a training.
+LADDERS: dict[str, Callable[[int], Ladder]] = {
+  'halving': lambda stages: Ladder(stages, rule=Halving(), foresight=by_regression),
+  'curve': lambda stages: Ladder(stages, rule=CurveStop(), foresight=by_regression),
+  'blockqnn': lambda stages: Ladder(stages, rule=stay, foresight=as_blockqnn),
 }
 
 

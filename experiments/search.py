@@ -21,7 +21,7 @@ from absl import flags
 from choices import REWARDS, STRATEGIES, choose
 from export import export_workdir
 from guard import check_positive, run
-from settings import Settings, configuration, evaluator, read_settings
+from settings import Settings, configuration, evaluator, ladder, read_settings
 
 from rlnas.cache import Cached
 from rlnas.executors import TRIAL_TIMEOUT, WorkerPool, check_timeout
@@ -110,7 +110,8 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
     announce(settings, workdir, resumed=len(journal.trials))
     where = Cached(executor(settings), settings=evaluated_by(decides), folder=FLAGS.cache_dir)
     stack.callback(where.close)
-    where.remember(journal.trials)
+    if not FLAGS.inherit:
+      where.remember(journal.trials)
     progress = ProgressBar(FLAGS.trials, budget=settings.budget)
     stack.callback(progress.close)
     events = TensorBoard(
@@ -128,6 +129,8 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
       batch=FLAGS.batch,
       lag=FLAGS.lag,
       seed=FLAGS.seed,
+      ladder=ladder(),
+      inherit=FLAGS.inherit,
       journal=journal,
       observers=[progress, events],
     )
@@ -138,7 +141,10 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
 
 def evaluated_by(decides: Mapping[str, object]) -> str:
   """What decides a measurement, of all that decides a search."""
-  others = ('strategy', 'reward', 'batch', 'lag', 'seed', 'space', 'space_options')
+  others = (
+    *('strategy', 'reward', 'batch', 'lag', 'seed', 'space', 'space_options'),
+    *('ladder', 'inherit'),  # a measurement's stages and its parent are known to the cache
+  )
   kept = {name: value for name, value in decides.items() if name not in others}
   return json.dumps(kept | {'board': FLAGS.board}, sort_keys=True)
 

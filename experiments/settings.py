@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pathlib
 
 from absl import flags
-from choices import SEQUENCE_SPACES, SPACES, choose, describe_options, with_options
+from choices import LADDERS, SEQUENCE_SPACES, SPACES, choose, describe_options, with_options
 from guard import check_positive
 
 import rlnas
@@ -18,9 +19,10 @@ from rlnas.chip import SPEEDS
 from rlnas.datasets import Dataset
 from rlnas.decision import Space, decode
 from rlnas.evaluators.screened import Screened
-from rlnas.evaluators.trained import Trained
+from rlnas.evaluators.trained import Stage, Trained
 from rlnas.executors import default_workers
 from rlnas.interfaces import Evaluator
+from rlnas.ladder import Ladder
 from rlnas.table import Table, compile_table, unrank
 
 FLAGS = flags.FLAGS
@@ -57,7 +59,21 @@ flags.DEFINE_float(
 )
 flags.DEFINE_integer('trials', 40, 'Children to evaluate; more than before goes on with a search.')
 flags.DEFINE_integer('batch', 4, 'Children that are proposed, and told to the strategy, together.')
-flags.DEFINE_integer('epochs', 4, 'Epochs that a child is trained.')
+flags.DEFINE_integer('epochs', 4, 'Epochs that a child is trained on all training data.')
+flags.DEFINE_list(
+  'fidelity',
+  None,
+  'In place of --epochs: stages of a training as EXAMPLESxEPOCHS, such as 10000x1,10000x1,50000x2; '
+  'each goes on from the weights of the one before. With several, --ladder says who goes on.',
+)
+flags.DEFINE_string(
+  'ladder',
+  'halving',
+  f'Who is trained beyond the first stage of --fidelity: {", ".join(LADDERS)}.',
+)
+flags.DEFINE_bool(
+  'inherit', False, 'Whether mutants begin with the weights of their parent (--strategy=evolution).'
+)
 flags.DEFINE_integer('workers', None, 'Worker processes of one thread; default: one a core.')
 flags.DEFINE_string('workdir', 'runs/search', 'Folder for all that the search leaves.')
 
@@ -78,6 +94,7 @@ def read_settings(arguments: list[str]) -> Settings:
     raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
   for name in ('trials', 'batch', 'epochs', 'workers'):
     check_positive(name)
+  ladder()
   space: Space = with_options(choose('space', FLAGS.space, SPACES), FLAGS.space_option)
   budget = chosen_budget()
   dataset = datasets.load(FLAGS.dataset, data_dir=FLAGS.data_dir)
@@ -96,8 +113,32 @@ def read_settings(arguments: list[str]) -> Settings:
 def evaluator(settings: Settings) -> Evaluator:
   """Trains and measures what has a chance to keep the budget."""
   data, speed = settings.dataset, SPEEDS.get(FLAGS.board)
-  trained = Trained(data, epochs=FLAGS.epochs, speed=speed)
+  weights = pathlib.Path(FLAGS.workdir) / 'weights' if FLAGS.inherit else None
+  trained = Trained(data, epochs=stages(), speed=speed, weights=weights)
   return Screened(trained, settings.budget, data.input_shape, data.classes, speed)
+
+
+def stages() -> tuple[Stage, ...]:
+  """The stages of a child's training. Raises ValueError where --fidelity is wrong."""
+  if FLAGS.fidelity is None:
+    return (Stage(FLAGS.epochs),)
+  found = []
+  for text in FLAGS.fidelity:
+    examples, _, epochs = text.partition('x')
+    if not (examples.isdecimal() and epochs.isdecimal() and int(examples) and int(epochs)):
+      raise ValueError(
+        f'--fidelity={",".join(FLAGS.fidelity)}: must be stages such as 10000x1, EXAMPLESxEPOCHS'
+      )
+    found.append(Stage(int(epochs), int(examples)))
+  if not found:
+    raise ValueError('--fidelity=: must name at least one stage, such as 10000x1')
+  return tuple(found)
+
+
+def ladder() -> Ladder | None:
+  """Who is trained beyond the first stage; None where there is only one."""
+  build = choose('ladder', FLAGS.ladder, LADDERS)
+  return build(len(stages())) if len(stages()) > 1 else None
 
 
 def check_space_reads(table: Table, dataset: Dataset) -> None:
@@ -149,7 +190,9 @@ def configuration(
     'reward': reward,
     **{f'budget_{name}': value for name, value in dataclasses.asdict(settings.budget).items()},
     'batch': FLAGS.batch,
-    'epochs': FLAGS.epochs,
+    'fidelity': ','.join(f'{s.examples or "all"}x{s.epochs}' for s in stages()),
+    'ladder': FLAGS.ladder if len(stages()) > 1 else None,
+    'inherit': FLAGS.inherit,
     'seed': seed,
     # Other versions round differently, so that resuming would not give the same search.
     'rlnas': rlnas.__version__,

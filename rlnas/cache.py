@@ -20,7 +20,7 @@ from absl import logging
 
 from rlnas.architecture import Architecture
 from rlnas.interfaces import Executor
-from rlnas.trial import Measurement, Status, Trial
+from rlnas.trial import NO_TERMS, Measurement, Status, Terms, Trial
 
 
 class Cached:
@@ -52,28 +52,34 @@ class Cached:
     if self._folder is not None:
       self._folder.mkdir(parents=True, exist_ok=True)
     self._known: dict[str, Measurement] = {}
-    self._under_way: dict[str, list[int]] = {}  # keys that wait for one measurement; its own first
-    self._names: dict[int, str] = {}
+    # Keys that wait for one measurement, its own first, by name and bars.
+    self._under_way: dict[tuple[str, tuple[float, ...]], list[int]] = {}
+    self._names: dict[int, tuple[str, tuple[float, ...]]] = {}
     self._ready: collections.deque[tuple[int, Measurement]] = collections.deque()
     self.hits = 0
 
   def remember(self, trials: Iterable[Trial]) -> None:
-    """Takes over what a journal holds."""
+    """Takes over what the journal of a search without inherited weights holds."""
     for trial in trials:
       if trial.measurement.status is not Status.FAILED:
-        self._known[self._name(trial.proposal.architecture, trial.seed)] = trial.measurement
+        measurement = dataclasses.replace(trial.measurement, expected_accuracy=None)
+        name = self._name(trial.proposal.architecture, trial.seed, NO_TERMS)
+        self._known[_stage(name, measurement)] = measurement
 
-  def submit(self, key: int, architecture: Architecture, *, seed: int) -> None:
+  def submit(
+    self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
+  ) -> None:
     """Answers from what is known, waits for an equal one under way, or queues an evaluation."""
-    name = self._name(architecture, seed)
-    if (measurement := self._find(name)) is not None:
+    name = self._name(architecture, seed, terms)
+    equal = name, terms.bars
+    if (measurement := self._find(name, terms.bars)) is not None:
       self._answer(key, measurement)
-    elif name in self._under_way:
-      self._under_way[name].append(key)
+    elif equal in self._under_way:
+      self._under_way[equal].append(key)
     else:
-      self._under_way[name] = [key]
-      self._names[key] = name
-      self._executor.submit(key, architecture, seed=seed)
+      self._under_way[equal] = [key]
+      self._names[key] = equal
+      self._executor.submit(key, architecture, seed=seed, terms=terms)
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
     """What is known first; else what the executor collects."""
@@ -83,10 +89,10 @@ class Cached:
     if arrived is None:
       return None
     key, measurement = arrived
-    name = self._names.pop(key)
-    _, *others = self._under_way.pop(name)
+    equal = self._names.pop(key)
+    _, *others = self._under_way.pop(equal)
     if measurement.status is not Status.FAILED:
-      self._keep(name, measurement)
+      self._keep(_stage(equal[0], measurement), measurement)
     for other in others:
       self._answer(other, measurement)
     return key, measurement
@@ -106,11 +112,30 @@ class Cached:
     self.hits += 1
     self._ready.append((key, dataclasses.replace(measurement, seconds=0.0)))
 
-  def _name(self, architecture: Architecture, seed: int) -> str:
-    text = json.dumps([architecture.digest, seed, self._settings])
+  def _name(self, architecture: Architecture, seed: int, terms: Terms) -> str:
+    parts = [architecture.digest, seed, self._settings]
+    text = json.dumps([*parts, terms.parent] if terms.parent else parts)
     return hashlib.sha256(text.encode()).hexdigest()
 
-  def _find(self, name: str) -> Measurement | None:
+  def _find(self, name: str, bars: tuple[float, ...]) -> Measurement | None:
+    """What an evaluation would end with; None where that is not known.
+
+    A training that went further than these bars would let it tells where it would have ended, and
+    only one that ended there is an answer.
+    """
+    for stages in range(len(bars) + 1, -1, -1):
+      longest = self._read(f'{name}-{stages}')
+      if longest is None:
+        continue
+      if not stages:  # it was not trained at all
+        return longest
+      for stage, (reached, bar) in enumerate(zip(longest.curve, bars, strict=False), start=1):
+        if reached < bar:
+          return self._read(f'{name}-{stage}')
+      return longest if stages == len(bars) + 1 else None
+    return None
+
+  def _read(self, name: str) -> Measurement | None:
     if name not in self._known and self._folder is not None:
       try:
         record = json.loads(self._path(name).read_text())
@@ -137,3 +162,7 @@ class Cached:
     if self._folder is None:
       raise ValueError('folder=None: there is no path')
     return self._folder / name[:2] / f'{name}.json'
+
+
+def _stage(name: str, measurement: Measurement) -> str:
+  return f'{name}-{len(measurement.curve)}'

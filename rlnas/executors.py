@@ -18,7 +18,7 @@ from absl import logging
 from rlnas.architecture import Architecture
 from rlnas.interfaces import Evaluator
 from rlnas.shared_memory import Shared
-from rlnas.trial import Measurement, Status
+from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 from rlnas.workers import Task, Worker, evaluate_safely, start_worker
 
 TRIAL_TIMEOUT = 3600.0  # seconds; children train for seconds to minutes
@@ -40,16 +40,18 @@ class InProcess:
     self._evaluator = evaluator
     self._queue: collections.deque[Task] = collections.deque()
 
-  def submit(self, key: int, architecture: Architecture, *, seed: int) -> None:
+  def submit(
+    self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
+  ) -> None:
     """Queues one evaluation."""
-    self._queue.append(Task(key, architecture, seed))
+    self._queue.append(Task(key, architecture, seed, terms))
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
     """Evaluates the oldest, however long it takes; None where nothing is queued."""
     if not self._queue:
       return None
     task = self._queue.popleft()
-    return task.key, evaluate_safely(self._evaluator, task.architecture, task.seed)
+    return task.key, evaluate_safely(self._evaluator, task.architecture, task.seed, task.terms)
 
   def withdraw(self) -> list[int]:
     """Gives up all that is queued."""
@@ -94,9 +96,11 @@ class WorkerPool:
     self._results: collections.deque[tuple[int, Measurement]] = collections.deque()
     self._false_starts = 0
 
-  def submit(self, key: int, architecture: Architecture, *, seed: int) -> None:
+  def submit(
+    self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
+  ) -> None:
     """Queues one evaluation, and starts it where a worker is free."""
-    self._queue.append(Task(key, architecture, seed))
+    self._queue.append(Task(key, architecture, seed, terms))
     self._employ()
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
@@ -158,7 +162,7 @@ class WorkerPool:
       free.task, free.deadline = task, time.monotonic() + self._trial_timeout
       free.evaluated += 1
       with contextlib.suppress(OSError):  # it died; `_hear` will notice
-        free.connection.send((task.architecture, task.seed))
+        free.connection.send((task.architecture, task.seed, task.terms))
       if free.is_spent() and self._queue:
         self._workers.append(start_worker(free.slot, self._core(free.slot)))
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from rlnas.architecture import Architecture
 from rlnas.board import Budget
-from rlnas.trial import Measurement, Proposal, Trial
+from rlnas.trial import NO_TERMS, Measurement, Proposal, Terms, Trial
 
 
 class Strategy(Protocol):
@@ -40,6 +40,16 @@ class Evaluator(Protocol):
     ...
 
 
+class StagedEvaluator(Protocol):
+  """An evaluator whose result depends on `Terms` too: stages of training, inherited weights."""
+
+  def evaluate(
+    self, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
+  ) -> Measurement:
+    """As `Evaluator.evaluate`; pure in all three arguments."""
+    ...
+
+
 class Reward(Protocol):
   """Turns a measurement into one number to maximise; pure, so a journal can be re-rewarded."""
 
@@ -55,8 +65,13 @@ class Executor(Protocol):
   raised. All methods are called from one thread.
   """
 
-  def submit(self, key: int, architecture: Architecture, *, seed: int) -> None:
-    """Queues one evaluation under a key that no other one under way has."""
+  def submit(
+    self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
+  ) -> None:
+    """Queues one evaluation under a key that no other one under way has.
+
+    Terms other than the default need a `StagedEvaluator`.
+    """
     ...
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:

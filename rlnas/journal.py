@@ -268,9 +268,11 @@ def _check_types(trial: Trial) -> None:
   values = [
     ('reward', trial.reward, 'float | None'),
     ('log_prob', proposal.log_prob, 'float | None'),
+    ('parent', proposal.parent, 'int | None'),
   ]
   values += [(name, getattr(trial, name), 'int') for name in ('index', 'batch', 'seed')]
   values += [('tokens', token, 'int') for token in proposal.tokens]
+  values += [('curve', accuracy, 'float') for accuracy in measurement.curve]
   values += [(name, getattr(measurement, name), kind) for name, kind in _MEASURED]
   for name, value, kind in values:
     allowed = _TYPES[kind]

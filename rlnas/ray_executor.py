@@ -20,7 +20,7 @@ import rlnas
 from rlnas.architecture import Architecture
 from rlnas.executors import TRIAL_TIMEOUT, ExecutorError, WorkerPool, check_timeout
 from rlnas.interfaces import Evaluator
-from rlnas.trial import Measurement, Status
+from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 
 # A child that crashes is held by its worker process; what is left are nodes that leave.
 _RETRIES = 20
@@ -67,13 +67,15 @@ class RayCluster:
     self._evaluate = self._ray.remote(num_cpus=1, max_retries=_RETRIES)(_evaluate_on_node)
     self._run = uuid.uuid4().hex
     self._trial_timeout = trial_timeout
-    self._queue: collections.deque[tuple[int, Architecture, int]] = collections.deque()
+    self._queue: collections.deque[tuple[int, Architecture, int, Terms]] = collections.deque()
     self._running: dict[Any, int] = {}  # keys by Ray's references
     self._cores = (0, -_CORES_SECONDS)  # with the time of counting
 
-  def submit(self, key: int, architecture: Architecture, *, seed: int) -> None:
+  def submit(
+    self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
+  ) -> None:
     """Queues one evaluation."""
-    self._queue.append((key, architecture, seed))
+    self._queue.append((key, architecture, seed, terms))
     self._feed()
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
@@ -100,7 +102,7 @@ class RayCluster:
 
   def withdraw(self) -> list[int]:
     """Gives up what was not handed to Ray yet; returns the keys."""
-    keys = [key for key, _, _ in self._queue]
+    keys = [key for key, *_ in self._queue]
     self._queue.clear()
     return keys
 
@@ -115,9 +117,9 @@ class RayCluster:
 
   def _feed(self) -> None:
     while self._queue and len(self._running) < self._count_cores():
-      key, architecture, seed = self._queue.popleft()
+      key, architecture, seed, terms = self._queue.popleft()
       reference = self._evaluate.remote(
-        [self._evaluator], self._run, self._trial_timeout, architecture, seed
+        [self._evaluator], self._run, self._trial_timeout, architecture, seed, terms
       )
       self._running[reference] = key
 
@@ -158,7 +160,12 @@ _pool: tuple[str, WorkerPool] | None = None  # of this Ray worker, with the run 
 
 
 def _evaluate_on_node(
-  evaluator: list[Any], run: str, trial_timeout: float, architecture: Architecture, seed: int
+  evaluator: list[Any],
+  run: str,
+  trial_timeout: float,
+  architecture: Architecture,
+  seed: int,
+  terms: Terms,
 ) -> tuple[dict[str, str], Measurement]:
   """A task: one child, in a process of its own beside Ray's worker.
 
@@ -171,7 +178,7 @@ def _evaluate_on_node(
     fetched = _load_ray().get(evaluator[0])
     _pool = run, WorkerPool(fetched, workers=1, trial_timeout=trial_timeout)
   pool = _pool[1]
-  pool.submit(0, architecture, seed=seed)
+  pool.submit(0, architecture, seed=seed, terms=terms)
   arrived = None
   while arrived is None:
     arrived = pool.collect(60.0)

@@ -1,7 +1,8 @@
 """Rewards: how a measurement and a board's budget become one number to maximise.
 
 All are pure functions of (measurement, budget), so that a journal can be rewarded anew, and all
-share what follows. Accuracy is that of the quantized network on validation data. The resources are
+share what follows. Accuracy is that of the quantized network on validation data, or, where its
+training was stopped early and a `Ladder` foretells it, what it would have been. The resources are
 flash and SRAM, and multiply-accumulate operations and latency where the budget limits them, each as
 the ratio of what is used to what the budget allows; a ratio counts as `WORST_RATIO` where it is
 larger or where the figure is unknown, so that every reward is finite and a child too large to be
@@ -140,11 +141,13 @@ def _accuracy(measurement: Measurement) -> float:
     raise ValueError(f'measurement.status={measurement.status.value!r}: has no reward')
   if measurement.status is Status.INFEASIBLE:
     return 0.0
-  accuracy = measurement.int8_validation_accuracy
+  accuracy = measurement.expected_accuracy
+  if accuracy is None:
+    accuracy = measurement.int8_validation_accuracy
   if accuracy is None:
     return 0.0
   if not 0 <= accuracy <= 1:
-    raise ValueError(f'int8_validation_accuracy={accuracy}: must lie in [0, 1]')
+    raise ValueError(f'accuracy={accuracy}: must lie in [0, 1]')
   return float(accuracy)
 
 

@@ -18,7 +18,16 @@ from rlnas.board import Budget
 from rlnas.interfaces import Executor, Observer, Reward, Strategy
 from rlnas.interrupt import SoftInterrupt
 from rlnas.journal import Journal, JournalError
-from rlnas.trial import Measurement, Proposal, Status, Trial, derive_seed
+from rlnas.ladder import Ladder
+from rlnas.trial import (
+  Measurement,
+  Proposal,
+  Status,
+  Terms,
+  Trial,
+  derive_seed,
+  weights_name,
+)
 
 # Rarer accidents are recorded and the search goes on; these say that something is broken.
 MOST_FAILURES = 12  # in a row
@@ -27,6 +36,7 @@ LEAST_JUDGED = 24  # trials, before the share is judged
 # Of a long journal only some batches are proposed again to see that it is this strategy's: as many
 # at its beginning and end, and one in so many between. The others are told as they stand.
 _VERIFIED_BATCHES = 128
+_REMEMBERED = 1024  # trials, from which a ladder judges
 _PATIENCE_SECONDS = 0.5  # between looks at whether the user wants to stop
 
 
@@ -44,6 +54,8 @@ def run_search(
   batch: int = 8,
   lag: int = 1,
   seed: int = 0,
+  ladder: Ladder | None = None,
+  inherit: bool = False,
   journal: Journal | None = None,
   observers: Sequence[Observer] = (),
 ) -> tuple[Trial, ...]:
@@ -58,6 +70,9 @@ def run_search(
     batch: how many are proposed, and told, together.
     lag: how many batches may be under way beside the one that is told.
     seed: decides everything random.
+    ladder: says which children are trained beyond their first stage; needs a `StagedEvaluator`.
+    inherit: whether mutants begin with the weights of the trial that they stem from; needs an
+      evaluator that keeps weights.
     journal: remembers the trials; without one the search cannot resume.
     observers: hear of every trial and batch.
 
@@ -79,12 +94,15 @@ def run_search(
   under_way: collections.deque[list[_Ordered]] = collections.deque()
   health = _Health(min(trials, MOST_FAILURES))
   done: list[Trial] = []
+  weights: list[str] = []  # the names of their weights
   with SoftInterrupt() as interrupt:
-    children = _Children(executor, reward, budget, journal, interrupt)
+    children = _Children(executor, reward, budget, journal, interrupt, ladder)
 
     def tell_oldest() -> None:
-      told = [children.finish(ordered) for ordered in under_way.popleft()]
+      finished = under_way.popleft()
+      told = [children.finish(ordered) for ordered in finished]
       done.extend(told)
+      weights.extend(map(_weights_of, finished, told))
       for trial in told:
         for observer in observers:
           observer.on_trial(trial)
@@ -101,12 +119,14 @@ def run_search(
       if proposals is None:
         rng = np.random.default_rng(derive_seed(seed, 'batch', number))
         proposals = strategy.ask(batch, rng)[: trials - first]
-      under_way.append(
-        [
-          children.begin(_Ordered(i, number, child_seed(seed, proposal), proposal))
-          for i, proposal in enumerate(proposals, first)
-        ]
-      )
+      known = done[-_REMEMBERED:]
+      bars = () if ladder is None else ladder.bars(known)
+      ordered = []
+      for index, proposal in enumerate(proposals, first):
+        parent = weights[proposal.parent] if inherit and proposal.parent is not None else ''
+        place = (index, number, child_seed(seed, proposal))
+        ordered.append(children.begin(_Ordered(*place, proposal, Terms(bars, parent), known)))
+      under_way.append(ordered)
     while under_way:
       tell_oldest()
   return tuple(done)
@@ -119,12 +139,21 @@ def child_seed(seed: int, proposal: Proposal) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class _Ordered:
-  """A proposal with its place in the search."""
+  """A proposal with its place in the search, and the latest trials that were told before it."""
 
   index: int
   batch: int
   seed: int
   proposal: Proposal
+  terms: Terms
+  known: list[Trial]
+
+
+def _weights_of(ordered: _Ordered, trial: Trial) -> str:
+  stages = len(trial.measurement.curve)
+  if not stages:
+    return ''  # it was not trained
+  return weights_name(ordered.proposal.architecture, ordered.seed, ordered.terms, stages)
 
 
 class _Children:
@@ -137,12 +166,14 @@ class _Children:
     budget: Budget,
     journal: Journal | None,
     interrupt: SoftInterrupt,
+    ladder: Ladder | None,
   ) -> None:
     self._executor = executor
     self._reward = reward
     self._budget = budget
     self._journal = journal
     self._interrupt = interrupt
+    self._ladder = ladder
     self._running: dict[int, _Ordered] = {}
     self._finished: dict[int, Trial] = {}
     self.evaluated: set[int] = set()  # by this process
@@ -164,7 +195,9 @@ class _Children:
     if recorded is None:
       self._running[ordered.index] = ordered
       self.evaluated.add(ordered.index)
-      self._executor.submit(ordered.index, ordered.proposal.architecture, seed=ordered.seed)
+      self._executor.submit(
+        ordered.index, ordered.proposal.architecture, seed=ordered.seed, terms=ordered.terms
+      )
     else:
       _check_same(recorded, ordered)
       self._finished[ordered.index] = recorded
@@ -183,7 +216,12 @@ class _Children:
     if arrived is None:
       return
     index, measurement = arrived
-    trial = _conclude(self._running[index], measurement, self._reward, self._budget)
+    ordered = self._running[index]
+    if self._ladder is not None:
+      architecture = ordered.proposal.architecture
+      expected = self._ladder.expected_accuracy(architecture, measurement, ordered.known)
+      measurement = dataclasses.replace(measurement, expected_accuracy=expected)
+    trial = _conclude(ordered, measurement, self._reward, self._budget)
     if self._journal is not None:
       self._journal.add(trial)
     self._finished[index] = trial

@@ -24,6 +24,23 @@ class Status(str, enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
+class Terms:
+  """What an evaluation depends on beside the network and the seed; nothing by default.
+
+  Attributes:
+    bars: of each stage of the training but the last, the validation accuracy of the float network
+      below which the child is not trained further.
+    parent: name of the weights that the child begins with, or ''.
+  """
+
+  bars: tuple[float, ...] = ()
+  parent: str = ''
+
+
+NO_TERMS = Terms()
+
+
+@dataclasses.dataclass(frozen=True)
 class Proposal:
   """What a strategy asks to be evaluated.
 
@@ -32,11 +49,13 @@ class Proposal:
     architecture: the phenotype that the tokens decode to.
     log_prob: log-probability of the tokens under the policy that proposed them (natural log,
       at most 0), or None where the strategy has no policy.
+    parent: index of the trial that it is a mutant of, if any.
   """
 
   tokens: tuple[int, ...]
   architecture: Architecture
   log_prob: float | None = None
+  parent: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +72,9 @@ class Measurement:
     macs: multiply-accumulate operations of one inference.
     parameters: trainable weights.
     latency_ms: of one inference on the board, estimated; None where the board's speed is unknown.
+    curve: validation accuracy of the float network after each stage that it was trained.
+    expected_accuracy: foretold int8 validation accuracy after all stages, where it was not trained
+      so far; rewards take it in place of the one measured.
     seconds: wall time of the evaluation.
     detail: cause of a failure or infeasibility, for people.
   """
@@ -66,6 +88,8 @@ class Measurement:
   macs: int | None = None
   parameters: int | None = None
   latency_ms: float | None = None
+  curve: tuple[float, ...] = ()
+  expected_accuracy: float | None = None
   seconds: float = 0.0
   detail: str = ''
 
@@ -76,7 +100,8 @@ class Measurement:
   @classmethod
   def from_record(cls, record: dict[str, Any]) -> Measurement:
     """The exact inverse of `to_record`. Raises ValueError or TypeError where it is another."""
-    return cls(**{**record, 'status': Status(record['status'])})
+    status, curve = Status(record['status']), tuple(record.get('curve', ()))
+    return cls(**{**record, 'status': status, 'curve': curve})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +133,7 @@ class Trial:
       'reward': self.reward,
       'tokens': list(self.proposal.tokens),
       'log_prob': self.proposal.log_prob,
+      'parent': self.proposal.parent,
       'digest': self.proposal.architecture.digest,
       'measurement': self.measurement.to_record(),
       'architecture': json.loads(self.proposal.architecture.to_json()),
@@ -124,7 +150,9 @@ class Trial:
         index=record['index'],
         batch=record['batch'],
         seed=record['seed'],
-        proposal=Proposal(tuple(record['tokens']), architecture, record['log_prob']),
+        proposal=Proposal(
+          tuple(record['tokens']), architecture, record['log_prob'], record.get('parent')
+        ),
         measurement=Measurement.from_record(record['measurement']),
         reward=record['reward'],
       )
@@ -136,3 +164,16 @@ def derive_seed(*parts: int | str) -> int:
   """A seed in [0, 2**31) from a run's seed and a place in it, such as (7, 'trial', 12)."""
   digest = hashlib.sha256(json.dumps(parts).encode()).digest()
   return int.from_bytes(digest[:4], 'big') >> 1
+
+
+def weights_name(architecture: Architecture, seed: int, terms: Terms, stages: int) -> str:
+  """The name of a child's weights: of all that they depend on but the evaluator's settings.
+
+  Args:
+    architecture: of the child.
+    seed: of its evaluation.
+    terms: of its evaluation.
+    stages: how far it was trained.
+  """
+  parts = [architecture.digest, seed, terms.parent, stages]
+  return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -15,22 +15,30 @@ import traceback
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from typing import cast
 
 from rlnas.architecture import Architecture
-from rlnas.interfaces import Evaluator
+from rlnas.interfaces import Evaluator, StagedEvaluator
 from rlnas.shared_memory import attach
-from rlnas.trial import Measurement, Status
+from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 
 # A Keras child leaves 14 to 19 MB behind in its process (measured; clear_session does not help),
 # so that a worker has grown by some 0.7 GB when it is replaced.
 CHILDREN_PER_WORKER = 40
 
 
-def evaluate_safely(evaluator: Evaluator, architecture: Architecture, seed: int) -> Measurement:
+def evaluate_safely(
+  evaluator: Evaluator | StagedEvaluator,
+  architecture: Architecture,
+  seed: int,
+  terms: Terms = NO_TERMS,
+) -> Measurement:
   """Evaluates; an exception becomes a 'failed' measurement with its traceback."""
   started = time.perf_counter()
   try:
-    return evaluator.evaluate(architecture, seed=seed)
+    if terms == NO_TERMS:
+      return evaluator.evaluate(architecture, seed=seed)
+    return cast(StagedEvaluator, evaluator).evaluate(architecture, seed=seed, terms=terms)
   except Exception:  # whatever a child does, the search must hear of it and go on
     seconds = time.perf_counter() - started
     return Measurement(Status.FAILED, seconds=seconds, detail=traceback.format_exc())
@@ -43,6 +51,7 @@ class Task:
   key: int
   architecture: Architecture
   seed: int
+  terms: Terms
   again: bool = False  # its first worker died
 
 
@@ -113,10 +122,10 @@ def _work(connection: Connection, parent: int, core: int | None) -> None:
   connection.send('')
   while True:
     try:
-      architecture, seed = connection.recv()
+      architecture, seed, terms = connection.recv()
     except EOFError:
       return
-    connection.send(evaluate_safely(evaluator, architecture, seed))
+    connection.send(evaluate_safely(evaluator, architecture, seed, terms))
 
 
 def _end_with_parent(parent: int) -> None:

@@ -172,6 +172,13 @@ def accuracy(model: keras.Model, x: Array, y: Array, *, offset: float, scale: fl
   Raises:
     ValueError: there are no examples, or not one label each.
   """
+  return accuracy_function(model, x, y, offset=offset, scale=scale)()
+
+
+def accuracy_function(
+  model: keras.Model, x: Array, y: Array, *, offset: float, scale: float
+) -> Callable[[], float]:
+  """As `accuracy`, of whatever weights the network has when the result is called; traced once."""
   if len(x) == 0 or y.shape != x.shape[:1]:
     raise ValueError(
       f'y of shape {y.shape}: must be one label for each of {len(x)} examples, N >= 1'
@@ -188,7 +195,8 @@ def accuracy(model: keras.Model, x: Array, y: Array, *, offset: float, scale: fl
     return tf.while_loop(lambda start, correct: start < x.shape[0], body, (0, 0))[1]
 
   examples, labels = tf.constant(x), tf.constant(y, tf.int32)
-  return int(count_correct.get_concrete_function(examples, labels)(examples, labels)) / len(x)
+  counted = count_correct.get_concrete_function(examples, labels)
+  return lambda: int(counted(examples, labels)) / len(examples)
 
 
 def shift_images(images: tf.Tensor, shifts: tf.Tensor) -> tf.Tensor:

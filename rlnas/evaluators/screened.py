@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import cast
 
 from rlnas.architecture import Architecture, Shape
 from rlnas.board import Budget
@@ -19,8 +20,8 @@ from rlnas.child.latency import latency_ms
 from rlnas.child.measure import ArenaOverflow
 from rlnas.child.untrained import untrained_footprint
 from rlnas.chip import Speed
-from rlnas.interfaces import Evaluator
-from rlnas.trial import Measurement, Status
+from rlnas.interfaces import Evaluator, StagedEvaluator
+from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 
 # Twice the worst error of the estimate that was measured (`rlnas.child.cost`).
 MARGIN = 0.05
@@ -41,18 +42,22 @@ class Screened:
     speed: of the board, where the budget limits the latency.
   """
 
-  evaluator: Evaluator
+  evaluator: Evaluator | StagedEvaluator
   budget: Budget
   input_shape: Shape
   classes: int
   speed: Speed | None = None
 
-  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+  def evaluate(
+    self, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
+  ) -> Measurement:
     """Screens, and evaluates what fits. Raises what the wrapped evaluator raises."""
     started = time.perf_counter()
     found = self._screen(architecture, cost(architecture, self.input_shape, self.classes))
     if found is None:
-      return self.evaluator.evaluate(architecture, seed=seed)
+      if terms == NO_TERMS:
+        return self.evaluator.evaluate(architecture, seed=seed)
+      return cast(StagedEvaluator, self.evaluator).evaluate(architecture, seed=seed, terms=terms)
     return dataclasses.replace(found, seconds=time.perf_counter() - started)
 
   def _screen(self, architecture: Architecture, estimate: Cost) -> Measurement | None:

@@ -27,6 +27,7 @@ from rlnas.trial import Proposal, Trial, derive_seed
 class _Individual:
   tokens: tuple[int, ...]
   reward: float
+  index: int  # of its trial
 
 
 class Evolution:
@@ -83,9 +84,8 @@ class Evolution:
       raise ValueError(f'count={count}: must be at least 1')
     if len(self._population) < self._size:
       drawn = [sample_uniform(self._table, rng) for _ in range(count)]
-    else:
-      drawn = [mutate(self._table, self._parent(rng).tokens, rng) for _ in range(count)]
-    return [Proposal(tokens, decode(self._table.space, tokens)) for tokens in drawn]
+      return [Proposal(tokens, decode(self._table.space, tokens)) for tokens in drawn]
+    return [self._mutant(rng) for _ in range(count)]
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Takes the trials into the population one by one, each for one that dies; failed ones not.
@@ -116,6 +116,11 @@ class Evolution:
       'population_reward_best': max(rewards),
     }
 
+  def _mutant(self, rng: np.random.Generator) -> Proposal:
+    parent = self._parent(rng)
+    tokens = mutate(self._table, parent.tokens, rng)
+    return Proposal(tokens, decode(self._table.space, tokens), parent=parent.index)
+
   def _parent(self, rng: np.random.Generator) -> _Individual:
     drawn = rng.choice(self._size, self._sample, replace=False).tolist()
     return max((self._population[i] for i in drawn), key=lambda individual: individual.reward)
@@ -133,4 +138,4 @@ def _individual(table: Table, trial: Trial) -> _Individual:
   states_of(table, trial.proposal.tokens)
   if trial.reward is None or not math.isfinite(trial.reward):
     raise ValueError(f'trials: reward {trial.reward} of trial {trial.index}: must be finite')
-  return _Individual(trial.proposal.tokens, trial.reward)
+  return _Individual(trial.proposal.tokens, trial.reward, trial.index)
