@@ -141,13 +141,12 @@ def _accuracy(measurement: Measurement) -> float:
     raise ValueError(f'measurement.status={measurement.status.value!r}: has no reward')
   if measurement.status is Status.INFEASIBLE:
     return 0.0
-  accuracy = measurement.expected_accuracy
-  if accuracy is None:
-    accuracy = measurement.int8_validation_accuracy
+  name = 'int8_validation_accuracy' if measurement.expected_accuracy is None else 'expected_accuracy'
+  accuracy = getattr(measurement, name)
   if accuracy is None:
     return 0.0
   if not 0 <= accuracy <= 1:
-    raise ValueError(f'accuracy={accuracy}: must lie in [0, 1]')
+    raise ValueError(f'{name}={accuracy}: must lie in [0, 1]')
   return float(accuracy)
 
 
