@@ -26,6 +26,7 @@ from random_networks import draw
 from rlnas import datasets
 from rlnas.architecture import Architecture
 from rlnas.backend import keras, tf
+from rlnas.board import Budget, find_board
 from rlnas.child.builder import build
 from rlnas.child.cost import cost
 from rlnas.child.logits import int8_accuracy
@@ -44,7 +45,9 @@ flags.DEFINE_integer('examples', 10000, 'Training images; default: 10,000.')
 flags.DEFINE_integer('epochs', 2, 'Epochs of a child; default: 2.')
 flags.DEFINE_integer('children', 24, 'Networks to train on either side; default: 24.')
 flags.DEFINE_integer('blocks', 3, 'How often the two sides take turns; default: 3.')
-flags.DEFINE_float('kib', 64, 'Most KiB of flash, and of SRAM, of a network; default: 64.')
+flags.DEFINE_string(
+  'board', 'nucleo-l010rb', 'Whose budget the networks keep; default: nucleo-l010rb.'
+)
 flags.DEFINE_integer('workers', None, 'Worker processes of ours; default: one a core.')
 flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
 
@@ -178,16 +181,16 @@ def evaluate_ours(
   return [found[key] for key in range(len(networks))]
 
 
-def networks_within(data: Dataset, count: int, kib: float, seed: int) -> list[Architecture]:
-  """Networks of the chain space that keep a limit, uniformly drawn."""
+def networks_within(data: Dataset, count: int, budget: Budget, seed: int) -> list[Architecture]:
+  """Networks of the chain space that keep a budget, uniformly drawn."""
   kept: list[Architecture] = []
   for architecture in draw('chain', 200 * count, seed):
     needed = cost(architecture, data.input_shape, data.classes)
-    if max(needed.flash_bytes, needed.sram_bytes) <= 1024 * kib:
+    if budget.fits(needed.flash_bytes, needed.sram_bytes, needed.macs, None):
       kept.append(architecture)
     if len(kept) == count:
       return kept
-  raise ValueError(f'--kib={kib}: only {len(kept)} of {200 * count} networks keep it')
+  raise ValueError(f'--board={FLAGS.board}: only {len(kept)} of {200 * count} networks fit')
 
 
 def stage_table(columns: dict[str, Sequence[Child]]) -> str:
@@ -220,7 +223,7 @@ def main(arguments: list[str]) -> None:
   data = datasets.as_images(datasets.load(FLAGS.dataset, data_dir=FLAGS.data_dir)).without_test()
   kept = slice(FLAGS.examples)
   data = dataclasses.replace(data, x_train=data.x_train[kept], y_train=data.y_train[kept])
-  networks = networks_within(data, FLAGS.children + 1, FLAGS.kib, FLAGS.seed)
+  networks = networks_within(data, FLAGS.children + 1, find_board(FLAGS.board).budget, FLAGS.seed)
   first, networks = networks[0], networks[1:]  # one to warm up with, which is not counted
   workers = FLAGS.workers or default_workers()
   plain = Plain(data, FLAGS.epochs, FLAGS.seed)
