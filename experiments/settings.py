@@ -21,7 +21,7 @@ from rlnas.decision import Space, decode
 from rlnas.evaluators.screened import Screened
 from rlnas.evaluators.trained import Stage, Trained
 from rlnas.executors import default_workers
-from rlnas.interfaces import Evaluator
+from rlnas.interfaces import StagedEvaluator
 from rlnas.ladder import Ladder
 from rlnas.table import Table, compile_table, unrank
 
@@ -110,7 +110,7 @@ def read_settings(arguments: list[str]) -> Settings:
   )
 
 
-def evaluator(settings: Settings) -> Evaluator:
+def evaluator(settings: Settings) -> StagedEvaluator:
   """Trains and measures what has a chance to keep the budget."""
   data, speed = settings.dataset, SPEEDS.get(FLAGS.board)
   weights = pathlib.Path(FLAGS.workdir) / 'weights' if FLAGS.inherit else None
