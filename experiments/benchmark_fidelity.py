@@ -1,6 +1,6 @@
 """How well what a search is told at the end of a ladder ranks networks.
 
-  python experiments/benchmark_fidelity.py --dataset=fashion_mnist --fidelity=10000x1,20000x1,55000x2
+  python experiments/benchmark_fidelity.py --fidelity=10000x1,20000x1,55000x2 ...
 
 Truth is the int8 validation accuracy after --truth_epochs epochs of all training data, from another
 seed. The networks are uniform among those that fit the board. As many others as --before climb the
