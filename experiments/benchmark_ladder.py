@@ -6,109 +6,36 @@ One search trains every child through all stages (--fidelity), the other only th
 lets climb. Only children that went through all stages count, so that both are judged by the same
 training. Prints when each reached the best accuracy that the first had after --minutes.
 
-Time is that of the processor, as if it were spent by --workers idle cores: trials are dealt, in
-their order, to whichever core is free first. A busy machine does not change it, and neither does
-the time that a search on real cores waits for the slowest of a batch count.
+Time is that of the processor, as if it were spent by --workers idle cores.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import heapq
 import json
 import pathlib
-import time
-from collections.abc import Sequence
 
 import numpy as np
 import settings as settings_module
 from absl import flags
 from choices import LADDERS, STRATEGIES, choose
 from guard import check_positive, run
+from processor_time import MOST_TRIALS, Clock, Timed, TimeIsUpError
 from settings import Settings, configuration, evaluator, read_settings, stages
 
-from rlnas.architecture import Architecture
 from rlnas.executors import WorkerPool
-from rlnas.interfaces import StagedEvaluator
 from rlnas.journal import Journal
 from rlnas.ladder import Ladder
 from rlnas.monitor import ProgressBar
-from rlnas.reward import is_feasible, linear_excess
+from rlnas.reward import linear_excess
 from rlnas.search import run_search
-from rlnas.trial import NO_TERMS, Measurement, Terms, Trial, derive_seed
-
-MOST_TRIALS = 100_000  # the clock ends a search long before
+from rlnas.trial import derive_seed
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(settings_module)
 flags.DEFINE_float('minutes', 20.0, 'Of each search, on --workers idle cores; default: 20.')
 flags.DEFINE_list('seeds', ['0', '1'], 'One pair of searches a seed; default: 0,1.')
 flags.DEFINE_string('strategy', 'imitation', f'What proposes: {", ".join(STRATEGIES)}.')
-
-
-@dataclasses.dataclass(frozen=True)
-class Timed:
-  """Wraps an evaluator; `seconds` are those that the processor spent."""
-
-  evaluator: StagedEvaluator
-
-  def evaluate(
-    self, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
-  ) -> Measurement:
-    """Evaluates."""
-    started = time.process_time()
-    measurement = self.evaluator.evaluate(architecture, seed=seed, terms=terms)
-    return dataclasses.replace(measurement, seconds=time.process_time() - started)
-
-
-class TimeIsUpError(Exception):
-  """Ends a search."""
-
-
-class Clock:
-  """An observer that deals trials to cores and ends the search after some time, or at a target.
-
-  Attributes:
-    curve: (seconds, best accuracy so far of a feasible child that went through all stages), one
-      for each such child that was better than those before.
-    seconds: when the last trial so far ended.
-    trials: how many there were.
-    whole: how many went through all stages.
-  """
-
-  def __init__(self, settings: Settings, *, seconds: float, target: float = 2.0) -> None:
-    self._budget = settings.budget
-    self._limit, self._target = seconds, target
-    self._free = [0.0] * settings.workers
-    self.curve: list[tuple[float, float]] = []
-    self.seconds = 0.0
-    self.trials = self.whole = 0
-
-  @property
-  def best(self) -> float:
-    """The best accuracy so far."""
-    return self.curve[-1][1] if self.curve else 0.0
-
-  def on_trial(self, trial: Trial) -> None:
-    """Looks at a trial. Raises TimeIsUpError."""
-    end = heapq.heappop(self._free) + trial.measurement.seconds
-    heapq.heappush(self._free, end)
-    if end > self._limit:
-      raise TimeIsUpError
-    self.trials += 1
-    self.seconds = max(self.seconds, end)
-    measurement = trial.measurement
-    accuracy = measurement.int8_validation_accuracy or 0.0
-    if len(measurement.curve) == len(stages()) and is_feasible(measurement, self._budget):
-      self.whole += 1
-      if accuracy > self.best:
-        self.curve.append((end, accuracy))
-    if self.best >= self._target:
-      raise TimeIsUpError
-
-  def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
-    """Nothing to do."""
 
 
 def search(settings: Settings, ladder: Ladder | None, seed: int, clock: Clock, name: str) -> None:
@@ -148,9 +75,10 @@ def main(arguments: list[str]) -> None:
   settings = read_settings(arguments)
   rows, speedups = [], []
   for seed in map(int, FLAGS.seeds):
-    whole = Clock(settings, seconds=60 * FLAGS.minutes)
+    limits = {'stages': len(stages()), 'workers': settings.workers}
+    whole = Clock(settings.budget, **limits, seconds=60 * FLAGS.minutes)
     search(settings, None, seed, whole, 'whole')
-    climbing = Clock(settings, seconds=60 * FLAGS.minutes, target=whole.best)
+    climbing = Clock(settings.budget, **limits, seconds=60 * FLAGS.minutes, target=whole.best)
     ladder = LADDERS[FLAGS.ladder](len(stages()))
     search(settings, ladder, seed, climbing, FLAGS.ladder)
     reached = whole.curve[-1][0] if whole.curve else float('nan')

@@ -19,15 +19,14 @@ from rlnas import datasets
 from rlnas.architecture import Architecture
 from rlnas.board import Budget
 from rlnas.child.cost import cost
-from rlnas.child.finish import train_and_quantize
-from rlnas.child.logits import int8_accuracy
+from rlnas.child.augment import suited_augmentation
+from rlnas.child.finish import Recipe, finish
 from rlnas.child.measure import measure
 from rlnas.datasets import Dataset
 from rlnas.decision import decode
 from rlnas.journal import read_journal
 from rlnas.report import best_trial
 from rlnas.spaces import NASNet
-from rlnas.winner import shift_pixels
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('search', None, 'Workdir of a search with --space=nasnet.', required=True)
@@ -70,21 +69,13 @@ def main(arguments: list[str]) -> None:
 
 def report(name: str, architecture: Architecture, dataset: Dataset) -> None:
   """Trains one stack and prints its row of the table."""
-  model, accuracy = train_and_quantize(
-    architecture,
-    dataset,
-    epochs=FLAGS.epochs,
-    seed=FLAGS.seed,
-    shift_pixels=shift_pixels(dataset),
-  )
-  footprint = measure(model)
-  int8 = int8_accuracy(
-    model, dataset.x_val, dataset.y_val, offset=dataset.offset, scale=dataset.scale
-  )
+  recipe = Recipe(FLAGS.epochs, augmentation=suited_augmentation(dataset.input_shape))
+  found = finish(architecture, dataset, recipe=recipe, seed=FLAGS.seed)
+  footprint = measure(found.model)
   macs = cost(architecture, dataset.input_shape, dataset.classes).macs
   print(
-    f'| {name} | {accuracy:.4f} | {int8:.4f} | {footprint.flash_bytes:,} '
-    f'| {footprint.sram_bytes:,} | {macs:,} |',
+    f'| {name} | {found.validation_accuracy:.4f} | {found.int8_validation_accuracy:.4f} '
+    f'| {footprint.flash_bytes:,} | {footprint.sram_bytes:,} | {macs:,} |',
     flush=True,
   )
 
