@@ -64,7 +64,7 @@ class InProcess:
 class WorkerPool:
   """Evaluates in spawned worker processes, which are replaced after some children.
 
-  Each is held to a core of its own where there are enough (on Linux), and maps the evaluator's
+  Where there is one for each core they are held to it (on Linux), and all map the evaluator's
   arrays instead of copying them. Its successor starts while it evaluates its last child.
 
   A worker that dies is replaced and its child evaluated once more, since the fault may have been
@@ -172,11 +172,14 @@ class WorkerPool:
     return worker.ready and all(w.task is None for w in rivals)
 
   def _core(self, slot: int) -> int | None:
-    """The core of a slot, or None where workers outnumber cores or cannot be held to one."""
+    """The core of a slot where there is one worker for each core; else the system chooses.
+
+    Several small pools would otherwise share the first cores while others are idle.
+    """
     if not hasattr(os, 'sched_getaffinity'):
       return None
     cores = sorted(os.sched_getaffinity(0))
-    return cores[slot] if self._size <= len(cores) else None
+    return cores[slot] if self._size == len(cores) else None
 
   def _hear(self, worker: Worker) -> None:
     try:
