@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+import settings as _  # noqa: F401  it defines --data_dir
 from absl import flags
 from choices import SEQUENCE_SPACES
 from guard import run

@@ -3,7 +3,7 @@
   python experiments/search.py --dataset=mnist5k --board=nucleo-l010rb --workdir=runs/first
 
 The same command on the same workdir resumes the search. The workdir then holds config.json,
-journal.jsonl, tensorboard/, result.json, pareto.png and, in best/, model.tflite,
+journal.jsonl, tensorboard/, finalists/, result.json, pareto.png and, in best/, model.tflite,
 architecture.json, .svg and .png, and the bundle that experiments/export.py writes.
 """
 
@@ -15,12 +15,13 @@ import pathlib
 import time
 from collections.abc import Mapping
 
+import finishing as finishing_module
 import settings as settings_module
-import tqdm
 from absl import flags
 from choices import REWARDS, STRATEGIES, choose
 from export import export_workdir
-from guard import check_positive, run
+from finishing import FINISH_FLAGS, finish, read_plan, show
+from guard import run
 from settings import Settings, configuration, evaluator, ladder, read_settings
 
 from rlnas.cache import Cached
@@ -29,18 +30,18 @@ from rlnas.interfaces import Executor
 from rlnas.journal import Journal
 from rlnas.monitor import ProgressBar, TensorBoard
 from rlnas.ray_executor import RayCluster
-from rlnas.report import format_front, pareto_front, plot_pareto
+from rlnas.report import plot_pareto
 from rlnas.search import run_search
-from rlnas.trial import Status, Trial, derive_seed
-from rlnas.winner import Winner, finish_best, write_winner
+from rlnas.trial import Trial, derive_seed
+from rlnas.winner import write_winner
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(settings_module)
+flags.adopt_module_key_flags(finishing_module)
 flags.DEFINE_string('strategy', 'imitation', f'What proposes them: {", ".join(STRATEGIES)}.')
 flags.DEFINE_string(
   'reward', 'linear_excess', f'How the budget enters the reward: {", ".join(REWARDS)}.'
 )
-flags.DEFINE_integer('finish_epochs', 60, 'Epochs that the winner is trained, from scratch.')
 flags.DEFINE_string(
   'cache_dir',
   None,
@@ -68,12 +69,20 @@ flags.DEFINE_string(
 def main(arguments: list[str]) -> None:
   """Searches, finishes the winner and writes the results."""
   started = time.perf_counter()
-  check_positive('finish_epochs')
   check_execution()
   settings = read_settings(arguments)
+  plan = read_plan(settings.dataset)
   workdir = pathlib.Path(FLAGS.workdir)
   trials = search(settings, workdir)
-  winner = finish(trials, settings)
+  winner = finish(
+    trials,
+    settings.dataset,
+    settings.budget,
+    plan,
+    seed=FLAGS.seed,
+    workers=settings.workers,
+    workdir=workdir,
+  )
   write_winner(
     winner,
     trials,
@@ -87,7 +96,7 @@ def main(arguments: list[str]) -> None:
   plot_pareto(
     trials, settings.budget, workdir / 'pareto.png', title=f'{title}: {len(trials)} trials'
   )
-  show(winner, trials, settings, workdir)
+  show(winner, trials, settings.budget, workdir)
   print(export_workdir(workdir, settings.dataset) / 'report.html')
 
 
@@ -97,7 +106,7 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
   reward = choose('reward', FLAGS.reward, REWARDS)
   decides = configuration(settings, strategy=FLAGS.strategy, reward=FLAGS.reward, seed=FLAGS.seed)
   decides['lag'] = FLAGS.lag
-  names = ('dataset', 'board', 'trials', 'finish_epochs')  # may differ when a search is resumed
+  names = ('dataset', 'board', 'trials', *FINISH_FLAGS)  # may differ when a search is resumed
   shown = {name: FLAGS[name].value for name in names}
   with contextlib.ExitStack() as stack:
     journal = Journal(workdir / 'journal.jsonl', configuration=decides)
@@ -180,44 +189,6 @@ def announce(settings: Settings, workdir: pathlib.Path, *, resumed: int) -> None
   print(f'watch    tensorboard --logdir={workdir / "tensorboard"} --host=127.0.0.1')
   if resumed:
     print(f'resumed  {resumed} trials from {workdir / "journal.jsonl"}')
-
-
-def finish(trials: tuple[Trial, ...], settings: Settings) -> Winner:
-  """Trains the winner longer, showing its progress."""
-  with tqdm.tqdm(total=FLAGS.finish_epochs, unit='epoch', desc='finish', dynamic_ncols=True) as bar:
-
-    def on_epoch(epoch: int, loss: float) -> None:
-      bar.set_postfix_str(f'loss {loss:.4f}')
-      bar.update(epoch - bar.n)
-
-    return finish_best(
-      trials,
-      settings.dataset,
-      settings.budget,
-      epochs=FLAGS.finish_epochs,
-      seed=derive_seed(FLAGS.seed, 'finish'),
-      on_epoch=on_epoch,
-    )
-
-
-def show(
-  winner: Winner, trials: tuple[Trial, ...], settings: Settings, workdir: pathlib.Path
-) -> None:
-  """Prints the Pareto front and the winner."""
-  budget, footprint = settings.budget, winner.footprint
-  failed = [t for t in trials if t.measurement.status is Status.FAILED]
-  if failed:
-    cause = failed[0].measurement.detail.strip().splitlines()[-1]
-    print(f'\n{len(failed)} of {len(trials)} children failed; the first with: {cause}')
-  print('\nPareto front of the search (validation data):')
-  print(format_front(pareto_front(trials, budget)))
-  print(f'\nWinner: trial {winner.trial.index}, trained for {FLAGS.finish_epochs} epochs')
-  print(f'  int8 test accuracy        {winner.int8_test_accuracy:.4f}  (test data, read once)')
-  print(f'  int8 validation accuracy  {winner.int8_validation_accuracy:.4f}')
-  print(f'  flash                     {footprint.flash_bytes:,} of {budget.flash_bytes:,} B')
-  print(f'  SRAM                      {footprint.sram_bytes:,} of {budget.sram_bytes:,} B')
-  print(f'  MACs                      {winner.macs:,}')
-  print(f'\n{workdir / "best/model.tflite"}, {workdir / "result.json"}, {workdir / "pareto.png"}')
 
 
 if __name__ == '__main__':

@@ -125,11 +125,12 @@ def stages() -> tuple[Stage, ...]:
   found = []
   for text in FLAGS.fidelity:
     examples, _, epochs = text.partition('x')
-    if not (examples.isdecimal() and epochs.isdecimal() and int(examples) and int(epochs)):
+    is_count = examples == 'all' or (examples.isdecimal() and int(examples))
+    if not (is_count and epochs.isdecimal() and int(epochs)):
       raise ValueError(
         f'--fidelity={",".join(FLAGS.fidelity)}: must be stages such as 10000x1, EXAMPLESxEPOCHS'
       )
-    found.append(Stage(int(epochs), int(examples)))
+    found.append(Stage(int(epochs), None if examples == 'all' else int(examples)))
   if not found:
     raise ValueError('--fidelity=: must name at least one stage, such as 10000x1')
   return tuple(found)

@@ -18,8 +18,8 @@ from guard import run
 from rlnas import datasets
 from rlnas.architecture import Architecture
 from rlnas.board import Budget
-from rlnas.child.cost import cost
 from rlnas.child.augment import suited_augmentation
+from rlnas.child.cost import cost
 from rlnas.child.finish import Recipe, finish
 from rlnas.child.measure import measure
 from rlnas.datasets import Dataset

@@ -1,27 +1,64 @@
-"""From a finished search to its winner: longer training, one look at the test data, files."""
+"""From a finished search to its winner: full training, one look at the test data, files."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy.typing as npt
 from absl import logging
 
+from rlnas.architecture import Architecture
 from rlnas.board import Budget
-from rlnas.child.cost import cost
-from rlnas.child.finish import train_and_quantize
+from rlnas.child.finish import Recipe
 from rlnas.child.logits import int8_accuracy
-from rlnas.child.measure import ArenaOverflow, Footprint, measure
+from rlnas.child.measure import Footprint, measure
 from rlnas.datasets import Dataset
 from rlnas.drawing import draw
+from rlnas.evaluators.finishing import Finishing
+from rlnas.executors import InProcess
+from rlnas.finalists import Candidate, Finalist, FinalistFile, finish_candidates, fits, rank_trials
+from rlnas.interfaces import Evaluator, Executor
+from rlnas.quality import wilson_interval
 from rlnas.reward import is_feasible
 from rlnas.search import SearchError
-from rlnas.trial import Status, Trial
+from rlnas.trial import Status, Trial, derive_seed
+
+# So many of the finalists are trained with further seeds.
+LAST_FEW = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """How many networks a search ends with before the last choice.
+
+  Attributes:
+    recipe: how each is trained.
+    top: how many networks are trained (`rank_trials`).
+    seeds: how many times the best `LAST_FEW` of them are.
+
+  Raises:
+    ValueError: a figure is below 1.
+  """
+
+  recipe: Recipe
+  top: int = 1
+  seeds: int = 1
+
+  def __post_init__(self) -> None:
+    for name in ('top', 'seeds'):
+      if getattr(self, name) < 1:
+        raise ValueError(f'{name}={getattr(self, name)}: must be at least 1')
+
+  @property
+  def trainings(self) -> int:
+    """How many there are, unless there are too few networks or some cannot be finished."""
+    return self.top + (self.seeds - 1) * min(self.top, LAST_FEW)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,21 +67,28 @@ class Winner:
 
   Attributes:
     trial: where it was found.
+    architecture: what was trained.
     model: the .tflite file.
     validation_accuracy: of the float network, in [0, 1].
-    int8_validation_accuracy: of `model`.
+    int8_validation_accuracy: of `model`; what it was chosen by.
     int8_test_accuracy: of `model`, on data that nothing before has seen.
+    int8_test_interval: 95 % confidence interval of that (Wilson 1927). It tells the chance of the
+      test examples, not that of the search or of the training.
     footprint: flash and SRAM of `model`.
     macs: multiply-accumulate operations of one inference.
+    finalists: all that it was chosen from, the best first.
   """
 
   trial: Trial
+  architecture: Architecture
   model: bytes
   validation_accuracy: float
   int8_validation_accuracy: float
   int8_test_accuracy: float
+  int8_test_interval: tuple[float, float]
   footprint: Footprint
   macs: int
+  finalists: tuple[Finalist, ...]
 
 
 def finish_best(
@@ -52,76 +96,138 @@ def finish_best(
   dataset: Dataset,
   budget: Budget,
   *,
-  epochs: int,
+  plan: Plan,
   seed: int,
-  on_epoch: Callable[[int, float], None] | None = None,
+  folder: str | os.PathLike[str] | None = None,
+  employ: Callable[[Evaluator], Executor] = InProcess,
+  on_finished: Callable[[Finalist], None] | None = None,
 ) -> Winner:
-  """Trains the feasible child of highest reward anew, for longer, and reads its test accuracy.
+  """Trains finalists anew and fully, chooses one on validation data and reads its test accuracy.
 
-  Images are shifted at random by up to a fourteenth of their shorter side (2 pixels for MNIST).
-  The trained file is measured again; should it pass the budget after all, the next best child
-  takes its place, before any test data are read.
+  The trained files are measured again; where one passes the budget after all, or its training
+  fails, the next network takes its place. The result does not depend on the executor.
 
   Args:
     trials: of the search.
-    dataset: with its test data.
+    dataset: with its test data, which are read once, for the winner.
     budget: what the winner has to fit.
-    epochs: how long to train.
-    seed: decides initial weights, order of examples and shifts.
-    on_epoch: called after each epoch with its number and mean loss.
+    plan: what is trained, and how.
+    seed: decides initial weights, order of examples and their changes.
+    folder: keeps each finalist as soon as it is done, so that what was interrupted goes on; by
+      default they are kept until the end of the call.
+    employ: gives the executor of an evaluator, such as `lambda e: WorkerPool(e, workers=2)`.
+    on_finished: called with each finalist.
 
   Raises:
     SearchError: no trial is feasible, or none could be finished.
+    ValueError: the folder holds something else.
+    OSError: a file cannot be written.
   """
-  feasible = [t for t in trials if is_feasible(t.measurement, budget)]
-  for trial in sorted(feasible, key=lambda t: (-(t.reward or 0.0), t.index)):
-    architecture = trial.proposal.architecture
-    try:
-      model, validation_accuracy = train_and_quantize(
-        architecture,
-        dataset,
-        epochs=epochs,
-        seed=seed,
-        shift_pixels=shift_pixels(dataset),
-        on_epoch=on_epoch,
-      )
-      footprint = measure(model)
-    except (FloatingPointError, ArenaOverflow) as error:
-      logging.warning('trial %d could not be finished: %s', trial.index, error)
-      continue
-    if not budget.fits(
-      footprint.flash_bytes,
-      footprint.sram_bytes,
-      trial.measurement.macs,
-      trial.measurement.latency_ms,
-    ):
-      logging.warning('trial %d passes the budget once trained: %s', trial.index, footprint)
-      continue
+  with contextlib.ExitStack() as stack:
+    if folder is None:
+      folder = stack.enter_context(tempfile.TemporaryDirectory())
+    store = FinalistFile(pathlib.Path(folder))
+    stack.callback(store.close)
+    evaluator = Finishing(dataset, plan.recipe, folder)
+    executor = employ(evaluator)
+    stack.callback(executor.close)
 
-    def int8(x: npt.NDArray[Any], y: npt.NDArray[Any], model: bytes = model) -> float:
-      return int8_accuracy(model, x, y, offset=dataset.offset, scale=dataset.scale)
+    def finish_all(candidates: Sequence[Candidate]) -> list[Finalist]:
+      return finish_candidates(candidates, evaluator, executor, store, on_finished=on_finished)
 
-    return Winner(
-      trial=trial,
-      model=model,
-      validation_accuracy=validation_accuracy,
-      int8_validation_accuracy=int8(dataset.x_val, dataset.y_val),
-      int8_test_accuracy=int8(dataset.x_test, dataset.y_test),
-      footprint=footprint,
-      macs=cost(architecture, dataset.input_shape, dataset.classes).macs,
-    )
-  if feasible:
-    raise SearchError(f'none of {len(feasible)} feasible children could be finished in the budget')
-  raise SearchError(
-    f'none of {len(trials)} trials fits {budget.flash_bytes:,} B flash and '
-    f'{budget.sram_bytes:,} B SRAM; try more --trials, a larger budget or a smaller space'
+    rounds = _Rounds(trials, budget, plan, seed, finish_all)
+    finalists = rounds.play()
+    best = finalists[0]
+    model = evaluator.model_path(best.name).read_bytes()
+  measured = best.measurement
+  offset, scale = dataset.offset, dataset.scale
+  accuracy = int8_accuracy(model, dataset.x_test, dataset.y_test, offset=offset, scale=scale)
+  examples = len(dataset.y_test)
+  return Winner(
+    trial=rounds.trial_of(best),
+    architecture=best.candidate.architecture,
+    model=model,
+    validation_accuracy=measured.validation_accuracy or 0.0,
+    int8_validation_accuracy=measured.int8_validation_accuracy or 0.0,
+    int8_test_accuracy=accuracy,
+    int8_test_interval=wilson_interval(round(accuracy * examples), examples),
+    footprint=measure(model),
+    macs=measured.macs or 0,
+    finalists=tuple(finalists),
   )
 
 
-def shift_pixels(dataset: Dataset) -> int:
-  """How far the finishing shifts training images: not at all for sequences."""
-  is_image = len(dataset.input_shape) == 3
-  return min(dataset.input_shape[:2]) // 14 if is_image else 0
+@dataclasses.dataclass(frozen=True)
+class _Rounds:
+  """The rounds of training, one after the other."""
+
+  trials: Sequence[Trial]
+  budget: Budget
+  plan: Plan
+  seed: int
+  finish_all: Callable[[Sequence[Candidate]], list[Finalist]]
+
+  def play(self) -> list[Finalist]:
+    """All rounds; the finalists that fit, the best first. Raises SearchError."""
+    found = self._first()
+    repeats = [
+      dataclasses.replace(f.candidate, seed=self._seed_of(repeat), note=f'seed {repeat + 1}')
+      for repeat in range(1, self.plan.seeds)
+      for f in found[:LAST_FEW]
+    ]
+    return _sorted([*found, *self._fitting(repeats)])
+
+  def _first(self) -> list[Finalist]:
+    """The best networks, one training each; others take the place of those that do not fit."""
+    waiting = rank_trials(self.trials, self.budget, top=self.plan.top)
+    feasible = len(waiting)
+    found: list[Finalist] = []
+    while waiting and len(found) < self.plan.top:
+      missing = self.plan.top - len(found)
+      now, waiting = waiting[:missing], waiting[missing:]
+      seed = self._seed_of(0)
+      found += self._fitting([Candidate(t.index, t.proposal.architecture, seed) for t in now])
+    if not found:
+      raise SearchError(self._why_none(feasible))
+    return _sorted(found)
+
+  def _fitting(self, candidates: Sequence[Candidate]) -> list[Finalist]:
+    """Those of the candidates that could be finished and fit."""
+    kept = []
+    for finalist in self.finish_all(candidates):
+      trial, measured = self.trial_of(finalist), finalist.measurement
+      if fits(finalist, trial, self.budget):
+        kept.append(finalist)
+      elif measured.status is Status.COMPLETE:
+        logging.warning(
+          'trial %d passes the budget once trained: %s B flash, %s B SRAM',
+          trial.index,
+          measured.flash_bytes,
+          measured.sram_bytes,
+        )
+      else:
+        cause = measured.detail.strip().splitlines()[-1:]
+        logging.warning('trial %d could not be finished: %s', trial.index, ''.join(cause))
+    return kept
+
+  def trial_of(self, finalist: Finalist) -> Trial:
+    """Where a finalist was found."""
+    return next(t for t in self.trials if t.index == finalist.candidate.trial)
+
+  def _seed_of(self, repeat: int) -> int:
+    return derive_seed(self.seed, 'repeat', repeat)
+
+  def _why_none(self, feasible: int) -> str:
+    if feasible:
+      return f'none of {feasible} feasible networks could be finished in the budget'
+    return (
+      f'none of {len(self.trials)} trials fits {self.budget.flash_bytes:,} B flash and '
+      f'{self.budget.sram_bytes:,} B SRAM; try more --trials, a larger budget or a smaller space'
+    )
+
+
+def _sorted(finalists: Sequence[Finalist]) -> list[Finalist]:
+  return sorted(finalists, key=lambda f: f.score, reverse=True)  # stable: of equals the first
 
 
 def write_winner(
@@ -151,7 +257,7 @@ def write_winner(
   folder = pathlib.Path(folder)
   best = folder / 'best'
   best.mkdir(parents=True, exist_ok=True)
-  architecture = winner.trial.proposal.architecture.to_json()
+  architecture = winner.architecture.to_json()
   (best / 'model.tflite').write_bytes(winner.model)
   (best / 'architecture.json').write_text(architecture + '\n')
   result: dict[str, Any] = {
@@ -165,16 +271,18 @@ def write_winner(
       'validation_accuracy': winner.validation_accuracy,
       'int8_validation_accuracy': winner.int8_validation_accuracy,
       'int8_test_accuracy': winner.int8_test_accuracy,
+      'int8_test_interval': list(winner.int8_test_interval),
       **dataclasses.asdict(winner.footprint),
       'macs': winner.macs,
       'budget': dataclasses.asdict(budget),
     },
+    'finalists': [json.loads(finalist.to_json()) for finalist in winner.finalists],
   }
   (folder / 'result.json').write_text(json.dumps(result, indent=2) + '\n')
   title = f'trial {winner.trial.index}: int8 test accuracy {winner.int8_test_accuracy:.4f}\n'
   title += f'flash {winner.footprint.flash_bytes:,} B, SRAM {winner.footprint.sram_bytes:,} B'
   draw(
-    winner.trial.proposal.architecture,
+    winner.architecture,
     [best / 'architecture.svg', best / 'architecture.png'],
     input_shape=input_shape,
     classes=classes,

@@ -1,23 +1,28 @@
 """Trains child networks on data in memory, a whole epoch in one graph.
 
 Against a loop in Python, a `tf.while_loop` over batches saves the calls and the input pipeline,
-which take longer than a small child's arithmetic. Adam (Kingma & Ba 2015, algorithm 1) follows a
-cosine from the learning rate to 0 (Loshchilov & Hutter 2017, equation 5, without restarts).
+which take longer than a small child's arithmetic.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.backend import keras, tf
+from rlnas.child.adam import Adam
+from rlnas.child.augment import NO_AUGMENTATION, Augmentation
 from rlnas.datasets import Dataset
 
 Array = npt.NDArray[Any]
+# Network inputs [B, ...], labels [B] and logits [B, classes] -> one loss an example [B].
+Loss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+# Is called with the number of finished epochs and the mean loss of the last one; True ends it all.
+OnEpoch = Callable[[int, float], bool | None]
 
 # Short trainings want large steps: after 3 epochs of 3,500 digits, twelve chains reached 0.84 on
 # the mean with 8e-3 and 0.88 with 16e-3. Both ranked them equally well within noise, and 30 to 60
@@ -28,7 +33,12 @@ LEARNING_RATE = 16e-3
 HUGE_WEIGHT = 1e10
 
 _EVALUATION_BATCH = 500
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # Adam, as Keras has it
+
+
+def cross_entropy(x: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+  """Cross-entropy in nats: [B, ...], [B], [B, classes] -> [B]."""
+  del x
+  return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
 
 def train(
@@ -39,8 +49,10 @@ def train(
   seed: int,
   batch_size: int = BATCH_SIZE,
   learning_rate: float = LEARNING_RATE,
-  shift_pixels: int = 0,
-  on_epoch: Callable[[int, float], None] | None = None,
+  warmup: float = 0.0,
+  augmentation: Augmentation = NO_AUGMENTATION,
+  loss: Loss = cross_entropy,
+  on_epoch: OnEpoch | None = None,
 ) -> float:
   """Trains a network in place on the training data.
 
@@ -51,15 +63,17 @@ def train(
     model: float32 [B, ...] -> logits [B, classes].
     dataset: its training data, its offset and its scale are used.
     epochs: how often to go through the training data.
-    seed: decides the order of the examples and their shifts.
+    seed: decides the order of the examples and their changes.
     batch_size: examples a step.
-    learning_rate: of the first step.
-    shift_pixels: each image is shifted by up to so many pixels down or up and right or left, drawn
-      anew each time; the edge is repeated into the gap.
-    on_epoch: called with the number of finished epochs and the mean loss of the last one.
+    learning_rate: the highest, see `Adam`.
+    warmup: share of the steps in which the learning rate rises.
+    augmentation: random changes of the examples.
+    loss: what is made small.
+    on_epoch: called after each epoch with its number and mean loss; ends the training where it
+      returns True.
 
   Returns:
-    The mean loss (cross-entropy in nats) of the last epoch.
+    The mean loss of the last epoch.
 
   Raises:
     ValueError: an argument is out of its range.
@@ -70,7 +84,9 @@ def train(
     dataset,
     batch_size=batch_size,
     learning_rate=learning_rate,
-    shift_pixels=shift_pixels,
+    warmup=warmup,
+    augmentation=augmentation,
+    loss=loss,
   )
   return trainer.run(epochs=epochs, seed=seed, on_epoch=on_epoch)
 
@@ -82,8 +98,10 @@ class Trainer:
     model: see `train`, as for the following.
     dataset: its training data, its offset and its scale are used.
     batch_size: examples a step.
-    learning_rate: of the first step of each go.
-    shift_pixels: how far images are shifted.
+    learning_rate: the highest of each go.
+    warmup: share of the steps of a go in which the learning rate rises.
+    augmentation: random changes of the examples.
+    loss: what is made small.
 
   Raises:
     ValueError: an argument is out of its range.
@@ -96,19 +114,22 @@ class Trainer:
     *,
     batch_size: int = BATCH_SIZE,
     learning_rate: float = LEARNING_RATE,
-    shift_pixels: int = 0,
+    warmup: float = 0.0,
+    augmentation: Augmentation = NO_AUGMENTATION,
+    loss: Loss = cross_entropy,
   ) -> None:
-    _check_settings(dataset, batch_size, learning_rate, shift_pixels)
+    _check_settings(batch_size, learning_rate, warmup)
+    augmentation.check_reads(dataset.input_shape)
     self._model = model
-    self._shift_pixels = shift_pixels
+    self._augmentation = augmentation
     self._x = tf.constant(dataset.x_train)
     self._y = tf.constant(dataset.y_train, tf.int32)
     self._batch_size = min(batch_size, len(dataset.x_train))
-    self._adam = _Adam(model.trainable_variables, learning_rate=learning_rate)
+    self._adam = Adam(model.trainable_variables, learning_rate=learning_rate, warmup=warmup)
     order_spec = tf.TensorSpec([None, self._batch_size], tf.int32)
-    shifts_spec = tf.TensorSpec([None, self._batch_size, 2], tf.int32)
-    run_epoch = _epoch_function(model, dataset, self._adam, shifted=shift_pixels > 0)
-    self._run_epoch = run_epoch.get_concrete_function(self._x, self._y, order_spec, shifts_spec)
+    changes_spec = tf.TensorSpec([None, self._batch_size, 3], tf.int32)
+    run_epoch = _epoch_function(model, dataset, self._adam, augmentation, loss)
+    self._run_epoch = run_epoch.get_concrete_function(self._x, self._y, order_spec, changes_spec)
 
   def run(
     self,
@@ -116,15 +137,15 @@ class Trainer:
     epochs: int,
     seed: int,
     examples: int | None = None,
-    on_epoch: Callable[[int, float], None] | None = None,
+    on_epoch: OnEpoch | None = None,
   ) -> float:
     """Goes on from the present weights, with a fresh optimiser and schedule.
 
     Args:
       epochs: see `train`, as for what is not named here.
-      seed: decides the order of the examples and their shifts.
+      seed: decides the order of the examples and their changes.
       examples: how many of the training data are used, from the first; all by default.
-      on_epoch: called after each epoch.
+      on_epoch: called after each epoch; ends the training where it returns True.
 
     Returns:
       The mean loss of the last epoch.
@@ -145,13 +166,13 @@ class Trainer:
     loss = math.nan
     for epoch in range(epochs):
       order = rng.permutation(count)[: math.prod(shape)].reshape(shape)
-      shifts = rng.integers(-self._shift_pixels, self._shift_pixels, (*shape, 2), endpoint=True)
-      order, shifts = tf.constant(order, tf.int32), tf.constant(shifts, tf.int32)
-      loss = float(self._run_epoch(self._x, self._y, order, shifts))
+      changes = self._augmentation.draw(rng, shape)
+      order, changes = tf.constant(order, tf.int32), tf.constant(changes)
+      loss = float(self._run_epoch(self._x, self._y, order, changes))
       if not math.isfinite(loss):
         raise FloatingPointError(f'training diverged: loss {loss} in epoch {epoch + 1} of {epochs}')
-      if on_epoch is not None:
-        on_epoch(epoch + 1, loss)
+      if on_epoch is not None and on_epoch(epoch + 1, loss):
+        break
     for weight in self._model.weights:
       largest = float(tf.reduce_max(tf.abs(weight)))
       if not largest < HUGE_WEIGHT:
@@ -199,95 +220,33 @@ def accuracy_function(
   return lambda: int(counted(examples, labels)) / len(examples)
 
 
-def shift_images(images: tf.Tensor, shifts: tf.Tensor) -> tf.Tensor:
-  """Moves each image; its edge is repeated into the gap.
-
-  Args:
-    images: any type. [B, H, W, C]
-    shifts: int32, pixels down and pixels right, or up and left where negative. [B, 2]
-
-  Returns:
-    The moved images. [B, H, W, C]
-  """
-  for axis in (1, 2):
-    side = images.shape[axis]
-    source = tf.range(side) - shifts[:, axis - 1, tf.newaxis]  # [B, side]
-    source = tf.clip_by_value(source, 0, side - 1)
-    images = tf.gather(images, source, axis=axis, batch_dims=1)
-  return images
-
-
-def _check_settings(
-  dataset: Dataset, batch_size: int, learning_rate: float, shift_pixels: int
-) -> None:
-  for name, value, least in (('batch_size', batch_size, 1), ('shift_pixels', shift_pixels, 0)):
-    if value < least:
-      raise ValueError(f'{name}={value}: must be at least {least}')
+def _check_settings(batch_size: int, learning_rate: float, warmup: float) -> None:
+  if batch_size < 1:
+    raise ValueError(f'batch_size={batch_size}: must be at least 1')
   if not (learning_rate > 0 and math.isfinite(learning_rate)):
     raise ValueError(f'learning_rate={learning_rate}: must be positive')
-  if shift_pixels and len(dataset.input_shape) != 3:
-    raise ValueError(
-      f'shift_pixels={shift_pixels}: examples of {dataset.input_shape} are no images'
-    )
-
-
-class _Adam:
-  """Adam on a cosine schedule as one fused operation a variable, for use inside a graph."""
-
-  def __init__(self, variables: Sequence[tf.Variable], *, learning_rate: float) -> None:
-    self._slots = [(v, *(tf.Variable(tf.zeros_like(v)) for _ in range(2))) for v in variables]
-    self._step = tf.Variable(0.0)
-    self._steps = tf.Variable(1.0)
-    self._learning_rate = learning_rate
-
-  def start(self, steps: int) -> None:
-    """Forgets all, for a training of so many steps."""
-    self._step.assign(0.0)
-    self._steps.assign(float(steps))
-    for _, first, second in self._slots:
-      first.assign(tf.zeros_like(first))
-      second.assign(tf.zeros_like(second))
-
-  def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-    """One step of all variables."""
-    cosine = tf.cos(math.pi * self._step / self._steps)
-    learning_rate = self._learning_rate * (1 + cosine) / 2
-    time = self._step.assign_add(1.0)
-    for (variable, first, second), gradient in zip(self._slots, gradients, strict=True):
-      tf.raw_ops.ResourceApplyAdam(
-        var=variable.handle,
-        m=first.handle,
-        v=second.handle,
-        beta1_power=tf.pow(_BETA_1, time),
-        beta2_power=tf.pow(_BETA_2, time),
-        lr=learning_rate,
-        beta1=_BETA_1,
-        beta2=_BETA_2,
-        epsilon=_EPSILON,
-        grad=gradient,
-      )
+  if not 0 <= warmup < 1:
+    raise ValueError(f'warmup={warmup}: must lie in [0, 1)')
 
 
 def _epoch_function(
-  model: keras.Model, dataset: Dataset, adam: _Adam, *, shifted: bool
+  model: keras.Model, dataset: Dataset, adam: Adam, augmentation: Augmentation, loss: Loss
 ) -> tf.types.experimental.PolymorphicFunction:
-  """One epoch as a function of x [N, ...], y [N], order [steps, B] and shifts [steps, B, 2].
+  """One epoch as a function of x [N, ...], y [N], order [steps, B] and changes [steps, B, 3].
 
   It returns the mean loss.
   """
 
   @tf.function(autograph=False)
-  def run_epoch(x: tf.Tensor, y: tf.Tensor, order: tf.Tensor, shifts: tf.Tensor) -> tf.Tensor:
+  def run_epoch(x: tf.Tensor, y: tf.Tensor, order: tf.Tensor, changes: tf.Tensor) -> tf.Tensor:
     def body(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-      batch = tf.gather(x, order[step])
-      if shifted:
-        batch = shift_images(batch, shifts[step])
+      batch = augmentation.apply(tf.gather(x, order[step]), changes[step])
+      batch = _scaled(batch, dataset.offset, dataset.scale)
       with tf.GradientTape() as tape:
-        logits = model(_scaled(batch, dataset.offset, dataset.scale), training=True)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.gather(y, order[step]), logits)
-        loss = tf.reduce_mean(losses)
-      adam.apply(tape.gradient(loss, model.trainable_variables))
-      return step + 1, total + loss
+        logits = model(batch, training=True)
+        mean = tf.reduce_mean(loss(batch, tf.gather(y, order[step]), logits))
+      adam.apply(tape.gradient(mean, model.trainable_variables))
+      return step + 1, total + mean
 
     steps = tf.shape(order)[0]
     total = tf.while_loop(lambda step, total: step < steps, body, (0, 0.0))[1]

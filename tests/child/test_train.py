@@ -7,8 +7,10 @@ import pytest
 from rlnas import datasets
 from rlnas.architecture import Graph
 from rlnas.backend import keras, tf
+from rlnas.child.adam import Adam
+from rlnas.child.augment import Augmentation
 from rlnas.child.builder import build
-from rlnas.child.train import accuracy, shift_images, train
+from rlnas.child.train import accuracy, cross_entropy, train
 from rlnas.spaces import layers
 from tests.child.test_builder import recurrent_network, small_network
 
@@ -102,11 +104,12 @@ def equal(first, second):
 
 
 def test_the_result_depends_on_the_seed_alone():
-  first = trained_weights(seed=3, shift_pixels=1)
+  shifts = Augmentation(shift_pixels=1)
+  first = trained_weights(seed=3, augmentation=shifts)
   np.random.seed(1)  # noqa: NPY002 (global seeds must not matter)
   tf.random.set_seed(1)
-  assert equal(first, trained_weights(seed=3, shift_pixels=1))
-  assert not equal(first, trained_weights(seed=4, shift_pixels=1))
+  assert equal(first, trained_weights(seed=3, augmentation=shifts))
+  assert not equal(first, trained_weights(seed=4, augmentation=shifts))
   assert not equal(first, trained_weights(seed=3))
 
 
@@ -140,7 +143,7 @@ def test_sequences_are_trained_on():
   train(model, data, epochs=10, seed=0, learning_rate=1e-2)
   assert accuracy(model, x, y, offset=1.0, scale=1.5) > 0.95
   with pytest.raises(ValueError, match='shift_pixels=1'):
-    train(model, data, epochs=1, seed=0, shift_pixels=1)
+    train(model, data, epochs=1, seed=0, augmentation=Augmentation(shift_pixels=1))
 
 
 def test_divergence_ends_the_training():
@@ -165,7 +168,7 @@ def test_huge_weights_are_a_divergence():
   [
     ({'epochs': 0}, 'epochs=0: must be at least 1'),
     ({'batch_size': 0}, 'batch_size=0: must be at least 1'),
-    ({'shift_pixels': -1}, 'shift_pixels=-1: must be at least 0'),
+    ({'warmup': 1.0}, r'warmup=1.0: must lie in \[0, 1\)'),
     ({'learning_rate': 0.0}, 'learning_rate=0.0: must be positive'),
     ({'learning_rate': math.inf}, 'learning_rate=inf: must be positive'),
   ],
@@ -175,14 +178,39 @@ def test_bad_settings_are_named(options, message):
     trained_weights(**options)
 
 
-def test_shifts_move_down_and_right_and_repeat_the_edge():
-  image = np.arange(12, dtype=np.uint8).reshape(1, 3, 4, 1)
-  images = np.concatenate([image, image, image])
-  moved = shift_images(tf.constant(images), tf.constant([[0, 0], [1, -2], [-5, 1]])).numpy()
-  assert moved.dtype == np.uint8
-  np.testing.assert_array_equal(moved[0], image[0])
-  np.testing.assert_array_equal(moved[1, :, :, 0], [[2, 3, 3, 3], [2, 3, 3, 3], [6, 7, 7, 7]])
-  np.testing.assert_array_equal(moved[2, :, :, 0], [[8, 8, 9, 10]] * 3)
+def test_the_learning_rate_rises_and_falls():
+  """Adam's first steps are as long as the learning rate, whatever the gradients are."""
+  variable = tf.Variable(0.0)
+  adam = Adam([variable], learning_rate=0.1, warmup=0.5)
+  adam.start(8)
+  seen = [0.0]
+  for _ in range(8):
+    adam.apply([tf.constant(1.0)])
+    seen.append(float(variable))
+  half = [0.025, 0.05, 0.075, 0.1]
+  falling = [0.1 * (1 + math.cos(math.pi * i / 4)) / 2 for i in range(4)]
+  np.testing.assert_allclose(-np.diff(seen), half + falling, rtol=1e-4)
+
+
+def test_it_ends_when_it_is_told():
+  epochs = []
+
+  def on_epoch(epoch, loss):
+    epochs.append(epoch)
+    return epoch == 2
+
+  trained_weights(epochs=5, on_epoch=on_epoch)
+  assert epochs == [1, 2]
+
+
+def test_another_loss_is_made_small():
+  def to_the_last_class(x, labels, logits):
+    return cross_entropy(x, tf.fill(tf.shape(labels), DIGITS.classes - 1), logits)
+
+  model = digits_model()
+  train(model, DIGITS, epochs=8, seed=0, batch_size=32, loss=to_the_last_class)
+  logits = model.predict(DIGITS.x_train / DIGITS.scale, verbose=0)
+  assert (logits.argmax(1) == DIGITS.classes - 1).mean() > 0.9
 
 
 def test_accuracy_counts_every_example():
@@ -220,4 +248,6 @@ def test_layers_of_other_shapes_train_in_the_same_process():
     model = build(graph.finish(graph.classify(x)), input_shape, 2, seed=0)
     x_train = np.random.default_rng(0).integers(0, 9, (9, *input_shape)).astype(np.uint8)
     data = dataclasses.replace(DIGITS, x_train=x_train, y_train=np.arange(9, dtype=np.int32) % 2)
-    assert math.isfinite(train(model, data, epochs=2, seed=0, batch_size=4, shift_pixels=1))
+    shifts = Augmentation(shift_pixels=1)
+    loss = train(model, data, epochs=2, seed=0, batch_size=4, augmentation=shifts)
+    assert math.isfinite(loss)

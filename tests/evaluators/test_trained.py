@@ -7,7 +7,7 @@ from rlnas import datasets
 from rlnas.architecture import Graph
 from rlnas.child.builder import build
 from rlnas.child.cost import cost
-from rlnas.child.finish import train_and_quantize
+from rlnas.child.finish import Recipe, finish
 from rlnas.child.logits import int8_accuracy
 from rlnas.child.measure import MAX_ARENA_BYTES, measure
 from rlnas.child.train import accuracy, train
@@ -35,34 +35,14 @@ def test_the_measurement_holds_what_the_parts_give():
   counted = cost(architecture, DIGITS.input_shape, DIGITS.classes)
   assert measurement.validation_accuracy == accuracy(model, DIGITS.x_val, DIGITS.y_val, **options)
   assert (measurement.macs, measurement.parameters) == (counted.macs, counted.parameters)
-  converted, _ = train_and_quantize(
-    architecture, DIGITS, epochs=2, seed=4, batch_size=32, learning_rate=0.01
-  )
+  recipe = Recipe(2, batch_size=32, learning_rate=0.01)
+  converted = finish(architecture, DIGITS, recipe=recipe, seed=4).model
   footprint = measure(converted)
   assert measurement.int8_validation_accuracy == int8_accuracy(
     converted, DIGITS.x_val, DIGITS.y_val, **options
   )
   assert measurement.flash_bytes == footprint.flash_bytes == len(converted)
   assert measurement.sram_bytes == footprint.sram_bytes
-
-
-def test_quantization_costs_little():
-  data = datasets.digits()
-  converted, validation_accuracy = train_and_quantize(
-    small_network(32), data, epochs=10, seed=0, learning_rate=0.02, shift_pixels=1
-  )
-  assert validation_accuracy > 0.6  # 0.1 is chance
-  quantized = int8_accuracy(converted, data.x_val, data.y_val, offset=data.offset, scale=data.scale)
-  assert quantized == pytest.approx(validation_accuracy, abs=0.03)
-
-
-def test_progress_is_told():
-  heard = []
-  train_and_quantize(
-    small_network(), DIGITS, epochs=2, seed=0, on_epoch=lambda *event: heard.append(event)
-  )
-  assert [epoch for epoch, _ in heard] == [1, 2]
-  assert all(np.isfinite(loss) for _, loss in heard)
 
 
 def test_no_test_data_are_kept():

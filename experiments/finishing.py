@@ -1,0 +1,145 @@
+"""Flags of the last round of a search, and what they do: experiments/search.py and finish.py."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+from collections.abc import Sequence
+
+import tqdm
+from absl import flags
+from guard import check_positive
+
+from rlnas.board import Budget
+from rlnas.child.augment import suited_augmentation
+from rlnas.child.finish import Recipe
+from rlnas.child.train import LEARNING_RATE
+from rlnas.datasets import Dataset
+from rlnas.executors import WorkerPool
+from rlnas.finalists import Finalist
+from rlnas.report import format_front, pareto_front
+from rlnas.trial import Status, Trial, derive_seed
+from rlnas.winner import LAST_FEW, Plan, Winner, finish_best
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer(
+  'finish_top', 4, 'Networks that are trained fully, by reward and along the Pareto front.'
+)
+flags.DEFINE_integer('finish_epochs', 60, 'Epochs that each of them is trained, from scratch.')
+flags.DEFINE_integer(
+  'finish_seeds', 1, f'How many times the best {LAST_FEW} of them are trained, each by a new seed.'
+)
+flags.DEFINE_float(
+  'finish_learning_rate',
+  LEARNING_RATE,
+  'Highest learning rate of these trainings; it falls to 0 as half a cosine.',
+)
+flags.DEFINE_float(
+  'finish_warmup', 0.0, 'Share of the steps in which the learning rate rises to its highest.'
+)
+flags.DEFINE_integer(
+  'finish_patience',
+  None,
+  'End a training after so many epochs without a better validation accuracy, and keep the weights '
+  'of the best epoch. By default all epochs are trained and the last weights kept.',
+)
+flags.DEFINE_bool(
+  'finish_flip', False, 'Whether images are mirrored at random: for clothes, not for digits.'
+)
+# What config.json records of them.
+FINISH_FLAGS = (
+  'finish_top',
+  'finish_epochs',
+  'finish_seeds',
+  'finish_learning_rate',
+  'finish_warmup',
+  'finish_patience',
+  'finish_flip',
+)
+
+
+def read_plan(dataset: Dataset) -> Plan:
+  """What the flags ask for. Raises ValueError that names a flag which is wrong."""
+  for name in ('finish_top', 'finish_epochs', 'finish_seeds', 'finish_patience'):
+    check_positive(name)
+  rate, warmup = FLAGS.finish_learning_rate, FLAGS.finish_warmup
+  if not (rate > 0 and math.isfinite(rate)):
+    raise ValueError(f'--finish_learning_rate={rate}: must be positive')
+  if not 0 <= warmup < 1:
+    raise ValueError(f'--finish_warmup={warmup}: must lie in [0, 1)')
+  if FLAGS.finish_flip and len(dataset.input_shape) != 3:
+    raise ValueError(f'--finish_flip: examples of {dataset.input_shape} are no images')
+  recipe = Recipe(
+    FLAGS.finish_epochs,
+    learning_rate=rate,
+    warmup=warmup,
+    augmentation=suited_augmentation(dataset.input_shape, flip=FLAGS.finish_flip),
+    patience=FLAGS.finish_patience,
+  )
+  return Plan(recipe, top=FLAGS.finish_top, seeds=FLAGS.finish_seeds)
+
+
+def finish(
+  trials: Sequence[Trial],
+  dataset: Dataset,
+  budget: Budget,
+  plan: Plan,
+  *,
+  seed: int,
+  workers: int,
+  workdir: pathlib.Path,
+) -> Winner:
+  """Trains the finalists in worker processes, showing what is done, and chooses the winner."""
+  with tqdm.tqdm(total=plan.trainings, desc='finish', unit='network', dynamic_ncols=True) as bar:
+
+    def on_finished(finalist: Finalist) -> None:
+      bar.set_postfix_str(f'trial {finalist.candidate.trial}: {finalist.score[0]:.4f}')
+      bar.update()
+
+    return finish_best(
+      trials,
+      dataset,
+      budget,
+      plan=plan,
+      seed=derive_seed(seed, 'finish'),
+      folder=workdir / 'finalists',
+      employ=lambda evaluator: WorkerPool(evaluator, workers=workers, trial_timeout=math.inf),
+      on_finished=on_finished,
+    )
+
+
+def show(winner: Winner, trials: Sequence[Trial], budget: Budget, workdir: pathlib.Path) -> None:
+  """Prints the Pareto front, the finalists and the winner."""
+  footprint = winner.footprint
+  failed = [t for t in trials if t.measurement.status is Status.FAILED]
+  if failed:
+    cause = failed[0].measurement.detail.strip().splitlines()[-1]
+    print(f'\n{len(failed)} of {len(trials)} children failed; the first with: {cause}')
+  print('\nPareto front of the search (validation data):')
+  print(format_front(pareto_front(trials, budget)))
+  print(f'\nTrained fully, up to {FLAGS.finish_epochs} epochs (validation data):')
+  print(format_finalists(winner.finalists))
+  low, high = winner.int8_test_interval
+  print(f'\nWinner: trial {winner.trial.index}')
+  print(
+    f'  int8 test accuracy        {winner.int8_test_accuracy:.4f}  (test data, read once; 95 % '
+    f'interval {low:.4f} to {high:.4f})'
+  )
+  print(f'  int8 validation accuracy  {winner.int8_validation_accuracy:.4f}')
+  print(f'  flash                     {footprint.flash_bytes:,} of {budget.flash_bytes:,} B')
+  print(f'  SRAM                      {footprint.sram_bytes:,} of {budget.sram_bytes:,} B')
+  print(f'  MACs                      {winner.macs:,}')
+  print(f'\n{workdir / "best/model.tflite"}, {workdir / "result.json"}, {workdir / "pareto.png"}')
+
+
+def format_finalists(finalists: Sequence[Finalist]) -> str:
+  """The finalists as a table for a terminal, the winner first."""
+  lines = [f'{"trial":>5}  {"float":>6}  {"int8":>6}  {"flash B":>8}  {"SRAM B":>8}']
+  for finalist in finalists:
+    m = finalist.measurement
+    lines.append(
+      f'{finalist.candidate.trial:5d}  {m.validation_accuracy:6.4f}  '
+      f'{m.int8_validation_accuracy:6.4f}  {m.flash_bytes:8,d}  {m.sram_bytes:8,d}  '
+      f'{finalist.candidate.note}'.rstrip()
+    )
+  return '\n'.join(lines)

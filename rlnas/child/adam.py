@@ -1,0 +1,70 @@
+"""Adam on a cosine, for use inside a graph.
+
+Kingma & Ba 2015, algorithm 1; the learning rate follows Loshchilov & Hutter 2017, equation 5,
+without restarts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rlnas.backend import tf
+
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # as Keras has it
+
+
+class Adam:
+  """One fused operation a variable.
+
+  The learning rate rises in a straight line over the first `warmup` of all steps, and falls from
+  there to 0 as half a cosine.
+
+  Args:
+    variables: to train.
+    learning_rate: the highest.
+    warmup: share of the steps, in [0, 1).
+  """
+
+  def __init__(
+    self, variables: Sequence[tf.Variable], *, learning_rate: float, warmup: float = 0.0
+  ) -> None:
+    self._slots = [(v, *(tf.Variable(tf.zeros_like(v)) for _ in range(2))) for v in variables]
+    self._step = tf.Variable(0.0)
+    self._steps = tf.Variable(1.0)
+    self._learning_rate = learning_rate
+    self._warmup = warmup
+
+  def start(self, steps: int) -> None:
+    """Forgets all, for a training of so many steps."""
+    self._step.assign(0.0)
+    self._steps.assign(float(steps))
+    for _, first, second in self._slots:
+      first.assign(tf.zeros_like(first))
+      second.assign(tf.zeros_like(second))
+
+  def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+    """One step of all variables."""
+    learning_rate = self._present_rate()
+    time = self._step.assign_add(1.0)
+    for (variable, first, second), gradient in zip(self._slots, gradients, strict=True):
+      tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle,
+        m=first.handle,
+        v=second.handle,
+        beta1_power=tf.pow(_BETA_1, time),
+        beta2_power=tf.pow(_BETA_2, time),
+        lr=learning_rate,
+        beta1=_BETA_1,
+        beta2=_BETA_2,
+        epsilon=_EPSILON,
+        grad=gradient,
+      )
+
+  def _present_rate(self) -> tf.Tensor:
+    if not self._warmup:
+      return self._learning_rate * (1 + tf.cos(math.pi * self._step / self._steps)) / 2
+    rising = self._warmup * self._steps
+    fallen = tf.maximum(0.0, self._step - rising) / (self._steps - rising)
+    share = tf.minimum(1.0, (self._step + 1) / rising)
+    return self._learning_rate * share * (1 + tf.cos(math.pi * fallen)) / 2

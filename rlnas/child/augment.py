@@ -1,0 +1,96 @@
+"""Random changes of training images that leave their class as it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.backend import tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+  """What is done to each image, drawn anew each time that it is seen; nothing by default.
+
+  Attributes:
+    shift_pixels: the image is moved by up to so many pixels down or up and right or left; its edge
+      is repeated into the gap.
+    flip: whether half of the images are mirrored left to right: right for clothes and animals,
+      wrong for digits and letters.
+
+  Raises:
+    ValueError: `shift_pixels` is negative.
+  """
+
+  shift_pixels: int = 0
+  flip: bool = False
+
+  def __post_init__(self) -> None:
+    if self.shift_pixels < 0:
+      raise ValueError(f'shift_pixels={self.shift_pixels}: must be at least 0')
+
+  def check_reads(self, input_shape: Sequence[int]) -> None:
+    """Raises ValueError where examples of that shape are no images and would be changed."""
+    if self != Augmentation() and len(input_shape) != 3:
+      raise ValueError(
+        f'shift_pixels={self.shift_pixels}, flip={self.flip}: examples of {tuple(input_shape)} are '
+        'no images'
+      )
+
+  def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> npt.NDArray[np.int32]:
+    """Random changes of [*shape, 3]: pixels down, pixels right, and 1 where mirrored."""
+    changes = np.zeros((*shape, 3), np.int32)
+    most = self.shift_pixels
+    changes[..., :2] = rng.integers(-most, most, (*shape, 2), endpoint=True)
+    if self.flip:
+      changes[..., 2] = rng.integers(0, 2, shape)
+    return changes
+
+  def apply(self, images: tf.Tensor, changes: tf.Tensor) -> tf.Tensor:
+    """Changes images, inside a graph.
+
+    Args:
+      images: any type. [B, H, W, C], or whatever else where nothing is done to them
+      changes: of `draw`. [B, 3]
+
+    Returns:
+      The changed images. [B, H, W, C]
+    """
+    if self.flip:
+      mirrored = changes[:, 2, tf.newaxis, tf.newaxis, tf.newaxis] == 1
+      images = tf.where(mirrored, tf.reverse(images, [2]), images)
+    if self.shift_pixels:
+      images = _shifted(images, changes[:, :2])
+    return images
+
+
+NO_AUGMENTATION = Augmentation()
+
+
+def suited_augmentation(input_shape: Sequence[int], *, flip: bool = False) -> Augmentation:
+  """Shifts by up to a fourteenth of an image's shorter side (2 pixels for MNIST).
+
+  Args:
+    input_shape: of the examples; sequences are not changed.
+    flip: whether images are mirrored, too.
+
+  Raises:
+    ValueError: sequences are to be mirrored.
+  """
+  is_image = len(input_shape) == 3
+  chosen = Augmentation(min(input_shape[:2]) // 14 if is_image else 0, flip)
+  chosen.check_reads(input_shape)
+  return chosen
+
+
+def _shifted(images: tf.Tensor, shifts: tf.Tensor) -> tf.Tensor:
+  """Moves images of [B, H, W, C] by shifts of [B, 2]; the edge is repeated into the gap."""
+  for axis in (1, 2):
+    side = images.shape[axis]
+    source = tf.range(side) - shifts[:, axis - 1, tf.newaxis]  # [B, side]
+    source = tf.clip_by_value(source, 0, side - 1)
+    images = tf.gather(images, source, axis=axis, batch_dims=1)
+  return images

@@ -1,0 +1,102 @@
+"""The evaluator of finalists: it trains fully, and leaves the files that a winner is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+import time
+
+import rlnas
+from rlnas.architecture import Architecture
+from rlnas.backend import tf
+from rlnas.child.cost import cost
+from rlnas.child.finish import Recipe, finish
+from rlnas.child.inherit import save_weights
+from rlnas.child.measure import ArenaOverflow, measure
+from rlnas.datasets import Dataset
+from rlnas.trial import Measurement, Status
+
+
+class Finishing:
+  """Trains each network by a recipe; keeps its .tflite file and its weights in a folder.
+
+  It keeps no test data, and can be pickled to worker processes of the same machine.
+
+  Args:
+    dataset: what to train and validate on.
+    recipe: how.
+    folder: where the files go; made if need be.
+  """
+
+  def __init__(self, dataset: Dataset, recipe: Recipe, folder: str | os.PathLike[str]) -> None:
+    self._dataset = dataset.without_test()
+    self._recipe = recipe
+    self._folder = pathlib.Path(folder)
+    versions = (rlnas.__version__, tf.__version__, os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1'))
+    self._settings = [dataset.digest, dataclasses.asdict(recipe), versions]
+
+  def name(self, architecture: Architecture, *, seed: int) -> str:
+    """The name of its files, of all that decides them."""
+    parts = json.dumps([architecture.digest, seed, self._settings], sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+  def model_path(self, name: str) -> pathlib.Path:
+    """Where the .tflite file of that name is."""
+    return self._folder / f'{name}.tflite'
+
+  def weights_path(self, name: str) -> pathlib.Path:
+    """Where the weights of the float network of that name are (`rlnas.child.inherit`)."""
+    return self._folder / f'{name}.npz'
+
+  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+    """Trains, quantizes, measures and writes one network.
+
+    Args:
+      architecture: the network.
+      seed: decides initial weights, the order of the examples and their changes.
+
+    Returns:
+      The measurement; `detail` says how the model was made. It is 'infeasible' where the tensor
+      arena passes what is measured.
+
+    Raises:
+      ValueError: the network does not fit the data set.
+      FloatingPointError: the training diverged.
+      OSError: a file cannot be written.
+    """
+    started = time.perf_counter()
+    data = self._dataset
+    found = finish(architecture, data, recipe=self._recipe, seed=seed)
+    counted = cost(architecture, data.input_shape, data.classes)
+    try:
+      footprint = measure(found.model)
+    except ArenaOverflow as error:
+      return Measurement(Status.INFEASIBLE, detail=str(error))
+    name = self.name(architecture, seed=seed)
+    save_weights(found.network, self.weights_path(name))
+    write_whole(self.model_path(name), found.model)
+    return Measurement(
+      Status.COMPLETE,
+      validation_accuracy=found.validation_accuracy,
+      int8_validation_accuracy=found.int8_validation_accuracy,
+      flash_bytes=footprint.flash_bytes,
+      sram_bytes=footprint.sram_bytes,
+      sram_source=footprint.sram_source,
+      macs=counted.macs,
+      parameters=counted.parameters,
+      seconds=time.perf_counter() - started,
+    )
+
+
+def write_whole(path: pathlib.Path, content: bytes) -> None:
+  """Writes a file that is there whole or not at all. Raises OSError."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.NamedTemporaryFile(dir=path.parent, suffix='.tmp', delete=False) as file:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+  os.replace(file.name, path)
