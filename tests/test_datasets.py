@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from rlnas import dataset_files, dataset_splits, datasets
+from rlnas.dataset_checks import validate
 from rlnas.datasets import Dataset
 
 
@@ -624,15 +625,15 @@ BAD_DATASETS = {
 
 @pytest.mark.parametrize(('change', 'message'), BAD_DATASETS.values(), ids=BAD_DATASETS)
 def test_validate_refuses_bad_data_sets(sound, change, message):
-  datasets.validate(sound)
+  validate(sound)
   with pytest.raises(ValueError, match=message):
-    datasets.validate(dataclasses.replace(sound, **change))
+    validate(dataclasses.replace(sound, **change))
 
 
 def test_without_test_data_a_search_cannot_read_them(sound):
   assert sound.without_test().x_test.shape == (0, 2, 2, 1)
   with pytest.raises(ValueError, match=r'x_test: has shape \(0, 2, 2, 1\)'):
-    datasets.validate(sound.without_test())
+    validate(sound.without_test())
 
 
 def test_images_and_sequences_turn_into_each_other():
