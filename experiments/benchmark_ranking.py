@@ -1,0 +1,221 @@
+"""How well cheap estimates rank networks: Spearman's correlation with their full training.
+
+  python experiments/benchmark_ranking.py --dataset=fashion_mnist --space=chain \
+    --truth=runs/truth-chain.jsonl
+
+The networks are uniform among those that keep the budget. Truth is the int8 validation accuracy
+after --truth_epochs epochs of all training data, the mean over --truth_seeds seeds; it is kept in a
+file of lines and never computed twice. Each estimate has other seeds than the truth. Prints a
+table with bootstrap intervals of 90 % and writes ranking-SPACE.json into --workdir.
+
+Time is that of the processor, of all processes and with their start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.stats
+import settings as settings_module
+import tqdm
+from absl import flags
+from choices import choose
+from guard import check_positive, run
+from settings import Settings, read_settings
+
+from rlnas.architecture import Architecture
+from rlnas.child.cost import cost
+from rlnas.datasets import take
+from rlnas.decision import decode
+from rlnas.durable import LineFile
+from rlnas.evaluators.trained import Trained
+from rlnas.executors import WorkerPool
+from rlnas.interfaces import Evaluator
+from rlnas.table import sample_uniform
+from rlnas.trial import Measurement, Status, derive_seed
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(settings_module)
+FLAGS.set_default('flash_kib', 64.0)
+FLAGS.set_default('sram_kib', 64.0)
+flags.DEFINE_integer('networks', 24, 'Networks to rank; default: 24.', lower_bound=3)
+flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
+flags.DEFINE_string('truth', 'runs/truth.jsonl', 'File of what full trainings reached.')
+flags.DEFINE_integer('truth_epochs', 8, 'Epochs of the true training; default: 8.')
+flags.DEFINE_integer('truth_seeds', 1, 'True trainings of each network; default: 1.')
+flags.DEFINE_integer('examples', 10_000, 'That short trainings see; default: 10000.')
+
+# Scores of networks, the higher the better.
+Estimator = Callable[[Settings, Sequence[Architecture]], Sequence[float]]
+
+
+def draw(settings: Settings, purpose: str) -> Iterator[Architecture]:
+  """Networks that keep the budget, uniform among all sequences of choices that do, without end."""
+  rng = np.random.default_rng(derive_seed(FLAGS.seed, purpose))
+  data, table = settings.dataset, settings.table
+  while True:
+    architecture = decode(table.space, sample_uniform(table, rng))
+    needed = cost(architecture, data.input_shape, data.classes)
+    if settings.budget.fits(needed.flash_bytes, needed.sram_bytes, needed.macs, None):
+      yield architecture
+
+
+def draw_different(settings: Settings, purpose: str, count: int) -> list[Architecture]:
+  """The first so many different networks of `draw`."""
+  found: dict[str, Architecture] = {}
+  for architecture in draw(settings, purpose):
+    found.setdefault(architecture.digest, architecture)
+    if len(found) == count:
+      break
+  return list(found.values())
+
+
+def evaluate(
+  evaluator: Evaluator,
+  architectures: Sequence[Architecture],
+  seeds: Sequence[int],
+  *,
+  workers: int,
+  title: str,
+) -> Iterator[tuple[int, Measurement]]:
+  """Index and measurement of each network, as they come. Raises ValueError where one failed."""
+  pool = WorkerPool(evaluator, workers=workers)
+  bar = tqdm.tqdm(total=len(seeds), unit='network', desc=title, dynamic_ncols=True)
+  with contextlib.closing(pool), bar:
+    for key, (architecture, seed) in enumerate(zip(architectures, seeds, strict=True)):
+      pool.submit(key, architecture, seed=seed)
+    for _ in seeds:
+      while (arrived := pool.collect(60.0)) is None:
+        bar.refresh()
+      if arrived[1].status is not Status.COMPLETE:
+        raise ValueError(f'network {arrived[0]} has no accuracy: {arrived[1].detail}')
+      bar.update()
+      yield arrived
+
+
+def truth(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+  """int8 validation accuracies after full training, from the file as far as it has them."""
+  with contextlib.closing(LineFile(pathlib.Path(FLAGS.truth))) as file:
+    text = file.read()
+    file.truncate(text.rfind(b'\n') + 1)  # a line that was cut off is computed again
+    records = [json.loads(line) for line in text[: file.size].splitlines()]
+    task = {'dataset': settings.dataset.digest, 'epochs': FLAGS.truth_epochs}
+    known = {
+      (record['digest'], record['seed']): record['int8_validation_accuracy']
+      for record in records
+      if task.items() <= record.items()
+    }
+    wanted = [(a, seed) for seed in range(FLAGS.truth_seeds) for a in architectures]
+    missing = [(a, seed) for a, seed in wanted if (a.digest, seed) not in known]
+    arriving = evaluate(
+      Trained(settings.dataset, epochs=FLAGS.truth_epochs),
+      [a for a, _ in missing],
+      [derive_seed(seed, 'truth', a.digest) for a, seed in missing],
+      workers=settings.workers,
+      title='truth',
+    )
+    for key, measurement in arriving:
+      architecture, seed = missing[key]
+      record: dict[str, Any] = {**task, 'digest': architecture.digest, 'seed': seed}
+      file.append([json.dumps({**record, **measurement.to_record()})])
+      known[architecture.digest, seed] = measurement.int8_validation_accuracy
+  seeds = range(FLAGS.truth_seeds)
+  return [float(np.mean([known[a.digest, seed] for seed in seeds])) for a in architectures]
+
+
+def briefly_trained(epochs: int) -> Estimator:
+  """Accuracy after some epochs of --examples training examples."""
+
+  def score(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+    data = settings.dataset
+    subset = take(data, min(FLAGS.examples, len(data.x_train)))
+    seeds = [derive_seed(FLAGS.seed, 'brief', a.digest) for a in architectures]
+    trained = Trained(subset, epochs=epochs)
+    found = evaluate(
+      trained, architectures, seeds, workers=settings.workers, title=f'{epochs} epochs'
+    )
+    return [m.int8_validation_accuracy or 0.0 for _, m in sorted(found, key=lambda item: item[0])]
+
+  return score
+
+
+def parameters(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+  """The number of weights."""
+  data = settings.dataset
+  return [float(cost(a, data.input_shape, data.classes).parameters) for a in architectures]
+
+
+def macs(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+  """The number of multiply-accumulates."""
+  data = settings.dataset
+  return [float(cost(a, data.input_shape, data.classes).macs) for a in architectures]
+
+
+ESTIMATORS: Mapping[str, Estimator] = {
+  'params': parameters,
+  'macs': macs,
+  'epochs1': briefly_trained(1),
+  'epochs2': briefly_trained(2),
+}
+flags.DEFINE_list('estimators', list(ESTIMATORS), 'Which to try; default: all.')
+
+
+def spearman(scores: Sequence[float], truths: Sequence[float]) -> tuple[float, float, float]:
+  """The rank correlation, and the bounds of its bootstrap interval of 90 %."""
+  x, y = np.array(scores), np.array(truths)
+  rng = np.random.default_rng(0)
+  drawn = rng.integers(len(x), size=(2000, len(x)))
+  # Where a resample is of one network only, there is no correlation.
+  varied = [rows for rows in drawn if np.ptp(x[rows]) and np.ptp(y[rows])]
+  values = [scipy.stats.spearmanr(x[rows], y[rows]).statistic for rows in varied]
+  low, high = np.quantile(values, (0.05, 0.95)) if values else (math.nan, math.nan)
+  value = scipy.stats.spearmanr(x, y).statistic if np.ptp(x) and np.ptp(y) else math.nan
+  return float(value), float(low), float(high)
+
+
+def processor_seconds() -> float:
+  """Of this process and of all that it started and that have ended."""
+  times = os.times()
+  return times.user + times.system + times.children_user + times.children_system
+
+
+def main(arguments: list[str]) -> None:
+  """Finds the truth, then what each estimate says of it."""
+  for name in ('truth_epochs', 'truth_seeds', 'examples'):
+    check_positive(name)
+  chosen = {name: choose('estimators', name, ESTIMATORS) for name in FLAGS.estimators}
+  settings = read_settings(arguments)
+  architectures = draw_different(settings, 'networks', FLAGS.networks)
+  truths = truth(settings, architectures)
+  print(
+    f'{len(truths)} networks of {FLAGS.space}, truth {np.mean(truths):.4f} '
+    f'± {np.std(truths, ddof=1):.4f}'
+  )
+  print('| estimate | Spearman | 90 % interval | seconds |\n|---|---|---|---|', flush=True)
+  results: dict[str, Any] = {}
+  for name, estimator in chosen.items():
+    started = processor_seconds()
+    scores = list(estimator(settings, architectures))
+    seconds = processor_seconds() - started
+    value, low, high = spearman(scores, truths)
+    print(f'| {name} | {value:.2f} | {low:.2f} to {high:.2f} | {seconds:.0f} |', flush=True)
+    results[name] = {
+      **{'spearman': value, 'low': low, 'high': high, 'seconds': seconds},
+      'scores': scores,
+    }
+  workdir = pathlib.Path(FLAGS.workdir)
+  workdir.mkdir(parents=True, exist_ok=True)
+  digests = [a.digest for a in architectures]
+  report = {'digests': digests, 'truths': truths, 'estimates': results}
+  (workdir / f'ranking-{FLAGS.space}.json').write_text(json.dumps(report, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+  run(main)
