@@ -8,12 +8,17 @@ after --truth_epochs epochs of all training data, the mean over --truth_seeds se
 file of lines and never computed twice. Each estimate has other seeds than the truth. Prints a
 table with bootstrap intervals of 90 % and writes ranking-SPACE.json into --workdir.
 
+`ladder` is what a strategy is told of the networks at the end of the ladder of --fidelity, with
+--before others ahead of them as in a search that is under way; `unforeseen` is the same without
+foresight.
+
 Time is that of the processor, of all processes and with their start.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -26,9 +31,9 @@ import scipy.stats
 import settings as settings_module
 import tqdm
 from absl import flags
-from choices import choose
+from choices import LADDERS, choose
 from guard import check_positive, run
-from settings import Settings, read_settings
+from settings import Settings, read_settings, stages
 
 from rlnas.architecture import Architecture
 from rlnas.child.cost import cost
@@ -37,9 +42,10 @@ from rlnas.decision import decode
 from rlnas.durable import LineFile
 from rlnas.evaluators.trained import Trained
 from rlnas.executors import WorkerPool
-from rlnas.interfaces import Evaluator
+from rlnas.interfaces import Evaluator, StagedEvaluator
+from rlnas.reward import linear_excess
 from rlnas.table import sample_uniform
-from rlnas.trial import Measurement, Status, derive_seed
+from rlnas.trial import NO_TERMS, Measurement, Proposal, Status, Terms, Trial, derive_seed
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(settings_module)
@@ -50,7 +56,10 @@ flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
 flags.DEFINE_string('truth', 'runs/truth.jsonl', 'File of what full trainings reached.')
 flags.DEFINE_integer('truth_epochs', 8, 'Epochs of the true training; default: 8.')
 flags.DEFINE_integer('truth_seeds', 1, 'True trainings of each network; default: 1.')
+flags.DEFINE_integer('before', 48, 'Other networks ahead of them on the ladder; default: 48.')
 flags.DEFINE_integer('examples', 10_000, 'That short trainings see; default: 10000.')
+
+WAVE = 8  # networks that climb together, judged against those of the waves before
 
 # Scores of networks, the higher the better.
 Estimator = Callable[[Settings, Sequence[Architecture]], Sequence[float]]
@@ -78,19 +87,20 @@ def draw_different(settings: Settings, purpose: str, count: int) -> list[Archite
 
 
 def evaluate(
-  evaluator: Evaluator,
+  evaluator: Evaluator | StagedEvaluator,
   architectures: Sequence[Architecture],
   seeds: Sequence[int],
   *,
   workers: int,
   title: str,
+  terms: Terms = NO_TERMS,
 ) -> Iterator[tuple[int, Measurement]]:
   """Index and measurement of each network, as they come. Raises ValueError where one failed."""
   pool = WorkerPool(evaluator, workers=workers)
   bar = tqdm.tqdm(total=len(seeds), unit='network', desc=title, dynamic_ncols=True)
   with contextlib.closing(pool), bar:
     for key, (architecture, seed) in enumerate(zip(architectures, seeds, strict=True)):
-      pool.submit(key, architecture, seed=seed)
+      pool.submit(key, architecture, seed=seed, terms=terms)
     for _ in seeds:
       while (arrived := pool.collect(60.0)) is None:
         bar.refresh()
@@ -158,13 +168,51 @@ def macs(settings: Settings, architectures: Sequence[Architecture]) -> list[floa
   return [float(cost(a, data.input_shape, data.classes).macs) for a in architectures]
 
 
+def climbing(*, foreseen: bool) -> Estimator:
+  """What a strategy is told at the end of the ladder, wave by wave."""
+
+  def score(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+    ladder = choose('ladder', FLAGS.ladder, LADDERS)(len(stages()))
+    others = draw_different(settings, 'before', FLAGS.before)
+    climbers = [*others, *architectures]
+    trained = Trained(settings.dataset, epochs=stages())
+    told: list[Trial] = []
+    for first in range(0, len(climbers), WAVE):
+      wave = climbers[first : first + WAVE]
+      seeds = [derive_seed(FLAGS.seed, 'climb', a.digest) for a in wave]
+      found = evaluate(
+        trained,
+        wave,
+        seeds,
+        workers=settings.workers,
+        title=f'ladder {first // WAVE}',
+        terms=Terms(bars=ladder.bars(told)),
+      )
+      now = []
+      for key, measurement in sorted(found, key=lambda item: item[0]):
+        expected = ladder.expected_accuracy(wave[key], measurement, told)
+        worth = dataclasses.replace(measurement, expected_accuracy=expected if foreseen else None)
+        reward = linear_excess(worth, settings.budget)
+        now.append(Trial(first + key, 0, seeds[key], Proposal((), wave[key]), worth, reward))
+      told += now
+    return [trial.reward or 0.0 for trial in told[len(others) :]]
+
+  return score
+
+
 ESTIMATORS: Mapping[str, Estimator] = {
   'params': parameters,
   'macs': macs,
   'epochs1': briefly_trained(1),
   'epochs2': briefly_trained(2),
+  'ladder': climbing(foreseen=True),
+  'unforeseen': climbing(foreseen=False),
 }
-flags.DEFINE_list('estimators', list(ESTIMATORS), 'Which to try; default: all.')
+flags.DEFINE_list(
+  'estimators',
+  [name for name in ESTIMATORS if name not in ('ladder', 'unforeseen')],
+  f'Which to try, of {", ".join(ESTIMATORS)}; default: all that need no --fidelity.',
+)
 
 
 def spearman(scores: Sequence[float], truths: Sequence[float]) -> tuple[float, float, float]:
@@ -191,6 +239,8 @@ def main(arguments: list[str]) -> None:
   for name in ('truth_epochs', 'truth_seeds', 'examples'):
     check_positive(name)
   chosen = {name: choose('estimators', name, ESTIMATORS) for name in FLAGS.estimators}
+  if {'ladder', 'unforeseen'} & set(chosen) and len(stages()) < 2:
+    raise ValueError('--fidelity: a ladder needs two stages, such as 10000x1,20000x1,55000x2')
   settings = read_settings(arguments)
   architectures = draw_different(settings, 'networks', FLAGS.networks)
   truths = truth(settings, architectures)
