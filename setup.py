@@ -21,6 +21,7 @@ setup(
     'matplotlib>=3.8',
     'mlxtend>=0.23',
     'numpy>=1.26',
+    'pandas>=2.2',
     'pillow>=10',
     'scikit-learn>=1.4',
     'scipy>=1.11',

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlnas.architecture import Graph
-from rlnas.journal import Journal, JournalError, read_journal
+from rlnas.journal import Journal, JournalError, read_journal, to_dataframe
 from rlnas.trial import Measurement, Proposal, Status, Trial, derive_seed
 
 CONFIGURATION = {'seed': 1, 'space': 'chain', 'board': None}
@@ -272,3 +272,30 @@ def test_seeds_differ_by_place_and_are_stable():
   assert all(0 <= s < 2**31 for s in seeds)
   assert derive_seed(0, 'trial', 0) == derive_seed(0, 'trial', 0)
   assert json.loads(json.dumps(seeds)) == seeds
+
+
+def test_a_frame_holds_every_trial_with_types_that_do_not_depend_on_them(tmp_path):
+  path = tmp_path / 'journal.jsonl'
+  journal = Journal(path, configuration=CONFIGURATION)
+  written = [
+    trial(0, flash_bytes=2**40, validation_accuracy=0.25, curve=(0.1, 0.2)),
+    trial(1, None, detail='an accident'),
+  ]
+  for t in written:
+    journal.add(t)
+  journal.close()
+  frame = to_dataframe(path)
+  assert frame.equals(to_dataframe(written))
+  assert list(frame.index) == [0, 1]
+  assert frame['flash_bytes'].to_list()[0] == 2**40
+  assert frame['flash_bytes'].isna().to_list() == [False, True]
+  assert frame['reward'].to_list()[0] == 0.5
+  assert frame['reward'].isna().to_list() == [False, True]
+  assert frame['status'].to_list() == ['complete', 'failed']
+  assert frame['curve'].to_list() == [(0.1, 0.2), ()]
+  assert frame['tokens'].to_list() == [(1, 2, 0), (1, 2, 1)]
+  assert frame['digest'].to_list() == [t.proposal.architecture.digest for t in written]
+  assert set(frame) >= {field.name for field in dataclasses.fields(Measurement)}
+  empty = to_dataframe([])
+  assert empty.dtypes.equals(frame.dtypes)
+  assert len(empty) == 0

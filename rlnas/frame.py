@@ -1,0 +1,48 @@
+"""Trials as a table for pandas."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from rlnas.trial import Measurement, Trial
+
+if TYPE_CHECKING:
+  import pandas as pd
+
+_DTYPES = {'int | None': 'Int64', 'float | None': 'float64', 'float': 'float64'}  # by type of field
+
+
+def frame_of(trials: Iterable[Trial]) -> pd.DataFrame:
+  """One row a trial.
+
+  Args:
+    trials: in any order.
+
+  Returns:
+    A frame indexed by the index of the trial. Columns: batch, seed, reward, tokens (a tuple),
+    log_prob, parent (the index of a trial), digest (of the architecture), nodes (how many it has),
+    and the fields of `Measurement` by their names. What is unknown is missing (NaN or NA). The
+    types of the columns are the same whatever the trials.
+  """
+  import pandas as pd  # takes half a second to load
+
+  trials = list(trials)
+  columns: dict[str, tuple[str, list[Any]]] = {
+    'index': ('int64', [t.index for t in trials]),
+    'batch': ('int64', [t.batch for t in trials]),
+    'seed': ('int64', [t.seed for t in trials]),
+    'reward': ('float64', [t.reward for t in trials]),
+    'tokens': ('object', [t.proposal.tokens for t in trials]),
+    'log_prob': ('float64', [t.proposal.log_prob for t in trials]),
+    'parent': ('Int64', [t.proposal.parent for t in trials]),
+    'digest': ('object', [t.proposal.architecture.digest for t in trials]),
+    'nodes': ('int64', [len(t.proposal.architecture.nodes) for t in trials]),
+    'status': ('object', [t.measurement.status.value for t in trials]),
+  }
+  for field in dataclasses.fields(Measurement):
+    kind = _DTYPES.get(str(field.type), 'object')
+    columns.setdefault(field.name, (kind, [getattr(t.measurement, field.name) for t in trials]))
+  series = {name: pd.Series(values, dtype=kind) for name, (kind, values) in columns.items()}
+  return pd.DataFrame(series).set_index('index')
