@@ -24,9 +24,7 @@ import numpy.typing as npt
 from rlnas.architecture import Architecture
 from rlnas.trial import Measurement, Trial
 
-# How many of the latest children a child is judged against. A search gets better, so that more than
-# the share goes on; the fewer are looked at the less so, and the more by chance.
-WINDOW = 32
+WINDOW = 32  # how many of the latest children a child is judged against
 _MOST_FITTED = 64  # of the latest children at the top, to foretell others from
 _LEAST_FITTED = 8  # children at the top before anything is foretold from them
 _RIDGE = 0.1  # weight of the squared slopes of standardised features, a child's worth
@@ -108,10 +106,13 @@ class Ladder:
 
 
 class Halving:
-  """A child goes on where it is among the best `share` of the last `WINDOW` at its stage.
+  """A child goes on where it is among the best of the last `WINDOW` at its stage.
+
+  Their share is `share`, or less where more than that went on of late: a search gets better, so
+  that most of its children are better than those before.
 
   Args:
-    share: that goes on, in (0, 1); a third is what Li et al. 2020 recommend (eta = 3).
+    share: that should go on, in (0, 1); a third is what Li et al. 2020 recommend (eta = 3).
 
   Raises:
     ValueError: `share` is out of its range.
@@ -126,9 +127,14 @@ class Halving:
     """See `StopRule`."""
     bars = []
     for stage in range(stages - 1):
-      reached = [curve[stage] for curve in curves if len(curve) > stage][-WINDOW:]
-      going = int(len(reached) * self._share)
-      bars.append(sorted(reached)[-going] if going else 0.0)
+      latest = [curve for curve in curves if len(curve) > stage][-WINDOW:]
+      if len(latest) * self._share < 1:
+        bars.append(0.0)
+        continue
+      went_on = sum(len(curve) > stage + 1 for curve in latest) / len(latest)
+      share = self._share * min(1.0, self._share / max(went_on, 1e-9))
+      going = max(1, int(len(latest) * share))
+      bars.append(sorted(curve[stage] for curve in latest)[-going])
     return tuple(bars)
 
 
