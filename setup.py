@@ -33,12 +33,17 @@ setup(
     'tqdm>=4.66',
   ],
   extras_require={
+    'optuna': ['optuna>=5'],
     'ray': ['ray>=2.60'],
     'dev': [
       'hypothesis>=6',
+      'ipython>=8.18',
       'mypy>=1.11',
+      'optuna>=5',
+      'pandas-stubs>=2.2',
       'pebble>=5.0',  # of the benchmarks in experiments/
       'pytest>=8',
+      'pytest-cov>=6',
       'pytest-xdist>=3.6',
       'ray>=2.60',
       'ruff>=0.6',

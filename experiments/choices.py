@@ -13,6 +13,7 @@ from rlnas.ladder import CurveStop, Halving, Ladder, as_blockqnn, by_regression,
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
 from rlnas.strategies.evolution import Evolution
 from rlnas.strategies.imitation import Imitation
+from rlnas.strategies.optuna_sampler import OptunaSampler
 from rlnas.strategies.ppo import PPO
 from rlnas.strategies.qlearning import QLearning
 from rlnas.strategies.random_search import RandomSearch
@@ -41,6 +42,7 @@ STRATEGIES: dict[str, Callable[[Table, int], Strategy]] = {
   ),
   'qlearning': lambda table, seed: QLearning(table, seed=seed),
   'evolution': lambda table, seed: Evolution(table, seed=seed),
+  'tpe': lambda table, seed: OptunaSampler(table),
   'random': lambda table, seed: RandomSearch(table),
 }
 

@@ -4,6 +4,7 @@ from rlnas.controller import Controller
 from rlnas.spaces import Chain
 from rlnas.strategies.evolution import Evolution
 from rlnas.strategies.imitation import Imitation
+from rlnas.strategies.optuna_sampler import OptunaSampler
 from rlnas.strategies.ppo import PPO
 from rlnas.strategies.qlearning import QLearning
 from rlnas.strategies.random_search import RandomSearch
@@ -47,6 +48,7 @@ STRATEGIES = {
   'ppo': ppo,
   'imitation': imitation,
   'qlearning': QLearning,
+  'tpe': OptunaSampler,
   'aging_evolution': lambda table: Evolution(table, population=8, sample=3),
   'large_scale_evolution': lambda table: Evolution(table, population=8, sample=2, aging=False),
 }
