@@ -14,7 +14,7 @@ from rlnas.board import Budget
 from rlnas.child.augment import suited_augmentation
 from rlnas.child.finish import Recipe
 from rlnas.child.train import LEARNING_RATE
-from rlnas.datasets import Dataset
+from rlnas.dataset import Dataset
 from rlnas.executors import WorkerPool
 from rlnas.finalists import Finalist
 from rlnas.report import format_front, pareto_front
@@ -46,6 +46,12 @@ flags.DEFINE_integer(
 flags.DEFINE_bool(
   'finish_flip', False, 'Whether images are mirrored at random: for clothes, not for digits.'
 )
+flags.DEFINE_integer(
+  'finish_further_epochs',
+  None,
+  'Epochs of a further training, once as before and once aware of quantization; of the three '
+  'models the best on int8 validation data is kept. None by default.',
+)
 # What config.json records of them.
 FINISH_FLAGS = (
   'finish_top',
@@ -55,13 +61,14 @@ FINISH_FLAGS = (
   'finish_warmup',
   'finish_patience',
   'finish_flip',
+  'finish_further_epochs',
 )
 
 
 def read_plan(dataset: Dataset) -> Plan:
   """What the flags ask for. Raises ValueError that names a flag which is wrong."""
-  for name in ('finish_top', 'finish_epochs', 'finish_seeds', 'finish_patience'):
-    check_positive(name)
+  for name in ('top', 'epochs', 'seeds', 'patience', 'further_epochs'):
+    check_positive(f'finish_{name}')
   rate, warmup = FLAGS.finish_learning_rate, FLAGS.finish_warmup
   if not (rate > 0 and math.isfinite(rate)):
     raise ValueError(f'--finish_learning_rate={rate}: must be positive')
@@ -75,6 +82,7 @@ def read_plan(dataset: Dataset) -> Plan:
     warmup=warmup,
     augmentation=suited_augmentation(dataset.input_shape, flip=FLAGS.finish_flip),
     patience=FLAGS.finish_patience,
+    further_epochs=FLAGS.finish_further_epochs,
   )
   return Plan(recipe, top=FLAGS.finish_top, seeds=FLAGS.finish_seeds)
 
@@ -140,6 +148,6 @@ def format_finalists(finalists: Sequence[Finalist]) -> str:
     lines.append(
       f'{finalist.candidate.trial:5d}  {m.validation_accuracy:6.4f}  '
       f'{m.int8_validation_accuracy:6.4f}  {m.flash_bytes:8,d}  {m.sram_bytes:8,d}  '
-      f'{finalist.candidate.note}'.rstrip()
+      f'{finalist.candidate.note}  {m.detail}'.rstrip()
     )
   return '\n'.join(lines)

@@ -18,7 +18,7 @@ from rlnas.board import Budget
 from rlnas.child.finish import Recipe
 from rlnas.child.logits import int8_accuracy
 from rlnas.child.measure import Footprint, measure
-from rlnas.datasets import Dataset
+from rlnas.dataset import Dataset
 from rlnas.drawing import draw
 from rlnas.evaluators.finishing import Finishing
 from rlnas.executors import InProcess

@@ -1,4 +1,9 @@
-"""From an architecture to a fully trained int8 model: the path of finalists."""
+"""From an architecture to a fully trained int8 model: the path of finalists.
+
+Training may go on in two ways, on equal terms: as before, and aware of quantization
+(`rlnas.child.qat`). Which is the better one, if any, differs from network to network, so that the
+int8 accuracy on validation data decides.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,15 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
+from absl import logging
 
 from rlnas.architecture import Architecture
 from rlnas.backend import keras
 from rlnas.child.augment import NO_AUGMENTATION, Augmentation
 from rlnas.child.builder import build
+from rlnas.child.compact import compact
 from rlnas.child.logits import int8_accuracy
-from rlnas.child.quantize import calibration_rows, quantize
+from rlnas.child.quantize import calibrate, calibration_rows, quantize, to_int8
 from rlnas.child.train import (
   BATCH_SIZE,
   LEARNING_RATE,
@@ -22,9 +29,11 @@ from rlnas.child.train import (
   cross_entropy,
   train,
 )
-from rlnas.datasets import Dataset
+from rlnas.dataset import Dataset
 
 CALIBRATION_EXAMPLES = 100
+# Of the epochs that a trained network is trained further: it has to refine, not to begin anew.
+FURTHER_LEARNING_RATE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Recipe:
     augmentation: random changes of the training examples.
     patience: the training ends after so many epochs without a better validation accuracy, and the
       weights of the best epoch are kept, the last of equals; where None, those of the last epoch.
+    further_epochs: epochs of a further training at `FURTHER_LEARNING_RATE`, once as before and once
+      aware of quantization; of the three networks the best int8 model is kept.
 
   Raises:
     ValueError: a figure is out of its range.
@@ -51,9 +62,10 @@ class Recipe:
   batch_size: int = BATCH_SIZE
   augmentation: Augmentation = NO_AUGMENTATION
   patience: int | None = None
+  further_epochs: int | None = None
 
   def __post_init__(self) -> None:
-    for name in ('epochs', 'batch_size', 'patience'):
+    for name in ('epochs', 'batch_size', 'patience', 'further_epochs'):
       value = getattr(self, name)
       if value is not None and value < 1:
         raise ValueError(f'{name}={value}: must be at least 1')
@@ -68,12 +80,16 @@ class Finished:
     model: the .tflite file made of it.
     validation_accuracy: of `network`, in [0, 1].
     int8_validation_accuracy: of `model`.
+    way: how the network was trained: 'trained', 'further' or 'aware'.
+    compared: the int8 validation accuracy of each way, where there were several.
   """
 
   network: keras.Model
   model: bytes
   validation_accuracy: float
   int8_validation_accuracy: float
+  way: str = 'trained'
+  compared: tuple[tuple[str, float], ...] = ()
 
 
 def finish(
@@ -102,7 +118,19 @@ def finish(
   """
   network = build(architecture, dataset.input_shape, dataset.classes, seed=seed)
   train_by(recipe, network, dataset, seed=seed, loss=loss, on_epoch=on_epoch)
-  return quantized(network, dataset)
+  ways = [quantized(network, dataset)]
+  if recipe.further_epochs is not None:
+    further = dataclasses.replace(
+      recipe, epochs=recipe.further_epochs, learning_rate=FURTHER_LEARNING_RATE
+    )
+    for train_further in (trained_further, trained_aware):
+      try:
+        ways.append(train_further(network, dataset, recipe=further, seed=seed, loss=loss))
+      except FloatingPointError as error:
+        logging.warning('a further training is left out: %s', error)
+  best = max(ways, key=lambda found: found.int8_validation_accuracy)  # of equals the first
+  compared = tuple((found.way, found.int8_validation_accuracy) for found in ways)
+  return dataclasses.replace(best, compared=compared if len(ways) > 1 else ())
 
 
 def train_by(
@@ -139,15 +167,70 @@ def train_by(
 
 def quantized(network: keras.Model, dataset: Dataset) -> Finished:
   """Quantizes a trained network and reads both accuracies on the validation data."""
+  return _judged(network, quantize(network, calibration_of(dataset)), dataset)
+
+
+def _judged(network: keras.Model, model: bytes, dataset: Dataset) -> Finished:
   offset, scale = dataset.offset, dataset.scale
   x, y = dataset.x_val, dataset.y_val
-  model = quantize(network, calibration_of(dataset))
   return Finished(
     network=network,
     model=model,
     validation_accuracy=accuracy_function(network, x, y, offset=offset, scale=scale)(),
     int8_validation_accuracy=int8_accuracy(model, x, y, offset=offset, scale=scale),
   )
+
+
+def trained_further(
+  network: keras.Model,
+  dataset: Dataset,
+  *,
+  recipe: Recipe,
+  seed: int,
+  loss: Loss = cross_entropy,
+) -> Finished:
+  """Trains a copy of a trained network as before: what `trained_aware` has to be better than.
+
+  Args:
+    network: trained; it is not changed.
+    dataset: its training and validation data are read.
+    recipe: of the further training.
+    seed: decides the order of the examples and their changes.
+    loss: what is made small.
+
+  Raises:
+    FloatingPointError: the training diverged.
+  """
+  copy = _copied(network)
+  train_by(recipe, copy, dataset, seed=seed, loss=loss)
+  return dataclasses.replace(quantized(copy, dataset), way='further')
+
+
+def trained_aware(
+  network: keras.Model,
+  dataset: Dataset,
+  *,
+  recipe: Recipe,
+  seed: int,
+  loss: Loss = cross_entropy,
+) -> Finished:
+  """As `trained_further`, with the rounding of the int8 model (`rlnas.child.qat`)."""
+  from rlnas.child import qat  # tensorflow-model-optimization takes a second to load
+
+  rows = calibration_of(dataset)
+  ranges = qat.read_ranges(calibrate(network, rows), network)
+  twin = qat.aware_twin(network, ranges)
+  train_by(recipe, twin, dataset, seed=seed, loss=loss)
+  copy = _copied(network)
+  qat.adopt(copy, twin)
+  model = compact(to_int8(qat.with_ranges(calibrate(copy, rows), copy, ranges)))
+  return dataclasses.replace(_judged(copy, model, dataset), way='aware')
+
+
+def _copied(network: keras.Model) -> keras.Model:
+  copy = keras.models.clone_model(network)
+  copy.set_weights(network.get_weights())
+  return copy
 
 
 def calibration_of(dataset: Dataset) -> npt.NDArray[np.float32]:

@@ -72,6 +72,19 @@ def quantize(model: keras.Model, calibration: Float32Array) -> bytes:
 
 def convert(model: keras.Model, calibration: Float32Array) -> bytes:
   """As `quantize`, but as the converter leaves it: with names and in the order of conversion."""
+  return to_int8(calibrate(model, calibration))
+
+
+def calibrate(model: keras.Model, calibration: Float32Array) -> bytes:
+  """The network as a .tflite file in floating point, whose tensors hold the ranges to quantize by.
+
+  Args:
+    model: see `quantize`, as for the following.
+    calibration: shows the range of every activation.
+
+  Raises:
+    ValueError: `calibration` does not fit the model or is not finite.
+  """
   shape = tuple(model.input_shape[1:])
   if calibration.dtype != np.float32 or calibration.shape[1:] != shape or not len(calibration):
     raise ValueError(
@@ -90,9 +103,16 @@ def convert(model: keras.Model, calibration: Float32Array) -> bytes:
     converter.representative_dataset = lambda: ([row[None]] for row in calibration)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter._experimental_calibrate_only = True
-    mended = mend(converter.convert())
+    return mend(converter.convert())
+
+
+def to_int8(calibrated: bytes) -> bytes:
+  """Quantizes what `calibrate` gave. Raises ValueError where a tensor is no integer then."""
+  with quiet():
     converted = bytes(
-      mlir_quantize(mended, fully_quantize=True, input_data_type=tf.int8, output_data_type=tf.int8)
+      mlir_quantize(
+        calibrated, fully_quantize=True, input_data_type=tf.int8, output_data_type=tf.int8
+      )
     )
   check_integer(converted)
   return converted

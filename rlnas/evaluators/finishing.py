@@ -14,10 +14,10 @@ import rlnas
 from rlnas.architecture import Architecture
 from rlnas.backend import tf
 from rlnas.child.cost import cost
-from rlnas.child.finish import Recipe, finish
+from rlnas.child.finish import Finished, Recipe, finish
 from rlnas.child.inherit import save_weights
 from rlnas.child.measure import ArenaOverflow, measure
-from rlnas.datasets import Dataset
+from rlnas.dataset import Dataset
 from rlnas.trial import Measurement, Status
 
 
@@ -89,7 +89,16 @@ class Finishing:
       macs=counted.macs,
       parameters=counted.parameters,
       seconds=time.perf_counter() - started,
+      detail=_detail(found),
     )
+
+
+def _detail(found: Finished) -> str:
+  """Which way was kept, and what the others gave."""
+  if not found.compared:
+    return ''
+  others = ', '.join(f'{way} {accuracy:.4f}' for way, accuracy in found.compared)
+  return f'{found.way} (int8: {others})'
 
 
 def write_whole(path: pathlib.Path, content: bytes) -> None:
