@@ -1,11 +1,12 @@
 """Compares strategies, or rewards, on one space at equal trials over several seeds.
 
-  python experiments/compare.py --strategies=random,reinforce --seeds=0,1,2 --trials=120
+  python experiments/compare.py --seeds=0,1,2 --trials=120 --workdir=runs/compare
   python experiments/compare.py --strategies=reinforce --rewards=linear_excess,absolute
 
 Every pair of strategy and reward is an arm. The workdir then holds a journal for each arm and
 seed, from which the same command resumes, compare.json, and compare.png: the best feasible int8
-validation accuracy against trials, mean and deviation over the seeds.
+validation accuracy against trials, mean and deviation over the seeds. A network that several arms
+propose with one seed is trained once.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from choices import REWARDS, STRATEGIES, choose
 from guard import run
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from settings import Settings, configuration, evaluator, read_settings
+from settings import Settings, configuration, evaluator, ladder, read_settings
 
+from rlnas.cache import Cached
 from rlnas.executors import WorkerPool
-from rlnas.interfaces import Executor
 from rlnas.journal import Journal
 from rlnas.monitor import ProgressBar
 from rlnas.reward import is_feasible
@@ -36,9 +37,13 @@ from rlnas.trial import Trial, derive_seed
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(settings_module)
-flags.DEFINE_list('strategies', ['random', 'reinforce'], f'Some of {", ".join(STRATEGIES)}.')
-flags.DEFINE_list('rewards', ['linear_excess'], f'Some of {", ".join(REWARDS)}.')
-flags.DEFINE_list('seeds', ['0', '1', '2'], 'One search of each arm a seed.')
+flags.DEFINE_list(
+  'strategies', list(STRATEGIES), 'What proposes, separated by commas; by default all there is.'
+)
+flags.DEFINE_list(
+  'rewards', ['linear_excess'], f'Some of {", ".join(REWARDS)}, separated by commas.'
+)
+flags.DEFINE_list('seeds', ['0', '1', '2'], 'Whole numbers: one search of each arm a seed.')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,13 +70,13 @@ def main(arguments: list[str]) -> None:
     choose('strategies', name, STRATEGIES)
   for name in FLAGS.rewards:
     choose('rewards', name, REWARDS)
-  seeds = [int(seed) for seed in FLAGS.seeds]
+  seeds = read_seeds()
   settings = read_settings(arguments)
   workdir = pathlib.Path(FLAGS.workdir)
-  pool = WorkerPool(evaluator(settings), workers=settings.workers)
-  with contextlib.closing(pool):
+  where = Cached(WorkerPool(evaluator(settings), workers=settings.workers), settings='')
+  with contextlib.closing(where):
     arms = [
-      run_arm(strategy, reward, seeds, settings, pool, workdir)
+      run_arm(strategy, reward, seeds, settings, where, workdir)
       for strategy, reward in itertools.product(FLAGS.strategies, FLAGS.rewards)
     ]
   print(table(arms))
@@ -88,12 +93,22 @@ def main(arguments: list[str]) -> None:
   plot(arms, workdir / 'compare.png')
 
 
+def read_seeds() -> list[int]:
+  """The seeds. Raises ValueError where they are not different whole numbers."""
+  if not all(seed.isdecimal() for seed in FLAGS.seeds) or not FLAGS.seeds:
+    raise ValueError(f'--seeds={",".join(FLAGS.seeds)}: must be whole numbers such as 0,1,2')
+  seeds = [int(seed) for seed in FLAGS.seeds]
+  if len(set(seeds)) < len(seeds):
+    raise ValueError(f'--seeds={",".join(FLAGS.seeds)}: must be different')
+  return seeds
+
+
 def run_arm(
   strategy: str,
   reward: str,
   seeds: list[int],
   settings: Settings,
-  pool: Executor,
+  where: Cached,
   workdir: pathlib.Path,
 ) -> Arm:
   """One search a seed, each with a journal of its own."""
@@ -103,16 +118,20 @@ def run_arm(
       workdir / f'{strategy}-{reward}-{seed}.jsonl',
       configuration=configuration(settings, strategy=strategy, reward=reward, seed=seed),
     )
+    if not FLAGS.inherit:
+      where.remember(journal.trials)
     progress = ProgressBar(FLAGS.trials, budget=settings.budget)
     with contextlib.closing(journal), contextlib.closing(progress):
       trials = run_search(
         STRATEGIES[strategy](settings.table, derive_seed(seed, 'strategy')),
-        executor=pool,
+        executor=where,
         reward=REWARDS[reward],
         budget=settings.budget,
         trials=FLAGS.trials,
         batch=FLAGS.batch,
         seed=seed,
+        ladder=ladder(),
+        inherit=FLAGS.inherit,
         journal=journal,
         observers=[progress],
       )
@@ -151,18 +170,24 @@ def table(arms: list[Arm]) -> str:
 
 def spread(values: npt.NDArray[np.float64]) -> str:
   """Mean and sample deviation."""
-  deviation = values.std(ddof=1) if len(values) > 1 else float('nan')
-  return f'{values.mean():.4f} ± {deviation:.4f}'
+  return f'{values.mean():.4f} ± {deviations(values):.4f}'
+
+
+def deviations(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+  """Sample deviation over the first axis, the seeds; NaN where there is one alone."""
+  return np.asarray(
+    values.std(axis=0, ddof=1) if len(values) > 1 else np.full_like(values[0], np.nan)
+  )
 
 
 def plot(arms: list[Arm], path: pathlib.Path) -> None:
-  """Draws the curves of all arms with a band of one deviation."""
+  """Draws the curves of all arms, the best first, with a band of one deviation."""
   figure = Figure(figsize=(8, 5), layout='constrained')
   FigureCanvasAgg(figure)
   axes = figure.subplots()
-  for arm in arms:
+  for arm in sorted(arms, key=lambda arm: -arm.best[:, -1].mean()):
     label = arm.strategy if len(FLAGS.rewards) == 1 else f'{arm.strategy}, {arm.reward}'
-    mean, deviation = arm.best.mean(axis=0), arm.best.std(axis=0)
+    mean, deviation = arm.best.mean(axis=0), deviations(arm.best)
     steps = np.arange(1, len(mean) + 1)
     (line,) = axes.plot(steps, mean, label=label)
     axes.fill_between(steps, mean - deviation, mean + deviation, alpha=0.15, color=line.get_color())
@@ -170,7 +195,8 @@ def plot(arms: list[Arm], path: pathlib.Path) -> None:
   axes.set_ylim(max(0.0, top - 0.25), min(1.0, top + 0.02))
   axes.set_xlabel('trials')
   axes.set_ylabel('best feasible int8 validation accuracy')
-  axes.set_title(f'{FLAGS.space}, {FLAGS.dataset}, {FLAGS.board}: mean ± deviation of runs')
+  runs = f'{len(arms[0].best)} runs each'
+  axes.set_title(f'{FLAGS.space}, {FLAGS.dataset}, {FLAGS.board}: mean ± deviation, {runs}')
   axes.grid(alpha=0.3)
   axes.legend(loc='lower right')
   figure.savefig(path, dpi=120)
