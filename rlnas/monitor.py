@@ -1,8 +1,8 @@
 """Watching a search: a bar on the terminal, and TensorBoard.
 
-TensorBoard shows curves of a search, and every child as a row of the HParams table. On resuming,
-the search loop hands over the trials of the journal again, so the event files are begun anew and
-the curves go on without a jump.
+TensorBoard shows curves of a search, pictures, and every child as a row of the HParams table. On
+resuming, the search loop hands over the trials of the journal again, so the event files are begun
+anew and the curves go on without a jump.
 """
 
 from __future__ import annotations
@@ -16,50 +16,37 @@ import numpy as np
 import tqdm
 from absl import logging
 
-from rlnas.backend import quiet, tf
+from rlnas.backend import tf
 from rlnas.board import Budget
 from rlnas.drawing import pixels
+from rlnas.monitor_children import Children
+from rlnas.monitor_pictures import Choices, Front, Pixels, best_text
+from rlnas.monitor_scalars import budget_scalars, child_scalars, layout_summary, summary_of
 from rlnas.report import objectives
 from rlnas.reward import is_feasible
+from rlnas.table import Table
 from rlnas.trial import Status, Trial
 
-with quiet():  # it loads TensorFlow, which `rlnas.backend` must do first
-  from tensorboard.plugins.hparams import api as hparams
-
-# Each child in the HParams table is a folder with an event file of its own; TensorBoard becomes
-# slow with thousands of them.
-MOST_CHILDREN = 500
-_METRICS = (
-  ('hparams/reward', 'reward'),
-  ('hparams/int8_validation_accuracy', 'int8 validation accuracy'),
-  ('hparams/flash_kib', 'flash KiB'),
-  ('hparams/sram_kib', 'SRAM KiB'),
-  ('hparams/mega_macs', 'million MACs'),
-)
-_COLUMNS = (
-  'architecture',
-  'nodes',
-  'convolutions',
-  'depthwise_convolutions',
-  'poolings',
-  'strides_of_2',
-  'widest_layer',
-  'parameters',
-)
+_FIRST_PICTURES = 20  # trials; then whenever there are half as many more, and at the end
 
 
 class TensorBoard:
   """An observer that writes TensorBoard events.
 
-  Scalars, by trial: reward (of the trial, mean of the last 20, best feasible so far), int8
-  accuracy, flash, SRAM, share of feasible and of distinct architectures. By batch: what the
-  strategy reports (baseline, entropy, loss, ...). Image: the architecture of each new best.
+  - Scalars: `rlnas.monitor_scalars.DESCRIPTIONS` says what each is; those of the group `strategy`
+    are what the strategy reports, by batch. Custom Scalars lays out those that belong together.
+  - Images: the architecture of each new best; now and then the Pareto front, and how often each
+    choice was proposed over the trials, by kind of decision.
+  - Text: the best network, and how it fits the budget.
+  - HParams: every child (`rlnas.monitor_children`).
 
   Args:
-    path: folder for the events; event files that it holds are deleted.
+    path: folder for the events; event files that it holds are deleted. TensorBoard may be given a
+      folder above, to compare several searches.
     budget: decides what is feasible.
     input_shape: of the examples; the drawing tells the shapes that follow.
     classes: how many there are.
+    table: the compiled space; without it there are no pictures of choices.
   """
 
   def __init__(
@@ -69,48 +56,60 @@ class TensorBoard:
     budget: Budget,
     input_shape: Sequence[int],
     classes: int,
+    table: Table | None = None,
   ) -> None:
-    self._path = pathlib.Path(path)
+    path = pathlib.Path(path)
     self._budget = budget
     self._input_shape = tuple(input_shape)
     self._classes = classes
-    for old in self._path.rglob('events.out.tfevents.*'):
+    for old in path.rglob('events.out.tfevents.*'):
       old.unlink()
-    self._writer = tf.summary.create_file_writer(str(self._path / 'search'))
+    self._writer = tf.summary.create_file_writer(str(path / 'search'))
+    self._children = Children(path / 'children', run='/'.join(path.resolve().parts[-2:]))
     self._recent: collections.deque[float] = collections.deque(maxlen=20)
     self._digests: set[str] = set()
     self._counts: collections.Counter[str] = collections.Counter()
     self._best: Trial | None = None
-    with tf.summary.create_file_writer(str(self._path / 'children')).as_default():
-      hparams.hparams_config(
-        hparams=[hparams.HParam(name) for name in _COLUMNS],
-        metrics=[hparams.Metric(tag, display_name=name) for tag, name in _METRICS],
-      )
+    self._front = Front(budget)
+    self._choices = None if table is None else Choices(table)
+    self._next_pictures = _FIRST_PICTURES
+    self._pictured = 0  # trials, when the last pictures were drawn
+    with self._writer.as_default(step=0):
+      tf.summary.experimental.write_raw_pb(layout_summary())
 
   def on_trial(self, trial: Trial) -> None:
     """Writes one trial's scalars and its row of the HParams table."""
     self._count(trial)
     with self._writer.as_default(step=trial.index):
-      for name, value in self._search_scalars(trial).items():
-        tf.summary.scalar(name, value)
-      for name, value in _child_scalars(trial).items():
-        tf.summary.scalar(name, value)
+      scalars = {**self._search_scalars(trial), **child_scalars(trial)}
+      tf.summary.experimental.write_raw_pb(summary_of(scalars))
       if trial is self._best:
-        self._write_drawing(trial)
-    if trial.measurement.status is Status.COMPLETE and trial.index < MOST_CHILDREN:
-      self._write_child(trial)
+        self._write_best(trial)
+    self._children.write(trial)
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
-    """Writes what the strategy reports."""
+    """Writes what the strategy reports, and pictures where it is time."""
+    named = {f'strategy/{name}': value for name, value in scalars.items()}
     with self._writer.as_default(step=trials[-1].index):
-      for name, value in scalars.items():
-        tf.summary.scalar(f'strategy/{name}', value)
+      tf.summary.experimental.write_raw_pb(summary_of(named))
+    self._front.add(trials)
+    if self._choices is not None:
+      self._choices.add(trials)
+    if self._counts['trials'] >= self._next_pictures:
+      self._write_pictures()
+      self._next_pictures = self._counts['trials'] * 3 // 2
     self._writer.flush()
+
+  def close(self) -> None:
+    """Draws the last pictures; nothing may be written after."""
+    self._write_pictures()
+    self._writer.close()
 
   def _count(self, trial: Trial) -> None:
     self._digests.add(trial.proposal.architecture.digest)
     feasible = is_feasible(trial.measurement, self._budget)
-    self._counts.update(trials=1, feasible=int(feasible))
+    failed = trial.measurement.status is Status.FAILED
+    self._counts.update(trials=1, feasible=int(feasible), failed=int(failed))
     if trial.reward is None:
       return
     self._recent.append(trial.reward)
@@ -118,73 +117,57 @@ class TensorBoard:
       self._best = trial
 
   def _search_scalars(self, trial: Trial) -> dict[str, float]:
+    trials = self._counts['trials']
     scalars = {
-      'search/feasible_rate': self._counts['feasible'] / self._counts['trials'],
-      'search/unique_rate': len(self._digests) / self._counts['trials'],
+      'search/feasible_rate': self._counts['feasible'] / trials,
+      'search/failed_rate': self._counts['failed'] / trials,
+      'search/unique_rate': len(self._digests) / trials,
+      **budget_scalars(self._budget),
     }
     if trial.reward is not None:
       scalars['reward/trial'] = trial.reward
       scalars['reward/mean_of_20'] = sum(self._recent) / len(self._recent)
     if self._best is not None:
-      best = self._best
-      scalars['reward/best_feasible'] = best.reward or 0.0
-      scalars['best/int8_validation_accuracy'] = best.measurement.int8_validation_accuracy or 0.0
+      scalars['reward/best_feasible'] = self._best.reward or 0.0
+      best = child_scalars(self._best, 'best')
+      names = ('int8_validation_accuracy', 'flash_kib', 'sram_kib', 'mega_macs')
+      scalars |= {f'best/{n}': best[f'best/{n}'] for n in names if f'best/{n}' in best}
     return scalars
 
-  def _write_drawing(self, trial: Trial) -> None:
+  def _write_best(self, trial: Trial) -> None:
+    architecture, shape, classes = trial.proposal.architecture, self._input_shape, self._classes
     accuracy, flash, sram, _ = objectives(trial)
     title = f'trial {trial.index}: int8 validation accuracy {accuracy:.4f}\n'
     title += f'flash {flash:,} B, SRAM {sram:,} B'
     try:
-      image = pixels(
-        trial.proposal.architecture,
-        input_shape=self._input_shape,
-        classes=self._classes,
-        title=title,
-      )
+      drawing = pixels(architecture, input_shape=shape, classes=classes, title=title)
+      text = best_text(trial, self._budget, input_shape=shape, classes=classes)
     except Exception:
       # Hours of search must not end because of a picture; whoever reads the log can mend it.
       logging.exception('trial %d: its architecture could not be drawn', trial.index)
       return
-    tf.summary.image('best/architecture', image[np.newaxis])  # [1, height, width, 3]
+    _image('best/architecture', drawing)
+    tf.summary.text('best/network', text)
 
-  def _write_child(self, trial: Trial) -> None:
-    folder = self._path / 'children' / f'{trial.index:04d}'
-    with tf.summary.create_file_writer(str(folder)).as_default(step=trial.index), quiet():
-      hparams.hparams(_hyperparameters(trial), trial_id=f'{trial.index:04d}')
-      scalars = {**_child_scalars(trial), 'child/reward': trial.reward}
-      for tag, _ in _METRICS:
-        tf.summary.scalar(tag, scalars[tag.replace('hparams', 'child')])
-
-
-def _child_scalars(trial: Trial) -> dict[str, float]:
-  m = trial.measurement
-  figures = {
-    'child/int8_validation_accuracy': (m.int8_validation_accuracy, 1),
-    'child/validation_accuracy': (m.validation_accuracy, 1),
-    'child/flash_kib': (m.flash_bytes, 1024),
-    'child/sram_kib': (m.sram_bytes, 1024),
-    'child/mega_macs': (m.macs, 1e6),
-    'child/seconds': (m.seconds, 1),
-  }
-  return {name: value / unit for name, (value, unit) in figures.items() if value is not None}
+  def _write_pictures(self) -> None:
+    trials = self._counts['trials']
+    if trials == self._pictured:
+      return
+    self._pictured = trials
+    with self._writer.as_default(step=trials - 1):
+      try:
+        front = self._front.picture()
+        if front is not None:
+          _image('search/pareto_front', front)
+        if self._choices is not None:
+          for kind, picture in self._choices.pictures().items():
+            _image(f'policy/{kind}', picture)
+      except Exception:
+        logging.exception('%d trials: their pictures could not be drawn', trials)
 
 
-def _hyperparameters(trial: Trial) -> dict[str, int | str]:
-  """The shape of a network in a few columns that every space has."""
-  nodes = trial.proposal.architecture.nodes
-  attributes = [dict(n.attributes) for n in nodes]
-  values = (
-    trial.proposal.architecture.digest[:8],
-    len(nodes),
-    sum(n.op in ('conv', 'dilated_conv') for n in nodes),
-    sum(n.op == 'depthwise_conv' for n in nodes),
-    sum(n.op in ('max_pool', 'avg_pool') for n in nodes),
-    sum(a.get('stride', 1) == 2 for a in attributes),
-    max(int(a.get('filters', a.get('units', 0))) for a in attributes),
-    trial.measurement.parameters or 0,
-  )
-  return dict(zip(_COLUMNS, values, strict=True))
+def _image(name: str, picture: Pixels) -> None:
+  tf.summary.image(name, picture[np.newaxis])  # [1, height, width, 3]
 
 
 class ProgressBar:

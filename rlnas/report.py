@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rlnas.board import Budget
 from rlnas.reward import is_feasible
 from rlnas.trial import Status, Trial
+
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
 
 
 def best_trial(trials: Sequence[Trial], budget: Budget) -> Trial | None:
@@ -58,7 +62,12 @@ def format_front(front: Sequence[Trial]) -> str:
 def plot_pareto(
   trials: Sequence[Trial], budget: Budget, path: str | os.PathLike[str], *, title: str
 ) -> None:
-  """Draws int8 accuracy against flash and SRAM with the budget and the front, as PNG."""
+  """Draws `pareto_figure` into a PNG file."""
+  pareto_figure(trials, budget, title=title).savefig(path, dpi=120)
+
+
+def pareto_figure(trials: Sequence[Trial], budget: Budget, *, title: str) -> Figure:
+  """int8 accuracy against flash and SRAM with the budget and the front."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
 
@@ -88,4 +97,4 @@ def plot_pareto(
     axes.grid(alpha=0.3)
   left.set_ylabel('int8 validation accuracy')
   left.legend(loc='lower right')
-  figure.savefig(path, dpi=120)
+  return figure

@@ -114,7 +114,15 @@ def share(
 def preference(
   shares: npt.NDArray[np.float64], choices: Sequence[str], edges: Sequence[int]
 ) -> str:
-  """How often each choice was taken, over the trials.
+  """How often each choice was taken, over the trials; for arguments see `preference_figure`."""
+  with style():
+    return svg(preference_figure(shares, choices, edges))
+
+
+def preference_figure(
+  shares: npt.NDArray[np.float64], choices: Sequence[str], edges: Sequence[int]
+) -> Figure:
+  """A heat map of how often each choice was taken, over the trials; to be drawn within a `style`.
 
   Args:
     shares: of the decisions of a period; a column sums to 1, or is NaN where there were none.
@@ -122,28 +130,27 @@ def preference(
     choices: a name a row.
     edges: first trial of each period, and one past the last. Length periods + 1.
   """
-  with style():
-    figure = Figure(figsize=(4.9, 0.9 + 0.3 * len(choices)))
-    axes = figure.add_subplot()
-    axes.grid(visible=False)
-    shade = axes.pcolormesh(
-      *(np.array(edges) - 0.5, np.arange(len(choices) + 1) - 0.5, shares),
-      cmap='Blues',
-      vmin=0,
-      vmax=1,
-      edgecolors='white',
-      linewidth=0.6,
-    )
-    axes.invert_yaxis()
-    axes.set_yticks(range(len(choices)), [short(choice) for choice in choices])
-    axes.tick_params(axis='y', length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_xlabel('trial')
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    bar = figure.colorbar(shade, ax=axes, pad=0.02, fraction=0.06, ticks=[0, 0.5, 1])
-    bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
-    bar.outline.set_visible(False)
-    return svg(figure)
+  figure = Figure(figsize=(4.9, 0.9 + 0.3 * len(choices)))
+  axes = figure.add_subplot()
+  axes.grid(visible=False)
+  shade = axes.pcolormesh(
+    *(np.array(edges) - 0.5, np.arange(len(choices) + 1) - 0.5, shares),
+    cmap='Blues',
+    vmin=0,
+    vmax=1,
+    edgecolors='white',
+    linewidth=0.6,
+  )
+  axes.invert_yaxis()
+  axes.set_yticks(range(len(choices)), [short(choice) for choice in choices])
+  axes.tick_params(axis='y', length=0)
+  axes.spines[:].set_visible(False)
+  axes.set_xlabel('trial')
+  axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+  bar = figure.colorbar(shade, ax=axes, pad=0.02, fraction=0.06, ticks=[0, 0.5, 1])
+  bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
+  bar.outline.set_visible(False)
+  return figure
 
 
 def bars(amounts: Mapping[str, float], *, xlabel: str) -> str:

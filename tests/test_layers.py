@@ -9,14 +9,16 @@ import rlnas
 
 ROOT = pathlib.Path(rlnas.__file__).parent
 LEVELS = {
-  'architecture': 0, 'trial': 0, 'board': 0, 'interfaces': 0, 'backend': 0, 'chip': 0, 'tail': 0,
+  'architecture': 0, 'widths': 0, 'trial': 0, 'board': 0, 'interfaces': 0, 'backend': 0,
+  'chip': 0, 'tail': 0,
   'decision': 1, 'table': 1, 'spaces': 1,
   'losses': 2, 'policy': 2, 'controller': 2, 'strategies': 2, 'child': 2,
   'dataset': 0, 'datasets': 0, 'dataset_checks': 0, 'dataset_files': 0, 'dataset_splits': 0,
   'evaluators': 3,
   'reward': 4, 'executors': 4, 'workers': 4, 'shared_memory': 4, 'cache': 4, 'ladder': 4,
   'journal': 4,
-  'search': 4, 'monitor': 4, 'report': 4, 'winner': 4, 'finalists': 4, 'frame': 4,
+  'search': 4, 'monitor': 4, 'monitor_children': 4, 'monitor_pictures': 4, 'monitor_scalars': 4,
+  'report': 4, 'winner': 4, 'finalists': 4, 'frame': 4,
   'outline': 4, 'layout': 4, 'drawing': 4, 'durable': 4, 'interrupt': 4, 'ray_executor': 4,
   'anatomy': 4, 'c_text': 4, 'charts': 4, 'export': 4, 'export_example': 4, 'model_card': 4,
   'page': 4, 'page_style': 4, 'preferences': 4, 'quality': 4, 'search_card': 4, 'search_charts': 4,
