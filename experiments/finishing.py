@@ -19,7 +19,7 @@ from rlnas.executors import WorkerPool
 from rlnas.finalists import Finalist
 from rlnas.report import format_front, pareto_front
 from rlnas.trial import Status, Trial, derive_seed
-from rlnas.winner import LAST_FEW, Plan, Winner, finish_best
+from rlnas.winner import LAST_FEW, Plan, Teaching, Winner, finish_best
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer(
@@ -52,6 +52,13 @@ flags.DEFINE_integer(
   'Epochs of a further training, once as before and once aware of quantization; of the three '
   'models the best on int8 validation data is kept. None by default.',
 )
+flags.DEFINE_enum(
+  'finish_teacher',
+  None,
+  [teaching.value for teaching in Teaching],
+  f'The best {LAST_FEW} networks are trained once more, from scratch, by knowledge distillation: '
+  'from the best finalists together, or from a copy of the best one with twice the filters.',
+)
 # What config.json records of them.
 FINISH_FLAGS = (
   'finish_top',
@@ -62,6 +69,7 @@ FINISH_FLAGS = (
   'finish_patience',
   'finish_flip',
   'finish_further_epochs',
+  'finish_teacher',
 )
 
 
@@ -84,7 +92,13 @@ def read_plan(dataset: Dataset) -> Plan:
     patience=FLAGS.finish_patience,
     further_epochs=FLAGS.finish_further_epochs,
   )
-  return Plan(recipe, top=FLAGS.finish_top, seeds=FLAGS.finish_seeds)
+  teacher = FLAGS.finish_teacher
+  return Plan(
+    recipe,
+    top=FLAGS.finish_top,
+    seeds=FLAGS.finish_seeds,
+    teaching=None if teacher is None else Teaching(teacher),
+  )
 
 
 def finish(

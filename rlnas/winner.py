@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import enum
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ from absl import logging
 
 from rlnas.architecture import Architecture
 from rlnas.board import Budget
+from rlnas.child.distill import Teacher
 from rlnas.child.finish import Recipe
 from rlnas.child.logits import int8_accuracy
 from rlnas.child.measure import Footprint, measure
@@ -28,9 +30,19 @@ from rlnas.quality import wilson_interval
 from rlnas.reward import is_feasible
 from rlnas.search import SearchError
 from rlnas.trial import Status, Trial, derive_seed
+from rlnas.widths import widened
 
-# So many of the finalists are trained with further seeds.
+# So many of the finalists are trained with further seeds, and by teachers.
 LAST_FEW = 2
+_ENSEMBLE = 3  # at most so many finalists teach together
+_WIDER = 2  # a wide teacher has so many times the filters
+
+
+class Teaching(enum.Enum):
+  """Whom the best finalists learn from, beside the labels, in a training of their own."""
+
+  ENSEMBLE = 'ensemble'  # the best finalists together
+  WIDE = 'wide'  # a wider copy of the best one, which no budget binds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +53,7 @@ class Plan:
     recipe: how each is trained.
     top: how many networks are trained (`rank_trials`).
     seeds: how many times the best `LAST_FEW` of them are.
+    teaching: whether these are trained once more, and by whom.
 
   Raises:
     ValueError: a figure is below 1.
@@ -49,6 +62,7 @@ class Plan:
   recipe: Recipe
   top: int = 1
   seeds: int = 1
+  teaching: Teaching | None = None
 
   def __post_init__(self) -> None:
     for name in ('top', 'seeds'):
@@ -58,7 +72,9 @@ class Plan:
   @property
   def trainings(self) -> int:
     """How many there are, unless there are too few networks or some cannot be finished."""
-    return self.top + (self.seeds - 1) * min(self.top, LAST_FEW)
+    taught = self.teaching is not None
+    repeats = self.seeds - 1 + taught
+    return self.top + repeats * min(self.top, LAST_FEW) + (self.teaching is Teaching.WIDE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,19 +142,27 @@ def finish_best(
   with contextlib.ExitStack() as stack:
     if folder is None:
       folder = stack.enter_context(tempfile.TemporaryDirectory())
-    store = FinalistFile(pathlib.Path(folder))
+    where = pathlib.Path(folder)
+    store = FinalistFile(where)
     stack.callback(store.close)
-    evaluator = Finishing(dataset, plan.recipe, folder)
-    executor = employ(evaluator)
-    stack.callback(executor.close)
 
-    def finish_all(candidates: Sequence[Candidate]) -> list[Finalist]:
-      return finish_candidates(candidates, evaluator, executor, store, on_finished=on_finished)
+    def finish_all(
+      candidates: Sequence[Candidate], teachers: Sequence[Finalist] = ()
+    ) -> list[Finalist]:
+      evaluator = Finishing(
+        dataset,
+        plan.recipe,
+        where,
+        teachers=[Teacher(t.candidate.architecture, plain.weights_path(t.name)) for t in teachers],
+      )
+      with contextlib.closing(employ(evaluator)) as executor:
+        return finish_candidates(candidates, evaluator, executor, store, on_finished=on_finished)
 
+    plain = Finishing(dataset, plan.recipe, where)
     rounds = _Rounds(trials, budget, plan, seed, finish_all)
     finalists = rounds.play()
     best = finalists[0]
-    model = evaluator.model_path(best.name).read_bytes()
+    model = plain.model_path(best.name).read_bytes()
   measured = best.measurement
   offset, scale = dataset.offset, dataset.scale
   accuracy = int8_accuracy(model, dataset.x_test, dataset.y_test, offset=offset, scale=scale)
@@ -165,7 +189,7 @@ class _Rounds:
   budget: Budget
   plan: Plan
   seed: int
-  finish_all: Callable[[Sequence[Candidate]], list[Finalist]]
+  finish_all: Callable[..., list[Finalist]]  # of candidates and their teachers
 
   def play(self) -> list[Finalist]:
     """All rounds; the finalists that fit, the best first. Raises SearchError."""
@@ -175,7 +199,9 @@ class _Rounds:
       for repeat in range(1, self.plan.seeds)
       for f in found[:LAST_FEW]
     ]
-    return _sorted([*found, *self._fitting(repeats)])
+    repeated = self._fitting(repeats)
+    taught = [] if self.plan.teaching is None else self._taught(found, self.plan.teaching)
+    return _sorted([*found, *repeated, *taught])
 
   def _first(self) -> list[Finalist]:
     """The best networks, one training each; others take the place of those that do not fit."""
@@ -191,10 +217,26 @@ class _Rounds:
       raise SearchError(self._why_none(feasible))
     return _sorted(found)
 
-  def _fitting(self, candidates: Sequence[Candidate]) -> list[Finalist]:
+  def _taught(self, found: Sequence[Finalist], teaching: Teaching) -> list[Finalist]:
+    """The best networks, trained by teachers; none where there is no teacher."""
+    teachers = found[:_ENSEMBLE]
+    if teaching is Teaching.WIDE:
+      best = found[0].candidate
+      wide = widened(best.architecture, _WIDER)
+      (teacher,) = self.finish_all([dataclasses.replace(best, architecture=wide, note='teacher')])
+      if teacher.measurement.status is not Status.COMPLETE:
+        logging.warning('the wide teacher could not be trained: %s', _cause(teacher))
+        return []
+      teachers = [teacher]
+    students = [dataclasses.replace(f.candidate, note='taught') for f in found[:LAST_FEW]]
+    return self._fitting(students, teachers)
+
+  def _fitting(
+    self, candidates: Sequence[Candidate], teachers: Sequence[Finalist] = ()
+  ) -> list[Finalist]:
     """Those of the candidates that could be finished and fit."""
     kept = []
-    for finalist in self.finish_all(candidates):
+    for finalist in self.finish_all(candidates, teachers):
       trial, measured = self.trial_of(finalist), finalist.measurement
       if fits(finalist, trial, self.budget):
         kept.append(finalist)
@@ -206,8 +248,7 @@ class _Rounds:
           measured.sram_bytes,
         )
       else:
-        cause = measured.detail.strip().splitlines()[-1:]
-        logging.warning('trial %d could not be finished: %s', trial.index, ''.join(cause))
+        logging.warning('trial %d could not be finished: %s', trial.index, _cause(finalist))
     return kept
 
   def trial_of(self, finalist: Finalist) -> Trial:
@@ -224,6 +265,10 @@ class _Rounds:
       f'none of {len(self.trials)} trials fits {self.budget.flash_bytes:,} B flash and '
       f'{self.budget.sram_bytes:,} B SRAM; try more --trials, a larger budget or a smaller space'
     )
+
+
+def _cause(finalist: Finalist) -> str:
+  return ''.join(finalist.measurement.detail.strip().splitlines()[-1:])
 
 
 def _sorted(finalists: Sequence[Finalist]) -> list[Finalist]:

@@ -1,5 +1,6 @@
 """The last round: who is trained fully, what is kept, and who wins."""
 
+import collections
 import dataclasses
 import json
 
@@ -15,7 +16,7 @@ from rlnas.finalists import FinalistFile, rank_trials
 from rlnas.reward import linear_excess
 from rlnas.search import SearchError
 from rlnas.trial import Measurement, Proposal, Status, Trial
-from rlnas.winner import Plan, finish_best, write_winner
+from rlnas.winner import Plan, Teaching, finish_best, write_winner
 from tests.child.test_builder import small_network
 
 DIGITS = datasets.take(datasets.digits(), 300)
@@ -145,6 +146,34 @@ def test_the_next_takes_the_place_of_one_that_no_longer_fits():
   assert winner.footprint.flash_bytes <= 4_500
   with pytest.raises(SearchError, match='none of 1 feasible networks could be finished'):
     finished(trials=[claims], budget=budget, plan=plan)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('teaching', list(Teaching))
+def test_the_best_are_taught(teaching, tmp_path):
+  plan = Plan(Recipe(2), top=2, teaching=teaching)
+  heard = []
+  taught = finished(tmp_path, plan=plan, on_finished=heard.append)
+  assert len(heard) == plan.trainings
+  by_note = collections.Counter(f.candidate.note for f in taught.finalists)
+  assert by_note == {'': 2, 'taught': 2}
+  alone = {f.candidate.trial: f.name for f in taught.finalists if not f.candidate.note}
+  models = {f.candidate.trial: f.name for f in taught.finalists if f.candidate.note}
+  for index, name in models.items():
+    files = [(tmp_path / f'{n}.tflite').read_bytes() for n in (name, alone[index])]
+    assert files[0] != files[1]
+    assert len(files[0]) == len(files[1])
+  teachers = [f for f in heard if f.candidate.note == 'teacher']
+  assert len(teachers) == (teaching is Teaching.WIDE)
+  most = max(f.measurement.parameters for f in taught.finalists)
+  assert all(t.measurement.parameters > most for t in teachers)
+  again = finished(tmp_path, plan=plan, employ=Refusing)
+  assert again.model == taught.model
+
+
+class Refusing(InProcess):
+  def submit(self, *arguments, **options):
+    raise AssertionError('all were finished before')
 
 
 def test_nothing_feasible_is_an_error():

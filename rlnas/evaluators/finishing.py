@@ -9,14 +9,17 @@ import os
 import pathlib
 import tempfile
 import time
+from collections.abc import Sequence
 
 import rlnas
 from rlnas.architecture import Architecture
 from rlnas.backend import tf
 from rlnas.child.cost import cost
+from rlnas.child.distill import Teacher, distillation
 from rlnas.child.finish import Finished, Recipe, finish
 from rlnas.child.inherit import save_weights
 from rlnas.child.measure import ArenaOverflow, measure
+from rlnas.child.train import Loss, cross_entropy
 from rlnas.dataset import Dataset
 from rlnas.trial import Measurement, Status
 
@@ -30,14 +33,24 @@ class Finishing:
     dataset: what to train and validate on.
     recipe: how.
     folder: where the files go; made if need be.
+    teachers: networks that it learns from beside the labels (`rlnas.child.distill`).
   """
 
-  def __init__(self, dataset: Dataset, recipe: Recipe, folder: str | os.PathLike[str]) -> None:
+  def __init__(
+    self,
+    dataset: Dataset,
+    recipe: Recipe,
+    folder: str | os.PathLike[str],
+    *,
+    teachers: Sequence[Teacher] = (),
+  ) -> None:
+    self._teachers = tuple(teachers)
     self._dataset = dataset.without_test()
     self._recipe = recipe
     self._folder = pathlib.Path(folder)
     versions = (rlnas.__version__, tf.__version__, os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1'))
-    self._settings = [dataset.digest, dataclasses.asdict(recipe), versions]
+    taught_by = [teacher.weights.stem for teacher in teachers]
+    self._settings = [dataset.digest, dataclasses.asdict(recipe), versions, taught_by]
 
   def name(self, architecture: Architecture, *, seed: int) -> str:
     """The name of its files, of all that decides them."""
@@ -64,20 +77,23 @@ class Finishing:
       arena passes what is measured.
 
     Raises:
-      ValueError: the network does not fit the data set.
+      ValueError: the network does not fit the data set, or a teacher's weights are missing.
       FloatingPointError: the training diverged.
       OSError: a file cannot be written.
     """
     started = time.perf_counter()
     data = self._dataset
-    found = finish(architecture, data, recipe=self._recipe, seed=seed)
+    loss: Loss = cross_entropy
+    if self._teachers:
+      loss = distillation([teacher.load(data) for teacher in self._teachers])
+    found = finish(architecture, data, recipe=self._recipe, seed=seed, loss=loss)
+    name = self.name(architecture, seed=seed)
+    save_weights(found.network, self.weights_path(name))
     counted = cost(architecture, data.input_shape, data.classes)
     try:
       footprint = measure(found.model)
     except ArenaOverflow as error:
       return Measurement(Status.INFEASIBLE, detail=str(error))
-    name = self.name(architecture, seed=seed)
-    save_weights(found.network, self.weights_path(name))
     write_whole(self.model_path(name), found.model)
     return Measurement(
       Status.COMPLETE,

@@ -1,0 +1,81 @@
+"""Knowledge distillation: a network learns from the probabilities of others, not labels alone.
+
+Hinton, Vinyals & Dean 2015 (arXiv:1503.02531), section 2: with q_i = exp(z_i / T) / sum_j exp(z_j /
+T) (equation 1) a high temperature T shows which wrong classes a teacher holds for likely. Of
+several teachers the mean of the probabilities is learnt (section 3).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+from rlnas.architecture import Architecture
+from rlnas.backend import keras, tf
+from rlnas.child.builder import build
+from rlnas.child.inherit import inherit_weights
+from rlnas.child.train import Loss, cross_entropy
+from rlnas.dataset import Dataset
+
+TEMPERATURE = 4.0
+# Of the loss. The labels have the rest: "considerably lower weight" suits them best (section 2).
+TEACHERS_SHARE = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+  """A trained network on the disk.
+
+  Attributes:
+    architecture: the network.
+    weights: file of its weights (`rlnas.child.inherit.save_weights`).
+  """
+
+  architecture: Architecture
+  weights: pathlib.Path
+
+  def load(self, dataset: Dataset) -> keras.Model:
+    """The network. Raises ValueError where the weights are missing or of another one."""
+    network = build(self.architecture, dataset.input_shape, dataset.classes, seed=0)
+    layers = sum(bool(layer.weights) for layer in network.layers)
+    if inherit_weights(network, self.weights) != layers:
+      raise ValueError(f'{self.weights}: not the weights of this network')
+    return network
+
+
+def distillation(
+  teachers: Sequence[keras.Model],
+  *,
+  temperature: float = TEMPERATURE,
+  share: float = TEACHERS_SHARE,
+) -> Loss:
+  """The loss of a student: (1 - share) cross-entropy + share T^2 KL(teachers || student).
+
+  The factor T^2 makes up for the gradients of softened probabilities, which are that much smaller
+  (section 2). The teachers see what the student sees, shifted images for example.
+
+  Args:
+    teachers: float32 [B, ...] -> logits [B, classes]; taken in inference mode.
+    temperature: T; positive.
+    share: of the teachers, in [0, 1].
+
+  Raises:
+    ValueError: there is no teacher, or an argument is out of its range.
+  """
+  if not teachers:
+    raise ValueError('teachers=(): must be at least one')
+  if not temperature > 0:
+    raise ValueError(f'temperature={temperature}: must be positive')
+  if not 0 <= share <= 1:
+    raise ValueError(f'share={share}: must lie in [0, 1]')
+
+  def loss(x: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    taught = [tf.nn.softmax(t(x, training=False) / temperature) for t in teachers]
+    wanted = tf.stop_gradient(tf.add_n(taught) / len(taught))  # [B, classes]
+    missed = tf.nn.log_softmax(logits / temperature)
+    divergence = tf.reduce_sum(tf.math.xlogy(wanted, wanted) - wanted * missed, -1)  # [B]
+    hard = cross_entropy(x, labels, logits)
+    return (1 - share) * hard + share * temperature**2 * divergence
+
+  return loss
