@@ -60,7 +60,7 @@ class Children:
     scalars = {**child_scalars(trial, 'hparams'), 'hparams/reward': trial.reward}
     with tf.summary.create_file_writer(str(self._path / name)).as_default(step=trial.index):
       with quiet():
-        hparams.hparams(_hyperparameters(trial), trial_id=f'{self._run}/{name}')
+        hparams.hparams(_hyperparameters(trial), trial_id=f'{name} of {self._run}')
       for tag in _METRICS:
         tf.summary.scalar(tag, scalars[tag])
 
