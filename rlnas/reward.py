@@ -141,7 +141,9 @@ def _accuracy(measurement: Measurement) -> float:
     raise ValueError(f'measurement.status={measurement.status.value!r}: has no reward')
   if measurement.status is Status.INFEASIBLE:
     return 0.0
-  name = 'int8_validation_accuracy' if measurement.expected_accuracy is None else 'expected_accuracy'
+  name = (
+    'int8_validation_accuracy' if measurement.expected_accuracy is None else 'expected_accuracy'
+  )
   accuracy = getattr(measurement, name)
   if accuracy is None:
     return 0.0
