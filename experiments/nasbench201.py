@@ -86,7 +86,7 @@ RUNS_PER_TASK = 5  # enough that a worker is rarely idle, few enough that all en
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('table', None, 'The .npz file of results; see rlnas/evaluators/lookup.py.')
-flags.DEFINE_list('strategies', ['random', 'evolution'], f'Of {", ".join(STRATEGIES)}.')
+flags.DEFINE_list('strategies', ['random', 'evolution'], f'Some of {", ".join(STRATEGIES)}.')
 flags.DEFINE_float('budget_seconds', 20_000, 'Simulated seconds that a search may spend.')
 flags.DEFINE_integer('runs', 500, 'Searches by each strategy.')
 flags.DEFINE_integer('seed', 0, 'Decides everything random.')

@@ -51,11 +51,14 @@ flags.DEFINE_string(
 )
 flags.DEFINE_float('flash_kib', None, "Flash for the .tflite file in KiB, in place of the board's.")
 flags.DEFINE_float('sram_kib', None, "SRAM for the tensor arena in KiB, in place of the board's.")
-flags.DEFINE_float('max_mmacs', None, 'Most multiply-accumulates an inference, in millions.')
+flags.DEFINE_float(
+  'max_mmacs', None, 'Most multiply-accumulates an inference, in millions; by default any.'
+)
 flags.DEFINE_float(
   'max_latency_ms',
   None,
-  f'Longest inference in milliseconds, on a board whose speed is known: {", ".join(SPEEDS)}.',
+  f'Longest inference in milliseconds, on a board whose speed is known: {", ".join(SPEEDS)}. '
+  'By default any.',
 )
 flags.DEFINE_integer('trials', 40, 'Children to evaluate; more than before goes on with a search.')
 flags.DEFINE_integer('batch', 4, 'Children that are proposed, and told to the strategy, together.')
