@@ -18,6 +18,7 @@ LEVELS = {
   'reward': 4, 'executors': 4, 'workers': 4, 'shared_memory': 4, 'cache': 4, 'ladder': 4,
   'journal': 4,
   'search': 4, 'monitor': 4, 'monitor_children': 4, 'monitor_pictures': 4, 'monitor_scalars': 4,
+  'notebook': 4,
   'report': 4, 'winner': 4, 'finalists': 4, 'frame': 4,
   'outline': 4, 'layout': 4, 'drawing': 4, 'durable': 4, 'interrupt': 4, 'ray_executor': 4,
   'anatomy': 4, 'c_text': 4, 'charts': 4, 'export': 4, 'export_example': 4, 'model_card': 4,
