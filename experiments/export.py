@@ -9,6 +9,7 @@ was given by --data_dir are given so here, too.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import shlex
@@ -21,6 +22,7 @@ from choices import SEQUENCE_SPACES
 from guard import run
 
 from rlnas import datasets
+from rlnas.architecture import Architecture
 from rlnas.board import Budget, find_board
 from rlnas.datasets import Dataset
 from rlnas.journal import read_journal
@@ -89,9 +91,12 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
       f'{configuration.get("dataset_digest")}'
     )
   found = json.loads((workdir / 'result.json').read_text())['best']
+  winner = trials[found['trial']]
+  architecture = Architecture.from_rows(found['architecture'])  # may be pruned
+  proposal = dataclasses.replace(winner.proposal, architecture=architecture)
   origin = Origin(
     trials=tuple(trials),
-    winner=trials[found['trial']],
+    winner=dataclasses.replace(winner, proposal=proposal),
     board=_board_title(config),
     command=command(config, workdir),
     configuration=configuration,

@@ -57,7 +57,15 @@ flags.DEFINE_enum(
   None,
   [teaching.value for teaching in Teaching],
   f'The best {LAST_FEW} networks are trained once more, from scratch, by knowledge distillation: '
-  'from the best finalists together, or from a copy of the best one with twice the filters.',
+  'from the best finalists together, or from a copy of the best one with twice the filters. Not by '
+  'default.',
+)
+flags.DEFINE_float(
+  'finish_prune',
+  None,
+  'Share of its filters that a copy of the best network loses, the weakest first, before it is '
+  'trained again from what is left; listed beside the others, and the winner where it is better. '
+  'None by default.',
 )
 # What config.json records of them.
 FINISH_FLAGS = (
@@ -70,6 +78,7 @@ FINISH_FLAGS = (
   'finish_flip',
   'finish_further_epochs',
   'finish_teacher',
+  'finish_prune',
 )
 
 
@@ -82,6 +91,8 @@ def read_plan(dataset: Dataset) -> Plan:
     raise ValueError(f'--finish_learning_rate={rate}: must be positive')
   if not 0 <= warmup < 1:
     raise ValueError(f'--finish_warmup={warmup}: must lie in [0, 1)')
+  if FLAGS.finish_prune is not None and not 0 < FLAGS.finish_prune < 1:
+    raise ValueError(f'--finish_prune={FLAGS.finish_prune}: must lie in (0, 1)')
   if FLAGS.finish_flip and len(dataset.input_shape) != 3:
     raise ValueError(f'--finish_flip: examples of {dataset.input_shape} are no images')
   recipe = Recipe(
@@ -98,6 +109,7 @@ def read_plan(dataset: Dataset) -> Plan:
     top=FLAGS.finish_top,
     seeds=FLAGS.finish_seeds,
     teaching=None if teacher is None else Teaching(teacher),
+    prune=FLAGS.finish_prune,
   )
 
 

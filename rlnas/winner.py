@@ -18,8 +18,10 @@ from rlnas.architecture import Architecture
 from rlnas.board import Budget
 from rlnas.child.distill import Teacher
 from rlnas.child.finish import Recipe
+from rlnas.child.inherit import save_weights
 from rlnas.child.logits import int8_accuracy
 from rlnas.child.measure import Footprint, measure
+from rlnas.child.prune import prune_filters
 from rlnas.dataset import Dataset
 from rlnas.drawing import draw
 from rlnas.evaluators.finishing import Finishing
@@ -54,17 +56,23 @@ class Plan:
     top: how many networks are trained (`rank_trials`).
     seeds: how many times the best `LAST_FEW` of them are.
     teaching: whether these are trained once more, and by whom.
+    prune: share of its filters that a copy of the best one loses (`rlnas.child.prune`), which is
+      then trained by the recipe from the weights that are left; it takes part in the last choice,
+      and its file is kept whatever is chosen.
 
   Raises:
-    ValueError: a figure is below 1.
+    ValueError: a figure is out of its range.
   """
 
   recipe: Recipe
   top: int = 1
   seeds: int = 1
   teaching: Teaching | None = None
+  prune: float | None = None
 
   def __post_init__(self) -> None:
+    if self.prune is not None and not 0 < self.prune < 1:
+      raise ValueError(f'prune={self.prune}: must lie in (0, 1)')
     for name in ('top', 'seeds'):
       if getattr(self, name) < 1:
         raise ValueError(f'{name}={getattr(self, name)}: must be at least 1')
@@ -74,7 +82,8 @@ class Plan:
     """How many there are, unless there are too few networks or some cannot be finished."""
     taught = self.teaching is not None
     repeats = self.seeds - 1 + taught
-    return self.top + repeats * min(self.top, LAST_FEW) + (self.teaching is Teaching.WIDE)
+    others = (self.teaching is Teaching.WIDE) + (self.prune is not None)
+    return self.top + repeats * min(self.top, LAST_FEW) + others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,20 +155,26 @@ def finish_best(
     store = FinalistFile(where)
     stack.callback(store.close)
 
+    plain = Finishing(dataset, plan.recipe, where)
+
     def finish_all(
-      candidates: Sequence[Candidate], teachers: Sequence[Finalist] = ()
+      candidates: Sequence[Candidate],
+      teachers: Sequence[Finalist] = (),
+      start: pathlib.Path | None = None,
     ) -> list[Finalist]:
-      evaluator = Finishing(
-        dataset,
-        plan.recipe,
-        where,
-        teachers=[Teacher(t.candidate.architecture, plain.weights_path(t.name)) for t in teachers],
-      )
+      found = [Teacher(t.candidate.architecture, plain.weights_path(t.name)) for t in teachers]
+      evaluator = Finishing(dataset, plan.recipe, where, teachers=found, start=start)
       with contextlib.closing(employ(evaluator)) as executor:
         return finish_candidates(candidates, evaluator, executor, store, on_finished=on_finished)
 
-    plain = Finishing(dataset, plan.recipe, where)
-    rounds = _Rounds(trials, budget, plan, seed, finish_all)
+    def prune(finalist: Finalist, share: float) -> tuple[Architecture, pathlib.Path]:
+      whole = Teacher(finalist.candidate.architecture, plain.weights_path(finalist.name))
+      smaller, network = prune_filters(whole.load(dataset), whole.architecture, share=share)
+      path = plain.weights_path(f'{finalist.name}-less-{share:g}')
+      save_weights(network, path)
+      return smaller, path
+
+    rounds = _Rounds(trials, budget, plan, seed, finish_all, prune)
     finalists = rounds.play()
     best = finalists[0]
     model = plain.model_path(best.name).read_bytes()
@@ -189,7 +204,8 @@ class _Rounds:
   budget: Budget
   plan: Plan
   seed: int
-  finish_all: Callable[..., list[Finalist]]  # of candidates and their teachers
+  finish_all: Callable[..., list[Finalist]]  # of candidates, their teachers and first weights
+  prune: Callable[[Finalist, float], tuple[Architecture, pathlib.Path]]
 
   def play(self) -> list[Finalist]:
     """All rounds; the finalists that fit, the best first. Raises SearchError."""
@@ -201,7 +217,8 @@ class _Rounds:
     ]
     repeated = self._fitting(repeats)
     taught = [] if self.plan.teaching is None else self._taught(found, self.plan.teaching)
-    return _sorted([*found, *repeated, *taught])
+    best = _sorted([*found, *repeated, *taught])
+    return best if self.plan.prune is None else _sorted([*best, *self._pruned(best[0])])
 
   def _first(self) -> list[Finalist]:
     """The best networks, one training each; others take the place of those that do not fit."""
@@ -231,12 +248,27 @@ class _Rounds:
     students = [dataclasses.replace(f.candidate, note='taught') for f in found[:LAST_FEW]]
     return self._fitting(students, teachers)
 
+  def _pruned(self, best: Finalist) -> list[Finalist]:
+    """The best network with fewer filters; none where it has none to spare."""
+    share = self.plan.prune or 0.0
+    try:
+      smaller, start = self.prune(best, share)
+    except ValueError as error:
+      logging.warning('trial %d is not pruned: %s', best.candidate.trial, error)
+      return []
+    note = f'{best.candidate.note} pruned by {share:g}'.strip()
+    candidate = dataclasses.replace(best.candidate, architecture=smaller, note=note)
+    return self._fitting([candidate], start=start)
+
   def _fitting(
-    self, candidates: Sequence[Candidate], teachers: Sequence[Finalist] = ()
+    self,
+    candidates: Sequence[Candidate],
+    teachers: Sequence[Finalist] = (),
+    start: pathlib.Path | None = None,
   ) -> list[Finalist]:
     """Those of the candidates that could be finished and fit."""
     kept = []
-    for finalist in self.finish_all(candidates, teachers):
+    for finalist in self.finish_all(candidates, teachers, start):
       trial, measured = self.trial_of(finalist), finalist.measurement
       if fits(finalist, trial, self.budget):
         kept.append(finalist)

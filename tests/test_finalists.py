@@ -171,6 +171,23 @@ def test_the_best_are_taught(teaching, tmp_path):
   assert again.model == taught.model
 
 
+def test_the_best_is_pruned_beside(tmp_path):
+  plan = Plan(Recipe(2), top=1, prune=0.5)
+  winner = finished(tmp_path, plan=plan)
+  by_note = {f.candidate.note: f for f in winner.finalists}
+  assert set(by_note) == {'', 'pruned by 0.5'}
+  whole, less = by_note[''], by_note['pruned by 0.5']
+  assert less.measurement.parameters < whole.measurement.parameters
+  model = (tmp_path / f'{less.name}.tflite').read_bytes()
+  assert len(model) == less.measurement.flash_bytes < whole.measurement.flash_bytes
+  assert winner.architecture == winner.finalists[0].candidate.architecture
+  assert len(winner.model) == winner.finalists[0].measurement.flash_bytes
+  again = finished(tmp_path, plan=plan, employ=Refusing)
+  assert again.model == winner.model
+  with pytest.raises(ValueError, match=r'prune=1: must lie in \(0, 1\)'):
+    Plan(Recipe(1), prune=1)
+
+
 class Refusing(InProcess):
   def submit(self, *arguments, **options):
     raise AssertionError('all were finished before')

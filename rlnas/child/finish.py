@@ -8,6 +8,7 @@ int8 accuracy on validation data decides.
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from rlnas.backend import keras
 from rlnas.child.augment import NO_AUGMENTATION, Augmentation
 from rlnas.child.builder import build
 from rlnas.child.compact import compact
+from rlnas.child.inherit import inherit_weights
 from rlnas.child.logits import int8_accuracy
 from rlnas.child.quantize import calibrate, calibration_rows, quantize, to_int8
 from rlnas.child.train import (
@@ -99,6 +101,7 @@ def finish(
   recipe: Recipe,
   seed: int,
   loss: Loss = cross_entropy,
+  start: pathlib.Path | None = None,
   on_epoch: OnEpoch | None = None,
 ) -> Finished:
   """Builds and trains a network and quantizes it. Equal arguments give equal bytes everywhere.
@@ -109,6 +112,7 @@ def finish(
     recipe: how it is trained.
     seed: decides initial weights, the order of the examples and their changes.
     loss: what is made small.
+    start: file of weights (`rlnas.child.inherit`) that it begins with, in place of random ones.
     on_epoch: called after each epoch with its number and mean loss; ends the training where it
       returns True.
 
@@ -117,6 +121,8 @@ def finish(
     FloatingPointError: the training diverged.
   """
   network = build(architecture, dataset.input_shape, dataset.classes, seed=seed)
+  if start is not None:
+    inherit_weights(network, start)
   train_by(recipe, network, dataset, seed=seed, loss=loss, on_epoch=on_epoch)
   ways = [quantized(network, dataset)]
   if recipe.further_epochs is not None:

@@ -34,6 +34,7 @@ class Finishing:
     recipe: how.
     folder: where the files go; made if need be.
     teachers: networks that it learns from beside the labels (`rlnas.child.distill`).
+    start: file of weights that a training begins with, named after all that decides them.
   """
 
   def __init__(
@@ -43,14 +44,17 @@ class Finishing:
     folder: str | os.PathLike[str],
     *,
     teachers: Sequence[Teacher] = (),
+    start: pathlib.Path | None = None,
   ) -> None:
+    self._start = start
     self._teachers = tuple(teachers)
     self._dataset = dataset.without_test()
     self._recipe = recipe
     self._folder = pathlib.Path(folder)
     versions = (rlnas.__version__, tf.__version__, os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1'))
     taught_by = [teacher.weights.stem for teacher in teachers]
-    self._settings = [dataset.digest, dataclasses.asdict(recipe), versions, taught_by]
+    begun = None if start is None else start.stem
+    self._settings = [dataset.digest, dataclasses.asdict(recipe), versions, taught_by, begun]
 
   def name(self, architecture: Architecture, *, seed: int) -> str:
     """The name of its files, of all that decides them."""
@@ -86,7 +90,7 @@ class Finishing:
     loss: Loss = cross_entropy
     if self._teachers:
       loss = distillation([teacher.load(data) for teacher in self._teachers])
-    found = finish(architecture, data, recipe=self._recipe, seed=seed, loss=loss)
+    found = finish(architecture, data, recipe=self._recipe, seed=seed, loss=loss, start=self._start)
     name = self.name(architecture, seed=seed)
     save_weights(found.network, self.weights_path(name))
     counted = cost(architecture, data.input_shape, data.classes)

@@ -1,0 +1,173 @@
+"""Structured pruning: the weakest filters of a trained network go, and with them memory and work.
+
+Zeros spread over a kernel (unstructured sparsity) neither shrink a .tflite file, which stores them
+like other weights, nor save TFLite Micro any work; whole filters do both, and what is left is an
+ordinary smaller network. Li et al. 2017 (arXiv:1608.08710, section 3.1) remove the filters of
+smallest L1 norm and train the rest further; here the norm is that of the filter with its batch
+normalisation, without which its size means nothing.
+
+Where values are added or multiplied, their channels can only go together; where they are
+concatenated, each part keeps its own. So every network of convolutions can be pruned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.architecture import Architecture, infer_shapes
+from rlnas.backend import keras
+from rlnas.child.builder import build
+from rlnas.child.limits import within_limits
+from rlnas.widths import with_widths
+
+_CONVOLUTIONS = ('conv', 'dilated_conv')
+_TIED = ('add', 'multiply')
+
+
+def prune_filters(
+  network: keras.Model, architecture: Architecture, *, share: float
+) -> tuple[Architecture, keras.Model]:
+  """Removes the weakest filters of every convolution; at least one of each stays.
+
+  Args:
+    network: trained, as `build` gives it for `architecture`; it is not changed.
+    architecture: of the network.
+    share: of the filters, in (0, 1), rounded down for each convolution, or for all together whose
+      results are added up.
+
+  Returns:
+    The smaller network's architecture, and the network itself with the weights of the filters that
+    are left; it has to be trained further.
+
+  Raises:
+    ValueError: `share` is out of its range, or the network has no filters to spare.
+  """
+  if not 0 < share < 1:
+    raise ValueError(f'share={share}: must lie in (0, 1)')
+  architecture = within_limits(architecture)  # the layers bear its indices
+  input_shape, classes = network.input_shape[1:], network.output_shape[-1]
+  channels = _Channels(architecture, input_shape, classes)
+  removed = channels.weakest(_scores(network, architecture), share)
+  if not removed:
+    raise ValueError(f'share={share}: no convolution has filters to spare')
+  kept = [np.array([c not in removed for c in row], bool) for row in channels.of_nodes]
+  widths = {
+    index: int(kept[index].sum())
+    for index, node in enumerate(architecture.nodes)
+    if node.op in _CONVOLUTIONS
+  }
+  smaller = with_widths(architecture, widths)
+  result = build(smaller, input_shape, classes, seed=0)
+  for layer in result.layers:
+    if layer.weights:
+      index = int(layer.name.split('_')[0].removeprefix('node'))
+      node = architecture.nodes[index]
+      weights = network.get_layer(layer.name).get_weights()
+      layer.set_weights(_left(layer, weights, kept[node.inputs[0]], kept[index]))
+  return smaller, result
+
+
+class _Channels:
+  """Which channels of a network's values are one and the same.
+
+  Attributes:
+    of_nodes: for each node the channels of its value, as numbers; equal ones go or stay together.
+  """
+
+  def __init__(self, architecture: Architecture, input_shape: Sequence[int], classes: int) -> None:
+    self._parent: list[int] = []
+    self._filters: dict[int, list[int]] = {}  # channels that a convolution makes
+    shapes = infer_shapes(architecture, input_shape, classes)
+    found: list[list[int]] = []
+    for index, (node, shape) in enumerate(zip(architecture.nodes, shapes, strict=True)):
+      inputs = [found[i] for i in node.inputs]
+      if node.op == 'concat':
+        found.append([channel for row in inputs for channel in row])
+      elif node.op in (*_CONVOLUTIONS, 'input', 'frames', 'dense', 'classifier'):
+        found.append(self._new(shape[-1]))
+        if node.op in _CONVOLUTIONS:
+          self._filters[index] = found[-1]
+      else:
+        if node.op in _TIED:
+          for first, second in zip(*inputs, strict=True):
+            self._parent[self._root(second)] = self._root(first)
+        found.append(inputs[0])
+    self.of_nodes = [[self._root(channel) for channel in row] for row in found]
+    self._filters = {i: [self._root(c) for c in row] for i, row in self._filters.items()}
+    fixed = [
+      row
+      for row, node in zip(self.of_nodes, architecture.nodes, strict=True)
+      if node.op in ('input', 'frames', 'dense', 'classifier')
+    ]
+    self._fixed = {channel for row in fixed for channel in row}
+
+  def weakest(self, scores: dict[int, npt.NDArray[np.float64]], share: float) -> set[int]:
+    """The channels to remove, by the scores of each convolution's filters."""
+    strength: dict[int, float] = {}
+    for index, row in self._filters.items():
+      for channel, score in zip(row, scores[index], strict=True):
+        strength[channel] = strength.get(channel, 0.0) + float(score)
+    safe = {max(row, key=lambda c: strength[c]) for row in self._filters.values()} | self._fixed
+    removed: set[int] = set()
+    for group in self._groups():
+      spare = sorted((c for c in group if c not in safe), key=lambda c: (strength[c], c))
+      removed.update(spare[: int(share * len(group))])
+    return removed
+
+  def _groups(self) -> list[set[int]]:
+    """The channels of convolutions that share some."""
+    groups: list[set[int]] = []
+    for row in self._filters.values():
+      joined = set(row)
+      apart = []
+      for group in groups:
+        if group & joined:
+          joined |= group
+        else:
+          apart.append(group)
+      groups = [*apart, joined]
+    return groups
+
+  def _new(self, count: int) -> list[int]:
+    first = len(self._parent)
+    self._parent.extend(range(first, first + count))
+    return list(range(first, first + count))
+
+  def _root(self, channel: int) -> int:
+    while self._parent[channel] != channel:
+      channel = self._parent[channel]
+    return channel
+
+
+def _scores(network: keras.Model, architecture: Architecture) -> dict[int, npt.NDArray[np.float64]]:
+  """The L1 norm of each filter with its batch normalisation, by node."""
+  scores = {}
+  for index, node in enumerate(architecture.nodes):
+    if node.op in _CONVOLUTIONS:
+      (kernel,) = network.get_layer(f'node{index}_conv').get_weights()
+      norm = network.get_layer(f'node{index}_norm')
+      gamma, _, _, variance = norm.get_weights()
+      factor = np.abs(gamma) / np.sqrt(variance + norm.epsilon)
+      scores[index] = np.abs(kernel).sum((0, 1, 2), dtype=np.float64) * factor
+  return scores
+
+
+def _left(
+  layer: keras.layers.Layer,
+  weights: Sequence[npt.NDArray[Any]],
+  entering: npt.NDArray[np.bool_],
+  leaving: npt.NDArray[np.bool_],
+) -> list[npt.NDArray[Any]]:
+  """What is left of a layer's weights."""
+  kind = type(layer)
+  if kind is keras.layers.Conv2D:
+    return [weights[0][:, :, entering][..., leaving]]
+  if kind is keras.layers.DepthwiseConv2D:
+    return [weights[0][:, :, entering]]
+  if kind is keras.layers.Dense:
+    return [weights[0][entering], *weights[1:]]
+  return [row[leaving] for row in weights]  # batch normalisation
