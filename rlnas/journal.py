@@ -80,6 +80,7 @@ class Journal:
       if _ahead_of(self.path).exists():
         self._ahead, early = self._open(_ahead_of(self.path))
         self._waiting = {trial.index: trial for trial in early if trial.index >= self._next}
+      self._found = dict(self._waiting)
       self.trials = (*trials, *self._settle())
     except BaseException:
       self._file.close()
@@ -87,7 +88,7 @@ class Journal:
 
   def find(self, index: int) -> Trial | None:
     """The trial of that index that was found on opening, or None."""
-    return self.trials[index] if index < len(self.trials) else self._waiting.get(index)
+    return self.trials[index] if index < len(self.trials) else self._found.get(index)
 
   def add(self, trial: Trial) -> None:
     """Adds one trial, in whatever order they finish, and waits until the disk has it.
