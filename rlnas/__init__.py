@@ -33,6 +33,7 @@ _HOMES = {
   'Imitation': 'rlnas.strategies.imitation',
   'InProcess': 'rlnas.executors',
   'Journal': 'rlnas.journal',
+  'OptunaSampler': 'rlnas.strategies.optuna_sampler',
   'PPO': 'rlnas.strategies.ppo',
   'Plan': 'rlnas.winner',
   'ProgressBar': 'rlnas.monitor',

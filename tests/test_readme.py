@@ -10,7 +10,9 @@ import pytest
 from rlnas import board, datasets, reward
 from rlnas.board import BOARDS
 
-README = (pathlib.Path(__file__).parent.parent / 'README.md').read_text()
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / 'README.md').read_text()
+CHOICES = (ROOT / 'experiments' / 'choices.py').read_text()
 
 
 def blocks(language: str) -> list[str]:
@@ -33,13 +35,19 @@ def test_json_examples_are_boards(block, tmp_path):
   assert board.find_board(path).budget.sram_bytes > 0
 
 
-def test_there_are_examples():
-  assert blocks('python')
+def test_each_thing_that_one_may_bring_has_an_example():
+  own = README.split('## Bring your own\n')[1].split('\n## ')[0]
+  titles = re.findall(r'^\*\*(\w[\w ]*)\*\*:', own, flags=re.MULTILINE)
+  assert titles == ['Data', 'A board', 'A space', 'A strategy', 'A reward']
+  assert own.count('```python\n') == len(titles)
+  assert own.count('run_search(') == len(titles)
   assert blocks('json')
 
 
 def test_the_tables_name_what_there_is():
-  for name in (*BOARDS, *datasets.BUILT_IN):
+  chosen = re.findall(r"^  '(\w+)': (?:lambda table|[A-Z])", CHOICES, flags=re.MULTILINE)
+  assert {'chain', 'joint', 'imitation', 'tpe', 'random'} <= set(chosen)
+  for name in (*BOARDS, *datasets.BUILT_IN, *chosen):
     assert f'`{name}`' in README
   for function in (
     reward.linear_excess,
