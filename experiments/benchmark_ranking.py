@@ -10,7 +10,7 @@ table with bootstrap intervals of 90 % and writes ranking-SPACE.json into --work
 
 `ladder` is what a strategy is told of the networks at the end of the ladder of --fidelity, with
 --before others ahead of them as in a search that is under way; `unforeseen` is the same without
-foresight.
+foresight. `shared` is the accuracy with the weights of a supernet, whose training counts as time.
 
 Time is that of the processor, of all processes and with their start.
 """
@@ -23,29 +23,27 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.stats
 import settings as settings_module
-import tqdm
 from absl import flags
 from choices import LADDERS, choose
 from guard import check_positive, run
+from networks import accuracies, draw_different, evaluate, supernet_of
 from settings import Settings, read_settings, stages
 
 from rlnas.architecture import Architecture
 from rlnas.child.cost import cost
 from rlnas.datasets import take
-from rlnas.decision import decode
 from rlnas.durable import LineFile
+from rlnas.evaluators.shared import Shared
 from rlnas.evaluators.trained import Trained
-from rlnas.executors import WorkerPool
-from rlnas.interfaces import Evaluator, StagedEvaluator
+from rlnas.interfaces import Evaluator
 from rlnas.reward import linear_excess
-from rlnas.table import sample_uniform
-from rlnas.trial import NO_TERMS, Measurement, Proposal, Status, Terms, Trial, derive_seed
+from rlnas.trial import Proposal, Terms, Trial, derive_seed
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(settings_module)
@@ -58,56 +56,12 @@ flags.DEFINE_integer('truth_epochs', 8, 'Epochs of the true training; default: 8
 flags.DEFINE_integer('truth_seeds', 1, 'True trainings of each network; default: 1.')
 flags.DEFINE_integer('before', 48, 'Other networks ahead of them on the ladder; default: 48.')
 flags.DEFINE_integer('examples', 10_000, 'That short trainings see; default: 10000.')
+flags.DEFINE_integer('supernet_steps', 6000, 'Batches that train the supernet; default: 6000.')
 
 WAVE = 8  # networks that climb together, judged against those of the waves before
 
 # Scores of networks, the higher the better.
 Estimator = Callable[[Settings, Sequence[Architecture]], Sequence[float]]
-
-
-def draw(settings: Settings, purpose: str) -> Iterator[Architecture]:
-  """Networks that keep the budget, uniform among all sequences of choices that do, without end."""
-  rng = np.random.default_rng(derive_seed(FLAGS.seed, purpose))
-  data, table = settings.dataset, settings.table
-  while True:
-    architecture = decode(table.space, sample_uniform(table, rng))
-    needed = cost(architecture, data.input_shape, data.classes)
-    if settings.budget.fits(needed.flash_bytes, needed.sram_bytes, needed.macs, None):
-      yield architecture
-
-
-def draw_different(settings: Settings, purpose: str, count: int) -> list[Architecture]:
-  """The first so many different networks of `draw`."""
-  found: dict[str, Architecture] = {}
-  for architecture in draw(settings, purpose):
-    found.setdefault(architecture.digest, architecture)
-    if len(found) == count:
-      break
-  return list(found.values())
-
-
-def evaluate(
-  evaluator: Evaluator | StagedEvaluator,
-  architectures: Sequence[Architecture],
-  seeds: Sequence[int],
-  *,
-  workers: int,
-  title: str,
-  terms: Terms = NO_TERMS,
-) -> Iterator[tuple[int, Measurement]]:
-  """Index and measurement of each network, as they come. Raises ValueError where one failed."""
-  pool = WorkerPool(evaluator, workers=workers)
-  bar = tqdm.tqdm(total=len(seeds), unit='network', desc=title, dynamic_ncols=True)
-  with contextlib.closing(pool), bar:
-    for key, (architecture, seed) in enumerate(zip(architectures, seeds, strict=True)):
-      pool.submit(key, architecture, seed=seed, terms=terms)
-    for _ in seeds:
-      while (arrived := pool.collect(60.0)) is None:
-        bar.refresh()
-      if arrived[1].status is not Status.COMPLETE:
-        raise ValueError(f'network {arrived[0]} has no accuracy: {arrived[1].detail}')
-      bar.update()
-      yield arrived
 
 
 def truth(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
@@ -146,14 +100,25 @@ def briefly_trained(epochs: int) -> Estimator:
   def score(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
     data = settings.dataset
     subset = take(data, min(FLAGS.examples, len(data.x_train)))
-    seeds = [derive_seed(FLAGS.seed, 'brief', a.digest) for a in architectures]
-    trained = Trained(subset, epochs=epochs)
-    found = evaluate(
-      trained, architectures, seeds, workers=settings.workers, title=f'{epochs} epochs'
-    )
-    return [m.int8_validation_accuracy or 0.0 for _, m in sorted(found, key=lambda item: item[0])]
+    return brief(Trained(subset, epochs=epochs), settings, architectures, f'{epochs} epochs')
 
   return score
+
+
+def shared(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+  """Accuracy with the weights of a supernet, which is trained here on networks drawn anew."""
+  supernet = supernet_of(
+    settings, seed=derive_seed(FLAGS.seed, 'supernet'), steps=FLAGS.supernet_steps
+  )
+  return brief(Shared(settings.dataset, supernet=supernet), settings, architectures, 'shared')
+
+
+def brief(
+  evaluator: Evaluator, settings: Settings, architectures: Sequence[Architecture], title: str
+) -> list[float]:
+  """int8 validation accuracies of all networks."""
+  seed = derive_seed(FLAGS.seed, 'brief')
+  return accuracies(evaluator, architectures, seed=seed, workers=settings.workers, title=title)
 
 
 def parameters(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
@@ -173,7 +138,7 @@ def climbing(*, foreseen: bool) -> Estimator:
 
   def score(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
     ladder = choose('ladder', FLAGS.ladder, LADDERS)(len(stages()))
-    others = draw_different(settings, 'before', FLAGS.before)
+    others = draw_different(settings, derive_seed(FLAGS.seed, 'before'), FLAGS.before)
     climbers = [*others, *architectures]
     trained = Trained(settings.dataset, epochs=stages())
     told: list[Trial] = []
@@ -205,6 +170,7 @@ ESTIMATORS: Mapping[str, Estimator] = {
   'macs': macs,
   'epochs1': briefly_trained(1),
   'epochs2': briefly_trained(2),
+  'shared': shared,
   'ladder': climbing(foreseen=True),
   'unforeseen': climbing(foreseen=False),
 }
@@ -236,13 +202,13 @@ def processor_seconds() -> float:
 
 def main(arguments: list[str]) -> None:
   """Finds the truth, then what each estimate says of it."""
-  for name in ('truth_epochs', 'truth_seeds', 'examples'):
+  for name in ('truth_epochs', 'truth_seeds', 'examples', 'supernet_steps'):
     check_positive(name)
   chosen = {name: choose('estimators', name, ESTIMATORS) for name in FLAGS.estimators}
   if {'ladder', 'unforeseen'} & set(chosen) and len(stages()) < 2:
     raise ValueError('--fidelity: a ladder needs two stages, such as 10000x1,20000x1,55000x2')
   settings = read_settings(arguments)
-  architectures = draw_different(settings, 'networks', FLAGS.networks)
+  architectures = draw_different(settings, derive_seed(FLAGS.seed, 'networks'), FLAGS.networks)
   truths = truth(settings, architectures)
   print(
     f'{len(truths)} networks of {FLAGS.space}, truth {np.mean(truths):.4f} '

@@ -44,7 +44,7 @@ from rlnas.trial import derive_seed
 
 Float32Array = npt.NDArray[np.float32]
 # Is called with the number of finished steps and the loss of the last one.
-OnStep = Callable[[int, float], None]
+OnStep = Callable[[int, float], object]
 
 _MIXING = ('conv', 'dilated_conv')
 _CONVOLUTIONS = (*_MIXING, 'depthwise_conv')
