@@ -18,8 +18,9 @@ from rlnas.dataset import Dataset
 from rlnas.executors import WorkerPool
 from rlnas.finalists import Finalist
 from rlnas.report import format_front, pareto_front
+from rlnas.rounds import LAST_FEW, Plan, Teaching
 from rlnas.trial import Status, Trial, derive_seed
-from rlnas.winner import LAST_FEW, Plan, Teaching, Winner, finish_best
+from rlnas.winner import Winner, finish_best
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer(

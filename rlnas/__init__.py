@@ -35,7 +35,7 @@ _HOMES = {
   'Journal': 'rlnas.journal',
   'OptunaSampler': 'rlnas.strategies.optuna_sampler',
   'PPO': 'rlnas.strategies.ppo',
-  'Plan': 'rlnas.winner',
+  'Plan': 'rlnas.rounds',
   'ProgressBar': 'rlnas.monitor',
   'QLearning': 'rlnas.strategies.qlearning',
   'RandomSearch': 'rlnas.strategies.random_search',

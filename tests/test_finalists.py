@@ -14,9 +14,10 @@ from rlnas.child.measure import measure
 from rlnas.executors import InProcess, WorkerPool
 from rlnas.finalists import FinalistFile, rank_trials
 from rlnas.reward import linear_excess
+from rlnas.rounds import Plan, Teaching
 from rlnas.search import SearchError
 from rlnas.trial import Measurement, Proposal, Status, Trial
-from rlnas.winner import Plan, Teaching, finish_best, write_winner
+from rlnas.winner import finish_best, write_winner
 from tests.child.test_builder import small_network
 
 DIGITS = datasets.take(datasets.digits(), 300)

@@ -19,7 +19,7 @@ LEVELS = {
   'journal': 4,
   'search': 4, 'monitor': 4, 'monitor_children': 4, 'monitor_pictures': 4, 'monitor_scalars': 4,
   'notebook': 4,
-  'report': 4, 'winner': 4, 'finalists': 4, 'frame': 4,
+  'report': 4, 'winner': 4, 'finalists': 4, 'rounds': 4, 'frame': 4,
   'outline': 4, 'layout': 4, 'drawing': 4, 'durable': 4, 'interrupt': 4, 'ray_executor': 4,
   'anatomy': 4, 'c_text': 4, 'charts': 4, 'export': 4, 'export_example': 4, 'model_card': 4,
   'page': 4, 'page_style': 4, 'preferences': 4, 'quality': 4, 'search_card': 4, 'search_charts': 4,
