@@ -73,8 +73,9 @@ def pareto_figure(trials: Sequence[Trial], budget: Budget, *, title: str) -> Fig
 
   complete = [t for t in trials if t.measurement.status is Status.COMPLETE]
   fitting = [t for t in complete if is_feasible(t.measurement, budget)]
+  missing = [t for t in complete if not is_feasible(t.measurement, budget)]
   groups = (
-    ('x', '0.6', 'over the budget', [t for t in complete if t not in fitting]),
+    ('x', '0.6', 'over the budget', missing),
     ('o', 'tab:blue', 'fits', fitting),
     ('D', 'tab:orange', 'Pareto front', pareto_front(complete, budget)),
   )
