@@ -16,8 +16,9 @@ What a layer shares is found from the architecture alone, for any space:
 - Kernels begin near the identity (Zagoruyko & Komodakis 2017, DiracNets, arXiv:1706.00388), so that
   a channel means the same whatever layers it has come through, from the first step on.
 
-Without the last two choices of windows and beginnings, and with a classifier for each depth, chains
-learn next to nothing: each layer finds other features below it in every step.
+In every step a layer finds other layers below it, so most of this is needed to learn at all: after
+800 chains on small digits the loss was 1.5; with weights of their own for each window it was 2.0,
+with a classifier for each depth as well 2.2, and without the identity 2.3, which is chance.
 
 Moving statistics of batch normalisation mean nothing where networks change with every step. Paths
 are trained with statistics of the batch, and those of a network that is looked at are estimated
@@ -49,7 +50,7 @@ OnStep = Callable[[int, float], object]
 _MIXING = ('conv', 'dilated_conv')
 _CONVOLUTIONS = (*_MIXING, 'depthwise_conv')
 _REFUSED = ('dense', 'frames')
-_NOISE = 0.3  # of the kernels of He et al. 2015 beside the identity; 0.1 and 1 learned slower
+_NOISE = 0.3  # of the kernels of He et al. 2015 beside the identity; 0.03, 0.1 and 1 learned slower
 _EPSILON = 1e-3  # of batch normalisation, as Keras has it
 _BETA_1, _BETA_2, _ADAM_EPSILON = 0.9, 0.999, 1e-7  # as `rlnas.child.adam`
 
@@ -85,9 +86,9 @@ class Layer(NamedTuple):
 
 
 class _Part(NamedTuple):
-  """Channels of a value that come from one place."""
+  """Channels of a value that come from one node, and its depth."""
 
-  origin: str
+  depth: int
   channels: int
 
 
@@ -143,7 +144,11 @@ def _slices(place: str, read: Sequence[_Part], shape: Callable[[int], Shape]) ->
   """One of each part that is read; what is no concatenation comes from the depth before."""
   if len(read) == 1:
     return (Slice(place, shape(read[0].channels)),)
-  return tuple(Slice(f'{place}<{part.origin}', shape(part.channels)) for part in read)
+  found, counts = [], Counter[int]()
+  for part in read:
+    counts[part.depth] += 1
+    found.append(Slice(f'{place}<{part.depth}.{counts[part.depth]}', shape(part.channels)))
+  return tuple(found)
 
 
 def _parts(
@@ -151,14 +156,9 @@ def _parts(
 ) -> tuple[_Part, ...]:
   """Where the channels of a value come from."""
   if node.op == 'concat':
-    joined, counts = [], Counter[str]()
-    for part in (part for parts in inputs for part in parts):
-      counts[part.origin] += 1
-      number = counts[part.origin]
-      joined.append(_Part(f'{part.origin}+{number}' if number > 1 else part.origin, part.channels))
-    return tuple(joined)
+    return tuple(part for parts in inputs for part in parts)
   if node.op in (*_MIXING, 'input') or (node.op in COMMUTATIVE and len(set(inputs)) > 1):
-    return (_Part(str(depth), shape[-1]),)
+    return (_Part(depth, shape[-1]),)
   return inputs[0]
 
 

@@ -7,7 +7,7 @@ from rlnas.child import supernet as supernets
 from rlnas.child.supernet import Slice, Supernet, layers_of, train_supernet
 from rlnas.child.train import accuracy
 from rlnas.decision import decode
-from rlnas.spaces import Chain, MultiBranch, layers
+from rlnas.spaces import BlockQNN, Chain, MultiBranch, layers
 from rlnas.table import compile_table, sample_uniform
 from tests.child.test_builder import map_network, recurrent_network, small_network
 
@@ -61,7 +61,7 @@ def test_branches_and_parts_of_a_concatenation_have_weights_of_their_own():
   assert names(two_branches(1, 3)) == [
     ('conv@1.1',),
     ('conv@1.2',),
-    ('classifier<1', 'classifier<1+2'),
+    ('classifier<1.1', 'classifier<1.2'),
   ]
 
 
@@ -157,7 +157,7 @@ def test_what_no_step_reached_is_fresh():
   np.testing.assert_array_equal(deeper, supernets.initial(Slice('conv@3.1', (5, 5, 4, 4)), 2))
 
 
-@pytest.mark.parametrize('space', [Chain(), MultiBranch(), MultiBranch(align='pad')])
+@pytest.mark.parametrize('space', [Chain(), MultiBranch(), MultiBranch(align='pad'), BlockQNN()])
 def test_a_place_is_taken_once_in_a_network(space):
   table, rng = compile_table(space), np.random.default_rng(0)
   for _ in range(20):
