@@ -69,7 +69,8 @@ def test_the_help_text_says_what_it_is(flag):
   assert flag.text.endswith('.')
   assert len(flag.text) > 10
   if flag.kind in NUMBERS:
-    assert any(unit.lower() in flag.text.lower() for unit in UNITS), 'names its unit'
+    said = f'{flag.name} {flag.text}'.lower()  # --help shows both on one line
+    assert any(unit.lower() in said for unit in UNITS), 'names its unit'
   if flag.may_be_absent:
     assert any(word in flag.text for word in OTHERWISE), 'says what holds without it'
 
