@@ -14,6 +14,7 @@ import dataclasses
 
 import numpy as np
 from absl import flags
+from choices import choose
 from guard import check_positive, run
 
 from rlnas import datasets
@@ -39,21 +40,26 @@ from rlnas.decision import Space, decode
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, layers
 from rlnas.table import compile_table, sample_uniform
 
+_SPACES: dict[str, Space] = {
+  'chain': Chain(),
+  'multibranch': MultiBranch(),
+  'nasnet': NASNet(),
+  'blockqnn': BlockQNN(),
+  'joint': Joint(),
+}
+
 FLAGS = flags.FLAGS
 flags.DEFINE_string('dataset', 'fashion_mnist', 'Images to train on.')
 flags.DEFINE_integer('train_examples', 10_000, 'How many of them.')
 flags.DEFINE_integer('epochs', 8, 'Epochs of the first training.')
 flags.DEFINE_integer('further_epochs', 4, 'Epochs of each further training.')
-flags.DEFINE_integer('networks', 6, 'How many networks.')
+flags.DEFINE_list(
+  'networks',
+  ['separable', *_SPACES],
+  'Which: a hand-made one, and one drawn from each space named.',
+)
 flags.DEFINE_integer('seed', 0, 'Of networks and trainings.')
 
-_SPACES: tuple[tuple[str, Space], ...] = (
-  ('chain', Chain()),
-  ('multibranch', MultiBranch()),
-  ('nasnet', NASNet()),
-  ('blockqnn', BlockQNN()),
-  ('joint', Joint()),
-)
 _FLASH_BYTES = (8 * 1024, 64 * 1024)  # of the networks that are drawn
 
 
@@ -61,15 +67,15 @@ def main(arguments: list[str]) -> None:
   """Prints one row a network."""
   if len(arguments) > 1:
     raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
-  for name in ('train_examples', 'epochs', 'further_epochs', 'networks'):
+  for name in ('train_examples', 'epochs', 'further_epochs'):
     check_positive(name)
   dataset = datasets.as_images(datasets.load(FLAGS.dataset))
   dataset = datasets.take(dataset, min(FLAGS.train_examples, len(dataset.x_train)))
   head = ['network', 'trained', 'further', 'aware, default', 'aware, ours', 'kept']
   head += ['flash B: trained', 'default', 'ours', 'SRAM B: trained', 'default', 'ours']
   print(f'| {" | ".join(head)} |\n|{"---|" * len(head)}')
-  for name, architecture in networks(dataset)[: FLAGS.networks]:
-    print(row(name, architecture, dataset), flush=True)
+  for name in FLAGS.networks:
+    print(row(name, network_of(name, dataset), dataset), flush=True)
 
 
 def row(name: str, architecture: Architecture, dataset: Dataset) -> str:
@@ -84,13 +90,18 @@ def row(name: str, architecture: Architecture, dataset: Dataset) -> str:
   ours = trained_aware(trained.network, dataset, recipe=further, seed=seed)
   default = aware_by_default(trained.network, dataset, further, seed)
   kept = max((trained, control, ours), key=lambda found: found.int8_validation_accuracy)
-  accuracies = [found.int8_validation_accuracy for found in (trained, control)]
+  cells = [name]
+  cells += [f'{found.int8_validation_accuracy:.4f}' for found in (trained, control)]
   x, y = dataset.x_val, dataset.y_val
-  accuracies.append(int8_accuracy(default, x, y, offset=dataset.offset, scale=dataset.scale))
-  accuracies.append(ours.int8_validation_accuracy)
-  feet = [measure(model) for model in (trained.model, default, ours.model)]
-  cells = [name, *(f'{a:.4f}' for a in accuracies), _title(kept)]
-  cells += [f'{foot.flash_bytes:,}' for foot in feet] + [f'{foot.sram_bytes:,}' for foot in feet]
+  cells.append(
+    f'{int8_accuracy(default, x, y, offset=dataset.offset, scale=dataset.scale):.4f}'
+    if default
+    else 'not converted'
+  )
+  cells += [f'{ours.int8_validation_accuracy:.4f}', _title(kept)]
+  feet = [measure(model) if model else None for model in (trained.model, default, ours.model)]
+  cells += [f'{foot.flash_bytes:,}' if foot else '' for foot in feet]
+  cells += [f'{foot.sram_bytes:,}' if foot else '' for foot in feet]
   return f'| {" | ".join(cells)} |'
 
 
@@ -98,8 +109,13 @@ def _title(kept: Finished) -> str:
   return f'{kept.way} {kept.int8_validation_accuracy:.4f}'
 
 
-def aware_by_default(network: keras.Model, dataset: Dataset, recipe: Recipe, seed: int) -> bytes:
-  """The int8 model of the training as tensorflow-model-optimization does it by default."""
+def aware_by_default(
+  network: keras.Model, dataset: Dataset, recipe: Recipe, seed: int
+) -> bytes | None:
+  """The int8 model of the training as tensorflow-model-optimization does it by default.
+
+  None where it cannot be converted, as where a pooling got another scale than what it reads.
+  """
   with quiet():
     from tensorflow_model_optimization.quantization.keras import quantize_model
 
@@ -113,28 +129,31 @@ def aware_by_default(network: keras.Model, dataset: Dataset, recipe: Recipe, see
     converter.experimental_lower_to_saved_model = False
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    model = bytes(converter.convert())
+    try:
+      model = bytes(converter.convert())
+    except Exception as error:
+      if type(error).__name__ != 'ConverterError':  # TensorFlow does not export the class
+        raise
+      return None
   check_integer(model)
   return compact(model)
 
 
-def networks(dataset: Dataset) -> list[tuple[str, Architecture]]:
-  """A hand-made one of the kind that suffered most by default, and one of each space."""
-  found = [('separable 5x5, concat', separable_concat())]
-  for name, space in _SPACES:
-    rng = np.random.default_rng(FLAGS.seed)
-    table = compile_table(space)
-    while True:
-      architecture = decode(space, sample_uniform(table, rng))
-      flash_bytes = cost(architecture, dataset.input_shape, dataset.classes).flash_bytes
-      if _FLASH_BYTES[0] <= flash_bytes <= _FLASH_BYTES[1]:
-        break
-    found.append((name, architecture))
-  return found
+def network_of(name: str, dataset: Dataset) -> Architecture:
+  """The hand-made network, or the first that is drawn from a space and is of a common size."""
+  if name == 'separable':
+    return separable_concat()
+  space = choose('networks', name, _SPACES)
+  table, rng = compile_table(space), np.random.default_rng(FLAGS.seed)
+  while True:
+    architecture = decode(space, sample_uniform(table, rng))
+    flash_bytes = cost(architecture, dataset.input_shape, dataset.classes).flash_bytes
+    if _FLASH_BYTES[0] <= flash_bytes <= _FLASH_BYTES[1]:
+      return architecture
 
 
 def separable_concat() -> Architecture:
-  """Two separable 5x5 convolutions beside each other, concatenated, between convolutions."""
+  """Separable 5x5 convolutions beside each other, concatenated: what suffered most by default."""
   graph = Graph()
   x = layers.conv(graph, graph.input, filters=16, kernel=3, stride=2)
   parts = [layers.separable_conv(graph, x, filters=16, kernel=5) for _ in range(2)]
