@@ -128,7 +128,9 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
       budget=settings.budget,
       input_shape=settings.dataset.input_shape,
       classes=settings.dataset.classes,
+      table=settings.table,
     )
+    stack.callback(events.close)
     trials = run_search(
       strategy(settings.table, derive_seed(FLAGS.seed, 'strategy')),
       executor=where,

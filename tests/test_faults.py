@@ -170,6 +170,14 @@ def test_a_lost_folder_stops_the_search_which_then_goes_on(tmp_path):
   assert list(trials) == read_journal(path)[1]
 
 
+@pytest.fixture(autouse=True)
+def _interruptible():
+  """Programs started here hear Ctrl-C, even where the tests run in the background of a shell."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
 def wait_for(folder: pathlib.Path, event: str, count: int) -> None:
   until = time.monotonic() + 120
   while len(logged_seeds(folder, event)) < count:
