@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pathlib
 
+import settings as settings_module
 from absl import flags
 from choices import with_options
 from guard import run
@@ -30,9 +31,8 @@ from rlnas.spaces import NASNet
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('search', None, 'Workdir of a search with --space=nasnet.', required=True)
-flags.declare_key_flag('dataset')
-flags.declare_key_flag('data_dir')
-flags.declare_key_flag('epochs')
+for _name in ('dataset', 'data_dir', 'epochs'):
+  flags.declare_key_flag(_name, flag_values=settings_module.FLAGS)
 FLAGS.set_default('dataset', 'fashion_mnist')
 FLAGS.set_default('epochs', 8)
 flags.DEFINE_integer('train_examples', None, 'Training examples; all where not given.')

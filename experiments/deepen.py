@@ -1,0 +1,130 @@
+"""Searches networks with skip connections that grow: Zoph & Le 2016, section 4.1.
+
+  python experiments/deepen.py --depths=2,4,6 --trials=40 --workdir=runs/deepen
+
+The paper starts with 6 layers and adds 2 every 1,600 samples. Here each of --depths is searched for
+--trials children by REINFORCE, with a journal of its own in --workdir, from which the same command
+resumes; the controller keeps its weights from one depth to the next (Adam and the baseline begin
+anew). --fresh forgets them, to tell what they are worth. Prints a table with a line for each
+depth; test data are not read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import settings as settings_module
+from absl import flags
+from choices import with_options
+from guard import run
+from settings import Settings, configuration, evaluator, ladder, read_settings
+
+from rlnas.controller import Controller
+from rlnas.executors import WorkerPool
+from rlnas.journal import Journal
+from rlnas.monitor import ProgressBar
+from rlnas.report import best_trial
+from rlnas.reward import is_feasible, linear_excess
+from rlnas.search import run_search
+from rlnas.spaces import MultiBranch
+from rlnas.strategies.reinforce import Reinforce
+from rlnas.table import Table, compile_table
+from rlnas.trial import Trial, derive_seed
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(settings_module)
+FLAGS.set_default('space', 'multibranch')
+FLAGS.set_default('workdir', 'runs/deepen')
+flags.DEFINE_list('depths', ['2', '4', '6'], 'Layers, --trials children each; default: 2,4,6.')
+flags.DEFINE_float('learning_rate', 2.5e-3, 'Of Adam; the paper has 6e-4 for thousands of trials.')
+flags.DEFINE_bool('fresh', False, 'Whether each depth begins with a new controller.')
+flags.DEFINE_integer('seed', 0, 'Decides everything random; default: 0.')
+
+
+def main(arguments: list[str]) -> None:
+  """Searches one depth after the other."""
+  depths = read_depths()
+  settings = read_settings(arguments)
+  if FLAGS.space != 'multibranch':
+    raise ValueError(f'--space={FLAGS.space}: must be multibranch, whose depth --depths sets')
+  if any(option.startswith('depth=') for option in FLAGS.space_option):
+    raise ValueError(f'--space_option={FLAGS.space_option}: the depth is set by --depths')
+  space = with_options(MultiBranch, FLAGS.space_option)
+  tables = {d: compile_table(dataclasses.replace(space, depth=d)) for d in depths}
+  controller = Controller(tuple(tables.values()), seed=controller_seed(depths[0]))
+  print(
+    '| depth | networks | reward, first half | second half | feasible | best int8 validation |\n'
+    '|---|---|---|---|---|---|'
+  )
+  for depth, table in tables.items():
+    if FLAGS.fresh and depth != depths[0]:
+      controller = Controller(tuple(tables.values()), seed=controller_seed(depth))
+    print(row(depth, table, search(depth, table, controller, settings), settings), flush=True)
+
+
+def read_depths() -> list[int]:
+  """The depths. Raises ValueError where they do not rise from at least 1."""
+  depths = [int(depth) if depth.isdecimal() else 0 for depth in FLAGS.depths]
+  if not depths or depths[0] < 1 or depths != sorted(set(depths)):
+    raise ValueError(f'--depths={",".join(FLAGS.depths)}: must be rising, such as 2,4,6')
+  return depths
+
+
+def controller_seed(depth: int) -> int:
+  """Of the initial weights."""
+  return derive_seed(FLAGS.seed, 'controller', depth)
+
+
+def search(
+  depth: int, table: Table, controller: Controller, settings: Settings
+) -> tuple[Trial, ...]:
+  """Searches the networks of one depth, or goes on with their journal."""
+  decides = configuration(settings, strategy='reinforce', reward='linear_excess', seed=FLAGS.seed)
+  decides |= {'depths': ','.join(FLAGS.depths), 'depth': depth, 'trials': FLAGS.trials}
+  decides |= {'learning_rate': FLAGS.learning_rate, 'fresh': FLAGS.fresh}
+  with contextlib.ExitStack() as stack:
+    journal = Journal(pathlib.Path(FLAGS.workdir) / f'depth{depth}.jsonl', configuration=decides)
+    stack.callback(journal.close)
+    pool = WorkerPool(evaluator(settings), workers=settings.workers)
+    stack.callback(pool.close)
+    progress = ProgressBar(FLAGS.trials, budget=settings.budget)
+    stack.callback(progress.close)
+    return run_search(
+      Reinforce(table, controller=controller, learning_rate=FLAGS.learning_rate),
+      executor=pool,
+      reward=linear_excess,
+      budget=settings.budget,
+      trials=FLAGS.trials,
+      batch=FLAGS.batch,
+      seed=derive_seed(FLAGS.seed, 'depth', depth),
+      ladder=ladder(),
+      journal=journal,
+      observers=[progress],
+    )
+
+
+def row(depth: int, table: Table, trials: Sequence[Trial], settings: Settings) -> str:
+  """A line of the table."""
+  middle = len(trials) // 2
+  feasible = np.mean([is_feasible(trial.measurement, settings.budget) for trial in trials])
+  best = best_trial(trials, settings.budget)
+  accuracy = '–' if best is None else f'{best.measurement.int8_validation_accuracy:.4f}'
+  first, second = mean_reward(trials[:middle]), mean_reward(trials[middle:])
+  return (
+    f'| {depth} | {float(table.size):.2g} | {first:.3f} | {second:.3f} | {feasible:.0%} '
+    f'| {accuracy} |'
+  )
+
+
+def mean_reward(trials: Iterable[Trial]) -> float:
+  """Of those that did not fail."""
+  rewards = [trial.reward for trial in trials if trial.reward is not None]
+  return float(np.mean(rewards)) if rewards else float('nan')
+
+
+if __name__ == '__main__':
+  run(main)
