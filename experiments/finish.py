@@ -57,8 +57,7 @@ def main(arguments: list[str]) -> None:
     trials,
     budget,
     workdir,
-    input_shape=dataset.input_shape,
-    classes=dataset.classes,
+    dataset=dataset,
     seconds=time.perf_counter() - started,
   )
   config |= {name: FLAGS[name].value for name in FINISH_FLAGS}

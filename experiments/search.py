@@ -88,8 +88,7 @@ def main(arguments: list[str]) -> None:
     trials,
     settings.budget,
     workdir,
-    input_shape=settings.dataset.input_shape,
-    classes=settings.dataset.classes,
+    dataset=settings.dataset,
     seconds=time.perf_counter() - started,
   )
   title = f'{FLAGS.strategy}, {FLAGS.space}, {settings.dataset.name}, {FLAGS.board}'

@@ -139,7 +139,7 @@ const unsigned int rlnas_model_bytes = {len(model)};
 const char* const rlnas_class_names[RLNAS_CLASSES] = {{
 {_lines(f'  {c_string(name)},' for name in dataset.class_names)}
 }};
-"""
+{_features(dataset)}"""
 
 
 def constants(deployed: Deployment, dataset: Dataset, budget: Budget) -> str:
@@ -225,9 +225,11 @@ bool rlnas_add_operators(Resolver* resolver) {{
 
 def _quantizer(port: Port, dataset: Dataset) -> str:
   """The function that turns a raw value, a pixel say, into an int8 input."""
+  is_pixel = dataset.x_train.dtype == np.uint8
+  if np.ndim(dataset.offset) or np.ndim(dataset.scale):
+    return _quantizer_of_features(dataset)
   pixels = np.arange(256, dtype=np.float64)
   seen = (pixels - dataset.offset) / dataset.scale / port.scale + port.zero_point
-  is_pixel = dataset.x_train.dtype == np.uint8
   if is_pixel and np.array_equal(np.clip(np.rint(seen), -128, 127), pixels - 128):
     return """\
 /* The int8 input for a pixel of 0 to 255. */
@@ -240,6 +242,41 @@ static inline int8_t rlnas_quantize({kind} raw) {{
   const double value = rint(seen / RLNAS_INPUT_SCALE + RLNAS_INPUT_ZERO_POINT);
   return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
 }}"""
+
+
+def _quantizer_of_features(dataset: Dataset) -> str:
+  """As `_quantizer`, where features have offsets and divisors of their own."""
+  count = np.broadcast(np.ravel(dataset.offset), np.ravel(dataset.scale)).size
+  return f"""\
+/* Inputs come in groups of so many features, each with an offset and a divisor. */
+#define RLNAS_FEATURES {count}
+extern const float rlnas_offsets[RLNAS_FEATURES];
+extern const float rlnas_divisors[RLNAS_FEATURES];
+
+/* The int8 input number `index`, from 0, for a raw value as in the training data. */
+static inline int8_t rlnas_quantize(float raw, int index) {{
+  const int feature = index % RLNAS_FEATURES;
+  const double seen = ((double)raw - rlnas_offsets[feature]) / rlnas_divisors[feature];
+  const double value = rint(seen / RLNAS_INPUT_SCALE + RLNAS_INPUT_ZERO_POINT);
+  return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
+}}"""
+
+
+def _features(dataset: Dataset) -> str:
+  """The offsets and divisors of `_quantizer_of_features`, where there are any."""
+  if not (np.ndim(dataset.offset) or np.ndim(dataset.scale)):
+    return ''
+  offsets, divisors = np.broadcast_arrays(np.ravel(dataset.offset), np.ravel(dataset.scale))
+  return (
+    '\n'
+    + '\n'.join(
+      f'const float {name}[RLNAS_FEATURES] = {{\n'
+      + _lines(f'  {float(value)!r}f,' for value in values)
+      + '\n};'
+      for name, values in (('rlnas_offsets', offsets), ('rlnas_divisors', divisors))
+    )
+    + '\n'
+  )
 
 
 def vectors_header(vectors: Vectors) -> str:

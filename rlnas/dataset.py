@@ -21,6 +21,7 @@ from rlnas.dataset_checks import as_examples, check_labels, validate
 
 Array = npt.NDArray[Any]
 Pair = tuple[Array, Array]  # examples and labels
+Scaling = float | npt.NDArray[np.float32]  # of all values, or an array: of each feature
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,7 +29,9 @@ class Dataset:
   """A classification task.
 
   The network sees `(x - offset) / scale` as float32: 0 and 255 for uint8 images, mean and
-  deviation of the training data for float features.
+  deviation of the training data for float ones: one of each for every feature of a sequence and
+  every channel of an image, since int8 inputs share one scale, in which a feature of small range
+  would vanish beside one of large range.
 
   Attributes:
     name: short name.
@@ -39,8 +42,8 @@ class Dataset:
     x_test: as x_train, read once, for the winners.
     y_test: as y_train.
     class_names: one name a class.
-    offset: see above, in units of x.
-    scale: see above, in units of x.
+    offset: see above, in units of x. A number, or float32 [F] (sequences), [C] or [W, C] (images).
+    scale: as offset.
     source: where the data are from, and their licence.
   """
 
@@ -52,8 +55,8 @@ class Dataset:
   x_test: npt.NDArray[Any]
   y_test: npt.NDArray[np.int32]
   class_names: tuple[str, ...]
-  offset: float = 0.0
-  scale: float = 255.0
+  offset: Scaling = 0.0
+  scale: Scaling = 255.0
   source: str = ''
 
   @property
@@ -115,7 +118,7 @@ def assemble(
     val_fraction: share of `train` that is held out where `val` is missing.
     test_fraction: as `val_fraction`, for `test`.
     class_names: '0', '1', ... where None.
-    scale: that uint8 examples are divided by; float ones get their deviation.
+    scale: that uint8 examples are divided by; float ones get their deviation, feature by feature.
     source: where the data come from, and their licence.
 
   Raises:
@@ -129,9 +132,10 @@ def assemble(
     val=0 if val else round(len(y) * val_fraction) or 1,
     test=0 if test else round(len(y) * test_fraction) or 1,
   )
-  x_train, offset = x[of_train], 0.0
+  x_train = x[of_train]
+  scaling: tuple[Scaling, Scaling] = (0.0, scale)
   if x_train.dtype == np.float32:
-    offset, scale = _mean_and_deviation(x_train)
+    scaling = _mean_and_deviation(x_train)
   x_val, y_val = pairs.get('val', (x[of_val], y[of_val]))
   x_test, y_test = pairs.get('test', (x[of_test], y[of_test]))
   dataset = Dataset(
@@ -143,8 +147,8 @@ def assemble(
     x_test=x_test,
     y_test=y_test.astype(np.int32),
     class_names=class_names,
-    offset=offset,
-    scale=scale,
+    offset=scaling[0],
+    scale=scaling[1],
     source=source,
   )
   validate(dataset)
@@ -179,28 +183,58 @@ def _numbered_classes(labels: Sequence[Array]) -> tuple[str, ...]:
   return tuple(str(label) for label in range(greatest + 1))
 
 
-def _mean_and_deviation(x: Array) -> tuple[float, float]:
-  """Mean and standard deviation, in float64 but without a float64 copy of the data."""
-  if x.min() == x.max():
-    raise ValueError(f'x_train: every value is {x.min()}; must vary')
-  mean = float(np.mean(x, dtype=np.float64))
-  squares = (np.square(np.subtract(example, mean, dtype=np.float64)).sum() for example in x)
-  return mean, math.sqrt(sum(squares) / x.size)
+def _mean_and_deviation(x: Array) -> tuple[Scaling, Scaling]:
+  """Of each feature (the last side), in float64 but without a float64 copy of the data.
+
+  Numbers where there is one feature. The deviation of a feature that never varies is 1.
+  """
+  axes = tuple(range(x.ndim - 1))
+  low, high = x.min(axes), x.max(axes)
+  if low.min() == high.max():
+    raise ValueError(f'x_train: every value is {low.min()}; must vary')
+  mean = np.asarray(np.mean(x, axes, dtype=np.float64))
+  squares = np.zeros_like(mean)
+  for example in x:
+    squares += np.square(np.subtract(example, mean, dtype=np.float64)).sum(axes[:-1])
+  deviation = np.where(low == high, 1.0, np.sqrt(squares * len(mean) / x.size))
+  if len(mean) == 1:
+    return float(mean[0]), float(deviation[0])
+  return mean.astype(np.float32), deviation.astype(np.float32)
 
 
 def as_images(dataset: Dataset) -> Dataset:
-  """Sequences [N, T, F] as images [N, T, F, 1] of one channel; images as they are."""
-  return _reshaped(dataset, 4, lambda x: x[..., np.newaxis])
+  """Sequences [N, T, F] as images [N, T, F, 1] of one channel; images as they are.
+
+  Each feature keeps its offset and scale.
+  """
+  if dataset.x_train.ndim == 4:
+    return dataset
+
+  def add_side(x: Scaling) -> Scaling:
+    return x[..., np.newaxis] if isinstance(x, np.ndarray) else x
+
+  return dataclasses.replace(
+    _reshaped(dataset, lambda x: x[..., np.newaxis]),
+    offset=add_side(dataset.offset),
+    scale=add_side(dataset.scale),
+  )
 
 
 def as_sequences(dataset: Dataset) -> Dataset:
-  """Images [N, H, W, C] as sequences [N, H, W * C] of their rows; sequences as they are."""
-  return _reshaped(dataset, 3, lambda x: x.reshape(*x.shape[:2], math.prod(x.shape[2:])))
+  """Images [N, H, W, C] as sequences [N, H, W * C] of their rows; sequences as they are.
 
-
-def _reshaped(dataset: Dataset, rank: int, reshape: Callable[[Array], Array]) -> Dataset:
-  if dataset.x_train.ndim == rank:
+  Each of the W * C features of float images gets an offset and a scale of its own.
+  """
+  if dataset.x_train.ndim == 3:
     return dataset
+  rows = _reshaped(dataset, lambda x: x.reshape(*x.shape[:2], math.prod(x.shape[2:])))
+  if rows.x_train.dtype == np.uint8:
+    return rows
+  offset, scale = _mean_and_deviation(rows.x_train)
+  return dataclasses.replace(rows, offset=offset, scale=scale)
+
+
+def _reshaped(dataset: Dataset, reshape: Callable[[Array], Array]) -> Dataset:
   return dataclasses.replace(
     dataset,
     x_train=reshape(dataset.x_train),

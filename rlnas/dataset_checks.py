@@ -6,7 +6,6 @@ copy of the data.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -113,10 +112,17 @@ def validate(dataset: Dataset) -> None:
         raise ValueError(f'x_{split}: examples have {what} {value}; those of x_train have {rule}')
   if dataset.y_train.min() == dataset.y_train.max():
     raise ValueError(f'y_train: every label is {dataset.y_train[0]}; must be at least 2 classes')
-  if not math.isfinite(dataset.offset):
+  if not np.all(np.isfinite(dataset.offset)):
     raise ValueError(f'offset={dataset.offset}: must be finite')
-  if not (math.isfinite(dataset.scale) and dataset.scale > 0):
+  if not (np.all(np.isfinite(dataset.scale)) and np.all(np.asarray(dataset.scale) > 0)):
     raise ValueError(f'scale={dataset.scale}: must be positive and finite')
+  for name in ('offset', 'scale'):
+    shape = np.shape(getattr(dataset, name))
+    if shape not in ((), dataset.input_shape[-1:], (*dataset.input_shape[-2:-1], 1)):
+      raise ValueError(
+        f'{name} of shape {shape}: must be a number, or one for each feature of examples of shape '
+        f'{dataset.input_shape}'
+      )
 
 
 def _kind(value: object) -> str:

@@ -258,14 +258,20 @@ def _firmware(deployed: Deployment, dataset: Dataset) -> tuple[Block, ...]:
     Table(('file', 'what it holds'), _FILES),
     Table(('port', 'type and shape', 'scale', 'zero point'), ports),
     Text(
-      'An input is round((raw - offset) / divisor / scale) + zero point, with offset '
-      f'{dataset.offset:g} and divisor {dataset.scale:g}: rlnas_quantize(). '
+      'An input is round((raw - offset) / divisor / scale) + zero point, with '
+      f'{_scaling(dataset)}: rlnas_quantize(). '
       f'{len(vectors.inputs)} validation examples with the outputs of {vectors.interpreter} are '
       'in test_vectors.h.'
     ),
     Code(f'tflite::MicroMutableOpResolver<{count}> resolver;\n{resolver}'),
     Text('Or call rlnas_add_operators(&resolver), which does the same.'),
   )
+
+
+def _scaling(dataset: Dataset) -> str:
+  if np.ndim(dataset.offset) or np.ndim(dataset.scale):
+    return 'offset and divisor of each feature as in model.cc'
+  return f'offset {dataset.offset:g} and divisor {dataset.scale:g}'
 
 
 def _found(budget: Budget, origin: Origin) -> tuple[Block, ...]:

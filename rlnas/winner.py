@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from rlnas.architecture import Architecture
 from rlnas.board import Budget
 from rlnas.child.distill import Teacher
@@ -146,8 +148,7 @@ def write_winner(
   budget: Budget,
   folder: str | os.PathLike[str],
   *,
-  input_shape: Sequence[int],
-  classes: int,
+  dataset: Dataset,
   seconds: float,
 ) -> None:
   """Writes result.json and, in best/, model.tflite and architecture.json, .svg and .png.
@@ -157,8 +158,7 @@ def write_winner(
     trials: of the search.
     budget: that it had to keep.
     folder: where the files go; made if need be.
-    input_shape: of the examples.
-    classes: how many there are.
+    dataset: what the network classifies.
     seconds: that the search and its finish took.
 
   Raises:
@@ -184,6 +184,11 @@ def write_winner(
       'int8_test_interval': list(winner.int8_test_interval),
       **dataclasses.asdict(winner.footprint),
       'macs': winner.macs,
+      'input': {  # the network reads (x - offset) / scale
+        'shape': list(dataset.input_shape),
+        'offset': np.asarray(dataset.offset).tolist(),
+        'scale': np.asarray(dataset.scale).tolist(),
+      },
       'budget': dataclasses.asdict(budget),
     },
     'finalists': [json.loads(finalist.to_json()) for finalist in winner.finalists],
@@ -194,7 +199,7 @@ def write_winner(
   draw(
     winner.architecture,
     [best / 'architecture.svg', best / 'architecture.png'],
-    input_shape=input_shape,
-    classes=classes,
+    input_shape=dataset.input_shape,
+    classes=dataset.classes,
     title=title,
   )

@@ -182,8 +182,32 @@ def test_npz_of_other_numbers_becomes_float32_with_mean_and_deviation(tmp_path, 
   assert data.x_train.dtype == data.x_val.dtype == data.x_test.dtype == np.float32
   assert rows(data.x_train, data.x_val, data.x_test) == rows(x.astype(np.float32))
   scaled = (data.x_train.astype(np.float64) - data.offset) / data.scale
-  assert scaled.mean() == pytest.approx(0, abs=1e-6)
-  assert scaled.std() == pytest.approx(1, abs=1e-6)
+  np.testing.assert_allclose(scaled.mean((0, 1)), 0, atol=1e-6)
+  np.testing.assert_allclose(scaled.std((0, 1)), 1, atol=1e-6)
+
+
+def test_features_of_different_range_are_brought_to_one(tmp_path):
+  rng = np.random.default_rng(5)
+  x = rng.normal((-16, 1, 7), (30, 0.1, 0), (80, 9, 3))
+  path = save(tmp_path / 'a.npz', x_train=x, y_train=np.arange(80) % 2)
+  data = datasets.from_npz(path)
+  assert data.offset.dtype == data.scale.dtype == np.float32
+  np.testing.assert_allclose(data.offset, data.x_train.mean((0, 1)), rtol=1e-5)
+  np.testing.assert_allclose(data.scale[:2], data.x_train.std((0, 1))[:2], rtol=1e-5)
+  assert data.scale[2] == 1  # it never varies
+  images = datasets.as_images(data)
+  validate(images)
+  seen = (images.x_train - images.offset) / images.scale
+  np.testing.assert_array_equal(seen[..., 0], (data.x_train - data.offset) / data.scale)
+
+
+def test_float_images_are_scaled_by_channel_and_as_sequences_by_feature(tmp_path):
+  x = np.random.default_rng(5).normal((0, 5), (1, 100), (80, 4, 3, 2))
+  data = datasets.from_npz(save(tmp_path / 'a.npz', x_train=x, y_train=np.arange(80) % 2))
+  np.testing.assert_allclose(data.scale, data.x_train.std((0, 1, 2)), rtol=1e-5)
+  rows = datasets.as_sequences(data)
+  assert rows.input_shape == (4, 6)
+  np.testing.assert_allclose(rows.scale, rows.x_train.std((0, 1)), rtol=1e-5)
 
 
 def test_npz_deviation_of_extreme_values_is_finite(tmp_path):
@@ -619,6 +643,10 @@ BAD_DATASETS = {
   'offset': ({'offset': float('nan')}, 'offset=nan: must be finite'),
   'zero scale': ({'scale': 0.0}, r'scale=0\.0: must be positive and finite'),
   'infinite scale': ({'scale': float('inf')}, 'scale=inf: must be positive and finite'),
+  'scale of others': (
+    {'scale': np.ones(3, np.float32)},
+    r'scale of shape \(3,\): must be a number, or one for each feature of examples of shape \(2,',
+  ),
   'one name': ({'class_names': ('a',)}, r"class_names=\('a',\): must be at least 2 classes"),
 }
 

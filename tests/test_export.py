@@ -143,6 +143,31 @@ def test_float_data_with_an_offset_compile_too(tmp_path):
   assert np.array_equal(first, np.clip(seen, -128, 127))
 
 
+def test_features_with_offsets_of_their_own_compile_too(tmp_path):
+  rng = np.random.default_rng(0)
+  offset = np.linspace(-20, 5, 8, dtype=np.float32)[:, None]
+  scale = np.geomspace(0.1, 30, 8, dtype=np.float32)[:, None]
+  x = (offset + scale * rng.normal(size=(40, 8, 8, 1))).astype(np.float32)
+  dataset = images(x_train=x, x_val=x, x_test=x, offset=offset, scale=scale)
+  deployed = deployment(network(), dataset)
+  write_c_files(deployed, dataset, BUDGET, tmp_path)
+  raw = ', '.join(f'{value!r}f' for value in x[0].ravel().tolist())
+  (tmp_path / 'host.c').write_text(
+    f"""#include <stdio.h>
+#include "rlnas_model.h"
+static const float raw[] = {{{raw}}};
+int main(void) {{
+  for (int i = 0; i < RLNAS_INPUT_BYTES; ++i) printf("%d ", rlnas_quantize(raw[i], i));
+  printf("\\n");
+  return 0;
+}}
+"""
+  )
+  for compiler in COMPILERS.values():
+    line = compiled(tmp_path, compiler)[0]
+    assert numbers(line) == deployed.vectors.inputs[0].ravel().tolist()
+
+
 # In a process of its own: an arena that is too small may end it.
 RUN_IN_ARENA = """\
 import pathlib, sys

@@ -18,12 +18,13 @@ import numpy.typing as npt
 from rlnas.backend import quiet
 from rlnas.child.arena import ROOMY_ARENA_BYTES
 from rlnas.child.measure import Model, interpreter_of, measure, read_model
+from rlnas.dataset import Scaling
 
 Int8Array = npt.NDArray[np.int8]
 
 
 def int8_logits(
-  model: Model, x: npt.NDArray[Any], *, offset: float, scale: float, batch_size: int = 100
+  model: Model, x: npt.NDArray[Any], *, offset: Scaling, scale: Scaling, batch_size: int = 100
 ) -> Int8Array:
   """Runs a quantized network on the builtin kernels of TensorFlow Lite.
 
@@ -61,8 +62,8 @@ def int8_accuracy(
   x: npt.NDArray[Any],
   y: npt.NDArray[Any],
   *,
-  offset: float,
-  scale: float,
+  offset: Scaling,
+  scale: Scaling,
   batch_size: int = 100,
 ) -> float:
   """Share of examples whose label has the largest int8 output; of equal ones the first counts.
@@ -84,7 +85,7 @@ def int8_accuracy(
   return float(np.mean(logits.argmax(axis=1) == y))
 
 
-def tflm_logits(model: Model, x: npt.NDArray[Any], *, offset: float, scale: float) -> Int8Array:
+def tflm_logits(model: Model, x: npt.NDArray[Any], *, offset: Scaling, scale: Scaling) -> Int8Array:
   """As `int8_logits`, on TFLite Micro, one example at a time: slow, for checks.
 
   Raises:
@@ -117,7 +118,7 @@ def _check_fit(details: Sequence[dict[str, Any]], x: npt.NDArray[Any]) -> None:
 
 
 def _quantized(
-  x: npt.NDArray[Any], detail: dict[str, Any], *, offset: float, scale: float
+  x: npt.NDArray[Any], detail: dict[str, Any], *, offset: Scaling, scale: Scaling
 ) -> Int8Array:
   """The int8 input that stands for raw examples; halves round to even, the rest saturates."""
   step, zero_point = detail['quantization']
@@ -126,4 +127,6 @@ def _quantized(
     seen = (values.astype(np.float64) - offset) / scale
     return np.clip(np.rint(seen / step + zero_point), -128, 127).astype(np.int8)
 
-  return to_int8(np.arange(256))[x] if x.dtype == np.uint8 else to_int8(x)
+  if x.dtype == np.uint8 and np.ndim(offset) == np.ndim(scale) == 0:
+    return to_int8(np.arange(256))[x]
+  return to_int8(x)

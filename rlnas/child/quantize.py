@@ -16,12 +16,13 @@ import numpy.typing as npt
 from rlnas.backend import keras, mlir_quantize, quiet, tf
 from rlnas.child.calibrated import mend
 from rlnas.child.compact import compact
+from rlnas.dataset import Scaling
 
 Float32Array = npt.NDArray[np.float32]
 
 
 def calibration_rows(
-  x: npt.NDArray[Any], *, offset: float, scale: float, count: int = 100
+  x: npt.NDArray[Any], *, offset: Scaling, scale: Scaling, count: int = 100
 ) -> Float32Array:
   """Examples to calibrate with: evenly spaced ones and the two that hold the extremes of `x`.
 
@@ -47,7 +48,9 @@ def calibration_rows(
     raise ValueError(f'count={count}: must be at least 1')
   chosen = set(np.linspace(0, len(x) - 1, min(count, len(x))).astype(int).tolist())
   width = x[0].size
-  chosen |= {int(np.argmin(x)) // width, int(np.argmax(x)) // width}
+  # Of a whole data set in uint8 there is no scaled copy; numbers do not move the extremes.
+  seen = x if np.ndim(offset) == np.ndim(scale) == 0 else (x - offset) / scale
+  chosen |= {int(np.argmin(seen)) // width, int(np.argmax(seen)) // width}
   return ((x[sorted(chosen)].astype(np.float32) - offset) / scale).astype(np.float32)
 
 

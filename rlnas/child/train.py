@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rlnas.backend import keras, tf
 from rlnas.child.adam import Adam
 from rlnas.child.augment import NO_AUGMENTATION, Augmentation
-from rlnas.datasets import Dataset
+from rlnas.dataset import Dataset, Scaling
 
 Array = npt.NDArray[Any]
 # Network inputs [B, ...], labels [B] and logits [B, classes] -> one loss an example [B].
@@ -180,7 +180,7 @@ class Trainer:
     return loss
 
 
-def accuracy(model: keras.Model, x: Array, y: Array, *, offset: float, scale: float) -> float:
+def accuracy(model: keras.Model, x: Array, y: Array, *, offset: Scaling, scale: Scaling) -> float:
   """Share of examples whose label has the largest logit.
 
   Args:
@@ -197,7 +197,7 @@ def accuracy(model: keras.Model, x: Array, y: Array, *, offset: float, scale: fl
 
 
 def accuracy_function(
-  model: keras.Model, x: Array, y: Array, *, offset: float, scale: float
+  model: keras.Model, x: Array, y: Array, *, offset: Scaling, scale: Scaling
 ) -> Callable[[], float]:
   """As `accuracy`, of whatever weights the network has when the result is called; traced once."""
   if len(x) == 0 or y.shape != x.shape[:1]:
@@ -255,5 +255,5 @@ def _epoch_function(
   return run_epoch
 
 
-def _scaled(x: tf.Tensor, offset: float, scale: float) -> tf.Tensor:
+def _scaled(x: tf.Tensor, offset: Scaling, scale: Scaling) -> tf.Tensor:
   return (tf.cast(x, tf.float32) - offset) * (1 / scale)
