@@ -39,8 +39,8 @@ from rlnas.architecture import Architecture
 from rlnas.child.cost import cost
 from rlnas.datasets import take
 from rlnas.durable import LineFile
-from rlnas.evaluators.shared import Shared
 from rlnas.evaluators.trained import Trained
+from rlnas.evaluators.weight_sharing import WeightSharing
 from rlnas.interfaces import Evaluator
 from rlnas.reward import linear_excess
 from rlnas.trial import Proposal, Terms, Trial, derive_seed
@@ -110,7 +110,9 @@ def shared(settings: Settings, architectures: Sequence[Architecture]) -> list[fl
   supernet = supernet_of(
     settings, seed=derive_seed(FLAGS.seed, 'supernet'), steps=FLAGS.supernet_steps
   )
-  return brief(Shared(settings.dataset, supernet=supernet), settings, architectures, 'shared')
+  return brief(
+    WeightSharing(settings.dataset, supernet=supernet), settings, architectures, 'shared'
+  )
 
 
 def brief(

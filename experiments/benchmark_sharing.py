@@ -25,8 +25,8 @@ from settings import Settings, read_settings
 from rlnas.architecture import Architecture
 from rlnas.datasets import take
 from rlnas.evaluators.screened import Screened
-from rlnas.evaluators.shared import Shared
 from rlnas.evaluators.trained import Trained
+from rlnas.evaluators.weight_sharing import WeightSharing
 from rlnas.executors import WorkerPool
 from rlnas.interfaces import Evaluator
 from rlnas.reward import is_feasible
@@ -78,7 +78,7 @@ def search(
   return sorted(reached, key=lambda a: -reached[a])[: FLAGS.finalists], looked
 
 
-def share_weights(settings: Settings) -> tuple[Shared, float]:
+def share_weights(settings: Settings) -> tuple[WeightSharing, float]:
   """Trains a supernet in about --share of the time; the seconds that are left."""
   started = time.process_time()
   supernet_of(settings, seed=0, steps=_PILOT_STEPS)
@@ -91,7 +91,7 @@ def share_weights(settings: Settings) -> tuple[Shared, float]:
   supernet = supernet_of(settings, seed=derive_seed(FLAGS.seed, 'supernet'), steps=steps)
   print(f'supernet: {steps} steps in {time.process_time() - started:.0f} s')
   left = FLAGS.seconds - (time.process_time() - started)
-  return Shared(settings.dataset, supernet=supernet), left
+  return WeightSharing(settings.dataset, supernet=supernet), left
 
 
 def main(arguments: list[str]) -> None:

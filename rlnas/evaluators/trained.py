@@ -9,22 +9,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import time
 from collections.abc import Sequence
 
 from rlnas.architecture import Architecture
-from rlnas.backend import keras
 from rlnas.child.builder import build
-from rlnas.child.cost import cost
 from rlnas.child.inherit import inherit_weights, save_weights
-from rlnas.child.latency import latency_ms
-from rlnas.child.logits import int8_accuracy
-from rlnas.child.measure import MAX_ARENA_BYTES, ArenaOverflow, measure
-from rlnas.child.quantize import calibration_rows, quantize
+from rlnas.child.int8_child import Ready, measure_int8
 from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, Trainer, accuracy_function
 from rlnas.chip import Speed
 from rlnas.datasets import Dataset
-from rlnas.trial import NO_TERMS, Measurement, Status, Terms, derive_seed, weights_name
+from rlnas.trial import NO_TERMS, Measurement, Terms, derive_seed, weights_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +66,7 @@ class Trained:
       epochs: of a child's training, or its stages.
       batch_size: of a child's training.
       learning_rate: of a child's first step.
-      calibration_examples: see `train_and_quantize`.
+      calibration_examples: see `rlnas.child.quantize.calibration_rows`.
       speed: of the board; without it measurements have no latency.
       weights: folder where the weights of each child are kept for its mutants; without it they
         are not.
@@ -115,52 +109,17 @@ class Trained:
       ValueError: the network does not fit the data set, or the terms do not fit this evaluator.
       FloatingPointError: the training diverged.
     """
-    started = time.perf_counter()
     self._check(terms)
-    data = self._dataset
-    counted = cost(architecture, data.input_shape, data.classes)
-
-    def infeasible(detail: str) -> Measurement:
-      return Measurement(
-        Status.INFEASIBLE,
-        macs=counted.macs,
-        parameters=counted.parameters,
-        seconds=time.perf_counter() - started,
-        detail=detail,
-      )
-
-    if counted.arena_head_bytes > MAX_ARENA_BYTES:
-      return infeasible(f'activations need {counted.arena_head_bytes} bytes of arena')
-    network, curve = self._train(architecture, seed, terms)
-    offset, scale = data.offset, data.scale
-    rows = calibration_rows(
-      data.x_train, offset=offset, scale=scale, count=self._calibration_examples
-    )
-    model = quantize(network, rows)
-    try:
-      footprint = measure(model)
-    except ArenaOverflow as error:
-      return infeasible(str(error))
-    return Measurement(
-      Status.COMPLETE,
-      validation_accuracy=curve[-1],
-      int8_validation_accuracy=int8_accuracy(
-        model, data.x_val, data.y_val, offset=offset, scale=scale
-      ),
-      flash_bytes=footprint.flash_bytes,
-      sram_bytes=footprint.sram_bytes,
-      sram_source=footprint.sram_source,
-      macs=counted.macs,
-      parameters=counted.parameters,
-      latency_ms=latency_ms(architecture, data.input_shape, data.classes, speed=self._speed),
-      curve=curve,
-      seconds=time.perf_counter() - started,
+    return measure_int8(
+      architecture,
+      self._dataset,
+      lambda: self._train(architecture, seed, terms),
+      calibration_examples=self._calibration_examples,
+      speed=self._speed,
     )
 
-  def _train(
-    self, architecture: Architecture, seed: int, terms: Terms
-  ) -> tuple[keras.Model, tuple[float, ...]]:
-    """Trains stage by stage until a bar is missed; the network and its accuracies."""
+  def _train(self, architecture: Architecture, seed: int, terms: Terms) -> Ready:
+    """Trains stage by stage until a bar is missed."""
     data = self._dataset
     model = build(architecture, data.input_shape, data.classes, seed=seed)
     if terms.parent and self._weights is not None:
@@ -179,7 +138,7 @@ class Trained:
     if self._weights is not None:
       name = weights_name(architecture, seed, terms, len(curve))
       save_weights(model, self._weights / f'{name}.npz')
-    return model, tuple(curve)
+    return Ready(model, curve[-1], tuple(curve))
 
   def _check(self, terms: Terms) -> None:
     if len(terms.bars) >= len(self._stages):

@@ -12,7 +12,7 @@ from rlnas.child.quantize import calibration_rows, quantize
 from rlnas.child.supernet import train_supernet
 from rlnas.child.train import accuracy
 from rlnas.child.untrained import untrained_footprint
-from rlnas.evaluators.shared import Shared
+from rlnas.evaluators.weight_sharing import WeightSharing
 from rlnas.trial import Status
 from tests.child.test_builder import small_network
 from tests.evaluators import contract
@@ -30,7 +30,7 @@ def _supernet():
 
 @pytest.fixture(name='evaluator', scope='module')
 def _evaluator(supernet):
-  return Shared(DIGITS, supernet=supernet)
+  return WeightSharing(DIGITS, supernet=supernet)
 
 
 def test_measurement_is_whole(evaluator):
@@ -52,7 +52,7 @@ def test_the_seed_decides_nothing(evaluator):
 
 
 def test_the_measurement_holds_what_the_parts_give(supernet):
-  measurement = Shared(DIGITS, supernet=supernet, statistics_examples=200).evaluate(
+  measurement = WeightSharing(DIGITS, supernet=supernet, statistics_examples=200).evaluate(
     NETWORKS[1], seed=0
   )
   x = (DIGITS.x_train[:200] / DIGITS.scale).astype(np.float32)
@@ -90,10 +90,10 @@ def test_no_test_data_are_kept_or_sent(evaluator):
 def test_another_task_is_refused(supernet):
   binary = dataclasses.replace(DIGITS, class_names=('even', 'odd'))
   with pytest.raises(ValueError, match=r'reads .* for 10 classes, the data set has .* 2'):
-    Shared(binary, supernet=supernet)
+    WeightSharing(binary, supernet=supernet)
 
 
 @pytest.mark.parametrize('name', ['statistics_examples', 'calibration_examples'])
 def test_bad_settings_are_named(name, supernet):
   with pytest.raises(ValueError, match=f'{name}=0: must be at least 1'):
-    Shared(DIGITS, supernet=supernet, **{name: 0})
+    WeightSharing(DIGITS, supernet=supernet, **{name: 0})

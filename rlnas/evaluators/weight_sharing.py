@@ -6,26 +6,20 @@ the network trained alone. The accuracy is lower, and only good for comparing ne
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from rlnas.architecture import Architecture
-from rlnas.child.cost import cost
-from rlnas.child.latency import latency_ms
-from rlnas.child.logits import int8_accuracy
-from rlnas.child.measure import MAX_ARENA_BYTES, ArenaOverflow, measure
-from rlnas.child.quantize import calibration_rows, quantize
+from rlnas.child.int8_child import Ready, measure_int8
 from rlnas.child.supernet import Supernet
 from rlnas.child.train import accuracy
 from rlnas.chip import Speed
 from rlnas.datasets import Dataset
-from rlnas.trial import Measurement, Status
+from rlnas.trial import Measurement
 
 _STATISTICS_BATCH = 128
 
 
-class Shared:
+class WeightSharing:
   """Measures the int8 form of each network with its part of the weights of a supernet.
 
   It keeps no test data, and can be pickled to worker processes.
@@ -84,45 +78,19 @@ class Shared:
       ValueError: the network does not fit the data set, or a supernet.
     """
     del seed
-    started = time.perf_counter()
+    return measure_int8(
+      architecture,
+      self._dataset,
+      lambda: self._network(architecture),
+      calibration_examples=self._calibration_examples,
+      speed=self._speed,
+    )
+
+  def _network(self, architecture: Architecture) -> Ready:
     data = self._dataset
-    counted = cost(architecture, data.input_shape, data.classes)
-
-    def infeasible(detail: str) -> Measurement:
-      return Measurement(
-        Status.INFEASIBLE,
-        macs=counted.macs,
-        parameters=counted.parameters,
-        seconds=time.perf_counter() - started,
-        detail=detail,
-      )
-
-    if counted.arena_head_bytes > MAX_ARENA_BYTES:
-      return infeasible(f'activations need {counted.arena_head_bytes} bytes of arena')
-    offset, scale = data.offset, data.scale
     network = self._supernet.network(architecture, self._batches())
-    rows = calibration_rows(
-      data.x_train, offset=offset, scale=scale, count=self._calibration_examples
-    )
-    model = quantize(network, rows)
-    try:
-      footprint = measure(model)
-    except ArenaOverflow as error:
-      return infeasible(str(error))
-    return Measurement(
-      Status.COMPLETE,
-      validation_accuracy=accuracy(network, data.x_val, data.y_val, offset=offset, scale=scale),
-      int8_validation_accuracy=int8_accuracy(
-        model, data.x_val, data.y_val, offset=offset, scale=scale
-      ),
-      flash_bytes=footprint.flash_bytes,
-      sram_bytes=footprint.sram_bytes,
-      sram_source=footprint.sram_source,
-      macs=counted.macs,
-      parameters=counted.parameters,
-      latency_ms=latency_ms(architecture, data.input_shape, data.classes, speed=self._speed),
-      seconds=time.perf_counter() - started,
-    )
+    x, y = data.x_val, data.y_val
+    return Ready(network, accuracy(network, x, y, offset=data.offset, scale=data.scale))
 
   def _batches(self) -> list[np.ndarray]:
     """Network inputs [at most `_STATISTICS_BATCH`, ...] of the first training data."""
