@@ -71,10 +71,9 @@ def measure_int8(
   if counted.arena_head_bytes > MAX_ARENA_BYTES:
     return infeasible(f'activations need {counted.arena_head_bytes} bytes of arena')
   network, accuracy, curve = make()
-  scaling = {'offset': dataset.offset, 'scale': dataset.scale}
-  model = quantize(
-    network, calibration_rows(dataset.x_train, count=calibration_examples, **scaling)
-  )
+  offset, scale = dataset.offset, dataset.scale
+  rows = calibration_rows(dataset.x_train, offset=offset, scale=scale, count=calibration_examples)
+  model = quantize(network, rows)
   try:
     footprint = measure(model)
   except ArenaOverflow as error:
@@ -82,7 +81,9 @@ def measure_int8(
   return Measurement(
     Status.COMPLETE,
     validation_accuracy=accuracy,
-    int8_validation_accuracy=int8_accuracy(model, dataset.x_val, dataset.y_val, **scaling),
+    int8_validation_accuracy=int8_accuracy(
+      model, dataset.x_val, dataset.y_val, offset=offset, scale=scale
+    ),
     flash_bytes=footprint.flash_bytes,
     sram_bytes=footprint.sram_bytes,
     sram_source=footprint.sram_source,
