@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import pathlib
 from collections.abc import Sequence
@@ -44,6 +45,12 @@ flags.DEFINE_integer(
   'End a training after so many epochs without a better validation accuracy, and keep the weights '
   'of the best epoch. By default all epochs are trained and the last weights kept.',
 )
+flags.DEFINE_integer(
+  'finish_shift',
+  None,
+  "Pixels by which images are moved at random at most; default: a fourteenth of an image's shorter "
+  'side, none for sequences.',
+)
 flags.DEFINE_bool(
   'finish_flip', False, 'Whether images are mirrored at random: for clothes, not for digits.'
 )
@@ -76,6 +83,7 @@ FINISH_FLAGS = (
   'finish_learning_rate',
   'finish_warmup',
   'finish_patience',
+  'finish_shift',
   'finish_flip',
   'finish_further_epochs',
   'finish_teacher',
@@ -94,13 +102,21 @@ def read_plan(dataset: Dataset) -> Plan:
     raise ValueError(f'--finish_warmup={warmup}: must lie in [0, 1)')
   if FLAGS.finish_prune is not None and not 0 < FLAGS.finish_prune < 1:
     raise ValueError(f'--finish_prune={FLAGS.finish_prune}: must lie in (0, 1)')
-  if FLAGS.finish_flip and len(dataset.input_shape) != 3:
-    raise ValueError(f'--finish_flip: examples of {dataset.input_shape} are no images')
+  shift = FLAGS.finish_shift
+  if shift is not None and shift < 0:
+    raise ValueError(f'--finish_shift={shift}: must be at least 0')
+  if (FLAGS.finish_flip or shift) and len(dataset.input_shape) != 3:
+    raise ValueError(
+      f'--finish_flip, --finish_shift: examples of {dataset.input_shape} are no images'
+    )
+  augmentation = suited_augmentation(dataset.input_shape, flip=FLAGS.finish_flip)
+  if shift is not None:
+    augmentation = dataclasses.replace(augmentation, shift_pixels=shift)
   recipe = Recipe(
     FLAGS.finish_epochs,
     learning_rate=rate,
     warmup=warmup,
-    augmentation=suited_augmentation(dataset.input_shape, flip=FLAGS.finish_flip),
+    augmentation=augmentation,
     patience=FLAGS.finish_patience,
     further_epochs=FLAGS.finish_further_epochs,
   )

@@ -86,6 +86,7 @@ def test_zhong_et_al_2018_blocks_by_q_learning_with_early_stop(tmp_path):
 def test_real_et_al_2017_mutants_begin_with_the_weights_of_their_parents(tmp_path):
   flags = ('--strategy=evolution', '--inherit', '--dataset=digits', '--trials=26', '--batch=2')
   flags += ('--epochs=1', '--workers=1', '--board=nucleo-f446re', '--finish_epochs=2')
+  flags += ('--finish_shift=1',)
   run('search.py', *flags, '--space_option=max_depth=2', f'--workdir={tmp_path}')
   _, trials = read_journal(tmp_path / 'journal.jsonl')
   assert any(trial.proposal.parent is not None for trial in trials)
