@@ -13,13 +13,15 @@ between them and the order given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from rlnas.child.arena import ALIGNMENT_BYTES, Buffer, greedy_plan
+from rlnas.child.arena import aligned, greedy_offsets
 from rlnas.child.order import post_order
 
 INPUT = -1  # in place of a step: the network's input
+ALL = -1  # as a bit mask: no task has run
 
 BEAM_WIDTH = 16  # 32 saves another 1 % of cells' arenas in twice the time
 # The beam's time grows with the square of the steps; unrolled networks, which have more, are trees
@@ -49,18 +51,7 @@ def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[in
     input_bytes: size of the network's input.
     order: a permutation of the tasks in which all inputs come first.
   """
-  step = [0] * len(tasks)
-  for place, index in enumerate(order, start=1):
-    step[index] = place
-  last = [0, *step]  # of the input, then of each result
-  for index, task in enumerate(tasks):
-    for source in task.inputs:
-      last[source + 1] = max(last[source + 1], step[index])
-  buffers = [Buffer(input_bytes, 0, last[0])]
-  buffers += [Buffer(task.size_bytes, step[i], last[i + 1]) for i, task in enumerate(tasks)]
-  for index in order:
-    buffers += [Buffer(size, step[index], step[index]) for size in tasks[index].scratch_bytes]
-  return greedy_plan(buffers).total_bytes
+  return _Graph(tasks, input_bytes).head(order)
 
 
 def least_arena_order(tasks: Sequence[Task], input_bytes: int) -> tuple[tuple[int, ...], int]:
@@ -73,9 +64,9 @@ def least_arena_order(tasks: Sequence[Task], input_bytes: int) -> tuple[tuple[in
   Returns:
     A permutation of the tasks, and the size of the arena's head in bytes.
   """
-  best = tuple(range(len(tasks)))
-  head = arena_head_bytes(tasks, input_bytes, best)
   graph = _Graph(tasks, input_bytes)
+  best = tuple(range(len(tasks)))
+  head = graph.head(best)
   searches: tuple[Callable[[_Graph], tuple[int, ...]], ...] = (_by_need, _by_growth)
   if len(tasks) <= MOST_STEPS_OF_BEAM:
     searches = (_by_beam, *searches)
@@ -84,7 +75,7 @@ def least_arena_order(tasks: Sequence[Task], input_bytes: int) -> tuple[tuple[in
       break  # no order can be better
     order = search(graph)
     if graph.peak(order) < head:
-      found = arena_head_bytes(tasks, input_bytes, order)
+      found = graph.head(order)
       if found < head:
         best, head = order, found
   return best, head
@@ -96,97 +87,121 @@ class _Graph:
   Attributes:
     inputs: of each task.
     sizes: of the input, then of each result, in bytes.
-    scratch: of each task, in bytes.
-    readers: of the input, then of each result, as bit masks.
-    needs: the tasks that must come before each task, as bit masks.
+    scratch: the areas of each task, in bytes.
+    during: what each task adds while it runs: result and scratch, in bytes.
+    frees: of each task, for all that it reads: the other readers as a bit mask, and its bytes.
     widest: what the most demanding task needs alone; no order can do with less.
   """
 
   def __init__(self, tasks: Sequence[Task], input_bytes: int) -> None:
     self.inputs = [task.inputs for task in tasks]
-    self.sizes = [_aligned(input_bytes), *(_aligned(task.size_bytes) for task in tasks)]
-    self.scratch = [sum(map(_aligned, task.scratch_bytes)) for task in tasks]
-    self.readers = [0] * (len(tasks) + 1)
-    self.needs = [0] * len(tasks)
-    self.widest = 0
+    self.sizes = [aligned(input_bytes), *[aligned(task.size_bytes) for task in tasks]]
+    self.scratch = [[aligned(size) for size in task.scratch_bytes] for task in tasks]
+    self.during = [self.sizes[i + 1] + sum(areas) for i, areas in enumerate(self.scratch)]
+    self._readers = [0] * (len(tasks) + 1)  # of the input, then of each result, as bit masks
+    self._needs = [0] * len(tasks)  # the tasks that must come before each task, as bit masks
     for index, inputs in enumerate(self.inputs):
       for source in inputs:
-        self.readers[source + 1] |= 1 << index
+        self._readers[source + 1] |= 1 << index
         if source != INPUT:
-          self.needs[index] |= 1 << source
-      read = sum(self.sizes[source + 1] for source in inputs)
-      self.widest = max(self.widest, read + self.sizes[index + 1] + self.scratch[index])
+          self._needs[index] |= 1 << source
+    self.frees = [
+      [(self._readers[source + 1] & ~(1 << i), self.sizes[source + 1]) for source in inputs]
+      for i, inputs in enumerate(self.inputs)
+    ]
+    self.widest = max(
+      during + sum([size for _, size in frees])
+      for during, frees in zip(self.during, self.frees, strict=True)
+    )
 
-  def moves(self, done: int, ready: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Of each ready task: itself, what it adds while it runs, and what remains of that."""
-    for index in ready:
-      after = ~(done | 1 << index)
-      grown = size = self.sizes[index + 1]
-      for source in self.inputs[index]:
-        if not self.readers[source + 1] & after:
-          grown -= self.sizes[source + 1]
-      yield index, size + self.scratch[index], grown
+  def grown(self, index: int, undone: int) -> int:
+    """What remains, in bytes, once a ready task has run; `undone` is a mask of the others."""
+    size = self.sizes[index + 1]
+    for others, freed in self.frees[index]:
+      if not others & undone:
+        size -= freed
+    return size
 
-  def then_ready(self, done: int, ready: Sequence[int], index: int) -> tuple[int, ...]:
-    """What can run once `index` has: `done` includes it, `ready` is from before."""
-    readers, rest = self.readers[index + 1], [i for i in ready if i != index]
+  def then_ready(self, undone: int, ready: Sequence[int], index: int) -> tuple[int, ...]:
+    """What can run once `index` has: `undone` is without it, `ready` is from before."""
+    readers, rest = self._readers[index + 1], [i for i in ready if i != index]
     while readers:
       lowest = readers & -readers
       reader = lowest.bit_length() - 1
-      if not self.needs[reader] & ~done:
+      if not self._needs[reader] & undone:
         rest.append(reader)
       readers ^= lowest
     return tuple(rest)
 
   def start(self) -> tuple[int, ...]:
     """What can run first."""
-    return tuple(index for index, needs in enumerate(self.needs) if not needs)
+    return tuple(index for index, needs in enumerate(self._needs) if not needs)
 
   def peak(self, order: Sequence[int]) -> int:
     """The most bytes that are live at a time; no planner does with less."""
-    done, live, peak = 0, self.sizes[0], 0
+    undone, live, peak = ALL, self.sizes[0], 0
     for index in order:
-      _, during, grown = next(self.moves(done, (index,)))
-      peak, live, done = max(peak, live + during), live + grown, done | 1 << index
+      peak = max(peak, live + self.during[index])
+      undone &= ~(1 << index)
+      live += self.grown(index, undone)
     return peak
 
-
-def _aligned(size: int) -> int:
-  return -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+  def head(self, order: Sequence[int]) -> int:
+    """The head of the arena as TFLite Micro plans it."""
+    step = [0] * len(order)
+    for place, index in enumerate(order, start=1):
+      step[index] = place
+    first, last = [0, *step], [0, *step]  # of the input, then of each result, then of scratch
+    for index, inputs in enumerate(self.inputs):
+      now = step[index]
+      for source in inputs:
+        if last[source + 1] < now:
+          last[source + 1] = now
+    sizes = list(self.sizes)
+    for index in order:
+      for size in self.scratch[index]:
+        sizes.append(size)
+        first.append(step[index])
+        last.append(step[index])
+    return max(map(operator.add, greedy_offsets(sizes, first, last), sizes))
 
 
 class _State(NamedTuple):
-  """Some tasks have run. `order` is a linked list: (its beginning, the last task)."""
+  """Some tasks have run, all but `undone`. `order` is a linked list: (its beginning, last task)."""
 
   peak: int
   live: int
+  undone: int
   order: tuple[object, int] | None
   ready: tuple[int, ...]
 
 
 def _by_beam(graph: _Graph) -> tuple[int, ...]:
   """Beam search over sets of tasks that have run, by peak and then by live bytes."""
-  states = {0: _State(0, graph.sizes[0], None, graph.start())}
+  states = [_State(0, graph.sizes[0], ALL, None, graph.start())]
   for _ in graph.inputs:
-    # By the set of tasks: (peak, live bytes, order, ready before the last task)
-    reached: dict[int, tuple[int, int, tuple[object, int], tuple[int, ...]]] = {}
-    for done, state in states.items():
-      moves = list(graph.moves(done, state.ready))
-      # What costs nothing now can only be worth less later.
-      free = (m for m in moves if m[2] <= 0 and state.live + m[1] <= state.peak)
-      if (safe := next(free, None)) is not None:
-        moves = [safe]
-      for index, during, grown in moves:
-        peak = max(state.peak, state.live + during)
-        after = done | 1 << index
-        if after not in reached or peak < reached[after][0]:
-          reached[after] = (peak, state.live + grown, (state.order, index), state.ready)
-    kept = sorted(reached.items(), key=lambda item: item[1][:2])[:BEAM_WIDTH]
-    states = {
-      after: _State(peak, live, order, graph.then_ready(after, ready, order[1]))
-      for after, (peak, live, order, ready) in kept
-    }
-  ((_, state),) = states.items()
+    # By the set of tasks, states whose `ready` is still that before the last task.
+    reached: dict[int, tuple[int, int, int, tuple[object, int], tuple[int, ...]]] = {}
+    for before, live, undone, order, ready in states:
+      moves = []
+      for index in ready:
+        grown = graph.grown(index, undone & ~(1 << index))
+        peak = live + graph.during[index]
+        if grown <= 0 and peak <= before:
+          moves = [(index, before, grown)]
+          break  # what costs nothing now can only be worth less later
+        moves.append((index, max(peak, before), grown))
+      for index, peak, grown in moves:
+        after = undone & ~(1 << index)
+        known = reached.get(after)
+        if known is None or peak < known[0]:
+          reached[after] = (peak, live + grown, after, (order, index), ready)
+    kept = sorted(reached.values(), key=operator.itemgetter(0, 1))[:BEAM_WIDTH]
+    states = [
+      _State(peak, live, undone, order, graph.then_ready(undone, ready, order[1]))
+      for peak, live, undone, order, ready in kept
+    ]
+  (state,) = states
   return _unlinked(state.order)
 
 
@@ -200,12 +215,12 @@ def _unlinked(order: object) -> tuple[int, ...]:
 
 def _by_growth(graph: _Graph) -> tuple[int, ...]:
   """Always what leaves the fewest bytes live."""
-  done, ready, order = 0, graph.start(), []
+  undone, ready, order = ALL, graph.start(), []
   while ready:
-    _, _, index = min((grown, during, i) for i, during, grown in graph.moves(done, ready))
-    done |= 1 << index
+    _, _, index = min([(graph.grown(i, undone & ~(1 << i)), graph.during[i], i) for i in ready])
+    undone &= ~(1 << index)
     order.append(index)
-    ready = graph.then_ready(done, ready, index)
+    ready = graph.then_ready(undone, ready, index)
   return tuple(order)
 
 
@@ -221,7 +236,7 @@ def _by_need(graph: _Graph) -> tuple[int, ...]:
     for source in sorted((i for i in inputs if i != INPUT), key=spared, reverse=True):
       most = max(most, kept + needed[source])
       kept += graph.sizes[source + 1]
-    needed.append(max(most, kept + graph.sizes[index + 1] + graph.scratch[index]))
+    needed.append(max(most, kept + graph.during[index]))
   first = [
     sorted((i for i in inputs if i != INPUT), key=lambda i: (spared(i), i), reverse=True)
     for inputs in graph.inputs
