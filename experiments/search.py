@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import finishing as finishing_module
 import settings as settings_module
@@ -53,6 +54,12 @@ flags.DEFINE_integer(
   1,
   'Batches that may be under way beside the one that is told. --batch times (1 + --lag) children '
   'must be more than there are workers, or some idle.',
+)
+flags.DEFINE_float(
+  'minutes',
+  None,
+  'End the search before --trials, once its children took so many minutes on --workers processes '
+  'that were always busy; by default it does not end before.',
 )
 flags.DEFINE_float('trial_timeout', TRIAL_TIMEOUT, 'Seconds after which a child has failed.')
 flags.DEFINE_enum(
@@ -105,7 +112,13 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
   reward = choose('reward', FLAGS.reward, REWARDS)
   decides = configuration(settings, strategy=FLAGS.strategy, reward=FLAGS.reward, seed=FLAGS.seed)
   decides['lag'] = FLAGS.lag
-  names = ('dataset', 'board', 'trials', *FINISH_FLAGS)  # may differ when a search is resumed
+  names = (
+    'dataset',
+    'board',
+    'trials',
+    'minutes',
+    *FINISH_FLAGS,
+  )  # may differ when a search is resumed
   shown = {name: FLAGS[name].value for name in names}
   with contextlib.ExitStack() as stack:
     journal = Journal(workdir / 'journal.jsonl', configuration=decides)
@@ -130,7 +143,9 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
       table=settings.table,
     )
     stack.callback(events.close)
-    trials = run_search(
+    limit = Limit(math.inf if FLAGS.minutes is None else 60 * FLAGS.minutes * settings.workers)
+    stack.enter_context(contextlib.suppress(TimeIsUpError))
+    run_search(
       strategy(settings.table, derive_seed(FLAGS.seed, 'strategy')),
       executor=where,
       reward=reward,
@@ -142,11 +157,37 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
       ladder=ladder(),
       inherit=FLAGS.inherit,
       journal=journal,
-      observers=[progress, events],
+      observers=[progress, events, limit],
     )
   if where.hits:
-    print(f'known    {where.hits} of {len(trials)} children were not trained again')
-  return trials
+    print(f'known    {where.hits} of {len(limit.trials)} children were not trained again')
+  return tuple(limit.trials)
+
+
+class TimeIsUpError(Exception):
+  """Ends a search before --trials."""
+
+
+class Limit:
+  """An observer that ends a search once its children took so many seconds in all.
+
+  The time of children is in the journal, so that a search that resumes ends where it would have.
+  """
+
+  def __init__(self, seconds: float) -> None:
+    self._left = seconds
+    self.trials: list[Trial] = []
+
+  def on_trial(self, trial: Trial) -> None:
+    """Counts."""
+    self.trials.append(trial)
+    self._left -= trial.measurement.seconds
+
+  def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
+    """Raises TimeIsUpError."""
+    del trials, scalars
+    if self._left <= 0:
+      raise TimeIsUpError
 
 
 def evaluated_by(decides: Mapping[str, object]) -> str:
@@ -164,6 +205,10 @@ def check_execution() -> None:
   if FLAGS.lag < 0:
     raise ValueError(f'--lag={FLAGS.lag}: must be at least 0')
   check_timeout(FLAGS.trial_timeout)
+  if FLAGS.minutes is not None and not 0 < FLAGS.minutes < math.inf:
+    raise ValueError(f'--minutes={FLAGS.minutes}: must be a positive number of minutes')
+  if FLAGS.executor == 'ray' and FLAGS.minutes is not None:
+    raise ValueError(f'--minutes={FLAGS.minutes}: not with --executor=ray, whose size may change')
   if FLAGS.executor == 'ray' and FLAGS.workers is not None:
     raise ValueError(f'--workers={FLAGS.workers}: --executor=ray uses all cores of the cluster')
   if FLAGS.executor != 'ray' and FLAGS.ray_address is not None:

@@ -12,6 +12,7 @@ from rlnas import datasets
 from rlnas.architecture import Architecture
 from rlnas.child.logits import int8_accuracy, tflm_logits
 from rlnas.child.measure import measure
+from rlnas.executors import default_workers
 from rlnas.journal import read_journal
 
 EXPERIMENTS = pathlib.Path(__file__).parent.parent / 'experiments'
@@ -83,6 +84,22 @@ def test_the_number_of_workers_changes_nothing_and_a_cut_journal_resumes(finishe
   assert without_times(tmp_path / 'journal.jsonl') == without_times(workdir / 'journal.jsonl')
   results = [json.loads((p / 'result.json').read_text()) for p in (workdir, tmp_path)]
   assert results[0]['best'] == results[1]['best']
+
+
+@pytest.mark.slow
+def test_a_search_ends_when_its_time_is_up_and_again_at_the_same_trial(tmp_path):
+  flags = (*SMALL, '--trials=900', '--minutes=0.01', '--finish_top=1', f'--workdir={tmp_path}')
+  results = []
+  for _ in range(2):
+    done = search(*flags)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / 'result.json').read_text())
+    results.append({name: value for name, value in result.items() if name != 'seconds'})
+  assert results[0] == results[1]
+  seconds = [t.measurement.seconds for t in read_journal(tmp_path / 'journal.jsonl')[1]]
+  told = results[0]['trials']
+  assert 2 <= told < 20
+  assert sum(seconds[:told]) >= 0.6 * default_workers() > sum(seconds[: told - 2])
 
 
 @pytest.mark.slow

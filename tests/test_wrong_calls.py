@@ -203,6 +203,7 @@ WRONG_FLAGS = [
   ('--finish_seeds=0', 'at least 1'),
   ('--finish_patience=-1', 'at least 1'),
   ('--finish_shift=-1', 'at least 0'),
+  ('--minutes=0', 'positive'),
   ('--finish_further_epochs=0', 'at least 1'),
   ('--finish_prune=1', 'must lie in (0, 1)'),
   ('--finish_teacher=me', 'value should be one of <ensemble|wide>'),
