@@ -54,7 +54,7 @@ _HOMES = {
   'pareto_front': 'rlnas.report',
   'run_search': 'rlnas.search',
 }
-_MODULES = ('datasets', 'journal', 'report', 'reward', 'spaces', 'strategies')
+_MODULES = ('datasets', 'export', 'journal', 'report', 'reward', 'spaces', 'strategies')
 
 __all__ = [*_HOMES, *_MODULES]
 __version__ = '0.1.0'

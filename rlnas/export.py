@@ -46,6 +46,30 @@ def deployment(model: bytes, dataset: Dataset) -> Deployment:
   return Deployment(model, anatomy, reserve(anatomy.report), vectors)
 
 
+def export_model(
+  model: bytes, dataset: Dataset, budget: Budget, folder: str | os.PathLike[str]
+) -> None:
+  """Writes model.tflite and what `write_c_files` does, for users of the library.
+
+  `rlnas.model_card.write_bundle` adds the report of the search to them.
+
+  Args:
+    model: a full-integer .tflite file.
+    dataset: that it was trained on.
+    budget: of the board.
+    folder: where the files go; made if need be.
+
+  Raises:
+    ValueError: see `deployment`.
+    OSError: a file cannot be written.
+  """
+  deployed = deployment(model, dataset)
+  folder = pathlib.Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  (folder / 'model.tflite').write_bytes(model)
+  write_c_files(deployed, dataset, budget, folder)
+
+
 def write_c_files(
   deployed: Deployment, dataset: Dataset, budget: Budget, folder: str | os.PathLike[str]
 ) -> None:
