@@ -60,6 +60,7 @@ def test_zoph_le_2016_recurrent_cells_on_keywords(tmp_path):
 @pytest.mark.slow
 def test_zoph_et_al_2018_cells_by_ppo_are_transferred_to_a_larger_stack(tmp_path):
   flags = ('--space=nasnet', '--strategy=ppo', '--board=nucleo-f446re', '--dataset=digits')
+  flags += ('--space_option=blocks=2', '--space_option=filters=4')
   run('search.py', *SMALL, *flags, '--finish_epochs=2', f'--workdir={tmp_path}')
   table = run('transfer.py', f'--search={tmp_path}', '--dataset=digits', '--epochs=1')
   small, large = table.splitlines()[-2:]
