@@ -8,9 +8,10 @@ after --truth_epochs epochs of all training data, the mean over --truth_seeds se
 file of lines and never computed twice. Each estimate has other seeds than the truth. Prints a
 table with bootstrap intervals of 90 % and writes ranking-SPACE.json into --workdir.
 
-`ladder` is what a strategy is told of the networks at the end of the ladder of --fidelity, with
---before others ahead of them as in a search that is under way; `unforeseen` is the same without
-foresight. `shared` is the accuracy with the weights of a supernet, whose training counts as time.
+`top` is the last rung of the ladder of --fidelity, all stages for every network. `ladder` is what a
+strategy is told of them in a search, where most are stopped below, with --before others ahead of
+them; `unforeseen` is the same without foresight. `shared` is the accuracy with the weights of a
+supernet, whose training counts as time.
 
 Time is that of the processor, of all processes and with their start.
 """
@@ -135,6 +136,11 @@ def macs(settings: Settings, architectures: Sequence[Architecture]) -> list[floa
   return [float(cost(a, data.input_shape, data.classes).macs) for a in architectures]
 
 
+def whole(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+  """Accuracy after all stages of --fidelity: the last rung of the ladder."""
+  return brief(Trained(settings.dataset, epochs=stages()), settings, architectures, 'all stages')
+
+
 def climbing(*, foreseen: bool) -> Estimator:
   """What a strategy is told at the end of the ladder, wave by wave."""
 
@@ -173,6 +179,7 @@ ESTIMATORS: Mapping[str, Estimator] = {
   'epochs1': briefly_trained(1),
   'epochs2': briefly_trained(2),
   'shared': shared,
+  'top': whole,
   'ladder': climbing(foreseen=True),
   'unforeseen': climbing(foreseen=False),
 }
