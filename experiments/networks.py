@@ -12,7 +12,8 @@ from settings import Settings
 
 from rlnas.architecture import Architecture
 from rlnas.child.cost import cost
-from rlnas.child.supernet import Supernet, train_supernet
+from rlnas.child.supernet import Supernet
+from rlnas.child.train_supernet import train_supernet
 from rlnas.decision import decode
 from rlnas.executors import WorkerPool
 from rlnas.interfaces import Evaluator, StagedEvaluator

@@ -4,8 +4,10 @@ import pytest
 from rlnas import datasets
 from rlnas.architecture import Architecture, Graph
 from rlnas.child import supernet as supernets
-from rlnas.child.supernet import Slice, Supernet, layers_of, train_supernet
+from rlnas.child.shared_layers import Slice, layers_of
+from rlnas.child.supernet import Supernet
 from rlnas.child.train import accuracy
+from rlnas.child.train_supernet import train_supernet
 from rlnas.decision import decode
 from rlnas.spaces import BlockQNN, Chain, MultiBranch, layers
 from rlnas.table import compile_table, sample_uniform
@@ -78,7 +80,7 @@ def test_a_network_reads_the_centre_of_the_window_and_the_first_channels():
 @pytest.mark.parametrize(('whole', 'part', 'start'), [(5, 3, 1), (3, 2, 1), (4, 3, 0), (4, 1, 1)])
 def test_windows_are_centred_on_the_pixel_of_the_output(whole, part, start):
   """Of an even window, 'same' padding puts one pixel more behind than in front."""
-  own, _, _, _ = supernets._within((whole, whole, 4, 4), (part, part, 4, 4))
+  own, _, _, _ = supernets.within((whole, whole, 4, 4), (part, part, 4, 4))
   assert (own.start, own.stop) == (start, start + part)
 
 
@@ -87,7 +89,7 @@ def test_the_built_network_computes_what_the_path_through_the_supernet_does(netw
   architecture, x = network(), inputs(500)
   supernet = untrained(architecture)
   own = layers_of(architecture, *TASK)
-  path = supernets._Path(architecture, own).run(x, supernet._take)
+  path = supernets.Path(architecture, own).run(x, supernet._take)
   built = supernet.network(architecture, [x])(x, training=False)
   # The statistics that are kept are of a population, those of the path of the batch: 1 in 500.
   np.testing.assert_allclose(built, path.logits, rtol=0.02, atol=0.02)

@@ -9,8 +9,8 @@ from rlnas.child.cost import cost
 from rlnas.child.logits import int8_accuracy
 from rlnas.child.measure import MAX_ARENA_BYTES
 from rlnas.child.quantize import calibration_rows, quantize
-from rlnas.child.supernet import train_supernet
 from rlnas.child.train import accuracy
+from rlnas.child.train_supernet import train_supernet
 from rlnas.child.untrained import untrained_footprint
 from rlnas.evaluators.weight_sharing import WeightSharing
 from rlnas.trial import Status
