@@ -10,7 +10,7 @@ import rlnas
 ROOT = pathlib.Path(rlnas.__file__).parent
 LEVELS = {
   'architecture': 0, 'widths': 0, 'trial': 0, 'board': 0, 'interfaces': 0, 'backend': 0,
-  'chip': 0, 'tail': 0,
+  'chip': 0, 'tail': 0, 'traits': 0,
   'decision': 1, 'table': 1, 'spaces': 1,
   'losses': 2, 'policy': 2, 'controller': 2, 'strategies': 2, 'child': 2,
   'dataset': 0, 'datasets': 0, 'dataset_checks': 0, 'dataset_files': 0, 'dataset_splits': 0,
@@ -35,6 +35,7 @@ NO_TENSORFLOW = {
   'decision',
   'table',
   'spaces',
+  'traits',
 }
 
 

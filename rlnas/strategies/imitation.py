@@ -25,13 +25,14 @@ from rlnas import losses
 from rlnas.backend import tf
 from rlnas.controller import Controller
 from rlnas.decision import decode
-from rlnas.strategies import surrogate
 from rlnas.strategies.learner import Learner, Watch, check_at_least, taught
+from rlnas.strategies.surrogate import Surrogate
 from rlnas.table import Table, sample_uniform
 from rlnas.trial import Proposal, Trial
 
 Tokens = tuple[int, ...]
 _UPDATES = 3  # steps of Adam a trial; one to three made no difference
+_PATIENCE = 3  # trials a nat
 _DRAWN = 32  # sequences a call of the controller
 _CALLS = 10  # calls without a new one before a collapsed policy, or an exhausted space, is given up
 
@@ -49,7 +50,7 @@ class Imitation:
     exploration: float = 0.1,
     warm_up: int = 10,
     candidates: int = 32,
-    patience: int = 30,
+    patience: int | None = None,
   ) -> None:
     """Prepares the optimizer.
 
@@ -61,11 +62,14 @@ class Imitation:
       exploration: share of the uniform distribution in that of every choice.
       warm_up: proposals are uniform over the space until a descent was told so many trials.
       candidates: from how many draws, at most 32, the regressor picks; 1 does without it.
-      patience: trials without a better one after which another descent begins.
+      patience: trials without a better one after which another descent begins; by default three
+        for each nat of the space, the logarithm of its size.
 
     Raises:
       ValueError: an argument is out of its range.
     """
+    if patience is None:
+      patience = max(1, round(_PATIENCE * math.log(table.size)))
     check_at_least(1, best=best, candidates=candidates, patience=patience)
     check_at_least(0, warm_up=warm_up)
     if candidates > _DRAWN:
@@ -81,8 +85,10 @@ class Imitation:
     self._patience = patience
     self._uniform_log_prob = -math.log(table.size)
     self._known: set[str] = set()  # digests of all that was told
-    self._walks: set[Tokens] = set()  # the same as tokens, which are quicker to compare
+    self._walks: set[Tokens] = set()  # the same, as tokens, which are quicker to compare
     self._found: dict[str, tuple[float, Tokens]] = {}  # of this descent, by digest
+    self._surrogate = Surrogate(table)
+    self._stale = True  # whether the regressor has still to learn what was told last
     self._told = 0  # trials of this descent
     self._idle = 0  # trials since its best
     self._descents = 1
@@ -162,6 +168,7 @@ class Imitation:
     self._told += 1
     self._known.add(digest)
     self._walks.add(tokens)
+    self._stale = True
     if digest not in self._found or reward > self._found[digest][0]:
       self._found[digest] = (reward, tokens)
 
@@ -186,8 +193,11 @@ class Imitation:
   def _ranked(self, drawn: list[tuple[Tokens, float]]) -> list[tuple[Tokens, float]]:
     if len(drawn) < 2 or not self._found:
       return drawn
-    rewards, walks = zip(*self._found.values(), strict=True)
-    scores = surrogate.predict(self._table, walks, rewards, [tokens for tokens, _ in drawn])
+    if self._stale:
+      rewards, walks = zip(*self._found.values(), strict=True)
+      self._surrogate.learn(walks, rewards)
+      self._stale = False
+    scores = self._surrogate.predict([tokens for tokens, _ in drawn])
     return [drawn[i] for i in np.argsort(-scores.round(9), kind='stable').tolist()]
 
 

@@ -1,9 +1,10 @@
 """A regressor that ranks architectures which nobody has trained yet.
 
-Kernel ridge regression over the decisions of a walk and their pairs: two walks are as similar as
-the share of named choices that they have in common, s, and the kernel is (1 + s)^2. It learns from
-the order of the rewards alone, as normal scores, so that the scale of a reward and the depth of
-its failures do not matter. (Predictors within architecture search: Deng et al. 2017,
+Kernel ridge regression. Two architectures are similar by their decisions, (1 + s)^2 / 4 where s is
+the share of named choices that two walks have in common, and by the traits of the networks
+(`rlnas.traits`), as a Gaussian of their standardised distance; the kernel is the sum. It learns
+from the order of the rewards alone, as normal scores, so that the scale of a reward and the depth
+of its failures do not matter. (Predictors within architecture search: Deng et al. 2017,
 arXiv:1712.03351; White et al. 2021, arXiv:2104.01177, compare them.)
 """
 
@@ -11,41 +12,96 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics.pairwise import rbf_kernel
 
+from rlnas.architecture import Scalar
+from rlnas.decision import decode
 from rlnas.table import Table, choices_of
+from rlnas.traits import traits
 
-_PENALTY = 0.1  # of kernel values up to 4: a noise of 1/40 of the variance of the scores
+Tokens = tuple[int, ...]
+FloatArray = npt.NDArray[np.float64]
+
+_PENALTY = 0.3  # of kernel values up to 2
+_WIDTH = 0.3  # of the Gaussian: its exponent is this times the mean squared difference of traits
 _NORMAL = statistics.NormalDist()
 
 
-def predict(
-  table: Table,
-  walks: Sequence[Sequence[int]],
-  rewards: Sequence[float],
-  candidates: Sequence[Sequence[int]],
-) -> npt.NDArray[np.float64]:
-  """Scores of candidates, higher being better.
-
-  Args:
-    table: the compiled space.
-    walks: token sequences whose rewards are known, at least one.
-    rewards: theirs.
-    candidates: token sequences to be ranked, at least one.
-
-  Raises:
-    ValueError: a sequence is not in the space.
-  """
-  features = _features(table, [*walks, *candidates])
-  model = KernelRidge(kernel='poly', degree=2, gamma=1, coef0=1, alpha=_PENALTY)
-  model.fit(features[: len(walks)], normal_scores(rewards))
-  return model.predict(features[len(walks) :])
+class _Network(NamedTuple):
+  choices: tuple[tuple[str, Scalar], ...]  # the name of each decision, and what was chosen
+  traits: FloatArray
 
 
-def normal_scores(rewards: Sequence[float]) -> npt.NDArray[np.float64]:
+class Surrogate:
+  """Ranks walks of one space by what is known of others."""
+
+  def __init__(self, table: Table) -> None:
+    """Knows the space alone."""
+    self._table = table
+    self._networks: dict[Tokens, _Network] = {}  # kept, for they are asked for again and again
+    self._learnt: list[_Network] = []
+    self._weights = np.zeros(0)  # of those that it has learnt from
+
+  def learn(self, walks: Sequence[Tokens], rewards: Sequence[float]) -> None:
+    """Forgets what it knew and learns from these; the time grows with their third power.
+
+    Args:
+      walks: token sequences, at least one.
+      rewards: theirs.
+
+    Raises:
+      ValueError: a sequence is not in the space.
+    """
+    self._learnt = [self._network(walk) for walk in walks]
+    model = KernelRidge(kernel='precomputed', alpha=_PENALTY)
+    model.fit(_kernel(self._learnt, self._learnt), normal_scores(rewards))
+    self._weights = model.dual_coef_
+
+  def predict(self, walks: Sequence[Tokens]) -> FloatArray:
+    """Scores of walks, at least one; higher is better.
+
+    Raises:
+      ValueError: it has learnt nothing yet, or a sequence is not in the space.
+    """
+    if not self._learnt:
+      raise ValueError('predict: learn comes first')
+    return _kernel([self._network(walk) for walk in walks], self._learnt) @ self._weights
+
+  def _network(self, walk: Tokens) -> _Network:
+    if walk not in self._networks:
+      choices = tuple(choices_of(self._table, walk).items())
+      self._networks[walk] = _Network(choices, traits(decode(self._table.space, walk)))
+    return self._networks[walk]
+
+
+def _kernel(networks: Sequence[_Network], learnt: Sequence[_Network]) -> FloatArray:
+  """How similar each is to each that was learnt from. [networks, learnt]."""
+  shared = _choices(networks, learnt) @ _choices(learnt, learnt).T
+  numbers = np.stack([network.traits for network in learnt])
+  deviation = numbers.std(0)
+  varied = deviation > 0
+  if not varied.any():
+    return (1 + shared) ** 2 / 4
+  own = np.stack([network.traits for network in networks])[:, varied] / deviation[varied]
+  gaussian = rbf_kernel(own, numbers[:, varied] / deviation[varied], gamma=_WIDTH / varied.sum())
+  return (1 + shared) ** 2 / 4 + gaussian
+
+
+def _choices(networks: Sequence[_Network], learnt: Sequence[_Network]) -> FloatArray:
+  """A column a choice that was learnt; products of rows are the shares in common."""
+  columns = {c: i for i, c in enumerate(dict.fromkeys(c for n in learnt for c in n.choices))}
+  rows = np.zeros((len(networks), len(columns)))
+  for row, network in zip(rows, networks, strict=True):
+    row[[columns[c] for c in network.choices if c in columns]] = len(network.choices) ** -0.5
+  return rows
+
+
+def normal_scores(rewards: Sequence[float]) -> FloatArray:
   """Quantiles of the normal distribution at the ranks of the rewards; equal ones share theirs.
 
   The mean of the scores is 0, whatever the rewards (Blom 1958, with constant 1/2).
@@ -53,13 +109,3 @@ def normal_scores(rewards: Sequence[float]) -> npt.NDArray[np.float64]:
   order = np.sort(rewards)
   below = np.searchsorted(order, rewards, 'left') + np.searchsorted(order, rewards, 'right')
   return np.array([_NORMAL.inv_cdf(b / (2 * len(order))) for b in below.tolist()])
-
-
-def _features(table: Table, walks: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
-  """One column a named choice that is met; rows of length 1, so that their product is s."""
-  named = [tuple(choices_of(table, walk).items()) for walk in walks]
-  columns = {key: i for i, key in enumerate(dict.fromkeys(key for row in named for key in row))}
-  features = np.zeros((len(walks), len(columns)))
-  for row, keys in zip(features, named, strict=True):
-    row[[columns[key] for key in keys]] = 1 / np.sqrt(len(keys))
-  return features

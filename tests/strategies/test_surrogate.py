@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from rlnas.decision import decode
 from rlnas.spaces import Chain
-from rlnas.strategies import surrogate
+from rlnas.strategies.surrogate import Surrogate, normal_scores
 from rlnas.table import choices_of, compile_table, sample_uniform
+from rlnas.traits import traits
 from tests.strategies.test_learning import interacting_reward
 
 TABLE = compile_table(Chain(max_depth=3))
@@ -17,10 +19,16 @@ def draw(count: int, seed: int):
   return [sample_uniform(TABLE, rng) for _ in range(count)]
 
 
+def predict(walks, rewards, candidates):
+  surrogate = Surrogate(TABLE)
+  surrogate.learn(walks, rewards)
+  return surrogate.predict(candidates)
+
+
 def test_normal_scores_are_the_quantiles_of_the_ranks():
-  scores = surrogate.normal_scores([0.3, -50.0, 7.0])
+  scores = normal_scores([0.3, -50.0, 7.0])
   np.testing.assert_allclose(scores, stats.norm.ppf([0.5, 1 / 6, 5 / 6]), atol=1e-12)
-  equal = surrogate.normal_scores([2.0, 1.0, 1.0, 1.0])
+  equal = normal_scores([2.0, 1.0, 1.0, 1.0])
   assert len(set(equal[1:])) == 1
   assert equal[0] > equal[1]
 
@@ -30,7 +38,7 @@ def test_it_ranks_what_it_has_not_seen():
   than 1 of 10^7 cases (normal approximation, 0.4 * sqrt(199) = 5.6 sigma)."""
   walks, unseen = draw(100, 0), draw(200, 1)
   rewards = [interacting_reward(TABLE, walk) for walk in walks]
-  scores = surrogate.predict(TABLE, walks, rewards, unseen)
+  scores = predict(walks, rewards, unseen)
   truth = [interacting_reward(TABLE, walk) for walk in unseen]
   assert stats.spearmanr(scores, truth).statistic > 0.4
 
@@ -38,25 +46,45 @@ def test_it_ranks_what_it_has_not_seen():
 def test_a_known_walk_is_placed_near_its_score():
   walks = list(dict.fromkeys(draw(30, 2)))
   rewards = list(range(len(walks)))
-  scores = surrogate.predict(TABLE, walks, rewards, walks)
+  scores = predict(walks, rewards, walks)
   assert stats.spearmanr(scores, rewards).statistic > 0.8
 
 
 def test_one_result_and_equal_results_predict_all_alike():
   candidates = draw(5, 3)
   for count in (1, 4):
-    scores = surrogate.predict(TABLE, draw(count, 4), [0.5] * count, candidates)
+    scores = predict(draw(count, 4), [0.5] * count, candidates)
     np.testing.assert_allclose(scores, 0, atol=1e-12)
 
 
-def test_the_kernel_is_that_of_shared_choices():
-  """Two walks, one known: its weight is score / (kernel(x, x) + penalty), by hand."""
+def test_the_kernel_is_that_of_shared_choices_and_of_traits():
+  """Two of three walks are known; their weights by hand."""
   walks = list(itertools.islice(dict.fromkeys(draw(20, 5)), 3))
-  scores = surrogate.predict(TABLE, walks[:2], [0.0, 1.0], walks[2:])
+  scores = predict(walks[:2], [0.0, 1.0], walks[2:])
   shared = np.array([[similarity(a, b) for b in walks] for a in walks])
-  kernel = (1 + shared) ** 2
-  dual = np.linalg.solve(kernel[:2, :2] + 0.1 * np.eye(2), surrogate.normal_scores([0.0, 1.0]))
+  numbers = np.stack([traits(decode(TABLE.space, walk)) for walk in walks])
+  deviation = numbers[:2].std(0)
+  numbers = numbers[:, deviation > 0] / deviation[deviation > 0]
+  apart = np.square(numbers[:, None] - numbers).mean(-1)
+  kernel = (1 + shared) ** 2 / 4 + np.exp(-0.3 * apart)
+  dual = np.linalg.solve(kernel[:2, :2] + 0.3 * np.eye(2), normal_scores([0.0, 1.0]))
   assert scores[0] == pytest.approx(kernel[2, :2] @ dual)
+
+
+def test_what_was_asked_before_changes_nothing():
+  walks, candidates = draw(12, 6), draw(8, 7)
+  asked, fresh = Surrogate(TABLE), Surrogate(TABLE)
+  for count in range(2, 12):
+    asked.learn(walks[:count], range(count))
+    asked.predict(draw(5, count))
+  for surrogate in (asked, fresh):
+    surrogate.learn(walks, range(12))
+  assert asked.predict(candidates).tolist() == fresh.predict(candidates).tolist()
+
+
+def test_a_prediction_needs_results():
+  with pytest.raises(ValueError, match='learn comes first'):
+    Surrogate(TABLE).predict(draw(1, 0))
 
 
 def similarity(a, b) -> float:

@@ -1,0 +1,75 @@
+"""A few numbers that tell much of what a network is worth, whatever the space it comes from.
+
+Work, weights, depth, sizes of the maps and how many operations of each kind there are: among
+networks that differ in all of their decisions these order accuracies better than the decisions
+do, until many networks have been trained (White et al. 2021, arXiv:2104.01177, section 3, find the
+same of such cheap predictors).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.architecture import OPERATIONS, Architecture, infer_shapes
+
+# What is counted is compared between networks alone, so that any input of usual size serves.
+_IMAGE = (32, 32, 3)
+_FEATURES = 8  # of each frame of a sequence
+_CLASSES = 10
+_LARGE, _SMALL = 16, 8  # sides of maps: from half of the image's on, and below a quarter
+
+_CONVOLUTIONS = ('conv', 'dilated_conv', 'depthwise_conv')
+
+
+def traits(architecture: Architecture) -> npt.NDArray[np.float64]:
+  """Describes a network, for an input of a size that is the same for all.
+
+  Returns:
+    Logarithms of multiply-accumulates, weights, the elements that the greediest operation reads
+    and writes, the widest convolution's filters, side and channels of the first and the last map;
+    depth in layers with weights; maps that are large, of middle size and small; windows beyond
+    3x3; how many nodes of each of `OPERATIONS` there are.
+  """
+  frames = [n['first'] + n['count'] for n in architecture.nodes if n.op == 'frames']
+  shapes = infer_shapes(architecture, (max(frames), _FEATURES) if frames else _IMAGE, _CLASSES)
+  macs, greediest, widest, wide_windows = 0, 0, 1, 0
+  weights: dict[object, int] = {}  # of each kernel; dense layers may share theirs
+  depths: list[int] = []
+  for index, (node, shape) in enumerate(zip(architecture.nodes, shapes, strict=True)):
+    read = [shapes[i] for i in node.inputs]
+    greediest = max(greediest, sum(math.prod(s) for s in (shape, *read)))
+    depth = max((depths[i] for i in node.inputs), default=0)
+    if node.op in _CONVOLUTIONS:
+      inputs = 1 if node.op == 'depthwise_conv' else read[0][-1]
+      window = node['kernel_height'] * node['kernel_width']
+      weights[index] = window * inputs * shape[-1]
+      macs += weights[index] * math.prod(shape[:-1])
+      wide_windows += window > 9
+      widest = max(widest, shape[-1])
+      depth += 1
+    elif node.op in ('dense', 'classifier'):
+      kernel = index if node.op == 'classifier' else ('dense', node['weights'])
+      weights[kernel] = math.prod(read[0]) * shape[-1]
+      macs += weights[kernel]
+      depth += 1
+    depths.append(depth)
+  maps = [shape for shape in shapes[1:] if len(shape) == 3] or [(1, 1, 1)]
+  (first, *_, first_channels), (last, *_, last_channels) = maps[0], maps[-1]
+  sizes = [macs, sum(weights.values()), greediest, widest]
+  sizes += [first, first_channels, last, last_channels]
+  sides = [shape[0] for shape in maps]
+  operations = [node.op for node in architecture.nodes]
+  return np.array(
+    [
+      *(math.log(1 + size) for size in sizes),
+      max(depths),
+      sum(side >= _LARGE for side in sides),
+      sum(_SMALL <= side < _LARGE for side in sides),
+      sum(side < _SMALL for side in sides),
+      wide_windows,
+      *(operations.count(op) for op in OPERATIONS),
+    ]
+  )
