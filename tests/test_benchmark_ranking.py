@@ -1,9 +1,17 @@
 """The benchmarks of estimates and of shared weights run, and say what they measured."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 
+from rlnas.child.cost import cost
+from rlnas.decision import decode
+from rlnas.journal import Journal
+from rlnas.spaces import Chain
+from rlnas.table import compile_table, sample_uniform
+from rlnas.trial import Measurement, Proposal, Status, Trial
 from tests.test_benchmarks import run
 
 SMALL = ('--dataset=digits', '--space_option=max_depth=3')
@@ -42,6 +50,26 @@ def test_sharing():
   assert 'supernet: ' in done.stdout
   assert '| from scratch | ' in done.stdout
   assert '| shared | ' in done.stdout
+
+
+def test_the_regressor_learns_from_a_journal(tmp_path):
+  table = compile_table(Chain(max_depth=3))
+  rng = np.random.default_rng(0)
+  journal = Journal(
+    tmp_path / 'journal.jsonl', configuration={'space': 'chain', 'space_options': 'max_depth=3'}
+  )
+  for i in range(60):
+    tokens = sample_uniform(table, rng)
+    architecture = decode(table.space, tokens)
+    known = cost(architecture, (28, 28, 1), 10)
+    accuracy = 1 - 1 / math.log(known.parameters + 8)
+    measurement = Measurement(Status.COMPLETE, int8_validation_accuracy=accuracy, macs=known.macs)
+    journal.add(Trial(i, i, 0, Proposal(tokens, architecture), measurement, accuracy))
+  journal.close()
+  done = run('benchmark_surrogate.py', str(journal.path), '--learnt=30', '--splits=5')
+  assert done.returncode == 0, done.stdout + done.stderr
+  row = done.stdout.splitlines()[-1].split('|')
+  assert float(row[2].split()[0]) > 0.8  # of a function of a network's traits
 
 
 @pytest.mark.slow
