@@ -23,7 +23,7 @@ from rlnas.trial import Measurement, Trial
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list('learnt', ['15', '30', '60', '120'], 'From how many networks it learns.')
-flags.DEFINE_integer('splits', 30, 'Random splits; default: 30.')
+flags.DEFINE_integer('splits', 30, 'How often networks are split at random; default: 30.')
 flags.DEFINE_integer('seed', 0, 'Decides the splits; default: 0.')
 
 _SAME = ('space', 'space_options', 'dataset_digest', 'fidelity')

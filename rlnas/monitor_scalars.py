@@ -38,8 +38,8 @@ DESCRIPTIONS = {
   'child/mega_macs': 'Of each child: million multiply-accumulates of one inference.',
   'child/latency_ms': 'Of each child: time of one inference on the board, estimated.',
   'child/seconds': 'Of each child: wall time of its evaluation.',
-  'budget/flash_kib': 'What the board leaves for the .tflite file.',
-  'budget/sram_kib': 'What the board leaves for the tensor arena.',
+  'limit/flash_kib': 'What the board leaves for the .tflite file.',
+  'limit/sram_kib': 'What the board leaves for the tensor arena.',
   'strategy/baseline': 'Moving average of the rewards, which advantages are measured from.',
   'strategy/entropy': 'Of the policy, in nats a network: 0 where it always proposes the same.',
   'strategy/gradient_norm': 'Norm of the gradient of the loss at the first step of a batch.',
@@ -56,8 +56,8 @@ _LAYOUT = {
     'accuracy': ('child/int8_validation_accuracy', 'best/int8_validation_accuracy'),
   },
   'Does it fit?': {
-    'flash, KiB': ('child/flash_kib', 'best/flash_kib', 'budget/flash_kib'),
-    'SRAM, KiB': ('child/sram_kib', 'best/sram_kib', 'budget/sram_kib'),
+    'flash, KiB': ('child/flash_kib', 'best/flash_kib', 'limit/flash_kib'),
+    'SRAM, KiB': ('child/sram_kib', 'best/sram_kib', 'limit/sram_kib'),
     'shares of trials': ('search/feasible_rate', 'search/failed_rate'),
   },
   'Does it still explore?': {
@@ -112,6 +112,6 @@ def child_scalars(trial: Trial, group: str = 'child') -> dict[str, float]:
 def budget_scalars(budget: Budget) -> dict[str, float]:
   """The limits, as curves to compare with."""
   return {
-    'budget/flash_kib': budget.flash_bytes / 1024,
-    'budget/sram_kib': budget.sram_bytes / 1024,
+    'limit/flash_kib': budget.flash_bytes / 1024,
+    'limit/sram_kib': budget.sram_bytes / 1024,
   }

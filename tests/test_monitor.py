@@ -79,7 +79,7 @@ def test_curves_hold_what_the_trials_say(run):
   assert curve(events, 'search/failed_rate')[44] == 0
   flash = [t.measurement.flash_bytes / 1024 for t in trials]
   assert list(curve(events, 'child/flash_kib').values()) == pytest.approx(flash)
-  assert curve(events, 'best/flash_kib')[44] <= curve(events, 'budget/flash_kib')[44]
+  assert curve(events, 'best/flash_kib')[44] <= curve(events, 'limit/flash_kib')[44]
   assert list(curve(events, 'strategy/population')) == [*range(3, 44, 4), 44]
 
 
