@@ -3,9 +3,10 @@
 Kernel ridge regression. Two architectures are similar by their decisions, (1 + s)^2 / 4 where s is
 the share of named choices that two walks have in common, and by the traits of the networks
 (`rlnas.traits`), as a Gaussian of their standardised distance; the kernel is the sum. It learns
-from the order of the rewards alone, as normal scores, so that the scale of a reward and the depth
-of its failures do not matter. (Predictors within architecture search: Deng et al. 2017,
-arXiv:1712.03351; White et al. 2021, arXiv:2104.01177, compare them.)
+from the order of the rewards alone, as normal scores, and only from that of the better half: how
+far the others miss, and by how much a reward punishes it, is nothing to it. (Predictors within
+architecture search: Deng et al. 2017, arXiv:1712.03351; White et al. 2021, arXiv:2104.01177,
+compare them.)
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ class Surrogate:
     """
     self._learnt = [self._network(walk) for walk in walks]
     model = KernelRidge(kernel='precomputed', alpha=_PENALTY)
-    model.fit(_kernel(self._learnt, self._learnt), normal_scores(rewards))
+    floor = float(np.median(rewards))
+    scores = normal_scores([max(reward, floor) for reward in rewards])
+    model.fit(_kernel(self._learnt, self._learnt), scores)
     self._weights = model.dual_coef_
 
   def predict(self, walks: Sequence[Tokens]) -> FloatArray:

@@ -45,9 +45,16 @@ def test_it_ranks_what_it_has_not_seen():
 
 def test_a_known_walk_is_placed_near_its_score():
   walks = list(dict.fromkeys(draw(30, 2)))
-  rewards = list(range(len(walks)))
-  scores = predict(walks, rewards, walks)
-  assert stats.spearmanr(scores, rewards).statistic > 0.8
+  half = len(walks) // 2
+  scores = predict(walks, range(len(walks)), walks)
+  assert stats.spearmanr(scores[half:], range(len(walks) - half)).statistic > 0.8
+
+
+def test_how_bad_the_worse_half_is_does_not_matter():
+  walks, candidates = draw(9, 8), draw(6, 9)
+  mild = predict(walks, range(9), candidates)
+  harsh = predict(walks, [-50, -7, -900, -3, 4, 5, 6, 7, 8], candidates)
+  np.testing.assert_allclose(harsh, mild)
 
 
 def test_one_result_and_equal_results_predict_all_alike():
