@@ -53,7 +53,7 @@ def search(settings: Settings, ladder: Ladder | None, seed: int, clock: Clock, n
     contextlib.suppress(TimeIsUpError),
   ):
     run_search(
-      STRATEGIES[FLAGS.strategy](settings.table, derive_seed(seed, 'strategy')),
+      STRATEGIES[FLAGS.strategy](settings.table, derive_seed(seed, 'strategy'), settings.admits),
       executor=pool,
       reward=linear_excess,
       budget=settings.budget,

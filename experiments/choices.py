@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from rlnas import reward
+from rlnas.architecture import Architecture
 from rlnas.controller import Controller
 from rlnas.interfaces import Reward, Strategy
 from rlnas.ladder import CurveStop, Halving, Ladder, as_blockqnn, by_regression, stay
@@ -20,6 +21,9 @@ from rlnas.strategies.random_search import RandomSearch
 from rlnas.strategies.reinforce import Reinforce
 from rlnas.table import Table
 
+# Whether a network is worth an evaluation.
+Admits = Callable[[Architecture], bool]
+
 SPACES: dict[str, type] = {
   'chain': Chain,
   'multibranch': MultiBranch,
@@ -30,20 +34,23 @@ SPACES: dict[str, type] = {
 }
 SEQUENCE_SPACES = ('recurrent',)  # read (time, features); the others (height, width, channels)
 
-# Searches on real children see some dozens of trials, the papers thousands: learning rates are
-# raised to match (BUILD_NOTES.md).
-STRATEGIES: dict[str, Callable[[Table, int], Strategy]] = {
-  'imitation': lambda table, seed: Imitation(table, controller=Controller(table, seed=seed)),
-  'reinforce': lambda table, seed: Reinforce(
+# Of a space, a seed, and what is worth an evaluation, for strategies that ask. Searches on real
+# children see some dozens of trials, the papers thousands: learning rates are raised to match
+# (BUILD_NOTES.md).
+STRATEGIES: dict[str, Callable[[Table, int, Admits | None], Strategy]] = {
+  'imitation': lambda table, seed, admits: Imitation(
+    table, controller=Controller(table, seed=seed), admits=admits
+  ),
+  'reinforce': lambda table, seed, admits: Reinforce(
     table, controller=Controller(table, seed=seed), learning_rate=2.5e-3
   ),
-  'ppo': lambda table, seed: PPO(
+  'ppo': lambda table, seed, admits: PPO(
     table, controller=Controller(table, seed=seed), learning_rate=1e-3, updates=4
   ),
-  'qlearning': lambda table, seed: QLearning(table, seed=seed),
-  'evolution': lambda table, seed: Evolution(table, seed=seed),
-  'tpe': lambda table, seed: OptunaSampler(table),
-  'random': lambda table, seed: RandomSearch(table),
+  'qlearning': lambda table, seed, admits: QLearning(table, seed=seed),
+  'evolution': lambda table, seed, admits: Evolution(table, seed=seed),
+  'tpe': lambda table, seed, admits: OptunaSampler(table),
+  'random': lambda table, seed, admits: RandomSearch(table),
 }
 
 REWARDS: dict[str, Reward] = {

@@ -123,7 +123,7 @@ def run_arm(
     progress = ProgressBar(FLAGS.trials, budget=settings.budget)
     with contextlib.closing(journal), contextlib.closing(progress):
       trials = run_search(
-        STRATEGIES[strategy](settings.table, derive_seed(seed, 'strategy')),
+        STRATEGIES[strategy](settings.table, derive_seed(seed, 'strategy'), settings.admits),
         executor=where,
         reward=REWARDS[reward],
         budget=settings.budget,

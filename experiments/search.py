@@ -146,7 +146,7 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
     limit = Limit(math.inf if FLAGS.minutes is None else 60 * FLAGS.minutes * settings.workers)
     stack.enter_context(contextlib.suppress(TimeIsUpError))
     run_search(
-      strategy(settings.table, derive_seed(FLAGS.seed, 'strategy')),
+      strategy(settings.table, derive_seed(FLAGS.seed, 'strategy'), settings.admits),
       executor=where,
       reward=reward,
       budget=settings.budget,

@@ -12,13 +12,13 @@ from guard import check_positive
 
 import rlnas
 from rlnas import datasets
-from rlnas.architecture import infer_shapes
+from rlnas.architecture import Architecture, infer_shapes
 from rlnas.backend import tf
 from rlnas.board import BOARDS, Budget, find_board
 from rlnas.chip import SPEEDS
 from rlnas.datasets import Dataset
 from rlnas.decision import Space, decode
-from rlnas.evaluators.screened import Screened
+from rlnas.evaluators.screened import Screened, may_fit
 from rlnas.evaluators.trained import Stage, Trained
 from rlnas.executors import default_workers
 from rlnas.interfaces import StagedEvaluator
@@ -89,6 +89,11 @@ class Settings:
   table: Table
   budget: Budget
   workers: int
+
+  def admits(self, architecture: Architecture) -> bool:
+    """Whether a network may keep the budget, as far as is known without training."""
+    data, speed = self.dataset, SPEEDS.get(FLAGS.board)
+    return may_fit(architecture, self.budget, data.input_shape, data.classes, speed=speed)
 
 
 def read_settings(arguments: list[str]) -> Settings:

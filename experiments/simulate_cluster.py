@@ -147,7 +147,7 @@ def simulate(batch: int, lag: int, trials: int, folder: pathlib.Path) -> str:
   """Runs one search and returns a row of figures."""
   path = folder / f'{FLAGS.strategy}-{FLAGS.workers}-{batch}-{lag}.jsonl'
   cluster = SimulatedCluster(FLAGS.workers)
-  strategy = STRATEGIES[FLAGS.strategy](compile_table(Chain()), derive_seed(0, 'strategy'))
+  strategy = STRATEGIES[FLAGS.strategy](compile_table(Chain()), derive_seed(0, 'strategy'), None)
   journal = Journal(path, configuration={'batch': batch, 'lag': lag})
   run_search(
     strategy,

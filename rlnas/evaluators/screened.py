@@ -27,6 +27,33 @@ from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 MARGIN = 0.05
 
 
+def may_fit(
+  architecture: Architecture,
+  budget: Budget,
+  input_shape: Shape,
+  classes: int,
+  *,
+  speed: Speed | None = None,
+) -> bool:
+  """Whether a network may keep a budget; False where the estimate rules it out.
+
+  Args:
+    architecture: the network.
+    budget: what has to be kept.
+    input_shape: of an example.
+    classes: of the task.
+    speed: of the board, where the budget limits the latency.
+  """
+  estimate = cost(architecture, input_shape, classes)
+  latency = latency_ms(architecture, input_shape, classes, speed=speed)
+  return _may_fit(budget, estimate, latency)
+
+
+def _may_fit(budget: Budget, estimate: Cost, latency: float | None) -> bool:
+  flash, sram = (size / (1 + MARGIN) for size in (estimate.flash_bytes, estimate.sram_bytes))
+  return budget.fits(flash, sram, estimate.macs, latency)
+
+
 @dataclasses.dataclass(frozen=True)
 class Screened:
   """Wraps an evaluator; what misses the budget is 'infeasible' and not trained.
@@ -78,7 +105,7 @@ class Screened:
       return self.budget.fits(flash_bytes, sram_bytes, estimate.macs, latency)
 
     flash, sram = estimate.flash_bytes, estimate.sram_bytes
-    if not fits(flash / (1 + MARGIN), sram / (1 + MARGIN)):
+    if not _may_fit(self.budget, estimate, latency):
       return missed
     if fits(flash * (1 + MARGIN), sram * (1 + MARGIN)):
       return None

@@ -2,7 +2,7 @@
 
 Abolafia et al. 2018 (arXiv:1801.03526), section 3: maximum likelihood of the K best sequences so
 far, sampled by the same network. It needs neither a baseline nor a scale of the rewards, and a
-lucky find is not forgotten. Four things suit it to some dozens to some hundred children, where
+lucky find is not forgotten. Five things suit it to some dozens to some hundred children, where
 each result is dear:
 
 - The first proposals are uniform over the space, so that the queue starts from a fair sample.
@@ -10,6 +10,7 @@ each result is dear:
   than its queue.
 - An architecture whose result is known is not proposed again, and of what the policy draws, the one
   is proposed that a regressor of the results so far ranks best (`rlnas.strategies.surrogate`).
+- What is known not to fit, without training, is not proposed at all, if the caller can tell.
 - When nothing better was found for long, policy, queue and regressor start anew: another descent
   leads to another optimum (random restarts), and the best of all stays in the journal.
 """
@@ -17,11 +18,12 @@ each result is dear:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from rlnas import losses
+from rlnas.architecture import Architecture
 from rlnas.backend import tf
 from rlnas.controller import Controller
 from rlnas.decision import decode
@@ -51,6 +53,7 @@ class Imitation:
     warm_up: int = 10,
     candidates: int = 32,
     patience: int | None = None,
+    admits: Callable[[Architecture], bool] | None = None,
   ) -> None:
     """Prepares the optimizer.
 
@@ -64,6 +67,8 @@ class Imitation:
       candidates: from how many draws, at most 32, the regressor picks; 1 does without it.
       patience: trials without a better one after which another descent begins; by default three
         for each nat of the space, the logarithm of its size.
+      admits: tells whether an architecture is worth an evaluation, such as
+        `rlnas.evaluators.screened.may_fit`; by default all are.
 
     Raises:
       ValueError: an argument is out of its range.
@@ -83,6 +88,7 @@ class Imitation:
     self._warm_up = warm_up
     self._candidates = candidates
     self._patience = patience
+    self._admits = admits or (lambda architecture: True)
     self._uniform_log_prob = -math.log(table.size)
     self._known: set[str] = set()  # digests of all that was told
     self._walks: set[Tokens] = set()  # the same, as tokens, which are quicker to compare
@@ -105,10 +111,11 @@ class Imitation:
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Proposes `count` architectures that differ from each other and from all that were told.
 
-    Those of batches under way are not known and may be met again; those that failed may too. Only
-    where hundreds of draws, from the policy and then from the whole space, bring nothing new, a
-    known one is proposed. `log_prob` is that of the distribution drawn from, exploration included,
-    before known ones were left out and the regressor picked.
+    Those of batches under way are not known and may be met again; those that failed may too. Where
+    hundreds of draws, from the policy and then from the whole space, bring nothing new that is
+    admitted, a new one that is not is proposed, or else a known one. `log_prob` is that of the
+    distribution drawn from, exploration included, before any were left out and the regressor
+    picked.
 
     Raises:
       ValueError: `count` is below 1.
@@ -173,12 +180,15 @@ class Imitation:
       self._found[digest] = (reward, tokens)
 
   def _propose(self, met: set[str], rng: np.random.Generator) -> Proposal:
+    new = None
     for drawn in self._draws(rng):
       for tokens, log_prob in drawn:
         proposal = Proposal(tokens, decode(self._table.space, tokens), log_prob)
         if proposal.architecture.digest not in met:
-          return proposal
-    return proposal  # the space is exhausted, as far as one can see
+          if self._admits(proposal.architecture):
+            return proposal
+          new = new or proposal
+    return new or proposal  # the space is exhausted, as far as one can see
 
   def _draws(self, rng: np.random.Generator) -> Iterator[list[tuple[Tokens, float]]]:
     """Walks and their log-probabilities, call by call, the one to be preferred first."""

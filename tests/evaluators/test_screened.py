@@ -9,7 +9,7 @@ from rlnas.board import Budget
 from rlnas.child.cost import cost
 from rlnas.child.untrained import untrained_footprint
 from rlnas.decision import decode
-from rlnas.evaluators.screened import Screened
+from rlnas.evaluators.screened import Screened, may_fit
 from rlnas.evaluators.trained import Trained
 from rlnas.spaces import Chain, MultiBranch, NASNet
 from rlnas.table import compile_table, sample_uniform
@@ -60,6 +60,15 @@ def test_clear_cases_are_decided_by_the_estimate():
     assert measurement.status is Status.COMPLETE
     passed += 1
   assert passed == 60
+
+
+def test_what_may_fit_is_what_the_estimate_does_not_rule_out():
+  architecture = networks(1)[0]
+  known = cost(architecture, SHAPE, CLASSES)
+  for factor, expected in ((1.0, True), (1 / 1.04, True), (1 / 1.06, False)):
+    for flash, sram in ((factor, 1.0), (1.0, factor)):
+      budget = Budget(int(known.flash_bytes * flash), int(known.sram_bytes * sram))
+      assert may_fit(architecture, budget, SHAPE, CLASSES) is expected
 
 
 @pytest.mark.parametrize('architecture', networks(6))

@@ -67,6 +67,20 @@ def test_what_was_told_is_not_proposed_again_until_the_space_is_exhausted():
   assert set(digests(again)) <= everything
 
 
+def test_what_is_not_admitted_is_proposed_only_where_nothing_else_is_left():
+  everything = [decode(SMALL.space, tokens).digest for tokens in enumerate_tokens(SMALL)]
+  admitted = set(everything[::2])
+  strategy, _ = make(SMALL, warm_up=2, admits=lambda architecture: architecture.digest in admitted)
+  met: list[str] = []
+  while len(met) < len(admitted):
+    proposals = strategy.ask(1, np.random.default_rng(len(met)))
+    strategy.tell(trials_of(proposals, [float(len(met))]))
+    met += digests(proposals)
+  assert set(met) == admitted
+  (another,) = strategy.ask(1, np.random.default_rng(99))
+  assert another.architecture.digest in set(everything) - admitted
+
+
 def test_a_batch_holds_no_architecture_twice():
   strategy, _ = make(SMALL, warm_up=0)
   assert len(set(digests(strategy.ask(4, np.random.default_rng(0))))) == 4
