@@ -39,9 +39,9 @@ def read(paths: list[str]) -> tuple[Table, list[tuple[Trial, Measurement]]]:
     configuration, trials = read_journal(path)
     configurations.append(configuration)
     for trial in trials:
-      measurement = trial.measurement
-      if measurement.int8_validation_accuracy is not None:
-        trained.setdefault(trial.proposal.architecture.digest, (trial, measurement))
+      m = trial.measurement
+      if None not in (m.int8_validation_accuracy, m.macs, m.flash_bytes):
+        trained.setdefault(trial.proposal.architecture.digest, (trial, m))
   space = space_of(configurations[0])
   if space is None:
     raise ValueError(f'{paths[0]}: space={configurations[0].get("space")!r} is not known here')

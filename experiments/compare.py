@@ -191,7 +191,7 @@ def plot(arms: list[Arm], path: pathlib.Path) -> None:
     steps = np.arange(1, len(mean) + 1)
     (line,) = axes.plot(steps, mean, label=label)
     axes.fill_between(steps, mean - deviation, mean + deviation, alpha=0.15, color=line.get_color())
-  top = max(float(arm.best.max()) for arm in arms)
+  top = max(float(np.max(arm.best)) for arm in arms)
   axes.set_ylim(max(0.0, top - 0.25), min(1.0, top + 0.02))
   axes.set_xlabel('trials')
   axes.set_ylabel('best feasible int8 validation accuracy')

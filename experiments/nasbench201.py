@@ -175,7 +175,7 @@ def search_once(
   ledger = Ledger(budget_seconds, free_repeats=free_repeats)
   # A strategy that only repeats itself for free would never end: ten times what the budget can
   # pay for is enough.
-  most = 10 * math.ceil(budget_seconds / float(data.seconds.min()))
+  most = 10 * math.ceil(budget_seconds / float(np.min(data.seconds)))
   with contextlib.suppress(BudgetSpentError):
     run_search(
       STRATEGIES[name](table, derive_seed(seed, 'strategy')),

@@ -73,7 +73,7 @@ def check_labels(key: str, y: Array, *, examples: int, classes: int | None) -> N
     raise ValueError(
       f'{key}: has shape {y.shape}; must be ({examples},), one label for each of the examples'
     )
-  for index in (int(y.argmin()), int(y.argmax())):
+  for index in (int(np.argmin(y)), int(np.argmax(y))):
     if y[index] < 0 or (classes is not None and y[index] >= classes):
       top = 'number of classes' if classes is None else classes
       raise ValueError(f'{key}: label {y[index]} at index {index}; labels must be in [0, {top})')
@@ -110,7 +110,7 @@ def validate(dataset: Dataset) -> None:
     ):
       if value != rule:
         raise ValueError(f'x_{split}: examples have {what} {value}; those of x_train have {rule}')
-  if dataset.y_train.min() == dataset.y_train.max():
+  if np.min(dataset.y_train) == np.max(dataset.y_train):
     raise ValueError(f'y_train: every label is {dataset.y_train[0]}; must be at least 2 classes')
   if not np.all(np.isfinite(dataset.offset)):
     raise ValueError(f'offset={dataset.offset}: must be finite')

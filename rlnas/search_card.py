@@ -211,7 +211,7 @@ def _preferences(trials: Sequence[Trial], space: Space) -> tuple[Block, ...]:
 def _favourite(preference: Preference, counts: npt.NDArray[np.int64]) -> tuple[str, str]:
   if not counts.sum():
     return '–', '–'
-  best = int(counts.argmax())
+  best = int(np.argmax(counts))
   return preference.choices[best], f'{counts[best] / counts.sum():.0%}'
 
 

@@ -63,7 +63,12 @@ def test_the_regressor_learns_from_a_journal(tmp_path):
     architecture = decode(table.space, tokens)
     known = cost(architecture, (28, 28, 1), 10)
     accuracy = 1 - 1 / math.log(known.parameters + 8)
-    measurement = Measurement(Status.COMPLETE, int8_validation_accuracy=accuracy, macs=known.macs)
+    measurement = Measurement(
+      Status.COMPLETE,
+      int8_validation_accuracy=accuracy,
+      flash_bytes=known.flash_bytes,
+      macs=known.macs,
+    )
     journal.add(Trial(i, i, 0, Proposal(tokens, architecture), measurement, accuracy))
   journal.close()
   done = run('benchmark_surrogate.py', str(journal.path), '--learnt=30', '--splits=5')
