@@ -25,7 +25,7 @@ from choices import REWARDS, STRATEGIES, choose
 from guard import run
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from settings import Settings, configuration, evaluator, ladder, read_settings
+from settings import Settings, configuration, evaluator, ladder, read_settings, stages
 
 from rlnas.cache import Cached
 from rlnas.executors import WorkerPool
@@ -73,7 +73,8 @@ def main(arguments: list[str]) -> None:
   seeds = read_seeds()
   settings = read_settings(arguments)
   workdir = pathlib.Path(FLAGS.workdir)
-  where = Cached(WorkerPool(evaluator(settings), workers=settings.workers), settings='')
+  pool = WorkerPool(evaluator(settings), workers=settings.workers)
+  where = Cached(pool, settings='', stages=len(stages()))
   with contextlib.closing(where):
     arms = [
       run_arm(strategy, reward, seeds, settings, where, workdir)

@@ -23,7 +23,7 @@ from choices import REWARDS, STRATEGIES, choose
 from export import export_workdir
 from finishing import FINISH_FLAGS, finish, read_plan, show
 from guard import run
-from settings import Settings, configuration, evaluator, ladder, read_settings
+from settings import Settings, configuration, evaluator, ladder, read_settings, stages
 
 from rlnas.cache import Cached
 from rlnas.executors import TRIAL_TIMEOUT, WorkerPool, check_timeout
@@ -46,7 +46,8 @@ flags.DEFINE_string(
 flags.DEFINE_string(
   'cache_dir',
   None,
-  'Folder of measurements that searches of one seed share; not shared by default.',
+  'Folder of measurements that searches of one seed share; not shared by default, nor with '
+  '--inherit.',
 )
 flags.DEFINE_integer('seed', 0, 'Decides everything random.')
 flags.DEFINE_integer(
@@ -129,7 +130,12 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
       )
     (workdir / 'config.json').write_text(json.dumps(decides | shown, indent=2) + '\n')
     announce(settings, workdir, resumed=len(journal.trials))
-    where = Cached(executor(settings), settings=evaluated_by(decides), folder=FLAGS.cache_dir)
+    where = Cached(
+      executor(settings),
+      settings=evaluated_by(decides),
+      stages=len(stages()),
+      folder=FLAGS.cache_dir,
+    )
     stack.callback(where.close)
     if not FLAGS.inherit:
       where.remember(journal.trials)
@@ -205,6 +211,11 @@ def check_execution() -> None:
   if FLAGS.lag < 0:
     raise ValueError(f'--lag={FLAGS.lag}: must be at least 0')
   check_timeout(FLAGS.trial_timeout)
+  for name in ('cache_dir', 'ray_address'):
+    if FLAGS.inherit and FLAGS[name].value is not None:
+      raise ValueError(
+        f'--{name}={FLAGS[name].value}: not with --inherit, whose weights stay within --workdir'
+      )
   if FLAGS.minutes is not None and not 0 < FLAGS.minutes < math.inf:
     raise ValueError(f'--minutes={FLAGS.minutes}: must be a positive number of minutes')
   if FLAGS.executor == 'ray' and FLAGS.minutes is not None:

@@ -33,7 +33,12 @@ class Cached:
   """
 
   def __init__(
-    self, executor: Executor, *, settings: str, folder: str | os.PathLike[str] | None = None
+    self,
+    executor: Executor,
+    *,
+    settings: str,
+    stages: int = 1,
+    folder: str | os.PathLike[str] | None = None,
   ) -> None:
     """Keeps measurements in memory, and in a folder where one is given.
 
@@ -41,6 +46,7 @@ class Cached:
       executor: evaluates what is not known.
       settings: all that decides a measurement beside network and seed (data, epochs, version): a
         text that differs where one of them does.
+      stages: of a whole training.
       folder: made where it does not exist; may be shared.
 
     Raises:
@@ -48,6 +54,7 @@ class Cached:
     """
     self._executor = executor
     self._settings = settings
+    self._stages = stages
     self._folder = None if folder is None else pathlib.Path(folder)
     if self._folder is not None:
       self._folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +130,8 @@ class Cached:
     A training that went further than these bars would let it tells where it would have ended, and
     only one that ended there is an answer.
     """
-    for stages in range(len(bars) + 1, -1, -1):
+    whole = max(self._stages, len(bars) + 1)
+    for stages in range(whole, -1, -1):
       longest = self._read(f'{name}-{stages}')
       if longest is None:
         continue
@@ -132,7 +140,7 @@ class Cached:
       for stage, (reached, bar) in enumerate(zip(longest.curve, bars, strict=False), start=1):
         if reached < bar:
           return self._read(f'{name}-{stage}')
-      return longest if stages == len(bars) + 1 else None
+      return longest if stages == whole else None
     return None
 
   def _read(self, name: str) -> Measurement | None:

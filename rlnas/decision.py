@@ -35,7 +35,7 @@ class Decision:
   Attributes:
     name: its place, for people and for mutation, unique within a walk: 'layer3/skip1'.
     kind: decisions of one kind share the controller's embedding and softmax weights: 'filters'.
-    choices: at least one JSON scalar, without repetition.
+    choices: at least one JSON scalar, no two of them equal (as 1, 1.0 and True are).
     memory: what the future depends on beyond the name, a count of strides, say.
     points_to: for each choice the anchor that it points at, or None; empty where none points.
     anchor: remember the controller's hidden state of this step under this name.
@@ -53,7 +53,7 @@ class Decision:
   def __post_init__(self) -> None:
     if not self.choices:
       raise ValueError(f'decision {self.name!r}: choices must hold at least one value')
-    if len({(type(c), c) for c in self.choices}) < len(self.choices):
+    if len(set(self.choices)) < len(self.choices):
       raise ValueError(f'decision {self.name!r}: choices {self.choices} repeat a value')
     if self.points_to and len(self.points_to) != len(self.choices):
       raise ValueError(

@@ -209,7 +209,7 @@ class WorkerPool:
     cause = f'the worker process died (exit code {code}; a negative code is a signal)'
     if not worker.ready:
       self._false_starts += 1
-      if self._false_starts == _MOST_FALSE_STARTS:
+      if self._false_starts >= _MOST_FALSE_STARTS:
         raise ExecutorError(
           f'{self._false_starts} worker processes ended before they were ready (the last with exit '
           f'code {code}). A script that starts workers must do so under '

@@ -12,10 +12,8 @@ same to the byte whatever the workers did, and no finished trial is lost either.
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import json
-import math
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
@@ -26,23 +24,13 @@ from absl import logging
 from rlnas.architecture import Scalar
 from rlnas.durable import LineFile, LockedError
 from rlnas.frame import frame_of
-from rlnas.trial import Measurement, Status, Trial
+from rlnas.trial import Trial, check_types
 
 if TYPE_CHECKING:
   import pandas as pd
 
 FORMAT = 'rlnas-journal'
 VERSION = 1
-_NUMBER = (int, float)
-_NONE = type(None)
-_TYPES: dict[str, tuple[type, ...]] = {
-  'int': (int,),
-  'float': _NUMBER,
-  'str': (str,),
-  'bool': (bool,),
-  'int | None': (int, _NONE),
-  'float | None': (*_NUMBER, _NONE),
-}
 
 
 class JournalError(ValueError):
@@ -84,6 +72,8 @@ class Journal:
       self.trials = (*trials, *self._settle())
     except BaseException:
       self._file.close()
+      if self._ahead is not None:
+        self._ahead.close()
       raise
 
   def find(self, index: int) -> Trial | None:
@@ -262,7 +252,7 @@ def _parse(path: pathlib.Path, lines: list[bytes]) -> list[Trial]:
 def _parse_line(path: pathlib.Path, index: int, line: bytes) -> Trial:
   try:
     trial = Trial.from_json(line.decode())
-    _check_types(trial)
+    check_types(trial)
   except ValueError as error:
     raise JournalError(
       f'{path}:{index + 2}: damaged line ({error}). Restore the file, or keep only its first '
@@ -278,28 +268,3 @@ def _check_order(path: pathlib.Path, trials: list[Trial]) -> None:
         f'{path}:{index + 2}: trial {trial.index} stands where {index} belongs. Restore the file, '
         f'or keep only its first {index + 1} lines to run the later trials again.'
       )
-
-
-def _check_types(trial: Trial) -> None:
-  """A file may hold anything: raises ValueError where a trial's figures are not what they say."""
-  measurement, proposal = trial.measurement, trial.proposal
-  values = [
-    ('reward', trial.reward, 'float | None'),
-    ('log_prob', proposal.log_prob, 'float | None'),
-    ('parent', proposal.parent, 'int | None'),
-  ]
-  values += [(name, getattr(trial, name), 'int') for name in ('index', 'batch', 'seed')]
-  values += [('tokens', token, 'int') for token in proposal.tokens]
-  values += [('curve', accuracy, 'float') for accuracy in measurement.curve]
-  values += [(name, getattr(measurement, name), kind) for name, kind in _MEASURED]
-  for name, value, kind in values:
-    allowed = _TYPES[kind]
-    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-      raise ValueError(f'{name}={value!r}: must be {kind}')
-    if isinstance(value, float) and not math.isfinite(value):
-      raise ValueError(f'{name}={value}: must be finite')
-  if (trial.reward is None) != (measurement.status is Status.FAILED):
-    raise ValueError(f'reward={trial.reward}: does not go with status {measurement.status.value}')
-
-
-_MEASURED = [(f.name, str(f.type)) for f in dataclasses.fields(Measurement) if f.type in _TYPES]

@@ -215,7 +215,7 @@ def _features(measurement: Measurement, stage: int) -> npt.NDArray[np.float64]:
 def as_blockqnn(
   architecture: Architecture, measurement: Measurement, told: Sequence[Trial], *, stages: int
 ) -> float | None:
-  """Zhong et al. 2018 (arXiv:1708.05552), section 4.3: the early-stop estimate.
+  """Zhong et al. 2018 (arXiv:1708.05552), section 3.3: the early-stop estimate.
 
     accuracy - mu log(FLOPs) - rho log(density), in per cent, with mu = 1 and rho = 8
 

@@ -95,7 +95,8 @@ def clipped_surrogate(
   """
   _check_vectors(log_prob=log_prob, old_log_prob=old_log_prob, advantage=advantage)
   advantage = tf.stop_gradient(advantage)
-  ratio = tf.exp(log_prob - tf.stop_gradient(old_log_prob))  # [B]
+  # Beyond any clip, but finite: of an infinite ratio the gradient is NaN even where it is clipped.
+  ratio = tf.exp(tf.minimum(log_prob - tf.stop_gradient(old_log_prob), 20.0))  # [B]
   clipped = tf.clip_by_value(ratio, 1 - clip, 1 + clip)  # [B]
   return -tf.reduce_mean(tf.minimum(ratio * advantage, clipped * advantage))
 

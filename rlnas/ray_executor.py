@@ -95,6 +95,8 @@ class RayCluster:
     try:
       versions, measurement = self._ray.get(ready[0])
     except self._ray.exceptions.RayError as error:
+      if isinstance(cause := getattr(error, 'cause', None), ExecutorError):
+        raise cause from error
       return key, Measurement(Status.FAILED, detail=f'Ray: {error}')
     if versions != _versions():
       raise ExecutorError(f'a node of the cluster has {versions}, this machine {_versions()}')
@@ -178,8 +180,13 @@ def _evaluate_on_node(
     fetched = _load_ray().get(evaluator[0])
     _pool = run, WorkerPool(fetched, workers=1, trial_timeout=trial_timeout)
   pool = _pool[1]
-  pool.submit(0, architecture, seed=seed, terms=terms)
   arrived = None
-  while arrived is None:
-    arrived = pool.collect(60.0)
+  try:
+    pool.submit(0, architecture, seed=seed, terms=terms)
+    while arrived is None:
+      arrived = pool.collect(60.0)
+  except BaseException:
+    _pool = None  # what was asked for is still in its queue, and would answer the next task
+    pool.close()
+    raise
   return _versions(), arrived[1]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,6 +26,7 @@ from rlnas.trial import (
   Status,
   Terms,
   Trial,
+  check_types,
   derive_seed,
   weights_name,
 )
@@ -80,7 +82,9 @@ def run_search(
     All trials in order.
 
   Raises:
-    ValueError: `trials` or `batch` is below 1, or `lag` below 0.
+    ValueError: `trials` or `batch` is below 1, or `lag` below 0; or the strategy proposes another
+      number of architectures than it was asked for, or tokens or a `log_prob` that a journal cannot
+      hold.
     JournalError: the journal holds other proposals than this strategy makes.
     OSError: the journal cannot be written, or was taken away.
     SearchError: each of the last `MOST_FAILURES` trials failed, or more than `MOST_FAILED_SHARE`
@@ -118,7 +122,7 @@ def run_search(
       proposals = children.recall(number, range(first, min(first + batch, trials)))
       if proposals is None:
         rng = np.random.default_rng(derive_seed(seed, 'batch', number))
-        proposals = strategy.ask(batch, rng)[: trials - first]
+        proposals = _checked(strategy.ask(batch, rng), batch)[: trials - first]
       known = done[-_REMEMBERED:]
       bars = () if ladder is None else ladder.bars(known)
       ordered = []
@@ -236,6 +240,17 @@ class _Children:
     raise KeyboardInterrupt
 
 
+def _checked(proposals: list[Proposal], count: int) -> list[Proposal]:
+  if len(proposals) != count:
+    raise ValueError(f'strategy: ask({count}) gave {len(proposals)} proposals: must be as many')
+  for proposal in proposals:
+    if not all(type(token) is int for token in proposal.tokens):
+      raise ValueError(f'strategy: tokens={proposal.tokens!r}: must be of type int')
+    if proposal.log_prob is not None and not math.isfinite(proposal.log_prob):
+      raise ValueError(f'strategy: log_prob={proposal.log_prob}: must be finite')
+  return proposals
+
+
 def _check_same(trial: Trial, ordered: _Ordered) -> None:
   found, wanted = trial.proposal, ordered.proposal
   if (found, trial.seed, trial.batch) != (wanted, ordered.seed, ordered.batch):
@@ -258,6 +273,7 @@ def _conclude(ordered: _Ordered, measurement: Measurement, reward: Reward, budge
   try:
     concluded = trial(measurement, reward(measurement, budget))
     concluded.to_json()
+    check_types(concluded)  # else the journal would refuse it when it is read again
   except (ArithmeticError, TypeError, ValueError) as error:
     detail = f'not to be rewarded or recorded ({error}): {measurement}'
     return trial(Measurement(Status.FAILED, detail=detail), None)
@@ -271,6 +287,7 @@ class _Health:
     self._in_a_row = in_a_row
     self._last: collections.deque[Trial] = collections.deque(maxlen=in_a_row)
     self._judged = self._failed = 0
+    self._failure: Trial | None = None  # the latest
 
   def check(self, told: Sequence[Trial], *, evaluated: set[int]) -> None:
     """Looks at a batch; what is read from a journal counts only as what came before.
@@ -279,10 +296,11 @@ class _Health:
       SearchError: too many failed.
     """
     self._last.extend(told)
+    self._failure = next((t for t in reversed(told) if t.reward is None), self._failure)
     fresh = [trial for trial in told if trial.index in evaluated]
     self._judged += len(fresh)
     self._failed += sum(trial.reward is None for trial in fresh)
-    if not fresh:
+    if not fresh or self._failure is None:
       return
     if len(self._last) == self._in_a_row and all(trial.reward is None for trial in self._last):
       found = f'{len(self._last)} trials failed one after the other'
@@ -290,9 +308,8 @@ class _Health:
       found = f'{self._failed} of {self._judged} trials failed'
     else:
       return
-    failed = next(trial for trial in self._last if trial.reward is None)
-    cause = failed.measurement.detail.strip().splitlines()[-1:] or ['unknown cause']
+    cause = self._failure.measurement.detail.strip().splitlines()[-1:] or ['unknown cause']
     raise SearchError(
-      f'{found}, trial {failed.index} with: {cause[0]}. '
+      f'{found}, trial {self._failure.index} with: {cause[0]}. '
       'Once the cause is mended, the same search goes on.'
     )

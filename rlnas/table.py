@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Scalar
+from rlnas.architecture import Architecture, Scalar
 from rlnas.decision import Decision, Space
 
 IntArray = npt.NDArray[np.int32]
@@ -93,8 +93,9 @@ def compile_table(space: Space, *, max_states: int = 100_000) -> Table:
     max_states: where to give up: a space with too much memory has too many states.
 
   Raises:
-    ValueError: the same state was met with two different decisions, a state recurs within a walk,
-      a choice points at an anchor that no decision writes, or there are too many states.
+    ValueError: the same state was met with two different decisions, a name or an anchor recurs
+      within a walk, a choice points at an anchor that no decision writes, a walk ends without an
+      architecture, or there are too many states.
   """
   decisions, edges = _explore(space, max_states)
   states = list(decisions)
@@ -118,6 +119,7 @@ def compile_table(space: Space, *, max_states: int = 100_000) -> Table:
         if target not in anchor_index:
           raise ValueError(f'decision {decision.name!r} points to {target!r}: no such anchor')
         pointer[s, a] = anchor_index[target]
+  _check_unique(following, found)
   return Table(
     space=space,
     names=tuple(d.name for d in found),
@@ -287,7 +289,9 @@ def _peek(space: Space, prefix: Sequence[Scalar]) -> Decision | None:
     decision = next(generator)
     for choice in prefix:
       decision = generator.send(choice)
-  except StopIteration:
+  except StopIteration as stop:
+    if not isinstance(stop.value, Architecture):
+      raise ValueError(f'space: a walk returned {stop.value!r}: must be an Architecture') from None
     return None
   return decision
 
@@ -316,6 +320,26 @@ def _topological(following: IntArray, counts: Sequence[int]) -> tuple[int, ...]:
   if len(order) < end:
     raise ValueError('space: a state recurs within a walk; names must not repeat')
   return tuple(order)
+
+
+def _check_unique(following: IntArray, found: Sequence[Decision]) -> None:
+  """Raises ValueError where a walk can meet a name, or write an anchor, twice."""
+  counts = [len(d.choices) for d in found]
+  bits: dict[tuple[str, str], int] = {}
+  met = [0] * (len(found) + 1)  # before each state, on any walk that leads there, as bit masks
+  for state in _topological(following, counts):
+    own = 0
+    for what, text in (('name', found[state].name), ('anchor', found[state].anchor)):
+      if not text:
+        continue
+      bit = 1 << bits.setdefault((what, text), len(bits))
+      if met[state] & bit:
+        raise ValueError(
+          f'decision {found[state].name!r}: its {what} {text!r} occurs twice within a walk'
+        )
+      own |= bit
+    for after in following[state, : counts[state]].tolist():
+      met[after] |= met[state] | own
 
 
 def _longest(following: IntArray, counts: Sequence[int]) -> int:

@@ -10,6 +10,7 @@ import dataclasses
 import enum
 import hashlib
 import json
+import math
 from typing import Any
 
 from rlnas.architecture import Architecture
@@ -158,6 +159,44 @@ class Trial:
       )
     except (KeyError, TypeError, ValueError) as error:
       raise ValueError(f'not a trial: {type(error).__name__}: {error}') from error
+
+
+_NUMBER = (int, float)
+_NONE = type(None)
+_TYPES: dict[str, tuple[type, ...]] = {
+  'int': (int,),
+  'float': _NUMBER,
+  'str': (str,),
+  'bool': (bool,),
+  'int | None': (int, _NONE),
+  'float | None': (*_NUMBER, _NONE),
+}
+_MEASURED = [(f.name, str(f.type)) for f in dataclasses.fields(Measurement) if f.type in _TYPES]
+
+
+def check_types(trial: Trial) -> None:
+  """Raises ValueError where a figure of a trial is not of the type that it must have.
+
+  A file may hold anything, and so may what others' evaluators and rewards return.
+  """
+  measurement, proposal = trial.measurement, trial.proposal
+  values = [
+    ('reward', trial.reward, 'float | None'),
+    ('log_prob', proposal.log_prob, 'float | None'),
+    ('parent', proposal.parent, 'int | None'),
+  ]
+  values += [(name, getattr(trial, name), 'int') for name in ('index', 'batch', 'seed')]
+  values += [('tokens', token, 'int') for token in proposal.tokens]
+  values += [('curve', accuracy, 'float') for accuracy in measurement.curve]
+  values += [(name, getattr(measurement, name), kind) for name, kind in _MEASURED]
+  for name, value, kind in values:
+    allowed = _TYPES[kind]
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+      raise ValueError(f'{name}={value!r}: must be {kind}')
+    if isinstance(value, float) and not math.isfinite(value):
+      raise ValueError(f'{name}={value}: must be finite')
+  if (trial.reward is None) != (measurement.status is Status.FAILED):
+    raise ValueError(f'reward={trial.reward}: does not go with status {measurement.status.value}')
 
 
 def derive_seed(*parts: int | str) -> int:

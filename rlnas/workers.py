@@ -37,8 +37,12 @@ def evaluate_safely(
   started = time.perf_counter()
   try:
     if terms == NO_TERMS:
-      return evaluator.evaluate(architecture, seed=seed)
-    return cast(StagedEvaluator, evaluator).evaluate(architecture, seed=seed, terms=terms)
+      found = evaluator.evaluate(architecture, seed=seed)
+    else:
+      found = cast(StagedEvaluator, evaluator).evaluate(architecture, seed=seed, terms=terms)
+    if not isinstance(found, Measurement):
+      raise TypeError(f'evaluate returned {found!r}: must be a Measurement')
+    return found
   except Exception:  # whatever a child does, the search must hear of it and go on
     seconds = time.perf_counter() - started
     return Measurement(Status.FAILED, seconds=seconds, detail=traceback.format_exc())

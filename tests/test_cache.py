@@ -10,7 +10,7 @@ from rlnas.search import run_search
 from rlnas.spaces import Chain
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.table import compile_table
-from rlnas.trial import Measurement, Status
+from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 from tests.child.test_builder import small_network
 from tests.synthetic import Synthetic
 
@@ -126,6 +126,36 @@ def test_a_search_is_the_same_with_and_without(batch):
   resumed.remember(with_cache)
   assert timeless(search(resumed)) == timeless(with_cache)
   assert fresh.asked == []
+
+
+@dataclasses.dataclass
+class Staged:
+  """Trains in two stages, and stops after the first where a bar is above what it reaches."""
+
+  asked: int = 0
+
+  def evaluate(self, architecture, *, seed, terms=NO_TERMS):
+    del architecture, seed
+    self.asked += 1
+    reached = (0.3, 0.9)
+    stopped = terms.bars and reached[0] < terms.bars[0]
+    curve = reached[:1] if stopped else reached
+    return Measurement(Status.COMPLETE, int8_validation_accuracy=curve[-1], curve=curve)
+
+
+def test_a_training_that_was_stopped_is_no_answer_where_nothing_would_stop_it():
+  inner = Staged()
+  cached = Cached(InProcess(inner), settings='a', stages=2)
+  for key, bars, curve, asked in (
+    (0, (0.5,), (0.3,), 1),
+    (1, (), (0.3, 0.9), 2),
+    (2, (), (0.3, 0.9), 2),
+    (3, (0.2,), (0.3, 0.9), 2),
+    (4, (0.5,), (0.3,), 2),
+  ):
+    cached.submit(key, NETWORKS[0], seed=0, terms=Terms(bars))
+    assert collect(cached, 1)[key].curve == curve
+    assert inner.asked == asked
 
 
 def test_records_of_measurements_round_trip():

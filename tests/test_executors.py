@@ -17,7 +17,7 @@ from rlnas.decision import decode
 from rlnas.executors import ExecutorError, InProcess, WorkerPool
 from rlnas.spaces import Chain
 from rlnas.table import compile_table, sample_uniform
-from rlnas.trial import Measurement, Status
+from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 from rlnas.workers import evaluate_safely
 from tests.synthetic import Synthetic
 
@@ -201,6 +201,17 @@ def test_only_exceptions_of_the_child_are_held_back():
 
   with pytest.raises(KeyboardInterrupt):
     evaluate_safely(Interrupted(), architectures(1)[0], 0)
+
+
+@pytest.mark.parametrize('terms', [NO_TERMS, Terms((0.5,))])
+def test_an_evaluator_that_returns_nothing_has_failed(terms):
+  class Forgetful:
+    def evaluate(self, architecture, *, seed, terms=NO_TERMS):
+      pass
+
+  measurement = evaluate_safely(Forgetful(), architectures(1)[0], 0, terms)
+  assert measurement.status is Status.FAILED
+  assert 'evaluate returned None: must be a Measurement' in measurement.detail
 
 
 @dataclasses.dataclass(frozen=True)

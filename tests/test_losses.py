@@ -64,6 +64,14 @@ def test_clipped_surrogate_by_cases(ratio, advantage, loss, slope):
   assert gradient_of(clipped, new)[0] == pytest.approx(slope, rel=1e-5)
 
 
+def test_a_policy_that_is_far_away_has_a_finite_gradient():
+  old, advantage = tf.constant([-200.0, -200.0]), tf.constant([1.0, 0.0])
+  gradient = gradient_of(
+    lambda x: losses.clipped_surrogate(x, old, advantage, clip=0.2), [-1.0, -1.0]
+  )
+  assert gradient.tolist() == [0, 0]
+
+
 def test_entropy_bonus_rewards_entropy():
   entropy = np.array([1.0, 3.0], np.float32)
   assert losses.entropy_bonus(tf.constant(entropy)).numpy() == -2

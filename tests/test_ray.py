@@ -1,6 +1,7 @@
 """Two Ray nodes on one machine: the journal is the local one, also where a node leaves."""
 
 import dataclasses
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -138,6 +139,32 @@ def test_back_pressure_and_withdrawal(cluster, tmp_path):
   assert found == set(range(4))
   assert where.collect(0.1) is None
   where.close()
+
+
+class Stubborn:
+  """Ray can load it, the worker processes that Ray starts cannot."""
+
+  def evaluate(self, architecture, *, seed) -> Measurement:
+    return Measurement(Status.COMPLETE, macs=seed)
+
+  def __reduce__(self):
+    return (_stubborn, ())
+
+
+def _stubborn() -> Stubborn:
+  if multiprocessing.parent_process() is not None:
+    raise OSError('no evaluator for you')
+  return Stubborn()
+
+
+def test_an_evaluator_that_no_node_can_load_stops_the_search(cluster):
+  executor = RayCluster(Stubborn(), address=cluster.address)
+  for key in range(3):
+    executor.submit(key, ARCHITECTURE, seed=key)
+  for _ in range(2):  # the second is not answered with what the first one asked for
+    with pytest.raises(ExecutorError, match='cannot load the evaluator'):
+      executor.collect(60.0)
+  executor.close()
 
 
 def test_no_cluster_at_the_address_is_one_clear_error():

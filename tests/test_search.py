@@ -184,6 +184,83 @@ def test_a_search_whose_every_child_fails_stops_and_says_why(tmp_path):
   assert [t.reward is None for t in mended] == [True] * 12 + [False] * 28
 
 
+def test_failures_that_lie_further_back_than_the_last_ones_are_named(tmp_path):
+  """Most of a large batch fails, but none of its last trials."""
+
+  class BrokenAtFirst:
+    asked = 0
+
+    def evaluate(self, architecture, *, seed):
+      self.asked += 1
+      if self.asked <= 27:
+        raise OSError('no data')
+      return Synthetic().evaluate(architecture, seed=seed)
+
+  with pytest.raises(SearchError, match=r'27 of 40 trials failed, trial 26 with: OSError: no data'):
+    search(InProcess(BrokenAtFirst()), trials=40, batch=40)
+
+
+@pytest.mark.parametrize('journaled', [True, False])
+@pytest.mark.parametrize(
+  ('change', 'earned', 'cause'),
+  [
+    ({'flash_bytes': 1000.0}, 0.5, 'flash_bytes=1000.0: must be int | None'),
+    ({'macs': True}, 0.5, 'macs=True: must be int | None'),
+    ({}, True, 'reward=True: must be float | None'),
+    ({}, None, 'reward=None: does not go with status complete'),
+  ],
+)
+def test_what_a_journal_would_refuse_is_a_failure(tmp_path, journaled, change, earned, cause):
+  @dataclasses.dataclass
+  class Odd:
+    asked: int = 0
+
+    def evaluate(self, architecture, *, seed):
+      self.asked += 1
+      measurement = Synthetic().evaluate(architecture, seed=seed)
+      return dataclasses.replace(measurement, **change) if self.asked == 2 else measurement
+
+  evaluator = Odd()
+  path = tmp_path / 'journal.jsonl'
+  journal = Journal(path, configuration={}) if journaled else None
+
+  def reward(measurement, budget):
+    usual = evaluator.asked != 2 or change
+    return linear_excess(measurement, budget) if usual else earned
+
+  trials = search(InProcess(evaluator), journal=journal, reward=reward, batch=1, lag=0)
+  (failed,) = [t for t in trials if t.measurement.status is Status.FAILED]
+  assert failed.index == 1
+  assert cause in failed.measurement.detail
+  if journal:
+    journal.close()
+    assert read_journal(path)[1] == list(trials)
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    (lambda proposals: proposals[1:], r'ask\(4\) gave 3 proposals: must be as many'),
+    (lambda proposals: [*proposals, proposals[0]], r'ask\(4\) gave 5 proposals'),
+    (
+      lambda proposals: [dataclasses.replace(p, tokens=(np.int64(0),)) for p in proposals],
+      'must be of type int',
+    ),
+    (
+      lambda proposals: [dataclasses.replace(p, log_prob=float('nan')) for p in proposals],
+      'log_prob=nan: must be finite',
+    ),
+  ],
+)
+def test_wrong_proposals_are_refused_at_once(change, message):
+  class Careless(RandomSearch):
+    def ask(self, count, rng):
+      return change(super().ask(count, rng))
+
+  with pytest.raises(ValueError, match=message):
+    search(strategy=Careless(TABLE))
+
+
 @pytest.mark.parametrize(
   ('option', 'message'),
   [

@@ -160,10 +160,11 @@ def test_tensorboard_finds_scalars_and_children(finished):
     ('--dataset=absent.npz', 'absent.npz'),
     ('--workdir=/proc/rlnas', '/proc/rlnas'),
     ('surplus', 'surplus'),
+    ('--inherit --cache_dir=shared', '--cache_dir=shared: not with --inherit'),
   ],
 )
 def test_bad_input_is_one_line(flag, message, tmp_path):
-  done = search(*SMALL, *([] if 'workdir' in flag else [f'--workdir={tmp_path}']), flag)
+  done = search(*SMALL, *([] if 'workdir' in flag else [f'--workdir={tmp_path}']), *flag.split())
   assert done.returncode != 0
   assert message in done.stderr
   assert len(done.stderr.strip().splitlines()) == 1

@@ -128,6 +128,19 @@ def test_malformed_spaces_are_refused():
       yield Decision('same', 'kind', (1, 2))
     return finished()
 
+  def counts():
+    for place in range(2):
+      yield Decision('same', 'kind', (1, 2), memory=(place,))
+    return finished()
+
+  def overwrites():
+    for place in range(2):
+      yield Decision(f'layer{place}', 'kind', (1, 2), anchor='one')
+    return finished()
+
+  def nothing():
+    yield Decision('only', 'kind', (1, 2))
+
   def dangling():
     yield Decision('point', 'kind', (1, 2), points_to=(None, 'nowhere'))
     return finished()
@@ -138,6 +151,12 @@ def test_malformed_spaces_are_refused():
 
   with pytest.raises(ValueError, match='names must not repeat'):
     compile_table(repeats)
+  with pytest.raises(ValueError, match="its name 'same' occurs twice"):
+    compile_table(counts)
+  with pytest.raises(ValueError, match="its anchor 'one' occurs twice"):
+    compile_table(overwrites)
+  with pytest.raises(ValueError, match='returned None: must be an Architecture'):
+    compile_table(nothing)
   with pytest.raises(ValueError, match='no such anchor'):
     compile_table(dangling)
   with pytest.raises(ValueError, match='makes no decision'):
@@ -151,6 +170,7 @@ def test_malformed_decisions_are_refused():
     Decision('a', 'k', ())
   with pytest.raises(ValueError, match='repeat'):
     Decision('a', 'k', (1, 1))
+  with pytest.raises(ValueError, match='repeat'):
+    Decision('a', 'k', (True, 1))
   with pytest.raises(ValueError, match='points_to'):
     Decision('a', 'k', (1, 2), points_to=('x',))
-  assert Decision('a', 'k', (True, 1)).choices == (True, 1)

@@ -14,6 +14,7 @@ from rlnas import Board, Budget, Chain, Controller, compile_table, datasets, rew
 from rlnas.architecture import Architecture
 from rlnas.dataset_checks import validate
 from rlnas.decision import Decision, decode
+from rlnas.evaluators.screened import Screened, may_fit
 from rlnas.executors import InProcess, WorkerPool
 from rlnas.ray_executor import RayCluster
 from rlnas.table import unrank
@@ -22,7 +23,9 @@ from tests.synthetic import BUDGET, Synthetic
 
 TABLE = compile_table(Chain(max_depth=2))
 CONTROLLER = Controller(TABLE, seed=0)
-MEASURED = Synthetic().evaluate(decode(TABLE.space, unrank(TABLE, 0)), seed=0)
+ARCHITECTURE = decode(TABLE.space, unrank(TABLE, 0))
+MEASURED = Synthetic().evaluate(ARCHITECTURE, seed=0)
+LATENCY = Budget(10**6, 10**6, latency_ms=5)
 FAILED = Measurement(Status.FAILED)
 DIGITS = datasets.digits()
 BOARD = rlnas.BOARDS['nucleo-l010rb']
@@ -105,6 +108,9 @@ WRONG = [
   (lambda: Chain(filters=(8, 8)), 'filters', '(8, 8)', 'distinct'),
   (lambda: Chain(operations=('max_pool',)), 'operations', "('max_pool',)", 'at least one'),
   (lambda: Chain(operations=('warp',)), 'operations', "('warp',)", 'must be taken from'),
+  (lambda: Chain(operations=('conv', 'conv')), 'operations', "('conv', 'conv')", 'must differ'),
+  (lambda: Screened(Synthetic(), LATENCY, (28, 28, 1), 10), 'speed', 'None', '5 ms'),
+  (lambda: may_fit(ARCHITECTURE, LATENCY, (28, 28, 1), 10), 'speed', 'None', '5 ms'),
   (lambda: Decision('d', 'k', ()), "'d'", 'choices', 'at least one'),
   (lambda: Decision('d', 'k', (1, 1)), "'d'", '(1, 1)', 'repeat'),
   (lambda: decode(TABLE.space, ()), 'tokens', '0', 'asks for another'),

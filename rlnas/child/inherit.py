@@ -1,4 +1,4 @@
-"""A mutant begins with the weights of its parent (Real et al. 2017, section 3.3).
+"""A mutant begins with the weights of its parent (Real et al. 2017, section 3.6).
 
 Layers are matched in the order in which they run, by kind and by the shapes of their weights: the
 longest common subsequences, as a tool that compares two texts finds them. What a mutation has

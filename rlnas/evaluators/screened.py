@@ -43,7 +43,11 @@ def may_fit(
     input_shape: of an example.
     classes: of the task.
     speed: of the board, where the budget limits the latency.
+
+  Raises:
+    ValueError: the budget limits the latency, and `speed` is None.
   """
+  _check_speed(budget, speed)
   estimate = cost(architecture, input_shape, classes)
   latency = latency_ms(architecture, input_shape, classes, speed=speed)
   return _may_fit(budget, estimate, latency)
@@ -52,6 +56,11 @@ def may_fit(
 def _may_fit(budget: Budget, estimate: Cost, latency: float | None) -> bool:
   flash, sram = (size / (1 + MARGIN) for size in (estimate.flash_bytes, estimate.sram_bytes))
   return budget.fits(flash, sram, estimate.macs, latency)
+
+
+def _check_speed(budget: Budget, speed: Speed | None) -> None:
+  if budget.latency_ms is not None and speed is None:
+    raise ValueError(f'speed=None: must be given, for the budget allows {budget.latency_ms} ms')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +76,9 @@ class Screened:
     input_shape: of an example.
     classes: of the task.
     speed: of the board, where the budget limits the latency.
+
+  Raises:
+    ValueError: the budget limits the latency, and `speed` is None.
   """
 
   evaluator: Evaluator | StagedEvaluator
@@ -74,6 +86,9 @@ class Screened:
   input_shape: Shape
   classes: int
   speed: Speed | None = None
+
+  def __post_init__(self) -> None:
+    _check_speed(self.budget, self.speed)
 
   def evaluate(
     self, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS

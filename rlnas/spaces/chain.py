@@ -50,6 +50,8 @@ class Chain:
         f'operations={self.operations}: must be taken from {OPERATIONS}, '
         f'at least one of them from {CONVOLUTIONS}'
       )
+    if len(set(self.operations)) < len(self.operations):
+      raise ValueError(f'operations={self.operations}: must differ from each other')
     for name in ('kernels', 'filters'):
       values = getattr(self, name)
       if not values or min(values) < 1 or len(set(values)) < len(values):

@@ -111,11 +111,10 @@ class Imitation:
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Proposes `count` architectures that differ from each other and from all that were told.
 
-    Those of batches under way are not known and may be met again; those that failed may too. Where
-    hundreds of draws, from the policy and then from the whole space, bring nothing new that is
-    admitted, a new one that is not is proposed, or else a known one. `log_prob` is that of the
-    distribution drawn from, exploration included, before any were left out and the regressor
-    picked.
+    Those of batches under way are not known and may be met again. Where hundreds of draws, from the
+    policy and then from the whole space, bring nothing new that is admitted, a new one that is not
+    is proposed, or else a known one. `log_prob` is that of the distribution drawn from, exploration
+    included, before any were left out and the regressor picked.
 
     Raises:
       ValueError: `count` is below 1.
@@ -131,7 +130,7 @@ class Imitation:
     return proposals
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Puts the trials into the queue and imitates it; failed trials are left out.
+    """Puts the trials into the queue and imitates it; those that failed are not repeated.
 
     Of equal rewards the one told first is the better.
 
@@ -144,6 +143,8 @@ class Imitation:
     Raises:
       ValueError: a reward is not finite, or tokens are not in the space.
     """
+    self._known.update(trial.proposal.architecture.digest for trial in trials)
+    self._walks.update(trial.proposal.tokens for trial in trials)
     trials = taught(trials)
     if not trials:
       return {}
@@ -173,8 +174,6 @@ class Imitation:
     best = max((known for known, _ in self._found.values()), default=-math.inf)
     self._idle = 0 if reward > best else self._idle + 1
     self._told += 1
-    self._known.add(digest)
-    self._walks.add(tokens)
     self._stale = True
     if digest not in self._found or reward > self._found[digest][0]:
       self._found[digest] = (reward, tokens)

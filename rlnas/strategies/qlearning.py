@@ -1,6 +1,6 @@
 """Q-learning over the states of a space.
 
-BlockQNN: Zhong et al. 2018, arXiv:1708.05552, sections 3.2 and 3.3; it goes back to MetaQNN: Baker
+BlockQNN: Zhong et al. 2018, arXiv:1708.05552, section 3.2; it goes back to MetaQNN: Baker
 et al. 2017, arXiv:1611.02167.
 
 A network is a walk through the table: in state s choose token a, get a share of the network's

@@ -44,7 +44,7 @@ class Surrogate:
   def __init__(self, table: Table) -> None:
     """Knows the space alone."""
     self._table = table
-    self._networks: dict[Tokens, _Network] = {}  # kept, for they are asked for again and again
+    self._networks: dict[Tokens, _Network] = {}  # that it has learnt from, or met since
     self._learnt: list[_Network] = []
     self._weights = np.zeros(0)  # of those that it has learnt from
 
@@ -59,6 +59,7 @@ class Surrogate:
       ValueError: a sequence is not in the space.
     """
     self._learnt = [self._network(walk) for walk in walks]
+    self._networks = dict(zip(walks, self._learnt, strict=True))
     model = KernelRidge(kernel='precomputed', alpha=_PENALTY)
     floor = float(np.median(rewards))
     scores = normal_scores([max(reward, floor) for reward in rewards])
@@ -86,12 +87,12 @@ def _kernel(networks: Sequence[_Network], learnt: Sequence[_Network]) -> FloatAr
   """How similar each is to each that was learnt from. [networks, learnt]."""
   shared = _choices(networks, learnt) @ _choices(learnt, learnt).T
   numbers = np.stack([network.traits for network in learnt])
-  deviation = numbers.std(0)
-  varied = deviation > 0
+  varied = np.ptp(numbers, axis=0) > 0  # rounded, the deviation of equal numbers need not be 0
   if not varied.any():
     return (1 + shared) ** 2 / 4
-  own = np.stack([network.traits for network in networks])[:, varied] / deviation[varied]
-  gaussian = rbf_kernel(own, numbers[:, varied] / deviation[varied], gamma=_WIDTH / varied.sum())
+  deviation = numbers[:, varied].std(0)
+  own = np.stack([network.traits for network in networks])[:, varied] / deviation
+  gaussian = rbf_kernel(own, numbers[:, varied] / deviation, gamma=_WIDTH / varied.sum())
   return (1 + shared) ** 2 / 4 + gaussian
 
 
@@ -107,7 +108,7 @@ def _choices(networks: Sequence[_Network], learnt: Sequence[_Network]) -> FloatA
 def normal_scores(rewards: Sequence[float]) -> FloatArray:
   """Quantiles of the normal distribution at the ranks of the rewards; equal ones share theirs.
 
-  The mean of the scores is 0, whatever the rewards (Blom 1958, with constant 1/2).
+  (Blom 1958, with constant 1/2.)
   """
   order = np.sort(rewards)
   below = np.searchsorted(order, rewards, 'left') + np.searchsorted(order, rewards, 'right')

@@ -8,6 +8,7 @@ from rlnas.decision import decode
 from rlnas.spaces import Chain
 from rlnas.strategies.imitation import Imitation
 from rlnas.table import compile_table, enumerate_tokens
+from tests.strategies.contract import failed
 from tests.strategies.test_reinforce import trials_of
 
 TABLE = compile_table(Chain(max_depth=3))
@@ -79,6 +80,16 @@ def test_what_is_not_admitted_is_proposed_only_where_nothing_else_is_left():
   assert set(met) == admitted
   (another,) = strategy.ask(1, np.random.default_rng(99))
   assert another.architecture.digest in set(everything) - admitted
+
+
+def test_what_failed_is_not_proposed_again():
+  strategy, _ = make(SMALL, warm_up=0)
+  met: set[str] = set()
+  for batch in range(4):
+    proposals = strategy.ask(2, np.random.default_rng(batch))
+    assert not met & set(digests(proposals))
+    met |= set(digests(proposals))
+    strategy.tell(failed(proposals, batch))
 
 
 def test_a_batch_holds_no_architecture_twice():
