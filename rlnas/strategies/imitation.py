@@ -27,8 +27,9 @@ from rlnas.architecture import Architecture
 from rlnas.backend import tf
 from rlnas.controller import Controller
 from rlnas.decision import decode
-from rlnas.strategies.learner import Learner, Watch, check_at_least, taught
+from rlnas.strategies.learner import Learner
 from rlnas.strategies.surrogate import Surrogate
+from rlnas.strategies.told import Watch, check_at_least, taught
 from rlnas.table import Table, sample_uniform
 from rlnas.trial import Proposal, Trial
 

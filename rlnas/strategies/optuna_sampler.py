@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rlnas.decision import decode
-from rlnas.strategies.learner import Watch, taught
+from rlnas.strategies.told import Watch, taught
 from rlnas.table import ROOT, Table, states_of
 from rlnas.trial import Proposal, Trial
 

@@ -8,15 +8,8 @@ import numpy as np
 
 from rlnas.controller import Controller
 from rlnas.decision import decode
-from rlnas.strategies.learner import (
-  Baseline,
-  Learner,
-  Objective,
-  Watch,
-  check_at_least,
-  rewards_of,
-  taught,
-)
+from rlnas.strategies.learner import Baseline, Learner, Objective
+from rlnas.strategies.told import Watch, check_at_least, rewards_of, taught
 from rlnas.table import Table
 from rlnas.trial import Proposal, Trial
 

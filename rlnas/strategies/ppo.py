@@ -14,8 +14,8 @@ import numpy as np
 from rlnas import losses
 from rlnas.backend import tf
 from rlnas.controller import Controller
-from rlnas.strategies.learner import check_at_least
 from rlnas.strategies.policy_gradient import PolicyGradient
+from rlnas.strategies.told import check_at_least
 from rlnas.table import Table
 from rlnas.trial import Proposal, Trial
 
