@@ -26,3 +26,4 @@ $(INSTALLED): setup.py constraints.txt
 
 clean:
 	rm -rf $(VENV) build *.egg-info
+	find rlnas -name '*.nb[ic]' -delete  # what Numba compiled

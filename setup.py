@@ -20,6 +20,7 @@ setup(
     'igraph>=1.0,<2',
     'matplotlib>=3.8',
     'mlxtend>=0.23',
+    'numba>=0.62',
     'numpy>=1.26',
     'pandas>=2.2',
     'pillow>=10',

@@ -24,7 +24,7 @@ import math
 import types
 from collections.abc import Mapping, Sequence
 
-from rlnas.tail import CMSIS_NN, ESP_NN, HOST, KNOWN, REFERENCE, Build, Node, tail_bytes
+from rlnas.tail import CMSIS_NN, ESP_NN, HOST, KINDS, REFERENCE, Build, Node, Nodes, tail_bytes
 
 _BUILDS: Mapping[str, Build] = types.MappingProxyType(
   {'reference': REFERENCE, 'cmsis_nn': CMSIS_NN, 'esp_nn': ESP_NN}
@@ -94,10 +94,12 @@ def chip_tail_bytes(
   def laid_out(build: Build, asked: str) -> int:
     return tail_bytes(
       build,
-      [
-        Node(w.kind, w.scales, w.inputs, _scratch_areas(w, asked) if w.kind in KNOWN else 0)
-        for w in work
-      ],
+      Nodes.of(
+        [
+          Node(w.kind, w.scales, w.inputs, _scratch_areas(w, asked) if w.kind in KINDS else 0)
+          for w in work
+        ]
+      ),
       tensors=structures.eval_tensors,
       inputs=max(0, structures.tensors - 1),
       quantized=structures.quantizations > 0,

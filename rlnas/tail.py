@@ -9,7 +9,7 @@ and laid out by the rules of C for the build in question.
 
 What was checked:
 - `HOST`, tflite-micro 0.dev20261023 on x86-64: equal to the byte on 42 networks of all spaces and
-  on a network of every operator in `KNOWN`.
+  on a network of every operator in `KINDS`.
 - `ESP_NN`, esp-tflite-micro 1.3 on an ESP32, and `CMSIS_NN`, Chirale_TensorFLowLite 2.0.0 on an
   nRF52840: equal to the byte on the arenas that boards read for keyword spotting and anomaly
   detection of MLPerf Tiny (results/results.jsonl of github.com/avionicharshit-byte/mcufit-bench).
@@ -24,8 +24,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Counts = npt.NDArray[np.int64]
 
 _BUFFER_ALIGNMENT = 16  # MicroArenaBufferAlignment(): of all that kernels ask for
 
@@ -44,6 +49,34 @@ class Node(NamedTuple):
   scales: int = 0
   inputs: int = 1
   scratch: int = 0
+
+
+class Nodes(NamedTuple):
+  """The operators of a network in order, as columns of `Node`.
+
+  Attributes:
+    kinds: places in `KINDS`; its length for any other operator.
+    scales: see `Node`, as for the following.
+    inputs: of each operator.
+    scratch: of all operators together.
+  """
+
+  kinds: Counts
+  scales: Counts
+  inputs: Counts
+  scratch: int
+
+  @classmethod
+  def of(cls, nodes: Sequence[Node]) -> Nodes:
+    """The columns of `nodes`."""
+    kinds = [_CODES.get(node.kind, len(KINDS)) for node in nodes]
+    scales, inputs = [node.scales for node in nodes], [node.inputs for node in nodes]
+    return cls(
+      np.array(kinds, np.int64),
+      np.array(scales, np.int64),
+      np.array(inputs, np.int64),
+      sum(node.scratch for node in nodes),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +105,18 @@ class Build:
   options: Mapping[str, str]
   data: Mapping[str, str]
   concat_arrays: bool
+
+  @functools.cached_property
+  def layouts(self) -> npt.NDArray[np.int64]:
+    """Size and alignment of options, size of data, of all `KINDS` and of any other. [K + 1, 3]."""
+    rows = [(0, 1, 0)] * (len(KINDS) + 1)
+    for code, kind in enumerate(KINDS):
+      options, data = (
+        layout(structures.get(kind, ''), self.pointer_bytes, self.enum_bytes)
+        for structures in (self.options, self.data)
+      )
+      rows[code] = (*options, data[0])
+    return np.array(rows, np.int64)
 
 
 class _Stack:
@@ -113,7 +158,7 @@ def layout(fields: str, pointer_bytes: int, enum_bytes: int) -> tuple[int, int]:
 
 def tail_bytes(
   build: Build,
-  nodes: Sequence[Node],
+  nodes: Nodes,
   *,
   tensors: int,
   inputs: int = 1,
@@ -124,7 +169,7 @@ def tail_bytes(
 
   Args:
     build: of TFLite Micro.
-    nodes: the operators in order; of those that are not in `KNOWN` nothing is counted but the node.
+    nodes: of those that are not in `KINDS` nothing is counted but the node.
     tensors: how many tensors the network has, constants included.
     inputs: of the network.
     outputs: of the network.
@@ -134,13 +179,11 @@ def tail_bytes(
   for fields in build.fixed:
     stack.push_structures(fields)
   stack.push_structures('PPe', tensors)  # TfLiteEvalTensor
-  stack.push_structures(build.node, len(nodes))
-  for node in nodes:
-    stack.push_structures(build.options.get(node.kind, ''))
-  for node in nodes:
-    _push_data(stack, build, node)
-  if handles := sum(node.scratch for node in nodes):
-    stack.push(handles * build.pointer_bytes, build.pointer_bytes)
+  stack.push_structures(build.node, len(nodes.kinds))
+  concat = _CODES['CONCATENATION'] if build.concat_arrays else -1
+  stack.used_bytes = _compiled()(stack.used_bytes, *nodes[:3], build.layouts, concat)
+  if nodes.scratch:
+    stack.push(nodes.scratch * build.pointer_bytes, build.pointer_bytes)
   for ports in (inputs, outputs):
     stack.push_buffer(ports * build.pointer_bytes)
     for _ in range(ports):
@@ -151,17 +194,36 @@ def tail_bytes(
   return stack.used_bytes
 
 
-def _push_data(stack: _Stack, build: Build, node: Node) -> None:
-  """What a kernel keeps. TFLite Micro asks first for all structures, then for all vectors.
+@functools.cache
+def _compiled() -> Callable[..., int]:
+  """Numba is loaded when it is first needed; boards and speeds are tables, which do without."""
+  from numba import njit
 
-  Each takes whole multiples of the alignment, so that their order makes no difference.
+  compiled: Callable[..., int] = njit(cache=True)(_with_nodes)
+  return compiled
+
+
+def _with_nodes(
+  used: int, kinds: Counts, scales: Counts, inputs: Counts, layouts: Counts, concat: int
+) -> int:
+  """What is used once the options of all nodes have come, and then what their kernels keep.
+
+  Args:
+    used: bytes before.
+    kinds: see `Nodes`, as for scales and inputs.
+    scales: a channel's multiplier and shift, or scale and zero point, are 4 bytes each.
+    inputs: of each a concatenation may keep as much.
+    layouts: of the build.
+    concat: the kind that keeps arrays for its inputs; -1 for none.
   """
-  if fields := build.data.get(node.kind):
-    stack.push_buffer(layout(fields, build.pointer_bytes, build.enum_bytes)[0])
-  length = node.inputs if build.concat_arrays and node.kind == 'CONCATENATION' else node.scales
-  if length:  # multipliers and shifts, or scales and zero points
-    stack.push_buffer(4 * length)
-    stack.push_buffer(4 * length)
+  for kind in kinds:
+    used = -(-(used + layouts[kind, 0]) // layouts[kind, 1]) * layouts[kind, 1]
+  for index in range(len(kinds)):
+    length = inputs[index] if kinds[index] == concat else scales[index]
+    for size in (layouts[kinds[index], 2], 4 * length, 4 * length):
+      if size:
+        used = -(-(used + size) // 16) * 16  # _BUFFER_ALIGNMENT
+  return int(used)
 
 
 _ALLOCATOR, _PLANNER = 'PPPPPPPPi', 'PiiPPPPiiPb'  # SingleArenaBufferAllocator, GreedyMemoryPlanner
@@ -216,7 +278,9 @@ _DATA = {
   'SUB': 13 * 'i',
   'TANH': 4 * 'i',
 }
-KNOWN = frozenset({*_OPTIONS, *_DATA, 'TRANSPOSE'})  # operators whose structures are written down
+# Operators whose structures are written down.
+KINDS = tuple(sorted({*_OPTIONS, *_DATA, 'TRANSPOSE'}))
+_CODES = {kind: code for code, kind in enumerate(KINDS)}
 
 _LEAN_NODE = 'PPPPPPiP'  # TfLiteNode with TF_LITE_STATIC_MEMORY, and the registration
 _LEAN_TENSOR = 'ePiiPPPeeb'

@@ -3,7 +3,7 @@ import pytest
 
 from rlnas.backend import keras, quiet, tf
 from rlnas.child.measure import analytic_footprint, measure
-from rlnas.tail import CMSIS_NN, ESP_NN, HOST, KNOWN, REFERENCE, Node, layout, tail_bytes
+from rlnas.tail import CMSIS_NN, ESP_NN, HOST, KINDS, REFERENCE, Node, Nodes, layout, tail_bytes
 
 layers = keras.layers
 # A network of every operator; QUANTIZE and DEQUANTIZE stand before and behind those of float input.
@@ -62,7 +62,7 @@ def test_float_ports_as_tflm_counts_them():
 
 
 def test_all_known_operators_are_tried():
-  assert {*NETWORKS, 'QUANTIZE', 'DEQUANTIZE'} == KNOWN
+  assert {*NETWORKS, 'QUANTIZE', 'DEQUANTIZE'} == {*KINDS}
 
 
 def test_structures_are_laid_out_as_in_c():
@@ -77,9 +77,9 @@ def test_structures_are_laid_out_as_in_c():
   assert layout('PPe', 4, 1) == (12, 4)
 
 
-def network(channels: int) -> list[Node]:
+def network(channels: int) -> Nodes:
   block = [Node('CONV_2D', channels, 3), Node('DEPTHWISE_CONV_2D', channels, 3)]
-  return [*block * 3, Node('MEAN', 0, 2, 3), Node('FULLY_CONNECTED', 10, 3)]
+  return Nodes.of([*block * 3, Node('MEAN', 0, 2, 3), Node('FULLY_CONNECTED', 10, 3)])
 
 
 @pytest.mark.parametrize('build', [ESP_NN, CMSIS_NN, REFERENCE])

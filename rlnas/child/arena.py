@@ -9,9 +9,15 @@ smaller than that of the 64-bit machine it is measured on.
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Bytes = npt.NDArray[np.int64]
+Steps = npt.NDArray[np.int64]
 
 # More SRAM than any microcontroller of the board table has.
 MAX_ARENA_BYTES = 4 * 2**20
@@ -68,33 +74,79 @@ def greedy_plan(buffers: Sequence[Buffer]) -> Plan:
   Returns:
     The plan; sizes are rounded up to `ALIGNMENT_BYTES`.
   """
-  sizes = [aligned(b.size_bytes) for b in buffers]
-  offsets = greedy_offsets(sizes, [b.first for b in buffers], [b.last for b in buffers])
-  total = max((offset + size for offset, size in zip(offsets, sizes, strict=True)), default=0)
-  return Plan(tuple(offsets), total)
+  sizes = np.array([aligned(b.size_bytes) for b in buffers], np.int64)
+  first = np.array([b.first for b in buffers], np.int64)
+  last = np.array([b.last for b in buffers], np.int64)
+  offsets = greedy_offsets(sizes, first, last)
+  return Plan(tuple(offsets.tolist()), int((offsets + sizes).max(initial=0)))
 
 
-def greedy_offsets(sizes: Sequence[int], first: Sequence[int], last: Sequence[int]) -> list[int]:
-  """As `greedy_plan`, without its checks: the search for an order plans by the thousand.
+@njit(cache=True)
+def greedy_offsets(sizes: Bytes, first: Steps, last: Steps) -> Bytes:
+  """As `greedy_plan`, compiled: the search for an order plans by the thousand.
 
   Args:
     sizes: of the buffers, as `aligned`.
     first: the steps that write them.
     last: the last steps that read them.
   """
-  offsets = [0] * len(sizes)
-  placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last; by offset
-  for index in sorted(range(len(sizes)), key=lambda i: (-sizes[i], -i)):
-    offset, size, begin, end = 0, sizes[index], first[index], last[index]
-    for low, high, written, read in placed:
-      if written <= end and begin <= read:
-        if low - offset >= size:
+  count = len(sizes)
+  turns, placed = np.empty(count, np.int64), np.empty(count, np.int64)
+  for index in range(count):  # of equal ones the later goes first
+    place = index
+    while place and sizes[turns[place - 1]] <= sizes[index]:
+      turns[place] = turns[place - 1]
+      place -= 1
+    turns[place] = index
+  offsets = np.zeros(count, np.int64)
+  for turn in range(count):
+    index, offset = turns[turn], 0
+    for other in placed[:turn]:  # in the order of their offsets
+      if first[other] <= last[index] and first[index] <= last[other]:
+        if offsets[other] - offset >= sizes[index]:
           break
-        if high > offset:
-          offset = high
+        offset = max(offset, offsets[other] + sizes[other])
     offsets[index] = offset
-    bisect.insort(placed, (offset, offset + size, begin, end))
+    place = turn
+    while place and offsets[placed[place - 1]] > offset:
+      placed[place] = placed[place - 1]
+      place -= 1
+    placed[place] = index
   return offsets
+
+
+@njit(cache=True)
+def ordered_head_bytes(
+  starts: Steps, sources: Steps, sizes: Bytes, areas: Steps, scratch: Bytes, order: Steps
+) -> int:
+  """The head of the arena of operators that run in a given order.
+
+  Args:
+    starts: operator i reads the results `sources[starts[i]:starts[i + 1]]`.
+    sources: operators, or -1 for the network's input.
+    sizes: of the network's input and then of each result, as `aligned`.
+    areas: operator i needs `scratch[areas[i]:areas[i + 1]]` while it runs.
+    scratch: sizes, as `aligned`.
+    order: a permutation of the operators in which all inputs come first.
+  """
+  results = len(sizes)
+  every = np.zeros(results + len(scratch), np.int64)
+  first, last = np.zeros_like(every), np.zeros_like(every)
+  for index in range(results):
+    every[index] = sizes[index]
+  count = results
+  for turn in range(len(order)):
+    index, step = order[turn], turn + 1
+    first[index + 1], last[index + 1] = step, step
+    for source in sources[starts[index] : starts[index + 1]]:
+      last[source + 1] = step
+    for size in scratch[areas[index] : areas[index + 1]]:
+      every[count], first[count], last[count] = size, step, step
+      count += 1
+  offsets, head = greedy_offsets(every, first, last), 0
+  for index in range(len(every)):
+    head = max(head, offsets[index] + every[index])
+  return head
 
 
 def aligned(size: int) -> int:

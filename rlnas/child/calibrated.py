@@ -22,8 +22,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from rlnas.backend import flatbuffer_utils
-from rlnas.child.order import Scale, Step, execution_order, scale_groups
+from rlnas.child.order import Scale, execution_order, listed, scale_groups
 
 _Operator = flatbuffer_utils.schema_fb.BuiltinOperator
 SCALES = {
@@ -57,17 +59,14 @@ def mend(calibrated: bytes) -> bytes:
   model = flatbuffer_utils.convert_bytearray_to_object(bytearray(calibrated))
   graph = model.subgraphs[0]
   writers = {int(t): i for i, operator in enumerate(graph.operators) for t in operator.outputs}
-  steps = [
-    Step(
-      tuple(writers[int(t)] for t in operator.inputs if int(t) in writers),
-      SCALES.get(operator_code(model, operator), Scale.OWN),
-    )
-    for operator in graph.operators
-  ]
+  network = (
+    *listed([[writers[int(t)] for t in o.inputs if int(t) in writers] for o in graph.operators]),
+    np.array([SCALES.get(operator_code(model, o), Scale.OWN) for o in graph.operators], np.int64),
+  )
   results = [graph.tensors[operator.outputs[0]].quantization for operator in graph.operators]
   _widen_sums(model)
-  order = execution_order(steps, writers[int(graph.outputs[0])])
-  for group in scale_groups(steps):
+  order = execution_order(*network, writers[int(graph.outputs[0])])
+  for group in scale_groups(*network):
     least = min(float(results[i].min[0]) for i in group)
     most = max(float(results[i].max[0]) for i in group)
     for index in group:

@@ -25,12 +25,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
+from numba import njit
+
 from rlnas.architecture import Architecture
 from rlnas.child.arena import MEAN_SCRATCH
-from rlnas.child.flash import constant_tensors, flash_bytes
-from rlnas.child.operators import Converted, arena_tasks, foretell
+from rlnas.child.flash import bytes_of, constants_of, counted
+from rlnas.child.operators import (
+  Converted,
+  Indices,
+  Records,
+  arena_work,
+  foretell,
+  work_and_weights,
+)
 from rlnas.child.schedule import least_arena_order
-from rlnas.tail import HOST, Node, tail_bytes
+from rlnas.tail import HOST, KINDS, Nodes, tail_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,33 +79,43 @@ def cost(architecture: Architecture, input_shape: Sequence[int], classes: int) -
     ValueError: the shapes of the network do not fit together.
   """
   network = foretell(architecture, input_shape, classes)
-  kernels = network.kernels
-  stored = {k.key: k for k in kernels}.values()
+  counts = counted(network)
+  macs, parameters = work_and_weights(network.kernels)
   return Cost(
-    macs=sum(k.weights * k.places for k in kernels),
-    parameters=sum(k.weights + k.channels * (1 if k.dense else 2) for k in stored),
-    flash_bytes=flash_bytes(network),
-    arena_head_bytes=least_arena_order(*arena_tasks(network))[1],
-    arena_tail_bytes=_tail_bytes(network),
+    macs=macs,
+    parameters=parameters,
+    flash_bytes=bytes_of(counts),
+    arena_head_bytes=least_arena_order(arena_work(network))[1],
+    arena_tail_bytes=_tail_bytes(network, constants_of(counts)),
   )
 
 
-def _tail_bytes(network: Converted) -> int:
+def _tail_bytes(network: Converted, constants: int) -> int:
   """The interpreter's structures on this machine."""
-  channels = {k.node: k.channels for k in network.kernels}
-  nodes = [
-    Node(
-      o.kind,
-      _scales(o.kind, channels.get(o.node, 0)),
-      scratch=MEAN_SCRATCH if o.kind == 'MEAN' else 0,
-    )
-    for o in network.operators
-  ]
-  # Every layer has a bias of its own, though layers may share its values.
-  kernels = len(network.kernels) + len({k.key for k in network.kernels})
-  tensors = 1 + len(nodes) + kernels + constant_tensors(network)
-  return tail_bytes(HOST, nodes, tensors=tensors)
+  found: tuple[Indices, Indices, Indices, int, int] = _structures(
+    network.operators, network.starts, network.kernels, len(network.nodes)
+  )
+  kinds, scales, inputs, scratch, tensors = found
+  return tail_bytes(HOST, Nodes(kinds, scales, inputs, scratch), tensors=tensors + constants)
 
 
-def _scales(kind: str, channels: int) -> int:
-  return 0 if kind == 'FULLY_CONNECTED' and channels == 1 else channels
+@njit(cache=True)
+def _structures(
+  operators: Records, starts: Indices, kernels: Records, nodes: int
+) -> tuple[Indices, Indices, Indices, int, int]:
+  """The columns of `rlnas.tail.Nodes`, and how many tensors there are but for other constants."""
+  kinds, scales = operators['kind'].copy(), np.zeros(len(operators), np.int64)
+  inputs, scratch, tensors = starts[1:] - starts[:-1], 0, 1 + len(operators)
+  channels = np.zeros(nodes, np.int64)
+  for kernel in kernels:
+    # Every layer has a bias of its own, though layers may share its values.
+    tensors += 1 + kernel['stored']
+    if not (kernel['dense'] and kernel['channels'] == 1):
+      channels[kernel['node']] = kernel['channels']
+  for index in range(len(operators)):
+    scales[index] = channels[operators[index]['node']]
+    scratch += MEAN_SCRATCH * int(kinds[index] == _MEAN)
+  return kinds, scales, inputs, scratch, tensors
+
+
+_MEAN = KINDS.index('MEAN')

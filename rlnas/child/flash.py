@@ -6,12 +6,16 @@ equal shapes, equal options. What remains is counted here; `FLASH_BYTES` says wh
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
-from rlnas.child.operators import SCALES, Converted, Operator
-from rlnas.child.order import Scale, Step, scale_groups
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from rlnas.child.operators import KIND_SCALES, SCALES, Converted, Indices, Records
+from rlnas.child.order import Scale, scale_owners
 from rlnas.child.schedule import INPUT
+from rlnas.tail import KINDS
 
 # Least squares by experiments/fit_cost.py.
 FLASH_BYTES: Mapping[str, float] = {
@@ -42,129 +46,247 @@ FLASH_BYTES: Mapping[str, float] = {
   'zero point': 8.50,
 }
 
-_KEEP_SIGN = frozenset({*SCALES, 'ADD', 'MUL', 'MEAN'})
-_WITHOUT_OPTIONS = frozenset({'RELU', 'TANH', 'LOGISTIC', 'PAD'})
+# What is counted: operators by their codes, then the others.
+_OTHERS = (
+  *('network', 'concatenated', 'constant', 'bias', 'dense kernel', 'byte', 'width', 'shape'),
+  *('options', 'scale', 'zero point'),
+)
+_FEATURES = (*KINDS, *_OTHERS)
+_BYTES = np.array([FLASH_BYTES.get(name, 0.0) for name in _FEATURES])
+_NETWORK, _CONCATENATED, _CONSTANT, _BIAS, _DENSE_KERNEL, _BYTE, _WIDTH, _SHAPE = range(
+  len(KINDS), len(KINDS) + 8
+)
+_OPTIONS, _SCALE, _ZERO_POINT = range(_SHAPE + 1, _SHAPE + 4)
+
+_MEAN, _CONCATENATION, _RESHAPE, _SLICE, _PAD, _TANH, _LOGISTIC, _RELU = map(
+  KINDS.index,
+  ('MEAN', 'CONCATENATION', 'RESHAPE', 'STRIDED_SLICE', 'PAD', 'TANH', 'LOGISTIC', 'RELU'),
+)
+_KEPT = int(Scale.KEPT)
+_KIND_SCALES = KIND_SCALES
+_KEEPS_SIGN = np.array([kind in (*SCALES, 'ADD', 'MUL', 'MEAN') for kind in KINDS])
+_HAS_OPTIONS = np.array([kind not in ('RELU', 'TANH', 'LOGISTIC', 'PAD') for kind in KINDS])
+_POOLS = np.array([kind.endswith('POOL_2D') for kind in KINDS])
 
 
-def flash_bytes(network: Converted) -> int:
-  """The estimated size of the .tflite file."""
-  return round(sum(FLASH_BYTES[name] * count for name, count in flash_features(network).items()))
-
-
-def flash_features(network: Converted) -> Counter[str]:
+def flash_features(network: Converted) -> dict[str, int]:
   """How often the .tflite file of a network has each key of `FLASH_BYTES`."""
-  operators, kernels = network.operators, network.kernels
-  stored = list({k.key: k for k in kernels}.values())
-  counts = Counter(o.kind for o in operators)
-  counts['network'] = 1
-  del counts['RESHAPE']  # there is one for each STRIDED_SLICE
-  counts['concatenated'] = sum(len(o.inputs) for o in operators if o.kind == 'CONCATENATION')
-  biases = _biases(network)
-  constants = _constants(network)
-  widths = {k.channels for k in stored} - {1}
-  counts['constant'] = len(constants)
-  counts['bias'] = len(biases)
-  counts['dense kernel'] = sum(k.dense for k in stored)
-  counts['byte'] = (
-    sum(_aligned(k.weights) for k in stored)
-    + sum(_aligned(4 * channels) for channels in biases.values())
-    + 4 * sum(k.channels for k in stored)  # a scale each
-    + 8 * sum(widths)  # zero points
-  )
-  counts['width'] = len(widths)
-  counts['shape'] = len(
-    {o.shape for o in operators}
-    | {(channels,) for channels in biases.values()}
-    | {(k.key if k.dense else (k.weights, k.channels)) for k in stored}
-  )
-  counts['options'] = len({_options(network, o) for o in operators} - {()})
-  scales = _scales(operators)
-  counts['scale'] = len(set(scales))
-  # That of values which are never negative is stored once.
-  counts['zero point'] = len(set(scales) - {scales[i] for i in _positive(operators)})
+  counts = dict(zip(_FEATURES, counted(network).tolist(), strict=True))
+  return {name: counts[name] for name in FLASH_BYTES}
+
+
+@njit(cache=True)
+def bytes_of(counts: Indices) -> int:
+  """The size of a file of which so much was `counted`."""
+  return round(np.sum(counts * _BYTES))
+
+
+def constants_of(counts: Indices) -> int:
+  """How many constant tensors there are beside kernels and biases."""
+  return int(counts[_CONSTANT])
+
+
+def counted(network: Converted) -> Indices:
+  """What the .tflite file of a network holds, in an order of this module's own."""
+  nodes, shapes, operators, starts, sources, kernels = network
+  owners = scale_owners(starts, sources, KIND_SCALES[operators['kind']])
+  counts: Indices = _counted(nodes, shapes, operators, starts, sources, kernels, owners)
   return counts
 
 
-def _options(network: Converted, operator: Operator) -> tuple[object, ...]:
-  """What tells the options of an operator from those of others; () where it has none."""
-  if operator.kind in _WITHOUT_OPTIONS:
-    return ()
-  if operator.kind in ('RESHAPE', 'CONCATENATION', 'MEAN'):
-    return (operator.kind, operator.shape if operator.kind == 'RESHAPE' else ())
-  node = network.architecture.nodes[operator.node]
-  names: tuple[str, ...] = ('stride', 'dilation')
-  if operator.kind.endswith('POOL_2D'):
-    names = ('stride', 'kernel_height', 'kernel_width')
-  return (operator.kind, operator.relu, *(dict(node.attributes).get(name) for name in names))
+@njit(cache=True)
+def _counted(
+  nodes: Records,
+  shapes: Records,
+  operators: Records,
+  starts: Indices,
+  sources: Indices,
+  kernels: Records,
+  owners: Indices,
+) -> Indices:
+  """As `counted`; `owners` are of `rlnas.child.order.scale_owners`."""
+  counts = np.zeros(_ZERO_POINT + 1, np.int64)
+  for index in range(len(operators)):
+    kind = operators[index]['kind']
+    counts[kind] += 1
+    if kind == _CONCATENATION:
+      counts[_CONCATENATED] += starts[index + 1] - starts[index]
+  counts[_RESHAPE] = 0  # there is one for each STRIDED_SLICE
+  counts[_NETWORK] = 1
+  for first in _first_ones(_constants(nodes, shapes, operators, starts, sources)):
+    counts[_CONSTANT] += first
+  for first in _first_ones(_options(nodes, operators)):
+    counts[_OPTIONS] += first
+  counts[_SCALE], counts[_ZERO_POINT] = _scales(operators, starts, sources, owners)
+
+  # A bias depends on the kernel and on the scale of the input.
+  inputs = _input_scales(operators, starts, sources, len(nodes))
+  biases, widths = _rows(len(kernels)), _rows(len(kernels))
+  for index in range(len(kernels)):
+    kernel = kernels[index]
+    _put(biases, index, kernel['key'], inputs[kernel['node']], 0, 0, 0)
+    _put(widths, index, kernel['channels'] if kernel['stored'] else 1, 0, 0, 0, 0)
+  bias, width = _first_ones(biases), _first_ones(widths)
+  written, count = _rows(len(operators) + 2 * len(kernels)), len(operators)  # shapes
+  for index in range(count):
+    o = operators[index]
+    _put(written, index, o['rank'], o['height'], o['width'], o['channels'], 0)
+  for index in range(len(kernels)):
+    kernel = kernels[index]
+    if bias[index]:
+      counts[_BIAS] += 1
+      counts[_BYTE] += _aligned(4 * kernel['channels'])
+      _put(written, count, 1, 1, 1, kernel['channels'], 0)
+      count += 1
+    if kernel['stored']:
+      counts[_DENSE_KERNEL] += kernel['dense']
+      counts[_BYTE] += _aligned(kernel['weights']) + 4 * kernel['channels']  # a scale each
+      _put(written, count, -1, kernel['weights'], kernel['channels'], 0, 0)
+      if kernel['dense']:
+        _put(written, count, -2, kernel['key'], 0, 0, 0)
+      count += 1
+    if width[index] and widths[index, 0] > 1:
+      counts[_WIDTH] += 1
+      counts[_BYTE] += 8 * widths[index, 0]  # zero points
+  for first in _first_ones(written[:count]):
+    counts[_SHAPE] += first
+  return counts
 
 
-def _positive(operators: tuple[Operator, ...]) -> set[int]:
-  """The operators whose results are never negative (see `rlnas.child.compact`)."""
-  found: set[int] = set()
-  for index, operator in enumerate(operators):
-    kept = operator.kind in _KEEP_SIGN and found.issuperset(operator.inputs)
-    if kept or operator.relu or operator.kind in ('RELU', 'LOGISTIC'):
-      found.add(index)
-  return found
+@njit(cache=True)
+def _rows(count: int) -> Indices:
+  """Rows to be compared, see `_put`."""
+  return np.zeros((count, 5), np.int64)
 
 
-def _scales(operators: tuple[Operator, ...]) -> list[int]:
-  """For each operator something that tells the scale of its result from others."""
-  steps = [
-    Step(tuple(i for i in o.inputs if i != INPUT), SCALES.get(o.kind, Scale.OWN)) for o in operators
-  ]
-  own = {i: i for i in range(len(operators))}
-  for group in scale_groups(steps):
-    own.update(dict.fromkeys(group, group[0]))
-  for index, step in enumerate(steps):
-    if step.scale == Scale.KEPT and own[index] == index and step.inputs:
-      own[index] = own[step.inputs[0]]
-  fixed = {'TANH': -2, 'LOGISTIC': -3}
-  return [fixed.get(o.kind, own[i]) for i, o in enumerate(operators)]
+@njit(cache=True)
+def _put(rows: Indices, index: int, a: int, b: int, c: int, d: int, e: int) -> None:
+  rows[index, 0], rows[index, 1], rows[index, 2], rows[index, 3], rows[index, 4] = a, b, c, d, e
 
 
-def _input_scales(operators: tuple[Operator, ...]) -> dict[int, tuple[str, int]]:
-  """For every node something that tells the scale of its (first) input from others."""
-  own: list[tuple[str, int]] = []  # of the results
-  read: dict[int, tuple[str, int]] = {}
-  for index, (kind, inputs, _, node, _) in enumerate(operators):
-    first = ('INPUT', 0) if inputs[0] == INPUT else own[inputs[0]]
-    read[node] = first
-    if kind in ('TANH', 'LOGISTIC'):  # theirs is 1/128 and 1/256
-      own.append((kind, 0))
+@njit(cache=True)
+def _options(nodes: Records, operators: Records) -> Indices:
+  """What tells the options of each operator that has some from those of others."""
+  found, count = _rows(len(operators)), 0
+  for index in range(len(operators)):
+    o = operators[index]
+    node, kind = nodes[o['node']], o['kind']
+    if not _HAS_OPTIONS[kind]:
+      continue
+    if kind == _RESHAPE:
+      _put(found, count, kind, o['rank'], o['height'], o['width'], o['channels'])
+    elif kind in (_CONCATENATION, _MEAN):
+      _put(found, count, kind, 0, 0, 0, 0)
+    elif _POOLS[kind]:
+      _put(found, count, kind, node['stride'], node['kernel_height'], node['kernel_width'], 0)
     else:
-      own.append(first if kind in ('STRIDED_SLICE', 'RESHAPE') else (kind, index))
+      _put(found, count, kind, o['relu'], node['stride'], node['dilation'], 0)
+    count += 1
+  return found[:count]
+
+
+@njit(cache=True)
+def _scales(
+  operators: Records, starts: Indices, sources: Indices, owners: Indices
+) -> tuple[int, int]:
+  """How many scales are stored, and how many zero points.
+
+  The zero point of values that are never negative is stored once (see `rlnas.child.compact`).
+  """
+  count = len(operators)
+  own, positive = np.empty(count, np.int64), np.zeros(count, np.bool_)
+  met, above = np.zeros(count + 2, np.bool_), np.zeros(count + 2, np.bool_)
+  for index in range(count):
+    kind, reads = operators[index]['kind'], sources[starts[index] : starts[index + 1]]
+    own[index] = index if owners[index] < 0 else owners[index]
+    if own[index] == index and _KIND_SCALES[kind] == _KEPT and reads[0] != INPUT:
+      own[index] = own[reads[0]]
+    positive[index] = operators[index]['relu'] or kind in (_RELU, _LOGISTIC)
+    if _KEEPS_SIGN[kind] and not positive[index]:
+      positive[index] = True
+      for source in reads:
+        if source == INPUT or not positive[source]:
+          positive[index] = False
+    # tanh and sigmoid have one scale each.
+    scale = own[index] + 2 if kind not in (_TANH, _LOGISTIC) else int(kind == _TANH)
+    met[scale] = True
+    above[scale] |= positive[index]
+  scales, points = 0, 0
+  for scale in range(len(met)):
+    scales += met[scale]
+    points += met[scale] and not above[scale]
+  return scales, points
+
+
+@njit(cache=True)
+def _input_scales(operators: Records, starts: Indices, sources: Indices, nodes: int) -> Indices:
+  """For every node something that tells the scale of its (first) input from others."""
+  own, read = np.empty(len(operators), np.int64), np.full(nodes, INPUT)
+  for index in range(len(operators)):
+    kind, source = operators[index]['kind'], sources[starts[index]]
+    first = INPUT if source == INPUT else own[source]
+    read[operators[index]['node']] = first
+    if kind in (_TANH, _LOGISTIC):  # theirs is 1/128 and 1/256
+      own[index] = INPUT - 1 - int(kind == _TANH)
+    else:
+      own[index] = first if kind in (_SLICE, _RESHAPE) else index
   return read
 
 
-def _constants(network: Converted) -> set[tuple[str, tuple[int, ...]]]:
+@njit(cache=True)
+def _constants(
+  nodes: Records, shapes: Records, operators: Records, starts: Indices, sources: Indices
+) -> Indices:
   """The constant tensors beside kernels and biases; equal ones are stored once."""
-  found: set[tuple[str, tuple[int, ...]]] = set()
-  for kind, inputs, shape, index, _ in network.operators:
-    if kind == 'MEAN':
-      found.add((kind, ()))
-    elif kind == 'RESHAPE':
-      found.add((kind, shape))
-    elif kind == 'PAD':
-      read = network.shapes[0] if inputs[0] == INPUT else network.operators[inputs[0]].shape
-      found.add((kind, (shape[0] - read[0], shape[1] - read[1])))
-    elif kind == 'STRIDED_SLICE':  # begin, end (counted from the end of the sequence) and steps
-      node = network.architecture.nodes[index]
-      after = network.shapes[0][0] - node['first'] - node['count']
-      found |= {(kind, (node['first'],)), (kind, (-after,)), (kind, ())}
-  return found
+  found, count = _rows(3 * len(operators)), 0
+  for index in range(len(operators)):
+    o = operators[index]
+    kind, node = o['kind'], nodes[o['node']]
+    if kind == _MEAN:
+      _put(found, count, kind, 0, 0, 0, 0)
+      count += 1
+    elif kind == _RESHAPE:
+      _put(found, count, kind, o['height'], o['width'], o['channels'], 0)
+      count += 1
+    elif kind == _PAD:
+      source = sources[starts[index]]
+      high = shapes[0]['height'] if source == INPUT else operators[source]['height']
+      wide = shapes[0]['width'] if source == INPUT else operators[source]['width']
+      _put(found, count, kind, o['height'] - high, o['width'] - wide, 0, 0)
+      count += 1
+    elif kind == _SLICE:  # begin, end (counted from the end of the sequence) and steps
+      after = shapes[0]['height'] - node['key'] - node['width']
+      _put(found, count, kind, 1, node['key'], 0, 0)
+      _put(found, count + 1, kind, 1, -after, 0, 0)
+      _put(found, count + 2, kind, 2, 0, 0, 0)
+      count += 3
+  return found[:count]
 
 
-def _biases(network: Converted) -> dict[tuple[object, object], int]:
-  """Channels of the biases that are stored: a bias depends on the kernel and the input's scale."""
-  read = _input_scales(network.operators)
-  return {(k.key, read[k.node]): k.channels for k in network.kernels}
+@njit(cache=True)
+def _first_ones(rows: Indices) -> npt.NDArray[np.bool_]:
+  """Which rows equal none before them."""
+  slots = 16
+  while slots < 2 * len(rows):
+    slots *= 2
+  table, first = np.full(slots, -1), np.zeros(len(rows), np.bool_)
+  for index in range(len(rows)):
+    slot = 0
+    for place in range(5):
+      slot = (slot * 31 + rows[index, place]) * 0x9E3779B1
+    slot = (slot ^ slot >> 15) % slots
+    while table[slot] >= 0:
+      equal = True
+      for place in range(5):
+        equal &= rows[table[slot], place] == rows[index, place]
+      if equal:
+        break
+      slot = (slot + 1) % slots
+    if table[slot] < 0:
+      table[slot], first[index] = index, True
+  return first
 
 
-def constant_tensors(network: Converted) -> int:
-  """How many constant tensors there are beside kernels and biases."""
-  return len(_constants(network))
-
-
+@njit(cache=True)
 def _aligned(size: int) -> int:
   return -(-size // 16) * 16

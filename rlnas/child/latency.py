@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from rlnas.architecture import Architecture
-from rlnas.child.operators import Converted, foretell
-from rlnas.child.schedule import INPUT
+from rlnas.child.operators import Converted, arena_work, foretell
 from rlnas.chip import Speed, Work
+from rlnas.tail import KINDS
 
 
 def latency_ms(
@@ -32,18 +33,18 @@ def latency_ms(
 
 def work_of(network: Converted) -> list[Work]:
   """What each operator has to do."""
-  kernels = {kernel.node: kernel for kernel in network.kernels}
-  sizes = [math.prod(operator.shape) for operator in network.operators]
-  found = []
-  for operator, written in zip(network.operators, sizes, strict=True):
-    kernel = kernels.get(operator.node)
-    read = sum(math.prod(network.shapes[0]) if i == INPUT else sizes[i] for i in operator.inputs)
-    found.append(
-      Work(
-        operator.kind,
-        kernel.weights * kernel.places if kernel else 0,
-        max(read, written),
-        channels=operator.shape[-1],
-      )
+  operators, kernels = network.operators, network.kernels
+  macs = np.zeros(len(network.nodes), np.int64)
+  macs[kernels['node']] = kernels['weights'] * kernels['places']
+  elements = arena_work(network).sizes
+  read = np.add.reduceat(elements[network.sources + 1], network.starts[:-1])
+  return [
+    Work(KINDS[kind], work, most, channels=channels)
+    for kind, work, most, channels in zip(
+      operators['kind'].tolist(),
+      macs[operators['node']].tolist(),
+      np.maximum(read, operators['elements']).tolist(),
+      operators['channels'].tolist(),
+      strict=True,
     )
-  return found
+  ]

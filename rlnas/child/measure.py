@@ -28,7 +28,7 @@ from rlnas.child.arena import (
   greedy_plan,
   mean_scratch,
 )
-from rlnas.tail import HOST, Node, tail_bytes
+from rlnas.tail import HOST, Node, Nodes, tail_bytes
 
 Model = bytes | os.PathLike[str] | str
 
@@ -112,7 +112,7 @@ def analytic_footprint(model: Model) -> Footprint:
   head = greedy_plan(arena_buffers(interpreter, tensors, operators)).total_bytes
   tail = tail_bytes(
     HOST,
-    [_node(operator, tensors) for operator in operators],
+    Nodes.of([_node(operator, tensors) for operator in operators]),
     tensors=len(tensors),
     inputs=len(interpreter.get_input_details()),
     outputs=len(interpreter.get_output_details()),

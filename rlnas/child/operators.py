@@ -3,37 +3,30 @@
 Nearly every node becomes one operator; ReLU is merged into the sum or product before it, and slices
 of a sequence are flattened by an operator of their own. `rlnas.child.calibrated` puts them into the
 order that is foretold here, and sees to it that the quantizer adds none.
+
+A network is an array of records for its nodes, its operators and its kernels each, which Numba's
+compiled functions go through.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from rlnas.architecture import Architecture, Shape, infer_shapes
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from rlnas.architecture import Architecture, infer_shapes
 from rlnas.child.arena import mean_scratch
-from rlnas.child.limits import within_limits
-from rlnas.child.order import Scale, Step, execution_order
-from rlnas.child.schedule import INPUT, Task
+from rlnas.child.nodes import OPS, encoded, records, shapes_of
+from rlnas.child.order import Scale, execution_order
+from rlnas.child.schedule import INPUT, Work
+from rlnas.tail import KINDS
 
-# Operators by the names that TensorFlow Lite gives them.
-KINDS = {
-  'conv': 'CONV_2D',
-  'dilated_conv': 'CONV_2D',
-  'depthwise_conv': 'DEPTHWISE_CONV_2D',
-  'max_pool': 'MAX_POOL_2D',
-  'avg_pool': 'AVERAGE_POOL_2D',
-  'add': 'ADD',
-  'multiply': 'MUL',
-  'concat': 'CONCATENATION',
-  'relu': 'RELU',
-  'tanh': 'TANH',
-  'sigmoid': 'LOGISTIC',
-  'dense': 'FULLY_CONNECTED',
-  'classifier': 'FULLY_CONNECTED',
-  'global_avg_pool': 'MEAN',
-}
+Indices = npt.NDArray[np.int64]
+Records = npt.NDArray[np.void]
+
 # What they do to the scale of their values; the others have one of their own.
 SCALES = {
   'MAX_POOL_2D': Scale.KEPT,
@@ -43,64 +36,49 @@ SCALES = {
   'STRIDED_SLICE': Scale.KEPT,
   'CONCATENATION': Scale.JOINED,
 }
-_DENSE = ('dense', 'classifier')
-_CONVOLUTIONS = ('conv', 'dilated_conv', 'depthwise_conv')
-_TAKE_RELU = frozenset({'ADD', 'MUL', 'FULLY_CONNECTED', 'CONV_2D', 'DEPTHWISE_CONV_2D'})
+KIND_SCALES = np.array([SCALES.get(kind, Scale.OWN) for kind in KINDS], np.int64)
 
 
-class Operator(NamedTuple):
-  """An operator of the converted network.
+# An operator: the node that it stems from, whether ReLU is merged into it, the shape of its result.
+OPERATOR = records('kind node relu rank height width channels elements')
+# The weights of a convolution or dense layer: the node that has it; a key that is equal for kernels
+# that are stored once, and whether it is the first of these; whether it is a dense layer, which has
+# a bias (others have batch normalisation); elements, each used once at every place of the map;
+# outputs, each with a scale of its own.
+KERNEL = records('node key stored dense weights channels places')
 
-  Attributes:
-    kind: its name in TensorFlow Lite.
-    inputs: the operators whose results it reads, or `INPUT`.
-    shape: of its result, without the batch.
-    node: the node that it stems from, among those of `within_limits`.
-    relu: whether ReLU is merged into it.
-  """
-
-  kind: str
-  inputs: tuple[int, ...]
-  shape: Shape
-  node: int
-  relu: bool = False
-
-
-class Kernel(NamedTuple):
-  """The weights of a convolution or dense layer.
-
-  Attributes:
-    node: that has it.
-    key: equal for kernels that are stored once, as dense nodes of equal 'weights' are.
-    dense: whether it is a dense layer, which has a bias; others have batch normalisation.
-    weights: elements of the kernel; each is used once at every place.
-    channels: outputs, each with a scale of its own.
-    places: of the output map.
-  """
-
-  node: int
-  key: tuple[str, int]
-  dense: bool
-  weights: int
-  channels: int
-  places: int
+_DEPTHWISE, _DENSE, _CLASSIFIER = (OPS[op] for op in ('depthwise_conv', 'dense', 'classifier'))
+_CONVOLUTIONS = tuple(OPS[op] for op in ('conv', 'dilated_conv', 'depthwise_conv'))
+_PAD_LIKE, _FRAMES, _RELU = (OPS[op] for op in ('pad_like', 'frames', 'relu'))
+_PAD, _SLICE, _RESHAPE = (KINDS.index(kind) for kind in ('PAD', 'STRIDED_SLICE', 'RESHAPE'))
+_MEAN = KINDS.index('MEAN')
+# Scratch of an average over height and width of (batch, h, w, channels): two areas, and of a third
+# so much a channel.
+_MEAN_AREAS = tuple(area.size_bytes for area in mean_scratch(0, rank=4, axes=2, outputs=1))
+_TAKES_RELU = np.array(
+  [k in ('ADD', 'MUL', 'FULLY_CONNECTED', 'CONV_2D', 'DEPTHWISE_CONV_2D') for k in KINDS]
+)
 
 
 class Converted(NamedTuple):
   """What is known of a converted network beforehand.
 
   Attributes:
-    architecture: the network within the limits of TFLite Micro.
-    shapes: of its nodes, without the batch.
-    operators: in the order of the tensors that they write. They run in that of
+    nodes: those of the network within the limits of TFLite Micro, of dtype `NODE`.
+    shapes: of the nodes' values, of dtype `SHAPE`.
+    operators: in the order of the tensors that they write, of dtype `OPERATOR`. They run in that of
       `rlnas.child.schedule.least_arena_order`.
-    kernels: of its nodes in order.
+    starts: operator i reads the results `sources[starts[i]:starts[i + 1]]`.
+    sources: operators, or `INPUT`.
+    kernels: of its nodes in order, of dtype `KERNEL`.
   """
 
-  architecture: Architecture
-  shapes: tuple[Shape, ...]
-  operators: tuple[Operator, ...]
-  kernels: tuple[Kernel, ...]
+  nodes: Records
+  shapes: Records
+  operators: Records
+  starts: Indices
+  sources: Indices
+  kernels: Records
 
 
 def foretell(architecture: Architecture, input_shape: Sequence[int], classes: int) -> Converted:
@@ -114,87 +92,175 @@ def foretell(architecture: Architecture, input_shape: Sequence[int], classes: in
   Raises:
     ValueError: the shapes of the network do not fit together.
   """
-  architecture = within_limits(architecture)
-  shapes = infer_shapes(architecture, input_shape, classes)
-  operators = _of_nodes(architecture, shapes)
-  steps = [
-    Step(tuple(i for i in o.inputs if i != INPUT), SCALES.get(o.kind, Scale.OWN)) for o in operators
-  ]
-  order = execution_order(steps, len(operators) - 1)
-  place = {INPUT: INPUT} | {index: new for new, index in enumerate(order)}
-  ordered = tuple(
-    operators[index]._replace(inputs=tuple(place[i] for i in operators[index].inputs))
-    for index in order
-  )
-  return Converted(architecture, tuple(shapes), ordered, _kernels(architecture, shapes))
+  nodes, starts, sources = encoded(architecture)
+  shapes = shapes_of(nodes, starts, sources, input_shape, classes)
+  if not shapes[-1]['rank']:
+    infer_shapes(architecture, input_shape, classes)  # says what does not fit
+  kernels = _kernels(nodes, starts, sources, shapes)
+  operators, starts, sources = _operators(nodes, starts, sources, shapes)
+  order = execution_order(starts, sources, KIND_SCALES[operators['kind']], len(operators) - 1)
+  operators, starts, sources = _reordered(operators, starts, sources, order)
+  return Converted(nodes, shapes, operators, starts, sources, kernels)
 
 
-def arena_tasks(network: Converted) -> tuple[list[Task], int]:
-  """The operators as `rlnas.child.schedule` takes them, and the bytes of the input; all is int8."""
-  tasks = [
-    Task(
-      tuple(dict.fromkeys(operator.inputs)),
-      math.prod(operator.shape),
-      _mean_scratch_bytes(operator.shape[-1]) if operator.kind == 'MEAN' else (),
-    )
-    for operator in network.operators
-  ]
-  return tasks, math.prod(network.shapes[0])
+def arena_work(network: Converted) -> Work:
+  """The operators as `rlnas.child.schedule` takes them; all is int8."""
+  return Work(network.starts, network.sources, *_memory(network.shapes, network.operators))
 
 
-def _mean_scratch_bytes(channels: int) -> tuple[int, ...]:
-  """Of global average pooling: an average over height and width of (batch, h, w, channels)."""
-  return tuple(b.size_bytes for b in mean_scratch(0, rank=4, axes=2, outputs=channels))
+@njit(cache=True)
+def _memory(shapes: Records, operators: Records) -> tuple[Indices, Indices, Indices]:
+  """The bytes of input and results, which areas each operator needs beside, and their bytes."""
+  count, entry = len(operators), shapes[0]
+  sizes, areas = np.empty(count + 1, np.int64), np.zeros(count + 1, np.int64)
+  scratch = np.empty(3 * count, np.int64)
+  sizes[0] = entry['height'] * entry['width'] * entry['channels']
+  for index in range(count):
+    sizes[index + 1], areas[index + 1] = operators[index]['elements'], areas[index]
+    if operators[index]['kind'] == _MEAN:
+      channels = _MEAN_AREAS[2] * operators[index]['channels']
+      for size in (_MEAN_AREAS[0], _MEAN_AREAS[1], channels):
+        scratch[areas[index + 1]] = size
+        areas[index + 1] += 1
+  return sizes, areas, scratch[: areas[-1]]
 
 
-def _kernels(architecture: Architecture, shapes: Sequence[Shape]) -> tuple[Kernel, ...]:
-  found = []
-  for index, node in enumerate(architecture.nodes):
-    *sides, channels = shapes[index]
-    if node.op in _DENSE:
-      key = ('dense', node['weights']) if node.op == 'dense' else ('node', index)
-      found.append(Kernel(index, key, True, shapes[node.inputs[0]][-1] * channels, channels, 1))
-    elif node.op in _CONVOLUTIONS:
-      inputs = 1 if node.op == 'depthwise_conv' else shapes[node.inputs[0]][-1]
-      weights = node['kernel_height'] * node['kernel_width'] * inputs * channels
-      found.append(Kernel(index, ('node', index), False, weights, channels, math.prod(sides)))
-  return tuple(found)
+@njit(cache=True)
+def work_and_weights(kernels: Records) -> tuple[int, int]:
+  """Multiply-accumulate operations of one inference, and trainable weights.
+
+  Those are the kernels, biases of dense layers, and gamma and beta of batch normalisation.
+  """
+  macs, weights = 0, 0
+  for kernel in kernels:
+    macs += kernel['weights'] * kernel['places']
+    if kernel['stored']:
+      weights += kernel['weights'] + kernel['channels'] * (2 - kernel['dense'])
+  return macs, weights
 
 
-def _of_nodes(architecture: Architecture, shapes: Sequence[Shape]) -> list[Operator]:
-  readers = [0] * len(shapes)
-  for node in architecture.nodes:
-    for i in node.inputs[:1] if node.op == 'pad_like' else node.inputs:
-      readers[i] += 1
-  place = [INPUT]
-  operators: list[Operator] = []
-  padded: dict[tuple[int, Shape], int] = {}
-  for index, node in enumerate(architecture.nodes[1:], start=1):
-    inputs = tuple(place[i] for i in node.inputs)
-    shape = shapes[index]
+@njit(cache=True)
+def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records) -> Records:
+  """The kernels of all nodes."""
+  kernels, count = np.zeros(len(nodes), KERNEL), 0
+  for index in range(1, len(nodes)):
+    node, shape = nodes[index], shapes[index]
+    first = shapes[sources[starts[index]]]
+    dense = node['op'] in (_DENSE, _CLASSIFIER)
+    if dense or node['op'] in _CONVOLUTIONS:
+      kernel = kernels[count]
+      kernel['node'], kernel['dense'], kernel['channels'] = index, dense, shape['channels']
+      kernel['key'] = -node['key'] if node['op'] == _DENSE else index
+      kernel['places'] = 1 if dense else shape['height'] * shape['width']
+      kernel['weights'] = shape['channels']
+      if node['op'] != _DEPTHWISE:
+        kernel['weights'] *= first['channels']
+      if not dense:
+        kernel['weights'] *= node['kernel_height'] * node['kernel_width']
+      kernel['stored'] = 1
+      for other in kernels[: count if node['op'] == _DENSE else 0]:
+        if other['key'] == kernel['key']:
+          kernel['stored'] = 0
+      count += 1
+  return kernels[:count]
+
+
+@njit(cache=True)
+def _operators(
+  nodes: Records, starts: Indices, sources: Indices, shapes: Records
+) -> tuple[Records, Indices, Indices]:
+  """The operators of the nodes in order, and starts and sources of what they read."""
+  readers = np.zeros(len(nodes), np.int64)
+  for index in range(1, len(nodes)):
+    for place in range(starts[index], starts[index + 1]):
+      if nodes[index]['op'] != _PAD_LIKE or place == starts[index]:
+        readers[sources[place]] += 1
+  wrote = np.full(len(nodes), INPUT)  # the operator that writes each node's value
+  operators = np.zeros(2 * len(nodes), OPERATOR)
+  begins, reads = np.zeros(2 * len(nodes) + 1, np.int64), np.empty(2 * len(sources), np.int64)
+  count = 0
+  for index in range(1, len(nodes)):
+    node, shape = nodes[index], shapes[index]
+    taken = sources[starts[index] : starts[index + 1]]
+    before = wrote[taken[0]]
     if (
-      node.op == 'relu'
-      and readers[node.inputs[0]] == 1
-      and inputs[0] != INPUT
-      and operators[inputs[0]].kind in _TAKE_RELU
+      node['op'] == _RELU
+      and readers[taken[0]] == 1
+      and before != INPUT
+      and _TAKES_RELU[operators[before]['kind']]
     ):
-      operators[inputs[0]] = operators[inputs[0]]._replace(relu=True)
-      place.append(inputs[0])
+      operators[before]['relu'], wrote[index] = 1, before
       continue
-    if node.op == 'frames':
-      sliced = (node['count'], shape[0] // node['count'])
-      operators.append(Operator('STRIDED_SLICE', inputs, sliced, index))
-      operators.append(Operator('RESHAPE', (len(operators) - 1,), shape, index))
-    elif node.op == 'pad_like':
+    if node['op'] == _PAD_LIKE:
       # Of its second input it takes nothing but the size, so that two of them may be one operator.
-      key = (inputs[0], shape)
-      if key not in padded:
-        padded[key] = len(operators)
-        operators.append(Operator('PAD', inputs[:1], shape, index))
-      place.append(padded[key])
-      continue
+      taken = taken[:1]
+      known = _padded(operators[:count], begins, reads, before, shape)
+      if known >= 0:
+        wrote[index] = known
+        continue
+    begins[count + 1] = begins[count]
+    for source in taken:
+      reads[begins[count + 1]] = wrote[source]
+      begins[count + 1] += 1
+    if node['op'] == _FRAMES:
+      features = shape['channels'] // node['width']
+      _write(operators[count], _SLICE, index, 0, 2, node['width'], 1, features)
+      count += 1
+      begins[count + 1], reads[begins[count]] = begins[count] + 1, count - 1
+      _write(operators[count], _RESHAPE, index, 0, 1, 1, 1, shape['channels'])
     else:
-      relu = node.op in _CONVOLUTIONS and node['activation'] == 'relu'
-      operators.append(Operator(KINDS[node.op], inputs, shape, index, relu))
-    place.append(len(operators) - 1)
-  return operators
+      rank, height, width = shape['rank'], shape['height'], shape['width']
+      kind, relu = node['kind'], node['relu']
+      _write(operators[count], kind, index, relu, rank, height, width, shape['channels'])
+    wrote[index] = count
+    count += 1
+  return operators[:count], begins[: count + 1], reads[: begins[count]]
+
+
+@njit(cache=True)
+def _padded(operators: Records, begins: Indices, reads: Indices, source: int, shape: Any) -> int:
+  """The operator that pads a result to a shape already; -1 where there is none."""
+  for index in range(len(operators)):
+    operator = operators[index]
+    if (
+      operator['kind'] == _PAD
+      and reads[begins[index]] == source
+      and operator['height'] == shape['height']
+      and operator['width'] == shape['width']
+      and operator['channels'] == shape['channels']
+    ):
+      return index
+  return -1
+
+
+@njit(cache=True)
+def _write(
+  operator: Any,
+  kind: int,
+  node: int,
+  relu: int,
+  rank: int,
+  height: int,
+  width: int,
+  channels: int,
+) -> None:
+  operator['kind'], operator['node'], operator['relu'] = kind, node, relu
+  operator['rank'], operator['height'], operator['width'] = rank, height, width
+  operator['channels'], operator['elements'] = channels, height * width * channels
+
+
+@njit(cache=True)
+def _reordered(
+  operators: Records, starts: Indices, sources: Indices, order: Indices
+) -> tuple[Records, Indices, Indices]:
+  """Those operators that `order` names, renumbered."""
+  place, ordered = np.empty(len(operators), np.int64), np.empty(len(order), OPERATOR)
+  begins, reads = np.zeros(len(order) + 1, np.int64), np.empty_like(sources)
+  for new in range(len(order)):
+    place[order[new]] = new
+    ordered[new] = operators[order[new]]
+    begins[new + 1] = begins[new]
+    for source in sources[starts[order[new]] : starts[order[new] + 1]]:
+      reads[begins[new + 1]] = INPUT if source == INPUT else place[source]
+      begins[new + 1] += 1
+  return ordered, begins, reads[: begins[-1]]

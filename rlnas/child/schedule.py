@@ -9,24 +9,27 @@ The smallest peak of live bytes is what is looked for (ordering a graph for the 
 NP-complete: Sethi 1975, "Complete register allocation problems"), by a beam search and by two
 greedy rules; since TFLite Micro's planner (`rlnas.child.arena`) leaves gaps, its plan decides
 between them and the order given.
+
+The searches are compiled by Numba, which makes them some 50 times as fast as Python runs them.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from rlnas.child.arena import aligned, greedy_offsets
-from rlnas.child.order import post_order
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from rlnas.child.arena import ordered_head_bytes
+from rlnas.child.beam import MOST_TASKS, by_beam
+from rlnas.child.order import listed, post_order
+
+Bytes = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 INPUT = -1  # in place of a step: the network's input
-ALL = -1  # as a bit mask: no task has run
-
-BEAM_WIDTH = 16  # 32 saves another 1 % of cells' arenas in twice the time
-# The beam's time grows with the square of the steps; unrolled networks, which have more, are trees
-# with shared leaves, where the order of Sethi and Ullman does better than any beam that was tried.
-MOST_STEPS_OF_BEAM = 120
 
 
 class Task(NamedTuple):
@@ -43,6 +46,24 @@ class Task(NamedTuple):
   scratch_bytes: tuple[int, ...] = ()
 
 
+class Work(NamedTuple):
+  """Tasks as arrays; all sizes are in bytes.
+
+  Attributes:
+    starts: task i reads the results `sources[starts[i]:starts[i + 1]]`.
+    sources: tasks, or `INPUT`.
+    sizes: of the network's input, then of each result.
+    areas: task i needs `scratch[areas[i]:areas[i + 1]]` while it runs.
+    scratch: sizes.
+  """
+
+  starts: Indices
+  sources: Indices
+  sizes: Bytes
+  areas: Indices
+  scratch: Bytes
+
+
 def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[int]) -> int:
   """The head of the arena as TFLite Micro plans it.
 
@@ -51,194 +72,196 @@ def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[in
     input_bytes: size of the network's input.
     order: a permutation of the tasks in which all inputs come first.
   """
-  return _Graph(tasks, input_bytes).head(order)
+  starts, sources, sizes, _, areas, scratch, *_ = _prepared(*work_of(tasks, input_bytes))
+  head = ordered_head_bytes(starts, sources, sizes, areas, scratch, np.array(order, np.int64))
+  return int(head)
 
 
-def least_arena_order(tasks: Sequence[Task], input_bytes: int) -> tuple[tuple[int, ...], int]:
+def work_of(tasks: Sequence[Task], input_bytes: int) -> Work:
+  """The tasks as arrays."""
+  sizes = np.array([input_bytes, *(task.size_bytes for task in tasks)], np.int64)
+  inputs, scratch = [t.inputs for t in tasks], [t.scratch_bytes for t in tasks]
+  return Work(*listed(inputs), sizes, *listed(scratch))
+
+
+def least_arena_order(work: Work) -> tuple[Indices, int]:
   """An order of small arena, and the head of that arena; never worse than the order given.
 
   Args:
-    tasks: in an order in which they can run; the last writes the network's output.
-    input_bytes: size of the network's input.
+    work: in an order in which the tasks can run; the last writes the network's output.
 
   Returns:
     A permutation of the tasks, and the size of the arena's head in bytes.
   """
-  graph = _Graph(tasks, input_bytes)
-  best = tuple(range(len(tasks)))
-  head = graph.head(best)
-  searches: tuple[Callable[[_Graph], tuple[int, ...]], ...] = (_by_need, _by_growth)
-  if len(tasks) <= MOST_STEPS_OF_BEAM:
-    searches = (_by_beam, *searches)
+  starts, sources, sizes, during, areas, scratch, reading, readers, widest = _prepared(*work)
+  graph = (starts, sources, sizes, during, reading, readers)
+  memory = (starts, sources, sizes, areas, scratch)
+  best = np.arange(len(during))
+  head = ordered_head_bytes(*memory, best)
+  searches: tuple[Callable[..., Indices], ...] = (_by_need, _by_growth)
+  if len(during) <= MOST_TASKS:
+    searches = (*searches, by_beam)
   for search in searches:
-    if head == graph.widest:
+    if head == widest:
       break  # no order can be better
-    order = search(graph)
-    if graph.peak(order) < head:
-      found = graph.head(order)
+    order = search(*graph, head)
+    if len(order) and _peak(*graph, order) < head:
+      found = ordered_head_bytes(*memory, order)
       if found < head:
         best, head = order, found
-  return best, head
+  return best, int(head)
 
 
-class _Graph:
-  """The tasks with sizes as they are aligned, and who reads what.
+@njit(cache=True)
+def _prepared(
+  starts: Indices, sources: Indices, sizes: Bytes, areas: Indices, scratch: Bytes
+) -> tuple[Indices, Indices, Bytes, Bytes, Indices, Bytes, Indices, Indices, int]:
+  """What the searches need of `Work`.
 
-  Attributes:
-    inputs: of each task.
-    sizes: of the input, then of each result, in bytes.
-    scratch: the areas of each task, in bytes.
-    during: what each task adds while it runs: result and scratch, in bytes.
-    frees: of each task, for all that it reads: the other readers as a bit mask, and its bytes.
-    widest: what the most demanding task needs alone; no order can do with less.
+  Returns:
+    starts and sources, in which each task names a source once; sizes as they are aligned; during,
+    what each task adds while it runs, result and scratch; areas, and scratch as it is aligned;
+    reading and readers: of the input and of each result i the tasks that read it,
+    `readers[reading[i]:reading[i + 1]]`; widest, what the most demanding task needs alone.
   """
-
-  def __init__(self, tasks: Sequence[Task], input_bytes: int) -> None:
-    self.inputs = [task.inputs for task in tasks]
-    self.sizes = [aligned(input_bytes), *[aligned(task.size_bytes) for task in tasks]]
-    self.scratch = [[aligned(size) for size in task.scratch_bytes] for task in tasks]
-    self.during = [self.sizes[i + 1] + sum(areas) for i, areas in enumerate(self.scratch)]
-    self._readers = [0] * (len(tasks) + 1)  # of the input, then of each result, as bit masks
-    self._needs = [0] * len(tasks)  # the tasks that must come before each task, as bit masks
-    for index, inputs in enumerate(self.inputs):
-      for source in inputs:
-        self._readers[source + 1] |= 1 << index
-        if source != INPUT:
-          self._needs[index] |= 1 << source
-    self.frees = [
-      [(self._readers[source + 1] & ~(1 << i), self.sizes[source + 1]) for source in inputs]
-      for i, inputs in enumerate(self.inputs)
-    ]
-    self.widest = max(
-      during + sum([size for _, size in frees])
-      for during, frees in zip(self.during, self.frees, strict=True)
-    )
-
-  def grown(self, index: int, undone: int) -> int:
-    """What remains, in bytes, once a ready task has run; `undone` is a mask of the others."""
-    size = self.sizes[index + 1]
-    for others, freed in self.frees[index]:
-      if not others & undone:
-        size -= freed
-    return size
-
-  def then_ready(self, undone: int, ready: Sequence[int], index: int) -> tuple[int, ...]:
-    """What can run once `index` has: `undone` is without it, `ready` is from before."""
-    readers, rest = self._readers[index + 1], [i for i in ready if i != index]
-    while readers:
-      lowest = readers & -readers
-      reader = lowest.bit_length() - 1
-      if not self._needs[reader] & undone:
-        rest.append(reader)
-      readers ^= lowest
-    return tuple(rest)
-
-  def start(self) -> tuple[int, ...]:
-    """What can run first."""
-    return tuple(index for index, needs in enumerate(self._needs) if not needs)
-
-  def peak(self, order: Sequence[int]) -> int:
-    """The most bytes that are live at a time; no planner does with less."""
-    undone, live, peak = ALL, self.sizes[0], 0
-    for index in order:
-      peak = max(peak, live + self.during[index])
-      undone &= ~(1 << index)
-      live += self.grown(index, undone)
-    return peak
-
-  def head(self, order: Sequence[int]) -> int:
-    """The head of the arena as TFLite Micro plans it."""
-    step = [0] * len(order)
-    for place, index in enumerate(order, start=1):
-      step[index] = place
-    first, last = [0, *step], [0, *step]  # of the input, then of each result, then of scratch
-    for index, inputs in enumerate(self.inputs):
-      now = step[index]
-      for source in inputs:
-        if last[source + 1] < now:
-          last[source + 1] = now
-    sizes = list(self.sizes)
-    for index in order:
-      for size in self.scratch[index]:
-        sizes.append(size)
-        first.append(step[index])
-        last.append(step[index])
-    return max(map(operator.add, greedy_offsets(sizes, first, last), sizes))
+  count = len(starts) - 1
+  sizes, scratch = -(-sizes // 16) * 16, -(-scratch // 16) * 16  # ALIGNMENT_BYTES
+  once, reading = np.zeros_like(starts), np.zeros(count + 2, np.int64)
+  kept = np.empty_like(sources)
+  for index in range(count):
+    once[index + 1] = once[index]
+    for source in sources[starts[index] : starts[index + 1]]:
+      met = False
+      for other in kept[once[index] : once[index + 1]]:
+        met |= other == source
+      if not met:
+        kept[once[index + 1]] = source
+        once[index + 1] += 1
+        reading[source + 2] += 1
+  for index in range(count + 1):
+    reading[index + 1] += reading[index]
+  readers, filled = np.empty(once[-1], np.int64), reading.copy()
+  during, widest = sizes[1:].copy(), 0
+  for index in range(count):
+    for size in scratch[areas[index] : areas[index + 1]]:
+      during[index] += size
+    needed = during[index]
+    for source in kept[once[index] : once[index + 1]]:
+      readers[filled[source + 1]] = index
+      filled[source + 1] += 1
+      needed += sizes[source + 1]
+    widest = max(widest, needed)
+  return once, kept[: once[-1]], sizes, during, areas, scratch, reading, readers, widest
 
 
-class _State(NamedTuple):
-  """Some tasks have run, all but `undone`. `order` is a linked list: (its beginning, last task)."""
-
-  peak: int
-  live: int
-  undone: int
-  order: tuple[object, int] | None
-  ready: tuple[int, ...]
-
-
-def _by_beam(graph: _Graph) -> tuple[int, ...]:
-  """Beam search over sets of tasks that have run, by peak and then by live bytes."""
-  states = [_State(0, graph.sizes[0], ALL, None, graph.start())]
-  for _ in graph.inputs:
-    # By the set of tasks, states whose `ready` is still that before the last task.
-    reached: dict[int, tuple[int, int, int, tuple[object, int], tuple[int, ...]]] = {}
-    for before, live, undone, order, ready in states:
-      moves = []
-      for index in ready:
-        grown = graph.grown(index, undone & ~(1 << index))
-        peak = live + graph.during[index]
-        if grown <= 0 and peak <= before:
-          moves = [(index, before, grown)]
-          break  # what costs nothing now can only be worth less later
-        moves.append((index, max(peak, before), grown))
-      for index, peak, grown in moves:
-        after = undone & ~(1 << index)
-        known = reached.get(after)
-        if known is None or peak < known[0]:
-          reached[after] = (peak, live + grown, after, (order, index), ready)
-    kept = sorted(reached.values(), key=operator.itemgetter(0, 1))[:BEAM_WIDTH]
-    states = [
-      _State(peak, live, undone, order, graph.then_ready(undone, ready, order[1]))
-      for peak, live, undone, order, ready in kept
-    ]
-  (state,) = states
-  return _unlinked(state.order)
+@njit(cache=True)
+def _peak(
+  starts: Indices,
+  sources: Indices,
+  sizes: Bytes,
+  during: Bytes,
+  reading: Indices,
+  readers: Indices,
+  order: Indices,
+) -> int:
+  """The most bytes that are live at a time; no planner does with less."""
+  left = reading[1:] - reading[:-1]  # readers of each result that have not run
+  live, peak = sizes[0], 0
+  for index in order:
+    peak = max(peak, live + during[index])
+    live += sizes[index + 1]
+    for source in sources[starts[index] : starts[index + 1]]:
+      left[source + 1] -= 1
+      if not left[source + 1]:
+        live -= sizes[source + 1]
+  return peak
 
 
-def _unlinked(order: object) -> tuple[int, ...]:
-  found = []
-  while isinstance(order, tuple):
-    order, index = order
-    found.append(index)
-  return tuple(reversed(found))
-
-
-def _by_growth(graph: _Graph) -> tuple[int, ...]:
+@njit(cache=True)
+def _by_growth(
+  starts: Indices,
+  sources: Indices,
+  sizes: Bytes,
+  during: Bytes,
+  reading: Indices,
+  readers: Indices,
+  most: int,
+) -> Indices:
   """Always what leaves the fewest bytes live."""
-  undone, ready, order = ALL, graph.start(), []
-  while ready:
-    _, _, index = min([(graph.grown(i, undone & ~(1 << i)), graph.during[i], i) for i in ready])
-    undone &= ~(1 << index)
-    order.append(index)
-    ready = graph.then_ready(undone, ready, index)
-  return tuple(order)
+  count = len(during)
+  left = reading[1:] - reading[:-1]  # readers of the input and each result that have not run
+  missing = np.zeros(count, np.int64)  # results that each task waits for
+  order, able, width = np.empty(count, np.int64), np.empty(count, np.int64), 0
+  for index in range(count):
+    for source in sources[starts[index] : starts[index + 1]]:
+      missing[index] += source != INPUT
+    if not missing[index]:
+      able[width] = index
+      width += 1
+  for step in range(count):
+    least = (0, 0, -1)
+    for place in range(width):
+      index = able[place]
+      grown = sizes[index + 1]
+      for source in sources[starts[index] : starts[index + 1]]:
+        if left[source + 1] == 1:
+          grown -= sizes[source + 1]
+      found = (grown, during[index], index)
+      if least[2] < 0 or found < least:
+        least, chosen = found, place
+    order[step] = index = able[chosen]
+    able[chosen] = able[width - 1]
+    width -= 1
+    for source in sources[starts[index] : starts[index + 1]]:
+      left[source + 1] -= 1
+    for reader in readers[reading[index + 1] : reading[index + 2]]:
+      missing[reader] -= 1
+      if not missing[reader]:
+        able[width] = reader
+        width += 1
+  return order
 
 
-def _by_need(graph: _Graph) -> tuple[int, ...]:
+def _by_need(
+  starts: Indices,
+  sources: Indices,
+  sizes: Bytes,
+  during: Bytes,
+  reading: Indices,
+  readers: Indices,
+  most: int,
+) -> Indices:
   """Depth first, what needs the most memory first (Sethi & Ullman 1970, for trees)."""
-  needed: list[int] = []  # to compute each result, were the graph a tree
+  del reading, readers, most
+  first = _by_spared(starts, sources, sizes, during)
+  order: Indices = post_order(starts, first, len(during) - 1)
+  return order
 
-  def spared(source: int) -> int:
-    return needed[source] - graph.sizes[source + 1]
 
-  for index, inputs in enumerate(graph.inputs):
-    kept, most = 0, 0
-    for source in sorted((i for i in inputs if i != INPUT), key=spared, reverse=True):
-      most = max(most, kept + needed[source])
-      kept += graph.sizes[source + 1]
-    needed.append(max(most, kept + graph.during[index]))
-  first = [
-    sorted((i for i in inputs if i != INPUT), key=lambda i: (spared(i), i), reverse=True)
-    for inputs in graph.inputs
-  ]
-  return post_order(first, len(first) - 1)
+@njit(cache=True)
+def _by_spared(starts: Indices, sources: Indices, sizes: Bytes, during: Bytes) -> Indices:
+  """The sources of each task, first the one after which the most memory is free again."""
+  first = sources.copy()
+  needed = np.zeros(len(during), np.int64)  # to compute each result, were the graph a tree
+  spared = np.zeros(len(during), np.int64)  # of that, beyond the result itself
+  for index in range(len(during)):
+    begin, end, kept, most = starts[index], starts[index + 1], 0, 0
+    for place in range(begin + 1, end):
+      source, before = first[place], place
+      while before > begin and (
+        first[before - 1] == INPUT
+        or (
+          source != INPUT
+          and (spared[first[before - 1]], first[before - 1]) < (spared[source], source)
+        )
+      ):
+        first[before] = first[before - 1]
+        before -= 1
+      first[before] = source
+    for source in first[begin:end]:
+      if source != INPUT:
+        most = max(most, kept + needed[source])
+        kept += sizes[source + 1]
+    needed[index] = max(most, kept + during[index])
+    spared[index] = needed[index] - sizes[index + 1]
+  return first

@@ -1,4 +1,3 @@
-import math
 import subprocess
 import sys
 
@@ -10,12 +9,13 @@ from rlnas.backend import keras, quiet, tf
 from rlnas.child.builder import build
 from rlnas.child.cost import Cost, cost
 from rlnas.child.measure import measure
-from rlnas.child.operators import arena_tasks, foretell
+from rlnas.child.operators import arena_work, foretell
 from rlnas.child.quantize import quantize
 from rlnas.child.schedule import least_arena_order
 from rlnas.decision import decode
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
 from rlnas.table import compile_table, sample_uniform
+from rlnas.tail import KINDS
 
 
 def conv(graph: Graph, x: int, filters: int, side: int, stride: int = 1) -> int:
@@ -131,9 +131,10 @@ def test_agrees_with_the_converted_network(space, seed):
   look_trained(model, rng)
   converted = quantize(model, rng.random((4, *shape), dtype=np.float32))
   network = foretell(architecture, shape, 10)
-  order, _ = least_arena_order(*arena_tasks(network))
-  foretold = [network.operators[index] for index in order]
-  assert [(o.kind, math.prod(o.shape)) for o in foretold] == operators(converted)
+  order, _ = least_arena_order(arena_work(network))
+  foretold = network.operators[order]
+  kinds = [KINDS[kind] for kind in foretold['kind']]
+  assert [*zip(kinds, foretold['elements'], strict=True)] == operators(converted)
   footprint, found = measure(converted), cost(architecture, shape, 10)
   assert found.parameters == sum(w.shape.num_elements() for w in model.trainable_weights)
   assert found.arena_head_bytes == footprint.arena_head_bytes

@@ -1,6 +1,29 @@
+from typing import NamedTuple
+
+import numpy as np
 import pytest
 
-from rlnas.child.order import Scale, Step, execution_order, scale_groups
+from rlnas.child import order
+from rlnas.child.order import Scale
+
+
+class Step(NamedTuple):
+  inputs: tuple[int, ...]
+  scale: Scale
+
+
+def arrays(steps):
+  scales = np.array([step.scale for step in steps], np.int64)
+  return *order.listed([step.inputs for step in steps]), scales
+
+
+def execution_order(steps, output):
+  return tuple(order.execution_order(*arrays(steps), output).tolist())
+
+
+def scale_groups(steps):
+  return order.scale_groups(*arrays(steps))
+
 
 OWN, KEPT, JOINED = Scale.OWN, Scale.KEPT, Scale.JOINED
 

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlnas.child.schedule import INPUT, Task, arena_head_bytes, least_arena_order
+from rlnas.child import schedule
+from rlnas.child.schedule import INPUT, Task, arena_head_bytes, work_of
+
+
+def least_arena_order(tasks, input_bytes):
+  order, head = schedule.least_arena_order(work_of(tasks, input_bytes))
+  return tuple(order.tolist()), head
 
 
 def orders(tasks):

@@ -1,0 +1,179 @@
+"""The nodes of an architecture as records of integers, and the shapes of their values.
+
+Numba's compiled functions go through records some hundred times as fast as Python goes through the
+nodes themselves; `rlnas.child.operators` and what follows from it are built on them. The codes of
+names are constants of what is compiled: after they change, `make clean` removes what was cached.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from rlnas.architecture import OPERATIONS, Architecture, Scalar
+from rlnas.child.limits import MAX_CONCAT_INPUTS, within_limits
+from rlnas.tail import KINDS
+
+Indices = npt.NDArray[np.int64]
+Records = npt.NDArray[np.void]
+
+# Operators by the names that TensorFlow Lite gives them; their codes are places in `KINDS`.
+_KIND_OF = {
+  'conv': 'CONV_2D',
+  'dilated_conv': 'CONV_2D',
+  'depthwise_conv': 'DEPTHWISE_CONV_2D',
+  'max_pool': 'MAX_POOL_2D',
+  'avg_pool': 'AVERAGE_POOL_2D',
+  'add': 'ADD',
+  'multiply': 'MUL',
+  'concat': 'CONCATENATION',
+  'pad_like': 'PAD',
+  'relu': 'RELU',
+  'tanh': 'TANH',
+  'sigmoid': 'LOGISTIC',
+  'frames': 'STRIDED_SLICE',
+  'dense': 'FULLY_CONNECTED',
+  'classifier': 'FULLY_CONNECTED',
+  'global_avg_pool': 'MEAN',
+}
+
+
+def records(names: str) -> np.dtype[np.void]:
+  """Of integers with these names, which blanks divide."""
+  return np.dtype([(name, np.int64) for name in names.split()])
+
+
+# A node: its operation and the kind of its operator, as codes; its attributes, 0 for those it has
+# not, where width is filters, units or the count of frames, and key the weights that dense layers
+# share or the first frame.
+NODE = records('op kind width kernel_height kernel_width stride dilation relu key')
+# The shape of a value without the batch: (height, width, channels), (frames, features) or
+# (features,); missing dimensions are 1, and the last one is called channels. Rank 0: no such value.
+SHAPE = records('rank height width channels')
+OPS = {op: code for code, op in enumerate(OPERATIONS)}
+_CONV, _DILATED, _DEPTHWISE = (OPS[op] for op in ('conv', 'dilated_conv', 'depthwise_conv'))
+_ADD, _MULTIPLY, _CONCAT = (OPS[op] for op in ('add', 'multiply', 'concat'))
+_RELU, _TANH, _SIGMOID = (OPS[op] for op in ('relu', 'tanh', 'sigmoid'))
+_PAD_LIKE, _FRAMES, _POOL = (OPS[op] for op in ('pad_like', 'frames', 'global_avg_pool'))
+_DENSE, _CLASSIFIER = (OPS[op] for op in ('dense', 'classifier'))
+_FIELDS = {'filters': 'width', 'units': 'width', 'count': 'width', 'weights': 'key', 'first': 'key'}
+
+
+class _Known(dict[tuple[str, tuple[tuple[str, Scalar], ...]], bytes]):
+  """The record of a node by its operation and attributes."""
+
+  def __missing__(self, node: tuple[str, tuple[tuple[str, Scalar], ...]]) -> bytes:
+    op, attributes = node
+    record = np.zeros(1, NODE)
+    record['op'], record['kind'] = OPS[op], KINDS.index(_KIND_OF.get(op, 'RESHAPE'))
+    for name, value in attributes:
+      if name == 'activation':
+        record['relu'] = value == 'relu'
+      else:
+        record[_FIELDS.get(name, name)] = value
+    if len(self) < _MOST_KNOWN:
+      self[node] = record.tobytes()
+    return record.tobytes()
+
+
+_MOST_KNOWN = 10_000  # a megabyte or two; a space has some dozens
+_KNOWN = _Known()
+
+
+def encoded(architecture: Architecture) -> tuple[Records, Indices, Indices]:
+  """The nodes within the limits as records, and starts and sources of what they read."""
+  nodes = architecture.nodes
+  inputs = [node.inputs for node in nodes]
+  counts = [*map(len, inputs)]
+  if max(counts) > MAX_CONCAT_INPUTS:
+    return encoded(within_limits(architecture))
+  starts = np.array([0, *itertools.accumulate(counts)], np.int64)
+  records = b''.join([_KNOWN[node.op, node.attributes] for node in nodes])
+  flat = np.array([*itertools.chain.from_iterable(inputs)], np.int64)
+  return np.frombuffer(records, NODE), starts, flat
+
+
+def shapes_of(
+  nodes: Records, starts: Indices, sources: Indices, input_shape: Sequence[int], classes: int
+) -> Records:
+  """The shapes of all nodes' values, of dtype `SHAPE`; rank 0 from the first that does not fit.
+
+  Args:
+    nodes: see `encoded`.
+    starts: see there.
+    sources: see there.
+    input_shape: (height, width, channels), or (time, features).
+    classes: width of the classifier.
+  """
+  *sides, channels = input_shape
+  height, width = (*sides, 1, 1)[:2]
+  shapes: Records = _shapes(
+    nodes, starts, sources, len(input_shape), height, width, channels, classes
+  )
+  return shapes
+
+
+@njit(cache=True)
+def _shapes(
+  nodes: Records,
+  starts: Indices,
+  sources: Indices,
+  rank: int,
+  height: int,
+  width: int,
+  channels: int,
+  classes: int,
+) -> Records:
+  """By the rules of `rlnas.architecture.infer_shapes`; rank 0 from the first misfit on."""
+  shapes = np.zeros(len(nodes), SHAPE)
+  _set(shapes[0], rank, height, width, channels)
+  for index in range(1, len(nodes)):
+    node, reads = nodes[index], sources[starts[index] : starts[index + 1]]
+    op, first, shape = node['op'], shapes[reads[0]], shapes[index]
+    if op == _CLASSIFIER:
+      _set(shape, 1, 1, 1, classes)
+    elif op in (_ADD, _MULTIPLY, _CONCAT):
+      total = 0
+      for source in reads:
+        other = shapes[source]
+        total += other['channels']
+        if (other['rank'], other['height'], other['width']) != (
+          first['rank'],
+          first['height'],
+          first['width'],
+        ) or (op != _CONCAT and other['channels'] != first['channels']):
+          return shapes
+      kept = total if op == _CONCAT else first['channels']
+      _set(shape, first['rank'], first['height'], first['width'], kept)
+    elif op in (_RELU, _TANH, _SIGMOID):
+      _set(shape, first['rank'], first['height'], first['width'], first['channels'])
+    elif op == _DENSE:
+      _set(shape, 1, 1, 1, node['width'])
+    elif op == _FRAMES:
+      if first['rank'] != 2 or node['key'] + node['width'] > first['height']:
+        return shapes
+      _set(shape, 1, 1, 1, node['width'] * first['channels'])
+    elif first['rank'] != 3:
+      return shapes
+    elif op == _POOL:
+      _set(shape, 1, 1, 1, first['channels'])
+    elif op == _PAD_LIKE:
+      target = shapes[reads[1]]
+      if target['height'] < first['height'] or target['width'] < first['width']:
+        return shapes
+      _set(shape, 3, target['height'], target['width'], first['channels'])
+    else:
+      stride = max(node['stride'], 1)
+      filters = node['width'] if node['width'] else first['channels']
+      _set(shape, 3, -(-first['height'] // stride), -(-first['width'] // stride), filters)
+  return shapes
+
+
+@njit(cache=True)
+def _set(shape: Any, rank: int, height: int, width: int, channels: int) -> None:
+  shape['rank'], shape['height'], shape['width'], shape['channels'] = rank, height, width, channels
