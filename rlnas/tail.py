@@ -197,10 +197,9 @@ def tail_bytes(
 @functools.cache
 def _compiled() -> Callable[..., int]:
   """Numba is loaded when it is first needed; boards and speeds are tables, which do without."""
-  from numba import njit
+  from rlnas.compiled import compiled
 
-  compiled: Callable[..., int] = njit(cache=True)(_with_nodes)
-  return compiled
+  return compiled(_with_nodes)
 
 
 def _with_nodes(

@@ -10,7 +10,7 @@ import rlnas
 ROOT = pathlib.Path(rlnas.__file__).parent
 LEVELS = {
   'architecture': 0, 'widths': 0, 'trial': 0, 'board': 0, 'interfaces': 0, 'backend': 0,
-  'chip': 0, 'tail': 0, 'traits': 0,
+  'compiled': 0, 'chip': 0, 'tail': 0, 'traits': 0,
   'decision': 1, 'table': 1, 'spaces': 1,
   'losses': 2, 'policy': 2, 'controller': 2, 'strategies': 2, 'child': 2,
   'dataset': 0, 'datasets': 0, 'dataset_checks': 0, 'dataset_files': 0, 'dataset_splits': 0,
@@ -92,6 +92,32 @@ def test_tensorflow_is_loaded_in_one_place():
   for name, path in modules():
     direct = {n.split('.')[0] for n in imports(path, top_level_only=True)}
     assert name == 'backend' or not direct & {'tensorflow', 'tf_keras'}, path
+
+
+def test_numba_is_loaded_in_one_place():
+  for name, path in modules():
+    assert name == 'compiled' or 'numba' not in {n.split('.')[0] for n in imports(path)}, path
+
+
+def test_compiled_functions_call_those_of_their_own_module_alone():
+  trees = {path: ast.parse(path.read_text()) for _, path in modules()}
+  found = {
+    node.name: path
+    for path, tree in trees.items()
+    for node in tree.body
+    if isinstance(node, ast.FunctionDef)
+    and any(isinstance(d, ast.Name) and d.id == 'compiled' for d in node.decorator_list)
+  }
+  assert len(found) > 20
+  for path, tree in trees.items():
+    for node in tree.body:
+      if isinstance(node, ast.FunctionDef) and found.get(node.name) == path:
+        called = {
+          n.func.id
+          for n in ast.walk(node)
+          if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+        }
+        assert not {name for name in called if found.get(name, path) != path}, (path, node.name)
 
 
 def test_flags_and_prints_stay_in_experiments():

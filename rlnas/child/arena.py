@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from rlnas.compiled import compiled
 
 Bytes = npt.NDArray[np.int64]
 Steps = npt.NDArray[np.int64]
@@ -81,7 +82,7 @@ def greedy_plan(buffers: Sequence[Buffer]) -> Plan:
   return Plan(tuple(offsets.tolist()), int((offsets + sizes).max(initial=0)))
 
 
-@njit(cache=True)
+@compiled
 def greedy_offsets(sizes: Bytes, first: Steps, last: Steps) -> Bytes:
   """As `greedy_plan`, compiled: the search for an order plans by the thousand.
 
@@ -115,7 +116,7 @@ def greedy_offsets(sizes: Bytes, first: Steps, last: Steps) -> Bytes:
   return offsets
 
 
-@njit(cache=True)
+@compiled
 def ordered_head_bytes(
   starts: Steps, sources: Steps, sizes: Bytes, areas: Steps, scratch: Bytes, order: Steps
 ) -> int:

@@ -6,12 +6,18 @@ two orders have come to the same set, of which the one with the smaller peak goe
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from rlnas.compiled import compiled
 
 Bytes = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
+Records = npt.NDArray[np.void]
+# Starts and sources, sizes, and who reads the input and each result, as bits.
+Frees = tuple[Indices, Indices, Bytes, Indices]
 
 BEAM_WIDTH = 16  # 32 saves another 1 % of cells' arenas in twice the time
 _BITS = 60
@@ -24,7 +30,7 @@ MOST_TASKS = 2 * _BITS
 _STATE = np.dtype([(name, np.int64) for name in ('low', 'high', 'peak', 'live', 'origin', 'task')])
 
 
-@njit(cache=True)
+@compiled
 def by_beam(
   starts: Indices,
   sources: Indices,
@@ -83,12 +89,20 @@ def by_beam(
   return order
 
 
-@njit(cache=True)
-def _moves(frees, during, states, ready, most, moves, table):  # type: ignore[no-untyped-def]
+@compiled
+def _moves(
+  frees: Frees,
+  during: Bytes,
+  states: Records,
+  ready: list[Indices],
+  most: int,
+  moves: Records,
+  table: Indices,
+) -> int:
   """Writes what each state may become to `moves`, one for each set of tasks; returns how many.
 
   Args:
-    frees: starts, sources, sizes, and who reads each source, as bits.
+    frees: see `Frees`.
     during: of each task, in bytes.
     states: the beam.
     ready: of each state, what can run.
@@ -126,8 +140,8 @@ def _moves(frees, during, states, ready, most, moves, table):  # type: ignore[no
   return count
 
 
-@njit(cache=True)
-def _grown(frees, state, task):  # type: ignore[no-untyped-def]
+@compiled
+def _grown(frees: Frees, state: Any, task: int) -> int:
   """What remains, in bytes, once a ready task has run."""
   starts, sources, sizes, read_by = frees
   low, high = _without(state, task)
@@ -138,16 +152,16 @@ def _grown(frees, state, task):  # type: ignore[no-untyped-def]
   return size
 
 
-@njit(cache=True)
-def _without(state, task):  # type: ignore[no-untyped-def]
+@compiled
+def _without(state: Any, task: int) -> tuple[int, int]:
   """The tasks that have not run, as bits, once another one has."""
   if task < _BITS:
     return state['low'] & ~(1 << task), state['high']
   return state['low'], state['high'] & ~(1 << (task - _BITS))
 
 
-@njit(cache=True)
-def _slot(table, moves, low, high):  # type: ignore[no-untyped-def]
+@compiled
+def _slot(table: Indices, moves: Records, low: int, high: int) -> int:
   """Where a set of tasks stands in the table of hashes, or would stand."""
   slot = (low * 0x9E3779B1 ^ high * 0x85EBCA77) % len(table)
   while table[slot] >= 0:
@@ -158,8 +172,8 @@ def _slot(table, moves, low, high):  # type: ignore[no-untyped-def]
   return slot
 
 
-@njit(cache=True)
-def _best(moves):  # type: ignore[no-untyped-def]
+@compiled
+def _best(moves: Records) -> Records:
   """The `BEAM_WIDTH` best of all moves, of equal ones the first."""
   best, count = np.empty(BEAM_WIDTH + 1, np.int64), 0
   for move in range(len(moves)):
@@ -175,8 +189,8 @@ def _best(moves):  # type: ignore[no-untyped-def]
   return moves[best[:count]]
 
 
-@njit(cache=True)
-def _ready(needs, before, readers, state):  # type: ignore[no-untyped-def]
+@compiled
+def _ready(needs: Indices, before: Indices, readers: Indices, state: Any) -> Indices:
   """What can run: of what could `before`, and of the `readers` of the last task's result."""
   able, count = np.empty(len(before) + len(readers), np.int64), 0
   for task in before:

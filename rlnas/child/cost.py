@@ -26,7 +26,6 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
 from rlnas.architecture import Architecture
 from rlnas.child.arena import MEAN_SCRATCH
@@ -40,6 +39,7 @@ from rlnas.child.operators import (
   work_and_weights,
 )
 from rlnas.child.schedule import least_arena_order
+from rlnas.compiled import compiled
 from rlnas.tail import HOST, KINDS, Nodes, tail_bytes
 
 
@@ -99,7 +99,7 @@ def _tail_bytes(network: Converted, constants: int) -> int:
   return tail_bytes(HOST, Nodes(kinds, scales, inputs, scratch), tensors=tensors + constants)
 
 
-@njit(cache=True)
+@compiled
 def _structures(
   operators: Records, starts: Indices, kernels: Records, nodes: int
 ) -> tuple[Indices, Indices, Indices, int, int]:

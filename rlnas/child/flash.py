@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from rlnas.child.operators import KIND_SCALES, SCALES, Converted, Indices, Records
 from rlnas.child.order import Scale, scale_owners
 from rlnas.child.schedule import INPUT
+from rlnas.compiled import compiled
 from rlnas.tail import KINDS
 
 # Least squares by experiments/fit_cost.py.
@@ -75,7 +75,7 @@ def flash_features(network: Converted) -> dict[str, int]:
   return {name: counts[name] for name in FLASH_BYTES}
 
 
-@njit(cache=True)
+@compiled
 def bytes_of(counts: Indices) -> int:
   """The size of a file of which so much was `counted`."""
   return round(np.sum(counts * _BYTES))
@@ -94,7 +94,7 @@ def counted(network: Converted) -> Indices:
   return counts
 
 
-@njit(cache=True)
+@compiled
 def _counted(
   nodes: Records,
   shapes: Records,
@@ -153,18 +153,18 @@ def _counted(
   return counts
 
 
-@njit(cache=True)
+@compiled
 def _rows(count: int) -> Indices:
   """Rows to be compared, see `_put`."""
   return np.zeros((count, 5), np.int64)
 
 
-@njit(cache=True)
+@compiled
 def _put(rows: Indices, index: int, a: int, b: int, c: int, d: int, e: int) -> None:
   rows[index, 0], rows[index, 1], rows[index, 2], rows[index, 3], rows[index, 4] = a, b, c, d, e
 
 
-@njit(cache=True)
+@compiled
 def _options(nodes: Records, operators: Records) -> Indices:
   """What tells the options of each operator that has some from those of others."""
   found, count = _rows(len(operators)), 0
@@ -185,7 +185,7 @@ def _options(nodes: Records, operators: Records) -> Indices:
   return found[:count]
 
 
-@njit(cache=True)
+@compiled
 def _scales(
   operators: Records, starts: Indices, sources: Indices, owners: Indices
 ) -> tuple[int, int]:
@@ -218,7 +218,7 @@ def _scales(
   return scales, points
 
 
-@njit(cache=True)
+@compiled
 def _input_scales(operators: Records, starts: Indices, sources: Indices, nodes: int) -> Indices:
   """For every node something that tells the scale of its (first) input from others."""
   own, read = np.empty(len(operators), np.int64), np.full(nodes, INPUT)
@@ -233,7 +233,7 @@ def _input_scales(operators: Records, starts: Indices, sources: Indices, nodes: 
   return read
 
 
-@njit(cache=True)
+@compiled
 def _constants(
   nodes: Records, shapes: Records, operators: Records, starts: Indices, sources: Indices
 ) -> Indices:
@@ -263,7 +263,7 @@ def _constants(
   return found[:count]
 
 
-@njit(cache=True)
+@compiled
 def _first_ones(rows: Indices) -> npt.NDArray[np.bool_]:
   """Which rows equal none before them."""
   slots = 16
@@ -287,6 +287,6 @@ def _first_ones(rows: Indices) -> npt.NDArray[np.bool_]:
   return first
 
 
-@njit(cache=True)
+@compiled
 def _aligned(size: int) -> int:
   return -(-size // 16) * 16

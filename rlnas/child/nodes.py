@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from rlnas.architecture import OPERATIONS, Architecture, Scalar
 from rlnas.child.limits import MAX_CONCAT_INPUTS, within_limits
+from rlnas.compiled import compiled
 from rlnas.tail import KINDS
 
 Indices = npt.NDArray[np.int64]
@@ -118,7 +118,7 @@ def shapes_of(
   return shapes
 
 
-@njit(cache=True)
+@compiled
 def _shapes(
   nodes: Records,
   starts: Indices,
@@ -174,6 +174,6 @@ def _shapes(
   return shapes
 
 
-@njit(cache=True)
+@compiled
 def _set(shape: Any, rank: int, height: int, width: int, channels: int) -> None:
   shape['rank'], shape['height'], shape['width'], shape['channels'] = rank, height, width, channels

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from rlnas.architecture import Architecture, infer_shapes
 from rlnas.child.arena import mean_scratch
 from rlnas.child.nodes import OPS, encoded, records, shapes_of
 from rlnas.child.order import Scale, execution_order
 from rlnas.child.schedule import INPUT, Work
+from rlnas.compiled import compiled
 from rlnas.tail import KINDS
 
 Indices = npt.NDArray[np.int64]
@@ -108,7 +108,7 @@ def arena_work(network: Converted) -> Work:
   return Work(network.starts, network.sources, *_memory(network.shapes, network.operators))
 
 
-@njit(cache=True)
+@compiled
 def _memory(shapes: Records, operators: Records) -> tuple[Indices, Indices, Indices]:
   """The bytes of input and results, which areas each operator needs beside, and their bytes."""
   count, entry = len(operators), shapes[0]
@@ -125,7 +125,7 @@ def _memory(shapes: Records, operators: Records) -> tuple[Indices, Indices, Indi
   return sizes, areas, scratch[: areas[-1]]
 
 
-@njit(cache=True)
+@compiled
 def work_and_weights(kernels: Records) -> tuple[int, int]:
   """Multiply-accumulate operations of one inference, and trainable weights.
 
@@ -139,7 +139,7 @@ def work_and_weights(kernels: Records) -> tuple[int, int]:
   return macs, weights
 
 
-@njit(cache=True)
+@compiled
 def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records) -> Records:
   """The kernels of all nodes."""
   kernels, count = np.zeros(len(nodes), KERNEL), 0
@@ -165,7 +165,7 @@ def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records)
   return kernels[:count]
 
 
-@njit(cache=True)
+@compiled
 def _operators(
   nodes: Records, starts: Indices, sources: Indices, shapes: Records
 ) -> tuple[Records, Indices, Indices]:
@@ -217,7 +217,7 @@ def _operators(
   return operators[:count], begins[: count + 1], reads[: begins[count]]
 
 
-@njit(cache=True)
+@compiled
 def _padded(operators: Records, begins: Indices, reads: Indices, source: int, shape: Any) -> int:
   """The operator that pads a result to a shape already; -1 where there is none."""
   for index in range(len(operators)):
@@ -233,7 +233,7 @@ def _padded(operators: Records, begins: Indices, reads: Indices, source: int, sh
   return -1
 
 
-@njit(cache=True)
+@compiled
 def _write(
   operator: Any,
   kind: int,
@@ -249,7 +249,7 @@ def _write(
   operator['channels'], operator['elements'] = channels, height * width * channels
 
 
-@njit(cache=True)
+@compiled
 def _reordered(
   operators: Records, starts: Indices, sources: Indices, order: Indices
 ) -> tuple[Records, Indices, Indices]:

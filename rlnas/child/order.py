@@ -18,7 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from rlnas.compiled import compiled
 
 Indices = npt.NDArray[np.int64]
 
@@ -49,7 +50,7 @@ def scale_groups(starts: Indices, sources: Indices, scales: Indices) -> tuple[tu
   return tuple(tuple(group) for group in groups.values())
 
 
-@njit(cache=True)
+@compiled
 def scale_owners(starts: Indices, sources: Indices, scales: Indices) -> Indices:
   """The first operator of each one's group of one scale; -1 where no concatenation forces it."""
   parent = np.arange(len(scales))
@@ -73,7 +74,7 @@ def scale_owners(starts: Indices, sources: Indices, scales: Indices) -> Indices:
   return owners
 
 
-@njit(cache=True)
+@compiled
 def _root(parent: Indices, index: int) -> int:
   while parent[index] != index:
     parent[index] = parent[parent[index]]
@@ -81,7 +82,7 @@ def _root(parent: Indices, index: int) -> int:
   return index
 
 
-@njit(cache=True)
+@compiled
 def execution_order(starts: Indices, sources: Indices, scales: Indices, output: int) -> Indices:
   """Depth first from the output, and what keeps a scale before the concatenation that sets it.
 
@@ -127,7 +128,7 @@ def execution_order(starts: Indices, sources: Indices, scales: Indices, output: 
   return post_order(begins, before, output)
 
 
-@njit(cache=True)
+@compiled
 def _early(
   starts: Indices,
   sources: Indices,
@@ -167,7 +168,7 @@ def _early(
   return count
 
 
-@njit(cache=True)
+@compiled
 def _push_inputs(stack: Indices, depth: int, starts: Indices, sources: Indices, index: int) -> int:
   """Puts what an operator reads onto the stack, the first on top; returns the stack's depth."""
   for source in sources[starts[index] : starts[index + 1]][::-1]:
@@ -177,7 +178,7 @@ def _push_inputs(stack: Indices, depth: int, starts: Indices, sources: Indices, 
   return depth
 
 
-@njit(cache=True)
+@compiled
 def post_order(starts: Indices, before: Indices, output: int) -> Indices:
   """Each index after all of its `before`, without recursion: unrolled networks are deep."""
   count = len(starts) - 1

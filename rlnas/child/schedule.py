@@ -20,11 +20,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from rlnas.child.arena import ordered_head_bytes
 from rlnas.child.beam import MOST_TASKS, by_beam
 from rlnas.child.order import listed, post_order
+from rlnas.compiled import compiled
 
 Bytes = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
@@ -112,7 +112,7 @@ def least_arena_order(work: Work) -> tuple[Indices, int]:
   return best, int(head)
 
 
-@njit(cache=True)
+@compiled
 def _prepared(
   starts: Indices, sources: Indices, sizes: Bytes, areas: Indices, scratch: Bytes
 ) -> tuple[Indices, Indices, Bytes, Bytes, Indices, Bytes, Indices, Indices, int]:
@@ -154,7 +154,7 @@ def _prepared(
   return once, kept[: once[-1]], sizes, during, areas, scratch, reading, readers, widest
 
 
-@njit(cache=True)
+@compiled
 def _peak(
   starts: Indices,
   sources: Indices,
@@ -177,7 +177,7 @@ def _peak(
   return peak
 
 
-@njit(cache=True)
+@compiled
 def _by_growth(
   starts: Indices,
   sources: Indices,
@@ -238,7 +238,7 @@ def _by_need(
   return order
 
 
-@njit(cache=True)
+@compiled
 def _by_spared(starts: Indices, sources: Indices, sizes: Bytes, during: Bytes) -> Indices:
   """The sources of each task, first the one after which the most memory is free again."""
   first = sources.copy()
