@@ -24,7 +24,7 @@ from rlnas.child.calibrated import SCALES, operator_code
 from rlnas.child.logits import int8_logits, tflm_logits
 from rlnas.child.measure import ArenaOverflow
 from rlnas.child.order import Scale
-from rlnas.child.schedule import INPUT, Task, least_arena_order, work_of
+from rlnas.child.schedule import INPUT, Task, Tasks, least_arena_order
 
 _schema = flatbuffer_utils.schema_fb
 _Operator = _schema.BuiltinOperator
@@ -54,7 +54,7 @@ def compact(model: bytes) -> bytes:
   _separate_biases(graph)
   _strip(graph)
   subgraph = graph.subgraphs[0]
-  order, _ = least_arena_order(work_of(*_tasks(graph)))
+  order, _ = least_arena_order(Tasks.of(*_tasks(graph)))
   subgraph.operators = [subgraph.operators[index] for index in order]
   smaller = _pack(graph)
   if agree(model, smaller):

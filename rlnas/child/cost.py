@@ -34,7 +34,7 @@ from rlnas.child.operators import (
   Converted,
   Indices,
   Records,
-  arena_work,
+  arena_tasks,
   foretell,
   work_and_weights,
 )
@@ -85,7 +85,7 @@ def cost(architecture: Architecture, input_shape: Sequence[int], classes: int) -
     macs=macs,
     parameters=parameters,
     flash_bytes=bytes_of(counts),
-    arena_head_bytes=least_arena_order(arena_work(network))[1],
+    arena_head_bytes=least_arena_order(arena_tasks(network))[1],
     arena_tail_bytes=_tail_bytes(network, constants_of(counts)),
   )
 

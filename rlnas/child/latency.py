@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlnas.architecture import Architecture
-from rlnas.child.operators import Converted, arena_work, foretell
+from rlnas.child.operators import Converted, arena_tasks, foretell
 from rlnas.chip import Speed, Work
 from rlnas.tail import KINDS
 
@@ -36,7 +36,7 @@ def work_of(network: Converted) -> list[Work]:
   operators, kernels = network.operators, network.kernels
   macs = np.zeros(len(network.nodes), np.int64)
   macs[kernels['node']] = kernels['weights'] * kernels['places']
-  elements = arena_work(network).sizes
+  elements = arena_tasks(network).sizes
   read = np.add.reduceat(elements[network.sources + 1], network.starts[:-1])
   return [
     Work(KINDS[kind], work, most, channels=channels)

@@ -20,7 +20,7 @@ from rlnas.architecture import Architecture, infer_shapes
 from rlnas.child.arena import mean_scratch
 from rlnas.child.nodes import OPS, encoded, records, shapes_of
 from rlnas.child.order import Scale, execution_order
-from rlnas.child.schedule import INPUT, Work
+from rlnas.child.schedule import INPUT, Tasks
 from rlnas.compiled import compiled
 from rlnas.tail import KINDS
 
@@ -103,9 +103,9 @@ def foretell(architecture: Architecture, input_shape: Sequence[int], classes: in
   return Converted(nodes, shapes, operators, starts, sources, kernels)
 
 
-def arena_work(network: Converted) -> Work:
+def arena_tasks(network: Converted) -> Tasks:
   """The operators as `rlnas.child.schedule` takes them; all is int8."""
-  return Work(network.starts, network.sources, *_memory(network.shapes, network.operators))
+  return Tasks(network.starts, network.sources, *_memory(network.shapes, network.operators))
 
 
 @compiled

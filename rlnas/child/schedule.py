@@ -10,7 +10,7 @@ NP-complete: Sethi 1975, "Complete register allocation problems"), by a beam sea
 greedy rules; since TFLite Micro's planner (`rlnas.child.arena`) leaves gaps, its plan decides
 between them and the order given.
 
-The searches are compiled by Numba, which makes them some 50 times as fast as Python runs them.
+The searches are compiled by Numba, which makes them some 15 times as fast as Python runs them.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Task(NamedTuple):
   scratch_bytes: tuple[int, ...] = ()
 
 
-class Work(NamedTuple):
-  """Tasks as arrays; all sizes are in bytes.
+class Tasks(NamedTuple):
+  """The tasks of a network as arrays; all sizes are in bytes.
 
   Attributes:
     starts: task i reads the results `sources[starts[i]:starts[i + 1]]`.
@@ -63,6 +63,13 @@ class Work(NamedTuple):
   areas: Indices
   scratch: Bytes
 
+  @classmethod
+  def of(cls, tasks: Sequence[Task], input_bytes: int) -> Tasks:
+    """The arrays of `tasks`, the last of which writes the network's output."""
+    sizes = np.array([input_bytes, *(task.size_bytes for task in tasks)], np.int64)
+    inputs, scratch = [t.inputs for t in tasks], [t.scratch_bytes for t in tasks]
+    return cls(*listed(inputs), sizes, *listed(scratch))
+
 
 def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[int]) -> int:
   """The head of the arena as TFLite Micro plans it.
@@ -72,28 +79,21 @@ def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[in
     input_bytes: size of the network's input.
     order: a permutation of the tasks in which all inputs come first.
   """
-  starts, sources, sizes, _, areas, scratch, *_ = _prepared(*work_of(tasks, input_bytes))
+  starts, sources, sizes, _, areas, scratch, *_ = _prepared(*Tasks.of(tasks, input_bytes))
   head = ordered_head_bytes(starts, sources, sizes, areas, scratch, np.array(order, np.int64))
   return int(head)
 
 
-def work_of(tasks: Sequence[Task], input_bytes: int) -> Work:
-  """The tasks as arrays."""
-  sizes = np.array([input_bytes, *(task.size_bytes for task in tasks)], np.int64)
-  inputs, scratch = [t.inputs for t in tasks], [t.scratch_bytes for t in tasks]
-  return Work(*listed(inputs), sizes, *listed(scratch))
-
-
-def least_arena_order(work: Work) -> tuple[Indices, int]:
+def least_arena_order(tasks: Tasks) -> tuple[Indices, int]:
   """An order of small arena, and the head of that arena; never worse than the order given.
 
   Args:
-    work: in an order in which the tasks can run; the last writes the network's output.
+    tasks: in an order in which they can run; the last writes the network's output.
 
   Returns:
     A permutation of the tasks, and the size of the arena's head in bytes.
   """
-  starts, sources, sizes, during, areas, scratch, reading, readers, widest = _prepared(*work)
+  starts, sources, sizes, during, areas, scratch, reading, readers, widest = _prepared(*tasks)
   graph = (starts, sources, sizes, during, reading, readers)
   memory = (starts, sources, sizes, areas, scratch)
   best = np.arange(len(during))
@@ -116,7 +116,7 @@ def least_arena_order(work: Work) -> tuple[Indices, int]:
 def _prepared(
   starts: Indices, sources: Indices, sizes: Bytes, areas: Indices, scratch: Bytes
 ) -> tuple[Indices, Indices, Bytes, Bytes, Indices, Bytes, Indices, Indices, int]:
-  """What the searches need of `Work`.
+  """What the searches need of `Tasks`.
 
   Returns:
     starts and sources, in which each task names a source once; sizes as they are aligned; during,

@@ -4,12 +4,14 @@ import sys
 import numpy as np
 import pytest
 
-from rlnas.architecture import Architecture, Graph
+from rlnas.architecture import Architecture, Graph, infer_shapes
 from rlnas.backend import keras, quiet, tf
 from rlnas.child.builder import build
 from rlnas.child.cost import Cost, cost
+from rlnas.child.limits import within_limits
 from rlnas.child.measure import measure
-from rlnas.child.operators import arena_work, foretell
+from rlnas.child.nodes import encoded, shapes_of
+from rlnas.child.operators import arena_tasks, foretell
 from rlnas.child.quantize import quantize
 from rlnas.child.schedule import least_arena_order
 from rlnas.decision import decode
@@ -131,7 +133,7 @@ def test_agrees_with_the_converted_network(space, seed):
   look_trained(model, rng)
   converted = quantize(model, rng.random((4, *shape), dtype=np.float32))
   network = foretell(architecture, shape, 10)
-  order, _ = least_arena_order(arena_work(network))
+  order, _ = least_arena_order(arena_tasks(network))
   foretold = network.operators[order]
   kinds = [KINDS[kind] for kind in foretold['kind']]
   assert [*zip(kinds, foretold['elements'], strict=True)] == operators(converted)
@@ -178,3 +180,41 @@ def test_needs_no_tensorflow():
 def test_is_a_frozen_value():
   found = cost(chain(), (16, 16, 1), 10)
   assert found == cost(chain(), (16, 16, 1), 10) == Cost(**vars(found))
+
+
+@pytest.mark.parametrize(
+  'space',
+  [Chain(), MultiBranch(align='pad'), NASNet(), Recurrent()],
+  ids=lambda s: type(s).__name__,
+)
+def test_shapes_are_those_of_the_architecture(space):
+  table, rng = compile_table(space), np.random.default_rng(0)
+  input_shape = (49, 10) if isinstance(space, Recurrent) else (29, 18, 3)
+  for _ in range(20):
+    architecture = decode(space, sample_uniform(table, rng))
+    limited = within_limits(architecture)
+    found = shapes_of(*encoded(architecture), input_shape, 7)
+    for shape, expected in zip(found, infer_shapes(limited, input_shape, 7), strict=True):
+      sides = (shape['height'], shape['width'], shape['channels'])
+      assert shape['rank'] == len(expected)
+      assert (*sides[: len(expected) - 1], sides[-1]) == expected
+
+
+@pytest.mark.parametrize('wrong', ['multiply', 'concat', 'frames', 'pool', 'pad_like'])
+def test_whatever_does_not_fit_is_refused_as_by_the_architecture(wrong):
+  graph = Graph()
+  x = conv(graph, graph.input, 8, 3)
+  small = conv(graph, x, 4, 3, stride=2)
+  y = {
+    'multiply': lambda: graph.add('multiply', x, small),
+    'concat': lambda: graph.add('concat', x, small),
+    'frames': lambda: graph.add('frames', x, first=0, count=2),
+    'pool': lambda: graph.add('global_avg_pool', graph.add('global_avg_pool', x)),
+    'pad_like': lambda: graph.add('pad_like', x, small),
+  }[wrong]()
+  architecture = graph.finish(graph.add('classifier', y))
+  with pytest.raises(ValueError, match='node') as expected:
+    infer_shapes(architecture, (8, 8, 1), 10)
+  with pytest.raises(ValueError, match='node') as found:
+    cost(architecture, (8, 8, 1), 10)
+  assert str(found.value) == str(expected.value)

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlnas.child import schedule
-from rlnas.child.schedule import INPUT, Task, arena_head_bytes, work_of
+from rlnas.child.schedule import INPUT, Task, Tasks, arena_head_bytes
 
 
 def least_arena_order(tasks, input_bytes):
-  order, head = schedule.least_arena_order(work_of(tasks, input_bytes))
+  order, head = schedule.least_arena_order(Tasks.of(tasks, input_bytes))
   return tuple(order.tolist()), head
 
 
