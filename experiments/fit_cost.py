@@ -117,7 +117,8 @@ def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
   ]
   for case in dict.fromkeys(s.case for s in samples):
     chosen = [s for s in samples if s.case == case]
-    cost(chosen[0].architecture, chosen[0].shape, chosen[0].classes)  # loads what is compiled
+    for s in chosen:
+      cost(s.architecture, s.shape, s.classes)  # loads what is compiled
     started = time.perf_counter()
     costs = [cost(s.architecture, s.shape, s.classes) for s in chosen]
     seconds = time.perf_counter() - started

@@ -93,9 +93,9 @@ def greedy_offsets(sizes: Bytes, first: Steps, last: Steps) -> Bytes:
   """
   count = len(sizes)
   turns, placed = np.empty(count, np.int64), np.empty(count, np.int64)
-  for index in range(count):  # of equal ones the later goes first
-    place = index
-    while place and sizes[turns[place - 1]] <= sizes[index]:
+  for turn in range(count):  # of equal ones the later goes first
+    index, place = count - 1 - turn, turn
+    while place and sizes[turns[place - 1]] < sizes[index]:
       turns[place] = turns[place - 1]
       place -= 1
     turns[place] = index

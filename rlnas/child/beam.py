@@ -66,22 +66,28 @@ def by_beam(
   states = np.zeros(1, _STATE)
   states[0]['low'] = states[0]['high'] = -1
   states[0]['live'] = sizes[0]
-  ready = [_ready(needs, np.empty(0, np.int64), np.arange(count), states[0])]  # of each state
+  # What can run in each state, and how much of that there is; of this step and the next in turn.
+  ready, able = np.empty((2, BEAM_WIDTH, count), np.int64), np.zeros((2, BEAM_WIDTH), np.int64)
+  able[0, 0] = _extend(ready[0, 0], 0, needs, np.arange(count), states[0])
   slots = 64
   while slots < 2 * BEAM_WIDTH * count:
     slots *= 2
   moves, table = np.zeros(BEAM_WIDTH * count, _STATE), np.full(slots, -1)
-  trace = np.zeros((count, BEAM_WIDTH), _STATE)
+  grown, trace = np.empty(count, np.int64), np.zeros((count, BEAM_WIDTH), _STATE)
   for step in range(count):
-    states = _best(moves[: _moves(frees, during, states, ready, most, moves, table)])
+    now, then = step % 2, (step + 1) % 2
+    found = _moves(frees, during, states, ready[now], able[now], most, moves, table, grown)
+    states = _best(moves[:found], trace[step])
     if not len(states):
       return np.empty(0, np.int64)
     for place in range(len(states)):
-      trace[step, place] = states[place]
-    ready = [
-      _ready(needs, ready[s['origin']], readers[reading[s['task'] + 1] : reading[s['task'] + 2]], s)
-      for s in states
-    ]
+      state, kept = states[place], 0
+      for task in ready[now, state['origin'], : able[now, state['origin']]]:
+        if task != state['task']:
+          ready[then, place, kept] = task
+          kept += 1
+      next_ones = readers[reading[state['task'] + 1] : reading[state['task'] + 2]]
+      able[then, place] = _extend(ready[then, place], kept, needs, next_ones, state)
   order, place = np.empty(count, np.int64), 0
   for step in range(count - 1, -1, -1):
     order[step] = trace[step, place]['task']
@@ -94,10 +100,12 @@ def _moves(
   frees: Frees,
   during: Bytes,
   states: Records,
-  ready: list[Indices],
+  ready: Indices,
+  able: Indices,
   most: int,
   moves: Records,
   table: Indices,
+  grown: Bytes,
 ) -> int:
   """Writes what each state may become to `moves`, one for each set of tasks; returns how many.
 
@@ -106,21 +114,23 @@ def _moves(
     during: of each task, in bytes.
     states: the beam.
     ready: of each state, what can run.
+    able: of each state, how much of that there is.
     most: bytes that the peak must stay below.
     moves: has room for all.
     table: of hashes, -1 in all places; so it is left.
+    grown: has room for a number a task.
   """
   count = 0
   for origin in range(len(states)):
-    state, able = states[origin], ready[origin]
-    grown, begin, end = np.empty_like(able), 0, len(able)
-    for place in range(len(able)):
-      grown[place] = _grown(frees, state, able[place])
-      if grown[place] <= 0 and state['live'] + during[able[place]] <= state['peak']:
+    state, begin, end = states[origin], 0, able[origin]
+    for place in range(end):
+      task = ready[origin, place]
+      grown[place] = _grown(frees, state, task)
+      if grown[place] <= 0 and state['live'] + during[task] <= state['peak']:
         begin, end = place, place + 1  # what costs nothing now can only be worth less later
         break
     for place in range(begin, end):
-      task = able[place]
+      task = ready[origin, place]
       low, high = _without(state, task)
       peak = max(state['live'] + during[task], state['peak'])
       if peak >= most:
@@ -173,32 +183,29 @@ def _slot(table: Indices, moves: Records, low: int, high: int) -> int:
 
 
 @compiled
-def _best(moves: Records) -> Records:
-  """The `BEAM_WIDTH` best of all moves, of equal ones the first."""
-  best, count = np.empty(BEAM_WIDTH + 1, np.int64), 0
+def _best(moves: Records, best: Records) -> Records:
+  """The `BEAM_WIDTH` best of all moves, of equal ones the first; written to `best`."""
+  places, count = np.empty(BEAM_WIDTH + 1, np.int64), 0
   for move in range(len(moves)):
     peak, live, place = moves[move]['peak'], moves[move]['live'], count
     while place:
-      other = moves[best[place - 1]]
+      other = moves[places[place - 1]]
       if (other['peak'], other['live']) <= (peak, live):
         break
-      best[place] = best[place - 1]
+      places[place] = places[place - 1]
       place -= 1
-    best[place] = move
+    places[place] = move
     count = min(count + 1, BEAM_WIDTH)
-  return moves[best[:count]]
+  for place in range(count):
+    best[place] = moves[places[place]]
+  return best[:count]
 
 
 @compiled
-def _ready(needs: Indices, before: Indices, readers: Indices, state: Any) -> Indices:
-  """What can run: of what could `before`, and of the `readers` of the last task's result."""
-  able, count = np.empty(len(before) + len(readers), np.int64), 0
-  for task in before:
-    if task != state['task']:
-      able[count] = task
-      count += 1
-  for task in readers:
+def _extend(ready: Indices, count: int, needs: Indices, tasks: Indices, state: Any) -> int:
+  """Adds to `count` tasks that are `ready` those that wait for none; returns how many there are."""
+  for task in tasks:
     if not (needs[task, 0] & state['low'] or needs[task, 1] & state['high']):
-      able[count] = task
+      ready[count] = task
       count += 1
-  return able[:count]
+  return count

@@ -1,4 +1,4 @@
-"""What a network costs, from its architecture alone: no TensorFlow, 0.3 to 4 ms with the branches.
+"""What a network costs, from its architecture alone: no TensorFlow, 0.1 to 0.4 ms.
 
 Used to turn down networks outside a budget before they are trained.
 
@@ -7,17 +7,17 @@ allocated for them (`experiments/fit_cost.py --count=14 --held_out=40`; 40 netwo
 worst); parameters and the head of the arena were exact for all 320:
 
   space               flash             tail
-  chain               0.08% / 0.33%   0.15% / 0.55%
-  multibranch         0.10% / 0.29%   0.09% / 0.35%
-  nasnet              0.07% / 0.44%   0.29% / 0.66%
-  blockqnn            0.09% / 0.67%   0.10% / 0.43%
-  recurrent           0.43% / 2.33%   0.04% / 0.16%
-  joint               0.15% / 0.48%   0.21% / 0.33%
-  multibranch, pad    0.08% / 0.31%   0.11% / 0.36%
-  recurrent, 3 steps  0.29% / 0.77%   0.08% / 0.18%
+  chain               0.08% / 0.34%   0.00% / 0.00%
+  multibranch         0.10% / 0.29%   0.00% / 0.00%
+  nasnet              0.09% / 0.31%   0.00% / 0.00%
+  blockqnn            0.09% / 0.62%   0.00% / 0.00%
+  recurrent           0.18% / 0.67%   0.04% / 0.42%
+  joint               0.16% / 0.66%   0.00% / 0.08%
+  multibranch, pad    0.08% / 0.33%   0.00% / 0.00%
+  recurrent, 3 steps  0.20% / 0.59%   0.08% / 0.34%
 
 Where the memory of a recurrent cell grows without bound its range is cut, so that steps share their
-scales and, with equal weights, their biases: 2 % of flash that the weights alone decide.
+scales and, with equal weights, their biases, which the weights alone decide.
 """
 
 from __future__ import annotations
