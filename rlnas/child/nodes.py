@@ -1,7 +1,8 @@
 """The nodes of an architecture as records of integers, and the shapes of their values.
 
-Numba's compiled functions go through records, not through nodes; `rlnas.child.operators` and what follows from it are built on them. The codes of
-names are constants of what is compiled: after they change, `make clean` removes what was cached.
+Numba's compiled functions go through records, not through nodes; `rlnas.child.operators` and what
+follows from it are built on them. The codes of names are constants of what is compiled: after they
+change, `make clean` removes what was cached.
 """
 
 from __future__ import annotations
