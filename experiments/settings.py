@@ -206,5 +206,5 @@ def configuration(
     # Other versions round differently, so that resuming would not give the same search.
     'rlnas': rlnas.__version__,
     'tensorflow': tf.__version__,
-    'onednn': os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1'),
+    'onednn': os.environ['TF_ENABLE_ONEDNN_OPTS'],
   }

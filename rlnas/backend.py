@@ -5,6 +5,9 @@ imports it, so `import rlnas` stays fast.
 
 One thread makes a child bit-identical in every process, first or later in it; two threads round
 differently. Parallelism comes from processes instead (`rlnas.executors`), which is also faster.
+
+oneDNN rounds differently, too. By itself TensorFlow uses it on processors with AVX-512 alone; here
+it is always on, unless TF_ENABLE_ONEDNN_OPTS=0 asks for the other arithmetic.
 """
 
 from __future__ import annotations
@@ -57,23 +60,25 @@ def quiet() -> Iterator[None]:
 
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 with quiet():
   import tensorflow as tf
   import tf_keras as keras
   from tensorflow.lite.python.convert import mlir_quantize
   from tensorflow.lite.tools import flatbuffer_utils
+  from tensorflow.python.util import _pywrap_util_port
 
+  _as_asked = _pywrap_util_port.IsMklEnabled() == (os.environ['TF_ENABLE_ONEDNN_OPTS'] != '0')
   try:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.set_visible_devices([], 'GPU')
-    _single = True
   except RuntimeError:
-    _single = False
-if not _single:
+    _as_asked = False
+if not _as_asked:
   logging.warning(
-    'TensorFlow was started before rlnas, with its own thread settings: children trained in this '
-    'process will differ in rounding from those of worker processes.'
+    'TensorFlow was started before rlnas, with settings of its own for threads or oneDNN: children '
+    'trained in this process will differ in rounding from those of worker processes.'
   )
 
 __all__ = ['captured_output', 'flatbuffer_utils', 'keras', 'mlir_quantize', 'quiet', 'tf']

@@ -51,7 +51,7 @@ class Finishing:
     self._dataset = dataset.without_test()
     self._recipe = recipe
     self._folder = pathlib.Path(folder)
-    versions = (rlnas.__version__, tf.__version__, os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1'))
+    versions = (rlnas.__version__, tf.__version__, os.environ['TF_ENABLE_ONEDNN_OPTS'])
     taught_by = [teacher.weights.stem for teacher in teachers]
     begun = None if start is None else start.stem
     self._settings = [dataset.digest, dataclasses.asdict(recipe), versions, taught_by, begun]
