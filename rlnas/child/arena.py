@@ -91,28 +91,24 @@ def greedy_offsets(sizes: Bytes, first: Steps, last: Steps) -> Bytes:
     first: the steps that write them.
     last: the last steps that read them.
   """
-  count = len(sizes)
-  turns, placed = np.empty(count, np.int64), np.empty(count, np.int64)
-  for turn in range(count):  # of equal ones the later goes first
-    index, place = count - 1 - turn, turn
-    while place and sizes[turns[place - 1]] < sizes[index]:
-      turns[place] = turns[place - 1]
-      place -= 1
-    turns[place] = index
-  offsets = np.zeros(count, np.int64)
+  count, offsets = len(sizes), np.zeros_like(sizes)
+  turns = np.sort(sizes * count + np.arange(count))[::-1] % count  # of equal ones the later first
+  placed = np.empty((count, 4), np.int64)  # first, last, offset and end, in the order of offsets
   for turn in range(count):
-    index, offset = turns[turn], 0
-    for other in placed[:turn]:  # in the order of their offsets
-      if first[other] <= last[index] and first[index] <= last[other]:
-        if offsets[other] - offset >= sizes[index]:
-          break
-        offset = max(offset, offsets[other] + sizes[other])
-    offsets[index] = offset
-    place = turn
-    while place and offsets[placed[place - 1]] > offset:
-      placed[place] = placed[place - 1]
+    index, offset, place = turns[turn], 0, turn
+    begins, ends, size = first[index], last[index], sizes[index]
+    for other in range(turn):
+      meets = int((placed[other, 0] <= ends) & (begins <= placed[other, 1]))
+      if meets * (placed[other, 2] - offset) >= size:
+        break
+      offset = max(offset, meets * placed[other, 3])
+    while place and placed[place - 1, 2] > offset:
+      for column in range(4):
+        placed[place, column] = placed[place - 1, column]
       place -= 1
-    placed[place] = index
+    placed[place, 0], placed[place, 1] = begins, ends
+    placed[place, 2], placed[place, 3] = offset, offset + size
+    offsets[index] = offset
   return offsets
 
 

@@ -1,7 +1,7 @@
 """Beam search for the order of tasks that needs the least memory; see `rlnas.child.schedule`.
 
-Compiled by Numba. Sets of tasks are bits of two integers, so that a table of hashes tells whether
-two orders have come to the same set, of which the one with the smaller peak goes on.
+Compiled by Numba. Sets of tasks are bits of two integers, which tell whether two orders have come
+to the same set; of these the one with the smaller peak goes on.
 """
 
 from __future__ import annotations
@@ -69,18 +69,16 @@ def by_beam(
   # What can run in each state, and how much of that there is; of this step and the next in turn.
   ready, able = np.empty((2, BEAM_WIDTH, count), np.int64), np.zeros((2, BEAM_WIDTH), np.int64)
   able[0, 0] = _extend(ready[0, 0], 0, needs, np.arange(count), states[0])
-  slots = 64
-  while slots < 2 * BEAM_WIDTH * count:
-    slots *= 2
-  moves, table = np.zeros(BEAM_WIDTH * count, _STATE), np.full(slots, -1)
+  moves, ranks = np.zeros(BEAM_WIDTH, _STATE), np.empty(BEAM_WIDTH, np.int64)
   grown, trace = np.empty(count, np.int64), np.zeros((count, BEAM_WIDTH), _STATE)
   for step in range(count):
     now, then = step % 2, (step + 1) % 2
-    found = _moves(frees, during, states, ready[now], able[now], most, moves, table, grown)
-    states = _best(moves[:found], trace[step])
-    if not len(states):
+    found = _moves(frees, during, states, ready[now], able[now], most, moves, ranks, grown)
+    if not found:
       return np.empty(0, np.int64)
-    for place in range(len(states)):
+    states = trace[step, :found]
+    for place in range(found):
+      states[place] = moves[ranks[place]]
       state, kept = states[place], 0
       for task in ready[now, state['origin'], : able[now, state['origin']]]:
         if task != state['task']:
@@ -104,10 +102,10 @@ def _moves(
   able: Indices,
   most: int,
   moves: Records,
-  table: Indices,
+  ranks: Indices,
   grown: Bytes,
 ) -> int:
-  """Writes what each state may become to `moves`, one for each set of tasks; returns how many.
+  """Finds the best of what the states may become, each set of tasks once; returns how many.
 
   Args:
     frees: see `Frees`.
@@ -116,8 +114,8 @@ def _moves(
     ready: of each state, what can run.
     able: of each state, how much of that there is.
     most: bytes that the peak must stay below.
-    moves: has room for all.
-    table: of hashes, -1 in all places; so it is left.
+    moves: has room for `BEAM_WIDTH`; they are written there.
+    ranks: likewise; the places of the moves, the best one first, of equal ones the first found.
     grown: has room for a number a task.
   """
   count = 0
@@ -131,23 +129,43 @@ def _moves(
         break
     for place in range(begin, end):
       task = ready[origin, place]
+      peak, live = max(state['live'] + during[task], state['peak']), state['live'] + grown[place]
+      if peak >= most or (count == BEAM_WIDTH and not _before(peak, live, moves[ranks[-1]])):
+        continue
       low, high = _without(state, task)
-      peak = max(state['live'] + during[task], state['peak'])
-      if peak >= most:
-        continue
-      slot = _slot(table, moves, low, high)
-      move = table[slot]
-      if move < 0:
-        move = table[slot] = count
-        count += 1
-      elif peak >= moves[move]['peak']:
-        continue
+      rank = _rank(moves, ranks[:count], low, high)
+      if rank < count:
+        if peak >= moves[ranks[rank]]['peak']:
+          continue
+        move = ranks[rank]
+      elif count < BEAM_WIDTH:
+        move, count = count, count + 1
+      else:
+        rank, move = count - 1, ranks[-1]
+      while rank and _before(peak, live, moves[ranks[rank - 1]]):
+        ranks[rank] = ranks[rank - 1]
+        rank -= 1
+      ranks[rank] = move
       moves[move]['low'], moves[move]['high'] = low, high
-      moves[move]['peak'], moves[move]['live'] = peak, state['live'] + grown[place]
+      moves[move]['peak'], moves[move]['live'] = peak, live
       moves[move]['origin'], moves[move]['task'] = origin, task
-  for move in moves[:count][::-1]:  # the last one first, or those before it would not be found
-    table[_slot(table, moves, move['low'], move['high'])] = -1
   return count
+
+
+@compiled
+def _before(peak: int, live: int, move: Any) -> bool:
+  """Whether such a move is better than another one."""
+  return peak < move['peak'] or (peak == move['peak'] and live < move['live'])
+
+
+@compiled
+def _rank(moves: Records, ranks: Indices, low: int, high: int) -> int:
+  """The rank of the move to a set of tasks; behind the last where there is none."""
+  for rank in range(len(ranks)):
+    move = moves[ranks[rank]]
+    if move['low'] == low and move['high'] == high:
+      return rank
+  return len(ranks)
 
 
 @compiled
@@ -168,37 +186,6 @@ def _without(state: Any, task: int) -> tuple[int, int]:
   if task < _BITS:
     return state['low'] & ~(1 << task), state['high']
   return state['low'], state['high'] & ~(1 << (task - _BITS))
-
-
-@compiled
-def _slot(table: Indices, moves: Records, low: int, high: int) -> int:
-  """Where a set of tasks stands in the table of hashes, or would stand."""
-  slot = (low * 0x9E3779B1 ^ high * 0x85EBCA77) % len(table)
-  while table[slot] >= 0:
-    known = moves[table[slot]]
-    if known['low'] == low and known['high'] == high:
-      break
-    slot = (slot + 1) % len(table)
-  return slot
-
-
-@compiled
-def _best(moves: Records, best: Records) -> Records:
-  """The `BEAM_WIDTH` best of all moves, of equal ones the first; written to `best`."""
-  places, count = np.empty(BEAM_WIDTH + 1, np.int64), 0
-  for move in range(len(moves)):
-    peak, live, place = moves[move]['peak'], moves[move]['live'], count
-    while place:
-      other = moves[places[place - 1]]
-      if (other['peak'], other['live']) <= (peak, live):
-        break
-      places[place] = places[place - 1]
-      place -= 1
-    places[place] = move
-    count = min(count + 1, BEAM_WIDTH)
-  for place in range(count):
-    best[place] = moves[places[place]]
-  return best[:count]
 
 
 @compiled

@@ -3,11 +3,13 @@
 Numba's compiled functions go through records, not through nodes; `rlnas.child.operators` and what
 follows from it are built on them. The codes of names are constants of what is compiled: after they
 change, `make clean` removes what was cached.
+
+Records are made by Python and filled by what is compiled: Numba gives arrays that it returns a type
+object of their own each, which takes a microsecond to compare at every further call.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,7 +66,7 @@ _DENSE, _CLASSIFIER = (OPS[op] for op in ('dense', 'classifier'))
 _FIELDS = {'filters': 'width', 'units': 'width', 'count': 'width', 'weights': 'key', 'first': 'key'}
 
 
-class _Known(dict[tuple[str, tuple[tuple[str, Scalar], ...]], bytes]):
+class _Operations(dict[tuple[str, tuple[tuple[str, Scalar], ...]], bytes]):
   """The record of a node by its operation and attributes."""
 
   def __missing__(self, node: tuple[str, tuple[tuple[str, Scalar], ...]]) -> bytes:
@@ -81,21 +83,44 @@ class _Known(dict[tuple[str, tuple[tuple[str, Scalar], ...]], bytes]):
     return record.tobytes()
 
 
-_MOST_KNOWN = 10_000  # a megabyte or two; a space has some dozens
-_KNOWN = _Known()
+class _Inputs(dict[tuple[int, ...], bytes]):
+  """How many inputs a node reads, and which, as 64-bit integers."""
+
+  def __missing__(self, inputs: tuple[int, ...]) -> bytes:
+    row = np.array([len(inputs), *inputs], np.int64).tobytes()
+    if len(self) < _MOST_KNOWN:
+      self[inputs] = row
+    return row
+
+
+# To look them up takes a fifth of the time that it takes to make them.
+_MOST_KNOWN = 10_000  # a megabyte or two; a space has some dozens of operations
+_OPERATIONS, _INPUTS = _Operations(), _Inputs()
 
 
 def encoded(architecture: Architecture) -> tuple[Records, Indices, Indices]:
   """The nodes within the limits as records, and starts and sources of what they read."""
   nodes = architecture.nodes
-  inputs = [node.inputs for node in nodes]
-  counts = [*map(len, inputs)]
-  if max(counts) > MAX_CONCAT_INPUTS:
+  if max([len(node.inputs) for node in nodes]) > MAX_CONCAT_INPUTS:
     return encoded(within_limits(architecture))
-  starts = np.array([0, *itertools.accumulate(counts)], np.int64)
-  records = b''.join([_KNOWN[node.op, node.attributes] for node in nodes])
-  flat = np.array([*itertools.chain.from_iterable(inputs)], np.int64)
-  return np.frombuffer(records, NODE), starts, flat
+  records = b''.join([_OPERATIONS[node.op, node.attributes] for node in nodes])
+  inputs = b''.join([_INPUTS[node.inputs] for node in nodes])
+  starts, sources = _listed(np.frombuffer(inputs, np.int64), len(nodes))
+  return np.frombuffer(records, NODE), starts, sources
+
+
+@compiled
+def _listed(rows: Indices, count: int) -> tuple[Indices, Indices]:
+  """Starts and sources of nodes whose `rows` say how many they read, and which."""
+  starts, sources = np.zeros(count + 1, np.int64), np.empty(len(rows) - count, np.int64)
+  place = 0
+  for index in range(count):
+    begin, end = starts[index], starts[index] + rows[place]
+    for source in range(begin, end):
+      place += 1
+      sources[source] = rows[place]
+    starts[index + 1], place = end, place + 1
+  return starts, sources
 
 
 def shapes_of(
@@ -112,26 +137,23 @@ def shapes_of(
   """
   *sides, channels = input_shape
   height, width = (*sides, 1, 1)[:2]
-  shapes: Records = _shapes(
-    nodes, starts, sources, len(input_shape), height, width, channels, classes
-  )
+  shapes = np.zeros(len(nodes), SHAPE)
+  entry = (len(input_shape), height, width, channels)
+  _infer_shapes(shapes, nodes, starts, sources, entry, classes)
   return shapes
 
 
 @compiled
-def _shapes(
+def _infer_shapes(
+  shapes: Records,
   nodes: Records,
   starts: Indices,
   sources: Indices,
-  rank: int,
-  height: int,
-  width: int,
-  channels: int,
+  entry: tuple[int, int, int, int],
   classes: int,
-) -> Records:
-  """By the rules of `rlnas.architecture.infer_shapes`; rank 0 from the first misfit on."""
-  shapes = np.zeros(len(nodes), SHAPE)
-  _set(shapes[0], rank, height, width, channels)
+) -> None:
+  """Writes them by the rules of `rlnas.architecture.infer_shapes`, up to the first misfit."""
+  _set(shapes[0], *entry)
   for index in range(1, len(nodes)):
     node, reads = nodes[index], sources[starts[index] : starts[index + 1]]
     op, first, shape = node['op'], shapes[reads[0]], shapes[index]
@@ -147,7 +169,7 @@ def _shapes(
           first['height'],
           first['width'],
         ) or (op != _CONCAT and other['channels'] != first['channels']):
-          return shapes
+          return
       kept = total if op == _CONCAT else first['channels']
       _set(shape, first['rank'], first['height'], first['width'], kept)
     elif op in (_RELU, _TANH, _SIGMOID):
@@ -156,22 +178,21 @@ def _shapes(
       _set(shape, 1, 1, 1, node['width'])
     elif op == _FRAMES:
       if first['rank'] != 2 or node['key'] + node['width'] > first['height']:
-        return shapes
+        return
       _set(shape, 1, 1, 1, node['width'] * first['channels'])
     elif first['rank'] != 3:
-      return shapes
+      return
     elif op == _POOL:
       _set(shape, 1, 1, 1, first['channels'])
     elif op == _PAD_LIKE:
       target = shapes[reads[1]]
       if target['height'] < first['height'] or target['width'] < first['width']:
-        return shapes
+        return
       _set(shape, 3, target['height'], target['width'], first['channels'])
     else:
       stride = max(node['stride'], 1)
       filters = node['width'] if node['width'] else first['channels']
       _set(shape, 3, -(-first['height'] // stride), -(-first['width'] // stride), filters)
-  return shapes
 
 
 @compiled

@@ -96,10 +96,12 @@ def foretell(architecture: Architecture, input_shape: Sequence[int], classes: in
   shapes = shapes_of(nodes, starts, sources, input_shape, classes)
   if not shapes[-1]['rank']:
     infer_shapes(architecture, input_shape, classes)  # says what does not fit
-  kernels = _kernels(nodes, starts, sources, shapes)
-  operators, starts, sources = _operators(nodes, starts, sources, shapes)
-  order = execution_order(starts, sources, KIND_SCALES[operators['kind']], len(operators) - 1)
-  operators, starts, sources = _reordered(operators, starts, sources, order)
+  kernels, written = np.zeros(len(nodes), KERNEL), np.zeros(2 * len(nodes), OPERATOR)
+  kernels = kernels[: _find_kernels(kernels, nodes, starts, sources, shapes)]
+  count, starts, sources = _write_operators(written, nodes, starts, sources, shapes)
+  order = execution_order(starts, sources, KIND_SCALES[written['kind'][:count]], count - 1)
+  operators = np.zeros(len(order), OPERATOR)
+  starts, sources = _reorder(operators, written, starts, sources, order)
   return Converted(nodes, shapes, operators, starts, sources, kernels)
 
 
@@ -140,9 +142,11 @@ def work_and_weights(kernels: Records) -> tuple[int, int]:
 
 
 @compiled
-def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records) -> Records:
-  """The kernels of all nodes."""
-  kernels, count = np.zeros(len(nodes), KERNEL), 0
+def _find_kernels(
+  kernels: Records, nodes: Records, starts: Indices, sources: Indices, shapes: Records
+) -> int:
+  """Writes the kernels of all nodes; returns how many there are."""
+  count = 0
   for index in range(1, len(nodes)):
     node, shape = nodes[index], shapes[index]
     first = shapes[sources[starts[index]]]
@@ -162,21 +166,24 @@ def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records)
         if other['key'] == kernel['key']:
           kernel['stored'] = 0
       count += 1
-  return kernels[:count]
+  return count
 
 
 @compiled
-def _operators(
-  nodes: Records, starts: Indices, sources: Indices, shapes: Records
-) -> tuple[Records, Indices, Indices]:
-  """The operators of the nodes in order, and starts and sources of what they read."""
+def _write_operators(
+  operators: Records, nodes: Records, starts: Indices, sources: Indices, shapes: Records
+) -> tuple[int, Indices, Indices]:
+  """Writes the operators of the nodes in order.
+
+  Returns:
+    How many there are, and starts and sources of what they read.
+  """
   readers = np.zeros(len(nodes), np.int64)
   for index in range(1, len(nodes)):
     for place in range(starts[index], starts[index + 1]):
       if nodes[index]['op'] != _PAD_LIKE or place == starts[index]:
         readers[sources[place]] += 1
   wrote = np.full(len(nodes), INPUT)  # the operator that writes each node's value
-  operators = np.zeros(2 * len(nodes), OPERATOR)
   begins, reads = np.zeros(2 * len(nodes) + 1, np.int64), np.empty(2 * len(sources), np.int64)
   count = 0
   for index in range(1, len(nodes)):
@@ -214,7 +221,7 @@ def _operators(
       _write(operators[count], kind, index, relu, rank, height, width, shape['channels'])
     wrote[index] = count
     count += 1
-  return operators[:count], begins[: count + 1], reads[: begins[count]]
+  return count, begins[: count + 1], reads[: begins[count]]
 
 
 @compiled
@@ -250,11 +257,11 @@ def _write(
 
 
 @compiled
-def _reordered(
-  operators: Records, starts: Indices, sources: Indices, order: Indices
-) -> tuple[Records, Indices, Indices]:
-  """Those operators that `order` names, renumbered."""
-  place, ordered = np.empty(len(operators), np.int64), np.empty(len(order), OPERATOR)
+def _reorder(
+  ordered: Records, operators: Records, starts: Indices, sources: Indices, order: Indices
+) -> tuple[Indices, Indices]:
+  """Writes those operators that `order` names; returns what they read, renumbered."""
+  place = np.empty(len(operators), np.int64)
   begins, reads = np.zeros(len(order) + 1, np.int64), np.empty_like(sources)
   for new in range(len(order)):
     place[order[new]] = new
@@ -263,4 +270,4 @@ def _reordered(
     for source in sources[starts[order[new]] : starts[order[new] + 1]]:
       reads[begins[new + 1]] = INPUT if source == INPUT else place[source]
       begins[new + 1] += 1
-  return ordered, begins, reads[: begins[-1]]
+  return begins, reads[: begins[-1]]
