@@ -38,7 +38,7 @@ from rlnas.child.operators import (
   foretell,
   work_and_weights,
 )
-from rlnas.child.schedule import least_arena_order
+from rlnas.child.schedule import least_arena_bytes
 from rlnas.compiled import compiled
 from rlnas.tail import HOST, KINDS, Nodes, tail_bytes
 
@@ -85,7 +85,7 @@ def cost(architecture: Architecture, input_shape: Sequence[int], classes: int) -
     macs=macs,
     parameters=parameters,
     flash_bytes=bytes_of(counts),
-    arena_head_bytes=least_arena_order(arena_tasks(network))[1],
+    arena_head_bytes=least_arena_bytes(arena_tasks(network)),
     arena_tail_bytes=_tail_bytes(network, constants_of(counts)),
   )
 

@@ -86,7 +86,7 @@ def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[in
 
 
 def least_arena_order(tasks: Tasks) -> tuple[Indices, int]:
-  """An order of small arena, and the head of that arena; never worse than the order given.
+  """An order of small arena, and the head of that arena: the order given, unless another is better.
 
   Args:
     tasks: in an order in which they can run; the last writes the network's output.
@@ -94,22 +94,43 @@ def least_arena_order(tasks: Tasks) -> tuple[Indices, int]:
   Returns:
     A permutation of the tasks, and the size of the arena's head in bytes.
   """
+  return _least(tasks, kept=True)
+
+
+def least_arena_bytes(tasks: Tasks) -> int:
+  """The head of that arena alone, which is found sooner. See `least_arena_order`."""
+  return _least(tasks, kept=False)[1]
+
+
+def _least(tasks: Tasks, *, kept: bool) -> tuple[Indices, int]:
+  """See `least_arena_order`; `kept`: whether the order given is, where another does as well."""
   starts, sources, sizes, during, areas, scratch, reading, readers, widest = _prepared(*tasks)
   graph = (starts, sources, sizes, during, reading, readers)
   memory = (starts, sources, sizes, areas, scratch)
-  best, head = np.arange(len(during)), _ANY
-  searches: tuple[Callable[..., Indices], ...] = (_by_need, _by_growth, _as_given)
+
+  def head_of(order: Indices, most: int) -> int:
+    """The head of an order's arena, or `most` where it is not below that."""
+    if len(order) < len(during) or _peak(*graph, order) >= most:
+      return most
+    return min(most, int(ordered_head_bytes(*memory, order)))
+
+  given = np.arange(len(during))
+  best, head = given, _ANY
+  searches: tuple[Callable[..., Indices], ...] = (_by_need, _by_growth)
   if len(during) <= MOST_TASKS:
     searches = (*searches, by_beam)
   for search in searches:
     if head == widest:
       break  # no order can be better
     order = search(*graph, head)
-    if len(order) == len(during) and _peak(*graph, order) < head:
-      found = ordered_head_bytes(*memory, order)
-      if found < head:
-        best, head = order, found
-  return best, int(head)
+    found = head_of(order, head)
+    if found < head:
+      best, head = order, found
+  if not (kept and np.array_equal(best, given)):
+    found = head_of(given, head + kept)
+    if found < head + kept:
+      return given, found
+  return best, head
 
 
 @compiled
@@ -220,20 +241,6 @@ def _by_growth(
         able[width] = reader
         width += 1
   return order
-
-
-def _as_given(
-  starts: Indices,
-  sources: Indices,
-  sizes: Bytes,
-  during: Bytes,
-  reading: Indices,
-  readers: Indices,
-  most: int,
-) -> Indices:
-  """As the network was written down."""
-  del starts, sources, sizes, reading, readers, most
-  return np.arange(len(during))
 
 
 def _by_need(

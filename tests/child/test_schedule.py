@@ -51,7 +51,11 @@ def test_the_order_can_run_and_is_never_worse(tasks, input_bytes):
   place = {index: step for step, index in enumerate(order)}
   assert all(i == INPUT or place[i] < place[k] for k, t in enumerate(tasks) for i in t.inputs)
   assert head == arena_head_bytes(tasks, input_bytes, order)
-  assert head <= arena_head_bytes(tasks, input_bytes, range(len(tasks)))
+  given_head = arena_head_bytes(tasks, input_bytes, range(len(tasks)))
+  assert head <= given_head
+  if head == given_head:
+    assert order == tuple(range(len(tasks)))
+  assert schedule.least_arena_bytes(Tasks.of(tasks, input_bytes)) == head
 
 
 def test_small_graphs_are_ordered_nearly_as_well_as_by_trying_all_orders():
