@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 
 from absl import flags
@@ -13,7 +12,7 @@ from guard import check_positive
 import rlnas
 from rlnas import datasets
 from rlnas.architecture import Architecture, infer_shapes
-from rlnas.backend import tf
+from rlnas.backend import ONEDNN, tf
 from rlnas.board import BOARDS, Budget, find_board
 from rlnas.chip import SPEEDS
 from rlnas.datasets import Dataset
@@ -206,5 +205,5 @@ def configuration(
     # Other versions round differently, so that resuming would not give the same search.
     'rlnas': rlnas.__version__,
     'tensorflow': tf.__version__,
-    'onednn': os.environ['TF_ENABLE_ONEDNN_OPTS'],
+    'onednn': str(int(ONEDNN)),
   }

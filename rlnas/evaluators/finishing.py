@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import rlnas
 from rlnas.architecture import Architecture
-from rlnas.backend import tf
+from rlnas.backend import ONEDNN, tf
 from rlnas.child.cost import cost
 from rlnas.child.distill import Teacher, distillation
 from rlnas.child.finish import Finished, Recipe, finish
@@ -51,7 +51,7 @@ class Finishing:
     self._dataset = dataset.without_test()
     self._recipe = recipe
     self._folder = pathlib.Path(folder)
-    versions = (rlnas.__version__, tf.__version__, os.environ['TF_ENABLE_ONEDNN_OPTS'])
+    versions = (rlnas.__version__, tf.__version__, str(int(ONEDNN)))
     taught_by = [teacher.weights.stem for teacher in teachers]
     begun = None if start is None else start.stem
     self._settings = [dataset.digest, dataclasses.asdict(recipe), versions, taught_by, begun]
