@@ -8,8 +8,8 @@ differently. Parallelism comes from processes instead (`rlnas.executors`), which
 
 oneDNN rounds differently, too. TensorFlow decides by the processor whether it is on (with AVX-512),
 unless TF_ENABLE_ONEDNN_OPTS says so; `ONEDNN` tells. Turned on where TensorFlow leaves it off it
-trains children in half the time, but it was seen to end the process in the gradient of a 1x1
-convolution with stride 2.
+trains children in half the time, but it ended the process in the gradient of a 1x1 filter with
+stride 2 on a single channel.
 """
 
 from __future__ import annotations
