@@ -5,7 +5,8 @@
 Networks of all spaces, drawn uniformly, are converted with random weights and measured. The weights
 of the least squares make relative errors count alike. Prints `FLASH_BYTES` of `rlnas.child.flash`,
 to be copied, and a table of the errors of all estimates on networks that took no part, in
-Markdown; its last columns are the time of an estimate in the best pass and the median one.
+Markdown; its last columns are the time of an estimate in the best pass and the median one. The
+spaces take turns, so that a slow spell of the machine does not meet one of them alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import multiprocessing
 import statistics
 import sys
 import timeit
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pebble
@@ -40,7 +41,7 @@ from rlnas.workers import CHILDREN_PER_WORKER
 # (input shape, classes) that networks are measured at, in turn.
 IMAGES = (((28, 28, 1), 10), ((32, 32, 3), 10), ((13, 21, 2), 3), ((28, 28, 1), 100))
 SEQUENCES = (((49, 10), 10), ((49, 10), 12), ((60, 7), 3), ((49, 1), 100))
-PASSES = 20  # over the networks of a space, to be timed
+PASSES = 200  # over all networks, to be timed
 # Unrolled otherwise, or one step could not be told from one network.
 OTHER_RECURRENT = Recurrent(base=2, units=16, steps=3, frames_per_step=9)
 
@@ -117,18 +118,28 @@ def estimate(samples: Sequence[Sample]) -> list[Cost]:
   return [cost(s.architecture, s.shape, s.classes) for s in samples]
 
 
+def time_estimates(samples: Mapping[str, Sequence[Sample]]) -> dict[str, list[float]]:
+  """Seconds of an estimate in each pass over the samples of a case."""
+  seconds: dict[str, list[float]] = {case: [] for case in samples}
+  for _, (case, known) in itertools.product(range(PASSES), samples.items()):
+    taken = timeit.timeit(functools.partial(estimate, known), number=1)
+    seconds[case].append(taken / len(known))
+  return seconds
+
+
 def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
-  """A table of relative errors in Markdown."""
+  """A table of relative errors, and times, in Markdown."""
+  chosen = {
+    case: [s for s in samples if s.case == case] for case in dict.fromkeys(s.case for s in samples)
+  }
+  seconds = time_estimates(chosen)
   rows = [
     '| space | n | flash mean | worst | head exact | others | tail mean | worst | µs | median |',
     '|---|---|---|---|---|---|---|---|---|---|',
   ]
-  for case in dict.fromkeys(s.case for s in samples):
-    chosen = [s for s in samples if s.case == case]
-    costs = estimate(chosen)
-    passes = timeit.repeat(functools.partial(estimate, chosen), number=1, repeat=PASSES)
+  for case, known in chosen.items():
     flash, head, tail = [], [], []
-    for s, c in zip(chosen, costs, strict=True):
+    for s, c in zip(known, estimate(known), strict=True):
       network = foretell(s.architecture, s.shape, s.classes)
       counted = flash_features(network)
       size = sum(constants.get(name, 0) * count for name, count in counted.items())
@@ -138,14 +149,14 @@ def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
     others = [h for h in head if h]
     cells = [
       case,
-      str(len(chosen)),
+      str(len(known)),
       f'{np.abs(flash).mean():.2%}',
       f'{np.abs(flash).max():.2%}',
       f'{1 - len(others) / len(head):.1%}',
       f'{min(others):+.1%} to {max(others):+.1%}' if others else '–',
       f'{np.abs(tail).mean():.2%}',
       f'{np.abs(tail).max():.2%}',
-      *(f'{s / len(chosen) * 1e6:.0f}' for s in (min(passes), statistics.median(passes))),
+      *(f'{f(seconds[case]) * 1e6:.0f}' for f in (min, statistics.median)),
     ]
     rows.append(f'| {" | ".join(cells)} |')
   return '\n'.join(rows)
