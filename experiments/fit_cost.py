@@ -159,6 +159,11 @@ def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
       *(f'{f(seconds[case]) * 1e6:.0f}' for f in (min, statistics.median)),
     ]
     rows.append(f'| {" | ".join(cells)} |')
+  times = [[f(seconds[s.case]) for s in samples] for f in (min, statistics.median)]
+  best, median = (statistics.fmean(known) * 1e6 for known in times)
+  rows.append(
+    f'\nMean of all networks: {best:.0f} µs in the best passes, {median:.0f} in the median ones'
+  )
   return '\n'.join(rows)
 
 
