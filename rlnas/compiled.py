@@ -1,29 +1,66 @@
 """Functions that Numba compiles when they are first called.
 
-What is compiled is kept on the disk, beside the module where that can be written to, so that it
-takes its seconds once an installation. Two rules follow from how it is kept:
-
-- A compiled function calls compiled functions of its own module alone: it is compiled anew when
-  that file changes, and when no other does.
-- Constants that it takes from other modules (codes, layouts) are frozen in it. After such a change
-  `make clean` removes what was kept.
+What is compiled is kept on the disk, beside the package where that can be written to and in the
+user's cache otherwise, so that it takes its seconds once an installation. Numba compiles a function
+anew when the file changes that it stands in; a compiled function, however, holds the machine code
+of those it calls and the constants that it takes from other modules, too. So there is a folder for
+every state of `SOURCES` together: the modules of compiled functions, and those whose names, codes
+and layouts are frozen in them.
 
 Numba is imported here alone, as TensorFlow is in `rlnas.backend`.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import os
+import pathlib
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from numba import njit
+from numba import config, njit
 
 Function = TypeVar('Function', bound=Callable[..., Any])
+
+SOURCES = (
+  'architecture.py',
+  'compiled.py',
+  'tail.py',
+  *(
+    f'child/{name}.py'
+    for name in ('arena', 'beam', 'cost', 'flash', 'limits', 'nodes', 'operators', 'order')
+  ),
+  *('child/schedule.py', 'child/tasks.py'),
+)
+_PACKAGE = pathlib.Path(__file__).parent
 
 
 def compiled(function: Function) -> Function:
   """The function as machine code; for integers, arrays, records and tuples of them."""
+  folder = _folder()
+  if folder is None:
+    return cast(Function, njit(function))
+  before, config.CACHE_DIR = config.CACHE_DIR, folder  # it is asked for by `njit` alone
   try:
     return cast(Function, njit(cache=True)(function))
-  except RuntimeError:  # there is no folder that could be written to
-    return cast(Function, njit(function))
+  finally:
+    config.CACHE_DIR = before
+
+
+@functools.cache
+def _folder() -> str | None:
+  """Where machine code of this state of the sources is kept; None if no folder can be made."""
+  state = hashlib.sha256(b''.join((_PACKAGE / name).read_bytes() for name in SOURCES))
+  name = f'numba-{state.hexdigest()[:16]}'
+  home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+  choices = (str(_PACKAGE / '__pycache__'), os.path.join(home, 'rlnas'))
+  for base in (config.CACHE_DIR,) if config.CACHE_DIR else choices:
+    folder = os.path.join(base, name)
+    try:
+      os.makedirs(folder, exist_ok=True)
+    except OSError:
+      continue
+    if os.access(folder, os.W_OK):
+      return folder
+  return None

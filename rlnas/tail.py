@@ -107,35 +107,47 @@ class Build:
   concat_arrays: bool
 
   @functools.cached_property
-  def layouts(self) -> npt.NDArray[np.int64]:
-    """Size and alignment of options, size of data, of all `KINDS` and of any other. [K + 1, 3]."""
-    rows = [(0, 1, 0)] * (len(KINDS) + 1)
-    for code, kind in enumerate(KINDS):
-      options, data = (
-        layout(structures.get(kind, ''), self.pointer_bytes, self.enum_bytes)
-        for structures in (self.options, self.data)
-      )
-      rows[code] = (*options, data[0])
-    return np.array(rows, np.int64)
+  def layouts(self) -> Layouts:
+    """Of networks of one input and one output, both quantized."""
+    return self.layouts_of(inputs=1, outputs=1, quantized=True)
+
+  def layouts_of(self, *, inputs: int, outputs: int, quantized: bool) -> Layouts:
+    """See `tail_bytes`."""
+    of = functools.partial(layout, pointer_bytes=self.pointer_bytes, enum_bytes=self.enum_bytes)
+    ports = []
+    for count in (inputs, outputs):
+      ports.append((count * self.pointer_bytes, _BUFFER_ALIGNMENT))
+      # Of a quantized one TfLiteAffineQuantization, too, and its zero point.
+      ports += [of(f) for f in (self.tensor, *(('PPi', 'ii') if quantized else ()))] * count
+    kinds = [(*of(self.options.get(k, '')), of(self.data.get(k, ''))[0]) for k in KINDS]
+    return Layouts(
+      interpreter=np.array([of(fields) for fields in self.fixed], np.int64),
+      tensor_and_node=np.array([of('PPe'), of(self.node)], np.int64),  # TfLiteEvalTensor
+      kinds=np.array([*kinds, (0, 1, 0)], np.int64),
+      ports=np.array(ports, np.int64),
+      pointer_bytes=self.pointer_bytes,
+      concat=_CODES['CONCATENATION'] if self.concat_arrays else -1,
+    )
 
 
-class _Stack:
-  """Grows from the end of the arena, as SingleArenaBufferAllocator::AllocatePersistentBuffer."""
+class Layouts(NamedTuple):
+  """Sizes and alignments of a build's structures in bytes, in the order of allocation.
 
-  def __init__(self, build: Build) -> None:
-    self._build = build
-    self.used_bytes = 0
+  Attributes:
+    interpreter: of its own structures, [N, 2].
+    tensor_and_node: of what there is for each tensor, and for each node, [2, 2].
+    kinds: size and alignment of options and size of data, of all `KINDS` and any other, [K + 1, 3].
+    ports: of what there is for inputs and outputs, [P, 2].
+    pointer_bytes: 4 or 8.
+    concat: the kind that keeps arrays for its inputs; -1 for none.
+  """
 
-  def push(self, size: int, alignment: int) -> None:
-    end = self.used_bytes + size
-    self.used_bytes = -(-end // alignment) * alignment
-
-  def push_structures(self, fields: str, count: int = 1) -> None:
-    size, alignment = layout(fields, self._build.pointer_bytes, self._build.enum_bytes)
-    self.push(size * count, alignment)
-
-  def push_buffer(self, size: int) -> None:
-    self.push(size, _BUFFER_ALIGNMENT)
+  interpreter: Counts
+  tensor_and_node: Counts
+  kinds: Counts
+  ports: Counts
+  pointer_bytes: int
+  concat: int
 
 
 @functools.cache
@@ -175,23 +187,8 @@ def tail_bytes(
     outputs: of the network.
     quantized: whether inputs and outputs have a scale.
   """
-  stack = _Stack(build)
-  for fields in build.fixed:
-    stack.push_structures(fields)
-  stack.push_structures('PPe', tensors)  # TfLiteEvalTensor
-  stack.push_structures(build.node, len(nodes.kinds))
-  concat = _CODES['CONCATENATION'] if build.concat_arrays else -1
-  stack.used_bytes = _compiled()(stack.used_bytes, *nodes[:3], build.layouts, concat)
-  if nodes.scratch:
-    stack.push(nodes.scratch * build.pointer_bytes, build.pointer_bytes)
-  for ports in (inputs, outputs):
-    stack.push_buffer(ports * build.pointer_bytes)
-    for _ in range(ports):
-      stack.push_structures(build.tensor)
-      if quantized:
-        stack.push_structures('PPi')  # TfLiteAffineQuantization
-        stack.push_structures('ii')  # its zero point
-  return stack.used_bytes
+  layouts = build.layouts_of(inputs=inputs, outputs=outputs, quantized=quantized)
+  return int(_compiled()(layouts, nodes, tensors))
 
 
 @functools.cache
@@ -199,30 +196,35 @@ def _compiled() -> Callable[..., int]:
   """Numba is loaded when it is first needed; boards and speeds are tables, which do without."""
   from rlnas.compiled import compiled
 
-  return compiled(_with_nodes)
+  return compiled(used_bytes)
 
 
-def _with_nodes(
-  used: int, kinds: Counts, scales: Counts, inputs: Counts, layouts: Counts, concat: int
-) -> int:
-  """What is used once the options of all nodes have come, and then what their kernels keep.
+def used_bytes(layouts: Layouts, nodes: Nodes, tensors: int) -> int:
+  """As `tail_bytes`; to be compiled.
 
-  Args:
-    used: bytes before.
-    kinds: see `Nodes`, as for scales and inputs.
-    scales: a channel's multiplier and shift, or scale and zero point, are 4 bytes each.
-    inputs: of each a concatenation may keep as much.
-    layouts: of the build.
-    concat: the kind that keeps arrays for its inputs; -1 for none.
+  The tail grows as SingleArenaBufferAllocator::AllocatePersistentBuffer does: from the end of the
+  arena down, where an address is rounded after the size is taken off.
   """
-  for kind in kinds:
-    used = -(-(used + layouts[kind, 0]) // layouts[kind, 1]) * layouts[kind, 1]
-  for index in range(len(kinds)):
-    length = inputs[index] if kinds[index] == concat else scales[index]
-    for size in (layouts[kinds[index], 2], 4 * length, 4 * length):
+  used = 0
+  for size, alignment in layouts.interpreter:
+    used = -(-(used + size) // alignment) * alignment
+  for count, (size, alignment) in zip((tensors, len(nodes.kinds)), layouts.tensor_and_node):
+    used = -(-(used + count * size) // alignment) * alignment
+  for kind in nodes.kinds:
+    size, alignment, _ = layouts.kinds[kind]
+    used = -(-(used + size) // alignment) * alignment
+  for index in range(len(nodes.kinds)):
+    kind = nodes.kinds[index]
+    # A channel's multiplier and shift, or an input's scale and zero point, are 4 bytes each.
+    length = nodes.inputs[index] if kind == layouts.concat else nodes.scales[index]
+    for size in (layouts.kinds[kind, 2], 4 * length, 4 * length):
       if size:
         used = -(-(used + size) // 16) * 16  # _BUFFER_ALIGNMENT
-  return int(used)
+  pointer = layouts.pointer_bytes
+  used = -(-(used + nodes.scratch * pointer) // pointer) * pointer
+  for size, alignment in layouts.ports:
+    used = -(-(used + size) // alignment) * alignment
+  return used
 
 
 _ALLOCATOR, _PLANNER = 'PPPPPPPPi', 'PiiPPPPiiPb'  # SingleArenaBufferAllocator, GreedyMemoryPlanner

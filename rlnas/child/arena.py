@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.child.tasks import TaskGraph
 from rlnas.compiled import compiled
 
 Bytes = npt.NDArray[np.int64]
@@ -113,19 +114,14 @@ def greedy_offsets(sizes: Bytes, first: Steps, last: Steps) -> Bytes:
 
 
 @compiled
-def ordered_head_bytes(
-  starts: Steps, sources: Steps, sizes: Bytes, areas: Steps, scratch: Bytes, order: Steps
-) -> int:
+def ordered_head_bytes(graph: TaskGraph, order: Steps) -> int:
   """The head of the arena of operators that run in a given order.
 
   Args:
-    starts: operator i reads the results `sources[starts[i]:starts[i + 1]]`.
-    sources: operators, or -1 for the network's input.
-    sizes: of the network's input and then of each result, as `aligned`.
-    areas: operator i needs `scratch[areas[i]:areas[i + 1]]` while it runs.
-    scratch: sizes, as `aligned`.
-    order: a permutation of the operators in which all inputs come first.
+    graph: the operators.
+    order: a permutation of them in which all inputs come first.
   """
+  starts, sources, sizes, areas, scratch = (*graph[:3], *graph[6:8])
   results = len(sizes)
   every = np.zeros(results + len(scratch), np.int64)
   first, last = np.zeros_like(every), np.zeros_like(every)

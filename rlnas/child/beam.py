@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.child.tasks import TaskGraph
 from rlnas.compiled import compiled
 
 Bytes = npt.NDArray[np.int64]
@@ -31,30 +32,17 @@ _STATE = np.dtype([(name, np.int64) for name in ('low', 'high', 'peak', 'live', 
 
 
 @compiled
-def by_beam(
-  starts: Indices,
-  sources: Indices,
-  sizes: Bytes,
-  during: Bytes,
-  reading: Indices,
-  readers: Indices,
-  most: int,
-) -> Indices:
+def by_beam(graph: TaskGraph, most: int) -> Indices:
   """Beam search over sets of tasks that have run, by peak and then by live bytes.
 
   Args:
-    starts: task i reads the results `sources[starts[i]:starts[i + 1]]`, each once.
-    sources: tasks, or -1 for the network's input.
-    sizes: of the network's input, then of each result, in bytes.
-    during: what each task adds while it runs, its result included, in bytes.
-    reading: result i - 1, or the input where i is 0, is read by the tasks
-      `readers[reading[i]:reading[i + 1]]`.
-    readers: tasks.
+    graph: of at most `MOST_TASKS` tasks.
     most: bytes.
 
   Returns:
     An order whose peak is below `most`; none where no such was found.
   """
+  starts, sources, sizes, during, reading, readers = graph[:6]
   count = len(during)
   needs, read_by = np.zeros((count, 2), np.int64), np.zeros((count + 1, 2), np.int64)  # as bits
   for index in range(count):

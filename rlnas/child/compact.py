@@ -24,7 +24,8 @@ from rlnas.child.calibrated import SCALES, operator_code
 from rlnas.child.logits import int8_logits, tflm_logits
 from rlnas.child.measure import ArenaOverflow
 from rlnas.child.order import Scale
-from rlnas.child.schedule import INPUT, Task, Tasks, least_arena_order
+from rlnas.child.schedule import least_arena_order
+from rlnas.child.tasks import INPUT, Task, Tasks
 
 _schema = flatbuffer_utils.schema_fb
 _Operator = _schema.BuiltinOperator

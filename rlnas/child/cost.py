@@ -27,20 +27,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlnas.architecture import Architecture
+from rlnas.architecture import Architecture, infer_shapes
 from rlnas.child.arena import MEAN_SCRATCH
 from rlnas.child.flash import bytes_of, constants_of, counted
-from rlnas.child.operators import (
-  Converted,
-  Indices,
-  Records,
-  arena_tasks,
-  foretell,
-  work_and_weights,
-)
+from rlnas.child.nodes import Indices, Records, encoded, entry_of
+from rlnas.child.operators import Converted, arena_tasks, converted, fits, work_and_weights
 from rlnas.child.schedule import least_arena_bytes
 from rlnas.compiled import compiled
-from rlnas.tail import HOST, KINDS, Nodes, tail_bytes
+from rlnas.tail import HOST, KINDS, Nodes, used_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,44 +72,45 @@ def cost(architecture: Architecture, input_shape: Sequence[int], classes: int) -
   Raises:
     ValueError: the shapes of the network do not fit together.
   """
-  network = foretell(architecture, input_shape, classes)
-  counts = counted(network)
-  macs, parameters = work_and_weights(network.kernels)
-  return Cost(
-    macs=macs,
-    parameters=parameters,
-    flash_bytes=bytes_of(counts),
-    arena_head_bytes=least_arena_bytes(arena_tasks(network)),
-    arena_tail_bytes=_tail_bytes(network, constants_of(counts)),
-  )
-
-
-def _tail_bytes(network: Converted, constants: int) -> int:
-  """The interpreter's structures on this machine."""
-  found: tuple[Indices, Indices, Indices, int, int] = _structures(
-    network.operators, network.starts, network.kernels, len(network.nodes)
-  )
-  kinds, scales, inputs, scratch, tensors = found
-  return tail_bytes(HOST, Nodes(kinds, scales, inputs, scratch), tensors=tensors + constants)
+  nodes, rows = encoded(architecture)
+  fitting, *found = _cost(nodes, rows, entry_of(input_shape), classes)
+  if not fitting:
+    infer_shapes(architecture, input_shape, classes)  # says what does not fit
+  return Cost(*found)
 
 
 @compiled
-def _structures(
-  operators: Records, starts: Indices, kernels: Records, nodes: int
-) -> tuple[Indices, Indices, Indices, int, int]:
-  """The columns of `rlnas.tail.Nodes`, and how many tensors there are but for other constants."""
-  kinds, scales = operators['kind'].copy(), np.zeros(len(operators), np.int64)
-  inputs, scratch, tensors = starts[1:] - starts[:-1], 0, 1 + len(operators)
-  channels = np.zeros(nodes, np.int64)
+def _cost(
+  nodes: Records, rows: Indices, entry: tuple[int, int, int, int], classes: int
+) -> tuple[bool, int, int, int, int, int]:
+  """Whether all shapes fit, and the fields of `Cost`; see `rlnas.child.operators.converted`."""
+  network = converted(nodes, rows, entry, classes)
+  if not fits(network):
+    return False, 0, 0, 0, 0, 0
+  counts = counted(network)
+  macs, parameters = work_and_weights(network.kernels)
+  flash, head = bytes_of(counts), least_arena_bytes(arena_tasks(network))
+  return True, macs, parameters, flash, head, _tail_bytes(network, constants_of(counts))
+
+
+@compiled
+def _tail_bytes(network: Converted, constants: int) -> int:
+  """The interpreter's structures on this machine; `constants` as `constants_of`."""
+  operators, starts, kernels = network.operators, network.starts, network.kernels
+  kinds, scales = np.empty(len(operators), np.int64), np.empty(len(operators), np.int64)
+  channels, scratch, tensors = np.zeros(len(network.nodes), np.int64), 0, 1 + len(operators)
   for kernel in kernels:
     # Every layer has a bias of its own, though layers may share its values.
     tensors += 1 + kernel['stored']
     if not (kernel['dense'] and kernel['channels'] == 1):
       channels[kernel['node']] = kernel['channels']
   for index in range(len(operators)):
+    kinds[index] = operators[index]['kind']
     scales[index] = channels[operators[index]['node']]
     scratch += MEAN_SCRATCH * int(kinds[index] == _MEAN)
-  return kinds, scales, inputs, scratch, tensors
+  listed = Nodes(kinds, scales, starts[1:] - starts[:-1], scratch)
+  return _used_bytes(_HOST, listed, tensors + constants)
 
 
+_HOST, _used_bytes = HOST.layouts, compiled(used_bytes)
 _MEAN = KINDS.index('MEAN')

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.child.operators import KIND_SCALES, SCALES, Converted, Indices, Records
+from rlnas.child.operators import KIND_SCALES, SCALES, Converted, Indices, Records, scales_of
 from rlnas.child.order import Scale, scale_owners
-from rlnas.child.schedule import INPUT
+from rlnas.child.tasks import INPUT
 from rlnas.compiled import compiled
 from rlnas.tail import KINDS
 
@@ -63,7 +63,6 @@ _MEAN, _CONCATENATION, _RESHAPE, _SLICE, _PAD, _TANH, _LOGISTIC, _RELU = map(
   ('MEAN', 'CONCATENATION', 'RESHAPE', 'STRIDED_SLICE', 'PAD', 'TANH', 'LOGISTIC', 'RELU'),
 )
 _KEPT = int(Scale.KEPT)
-_KIND_SCALES = KIND_SCALES
 _KEEPS_SIGN = np.array([kind in (*SCALES, 'ADD', 'MUL', 'MEAN') for kind in KINDS])
 _HAS_OPTIONS = np.array([kind not in ('RELU', 'TANH', 'LOGISTIC', 'PAD') for kind in KINDS])
 _POOLS = np.array([kind.endswith('POOL_2D') for kind in KINDS])
@@ -81,30 +80,17 @@ def bytes_of(counts: Indices) -> int:
   return round(np.sum(counts * _BYTES))
 
 
+@compiled
 def constants_of(counts: Indices) -> int:
   """How many constant tensors there are beside kernels and biases."""
   return int(counts[_CONSTANT])
 
 
+@compiled
 def counted(network: Converted) -> Indices:
   """What the .tflite file of a network holds, in an order of this module's own."""
   nodes, shapes, operators, starts, sources, kernels = network
-  owners = scale_owners(starts, sources, KIND_SCALES[operators['kind']])
-  counts: Indices = _counted(nodes, shapes, operators, starts, sources, kernels, owners)
-  return counts
-
-
-@compiled
-def _counted(
-  nodes: Records,
-  shapes: Records,
-  operators: Records,
-  starts: Indices,
-  sources: Indices,
-  kernels: Records,
-  owners: Indices,
-) -> Indices:
-  """As `counted`; `owners` are of `rlnas.child.order.scale_owners`."""
+  owners = scale_owners(starts, sources, scales_of(operators))
   counts = np.zeros(_ZERO_POINT + 1, np.int64)
   for index in range(len(operators)):
     kind = operators[index]['kind']
@@ -199,7 +185,7 @@ def _scales(
   for index in range(count):
     kind, reads = operators[index]['kind'], sources[starts[index] : starts[index + 1]]
     own[index] = index if owners[index] < 0 else owners[index]
-    if own[index] == index and _KIND_SCALES[kind] == _KEPT and reads[0] != INPUT:
+    if own[index] == index and KIND_SCALES[kind] == _KEPT and reads[0] != INPUT:
       own[index] = own[reads[0]]
     positive[index] = operators[index]['relu'] or kind in (_RELU, _LOGISTIC)
     if _KEEPS_SIGN[kind] and not positive[index]:

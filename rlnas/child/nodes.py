@@ -1,11 +1,7 @@
 """The nodes of an architecture as records of integers, and the shapes of their values.
 
 Numba's compiled functions go through records, not through nodes; `rlnas.child.operators` and what
-follows from it are built on them. The codes of names are constants of what is compiled: after they
-change, `make clean` removes what was cached.
-
-Records are made by Python and filled by what is compiled: Numba gives arrays that it returns a type
-object of their own each, which takes a microsecond to compare at every further call.
+follows from it are built on them.
 """
 
 from __future__ import annotations
@@ -98,20 +94,26 @@ _MOST_KNOWN = 10_000  # a megabyte or two; a space has some dozens of operations
 _OPERATIONS, _INPUTS = _Operations(), _Inputs()
 
 
-def encoded(architecture: Architecture) -> tuple[Records, Indices, Indices]:
-  """The nodes within the limits as records, and starts and sources of what they read."""
+def encoded(architecture: Architecture) -> tuple[Records, Indices]:
+  """The nodes within the limits as records, and row by row how many each reads, and which."""
   nodes = architecture.nodes
   if max([len(node.inputs) for node in nodes]) > MAX_CONCAT_INPUTS:
     return encoded(within_limits(architecture))
   records = b''.join([_OPERATIONS[node.op, node.attributes] for node in nodes])
-  inputs = b''.join([_INPUTS[node.inputs] for node in nodes])
-  starts, sources = _listed(np.frombuffer(inputs, np.int64), len(nodes))
-  return np.frombuffer(records, NODE), starts, sources
+  rows = b''.join([_INPUTS[node.inputs] for node in nodes])
+  return np.frombuffer(records, NODE), np.frombuffer(rows, np.int64)
+
+
+def entry_of(input_shape: Sequence[int]) -> tuple[int, int, int, int]:
+  """The fields of `SHAPE` of (height, width, channels), or (time, features)."""
+  *sides, channels = map(int, input_shape)
+  height, width = (*sides, 1, 1)[:2]
+  return len(input_shape), height, width, channels
 
 
 @compiled
-def _listed(rows: Indices, count: int) -> tuple[Indices, Indices]:
-  """Starts and sources of nodes whose `rows` say how many they read, and which."""
+def read_by(rows: Indices, count: int) -> tuple[Indices, Indices]:
+  """Starts and sources of `count` nodes: node i reads `sources[starts[i]:starts[i + 1]]`."""
   starts, sources = np.zeros(count + 1, np.int64), np.empty(len(rows) - count, np.int64)
   place = 0
   for index in range(count):
@@ -123,36 +125,26 @@ def _listed(rows: Indices, count: int) -> tuple[Indices, Indices]:
   return starts, sources
 
 
-def shapes_of(
-  nodes: Records, starts: Indices, sources: Indices, input_shape: Sequence[int], classes: int
-) -> Records:
-  """The shapes of all nodes' values, of dtype `SHAPE`; rank 0 from the first that does not fit.
-
-  Args:
-    nodes: see `encoded`.
-    starts: see there.
-    sources: see there.
-    input_shape: (height, width, channels), or (time, features).
-    classes: width of the classifier.
-  """
-  *sides, channels = input_shape
-  height, width = (*sides, 1, 1)[:2]
-  shapes = np.zeros(len(nodes), SHAPE)
-  entry = (len(input_shape), height, width, channels)
-  _infer_shapes(shapes, nodes, starts, sources, entry, classes)
-  return shapes
-
-
 @compiled
-def _infer_shapes(
-  shapes: Records,
+def shapes_of(
   nodes: Records,
   starts: Indices,
   sources: Indices,
   entry: tuple[int, int, int, int],
   classes: int,
-) -> None:
-  """Writes them by the rules of `rlnas.architecture.infer_shapes`, up to the first misfit."""
+) -> Records:
+  """The shapes of all nodes' values, of dtype `SHAPE`; rank 0 from the first that does not fit.
+
+  The rules are those of `rlnas.architecture.infer_shapes`.
+
+  Args:
+    nodes: see `encoded`.
+    starts: see `read_by`.
+    sources: see there.
+    entry: see `entry_of`.
+    classes: width of the classifier.
+  """
+  shapes = np.zeros(len(nodes), SHAPE)
   _set(shapes[0], *entry)
   for index in range(1, len(nodes)):
     node, reads = nodes[index], sources[starts[index] : starts[index + 1]]
@@ -169,7 +161,7 @@ def _infer_shapes(
           first['height'],
           first['width'],
         ) or (op != _CONCAT and other['channels'] != first['channels']):
-          return
+          return shapes
       kept = total if op == _CONCAT else first['channels']
       _set(shape, first['rank'], first['height'], first['width'], kept)
     elif op in (_RELU, _TANH, _SIGMOID):
@@ -178,21 +170,22 @@ def _infer_shapes(
       _set(shape, 1, 1, 1, node['width'])
     elif op == _FRAMES:
       if first['rank'] != 2 or node['key'] + node['width'] > first['height']:
-        return
+        return shapes
       _set(shape, 1, 1, 1, node['width'] * first['channels'])
     elif first['rank'] != 3:
-      return
+      return shapes
     elif op == _POOL:
       _set(shape, 1, 1, 1, first['channels'])
     elif op == _PAD_LIKE:
       target = shapes[reads[1]]
       if target['height'] < first['height'] or target['width'] < first['width']:
-        return
+        return shapes
       _set(shape, 3, target['height'], target['width'], first['channels'])
     else:
       stride = max(node['stride'], 1)
       filters = node['width'] if node['width'] else first['channels']
       _set(shape, 3, -(-first['height'] // stride), -(-first['width'] // stride), filters)
+  return shapes
 
 
 @compiled

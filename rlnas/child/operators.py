@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from rlnas.architecture import Architecture, infer_shapes
 from rlnas.child.arena import mean_scratch
-from rlnas.child.nodes import OPS, encoded, records, shapes_of
+from rlnas.child.nodes import OPS, encoded, entry_of, read_by, records, shapes_of
 from rlnas.child.order import Scale, execution_order
-from rlnas.child.schedule import INPUT, Tasks
+from rlnas.child.tasks import INPUT, Tasks
 from rlnas.compiled import compiled
 from rlnas.tail import KINDS
 
@@ -92,28 +92,57 @@ def foretell(architecture: Architecture, input_shape: Sequence[int], classes: in
   Raises:
     ValueError: the shapes of the network do not fit together.
   """
-  nodes, starts, sources = encoded(architecture)
-  shapes = shapes_of(nodes, starts, sources, input_shape, classes)
-  if not shapes[-1]['rank']:
+  nodes, rows = encoded(architecture)
+  network = converted(nodes, rows, entry_of(input_shape), classes)
+  if not fits(network):
     infer_shapes(architecture, input_shape, classes)  # says what does not fit
-  kernels, written = np.zeros(len(nodes), KERNEL), np.zeros(2 * len(nodes), OPERATOR)
-  kernels = kernels[: _find_kernels(kernels, nodes, starts, sources, shapes)]
-  count, starts, sources = _write_operators(written, nodes, starts, sources, shapes)
-  order = execution_order(starts, sources, KIND_SCALES[written['kind'][:count]], count - 1)
-  operators = np.zeros(len(order), OPERATOR)
-  starts, sources = _reorder(operators, written, starts, sources, order)
-  return Converted(nodes, shapes, operators, starts, sources, kernels)
-
-
-def arena_tasks(network: Converted) -> Tasks:
-  """The operators as `rlnas.child.schedule` takes them; all is int8."""
-  return Tasks(network.starts, network.sources, *_memory(network.shapes, network.operators))
+  return network
 
 
 @compiled
-def _memory(shapes: Records, operators: Records) -> tuple[Indices, Indices, Indices]:
-  """The bytes of input and results, which areas each operator needs beside, and their bytes."""
-  count, entry = len(operators), shapes[0]
+def converted(
+  nodes: Records, rows: Indices, entry: tuple[int, int, int, int], classes: int
+) -> Converted:
+  """As `foretell`; without operators and kernels where the shapes do not fit together.
+
+  Args:
+    nodes: see `rlnas.child.nodes.encoded`.
+    rows: see there.
+    entry: see `rlnas.child.nodes.entry_of`.
+    classes: width of the classifier.
+  """
+  starts, sources = read_by(rows, len(nodes))
+  shapes = shapes_of(nodes, starts, sources, entry, classes)
+  if not shapes[-1]['rank']:
+    nothing = np.empty(0, np.int64)
+    return Converted(nodes, shapes, np.empty(0, OPERATOR), nothing, nothing, np.empty(0, KERNEL))
+  kernels = _kernels(nodes, starts, sources, shapes)
+  written, starts, sources = _written(nodes, starts, sources, shapes)
+  order = execution_order(starts, sources, scales_of(written), len(written) - 1)
+  operators, starts, sources = _reordered(written, starts, sources, order)
+  return Converted(nodes, shapes, operators, starts, sources, kernels)
+
+
+@compiled
+def fits(network: Converted) -> bool:
+  """Whether the shapes of its values fit together."""
+  return network.shapes[-1]['rank'] > 0
+
+
+@compiled
+def scales_of(operators: Records) -> Indices:
+  """What each does to the scale of its values, see `Scale`."""
+  scales = np.empty(len(operators), np.int64)
+  for index in range(len(operators)):
+    scales[index] = KIND_SCALES[operators[index]['kind']]
+  return scales
+
+
+@compiled
+def arena_tasks(network: Converted) -> Tasks:
+  """The operators as `rlnas.child.schedule` takes them; all is int8."""
+  operators, entry = network.operators, network.shapes[0]
+  count = len(operators)
   sizes, areas = np.empty(count + 1, np.int64), np.zeros(count + 1, np.int64)
   scratch = np.empty(3 * count, np.int64)
   sizes[0] = entry['height'] * entry['width'] * entry['channels']
@@ -124,7 +153,7 @@ def _memory(shapes: Records, operators: Records) -> tuple[Indices, Indices, Indi
       for size in (_MEAN_AREAS[0], _MEAN_AREAS[1], channels):
         scratch[areas[index + 1]] = size
         areas[index + 1] += 1
-  return sizes, areas, scratch[: areas[-1]]
+  return Tasks(network.starts, network.sources, sizes, areas, scratch[: areas[-1]])
 
 
 @compiled
@@ -142,11 +171,9 @@ def work_and_weights(kernels: Records) -> tuple[int, int]:
 
 
 @compiled
-def _find_kernels(
-  kernels: Records, nodes: Records, starts: Indices, sources: Indices, shapes: Records
-) -> int:
-  """Writes the kernels of all nodes; returns how many there are."""
-  count = 0
+def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records) -> Records:
+  """The kernels of all nodes in order."""
+  kernels, count = np.zeros(len(nodes), KERNEL), 0
   for index in range(1, len(nodes)):
     node, shape = nodes[index], shapes[index]
     first = shapes[sources[starts[index]]]
@@ -166,19 +193,15 @@ def _find_kernels(
         if other['key'] == kernel['key']:
           kernel['stored'] = 0
       count += 1
-  return count
+  return kernels[:count]
 
 
 @compiled
-def _write_operators(
-  operators: Records, nodes: Records, starts: Indices, sources: Indices, shapes: Records
-) -> tuple[int, Indices, Indices]:
-  """Writes the operators of the nodes in order.
-
-  Returns:
-    How many there are, and starts and sources of what they read.
-  """
-  readers = np.zeros(len(nodes), np.int64)
+def _written(
+  nodes: Records, starts: Indices, sources: Indices, shapes: Records
+) -> tuple[Records, Indices, Indices]:
+  """The operators of the nodes in order, and starts and sources of what they read."""
+  operators, readers = np.zeros(2 * len(nodes), OPERATOR), np.zeros(len(nodes), np.int64)
   for index in range(1, len(nodes)):
     for place in range(starts[index], starts[index + 1]):
       if nodes[index]['op'] != _PAD_LIKE or place == starts[index]:
@@ -221,7 +244,7 @@ def _write_operators(
       _write(operators[count], kind, index, relu, rank, height, width, shape['channels'])
     wrote[index] = count
     count += 1
-  return count, begins[: count + 1], reads[: begins[count]]
+  return operators[:count], begins[: count + 1], reads[: begins[count]]
 
 
 @compiled
@@ -257,11 +280,11 @@ def _write(
 
 
 @compiled
-def _reorder(
-  ordered: Records, operators: Records, starts: Indices, sources: Indices, order: Indices
-) -> tuple[Indices, Indices]:
-  """Writes those operators that `order` names; returns what they read, renumbered."""
-  place = np.empty(len(operators), np.int64)
+def _reordered(
+  operators: Records, starts: Indices, sources: Indices, order: Indices
+) -> tuple[Records, Indices, Indices]:
+  """Those operators that `order` names, and what they read, renumbered."""
+  ordered, place = np.empty(len(order), OPERATOR), np.empty(len(operators), np.int64)
   begins, reads = np.zeros(len(order) + 1, np.int64), np.empty_like(sources)
   for new in range(len(order)):
     place[order[new]] = new
@@ -270,4 +293,4 @@ def _reorder(
     for source in sources[starts[order[new]] : starts[order[new] + 1]]:
       reads[begins[new + 1]] = INPUT if source == INPUT else place[source]
       begins[new + 1] += 1
-  return begins, reads[: begins[-1]]
+  return ordered, begins, reads[: begins[-1]]

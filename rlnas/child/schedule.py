@@ -15,61 +15,21 @@ The searches are compiled by Numba, which makes them some 15 times as fast as Py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.child.arena import ordered_head_bytes
 from rlnas.child.beam import MOST_TASKS, by_beam
-from rlnas.child.order import listed, post_order
+from rlnas.child.order import post_order
+from rlnas.child.tasks import INPUT, Task, TaskGraph, Tasks, graph_of
 from rlnas.compiled import compiled
 
 Bytes = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
 
-INPUT = -1  # in place of a step: the network's input
 _ANY = 2**62  # bytes that no network needs
-
-
-class Task(NamedTuple):
-  """An operator and the memory that it needs.
-
-  Attributes:
-    inputs: the tasks whose results it reads, each once, or `INPUT`; constants are not in the arena.
-    size_bytes: of its result.
-    scratch_bytes: of each area that it needs while it runs.
-  """
-
-  inputs: tuple[int, ...]
-  size_bytes: int
-  scratch_bytes: tuple[int, ...] = ()
-
-
-class Tasks(NamedTuple):
-  """The tasks of a network as arrays; all sizes are in bytes.
-
-  Attributes:
-    starts: task i reads the results `sources[starts[i]:starts[i + 1]]`.
-    sources: tasks, or `INPUT`.
-    sizes: of the network's input, then of each result.
-    areas: task i needs `scratch[areas[i]:areas[i + 1]]` while it runs.
-    scratch: sizes.
-  """
-
-  starts: Indices
-  sources: Indices
-  sizes: Bytes
-  areas: Indices
-  scratch: Bytes
-
-  @classmethod
-  def of(cls, tasks: Sequence[Task], input_bytes: int) -> Tasks:
-    """The arrays of `tasks`, the last of which writes the network's output."""
-    sizes = np.array([input_bytes, *(task.size_bytes for task in tasks)], np.int64)
-    inputs, scratch = [t.inputs for t in tasks], [t.scratch_bytes for t in tasks]
-    return cls(*listed(inputs), sizes, *listed(scratch))
 
 
 def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[int]) -> int:
@@ -80,11 +40,11 @@ def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[in
     input_bytes: size of the network's input.
     order: a permutation of the tasks in which all inputs come first.
   """
-  starts, sources, sizes, _, areas, scratch, *_ = _prepared(*Tasks.of(tasks, input_bytes))
-  head = ordered_head_bytes(starts, sources, sizes, areas, scratch, np.array(order, np.int64))
-  return int(head)
+  graph = graph_of(Tasks.of(tasks, input_bytes))
+  return int(_head_bytes(graph, np.array(order, np.int64), _ANY))
 
 
+@compiled
 def least_arena_order(tasks: Tasks) -> tuple[Indices, int]:
   """An order of small arena, and the head of that arena: the order given, unless another is better.
 
@@ -94,98 +54,48 @@ def least_arena_order(tasks: Tasks) -> tuple[Indices, int]:
   Returns:
     A permutation of the tasks, and the size of the arena's head in bytes.
   """
-  return _least(tasks, kept=True)
+  graph = graph_of(tasks)
+  order, least = _least(graph)
+  given = np.arange(len(graph.during))
+  head = _head_bytes(graph, given, least + 1)
+  return (given, head) if head <= least else (order, least)
 
 
+@compiled
 def least_arena_bytes(tasks: Tasks) -> int:
   """The head of that arena alone, which is found sooner. See `least_arena_order`."""
-  return _least(tasks, kept=False)[1]
+  graph = graph_of(tasks)
+  _, least = _least(graph)
+  return _head_bytes(graph, np.arange(len(graph.during)), least)
 
 
-def _least(tasks: Tasks, *, kept: bool) -> tuple[Indices, int]:
-  """See `least_arena_order`; `kept`: whether the order given is, where another does as well."""
-  starts, sources, sizes, during, areas, scratch, reading, readers, widest = _prepared(*tasks)
-  graph = (starts, sources, sizes, during, reading, readers)
-  memory = (starts, sources, sizes, areas, scratch)
-
-  def head_of(order: Indices, most: int) -> int:
-    """The head of an order's arena, or `most` where it is not below that."""
-    if len(order) < len(during) or _peak(*graph, order) >= most:
-      return most
-    return min(most, int(ordered_head_bytes(*memory, order)))
-
-  given = np.arange(len(during))
-  best, head = given, _ANY
-  searches: tuple[Callable[..., Indices], ...] = (_by_need, _by_growth)
-  if len(during) <= MOST_TASKS:
-    searches = (*searches, by_beam)
-  for search in searches:
-    if head == widest:
+@compiled
+def _least(graph: TaskGraph) -> tuple[Indices, int]:
+  """The best order that the searches find, and the head of its arena."""
+  best = _by_need(graph)
+  least = _head_bytes(graph, best, _ANY)
+  for search in range(2 if len(graph.during) <= MOST_TASKS else 1):
+    if least == graph.widest:
       break  # no order can be better
-    order = search(*graph, head)
-    found = head_of(order, head)
-    if found < head:
-      best, head = order, found
-  if not (kept and np.array_equal(best, given)):
-    found = head_of(given, head + kept)
-    if found < head + kept:
-      return given, found
-  return best, head
+    order = by_beam(graph, least) if search else _by_growth(graph)
+    head = _head_bytes(graph, order, least)
+    if head < least:
+      best, least = order, head
+  return best, least
 
 
 @compiled
-def _prepared(
-  starts: Indices, sources: Indices, sizes: Bytes, areas: Indices, scratch: Bytes
-) -> tuple[Indices, Indices, Bytes, Bytes, Indices, Bytes, Indices, Indices, int]:
-  """What the searches need of `Tasks`.
-
-  Returns:
-    starts and sources, in which each task names a source once; sizes as they are aligned; during,
-    what each task adds while it runs, result and scratch; areas, and scratch as it is aligned;
-    reading and readers: of the input and of each result i the tasks that read it,
-    `readers[reading[i]:reading[i + 1]]`; widest, what the most demanding task needs alone.
-  """
-  count = len(starts) - 1
-  sizes, scratch = -(-sizes // 16) * 16, -(-scratch // 16) * 16  # ALIGNMENT_BYTES
-  once, reading = np.zeros_like(starts), np.zeros(count + 2, np.int64)
-  kept = np.empty_like(sources)
-  for index in range(count):
-    once[index + 1] = once[index]
-    for source in sources[starts[index] : starts[index + 1]]:
-      met = False
-      for other in kept[once[index] : once[index + 1]]:
-        met |= other == source
-      if not met:
-        kept[once[index + 1]] = source
-        once[index + 1] += 1
-        reading[source + 2] += 1
-  for index in range(count + 1):
-    reading[index + 1] += reading[index]
-  readers, filled = np.empty(once[-1], np.int64), reading.copy()
-  during, widest = sizes[1:].copy(), 0
-  for index in range(count):
-    for size in scratch[areas[index] : areas[index + 1]]:
-      during[index] += size
-    needed = during[index]
-    for source in kept[once[index] : once[index + 1]]:
-      readers[filled[source + 1]] = index
-      filled[source + 1] += 1
-      needed += sizes[source + 1]
-    widest = max(widest, needed)
-  return once, kept[: once[-1]], sizes, during, areas, scratch, reading, readers, widest
+def _head_bytes(graph: TaskGraph, order: Indices, most: int) -> int:
+  """The head of an order's arena, or `most` where it is not below that."""
+  if len(order) < len(graph.during) or _peak(graph, order) >= most:
+    return most
+  return min(most, ordered_head_bytes(graph, order))
 
 
 @compiled
-def _peak(
-  starts: Indices,
-  sources: Indices,
-  sizes: Bytes,
-  during: Bytes,
-  reading: Indices,
-  readers: Indices,
-  order: Indices,
-) -> int:
+def _peak(graph: TaskGraph, order: Indices) -> int:
   """The most bytes that are live at a time; no planner does with less."""
+  starts, sources, sizes, during, reading = graph[:5]
   left = reading[1:] - reading[:-1]  # readers of each result that have not run
   live, peak = sizes[0], 0
   for index in order:
@@ -199,16 +109,9 @@ def _peak(
 
 
 @compiled
-def _by_growth(
-  starts: Indices,
-  sources: Indices,
-  sizes: Bytes,
-  during: Bytes,
-  reading: Indices,
-  readers: Indices,
-  most: int,
-) -> Indices:
+def _by_growth(graph: TaskGraph) -> Indices:
   """Always what leaves the fewest bytes live."""
+  starts, sources, sizes, during, reading, readers = graph[:6]
   count = len(during)
   left = reading[1:] - reading[:-1]  # readers of the input and each result that have not run
   missing = np.zeros(count, np.int64)  # results that each task waits for
@@ -243,25 +146,16 @@ def _by_growth(
   return order
 
 
-def _by_need(
-  starts: Indices,
-  sources: Indices,
-  sizes: Bytes,
-  during: Bytes,
-  reading: Indices,
-  readers: Indices,
-  most: int,
-) -> Indices:
+@compiled
+def _by_need(graph: TaskGraph) -> Indices:
   """Depth first, what needs the most memory first (Sethi & Ullman 1970, for trees)."""
-  del reading, readers, most
-  first = _by_spared(starts, sources, sizes, during)
-  order: Indices = post_order(starts, first, len(during) - 1)
-  return order
+  return post_order(graph.starts, _by_spared(graph), len(graph.during) - 1)
 
 
 @compiled
-def _by_spared(starts: Indices, sources: Indices, sizes: Bytes, during: Bytes) -> Indices:
+def _by_spared(graph: TaskGraph) -> Indices:
   """The sources of each task, first the one after which the most memory is free again."""
+  starts, sources, sizes, during = graph[:4]
   first = sources.copy()
   needed = np.zeros(len(during), np.int64)  # to compute each result, were the graph a tree
   spared = np.zeros(len(during), np.int64)  # of that, beyond the result itself
