@@ -93,23 +93,43 @@ def greedy_offsets(sizes: Bytes, first: Steps, last: Steps) -> Bytes:
     last: the last steps that read them.
   """
   count, offsets = len(sizes), np.zeros_like(sizes)
+  ends = np.zeros_like(sizes)
   turns = np.sort(sizes * count + np.arange(count))[::-1] % count  # of equal ones the later first
-  placed = np.empty((count, 4), np.int64)  # first, last, offset and end, in the order of offsets
-  for turn in range(count):
-    index, offset, place = turns[turn], 0, turn
-    begins, ends, size = first[index], last[index], sizes[index]
-    for other in range(turn):
-      meets = int((placed[other, 0] <= ends) & (begins <= placed[other, 1]))
-      if meets * (placed[other, 2] - offset) >= size:
-        break
-      offset = max(offset, meets * placed[other, 3])
-    while place and placed[place - 1, 2] > offset:
-      for column in range(4):
-        placed[place, column] = placed[place - 1, column]
-      place -= 1
-    placed[place, 0], placed[place, 1] = begins, ends
-    placed[place, 2], placed[place, 3] = offset, offset + size
-    offsets[index] = offset
+  steps = np.max(last) + 1 if count else 0
+  room = np.zeros(steps + 1, np.int64)  # where the list of the buffers that live at a step begins
+  for index in range(count):
+    room[first[index]] += 1
+    room[last[index] + 1] -= 1
+  live, place = 0, 0
+  for step in range(steps):
+    live += room[step]
+    room[step], place = place, place + live
+  filled, alive = room.copy(), np.empty(place, np.int64)
+  # Of the buffers of each step that writes some, the one placed last, and the one before each.
+  latest, before = np.full(steps, -1), np.empty(count, np.int64)
+  lows, highs = np.empty(count, np.int64), np.empty(count, np.int64)
+  for index in turns:
+    begin, end, size, met = first[index], last[index], sizes[index], 0
+    for place in range(room[begin], filled[begin]):
+      other = alive[place]
+      lows[met], highs[met] = offsets[other], ends[other]
+      met += 1
+    for step in range(begin + 1, end + 1):
+      other = latest[step]
+      while other >= 0:
+        lows[met], highs[met] = offsets[other], ends[other]
+        met, other = met + 1, before[other]
+    offset, moved = 0, True
+    while moved:
+      moved = False
+      for place in range(met):
+        if lows[place] < offset + size and highs[place] > offset:
+          offset, moved = highs[place], True
+    offsets[index], ends[index] = offset, offset + size
+    for step in range(begin, end + 1):
+      alive[filled[step]] = index
+      filled[step] += 1
+    before[index], latest[begin] = latest[begin], index
   return offsets
 
 
