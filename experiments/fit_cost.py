@@ -5,28 +5,28 @@
 Networks of all spaces, drawn uniformly, are converted with random weights and measured. The weights
 of the least squares make relative errors count alike. Prints `FLASH_BYTES` of `rlnas.child.flash`,
 to be copied, and a table of the errors of all estimates on networks that took no part, in
-Markdown; its last columns are the time of an estimate in the best pass and the median one. The
-spaces take turns, so that a slow spell of the machine does not meet one of them alone.
+Markdown. Every network is timed by itself in each of many passes over all of them, so that a slow
+spell of the machine does not meet one space alone: the last columns are the means of the networks'
+best and median passes, and the median of the network that takes longest.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import multiprocessing
-import statistics
 import sys
 import timeit
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pebble
 from absl import app, flags
 from random_networks import cases, draw
 
 from rlnas.architecture import Architecture
-from rlnas.child.cost import Cost, cost
+from rlnas.child.cost import cost
 from rlnas.child.flash import flash_features
 from rlnas.child.measure import ArenaOverflow, Footprint, measure
 from rlnas.child.operators import foretell
@@ -113,33 +113,30 @@ def fit(samples: Sequence[Sample]) -> dict[str, float]:
   return dict(zip(names, found.tolist(), strict=True))
 
 
-def estimate(samples: Sequence[Sample]) -> list[Cost]:
-  """What is estimated of each."""
-  return [cost(s.architecture, s.shape, s.classes) for s in samples]
-
-
-def time_estimates(samples: Mapping[str, Sequence[Sample]]) -> dict[str, list[float]]:
-  """Seconds of an estimate in each pass over the samples of a case."""
-  seconds: dict[str, list[float]] = {case: [] for case in samples}
-  for _, (case, known) in itertools.product(range(PASSES), samples.items()):
-    taken = timeit.timeit(functools.partial(estimate, known), number=1)
-    seconds[case].append(taken / len(known))
-  return seconds
+def time_estimates(samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
+  """Microseconds of an estimate of each, in each pass, [PASSES, N]."""
+  taken = np.empty((PASSES, len(samples)))
+  for row, (column, s) in itertools.product(range(PASSES), enumerate(samples)):
+    begin = timeit.default_timer()
+    cost(s.architecture, s.shape, s.classes)
+    taken[row, column] = 1e6 * (timeit.default_timer() - begin)
+  return taken
 
 
 def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
   """A table of relative errors, and times, in Markdown."""
-  chosen = {
-    case: [s for s in samples if s.case == case] for case in dict.fromkeys(s.case for s in samples)
-  }
-  seconds = time_estimates(chosen)
+  taken = time_estimates(samples)
   rows = [
-    '| space | n | flash mean | worst | head exact | others | tail mean | worst | µs | median |',
-    '|---|---|---|---|---|---|---|---|---|---|',
+    '| space | n | flash mean | worst | head exact | others | tail mean | worst '
+    '| µs, best | median | slowest |',
+    '|---|---|---|---|---|---|---|---|---|---|---|',
   ]
-  for case, known in chosen.items():
+  for case in dict.fromkeys(s.case for s in samples):
+    places = [i for i, s in enumerate(samples) if s.case == case]
+    known = [samples[i] for i in places]
     flash, head, tail = [], [], []
-    for s, c in zip(known, estimate(known), strict=True):
+    for s in known:
+      c = cost(s.architecture, s.shape, s.classes)
       network = foretell(s.architecture, s.shape, s.classes)
       counted = flash_features(network)
       size = sum(constants.get(name, 0) * count for name, count in counted.items())
@@ -156,15 +153,18 @@ def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
       f'{min(others):+.1%} to {max(others):+.1%}' if others else '–',
       f'{np.abs(tail).mean():.2%}',
       f'{np.abs(tail).max():.2%}',
-      *(f'{f(seconds[case]) * 1e6:.0f}' for f in (min, statistics.median)),
+      *_times(taken[:, places]),
     ]
     rows.append(f'| {" | ".join(cells)} |')
-  times = [[f(seconds[s.case]) for s in samples] for f in (min, statistics.median)]
-  best, median = (statistics.fmean(known) * 1e6 for known in times)
-  rows.append(
-    f'\nMean of all networks: {best:.0f} µs in the best passes, {median:.0f} in the median ones'
-  )
+  best, median, slowest = _times(taken)
+  rows.append(f'\nAll networks: {best} µs in the best passes, {median} median, slowest {slowest}')
   return '\n'.join(rows)
+
+
+def _times(taken: npt.NDArray[np.float64]) -> tuple[str, str, str]:
+  """Means of the networks' best and median passes, and the largest median."""
+  medians = np.median(taken, axis=0)
+  return f'{taken.min(axis=0).mean():.0f}', f'{medians.mean():.0f}', f'{medians.max():.0f}'
 
 
 def main(arguments: list[str]) -> None:

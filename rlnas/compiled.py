@@ -38,12 +38,21 @@ _PACKAGE = pathlib.Path(__file__).parent
 
 def compiled(function: Function) -> Function:
   """The function as machine code; for integers, arrays, records and tuples of them."""
+  return _compiled(function, inline='never')
+
+
+def inlined(function: Function) -> Function:
+  """As `compiled`, put in place of its calls: to hand over arrays takes longer than a few lines."""
+  return _compiled(function, inline='always')
+
+
+def _compiled(function: Function, inline: str) -> Function:
   folder = _folder()
   if folder is None:
-    return cast(Function, njit(function))
+    return cast(Function, njit(inline=inline)(function))
   before, config.CACHE_DIR = config.CACHE_DIR, folder  # it is asked for by `njit` alone
   try:
-    return cast(Function, njit(cache=True)(function))
+    return cast(Function, njit(cache=True, inline=inline)(function))
   finally:
     config.CACHE_DIR = before
 

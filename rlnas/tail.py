@@ -208,7 +208,8 @@ def used_bytes(layouts: Layouts, nodes: Nodes, tensors: int) -> int:
   used = 0
   for size, alignment in layouts.interpreter:
     used = -(-(used + size) // alignment) * alignment
-  for count, (size, alignment) in zip((tensors, len(nodes.kinds)), layouts.tensor_and_node):
+  for row, count in enumerate((tensors, len(nodes.kinds))):
+    size, alignment = layouts.tensor_and_node[row]
     used = -(-(used + count * size) // alignment) * alignment
   for kind in nodes.kinds:
     size, alignment, _ = layouts.kinds[kind]

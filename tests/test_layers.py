@@ -2,10 +2,12 @@
 
 import ast
 import pathlib
+import shutil
 import subprocess
 import sys
 
 import rlnas
+from rlnas.compiled import SOURCES
 
 ROOT = pathlib.Path(rlnas.__file__).parent
 LEVELS = {
@@ -99,25 +101,49 @@ def test_numba_is_loaded_in_one_place():
     assert name == 'compiled' or 'numba' not in {n.split('.')[0] for n in imports(path)}, path
 
 
-def test_compiled_functions_call_those_of_their_own_module_alone():
-  trees = {path: ast.parse(path.read_text()) for _, path in modules()}
-  found = {
-    node.name: path
-    for path, tree in trees.items()
-    for node in tree.body
-    if isinstance(node, ast.FunctionDef)
-    and any(isinstance(d, ast.Name) and d.id == 'compiled' for d in node.decorator_list)
-  }
-  assert len(found) > 20
-  for path, tree in trees.items():
-    for node in tree.body:
-      if isinstance(node, ast.FunctionDef) and found.get(node.name) == path:
-        called = {
-          n.func.id
-          for n in ast.walk(node)
-          if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
-        }
-        assert not {name for name in called if found.get(name, path) != path}, (path, node.name)
+def test_machine_code_belongs_to_the_state_of_all_modules_that_it_is_made_of():
+  """Those with compiled functions, and those that they import names from."""
+  known = {ROOT / name for name in SOURCES}
+  for _, path in modules():
+    tree = ast.parse(path.read_text())
+    marks = {
+      d.id
+      for node in tree.body
+      if isinstance(node, ast.FunctionDef)
+      for d in node.decorator_list
+      if isinstance(d, ast.Name)
+    }
+    if marks & {'compiled', 'inlined'}:
+      used = {
+        (ROOT / pathlib.Path(*name.split('.')[1:])).with_suffix('.py')
+        for name in imports(path)
+        if name.startswith('rlnas.')
+      }
+      assert {path, *(u for u in used if u.exists())} <= known, path
+  assert all(path.exists() for path in known)
+
+
+def test_machine_code_of_other_sources_is_not_used(tmp_path):
+  code = (
+    'import pathlib, sys; sys.path.insert(0, sys.argv[1])\n'
+    'import rlnas.compiled, rlnas.child.order as order, rlnas.child.tasks as tasks\n'
+    'found = tasks.graph_of(tasks.Tasks.of([tasks.Task((-1,), 10)], 10)).sizes.tolist()\n'
+    'print(found, len(list(pathlib.Path(rlnas.compiled._folder()).rglob("*.nbc"))) > 0)\n'
+  )
+  package = tmp_path / 'rlnas'
+  shutil.copytree(ROOT, package, ignore=shutil.ignore_patterns('__pycache__'))
+
+  def run():
+    command = [sys.executable, '-c', code, str(tmp_path)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+
+  assert run() == '[16, 16] True\n'
+  # A constant that the compiled function takes from a file that is not its own.
+  path = package / 'child' / 'arena.py'
+  source = path.read_text()
+  assert source.count('\nALIGNMENT_BYTES = 16 ') == 1
+  path.write_text(source.replace('\nALIGNMENT_BYTES = 16 ', '\nALIGNMENT_BYTES = 32 '))
+  assert run() == '[32, 32] True\n'
 
 
 def test_flags_and_prints_stay_in_experiments():

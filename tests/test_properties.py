@@ -129,6 +129,22 @@ def test_a_plan_is_valid_and_within_its_bounds(listed):
   assert max(live) <= plan.total_bytes <= sum(map(aligned, listed))
 
 
+@given(buffers)
+def test_a_plan_puts_the_largest_first_and_each_where_nothing_is_in_the_way(listed):
+  plan = greedy_plan(listed)
+  placed = []
+  for index in sorted(range(len(listed)), key=lambda i: (-aligned(listed[i]), -i)):
+    buffer, size = listed[index], aligned(listed[index])
+    met = [(o, e) for b, o, e in placed if b.first <= buffer.last and buffer.first <= b.last]
+    free = [
+      offset
+      for offset in (0, *(end for _, end in met))
+      if not any(start < offset + size and end > offset for start, end in met)
+    ]
+    assert plan.offsets[index] == min(free)
+    placed.append((buffer, min(free), min(free) + size))
+
+
 @given(buffers, st.integers(1, 9), st.integers(0, 100))
 def test_a_plan_grows_with_sizes_and_is_the_same_at_any_time(listed, factor, later):
   plan = greedy_plan(listed)

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.child.tasks import TaskGraph
 from rlnas.compiled import compiled
 
 Bytes = npt.NDArray[np.int64]
@@ -35,11 +34,11 @@ class Buffer:
 
   Attributes:
     size_bytes: its size before alignment.
-    first: the step (operator) that writes it.
+    first: the step (operator) that writes it, from 0 on.
     last: the last step that reads it, included.
 
   Raises:
-    ValueError: the size is negative, or `last` comes before `first`.
+    ValueError: the size or `first` is negative, or `last` comes before `first`.
   """
 
   size_bytes: int
@@ -49,6 +48,8 @@ class Buffer:
   def __post_init__(self) -> None:
     if self.size_bytes < 0:
       raise ValueError(f'size_bytes={self.size_bytes}: must not be negative')
+    if self.first < 0:
+      raise ValueError(f'first={self.first}: must not be negative')
     if self.last < self.first:
       raise ValueError(f'last={self.last}: must not come before first={self.first}')
 
@@ -92,22 +93,14 @@ def greedy_offsets(sizes: Bytes, first: Steps, last: Steps) -> Bytes:
     first: the steps that write them.
     last: the last steps that read them.
   """
-  count, offsets = len(sizes), np.zeros_like(sizes)
-  ends = np.zeros_like(sizes)
+  count, offsets, ends = len(sizes), np.zeros_like(sizes), np.zeros_like(sizes)
   turns = np.sort(sizes * count + np.arange(count))[::-1] % count  # of equal ones the later first
-  steps = np.max(last) + 1 if count else 0
-  room = np.zeros(steps + 1, np.int64)  # where the list of the buffers that live at a step begins
-  for index in range(count):
-    room[first[index]] += 1
-    room[last[index] + 1] -= 1
-  live, place = 0, 0
-  for step in range(steps):
-    live += room[step]
-    room[step], place = place, place + live
-  filled, alive = room.copy(), np.empty(place, np.int64)
-  # Of the buffers of each step that writes some, the one placed last, and the one before each.
-  latest, before = np.full(steps, -1), np.empty(count, np.int64)
-  lows, highs = np.empty(count, np.int64), np.empty(count, np.int64)
+  # Who lives at step t: `alive[room[t]:filled[t]]`, of those that are placed.
+  room = _room(first, last)
+  filled, alive = room[:-1].copy(), np.empty(room[-1], np.int64)
+  # The one placed last of those that begin at a step, and of each buffer the one placed before it.
+  latest, before = np.full(len(filled), -1), np.empty(count, np.int64)
+  lows, highs = np.empty(count, np.int64), np.empty(count, np.int64)  # of those in the way
   for index in turns:
     begin, end, size, met = first[index], last[index], sizes[index], 0
     for place in range(room[begin], filled[begin]):
@@ -126,40 +119,25 @@ def greedy_offsets(sizes: Bytes, first: Steps, last: Steps) -> Bytes:
         if lows[place] < offset + size and highs[place] > offset:
           offset, moved = highs[place], True
     offsets[index], ends[index] = offset, offset + size
+    before[index], latest[begin] = latest[begin], index
     for step in range(begin, end + 1):
       alive[filled[step]] = index
       filled[step] += 1
-    before[index], latest[begin] = latest[begin], index
   return offsets
 
 
 @compiled
-def ordered_head_bytes(graph: TaskGraph, order: Steps) -> int:
-  """The head of the arena of operators that run in a given order.
-
-  Args:
-    graph: the operators.
-    order: a permutation of them in which all inputs come first.
-  """
-  starts, sources, sizes, areas, scratch = (*graph[:3], *graph[6:8])
-  results = len(sizes)
-  every = np.zeros(results + len(scratch), np.int64)
-  first, last = np.zeros_like(every), np.zeros_like(every)
-  for index in range(results):
-    every[index] = sizes[index]
-  count = results
-  for turn in range(len(order)):
-    index, step = order[turn], turn + 1
-    first[index + 1], last[index + 1] = step, step
-    for source in sources[starts[index] : starts[index + 1]]:
-      last[source + 1] = step
-    for size in scratch[areas[index] : areas[index + 1]]:
-      every[count], first[count], last[count] = size, step, step
-      count += 1
-  offsets, head = greedy_offsets(every, first, last), 0
-  for index in range(len(every)):
-    head = max(head, offsets[index] + every[index])
-  return head
+def _room(first: Steps, last: Steps) -> Steps:
+  """Where the list of the buffers that live at each step begins, and where the last one ends."""
+  room = np.zeros(np.max(last) + 2 if len(last) else 1, np.int64)
+  for index in range(len(first)):
+    room[first[index]] += 1
+    room[last[index] + 1] -= 1
+  live, begin = 0, 0
+  for step in range(len(room)):
+    live += room[step]
+    room[step], begin = begin, begin + live
+  return room
 
 
 def aligned(size: int) -> int:

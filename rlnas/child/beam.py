@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.child.tasks import TaskGraph
-from rlnas.compiled import compiled
+from rlnas.compiled import compiled, inlined
 
 Bytes = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
@@ -162,13 +162,13 @@ def _advance(
   return count
 
 
-@compiled
+@inlined
 def _before(peak: int, live: int, state: Any) -> bool:
   """Whether such a state is better than another one."""
   return peak < state['peak'] or (peak == state['peak'] and live < state['live'])
 
 
-@compiled
+@inlined
 def _grown(graph: TaskGraph, others: Indices, state: Any, task: int) -> int:
   """What remains, in bytes, once a ready task has run."""
   size = graph.sizes[task + 1]
@@ -178,7 +178,7 @@ def _grown(graph: TaskGraph, others: Indices, state: Any, task: int) -> int:
   return size
 
 
-@compiled
+@inlined
 def _add_if_ready(beam: _Beam, place: int, needs: Indices, task: int) -> None:
   """Adds a task to those that can run in a state if it waits for none."""
   state = beam.states[place]

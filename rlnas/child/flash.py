@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rlnas.child.operators import KIND_SCALES, SCALES, Converted, Indices, Records, scales_of
 from rlnas.child.order import Scale, scale_owners
 from rlnas.child.tasks import INPUT
-from rlnas.compiled import compiled
+from rlnas.compiled import compiled, inlined
 from rlnas.tail import KINDS
 
 # Least squares by experiments/fit_cost.py.
@@ -145,7 +145,7 @@ def _rows(count: int) -> Indices:
   return np.zeros((count, 5), np.int64)
 
 
-@compiled
+@inlined
 def _put(rows: Indices, index: int, a: int, b: int, c: int, d: int, e: int) -> None:
   rows[index, 0], rows[index, 1], rows[index, 2], rows[index, 3], rows[index, 4] = a, b, c, d, e
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rlnas.architecture import OPERATIONS, Architecture, Scalar
 from rlnas.child.limits import MAX_CONCAT_INPUTS, within_limits
-from rlnas.compiled import compiled
+from rlnas.compiled import compiled, inlined
 from rlnas.tail import KINDS
 
 Indices = npt.NDArray[np.int64]
@@ -62,20 +62,23 @@ _DENSE, _CLASSIFIER = (OPS[op] for op in ('dense', 'classifier'))
 _FIELDS = {'filters': 'width', 'units': 'width', 'count': 'width', 'weights': 'key', 'first': 'key'}
 
 
-class _Operations(dict[tuple[str, tuple[tuple[str, Scalar], ...]], bytes]):
-  """The record of a node by its operation and attributes."""
+class _Records(dict[tuple[tuple[str, Scalar], ...], bytes]):
+  """The record of a node of one operation by its attributes."""
 
-  def __missing__(self, node: tuple[str, tuple[tuple[str, Scalar], ...]]) -> bytes:
-    op, attributes = node
+  def __init__(self, op: str) -> None:
+    super().__init__()
+    self._op = op
+
+  def __missing__(self, attributes: tuple[tuple[str, Scalar], ...]) -> bytes:
     record = np.zeros(1, NODE)
-    record['op'], record['kind'] = OPS[op], KINDS.index(_KIND_OF.get(op, 'RESHAPE'))
+    record['op'], record['kind'] = OPS[self._op], KINDS.index(_KIND_OF.get(self._op, 'RESHAPE'))
     for name, value in attributes:
       if name == 'activation':
         record['relu'] = value == 'relu'
       else:
         record[_FIELDS.get(name, name)] = value
     if len(self) < _MOST_KNOWN:
-      self[node] = record.tobytes()
+      self[attributes] = record.tobytes()
     return record.tobytes()
 
 
@@ -90,18 +93,19 @@ class _Inputs(dict[tuple[int, ...], bytes]):
 
 
 # To look them up takes a fifth of the time that it takes to make them.
-_MOST_KNOWN = 10_000  # a megabyte or two; a space has some dozens of operations
-_OPERATIONS, _INPUTS = _Operations(), _Inputs()
+_MOST_KNOWN = 10_000  # a megabyte or two; a space has some dozens of records
+_RECORDS, _ROWS = {op: _Records(op) for op in OPERATIONS}, _Inputs()
+_WIDEST_ROW = 8 * (1 + MAX_CONCAT_INPUTS)  # bytes
 
 
 def encoded(architecture: Architecture) -> tuple[Records, Indices]:
   """The nodes within the limits as records, and row by row how many each reads, and which."""
   nodes = architecture.nodes
-  if max([len(node.inputs) for node in nodes]) > MAX_CONCAT_INPUTS:
+  rows = [_ROWS[node.inputs] for node in nodes]
+  if max(map(len, rows)) > _WIDEST_ROW:
     return encoded(within_limits(architecture))
-  records = b''.join([_OPERATIONS[node.op, node.attributes] for node in nodes])
-  rows = b''.join([_INPUTS[node.inputs] for node in nodes])
-  return np.frombuffer(records, NODE), np.frombuffer(rows, np.int64)
+  records = b''.join([_RECORDS[node.op][node.attributes] for node in nodes])
+  return np.frombuffer(records, NODE), np.frombuffer(b''.join(rows), np.int64)
 
 
 def entry_of(input_shape: Sequence[int]) -> tuple[int, int, int, int]:
@@ -145,7 +149,8 @@ def shapes_of(
     classes: width of the classifier.
   """
   shapes = np.zeros(len(nodes), SHAPE)
-  _set(shapes[0], *entry)
+  rank, height, width, channels = entry
+  _set(shapes[0], rank, height, width, channels)
   for index in range(1, len(nodes)):
     node, reads = nodes[index], sources[starts[index] : starts[index + 1]]
     op, first, shape = node['op'], shapes[reads[0]], shapes[index]
@@ -188,6 +193,6 @@ def shapes_of(
   return shapes
 
 
-@compiled
+@inlined
 def _set(shape: Any, rank: int, height: int, width: int, channels: int) -> None:
   shape['rank'], shape['height'], shape['width'], shape['channels'] = rank, height, width, channels

@@ -21,7 +21,7 @@ from rlnas.child.arena import mean_scratch
 from rlnas.child.nodes import OPS, encoded, entry_of, read_by, records, shapes_of
 from rlnas.child.order import Scale, execution_order
 from rlnas.child.tasks import INPUT, Tasks
-from rlnas.compiled import compiled
+from rlnas.compiled import compiled, inlined
 from rlnas.tail import KINDS
 
 Indices = npt.NDArray[np.int64]
@@ -263,7 +263,7 @@ def _padded(operators: Records, begins: Indices, reads: Indices, source: int, sh
   return -1
 
 
-@compiled
+@inlined
 def _write(
   operator: Any,
   kind: int,

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.compiled import compiled
+from rlnas.compiled import compiled, inlined
 
 Indices = npt.NDArray[np.int64]
 
@@ -74,7 +74,7 @@ def scale_owners(starts: Indices, sources: Indices, scales: Indices) -> Indices:
   return owners
 
 
-@compiled
+@inlined
 def _root(parent: Indices, index: int) -> int:
   while parent[index] != index:
     parent[index] = parent[parent[index]]
@@ -168,7 +168,7 @@ def _early(
   return count
 
 
-@compiled
+@inlined
 def _push_inputs(stack: Indices, depth: int, starts: Indices, sources: Indices, index: int) -> int:
   """Puts what an operator reads onto the stack, the first on top; returns the stack's depth."""
   for source in sources[starts[index] : starts[index + 1]][::-1]:

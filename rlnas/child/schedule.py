@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.child.arena import ordered_head_bytes
+from rlnas.child.arena import greedy_offsets
 from rlnas.child.beam import MOST_TASKS, by_beam
 from rlnas.child.order import post_order
 from rlnas.child.tasks import INPUT, Task, TaskGraph, Tasks, graph_of
@@ -89,7 +89,31 @@ def _head_bytes(graph: TaskGraph, order: Indices, most: int) -> int:
   """The head of an order's arena, or `most` where it is not below that."""
   if len(order) < len(graph.during) or _peak(graph, order) >= most:
     return most
-  return min(most, ordered_head_bytes(graph, order))
+  return min(most, _planned_bytes(graph, order))
+
+
+@compiled
+def _planned_bytes(graph: TaskGraph, order: Indices) -> int:
+  """Where the highest buffer ends in TFLite Micro's plan."""
+  starts, sources, sizes, areas, scratch = (*graph[:3], *graph[6:8])
+  results = len(sizes)
+  every = np.zeros(results + len(scratch), np.int64)
+  first, last = np.zeros_like(every), np.zeros_like(every)
+  for index in range(results):
+    every[index] = sizes[index]
+  count = results
+  for turn in range(len(order)):
+    index, step = order[turn], turn + 1
+    first[index + 1], last[index + 1] = step, step
+    for source in sources[starts[index] : starts[index + 1]]:
+      last[source + 1] = step
+    for size in scratch[areas[index] : areas[index + 1]]:
+      every[count], first[count], last[count] = size, step, step
+      count += 1
+  offsets, head = greedy_offsets(every, first, last), 0
+  for index in range(len(every)):
+    head = max(head, offsets[index] + every[index])
+  return head
 
 
 @compiled

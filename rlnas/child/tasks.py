@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.child.arena import ALIGNMENT_BYTES
 from rlnas.child.order import listed
 from rlnas.compiled import compiled
 
@@ -88,7 +89,8 @@ def graph_of(tasks: Tasks) -> TaskGraph:
   """Of tasks in an order in which they can run."""
   starts, sources, sizes, areas, scratch = tasks
   count = len(starts) - 1
-  sizes, scratch = -(-sizes // 16) * 16, -(-scratch // 16) * 16  # ALIGNMENT_BYTES
+  sizes = -(-sizes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+  scratch = -(-scratch // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
   once, reading = np.zeros_like(starts), np.zeros(count + 2, np.int64)
   kept = np.empty_like(sources)
   for index in range(count):

@@ -51,7 +51,8 @@ def test_buffers_alive_together_never_overlap():
 
 
 @pytest.mark.parametrize(
-  ('arguments', 'name'), [((-1, 0, 0), 'size_bytes=-1'), ((1, 2, 1), 'last=1')]
+  ('arguments', 'name'),
+  [((-1, 0, 0), 'size_bytes=-1'), ((1, -2, 1), 'first=-2'), ((1, 2, 1), 'last=1')],
 )
 def test_impossible_buffers_are_refused(arguments, name):
   with pytest.raises(ValueError, match=name):

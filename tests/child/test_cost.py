@@ -10,7 +10,7 @@ from rlnas.child.builder import build
 from rlnas.child.cost import Cost, cost
 from rlnas.child.limits import within_limits
 from rlnas.child.measure import measure
-from rlnas.child.nodes import encoded, shapes_of
+from rlnas.child.nodes import encoded, entry_of, read_by, shapes_of
 from rlnas.child.operators import arena_tasks, foretell
 from rlnas.child.quantize import quantize
 from rlnas.child.schedule import least_arena_order
@@ -193,7 +193,8 @@ def test_shapes_are_those_of_the_architecture(space):
   for _ in range(20):
     architecture = decode(space, sample_uniform(table, rng))
     limited = within_limits(architecture)
-    found = shapes_of(*encoded(architecture), input_shape, 7)
+    nodes, rows = encoded(architecture)
+    found = shapes_of(nodes, *read_by(rows, len(nodes)), entry_of(input_shape), 7)
     for shape, expected in zip(found, infer_shapes(limited, input_shape, 7), strict=True):
       sides = (shape['height'], shape['width'], shape['channels'])
       assert shape['rank'] == len(expected)
