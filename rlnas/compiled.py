@@ -23,15 +23,10 @@ from numba import config, njit
 
 Function = TypeVar('Function', bound=Callable[..., Any])
 
+_CHILD = ('arena', 'beam', 'cost', 'flash', 'limits', 'nodes', 'operators', 'order', 'schedule')
 SOURCES = (
-  'architecture.py',
-  'compiled.py',
-  'tail.py',
-  *(
-    f'child/{name}.py'
-    for name in ('arena', 'beam', 'cost', 'flash', 'limits', 'nodes', 'operators', 'order')
-  ),
-  *('child/schedule.py', 'child/tasks.py'),
+  *('architecture.py', 'compiled.py', 'tail.py'),
+  *(f'child/{name}.py' for name in (*_CHILD, 'tasks')),
 )
 _PACKAGE = pathlib.Path(__file__).parent
 

@@ -25,6 +25,7 @@ MAX_ARENA_BYTES = 4 * 2**20
 # TFLite Micro may read a null pointer (and end its process) in an arena that is a little too small,
 # so it is given twice the room, and only models whose plan passes the limit above.
 ROOMY_ARENA_BYTES = 2 * MAX_ARENA_BYTES
+ANY_BYTES = 2**62  # no network needs as many
 ALIGNMENT_BYTES = 16  # MicroArenaBufferAlignment() in micro_arena_constants.h
 
 
@@ -80,20 +81,24 @@ def greedy_plan(buffers: Sequence[Buffer]) -> Plan:
   sizes = np.array([aligned(b.size_bytes) for b in buffers], np.int64)
   first = np.array([b.first for b in buffers], np.int64)
   last = np.array([b.last for b in buffers], np.int64)
-  offsets = greedy_offsets(sizes, first, last)
-  return Plan(tuple(offsets.tolist()), int((offsets + sizes).max(initial=0)))
+  offsets, head = greedy_offsets(sizes, first, last, ANY_BYTES)
+  return Plan(tuple(offsets.tolist()), int(head))
 
 
 @compiled
-def greedy_offsets(sizes: Bytes, first: Steps, last: Steps) -> Bytes:
+def greedy_offsets(sizes: Bytes, first: Steps, last: Steps, most: int) -> tuple[Bytes, int]:
   """As `greedy_plan`, compiled: the search for an order plans by the thousand.
 
   Args:
     sizes: of the buffers, as `aligned`.
     first: the steps that write them.
     last: the last steps that read them.
+    most: bytes; a plan that reaches them is not finished.
+
+  Returns:
+    The offsets of those that are placed, and where the highest one ends.
   """
-  count, offsets, ends = len(sizes), np.zeros_like(sizes), np.zeros_like(sizes)
+  count, offsets, ends, head = len(sizes), np.zeros_like(sizes), np.zeros_like(sizes), 0
   turns = np.sort(sizes * count + np.arange(count))[::-1] % count  # of equal ones the later first
   # Who lives at step t: `alive[room[t]:filled[t]]`, of those that are placed.
   room = _room(first, last)
@@ -118,12 +123,14 @@ def greedy_offsets(sizes: Bytes, first: Steps, last: Steps) -> Bytes:
       for place in range(met):
         if lows[place] < offset + size and highs[place] > offset:
           offset, moved = highs[place], True
-    offsets[index], ends[index] = offset, offset + size
+    offsets[index], ends[index], head = offset, offset + size, max(head, offset + size)
+    if head >= most:
+      break
     before[index], latest[begin] = latest[begin], index
     for step in range(begin, end + 1):
       alive[filled[step]] = index
       filled[step] += 1
-  return offsets
+  return offsets, head
 
 
 @compiled

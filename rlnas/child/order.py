@@ -7,8 +7,7 @@ never told the scale and stays in floating point (seen with TensorFlow 2.21).
 
 A network is three arrays here, so that Numba can compile what runs on it: operator i reads the
 results `sources[starts[i]:starts[i + 1]]`, of which those below 0 (the network's input) are passed
-over, and does `scales[i]` to their scale. Compiled functions call those of their own module alone:
-a cached one is compiled anew when its own file changes, not when another does.
+over, and does `scales[i]` to their scale.
 """
 
 from __future__ import annotations

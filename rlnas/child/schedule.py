@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.child.arena import greedy_offsets
+from rlnas.child.arena import ANY_BYTES, greedy_offsets
 from rlnas.child.beam import MOST_TASKS, by_beam
 from rlnas.child.order import post_order
 from rlnas.child.tasks import INPUT, Task, TaskGraph, Tasks, graph_of
@@ -28,8 +28,6 @@ from rlnas.compiled import compiled
 
 Bytes = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
-
-_ANY = 2**62  # bytes that no network needs
 
 
 def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[int]) -> int:
@@ -41,7 +39,7 @@ def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[in
     order: a permutation of the tasks in which all inputs come first.
   """
   graph = graph_of(Tasks.of(tasks, input_bytes))
-  return int(_head_bytes(graph, np.array(order, np.int64), _ANY))
+  return int(_head_bytes(graph, np.array(order, np.int64), ANY_BYTES))
 
 
 @compiled
@@ -73,7 +71,7 @@ def least_arena_bytes(tasks: Tasks) -> int:
 def _least(graph: TaskGraph) -> tuple[Indices, int]:
   """The best order that the searches find, and the head of its arena."""
   best = _by_need(graph)
-  least = _head_bytes(graph, best, _ANY)
+  least = _head_bytes(graph, best, ANY_BYTES)
   for search in range(2 if len(graph.during) <= MOST_TASKS else 1):
     if least == graph.widest:
       break  # no order can be better
@@ -89,12 +87,6 @@ def _head_bytes(graph: TaskGraph, order: Indices, most: int) -> int:
   """The head of an order's arena, or `most` where it is not below that."""
   if len(order) < len(graph.during) or _peak(graph, order) >= most:
     return most
-  return min(most, _planned_bytes(graph, order))
-
-
-@compiled
-def _planned_bytes(graph: TaskGraph, order: Indices) -> int:
-  """Where the highest buffer ends in TFLite Micro's plan."""
   starts, sources, sizes, areas, scratch = (*graph[:3], *graph[6:8])
   results = len(sizes)
   every = np.zeros(results + len(scratch), np.int64)
@@ -110,10 +102,8 @@ def _planned_bytes(graph: TaskGraph, order: Indices) -> int:
     for size in scratch[areas[index] : areas[index + 1]]:
       every[count], first[count], last[count] = size, step, step
       count += 1
-  offsets, head = greedy_offsets(every, first, last), 0
-  for index in range(len(every)):
-    head = max(head, offsets[index] + every[index])
-  return head
+  _, head = greedy_offsets(every, first, last, most)
+  return min(most, head)
 
 
 @compiled
