@@ -26,4 +26,4 @@ $(INSTALLED): setup.py constraints.txt
 
 clean:
 	rm -rf $(VENV) build *.egg-info
-	find rlnas -name '*.nb[ic]' -delete  # what Numba compiled
+	rm -rf rlnas/__pycache__/numba-*  # what Numba compiled, for every state of the sources

@@ -9,8 +9,6 @@ The smallest peak of live bytes is what is looked for (ordering a graph for the 
 NP-complete: Sethi 1975, "Complete register allocation problems"), by a beam search and by two
 greedy rules; since TFLite Micro's planner (`rlnas.child.arena`) leaves gaps, its plan decides
 between them and the order given.
-
-The searches are compiled by Numba, which makes them some 15 times as fast as Python runs them.
 """
 
 from __future__ import annotations
