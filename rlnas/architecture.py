@@ -223,6 +223,8 @@ def _map_shape(index: int, node: Node, inputs: list[Shape]) -> Shape:
     return (channels,)
   if node.op == 'pad_like':
     target = inputs[1]
+    if len(target) != 3:
+      raise ValueError(f'node {index}: pad_like to shape {target}, not (height, width, channels)')
     if target[0] < height or target[1] < width:
       raise ValueError(f'node {index}: pad_like of {inputs[0]} to the smaller {target}')
     return (target[0], target[1], channels)

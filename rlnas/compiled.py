@@ -16,6 +16,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import tempfile
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -23,10 +24,10 @@ from numba import config, njit
 
 Function = TypeVar('Function', bound=Callable[..., Any])
 
-_CHILD = ('arena', 'beam', 'cost', 'flash', 'limits', 'nodes', 'operators', 'order', 'schedule')
+_CHILD = 'arena beam cost flash limits nodes operators order schedule tasks'
 SOURCES = (
   *('architecture.py', 'compiled.py', 'tail.py'),
-  *(f'child/{name}.py' for name in (*_CHILD, 'tasks')),
+  *(f'child/{name}.py' for name in _CHILD.split()),
 )
 _PACKAGE = pathlib.Path(__file__).parent
 
@@ -48,6 +49,8 @@ def _compiled(function: Function, inline: str) -> Function:
   before, config.CACHE_DIR = config.CACHE_DIR, folder  # it is asked for by `njit` alone
   try:
     return cast(Function, njit(cache=True, inline=inline)(function))
+  except RuntimeError:  # the folder could be written to a moment ago, and Numba found no other
+    return cast(Function, njit(inline=inline)(function))
   finally:
     config.CACHE_DIR = before
 
@@ -63,8 +66,8 @@ def _folder() -> str | None:
     folder = os.path.join(base, name)
     try:
       os.makedirs(folder, exist_ok=True)
+      tempfile.TemporaryFile(dir=folder).close()  # as Numba does: permissions do not tell all
     except OSError:
       continue
-    if os.access(folder, os.W_OK):
-      return folder
+    return folder
   return None

@@ -106,11 +106,6 @@ class Build:
   data: Mapping[str, str]
   concat_arrays: bool
 
-  @functools.cached_property
-  def layouts(self) -> Layouts:
-    """Of networks of one input and one output, both quantized."""
-    return self.layouts_of(inputs=1, outputs=1, quantized=True)
-
   def layouts_of(self, *, inputs: int, outputs: int, quantized: bool) -> Layouts:
     """See `tail_bytes`."""
     of = functools.partial(layout, pointer_bytes=self.pointer_bytes, enum_bytes=self.enum_bytes)
@@ -220,7 +215,7 @@ def used_bytes(layouts: Layouts, nodes: Nodes, tensors: int) -> int:
     length = nodes.inputs[index] if kind == layouts.concat else nodes.scales[index]
     for size in (layouts.kinds[kind, 2], 4 * length, 4 * length):
       if size:
-        used = -(-(used + size) // 16) * 16  # _BUFFER_ALIGNMENT
+        used = -(-(used + size) // _BUFFER_ALIGNMENT) * _BUFFER_ALIGNMENT
   pointer = layouts.pointer_bytes
   used = -(-(used + nodes.scratch * pointer) // pointer) * pointer
   for size, alignment in layouts.ports:

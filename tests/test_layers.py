@@ -103,7 +103,7 @@ def test_numba_is_loaded_in_one_place():
 
 def test_machine_code_belongs_to_the_state_of_all_modules_that_it_is_made_of():
   """Those with compiled functions, and those that they import names from."""
-  known = {ROOT / name for name in SOURCES}
+  known, marked = {ROOT / name for name in SOURCES}, 0
   for _, path in modules():
     tree = ast.parse(path.read_text())
     marks = {
@@ -113,20 +113,22 @@ def test_machine_code_belongs_to_the_state_of_all_modules_that_it_is_made_of():
       for d in node.decorator_list
       if isinstance(d, ast.Name)
     }
-    if marks & {'compiled', 'inlined'}:
+    marked += bool(marks & {'compiled', 'inlined'})
+    if path in known or marks & {'compiled', 'inlined'}:
       used = {
         (ROOT / pathlib.Path(*name.split('.')[1:])).with_suffix('.py')
         for name in imports(path)
         if name.startswith('rlnas.')
       }
       assert {path, *(u for u in used if u.exists())} <= known, path
+  assert marked >= 9
   assert all(path.exists() for path in known)
 
 
 def test_machine_code_of_other_sources_is_not_used(tmp_path):
   code = (
     'import pathlib, sys; sys.path.insert(0, sys.argv[1])\n'
-    'import rlnas.compiled, rlnas.child.order as order, rlnas.child.tasks as tasks\n'
+    'import rlnas.compiled, rlnas.child.tasks as tasks\n'
     'found = tasks.graph_of(tasks.Tasks.of([tasks.Task((-1,), 10)], 10)).sizes.tolist()\n'
     'print(found, len(list(pathlib.Path(rlnas.compiled._folder()).rglob("*.nbc"))) > 0)\n'
   )
@@ -144,6 +146,20 @@ def test_machine_code_of_other_sources_is_not_used(tmp_path):
   assert source.count('\nALIGNMENT_BYTES = 16 ') == 1
   path.write_text(source.replace('\nALIGNMENT_BYTES = 16 ', '\nALIGNMENT_BYTES = 32 '))
   assert run() == '[32, 32] True\n'
+
+
+def test_where_nothing_can_be_kept_functions_are_compiled_all_the_same():
+  code = (
+    'import tempfile, numpy\n'
+    'def full(*_, **__): raise OSError(28, "No space left on device")\n'
+    'tempfile.TemporaryFile = full\n'
+    'from rlnas.child.order import post_order\n'
+    'print(post_order(numpy.array([0, 0, 1]), numpy.array([0]), 1).tolist(), post_order.stats)\n'
+  )
+  command = [sys.executable, '-c', code]
+  done = subprocess.run(command, capture_output=True, text=True, check=True)
+  assert done.stdout.startswith('[0, 1] ')
+  assert 'cache_path=None' in done.stdout
 
 
 def test_flags_and_prints_stay_in_experiments():

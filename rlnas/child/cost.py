@@ -27,11 +27,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlnas.architecture import Architecture, infer_shapes
+from rlnas.architecture import Architecture
 from rlnas.child.arena import MEAN_SCRATCH
 from rlnas.child.flash import bytes_of, constants_of, counted
 from rlnas.child.nodes import Indices, Records, encoded, entry_of
-from rlnas.child.operators import Converted, arena_tasks, converted, fits, work_and_weights
+from rlnas.child.operators import Converted, arena_tasks, converted, fits, misfit, work_and_weights
 from rlnas.child.schedule import least_arena_bytes
 from rlnas.compiled import compiled
 from rlnas.tail import HOST, KINDS, Nodes, used_bytes
@@ -70,12 +70,12 @@ def cost(architecture: Architecture, input_shape: Sequence[int], classes: int) -
     classes: width of the classifier.
 
   Raises:
-    ValueError: the shapes of the network do not fit together.
+    ValueError: the shapes of the network do not fit together, or it is nothing but its input.
   """
   nodes, rows = encoded(architecture)
-  fitting, *found = _cost(nodes, rows, entry_of(input_shape), classes)
+  fitting, *found = _cost(nodes, rows, entry_of(input_shape), int(classes))
   if not fitting:
-    infer_shapes(architecture, input_shape, classes)  # says what does not fit
+    raise misfit(architecture, input_shape, classes)
   return Cost(*found)
 
 
@@ -112,5 +112,6 @@ def _tail_bytes(network: Converted, constants: int) -> int:
   return _used_bytes(_HOST, listed, tensors + constants)
 
 
-_HOST, _used_bytes = HOST.layouts, compiled(used_bytes)
+_HOST = HOST.layouts_of(inputs=1, outputs=1, quantized=True)
+_used_bytes = compiled(used_bytes)
 _MEAN = KINDS.index('MEAN')

@@ -93,14 +93,20 @@ class _Inputs(dict[tuple[int, ...], bytes]):
 
 
 # To look them up takes a fifth of the time that it takes to make them.
-_MOST_KNOWN = 10_000  # a megabyte or two; a space has some dozens of records
+_MOST_KNOWN = 10_000  # of each operation, a megabyte or two; a space has some dozens
 _RECORDS, _ROWS = {op: _Records(op) for op in OPERATIONS}, _Inputs()
 _WIDEST_ROW = 8 * (1 + MAX_CONCAT_INPUTS)  # bytes
 
 
 def encoded(architecture: Architecture) -> tuple[Records, Indices]:
-  """The nodes within the limits as records, and row by row how many each reads, and which."""
+  """The nodes within the limits as records, and row by row how many each reads, and which.
+
+  Raises:
+    ValueError: there is no node but the input.
+  """
   nodes = architecture.nodes
+  if len(nodes) == 1:
+    raise ValueError('architecture: there is nothing but the input')
   rows = [_ROWS[node.inputs] for node in nodes]
   if max(map(len, rows)) > _WIDEST_ROW:
     return encoded(within_limits(architecture))
@@ -183,7 +189,11 @@ def shapes_of(
       _set(shape, 1, 1, 1, first['channels'])
     elif op == _PAD_LIKE:
       target = shapes[reads[1]]
-      if target['height'] < first['height'] or target['width'] < first['width']:
+      if (
+        target['rank'] != 3
+        or target['height'] < first['height']
+        or target['width'] < first['width']
+      ):
         return shapes
       _set(shape, 3, target['height'], target['width'], first['channels'])
     else:

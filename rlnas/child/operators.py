@@ -93,10 +93,19 @@ def foretell(architecture: Architecture, input_shape: Sequence[int], classes: in
     ValueError: the shapes of the network do not fit together.
   """
   nodes, rows = encoded(architecture)
-  network = converted(nodes, rows, entry_of(input_shape), classes)
+  network = converted(nodes, rows, entry_of(input_shape), int(classes))
   if not fits(network):
-    infer_shapes(architecture, input_shape, classes)  # says what does not fit
+    raise misfit(architecture, input_shape, classes)
   return network
+
+
+def misfit(architecture: Architecture, input_shape: Sequence[int], classes: int) -> ValueError:
+  """What does not fit in a network whose shapes do not fit together."""
+  try:
+    infer_shapes(architecture, input_shape, classes)
+  except ValueError as error:
+    return error
+  return ValueError(f'input_shape={tuple(input_shape)}: the shapes do not fit together')
 
 
 @compiled

@@ -24,7 +24,6 @@ from rlnas.child.order import post_order
 from rlnas.child.tasks import INPUT, Task, TaskGraph, Tasks, graph_of
 from rlnas.compiled import compiled
 
-Bytes = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
 
 
@@ -35,7 +34,12 @@ def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[in
     tasks: in the order of the tensors that they write; the last writes the network's output.
     input_bytes: size of the network's input.
     order: a permutation of the tasks in which all inputs come first.
+
+  Raises:
+    ValueError: `order` is no permutation of the tasks.
   """
+  if sorted(order) != list(range(len(tasks))):
+    raise ValueError(f'order={list(order)}: must name each of {len(tasks)} tasks once')
   graph = graph_of(Tasks.of(tasks, input_bytes))
   return int(_head_bytes(graph, np.array(order, np.int64), ANY_BYTES))
 
@@ -70,10 +74,13 @@ def _least(graph: TaskGraph) -> tuple[Indices, int]:
   """The best order that the searches find, and the head of its arena."""
   best = _by_need(graph)
   least = _head_bytes(graph, best, ANY_BYTES)
-  for search in range(2 if len(graph.during) <= MOST_TASKS else 1):
-    if least == graph.widest:
-      break  # no order can be better
-    order = by_beam(graph, least) if search else _by_growth(graph)
+  if least > graph.widest:  # which no order can do without
+    order = _by_growth(graph)
+    head = _head_bytes(graph, order, least)
+    if head < least:
+      best, least = order, head
+  if least > graph.widest and len(graph.during) <= MOST_TASKS:
+    order = by_beam(graph, least)
     head = _head_bytes(graph, order, least)
     if head < least:
       best, least = order, head
@@ -85,9 +92,9 @@ def _head_bytes(graph: TaskGraph, order: Indices, most: int) -> int:
   """The head of an order's arena, or `most` where it is not below that."""
   if len(order) < len(graph.during) or _peak(graph, order) >= most:
     return most
-  starts, sources, sizes, areas, scratch = (*graph[:3], *graph[6:8])
+  starts, sources, sizes = graph.starts, graph.sources, graph.sizes
   results = len(sizes)
-  every = np.zeros(results + len(scratch), np.int64)
+  every = np.zeros(results + len(graph.scratch), np.int64)
   first, last = np.zeros_like(every), np.zeros_like(every)
   for index in range(results):
     every[index] = sizes[index]
@@ -97,7 +104,7 @@ def _head_bytes(graph: TaskGraph, order: Indices, most: int) -> int:
     first[index + 1], last[index + 1] = step, step
     for source in sources[starts[index] : starts[index + 1]]:
       last[source + 1] = step
-    for size in scratch[areas[index] : areas[index + 1]]:
+    for size in graph.scratch[graph.areas[index] : graph.areas[index + 1]]:
       every[count], first[count], last[count] = size, step, step
       count += 1
   _, head = greedy_offsets(every, first, last, most)
@@ -107,8 +114,8 @@ def _head_bytes(graph: TaskGraph, order: Indices, most: int) -> int:
 @compiled
 def _peak(graph: TaskGraph, order: Indices) -> int:
   """The most bytes that are live at a time; no planner does with less."""
-  starts, sources, sizes, during, reading = graph[:5]
-  left = reading[1:] - reading[:-1]  # readers of each result that have not run
+  starts, sources, sizes, during = graph.starts, graph.sources, graph.sizes, graph.during
+  left = graph.reading[1:] - graph.reading[:-1]  # readers of each result that have not run
   live, peak = sizes[0], 0
   for index in order:
     peak = max(peak, live + during[index])
@@ -123,7 +130,8 @@ def _peak(graph: TaskGraph, order: Indices) -> int:
 @compiled
 def _by_growth(graph: TaskGraph) -> Indices:
   """Always what leaves the fewest bytes live."""
-  starts, sources, sizes, during, reading, readers = graph[:6]
+  starts, sources, sizes, during = graph.starts, graph.sources, graph.sizes, graph.during
+  reading, readers = graph.reading, graph.readers
   count = len(during)
   left = reading[1:] - reading[:-1]  # readers of the input and each result that have not run
   missing = np.zeros(count, np.int64)  # results that each task waits for
@@ -167,7 +175,7 @@ def _by_need(graph: TaskGraph) -> Indices:
 @compiled
 def _by_spared(graph: TaskGraph) -> Indices:
   """The sources of each task, first the one after which the most memory is free again."""
-  starts, sources, sizes, during = graph[:4]
+  starts, sources, sizes, during = graph.starts, graph.sources, graph.sizes, graph.during
   first = sources.copy()
   needed = np.zeros(len(during), np.int64)  # to compute each result, were the graph a tree
   spared = np.zeros(len(during), np.int64)  # of that, beyond the result itself

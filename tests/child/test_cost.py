@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from rlnas.architecture import Architecture, Graph, infer_shapes
+from rlnas.architecture import Architecture, Graph, Node, infer_shapes
 from rlnas.backend import keras, quiet, tf
 from rlnas.child.builder import build
 from rlnas.child.cost import Cost, cost
@@ -201,7 +201,9 @@ def test_shapes_are_those_of_the_architecture(space):
       assert (*sides[: len(expected) - 1], sides[-1]) == expected
 
 
-@pytest.mark.parametrize('wrong', ['multiply', 'concat', 'frames', 'pool', 'pad_like'])
+@pytest.mark.parametrize(
+  'wrong', ['multiply', 'concat', 'frames', 'pool', 'pad_like', 'pad_like a vector']
+)
 def test_whatever_does_not_fit_is_refused_as_by_the_architecture(wrong):
   graph = Graph()
   x = conv(graph, graph.input, 8, 3)
@@ -212,6 +214,7 @@ def test_whatever_does_not_fit_is_refused_as_by_the_architecture(wrong):
     'frames': lambda: graph.add('frames', x, first=0, count=2),
     'pool': lambda: graph.add('global_avg_pool', graph.add('global_avg_pool', x)),
     'pad_like': lambda: graph.add('pad_like', x, small),
+    'pad_like a vector': lambda: graph.add('pad_like', x, graph.add('global_avg_pool', x)),
   }[wrong]()
   architecture = graph.finish(graph.add('classifier', y))
   with pytest.raises(ValueError, match='node') as expected:
@@ -219,3 +222,13 @@ def test_whatever_does_not_fit_is_refused_as_by_the_architecture(wrong):
   with pytest.raises(ValueError, match='node') as found:
     cost(architecture, (8, 8, 1), 10)
   assert str(found.value) == str(expected.value)
+
+
+def test_an_input_alone_is_refused():
+  with pytest.raises(ValueError, match='nothing but the input'):
+    cost(Architecture((Node('input'),)), (8, 8, 1), 10)
+
+
+def test_integers_of_numpy_are_taken():
+  shape, classes = np.array((16, 16, 1), np.int32), np.int32(10)
+  assert cost(chain(), shape, classes) == cost(chain(), (16, 16, 1), 10)

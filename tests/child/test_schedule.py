@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlnas.child import schedule
-from rlnas.child.schedule import INPUT, Task, Tasks, arena_head_bytes
+from rlnas.child.schedule import arena_head_bytes
+from rlnas.child.tasks import INPUT, Task, Tasks
 
 
 def least_arena_order(tasks, input_bytes):
