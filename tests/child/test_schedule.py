@@ -123,3 +123,9 @@ def test_orders_are_all_orders():
     for o in itertools.permutations(range(5))
     if o[-1] == 4 and o.index(0) < o.index(2) and o.index(1) < o.index(3)
   }
+
+
+@pytest.mark.parametrize('order', [(0,), (0, 0), (0, 1, 2)])
+def test_an_order_names_each_task_once(order):
+  with pytest.raises(ValueError, match='order='):
+    arena_head_bytes([Task((INPUT,), 16), Task((0,), 16)], 16, order)
