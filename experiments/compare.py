@@ -19,20 +19,20 @@ import pathlib
 
 import numpy as np
 import numpy.typing as npt
-import settings as settings_module
 from absl import flags
-from choices import REWARDS, STRATEGIES, choose
-from guard import run
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from settings import Settings, configuration, evaluator, ladder, read_settings, stages
 
-from rlnas.cache import Cached
-from rlnas.executors import WorkerPool
-from rlnas.journal import Journal
-from rlnas.monitor import ProgressBar
+from rlnas.cli import settings as settings_module
+from rlnas.cli.choices import REWARDS, STRATEGIES, choose
+from rlnas.cli.guard import run
+from rlnas.cli.settings import Settings, configuration, evaluator, ladder, read_settings, stages
+from rlnas.evaluation.cached import Cached
+from rlnas.evaluation.executors import WorkerPool
+from rlnas.reports.tensorboard import ProgressBar
 from rlnas.reward import is_feasible
-from rlnas.search import run_search
+from rlnas.search.journal import Journal
+from rlnas.search.loop import run_search
 from rlnas.trial import Trial, derive_seed
 
 FLAGS = flags.FLAGS

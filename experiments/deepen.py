@@ -17,22 +17,22 @@ import pathlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import settings as settings_module
 from absl import flags
-from choices import with_options
-from guard import run
-from settings import Settings, configuration, evaluator, ladder, read_settings
 
-from rlnas.controller import Controller
-from rlnas.executors import WorkerPool
-from rlnas.journal import Journal
-from rlnas.monitor import ProgressBar
-from rlnas.report import best_trial
+from rlnas.cli import settings as settings_module
+from rlnas.cli.choices import with_options
+from rlnas.cli.guard import run
+from rlnas.cli.settings import Settings, configuration, evaluator, ladder, read_settings
+from rlnas.evaluation.executors import WorkerPool
+from rlnas.pareto import best_trial
+from rlnas.reports.tensorboard import ProgressBar
 from rlnas.reward import is_feasible, linear_excess
-from rlnas.search import run_search
+from rlnas.search.journal import Journal
+from rlnas.search.loop import run_search
 from rlnas.spaces import MultiBranch
+from rlnas.spaces.table import Table, compile_table
+from rlnas.strategies.controller import Controller
 from rlnas.strategies.reinforce import Reinforce
-from rlnas.table import Table, compile_table
 from rlnas.trial import Trial, derive_seed
 
 FLAGS = flags.FLAGS

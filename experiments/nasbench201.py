@@ -30,23 +30,23 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import stats
 
-from rlnas.board import Budget
-from rlnas.evaluators.lookup import NasBench201Data
-from rlnas.executors import InProcess, default_workers
+from rlnas.budget import Budget
+from rlnas.evaluation.executors import InProcess, default_workers
+from rlnas.evaluation.lookup import NasBench201Data
 from rlnas.interfaces import Strategy
-from rlnas.search import run_search
+from rlnas.search.loop import run_search
 from rlnas.spaces.nasbench201 import NasBench201
+from rlnas.spaces.table import Table, compile_table
 from rlnas.strategies.evolution import Evolution
 from rlnas.strategies.qlearning import QLearning
 from rlnas.strategies.random_search import RandomSearch
-from rlnas.table import Table, compile_table
 from rlnas.trial import Measurement, Trial, derive_seed
 
 
 # Those with a controller import TensorFlow, which the processes of the others do without.
 def imitation(table: Table, seed: int) -> Strategy:
   """Priority queue training."""
-  from rlnas.controller import Controller
+  from rlnas.strategies.controller import Controller
   from rlnas.strategies.imitation import Imitation
 
   return Imitation(table, controller=Controller(table, seed=seed))
@@ -54,7 +54,7 @@ def imitation(table: Table, seed: int) -> Strategy:
 
 def ppo(table: Table, seed: int) -> Strategy:
   """NASNet's PPO, with a learning rate for few trials."""
-  from rlnas.controller import Controller
+  from rlnas.strategies.controller import Controller
   from rlnas.strategies.ppo import PPO
 
   return PPO(table, controller=Controller(table, seed=seed), learning_rate=1e-3, updates=4)
@@ -62,7 +62,7 @@ def ppo(table: Table, seed: int) -> Strategy:
 
 def reinforce(table: Table, seed: int) -> Strategy:
   """The paper's REINFORCE, with a learning rate for few trials."""
-  from rlnas.controller import Controller
+  from rlnas.strategies.controller import Controller
   from rlnas.strategies.reinforce import Reinforce
 
   return Reinforce(table, controller=Controller(table, seed=seed), learning_rate=2.5e-3)

@@ -11,23 +11,23 @@ from __future__ import annotations
 
 import pathlib
 
-import settings as settings_module
 from absl import flags
-from choices import with_options
-from guard import run
 
-from rlnas import datasets
 from rlnas.architecture import Architecture
-from rlnas.board import Budget
+from rlnas.budget import Budget
 from rlnas.child.augment import suited_augmentation
-from rlnas.child.cost import cost
-from rlnas.child.finish import Recipe, finish
-from rlnas.child.measure import measure
-from rlnas.datasets import Dataset
-from rlnas.decision import decode
-from rlnas.journal import read_journal
-from rlnas.report import best_trial
+from rlnas.cli import settings as settings_module
+from rlnas.cli.choices import with_options
+from rlnas.cli.guard import run
+from rlnas.cost.cost import cost
+from rlnas.data import loaders
+from rlnas.data.dataset import Dataset
+from rlnas.finishing.recipe import Recipe, finish
+from rlnas.pareto import best_trial
+from rlnas.search.journal import read_journal
 from rlnas.spaces import NASNet
+from rlnas.spaces.decision import decode
+from rlnas.tflite.footprint import measure
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('search', None, 'Workdir of a search with --space=nasnet.', required=True)
@@ -55,9 +55,9 @@ def main(arguments: list[str]) -> None:
   best = best_trial(trials, budget)
   if best is None:
     raise ValueError(f'--search={FLAGS.search}: no trial keeps its budget')
-  dataset = datasets.as_images(datasets.load(FLAGS.dataset, data_dir=FLAGS.data_dir))
+  dataset = loaders.as_images(loaders.load(FLAGS.dataset, data_dir=FLAGS.data_dir))
   if FLAGS.train_examples is not None:
-    dataset = datasets.take(dataset, FLAGS.train_examples)
+    dataset = loaders.take(dataset, FLAGS.train_examples)
   tokens = best.proposal.tokens
   print(f'cells of trial {best.index}, {dataset.name}, {len(dataset.x_train):,} images')
   print(

@@ -6,8 +6,8 @@ as it would run on a microcontroller, a *reward* turns the *measurement* and the
 into one number, `run_search` tells the strategy, and the *journal* remembers everything.
 
 Glossary:
-  space: a callable that starts a generator of decisions (`rlnas.decision`, `rlnas.spaces`).
-  table: a space compiled to integer arrays (`rlnas.table`).
+  space: a callable that starts a generator of decisions (`rlnas.spaces.decision`, `rlnas.spaces`).
+  table: a space compiled to integer arrays (`rlnas.spaces.table`).
   tokens: the genotype, one choice index a decision. architecture: the phenotype, a flat graph.
   controller: the LSTM policy over a table. child: a network that a search trains.
   flash: bytes of the .tflite file. SRAM: the tensor arena that TFLite Micro allocates.
@@ -27,32 +27,32 @@ _HOMES = {
   'Board': 'rlnas.board',
   'Budget': 'rlnas.board',
   'Chain': 'rlnas.spaces.chain',
-  'Controller': 'rlnas.controller',
+  'Controller': 'rlnas.strategies.controller',
   'Evolution': 'rlnas.strategies.evolution',
-  'ExecutorError': 'rlnas.executors',
+  'ExecutorError': 'rlnas.evaluation.executors',
   'Imitation': 'rlnas.strategies.imitation',
-  'InProcess': 'rlnas.executors',
-  'Journal': 'rlnas.journal',
+  'InProcess': 'rlnas.evaluation.executors',
+  'Journal': 'rlnas.search.journal',
   'OptunaSampler': 'rlnas.strategies.optuna_sampler',
   'PPO': 'rlnas.strategies.ppo',
-  'Plan': 'rlnas.rounds',
-  'ProgressBar': 'rlnas.monitor',
+  'Plan': 'rlnas.finishing.plan',
+  'ProgressBar': 'rlnas.reports.tensorboard',
   'QLearning': 'rlnas.strategies.qlearning',
   'RandomSearch': 'rlnas.strategies.random_search',
-  'RayCluster': 'rlnas.ray_executor',
-  'Recipe': 'rlnas.child.finish',
+  'RayCluster': 'rlnas.evaluation.ray_executor',
+  'Recipe': 'rlnas.finishing.recipe',
   'Reinforce': 'rlnas.strategies.reinforce',
-  'SearchError': 'rlnas.search',
-  'Screened': 'rlnas.evaluators.screened',
-  'TensorBoard': 'rlnas.monitor',
-  'Trained': 'rlnas.evaluators.trained',
-  'WorkerPool': 'rlnas.executors',
-  'best_trial': 'rlnas.report',
-  'compile_table': 'rlnas.table',
-  'finish_best': 'rlnas.winner',
-  'measure': 'rlnas.child.examine',
-  'pareto_front': 'rlnas.report',
-  'run_search': 'rlnas.search',
+  'SearchError': 'rlnas.search.loop',
+  'Screened': 'rlnas.evaluation.screened',
+  'TensorBoard': 'rlnas.reports.tensorboard',
+  'Trained': 'rlnas.evaluation.trained',
+  'WorkerPool': 'rlnas.evaluation.executors',
+  'best_trial': 'rlnas.pareto',
+  'compile_table': 'rlnas.spaces.table',
+  'finish_best': 'rlnas.finishing.winner',
+  'measure': 'rlnas.tflite.inspection',
+  'pareto_front': 'rlnas.pareto',
+  'run_search': 'rlnas.search.loop',
 }
 _MODULES = ('datasets', 'export', 'journal', 'report', 'reward', 'spaces', 'strategies')
 

@@ -286,3 +286,44 @@ def _canonical(nodes: Sequence[Node], output: int) -> tuple[Node, ...]:
       shared[node] = len(ordered)
     ordered.append(node)
   return tuple(ordered)
+
+
+_WIDTHS = ('filters', 'units')  # attributes that say how wide a result is
+
+
+def with_widths(architecture: Architecture, widths: Mapping[int, int]) -> Architecture:
+  """Gives nodes other numbers of filters or units.
+
+  Args:
+    architecture: the network.
+    widths: new width by index of the node.
+
+  Returns:
+    A network whose nodes have the same indices. Whether its shapes fit together is for
+    `infer_shapes` to say.
+
+  Raises:
+    ValueError: a node has no width, or the new one is below 1.
+  """
+  nodes = list(architecture.nodes)
+  for index, width in widths.items():
+    attributes = dict(nodes[index].attributes)
+    named = [name for name in _WIDTHS if name in attributes]
+    if not named:
+      raise ValueError(f'widths: node {index} is a {nodes[index].op}, which has no width')
+    attributes[named[0]] = width
+    nodes[index] = dataclasses.replace(nodes[index], attributes=tuple(sorted(attributes.items())))
+  return Architecture(tuple(nodes))
+
+
+def widened(architecture: Architecture, factor: int) -> Architecture:
+  """Multiplies all widths. Raises ValueError where `factor` is below 1."""
+  return with_widths(
+    architecture,
+    {i: factor * width for i, n in enumerate(architecture.nodes) if (width := _width(n))},
+  )
+
+
+def _width(node: Node) -> int | None:
+  attributes = dict(node.attributes)
+  return next((int(attributes[name]) for name in _WIDTHS if name in attributes), None)

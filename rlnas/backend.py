@@ -4,7 +4,8 @@ Every module that needs TensorFlow writes `from rlnas.backend import keras, tf`;
 imports it, so `import rlnas` stays fast.
 
 One thread makes a child bit-identical in every process, first or later in it; two threads round
-differently. Parallelism comes from processes instead (`rlnas.executors`), which is also faster.
+differently. Parallelism comes from processes instead (`rlnas.evaluation.executors`), which is also
+faster.
 
 oneDNN rounds differently, too. TensorFlow decides by the processor whether it is on (with AVX-512),
 unless TF_ENABLE_ONEDNN_OPTS says so; `ONEDNN` tells. Turned on where TensorFlow leaves it off it

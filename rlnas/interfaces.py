@@ -1,7 +1,7 @@
 """The protocols that hold the library together. Nothing here has code: implement and pass.
 
 A strategy proposes, an evaluator measures, an executor says where evaluators run. (`Space`
-is a callable and stands beside `Decision` in `rlnas.decision`.)
+is a callable and stands beside `Decision` in `rlnas.spaces.decision`.)
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from rlnas.architecture import Architecture
-from rlnas.board import Budget
+from rlnas.budget import Budget
 from rlnas.trial import NO_TERMS, Measurement, Proposal, Terms, Trial
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 
-from rlnas.board import Budget
+from rlnas.budget import Budget
 from rlnas.trial import Measurement, Status
 
 # Beyond 16 times the budget it no longer matters how much larger a child is.

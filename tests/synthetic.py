@@ -6,7 +6,7 @@ import signal
 import time
 
 from rlnas.architecture import Architecture
-from rlnas.board import Budget
+from rlnas.budget import Budget
 from rlnas.trial import Measurement, Status
 
 BUDGET = Budget(flash_bytes=64 * 1024, sram_bytes=16 * 1024)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlnas.board import BOARDS, Board, Budget, find_board, load_board
+from rlnas.board import BOARDS, Board, find_board, load_board
+from rlnas.budget import Budget
 
 OWN = {
   'name': 'my-board',

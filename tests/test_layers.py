@@ -1,50 +1,42 @@
 """Imports only point downward: parsed from the source, so that no import can hide."""
 
 import ast
+import graphlib
 import pathlib
 import shutil
 import subprocess
 import sys
 
 import rlnas
-from rlnas.compiled import SOURCES
+from rlnas.cost.jit import SOURCES
 
 ROOT = pathlib.Path(rlnas.__file__).parent
-LEVELS = {
-  'architecture': 0, 'widths': 0, 'trial': 0, 'board': 0, 'interfaces': 0, 'backend': 0,
-  'compiled': 0, 'chip': 0, 'tail': 0, 'traits': 0,
-  'decision': 1, 'table': 1, 'spaces': 1,
-  'losses': 2, 'policy': 2, 'controller': 2, 'strategies': 2, 'child': 2,
-  'dataset': 0, 'datasets': 0, 'dataset_checks': 0, 'dataset_files': 0, 'dataset_splits': 0,
-  'evaluators': 3,
-  'reward': 4, 'executors': 4, 'workers': 4, 'shared_memory': 4, 'cache': 4, 'ladder': 4,
-  'journal': 4,
-  'search': 4, 'monitor': 4, 'monitor_children': 4, 'monitor_pictures': 4, 'monitor_scalars': 4,
-  'notebook': 4,
-  'report': 4, 'winner': 4, 'finalists': 4, 'rounds': 4, 'frame': 4,
-  'outline': 4, 'layout': 4, 'drawing': 4, 'durable': 4, 'interrupt': 4, 'ray_executor': 4,
-  'anatomy': 4, 'c_text': 4, 'charts': 4, 'export': 4, 'export_example': 4, 'model_card': 4,
-  'page': 4, 'page_style': 4, 'preferences': 4, 'quality': 4, 'search_card': 4, 'search_charts': 4,
-}  # fmt: skip
-LEARNERS = {'losses', 'policy', 'controller', 'strategies'}
-NO_TENSORFLOW = {
-  'architecture',
-  'trial',
-  'board',
-  'interfaces',
-  'dataset',
-  'datasets',
-  'decision',
-  'table',
-  'spaces',
-  'traits',
+# From the ground up: a room imports from its own floor and those below. A room is a package, or a
+# module that lies beside the packages.
+FLOORS = (
+  ('architecture', 'budget', 'trial', 'interfaces', 'reward', 'pareto', 'backend'),
+  ('spaces', 'data', 'cost'),
+  ('child', 'tflite', 'board'),
+  ('strategies', 'evaluation'),
+  ('search',),
+  ('reports', 'export'),
+  ('finishing',),
+  ('testing', 'cli'),
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+MOST_ENTRIES = 25  # files and folders directly in rlnas/
+WITHOUT_TENSORFLOW = {
+  *('architecture', 'budget', 'trial', 'interfaces', 'reward', 'pareto', 'board'),
+  *('spaces', 'data', 'cost', 'search'),
 }
+WITHOUT_CONTROLLER = {'evolution', 'qlearning', 'random_search', 'optuna_sampler', 'surrogate'}
 
 
 def modules():
+  """Room and path of every module but the face and the entry point."""
   for path in sorted(ROOT.rglob('*.py')):
     parts = path.relative_to(ROOT).with_suffix('').parts
-    if parts != ('__init__',):
+    if parts not in (('__init__',), ('__main__',)):
       yield parts[0], path
 
 
@@ -60,33 +52,58 @@ def imports(path: pathlib.Path, *, top_level_only: bool = False):
 
 def own(names):
   found = {name.split('.')[1] for name in names if name.startswith('rlnas.')}
-  return found & set(LEVELS)
+  return found & set(FLOOR_OF)
 
 
-def test_every_module_has_a_level():
-  assert {name for name, _ in modules()} <= set(LEVELS)
+def test_every_room_has_a_floor():
+  assert {room for room, _ in modules()} <= set(FLOOR_OF)
+
+
+def test_the_house_is_not_a_pile():
+  entries = [p for p in ROOT.iterdir() if p.name != '__pycache__']
+  assert len(entries) <= MOST_ENTRIES
 
 
 def test_imports_only_point_downward():
-  for name, path in modules():
-    above = {n for n in own(imports(path)) if LEVELS[n] > LEVELS[name]}
-    assert not above, f'{path.name} (level {LEVELS[name]}) imports {above}'
+  for room, path in modules():
+    above = {other for other in own(imports(path)) if FLOOR_OF[other] > FLOOR_OF[room]}
+    assert not above, f'{path.relative_to(ROOT)} (floor {FLOOR_OF[room]}) imports {above}'
+
+
+def test_rooms_do_not_import_in_a_circle():
+  graph = graphlib.TopologicalSorter()
+  for room, path in modules():
+    graph.add(room, *(own(imports(path)) - {room}))
+  graph.prepare()  # raises CycleError
+
+
+def test_modules_of_a_room_do_not_import_in_a_circle():
+  known = {
+    '.'.join(('rlnas', *path.relative_to(ROOT).with_suffix('').parts)): path
+    for _, path in modules()
+    if path.name != '__init__.py'
+  }
+  graph = graphlib.TopologicalSorter()
+  for name, path in known.items():
+    graph.add(name, *({i for i in imports(path, top_level_only=True) if i in known} - {name}))
+  graph.prepare()
 
 
 def test_learners_and_children_do_not_know_each_other():
-  for name, path in modules():
+  for room, path in modules():
     used = own(imports(path))
-    if name in LEARNERS:
-      assert not used & {'child', 'evaluators', 'datasets'}, path
-    if name == 'child':
-      assert not used & (LEARNERS | {'spaces', 'decision', 'table'}), path
+    if room == 'strategies':
+      assert not used & {'child', 'tflite', 'evaluation', 'data'}, path
+    if room in ('child', 'tflite'):
+      assert not used & {'strategies', 'spaces'}, path
 
 
-def test_data_and_language_are_free_of_tensorflow():
-  for name, path in modules():
-    if name in NO_TENSORFLOW or path.name == 'cost.py':
-      names = set(imports(path, top_level_only=True))
-      assert not own(names) & {'backend', 'controller', 'losses', 'policy'}, path
+def test_what_needs_no_tensorflow_does_not_load_it():
+  for room, path in modules():
+    names = set(imports(path, top_level_only=True))
+    if room in WITHOUT_TENSORFLOW or (room == 'strategies' and path.stem in WITHOUT_CONTROLLER):
+      assert not own(names) & {'backend'}, path
+      assert not any(n.endswith(('.controller', '.losses', '.lstm')) for n in names), path
       assert not any(n.split('.')[0] in ('tensorflow', 'tf_keras') for n in names), path
 
 
@@ -97,8 +114,8 @@ def test_tensorflow_is_loaded_in_one_place():
 
 
 def test_numba_is_loaded_in_one_place():
-  for name, path in modules():
-    assert name == 'compiled' or 'numba' not in {n.split('.')[0] for n in imports(path)}, path
+  for _, path in modules():
+    assert path.name == 'jit.py' or 'numba' not in {n.split('.')[0] for n in imports(path)}, path
 
 
 def test_machine_code_belongs_to_the_state_of_all_modules_that_it_is_made_of():
@@ -128,9 +145,9 @@ def test_machine_code_belongs_to_the_state_of_all_modules_that_it_is_made_of():
 def test_machine_code_of_other_sources_is_not_used(tmp_path):
   code = (
     'import pathlib, sys; sys.path.insert(0, sys.argv[1])\n'
-    'import rlnas.compiled, rlnas.child.tasks as tasks\n'
+    'import rlnas.cost.jit, rlnas.cost.tasks as tasks\n'
     'found = tasks.graph_of(tasks.Tasks.of([tasks.Task((-1,), 10)], 10)).sizes.tolist()\n'
-    'print(found, len(list(pathlib.Path(rlnas.compiled._folder()).rglob("*.nbc"))) > 0)\n'
+    'print(found, len(list(pathlib.Path(rlnas.cost.jit._folder()).rglob("*.nbc"))) > 0)\n'
   )
   package = tmp_path / 'rlnas'
   shutil.copytree(ROOT, package, ignore=shutil.ignore_patterns('__pycache__'))
@@ -141,7 +158,7 @@ def test_machine_code_of_other_sources_is_not_used(tmp_path):
 
   assert run() == '[16, 16] True\n'
   # A constant that the compiled function takes from a file that is not its own.
-  path = package / 'child' / 'arena.py'
+  path = package / 'cost' / 'arena_head.py'
   source = path.read_text()
   assert source.count('\nALIGNMENT_BYTES = 16 ') == 1
   path.write_text(source.replace('\nALIGNMENT_BYTES = 16 ', '\nALIGNMENT_BYTES = 32 '))
@@ -153,7 +170,7 @@ def test_where_nothing_can_be_kept_functions_are_compiled_all_the_same():
     'import tempfile, numpy\n'
     'def full(*_, **__): raise OSError(28, "No space left on device")\n'
     'tempfile.TemporaryFile = full\n'
-    'from rlnas.child.order import post_order\n'
+    'from rlnas.cost.scale_order import post_order\n'
     'print(post_order(numpy.array([0, 0, 1]), numpy.array([0]), 1).tolist(), post_order.stats)\n'
   )
   command = [sys.executable, '-c', code]
@@ -172,9 +189,9 @@ def test_flags_and_prints_stay_in_experiments():
 
 
 def test_nothing_is_unpickled_from_disk():
-  for name, path in modules():
+  for _, path in modules():
     imported = {n.split('.')[0] for n in imports(path)}
-    if name == 'shared_memory':  # what goes to worker processes; it opens no file
+    if path.name == 'shared_memory.py':  # what goes to worker processes; it opens no file
       assert not imported & {'pathlib', 'io', 'mmap'}
       assert 'open(' not in path.read_text()
     else:

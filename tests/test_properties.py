@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlnas.architecture import Graph
-from rlnas.child.arena import ALIGNMENT_BYTES, Buffer, greedy_plan
-from rlnas.decision import Decision, decode
-from rlnas.journal import Journal, read_journal
-from rlnas.table import (
+from rlnas.cost.arena_head import ALIGNMENT_BYTES, Buffer, greedy_plan
+from rlnas.search.journal import Journal, read_journal
+from rlnas.spaces.decision import Decision, decode
+from rlnas.spaces.table import (
   choices_of,
   compile_table,
   encode,

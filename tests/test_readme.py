@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from rlnas import board, datasets, reward
+from rlnas import board, reward
 from rlnas.board import BOARDS
+from rlnas.data import loaders
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
@@ -47,7 +48,7 @@ def test_each_thing_that_one_may_bring_has_an_example():
 def test_the_tables_name_what_there_is():
   chosen = re.findall(r"^  '(\w+)': (?:lambda table|[A-Z])", CHOICES, flags=re.MULTILINE)
   assert {'chain', 'joint', 'imitation', 'tpe', 'random'} <= set(chosen)
-  for name in (*BOARDS, *datasets.BUILT_IN, *chosen):
+  for name in (*BOARDS, *loaders.BUILT_IN, *chosen):
     assert f'`{name}`' in README
   for function in (
     reward.linear_excess,

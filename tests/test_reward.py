@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlnas.board import Budget
+from rlnas.budget import Budget
 from rlnas.reward import (
   WORST_RATIO,
   absolute,

@@ -1,7 +1,6 @@
 import pytest
 
-from rlnas.architecture import infer_shapes
-from rlnas.widths import widened, with_widths
+from rlnas.architecture import infer_shapes, widened, with_widths
 from tests.child.test_builder import map_network, recurrent_network, small_network
 
 

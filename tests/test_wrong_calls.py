@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 import rlnas
-from rlnas import Board, Budget, Chain, Controller, compile_table, datasets, reward, spaces
+from rlnas import Board, Budget, Chain, Controller, compile_table, reward, spaces
 from rlnas.architecture import Architecture
-from rlnas.dataset_checks import validate
-from rlnas.decision import Decision, decode
-from rlnas.evaluators.screened import Screened, may_fit
-from rlnas.executors import InProcess, WorkerPool
-from rlnas.ray_executor import RayCluster
-from rlnas.table import unrank
+from rlnas.data import loaders
+from rlnas.data.checks import validate
+from rlnas.evaluation.executors import InProcess, WorkerPool
+from rlnas.evaluation.ray_executor import RayCluster
+from rlnas.evaluation.screened import Screened, may_fit
+from rlnas.spaces.decision import Decision, decode
+from rlnas.spaces.table import unrank
 from rlnas.trial import Measurement, Status
 from tests.synthetic import BUDGET, Synthetic
 
@@ -27,7 +28,7 @@ ARCHITECTURE = decode(TABLE.space, unrank(TABLE, 0))
 MEASURED = Synthetic().evaluate(ARCHITECTURE, seed=0)
 LATENCY = Budget(10**6, 10**6, latency_ms=5)
 FAILED = Measurement(Status.FAILED)
-DIGITS = datasets.digits()
+DIGITS = loaders.digits()
 BOARD = rlnas.BOARDS['nucleo-l010rb']
 RNG = np.random.default_rng(0)
 
@@ -49,7 +50,7 @@ def replaced(thing, **fields):
 def npz(**arrays):
   def call(folder):
     np.savez(folder / 'data.npz', **arrays)
-    return datasets.load(str(folder / 'data.npz'))
+    return loaders.load(str(folder / 'data.npz'))
 
   return call
 
@@ -154,9 +155,9 @@ WRONG = [
   (lambda: rlnas.Trained(DIGITS, batch_size=-1), 'batch_size', '-1', 'positive'),
   (lambda: rlnas.Trained(DIGITS, learning_rate=0.0), 'learning_rate', '0.0', 'positive'),
   (lambda: rlnas.Trained(DIGITS, calibration_examples=0), 'calibration_examples', '0', 'positive'),
-  (lambda: datasets.load('no_such_thing'), 'dataset', 'no_such_thing', 'must be one of'),
-  (lambda: datasets.load('digits', data_dir='x'), 'data_dir', "'x'", 'only'),
-  (lambda: datasets.take(DIGITS, 0), 'count', '0', 'must be in'),
+  (lambda: loaders.load('no_such_thing'), 'dataset', 'no_such_thing', 'must be one of'),
+  (lambda: loaders.load('digits', data_dir='x'), 'data_dir', "'x'", 'only'),
+  (lambda: loaders.take(DIGITS, 0), 'count', '0', 'must be in'),
   (lambda: validate(replaced(DIGITS, scale=0.0)()), 'scale', '0.0', 'positive'),
   (lambda: validate(replaced(DIGITS, offset=float('nan'))()), 'offset', 'nan', 'finite'),
   (lambda: validate(replaced(DIGITS, class_names=('a',) * 10)()), 'class_names', "'a'",
@@ -239,7 +240,7 @@ WRONG_FLAGS = [
 _TRY_FLAGS = """
 import json, sys
 sys.path.insert(0, 'experiments')
-import search
+from rlnas.cli import search
 from absl import flags
 for argument in json.loads(sys.argv[1]):
   flags.FLAGS.unparse_flags()

@@ -1,1 +1,1 @@
-"""Child networks: build, train, quantize, measure."""
+"""Networks as tf-keras models: built, trained, pruned, trained aware of quantization."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rlnas.architecture import Architecture, Node, Shape, infer_shapes
 from rlnas.backend import keras, tf
-from rlnas.child.limits import within_limits
+from rlnas.cost.limits import within_limits
 from rlnas.trial import derive_seed
 
 # A child sees some hundreds of batches: with Keras' 0.99 the moving statistics would still hold

@@ -16,7 +16,7 @@ from rlnas.backend import keras, tf
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights
 from rlnas.child.train import Loss, cross_entropy
-from rlnas.dataset import Dataset
+from rlnas.data.dataset import Dataset
 
 TEMPERATURE = 4.0
 # Of the loss. The labels have the rest: "considerably lower weight" suits them best (section 2).

@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Architecture, infer_shapes
+from rlnas.architecture import Architecture, infer_shapes, with_widths
 from rlnas.backend import keras
 from rlnas.child.builder import build
-from rlnas.child.limits import within_limits
-from rlnas.widths import with_widths
+from rlnas.cost.limits import within_limits
 
 _CONVOLUTIONS = ('conv', 'dilated_conv')
 _TIED = ('add', 'multiply')

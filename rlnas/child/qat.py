@@ -2,7 +2,7 @@
 
 A twin of a trained network is wrapped layer by layer by tensorflow-model-optimization, trained a
 little further, and what it learned goes back into the network, which is converted like any other
-(`rlnas.child.quantize`). The twin rounds weights in each step and passes gradients through, as
+(`rlnas.tflite.quantize`). The twin rounds weights in each step and passes gradients through, as
 Jacob et al. 2018 (arXiv:1712.05877, section 3) and Krishnamoorthi 2018 (arXiv:1806.08342, section
 3) do. With its default settings tensorflow-model-optimization made short trainings worse; here
 
@@ -55,7 +55,7 @@ def read_ranges(calibrated: bytes, network: keras.Model) -> dict[str, tuple[floa
   """The ranges that a network will be quantized by.
 
   Args:
-    calibrated: what `rlnas.child.quantize.calibrate` made of the network.
+    calibrated: what `rlnas.tflite.quantize.calibrate` made of the network.
     network: the network; its last layer gives the result.
 
   Returns:

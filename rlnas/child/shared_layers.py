@@ -64,7 +64,7 @@ def layers_of(
   """What every node with weights takes from the supernet, in order.
 
   Args:
-    architecture: the network, within the limits of `rlnas.child.limits`.
+    architecture: the network, within the limits of `rlnas.cost.limits`.
     input_shape: of an example.
     classes: width of the classifier.
 

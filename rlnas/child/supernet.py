@@ -25,8 +25,8 @@ import numpy.typing as npt
 from rlnas.architecture import Architecture, Node, Shape
 from rlnas.backend import keras, tf
 from rlnas.child.builder import build
-from rlnas.child.limits import within_limits
 from rlnas.child.shared_layers import Layer, Slice, layers_of
+from rlnas.cost.limits import within_limits
 from rlnas.trial import derive_seed
 
 Float32Array = npt.NDArray[np.float32]

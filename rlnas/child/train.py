@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rlnas.backend import keras, tf
 from rlnas.child.adam import Adam
 from rlnas.child.augment import NO_AUGMENTATION, Augmentation
-from rlnas.dataset import Dataset, Scaling
+from rlnas.data.dataset import Dataset, Scaling
 
 Array = npt.NDArray[Any]
 # Network inputs [B, ...], labels [B] and logits [B, classes] -> one loss an example [B].

@@ -20,10 +20,10 @@ import numpy as np
 
 from rlnas.architecture import Architecture, Shape
 from rlnas.backend import tf
-from rlnas.child.limits import within_limits
 from rlnas.child.shared_layers import Layer, Slice, layers_of
 from rlnas.child.supernet import Float32Array, Path, Supernet, initial, within
-from rlnas.datasets import Dataset
+from rlnas.cost.limits import within_limits
+from rlnas.data.dataset import Dataset
 from rlnas.trial import derive_seed
 
 # Is called with the number of finished steps and the loss of the last one.

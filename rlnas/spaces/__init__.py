@@ -1,4 +1,7 @@
-"""Search spaces: one file a space, each a callable that starts a walk (see `rlnas.decision`)."""
+"""Search spaces: one file a space, each a callable that starts a walk of decisions.
+
+`rlnas.spaces.decision` is the language that they are written in, `rlnas.spaces.table` its compiler.
+"""
 
 from rlnas.spaces.blockqnn import BlockQNN
 from rlnas.spaces.chain import Chain

@@ -22,8 +22,8 @@ import dataclasses
 from collections.abc import Generator, Sequence
 
 from rlnas.architecture import Architecture, Graph, Scalar
-from rlnas.decision import Decision, Walk
 from rlnas.spaces import layers
+from rlnas.spaces.decision import Decision, Walk
 
 # Table 1, in its order. Types with a window, and the sides that it may have:
 KERNELS = {'conv': (1, 3, 5), 'max_pool': (1, 3), 'avg_pool': (1, 3)}

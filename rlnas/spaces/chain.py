@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 
 from rlnas.architecture import Graph, Scalar
-from rlnas.decision import Decision, Walk
 from rlnas.spaces import layers
+from rlnas.spaces.decision import Decision, Walk
 
 CONVOLUTIONS = ('conv', 'separable_conv')
 POOLINGS = ('max_pool', 'avg_pool')

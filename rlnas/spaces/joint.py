@@ -13,8 +13,8 @@ import dataclasses
 from collections.abc import Generator, Sequence
 
 from rlnas.architecture import Architecture, Graph, Scalar
-from rlnas.decision import Decision, Walk
 from rlnas.spaces import layers, nasnet
+from rlnas.spaces.decision import Decision, Walk
 
 
 @dataclasses.dataclass(frozen=True)

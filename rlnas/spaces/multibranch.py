@@ -17,8 +17,8 @@ import dataclasses
 from collections.abc import Generator, Sequence
 
 from rlnas.architecture import Architecture, Graph, Scalar
-from rlnas.decision import Decision, Walk
 from rlnas.spaces import layers
+from rlnas.spaces.decision import Decision, Walk
 
 OPERATIONS = {
   'conv': layers.rectangular_conv,

@@ -25,8 +25,8 @@ import dataclasses
 from collections.abc import Generator, Mapping, Sequence
 
 from rlnas.architecture import Architecture, Graph, Scalar
-from rlnas.decision import Decision, Walk, decode
 from rlnas.spaces import layers
+from rlnas.spaces.decision import Decision, Walk, decode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,7 +221,7 @@ class NASNet:
   """The space of pairs of cells. Its defaults suit microcontrollers.
 
   The paper has B = 5. At F = 6 and 28x28x1 images three blocks take 68 KB of flash in the median,
-  four 91 KB (by `rlnas.child.cost`): the cells stand five times in even the smallest stack, and
+  four 91 KB (by `rlnas.cost.cost`): the cells stand five times in even the smallest stack, and
   each convolution costs half a kilobyte beside its weights.
 
   Attributes:

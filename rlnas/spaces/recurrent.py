@@ -25,7 +25,7 @@ from __future__ import annotations
 import dataclasses
 
 from rlnas.architecture import Architecture, Graph
-from rlnas.decision import Decision, Walk
+from rlnas.spaces.decision import Decision, Walk
 
 COMBINATIONS = ('add', 'multiply')
 ACTIVATIONS = ('identity', 'tanh', 'sigmoid', 'relu')

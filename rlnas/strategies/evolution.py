@@ -18,8 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlnas.decision import decode
-from rlnas.table import Table, mutate, sample_uniform, states_of
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import Table, mutate, sample_uniform, states_of
 from rlnas.trial import Proposal, Trial, derive_seed
 
 

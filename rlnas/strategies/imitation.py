@@ -22,15 +22,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from rlnas import losses
 from rlnas.architecture import Architecture
 from rlnas.backend import tf
-from rlnas.controller import Controller
-from rlnas.decision import decode
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import Table, sample_uniform
+from rlnas.strategies import losses
+from rlnas.strategies.controller import Controller
 from rlnas.strategies.learner import Learner
 from rlnas.strategies.surrogate import Surrogate
-from rlnas.strategies.told import Watch, check_at_least, taught
-from rlnas.table import Table, sample_uniform
+from rlnas.strategies.trial_batches import Watch, check_at_least, taught
 from rlnas.trial import Proposal, Trial
 
 Tokens = tuple[int, ...]
@@ -69,7 +69,7 @@ class Imitation:
       patience: trials without a better one after which another descent begins; by default three
         for each nat of the space, the logarithm of its size.
       admits: tells whether an architecture is worth an evaluation, such as
-        `rlnas.evaluators.screened.may_fit`; by default all are.
+        `rlnas.evaluation.screened.may_fit`; by default all are.
 
     Raises:
       ValueError: an argument is out of its range.

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rlnas import policy
 from rlnas.backend import tf
-from rlnas.controller import Controller, pad_tokens
-from rlnas.table import Table
+from rlnas.spaces.table import Table
+from rlnas.strategies import lstm
+from rlnas.strategies.controller import Controller, pad_tokens
 
 # Maps log_prob [B], entropy [B], vectors (each [B]) and settings (scalars) to the loss, a scalar.
 # A function of a module: controllers of one shape share what is traced from it.
@@ -70,11 +70,11 @@ class Learner:
       objective,
       controller.weights,
       self._moments,
-      policy.TABLE_SPECS,
-      policy.TOKENS_SPEC,
+      lstm.TABLE_SPECS,
+      lstm.TOKENS_SPEC,
       (tf.TensorSpec([None], tf.float32),) * vectors,
-      (policy.SCALAR_SPEC,) * len(self._settings),
-      _Schedule(policy.SCALAR_SPEC, *(tf.TensorSpec([], tf.int32),) * 2),
+      (lstm.SCALAR_SPEC,) * len(self._settings),
+      _Schedule(lstm.SCALAR_SPEC, *(tf.TensorSpec([], tf.int32),) * 2),
     )
 
   def reset(self) -> None:
@@ -130,9 +130,9 @@ class _Schedule(NamedTuple):
 @tf.function(autograph=False)
 def _descend(
   objective: Objective,
-  weights: policy.Weights,
+  weights: lstm.Weights,
   moments: tuple[tuple[tf.Variable, ...], ...],
-  table: policy.TableTensors,
+  table: lstm.TableTensors,
   tokens: tf.Tensor,
   vectors: tuple[tf.Tensor, ...],
   settings: tuple[tf.Tensor, ...],
@@ -143,7 +143,7 @@ def _descend(
 
   def body(step: tf.Tensor, scalars: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     with tf.GradientTape() as tape:
-      log_prob, entropy = policy.score_graph(weights, table, tokens)  # [B], [B]
+      log_prob, entropy = lstm.score_graph(weights, table, tokens)  # [B], [B]
       loss = objective(log_prob, entropy, vectors, settings)
     gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
     number = tf.cast(schedule.taken + step + 1, tf.float32)

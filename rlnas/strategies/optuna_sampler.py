@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlnas.decision import decode
-from rlnas.strategies.told import Watch, taught
-from rlnas.table import ROOT, Table, states_of
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import ROOT, Table, states_of
+from rlnas.strategies.trial_batches import Watch, taught
 from rlnas.trial import Proposal, Trial
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlnas.controller import Controller
-from rlnas.decision import decode
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import Table
+from rlnas.strategies.controller import Controller
 from rlnas.strategies.learner import Baseline, Learner, Objective
-from rlnas.strategies.told import Watch, check_at_least, rewards_of, taught
-from rlnas.table import Table
+from rlnas.strategies.trial_batches import Watch, check_at_least, rewards_of, taught
 from rlnas.trial import Proposal, Trial
 
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlnas import losses
 from rlnas.backend import tf
-from rlnas.controller import Controller
+from rlnas.spaces.table import Table
+from rlnas.strategies import losses
+from rlnas.strategies.controller import Controller
 from rlnas.strategies.policy_gradient import PolicyGradient
-from rlnas.strategies.told import check_at_least
-from rlnas.table import Table
+from rlnas.strategies.trial_batches import check_at_least
 from rlnas.trial import Proposal, Trial
 
 

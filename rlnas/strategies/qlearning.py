@@ -18,8 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlnas.decision import decode
-from rlnas.table import ROOT, Table, states_of
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import ROOT, Table, states_of
 from rlnas.trial import Proposal, Trial, derive_seed
 
 # (epsilon, trials): the stages of BlockQNN (section 4.1), which holds 1.0 for a little more than

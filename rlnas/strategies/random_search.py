@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlnas.decision import decode
-from rlnas.table import Table, sample_uniform
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import Table, sample_uniform
 from rlnas.trial import Proposal, Trial
 
 

@@ -2,11 +2,11 @@
 
 Kernel ridge regression. Two architectures are similar by their decisions, (1 + s)^2 / 4 where s is
 the share of named choices that two walks have in common, and by the traits of the networks
-(`rlnas.traits`), as a Gaussian of their standardised distance; the kernel is the sum. It learns
-from the order of the rewards alone, as normal scores, and only from that of the better half: how
-far the others miss, and by how much a reward punishes it, is nothing to it. (Predictors within
-architecture search: Deng et al. 2017, arXiv:1712.03351; White et al. 2021, arXiv:2104.01177,
-compare them.)
+(`rlnas.strategies.network_features`), as a Gaussian of their standardised distance; the kernel is
+the sum. It learns from the order of the rewards alone, as normal scores, and only from that of the
+better half: how far the others miss, and by how much a reward punishes it, is nothing to it.
+(Predictors within architecture search: Deng et al. 2017, arXiv:1712.03351; White et al. 2021,
+arXiv:2104.01177, compare them.)
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
 from rlnas.architecture import Scalar
-from rlnas.decision import decode
-from rlnas.table import Table, choices_of
-from rlnas.traits import traits
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import Table, choices_of
+from rlnas.strategies.network_features import traits
 
 Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]

@@ -4,7 +4,7 @@ import pytest
 from rlnas.architecture import OPERATIONS, Graph, infer_shapes
 from rlnas.backend import keras, tf
 from rlnas.child.builder import build
-from rlnas.child.cost import cost
+from rlnas.cost.cost import cost
 from rlnas.spaces import layers
 
 CONV = {'kernel_height': 3, 'kernel_width': 3, 'stride': 1, 'activation': 'relu'}

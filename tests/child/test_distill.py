@@ -3,15 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rlnas import datasets
 from rlnas.backend import keras, tf
 from rlnas.child.builder import build
 from rlnas.child.distill import Teacher, distillation
 from rlnas.child.inherit import save_weights
 from rlnas.child.train import cross_entropy, train
+from rlnas.data import loaders
 from tests.child.test_builder import small_network
 
-DIGITS = datasets.take(datasets.digits(), 300)
+DIGITS = loaders.take(loaders.digits(), 300)
 RNG = np.random.default_rng(0)
 X = tf.constant(RNG.normal(size=(5, 3)), tf.float32)
 LABELS = tf.constant([0, 1, 2, 1, 0])
@@ -48,7 +48,7 @@ def test_without_teachers_share_it_is_cross_entropy_and_alike_costs_nothing():
 
 def test_a_student_comes_to_agree_with_its_teacher(tmp_path):
   """Its labels are shuffled: only the teacher knows the classes."""
-  data = datasets.digits()
+  data = loaders.digits()
   architecture = small_network(16)
   teacher = build(architecture, data.input_shape, data.classes, seed=0)
   train(teacher, data, epochs=10, seed=0, batch_size=32)

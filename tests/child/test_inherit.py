@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from rlnas import datasets
 from rlnas.architecture import Graph
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights, save_weights
-from rlnas.evaluators.trained import Stage, Trained
+from rlnas.data import loaders
+from rlnas.evaluation.trained import Stage, Trained
 from rlnas.spaces import layers
 from rlnas.trial import Terms, weights_name
 from tests.child.test_builder import small_network
 
-DIGITS = datasets.take(datasets.digits(), 500)
+DIGITS = loaders.take(loaders.digits(), 500)
 
 
 def chain(*filters):

@@ -4,10 +4,10 @@ import pytest
 from rlnas.architecture import Graph
 from rlnas.child.builder import build
 from rlnas.child.prune import prune_filters
-from rlnas.child.quantize import calibration_rows, quantize
-from rlnas.decision import decode
 from rlnas.spaces import BlockQNN, Joint, MultiBranch, NASNet, layers
-from rlnas.table import compile_table, sample_uniform
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import compile_table, sample_uniform
+from rlnas.tflite.quantize import calibration_rows, quantize
 from tests.child.test_builder import map_network, recurrent_network, small_network
 
 SHAPE = (12, 12, 1)

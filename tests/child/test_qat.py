@@ -3,18 +3,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rlnas import datasets
 from rlnas.child.builder import build
-from rlnas.child.compact import compact
-from rlnas.child.finish import Recipe, calibration_of, finish, trained_aware
-from rlnas.child.logits import int8_logits
-from rlnas.child.measure import interpreter_of, measure
 from rlnas.child.qat import adopt, aware_twin, read_ranges, with_ranges
-from rlnas.child.quantize import calibrate, to_int8
 from rlnas.child.train import train
+from rlnas.data import loaders
+from rlnas.finishing.recipe import Recipe, calibration_of, finish, trained_aware
+from rlnas.tflite.compact import compact
+from rlnas.tflite.footprint import interpreter_of, measure
+from rlnas.tflite.inference import int8_logits
+from rlnas.tflite.quantize import calibrate, to_int8
 from tests.child.test_builder import map_network, recurrent_network, small_network
 
-DIGITS = datasets.take(datasets.digits(), 300)
+DIGITS = loaders.take(loaders.digits(), 300)
 
 
 def sequences():
@@ -115,7 +115,7 @@ def test_ranges_of_a_concatenation_are_one():
 
 
 def test_the_best_way_is_kept():
-  data = datasets.digits()
+  data = loaders.digits()
   recipe = Recipe(6, further_epochs=3)
   found = finish(small_network(16), data, recipe=recipe, seed=0)
   assert [way for way, _ in found.compared] == ['trained', 'further', 'aware']

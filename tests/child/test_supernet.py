@@ -1,19 +1,19 @@
 import numpy as np
 import pytest
 
-from rlnas import datasets
 from rlnas.architecture import Architecture, Graph
 from rlnas.child import supernet as supernets
 from rlnas.child.shared_layers import Slice, layers_of
 from rlnas.child.supernet import Supernet
 from rlnas.child.train import accuracy
 from rlnas.child.train_supernet import train_supernet
-from rlnas.decision import decode
+from rlnas.data import loaders
 from rlnas.spaces import BlockQNN, Chain, MultiBranch, layers
-from rlnas.table import compile_table, sample_uniform
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import compile_table, sample_uniform
 from tests.child.test_builder import map_network, recurrent_network, small_network
 
-DIGITS = datasets.take(datasets.digits(), 500)
+DIGITS = loaders.take(loaders.digits(), 500)
 TASK = (DIGITS.input_shape, DIGITS.classes)
 PIXELS = {'offset': DIGITS.offset, 'scale': DIGITS.scale}
 

@@ -4,17 +4,17 @@ import math
 import numpy as np
 import pytest
 
-from rlnas import datasets
 from rlnas.architecture import Graph
 from rlnas.backend import keras, tf
 from rlnas.child.adam import Adam
 from rlnas.child.augment import Augmentation
 from rlnas.child.builder import build
 from rlnas.child.train import accuracy, cross_entropy, train
+from rlnas.data import loaders
 from rlnas.spaces import layers
 from tests.child.test_builder import recurrent_network, small_network
 
-DIGITS = datasets.take(datasets.digits(), 200)
+DIGITS = loaders.take(loaders.digits(), 200)
 
 
 def digits_model(seed=0):
@@ -75,7 +75,7 @@ def test_batch_normalisation_follows_the_data():
 
 
 def test_it_learns():
-  data = datasets.digits()
+  data = loaders.digits()
   model = build(small_network(32), data.input_shape, data.classes, seed=0)
   losses = []
   last = train(
@@ -114,12 +114,12 @@ def test_the_result_depends_on_the_seed_alone():
 
 
 def test_fewer_examples_than_a_batch_are_one_batch():
-  few = datasets.take(DIGITS, 20)
+  few = loaders.take(DIGITS, 20)
   assert equal(trained_weights(few, batch_size=64), trained_weights(few, batch_size=20))
 
 
 def test_one_example_can_be_trained_on():
-  single = trained_weights(datasets.take(DIGITS, 1))
+  single = trained_weights(loaders.take(DIGITS, 1))
   assert all(np.isfinite(w).all() for w in single)
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from rlnas.architecture import Architecture, infer_shapes
-from rlnas.decision import Decision, Space, decode, walk
-from rlnas.table import (
+from rlnas.spaces.decision import Decision, Space, decode, walk
+from rlnas.spaces.table import (
   Table,
   choices_of,
   encode,

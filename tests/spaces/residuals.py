@@ -3,8 +3,8 @@
 import dataclasses
 
 from rlnas.architecture import Graph
-from rlnas.decision import Decision, Walk
 from rlnas.spaces import layers
+from rlnas.spaces.decision import Decision, Walk
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from rlnas.architecture import infer_shapes
-from rlnas.decision import decode
 from rlnas.spaces.blockqnn import BlockQNN
-from rlnas.table import compile_table, encode, sample_uniform
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import compile_table, encode, sample_uniform
 
 ONE_BLOCK = BlockQNN(filters=(16,))
 

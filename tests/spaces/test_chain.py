@@ -1,9 +1,9 @@
 import pytest
 
 from rlnas.architecture import infer_shapes
-from rlnas.decision import decode
 from rlnas.spaces import Chain
-from rlnas.table import compile_table, encode
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import compile_table, encode
 
 
 def closed_form(depth: int, convolutions: int, poolings: int, kernels: int, filters: int):

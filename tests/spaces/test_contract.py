@@ -2,10 +2,10 @@ import dataclasses
 
 import pytest
 
-from rlnas.decision import Space
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
+from rlnas.spaces.decision import Space
 from rlnas.spaces.nasbench201 import NasBench201
-from rlnas.table import compile_table
+from rlnas.spaces.table import compile_table
 from tests.spaces import contract
 from tests.spaces.residuals import Residuals
 

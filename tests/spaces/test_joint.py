@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from rlnas.architecture import infer_shapes
-from rlnas.decision import decode
+from rlnas.spaces.decision import decode
 from rlnas.spaces.joint import Joint
-from rlnas.table import compile_table, encode, sample_uniform
+from rlnas.spaces.table import compile_table, encode, sample_uniform
 
 SPACE = Joint(max_stages=3, cells=2, blocks=1, widths=(4, 8), operations=('conv_3x3', 'identity'))
 

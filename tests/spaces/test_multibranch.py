@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from rlnas.architecture import Graph, infer_shapes
-from rlnas.decision import decode
 from rlnas.spaces import MultiBranch, layers
-from rlnas.table import compile_table, encode, sample_uniform, states_of
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import compile_table, encode, sample_uniform, states_of
 
 INPUT_SHAPES = [(28, 28, 1), (32, 32, 3), (1, 1, 1), (5, 3, 2)]
 

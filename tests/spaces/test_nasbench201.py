@@ -1,9 +1,9 @@
 import pytest
 
 from rlnas.architecture import Node
-from rlnas.decision import decode
+from rlnas.spaces.decision import decode
 from rlnas.spaces.nasbench201 import EDGES, OPERATIONS, NasBench201, record
-from rlnas.table import compile_table, encode, enumerate_tokens
+from rlnas.spaces.table import compile_table, encode, enumerate_tokens
 
 TABLE = compile_table(NasBench201())
 

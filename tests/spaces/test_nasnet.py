@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rlnas.architecture import Graph, infer_shapes
-from rlnas.decision import decode
 from rlnas.spaces import NASNet, layers
+from rlnas.spaces.decision import decode
 from rlnas.spaces.nasnet import (
   MICRO_OPERATIONS,
   OPERATIONS,
@@ -16,7 +16,7 @@ from rlnas.spaces.nasnet import (
   HiddenState,
   apply_cell,
 )
-from rlnas.table import compile_table, encode, sample_uniform
+from rlnas.spaces.table import compile_table, encode, sample_uniform
 
 INPUT_SHAPES = [(28, 28, 1), (32, 32, 3), (1, 1, 1), (5, 3, 2)]
 

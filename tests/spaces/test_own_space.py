@@ -3,20 +3,20 @@
 import subprocess
 import sys
 
-from rlnas import datasets
-from rlnas.board import Budget
-from rlnas.child.cost import cost
-from rlnas.controller import Controller
-from rlnas.evaluators.screened import Screened
-from rlnas.evaluators.trained import Trained
-from rlnas.executors import InProcess
+from rlnas.budget import Budget
+from rlnas.cost.cost import cost
+from rlnas.data import loaders
+from rlnas.evaluation.executors import InProcess
+from rlnas.evaluation.screened import Screened
+from rlnas.evaluation.trained import Trained
 from rlnas.reward import linear_excess
-from rlnas.search import run_search
+from rlnas.search.loop import run_search
+from rlnas.spaces.table import compile_table
+from rlnas.strategies.controller import Controller
 from rlnas.strategies.evolution import Evolution
 from rlnas.strategies.imitation import Imitation
 from rlnas.strategies.qlearning import QLearning
 from rlnas.strategies.reinforce import Reinforce
-from rlnas.table import compile_table
 from rlnas.trial import Status
 from tests.spaces.residuals import Residuals
 from tests.synthetic import Synthetic
@@ -54,7 +54,7 @@ def test_every_strategy_takes_it():
 
 
 def test_its_children_are_trained_and_measured():
-  data = datasets.take(datasets.digits(), 300)
+  data = loaders.take(loaders.digits(), 300)
   table = compile_table(Residuals(max_blocks=2))
   evaluator = Screened(Trained(data, epochs=1), BUDGET, data.input_shape, data.classes)
   trials = search(Evolution(table, seed=0), evaluator, 4)
@@ -70,7 +70,7 @@ def test_its_children_are_trained_and_measured():
 def test_the_space_itself_needs_no_tensorflow():
   code = (
     'import sys; from tests.spaces.residuals import Residuals; '
-    'from rlnas.table import compile_table; compile_table(Residuals()); '
+    'from rlnas.spaces.table import compile_table; compile_table(Residuals()); '
     'sys.exit(any(m.startswith("tensorflow") for m in sys.modules))'
   )
   assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0

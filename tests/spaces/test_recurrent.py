@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from rlnas.architecture import infer_shapes
-from rlnas.decision import decode, walk
+from rlnas.spaces.decision import decode, walk
 from rlnas.spaces.recurrent import Recurrent
-from rlnas.table import compile_table, encode, sample_uniform
+from rlnas.spaces.table import compile_table, encode, sample_uniform
 
 # Two leaves and one node, the example of the paper's figure 5.
 EXAMPLE = ['add', 'tanh', 'multiply', 'relu', 'multiply', 'sigmoid', 'add', 'relu', 1, 0]

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from rlnas.decision import decode
 from rlnas.interfaces import Strategy
-from rlnas.table import Table, states_of
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import Table, states_of
 from rlnas.trial import Measurement, Proposal, Status, Trial
 
 Make = Callable[[Table], Strategy]

@@ -6,8 +6,8 @@ import numpy as np
 
 from rlnas.interfaces import Strategy
 from rlnas.spaces import Chain
+from rlnas.spaces.table import choices_of, compile_table
 from rlnas.strategies.random_search import RandomSearch
-from rlnas.table import choices_of, compile_table
 from rlnas.trial import Measurement, Proposal, Status, Trial
 
 TABLE = compile_table(Chain(max_depth=3))

@@ -1,7 +1,8 @@
 import pytest
 
-from rlnas.controller import Controller
 from rlnas.spaces import Chain
+from rlnas.spaces.table import Table, compile_table
+from rlnas.strategies.controller import Controller
 from rlnas.strategies.evolution import Evolution
 from rlnas.strategies.imitation import Imitation
 from rlnas.strategies.optuna_sampler import OptunaSampler
@@ -9,7 +10,6 @@ from rlnas.strategies.ppo import PPO
 from rlnas.strategies.qlearning import QLearning
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.strategies.reinforce import CubedReward, Reinforce
-from rlnas.table import Table, compile_table
 from tests.strategies import contract
 
 TABLE = compile_table(Chain(max_depth=3))

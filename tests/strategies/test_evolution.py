@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from rlnas.decision import decode
+from rlnas.spaces.decision import decode
 from rlnas.spaces.nasbench201 import NasBench201
+from rlnas.spaces.table import compile_table, unrank
 from rlnas.strategies.evolution import Evolution
 from rlnas.strategies.random_search import RandomSearch
-from rlnas.table import compile_table, unrank
 from rlnas.trial import Proposal
 from tests.strategies import interactions
 from tests.strategies.interactions import trials_of

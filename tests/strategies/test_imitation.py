@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from rlnas.controller import Controller, pad_tokens
-from rlnas.decision import decode
 from rlnas.spaces import Chain
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import compile_table, enumerate_tokens
+from rlnas.strategies.controller import Controller, pad_tokens
 from rlnas.strategies.imitation import Imitation
-from rlnas.table import compile_table, enumerate_tokens
 from tests.strategies.contract import failed
 from tests.strategies.test_reinforce import trials_of
 

@@ -8,13 +8,13 @@ import zlib
 import numpy as np
 import pytest
 
-from rlnas.controller import Controller
 from rlnas.spaces import BlockQNN, Chain, MultiBranch
+from rlnas.spaces.table import choices_of, compile_table
+from rlnas.strategies.controller import Controller
 from rlnas.strategies.imitation import Imitation
 from rlnas.strategies.ppo import PPO
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.strategies.reinforce import Reinforce
-from rlnas.table import choices_of, compile_table
 from tests.strategies.test_reinforce import trials_of
 
 SPACES = {

@@ -7,11 +7,11 @@ import optuna
 import pytest
 
 from rlnas.architecture import Graph
-from rlnas.decision import Decision
 from rlnas.spaces import Chain
+from rlnas.spaces.decision import Decision
+from rlnas.spaces.table import compile_table, states_of
 from rlnas.strategies.optuna_sampler import OptunaSampler
 from rlnas.strategies.random_search import RandomSearch
-from rlnas.table import compile_table, states_of
 from tests.strategies.interactions import TABLE, interaction, trials_of
 
 

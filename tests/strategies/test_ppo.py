@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from rlnas.controller import Controller, pad_tokens
 from rlnas.spaces import Chain
+from rlnas.spaces.table import compile_table
+from rlnas.strategies.controller import Controller, pad_tokens
 from rlnas.strategies.ppo import PPO
-from rlnas.table import compile_table
 from tests.strategies.test_reinforce import trials_of
 
 TABLE = compile_table(Chain(max_depth=3))

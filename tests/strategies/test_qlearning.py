@@ -3,10 +3,10 @@ import pytest
 from scipy import stats
 
 from rlnas.architecture import Graph
-from rlnas.decision import Decision, decode
+from rlnas.spaces.decision import Decision, decode
 from rlnas.spaces.nasbench201 import NasBench201
+from rlnas.spaces.table import compile_table, enumerate_tokens, unrank
 from rlnas.strategies.qlearning import SCHEDULE, QLearning
-from rlnas.table import compile_table, enumerate_tokens, unrank
 from rlnas.trial import Proposal
 from tests.strategies import interactions
 from tests.strategies.interactions import trials_of

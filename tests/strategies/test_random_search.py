@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 from rlnas.architecture import Graph
-from rlnas.decision import Decision
 from rlnas.spaces import Chain
+from rlnas.spaces.decision import Decision
+from rlnas.spaces.table import compile_table, enumerate_tokens
 from rlnas.strategies.random_search import RandomSearch
-from rlnas.table import compile_table, enumerate_tokens
 
 SMALL = compile_table(Chain(max_depth=2, kernels=(3,), filters=(4, 8), max_strides=1))
 

@@ -3,13 +3,12 @@ import math
 import numpy as np
 import pytest
 
-from rlnas import policy
-from rlnas.controller import Controller, pad_tokens
 from rlnas.spaces import Chain
-from rlnas.strategies import learner
+from rlnas.spaces.table import compile_table, states_of
+from rlnas.strategies import learner, lstm
+from rlnas.strategies.controller import Controller, pad_tokens
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.strategies.reinforce import Reinforce
-from rlnas.table import compile_table, states_of
 from rlnas.trial import Measurement, Proposal, Status, Trial
 
 TABLE = compile_table(Chain(max_depth=3))
@@ -76,7 +75,7 @@ def test_other_batch_sizes_do_not_retrace():
   for count in (4, 1, 7):
     proposals = strategy.ask(count, np.random.default_rng(count))
     strategy.tell(trials_of(proposals, range(count)))
-    functions = (policy.sample, policy.score, learner._descend)
+    functions = (lstm.sample, lstm.score, learner._descend)
     traced.append([f.experimental_get_tracing_count() for f in functions])
   assert traced == traced[:1] * 3
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rlnas.decision import decode
 from rlnas.spaces import Chain, NASNet
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import choices_of, compile_table, sample_uniform
+from rlnas.strategies.network_features import traits
 from rlnas.strategies.surrogate import Surrogate, normal_scores
-from rlnas.table import choices_of, compile_table, sample_uniform
-from rlnas.traits import traits
 from tests.strategies.test_learning import interacting_reward
 
 TABLE = compile_table(Chain(max_depth=3))

@@ -1,0 +1,110 @@
+"""Mutants that begin with their parent's weights, against training from scratch at equal time.
+
+  python experiments/benchmark_inheritance.py --fidelity=10000x1 --minutes=10 --seeds=0,1 ...
+
+Two searches by evolution for each seed, of equal processor time (on --workers idle cores). Rewards
+of inherited weights come from longer training, so they cannot be compared; instead the best
+--finalists of each search are trained from scratch alike, for --final_epochs on all training data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+
+import numpy as np
+from absl import flags
+from processor_time import MOST_TRIALS, Clock, Timed, TimeIsUpError
+
+from rlnas.cli import settings as settings_module
+from rlnas.cli.guard import check_positive, run
+from rlnas.cli.settings import Settings, configuration, evaluator, read_settings, stages
+from rlnas.evaluation.executors import WorkerPool
+from rlnas.evaluation.trained import Trained
+from rlnas.reports.tensorboard import ProgressBar
+from rlnas.reward import is_feasible, linear_excess
+from rlnas.search.journal import Journal, read_journal
+from rlnas.search.loop import run_search
+from rlnas.strategies.evolution import Evolution
+from rlnas.trial import Trial, derive_seed
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(settings_module)
+flags.DEFINE_float('minutes', 10.0, 'Of each search, on --workers idle cores; default: 10.')
+flags.DEFINE_list('seeds', ['0', '1'], 'One pair of searches a seed; default: 0,1.')
+flags.DEFINE_integer('finalists', 3, 'Networks to train in the end; default: 3.', lower_bound=1)
+flags.DEFINE_integer('final_epochs', 2, 'Epochs of that training; default: 2.', lower_bound=1)
+
+
+def search(settings: Settings, seed: int, inherit: bool) -> list[Trial]:
+  """The trials of a search of --minutes; one that was stopped goes on."""
+  name = 'inherited' if inherit else 'scratch'
+  FLAGS.inherit = inherit
+  path = pathlib.Path(FLAGS.workdir) / f'{name}-{seed}.jsonl'
+  decides = configuration(settings, strategy='evolution', reward='linear_excess', seed=seed)
+  clock = Clock(
+    settings.budget,
+    stages=len(stages()),
+    workers=settings.workers,
+    seconds=60 * FLAGS.minutes,
+  )
+  journal = Journal(path, configuration=decides)
+  pool = WorkerPool(Timed(evaluator(settings)), workers=settings.workers)
+  with (
+    contextlib.closing(journal),
+    contextlib.closing(pool),
+    contextlib.closing(ProgressBar(MOST_TRIALS, budget=settings.budget)) as bar,
+    contextlib.suppress(TimeIsUpError),
+  ):
+    run_search(
+      Evolution(settings.table, seed=derive_seed(seed, 'strategy')),
+      executor=pool,
+      reward=linear_excess,
+      budget=settings.budget,
+      trials=MOST_TRIALS,
+      batch=FLAGS.batch,
+      seed=seed,
+      inherit=inherit,
+      journal=journal,
+      observers=[bar, clock],
+    )
+  return read_journal(path)[1][: clock.trials]
+
+
+def finish(settings: Settings, trials: list[Trial], seed: int) -> list[float]:
+  """int8 validation accuracies of the best few different networks after equal training."""
+  feasible = [t for t in trials if is_feasible(t.measurement, settings.budget)]
+  best = sorted(feasible, key=lambda t: (-(t.reward or 0.0), t.index))
+  networks = list({t.proposal.architecture.digest: t for t in best}.values())[: FLAGS.finalists]
+  pool = WorkerPool(Trained(settings.dataset, epochs=FLAGS.final_epochs), workers=settings.workers)
+  with contextlib.closing(pool):
+    for key, trial in enumerate(networks):
+      pool.submit(key, trial.proposal.architecture, seed=derive_seed(seed, 'final'))
+    found: list[float] = []
+    while len(found) < len(networks):
+      if (arrived := pool.collect(60.0)) is not None:
+        found.append(arrived[1].int8_validation_accuracy or 0.0)
+  return found
+
+
+def main(arguments: list[str]) -> None:
+  """Runs the pairs and prints a table."""
+  check_positive('minutes')
+  settings = read_settings(arguments)
+  rows = []
+  for seed in map(int, FLAGS.seeds):
+    for inherit in (False, True):
+      trials = search(settings, seed, inherit)
+      final = finish(settings, trials, seed)
+      trained = [t for t in trials if t.measurement.curve]
+      rows.append(
+        f'| {seed} | {"inherited" if inherit else "from scratch"} | {len(trials)} '
+        f'({len(trained)}) | {max(final):.4f} | {np.mean(final):.4f} |'
+      )
+  print('| seed | weights | children (trained) | best finalist | mean finalist |')
+  print('|---|---|---|---|---|')
+  print('\n'.join(rows))
+
+
+if __name__ == '__main__':
+  run(main)

@@ -1,0 +1,105 @@
+"""How much sooner a search with a ladder of fidelities gets where one without it gets.
+
+  python experiments/benchmark_ladder.py --dataset=fashion_mnist --minutes=20 --seeds=0,1
+
+One search trains every child through all stages (--fidelity), the other only those that the ladder
+lets climb. Only children that went through all stages count, so that both are judged by the same
+training. Prints when each reached the best accuracy that the first had after --minutes.
+
+Time is that of the processor, as if it were spent by --workers idle cores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+
+import numpy as np
+from absl import flags
+from processor_time import MOST_TRIALS, Clock, Timed, TimeIsUpError
+
+from rlnas.cli import settings as settings_module
+from rlnas.cli.choices import LADDERS, STRATEGIES, choose
+from rlnas.cli.guard import check_positive, run
+from rlnas.cli.settings import Settings, configuration, evaluator, read_settings, stages
+from rlnas.evaluation.executors import WorkerPool
+from rlnas.reports.tensorboard import ProgressBar
+from rlnas.reward import linear_excess
+from rlnas.search.fidelity import Ladder
+from rlnas.search.journal import Journal
+from rlnas.search.loop import run_search
+from rlnas.trial import derive_seed
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(settings_module)
+flags.DEFINE_float('minutes', 20.0, 'Of each search, on --workers idle cores; default: 20.')
+flags.DEFINE_list('seeds', ['0', '1'], 'One pair of searches a seed; default: 0,1.')
+flags.DEFINE_string('strategy', 'imitation', f'What proposes: {", ".join(STRATEGIES)}.')
+
+
+def search(settings: Settings, ladder: Ladder | None, seed: int, clock: Clock, name: str) -> None:
+  """Searches until the clock says stop; goes on with its journal."""
+  workdir = pathlib.Path(FLAGS.workdir)
+  decides = configuration(settings, strategy=FLAGS.strategy, reward='linear_excess', seed=seed)
+  journal = Journal(
+    workdir / f'{name}-{seed}.jsonl', configuration={**decides, 'climbs': ladder is not None}
+  )
+  pool = WorkerPool(Timed(evaluator(settings)), workers=settings.workers)
+  with (
+    contextlib.closing(journal),
+    contextlib.closing(pool),
+    contextlib.closing(ProgressBar(MOST_TRIALS, budget=settings.budget)) as bar,
+    contextlib.suppress(TimeIsUpError),
+  ):
+    run_search(
+      STRATEGIES[FLAGS.strategy](settings.table, derive_seed(seed, 'strategy'), settings.admits),
+      executor=pool,
+      reward=linear_excess,
+      budget=settings.budget,
+      trials=MOST_TRIALS,
+      batch=FLAGS.batch,
+      seed=seed,
+      ladder=ladder,
+      journal=journal,
+      observers=[bar, clock],
+    )
+
+
+def main(arguments: list[str]) -> None:
+  """Runs a pair of searches for each seed and compares them."""
+  check_positive('minutes')
+  choose('strategy', FLAGS.strategy, STRATEGIES)
+  if len(stages()) < 2:
+    raise ValueError('--fidelity: must name at least two stages, such as 10000x1,20000x1,55000x2')
+  settings = read_settings(arguments)
+  rows, speedups = [], []
+  for seed in map(int, FLAGS.seeds):
+    limits = {'stages': len(stages()), 'workers': settings.workers}
+    whole = Clock(settings.budget, **limits, seconds=60 * FLAGS.minutes)
+    search(settings, None, seed, whole, 'whole')
+    climbing = Clock(settings.budget, **limits, seconds=60 * FLAGS.minutes, target=whole.best)
+    ladder = LADDERS[FLAGS.ladder](len(stages()))
+    search(settings, ladder, seed, climbing, FLAGS.ladder)
+    reached = whole.curve[-1][0] if whole.curve else float('nan')
+    speedup = 60 * FLAGS.minutes / climbing.seconds if climbing.best >= whole.best else float('nan')
+    speedups.append((speedup, reached / climbing.seconds))
+    rows.append(
+      f'| {seed} | {whole.trials} | {whole.best:.4f} | {reached / 60:.1f} | {climbing.trials} '
+      f'({climbing.whole}) | {climbing.best:.4f} | {climbing.seconds / 60:.1f} | {speedup:.2f}x | '
+      f'{reached / climbing.seconds:.2f}x |'
+    )
+    result = {'seed': seed, 'whole': whole.curve, 'ladder': climbing.curve}
+    path = pathlib.Path(FLAGS.workdir) / f'curves-{seed}.json'
+    path.write_text(json.dumps(result, indent=2) + '\n')
+  print(
+    '| seed | children | best | found at, min | with ladder: children (through all stages) | best '
+    '| reached at, min | sooner than the end | sooner than it was found |'
+  )
+  print('|' + '---|' * 9)
+  print('\n'.join(rows))
+  print(f'sooner than the end: {np.mean([s for s, _ in speedups]):.2f}x on the mean')
+
+
+if __name__ == '__main__':
+  run(main)

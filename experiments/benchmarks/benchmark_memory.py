@@ -1,0 +1,76 @@
+"""How much memory a long search takes: this process and its workers, over many children.
+
+  python experiments/benchmark_memory.py --children=300
+
+Children of the chain space on MNIST images, each trained for one epoch, go through one pool as in a
+search. Prints how much this process has grown since the first child, and the most that any worker
+has held (Linux only: /proc).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pathlib
+
+import tqdm
+from absl import flags
+from random_networks import draw
+
+from rlnas.cli.guard import check_positive, run
+from rlnas.cost.cost import cost
+from rlnas.data import loaders
+from rlnas.evaluation.executors import WorkerPool, default_workers
+from rlnas.evaluation.trained import Trained
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string('dataset', 'mnist5k', 'What the networks classify: images; default: mnist5k.')
+flags.DEFINE_string('data_dir', None, 'Folder of IDX or binary files; downloads where not given.')
+flags.DEFINE_integer('children', 300, 'Children to evaluate; default: 300.')
+flags.DEFINE_float('kib', 64, 'Most KiB of flash, and of SRAM, of a network; default: 64.')
+flags.DEFINE_integer('workers', None, 'Worker processes; default: one a core.')
+flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
+
+
+def megabytes(pid: int | str, field: str) -> float:
+  """A field of /proc/<pid>/status, such as VmRSS (now) or VmHWM (the most so far); 0 if ended."""
+  try:
+    lines = pathlib.Path(f'/proc/{pid}/status').read_text().splitlines()
+  except (FileNotFoundError, ProcessLookupError):
+    return 0.0
+  return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field)), 0.0)
+
+
+def main(arguments: list[str]) -> None:
+  """Evaluates and looks at the memory after each child."""
+  if len(arguments) > 1:
+    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+  check_positive('children')
+  check_positive('workers')
+  data = loaders.as_images(loaders.load(FLAGS.dataset, data_dir=FLAGS.data_dir)).without_test()
+  pool = WorkerPool(Trained(data, epochs=1), workers=FLAGS.workers or default_workers())
+  count = 0
+  for architecture in draw('chain', 50 * FLAGS.children, FLAGS.seed):
+    needed = cost(architecture, data.input_shape, data.classes)
+    if max(needed.flash_bytes, needed.sram_bytes) <= 1024 * FLAGS.kib and count < FLAGS.children:
+      pool.submit(count, architecture, seed=FLAGS.seed)
+      count += 1
+  first, most, failed = 0.0, 0.0, 0
+  workers: set[int | None] = set()
+  for _ in tqdm.trange(count, unit='child', dynamic_ncols=True):
+    while (arrived := pool.collect(60.0)) is None:
+      pass
+    failed += arrived[1].int8_validation_accuracy is None
+    first = first or megabytes('self', 'VmRSS')
+    alive = [process.pid for process in multiprocessing.active_children()]
+    workers.update(alive)
+    most = max([most, *(megabytes(pid, 'VmHWM') for pid in alive if pid)])
+  grown = megabytes('self', 'VmRSS') - first
+  pool.close()
+  print(
+    f'{count} children ({failed} failed), {len(workers)} worker processes: this process grew by '
+    f'{grown:.0f} MB to {first + grown:.0f} MB; the largest worker held {most:.0f} MB'
+  )
+
+
+if __name__ == '__main__':
+  run(main)

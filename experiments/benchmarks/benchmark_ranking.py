@@ -1,0 +1,246 @@
+"""How well cheap estimates rank networks: Spearman's correlation with their full training.
+
+  python experiments/benchmark_ranking.py --dataset=fashion_mnist --space=chain \
+    --truth=runs/truth-chain.jsonl
+
+The networks are uniform among those that keep the budget. Truth is the int8 validation accuracy
+after --truth_epochs epochs of all training data, the mean over --truth_seeds seeds; it is kept in a
+file of lines and never computed twice. Each estimate has other seeds than the truth. Prints a
+table with bootstrap intervals of 90 % and writes ranking-SPACE.json into --workdir.
+
+`top` is the last rung of the ladder of --fidelity, all stages for every network. `ladder` is what a
+strategy is told of them in a search, where most are stopped below, with --before others ahead of
+them; `unforeseen` is the same without foresight. `shared` is the accuracy with the weights of a
+supernet, whose training counts as time.
+
+Time is that of the processor, of all processes and with their start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.stats
+from absl import flags
+from networks import accuracies, draw_different, evaluate, supernet_of
+
+from rlnas.architecture import Architecture
+from rlnas.cli import settings as settings_module
+from rlnas.cli.choices import LADDERS, choose
+from rlnas.cli.guard import check_positive, run
+from rlnas.cli.settings import Settings, read_settings, stages
+from rlnas.cost.cost import cost
+from rlnas.data.dataset import take
+from rlnas.evaluation.trained import Trained
+from rlnas.evaluation.weight_sharing import WeightSharing
+from rlnas.interfaces import Evaluator
+from rlnas.reward import linear_excess
+from rlnas.search.line_file import LineFile
+from rlnas.trial import Proposal, Terms, Trial, derive_seed
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(settings_module)
+FLAGS.set_default('flash_kib', 64.0)
+FLAGS.set_default('sram_kib', 64.0)
+flags.DEFINE_integer('networks', 24, 'Networks to rank; default: 24.', lower_bound=3)
+flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
+flags.DEFINE_string('truth', 'runs/truth.jsonl', 'File of what full trainings reached.')
+flags.DEFINE_integer('truth_epochs', 8, 'Epochs of the true training; default: 8.')
+flags.DEFINE_integer('truth_seeds', 1, 'True trainings of each network; default: 1.')
+flags.DEFINE_integer('before', 48, 'Other networks ahead of them on the ladder; default: 48.')
+flags.DEFINE_integer('examples', 10_000, 'That short trainings see; default: 10000.')
+flags.DEFINE_integer('supernet_steps', 6000, 'Batches that train the supernet; default: 6000.')
+
+WAVE = 8  # networks that climb together, judged against those of the waves before
+
+# Scores of networks, the higher the better.
+Estimator = Callable[[Settings, Sequence[Architecture]], Sequence[float]]
+
+
+def truth(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+  """int8 validation accuracies after full training, from the file as far as it has them."""
+  with contextlib.closing(LineFile(pathlib.Path(FLAGS.truth))) as file:
+    text = file.read()
+    file.truncate(text.rfind(b'\n') + 1)  # a line that was cut off is computed again
+    records = [json.loads(line) for line in text[: file.size].splitlines()]
+    task = {'dataset': settings.dataset.digest, 'epochs': FLAGS.truth_epochs}
+    known = {
+      (record['digest'], record['seed']): record['int8_validation_accuracy']
+      for record in records
+      if task.items() <= record.items()
+    }
+    wanted = [(a, seed) for seed in range(FLAGS.truth_seeds) for a in architectures]
+    missing = [(a, seed) for a, seed in wanted if (a.digest, seed) not in known]
+    arriving = evaluate(
+      Trained(settings.dataset, epochs=FLAGS.truth_epochs),
+      [a for a, _ in missing],
+      [derive_seed(seed, 'truth', a.digest) for a, seed in missing],
+      workers=settings.workers,
+      title='truth',
+    )
+    for key, measurement in arriving:
+      architecture, seed = missing[key]
+      record: dict[str, Any] = {**task, 'digest': architecture.digest, 'seed': seed}
+      file.append([json.dumps({**record, **measurement.to_record()})])
+      known[architecture.digest, seed] = measurement.int8_validation_accuracy
+  seeds = range(FLAGS.truth_seeds)
+  return [float(np.mean([known[a.digest, seed] for seed in seeds])) for a in architectures]
+
+
+def briefly_trained(epochs: int) -> Estimator:
+  """Accuracy after some epochs of --examples training examples."""
+
+  def score(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+    data = settings.dataset
+    subset = take(data, min(FLAGS.examples, len(data.x_train)))
+    return brief(Trained(subset, epochs=epochs), settings, architectures, f'{epochs} epochs')
+
+  return score
+
+
+def shared(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+  """Accuracy with the weights of a supernet, which is trained here on networks drawn anew."""
+  supernet = supernet_of(
+    settings, seed=derive_seed(FLAGS.seed, 'supernet'), steps=FLAGS.supernet_steps
+  )
+  return brief(
+    WeightSharing(settings.dataset, supernet=supernet), settings, architectures, 'shared'
+  )
+
+
+def brief(
+  evaluator: Evaluator, settings: Settings, architectures: Sequence[Architecture], title: str
+) -> list[float]:
+  """int8 validation accuracies of all networks."""
+  seed = derive_seed(FLAGS.seed, 'brief')
+  return accuracies(evaluator, architectures, seed=seed, workers=settings.workers, title=title)
+
+
+def parameters(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+  """The number of weights."""
+  data = settings.dataset
+  return [float(cost(a, data.input_shape, data.classes).parameters) for a in architectures]
+
+
+def macs(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+  """The number of multiply-accumulates."""
+  data = settings.dataset
+  return [float(cost(a, data.input_shape, data.classes).macs) for a in architectures]
+
+
+def whole(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+  """Accuracy after all stages of --fidelity: the last rung of the ladder."""
+  return brief(Trained(settings.dataset, epochs=stages()), settings, architectures, 'all stages')
+
+
+def climbing(*, foreseen: bool) -> Estimator:
+  """What a strategy is told at the end of the ladder, wave by wave."""
+
+  def score(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+    ladder = choose('ladder', FLAGS.ladder, LADDERS)(len(stages()))
+    others = draw_different(settings, derive_seed(FLAGS.seed, 'before'), FLAGS.before)
+    climbers = [*others, *architectures]
+    trained = Trained(settings.dataset, epochs=stages())
+    told: list[Trial] = []
+    for first in range(0, len(climbers), WAVE):
+      wave = climbers[first : first + WAVE]
+      seeds = [derive_seed(FLAGS.seed, 'climb', a.digest) for a in wave]
+      found = evaluate(
+        trained,
+        wave,
+        seeds,
+        workers=settings.workers,
+        title=f'ladder {first // WAVE}',
+        terms=Terms(bars=ladder.bars(told)),
+      )
+      now = []
+      for key, measurement in sorted(found, key=lambda item: item[0]):
+        expected = ladder.expected_accuracy(wave[key], measurement, told)
+        worth = dataclasses.replace(measurement, expected_accuracy=expected if foreseen else None)
+        reward = linear_excess(worth, settings.budget)
+        now.append(Trial(first + key, 0, seeds[key], Proposal((), wave[key]), worth, reward))
+      told += now
+    return [trial.reward or 0.0 for trial in told[len(others) :]]
+
+  return score
+
+
+ESTIMATORS: Mapping[str, Estimator] = {
+  'params': parameters,
+  'macs': macs,
+  'epochs1': briefly_trained(1),
+  'epochs2': briefly_trained(2),
+  'shared': shared,
+  'top': whole,
+  'ladder': climbing(foreseen=True),
+  'unforeseen': climbing(foreseen=False),
+}
+flags.DEFINE_list(
+  'estimators',
+  [name for name in ESTIMATORS if name not in ('ladder', 'unforeseen')],
+  f'Which to try, of {", ".join(ESTIMATORS)}; default: all that need no --fidelity.',
+)
+
+
+def spearman(scores: Sequence[float], truths: Sequence[float]) -> tuple[float, float, float]:
+  """The rank correlation, and the bounds of its bootstrap interval of 90 %."""
+  x, y = np.array(scores), np.array(truths)
+  rng = np.random.default_rng(0)
+  drawn = rng.integers(len(x), size=(2000, len(x)))
+  # Where a resample is of one network only, there is no correlation.
+  varied = [rows for rows in drawn if np.ptp(x[rows]) and np.ptp(y[rows])]
+  values = [scipy.stats.spearmanr(x[rows], y[rows]).statistic for rows in varied]
+  low, high = np.quantile(values, (0.05, 0.95)) if values else (math.nan, math.nan)
+  value = scipy.stats.spearmanr(x, y).statistic if np.ptp(x) and np.ptp(y) else math.nan
+  return float(value), float(low), float(high)
+
+
+def processor_seconds() -> float:
+  """Of this process and of all that it started and that have ended."""
+  times = os.times()
+  return times.user + times.system + times.children_user + times.children_system
+
+
+def main(arguments: list[str]) -> None:
+  """Finds the truth, then what each estimate says of it."""
+  for name in ('truth_epochs', 'truth_seeds', 'examples', 'supernet_steps'):
+    check_positive(name)
+  chosen = {name: choose('estimators', name, ESTIMATORS) for name in FLAGS.estimators}
+  if {'ladder', 'unforeseen'} & set(chosen) and len(stages()) < 2:
+    raise ValueError('--fidelity: a ladder needs two stages, such as 10000x1,20000x1,55000x2')
+  settings = read_settings(arguments)
+  architectures = draw_different(settings, derive_seed(FLAGS.seed, 'networks'), FLAGS.networks)
+  truths = truth(settings, architectures)
+  print(
+    f'{len(truths)} networks of {FLAGS.space}, truth {np.mean(truths):.4f} '
+    f'± {np.std(truths, ddof=1):.4f}'
+  )
+  print('| estimate | Spearman | 90 % interval | seconds |\n|---|---|---|---|', flush=True)
+  results: dict[str, Any] = {}
+  for name, estimator in chosen.items():
+    started = processor_seconds()
+    scores = list(estimator(settings, architectures))
+    seconds = processor_seconds() - started
+    value, low, high = spearman(scores, truths)
+    print(f'| {name} | {value:.2f} | {low:.2f} to {high:.2f} | {seconds:.0f} |', flush=True)
+    results[name] = {
+      **{'spearman': value, 'low': low, 'high': high, 'seconds': seconds},
+      'scores': scores,
+    }
+  workdir = pathlib.Path(FLAGS.workdir)
+  workdir.mkdir(parents=True, exist_ok=True)
+  digests = [a.digest for a in architectures]
+  report = {'digests': digests, 'truths': truths, 'estimates': results}
+  (workdir / f'ranking-{FLAGS.space}.json').write_text(json.dumps(report, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+  run(main)

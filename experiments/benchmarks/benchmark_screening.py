@@ -1,0 +1,144 @@
+"""Checks the screening of networks against training all of them, and states the time it saves.
+
+  python experiments/benchmark_screening.py --space=nasnet --trials=50 --flash_kib=32 --sram_kib=24
+
+Networks drawn uniformly from the space are trained, quantized and measured; each is also converted
+with random weights, and screened. The exit code is 1 where the untrained network has another size
+than the trained one, or where the screening is wrong about the budget.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import sys
+import time
+
+import numpy as np
+import pebble
+import tqdm
+from absl import flags
+
+from rlnas.architecture import Architecture
+from rlnas.cli import settings as settings_module
+from rlnas.cli.guard import run
+from rlnas.cli.settings import Settings, read_settings
+from rlnas.evaluation.screened import Screened
+from rlnas.evaluation.trained import Trained
+from rlnas.evaluation.untrained import untrained_footprint
+from rlnas.evaluation.workers import CHILDREN_PER_WORKER
+from rlnas.reward import is_feasible
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import sample_uniform
+from rlnas.tflite.footprint import ArenaOverflow
+from rlnas.trial import Measurement, Status, derive_seed
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(settings_module)
+flags.DEFINE_integer('seed', 0, 'Decides the networks and their training.')
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+  """What became of a network.
+
+  Attributes:
+    trained: measurement after training.
+    untrained: (flash, SRAM) in bytes of the network with random weights; (0, 0) where the arena
+      overflows.
+    untrained_seconds: what that took.
+    passed: whether the screening would have it trained.
+    screening_seconds: what the verdict took.
+  """
+
+  trained: Measurement
+  untrained: tuple[int, int]
+  untrained_seconds: float
+  passed: bool
+  screening_seconds: float
+
+
+class Verdict:
+  """An evaluator in place of training: whoever comes here has passed the screening."""
+
+  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+    """Says that it was asked."""
+    del architecture, seed
+    return Measurement(Status.COMPLETE)
+
+
+def check(architecture: Architecture, settings: Settings, epochs: int, seed: int) -> Outcome:
+  """Trains a network, and finds out what is known of it without."""
+  data = settings.dataset
+  screened = Screened(Verdict(), settings.budget, data.input_shape, data.classes)
+  times = [time.perf_counter()]
+  try:
+    footprint = untrained_footprint(architecture, data.input_shape, data.classes)
+    untrained = footprint.flash_bytes, footprint.sram_bytes
+  except ArenaOverflow:
+    untrained = (0, 0)
+  times.append(time.perf_counter())
+  passed = screened.evaluate(architecture, seed=seed).status is Status.COMPLETE
+  times.append(time.perf_counter())
+  trained = Trained(data, epochs=epochs).evaluate(architecture, seed=seed)
+  return Outcome(trained, untrained, times[1] - times[0], passed, times[2] - times[1])
+
+
+def check_all(settings: Settings) -> list[Outcome]:
+  """All networks, in worker processes."""
+  rng = np.random.default_rng(FLAGS.seed)
+  table = settings.table
+  networks = [decode(table.space, sample_uniform(table, rng)) for _ in range(FLAGS.trials)]
+  small = dataclasses.replace(settings, dataset=settings.dataset.without_test())
+  with pebble.ProcessPool(
+    max_workers=settings.workers,
+    max_tasks=CHILDREN_PER_WORKER,
+    context=multiprocessing.get_context('spawn'),
+  ) as pool:
+    futures = [
+      pool.schedule(check, args=(network, small, FLAGS.epochs, derive_seed(FLAGS.seed, i)))
+      for i, network in enumerate(networks)
+    ]
+    return [future.result() for future in tqdm.tqdm(futures, unit='network', dynamic_ncols=True)]
+
+
+def main(arguments: list[str]) -> None:
+  """Runs and prints."""
+  settings = read_settings(arguments)
+  outcomes = check_all(settings)
+  show(outcomes, settings)
+  differing = [o for o in outcomes if o.untrained != size(o.trained)]
+  for o in differing:
+    print(f'differs: untrained {o.untrained}, trained {size(o.trained)}')
+  wrong = any(o.passed != is_feasible(o.trained, settings.budget) for o in outcomes)
+  sys.exit(1 if differing or wrong else 0)
+
+
+def size(measurement: Measurement) -> tuple[int, int]:
+  """(flash, SRAM) in bytes, as `Outcome.untrained`."""
+  return measurement.flash_bytes or 0, measurement.sram_bytes or 0
+
+
+def show(outcomes: list[Outcome], settings: Settings) -> None:
+  """Prints how often the screening was right, and what it saved."""
+  count, budget = len(outcomes), settings.budget
+  fits = [is_feasible(o.trained, budget) for o in outcomes]
+  exact = sum(o.untrained == size(o.trained) for o in outcomes)
+  right = sum(o.passed == f for o, f in zip(outcomes, fits, strict=True))
+  trained = sum(o.passed and not f for o, f in zip(outcomes, fits, strict=True))
+  everything = sum(o.trained.seconds for o in outcomes)
+  screened = sum(o.screening_seconds + o.passed * o.trained.seconds for o in outcomes)
+  print(f'{FLAGS.space}, {budget.flash_bytes:,} B flash, {budget.sram_bytes:,} B SRAM')
+  print(f'networks that fit                          {sum(fits)} of {count}')
+  print(f'size of the trained network known before   {exact} of {count}')
+  print(f'right verdicts of the screening            {right} of {count}')
+  print(f'infeasible networks that would be trained  {trained}')
+  print(f'training everything                        {everything:.0f} s')
+  print(f'screening, and training what passes        {screened:.0f} s')
+  print(f'saved                                      {1 - screened / everything:.1%}')
+  measuring = np.mean([o.untrained_seconds for o in outcomes])
+  print(f'converting and measuring without training  {measuring:.2f} s a network')
+
+
+if __name__ == '__main__':
+  run(main)

@@ -1,0 +1,271 @@
+"""Checks that every network of every space can be built, converted to int8, and run.
+
+  python experiments/benchmark_spaces.py --count=200
+  python experiments/benchmark_spaces.py --count=20 --image=1,7,3 --sequence=49,1 --classes=2
+
+Networks are drawn uniformly, given random weights (biases and statistics of batch normalisation
+too), quantized, and run both on TensorFlow Lite's builtin kernels and on TFLite Micro. A table is
+printed; the exit code is 1 unless all of them pass. "ran" includes the networks whose tensor arena
+would pass what any microcontroller has: they are turned down by name, not by a crash.
+
+"differs" is the greatest difference of the two runtimes, in int8 units of the output, over the
+networks and their inputs. Where it is above 1, the operators that caused it are named: those that
+make different results of equal inputs, by the greatest difference seen.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import multiprocessing
+import statistics
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pebble
+import tqdm
+from absl import app, flags
+from random_networks import cases, draw
+
+from rlnas.architecture import Architecture
+from rlnas.backend import quiet, tf
+from rlnas.cost.cost import cost
+from rlnas.evaluation.executors import default_workers
+from rlnas.evaluation.untrained import CALIBRATION_EXAMPLES, build_trained_looking, noise
+from rlnas.evaluation.workers import CHILDREN_PER_WORKER
+from rlnas.tflite.footprint import MAX_ARENA_BYTES, ArenaOverflow, measure
+from rlnas.tflite.inference import int8_logits, tflm_logits
+from rlnas.tflite.quantize import quantize
+from rlnas.trial import derive_seed
+
+INPUTS = 20  # on which the two runtimes are compared
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer('count', 200, 'Networks a space.', lower_bound=1)
+flags.DEFINE_list('image', ['28', '28', '1'], 'Height, width and channels of an image.')
+flags.DEFINE_list('sequence', ['49', '10'], 'Length and features of a sequence.')
+flags.DEFINE_integer('classes', 10, 'Width of the classifier.', lower_bound=2)
+flags.DEFINE_list('spaces', list(cases()), 'Which to check.')
+flags.DEFINE_integer('seed', 0, 'Decides networks, weights and inputs.')
+flags.DEFINE_integer('workers', None, 'Processes; default: one a core.', lower_bound=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+  """How far a network came.
+
+  Attributes:
+    built: whether it could be built.
+    converted: whether a file without float tensors came out.
+    ran: whether it ran in TFLite Micro, or was found to need too large an arena.
+    feasible: whether it ran.
+    flash_bytes: size of the file; 0 where there is none, as for the following.
+    arena_bytes: tensor arena.
+    macs: multiply-accumulate operations.
+    difference: greatest between the runtimes, in units of the int8 output.
+    causes: (operator, greatest difference that it makes of equal inputs).
+    seconds: wall time, from building to running.
+    error: traceback of what went wrong, or ''.
+  """
+
+  built: bool = False
+  converted: bool = False
+  ran: bool = False
+  feasible: bool = False
+  flash_bytes: int = 0
+  arena_bytes: int = 0
+  macs: int = 0
+  difference: int = 0
+  causes: tuple[tuple[str, int], ...] = ()
+  seconds: float = 0.0
+  error: str = ''
+
+
+def check(architecture: Architecture, shape: tuple[int, ...], classes: int, seed: int) -> Outcome:
+  """Takes one network through all stages; never raises."""
+  started = time.perf_counter()
+  outcome = Outcome()
+  try:
+    model = build_trained_looking(architecture, shape, classes, seed=seed)
+    macs = cost(architecture, shape, classes).macs
+    outcome = dataclasses.replace(outcome, built=True, macs=macs)
+    converted = quantize(model, noise(shape, CALIBRATION_EXAMPLES, seed))
+    outcome = dataclasses.replace(outcome, converted=True, flash_bytes=len(converted))
+    outcome = run(converted, noise(shape, INPUTS, seed + 1), outcome)
+  except Exception:  # to be reported with the others
+    outcome = dataclasses.replace(outcome, error=traceback.format_exc())
+  return dataclasses.replace(outcome, seconds=time.perf_counter() - started)
+
+
+def run(model: bytes, x: npt.NDArray[np.float32], outcome: Outcome) -> Outcome:
+  """Measures a converted network and compares the runtimes on `x` [N, ...]."""
+  try:
+    footprint = measure(model)
+  except ArenaOverflow:
+    return dataclasses.replace(outcome, ran=True)
+  builtin = int8_logits(model, x, offset=0, scale=1).astype(int)  # [N, classes]
+  micro = tflm_logits(model, x, offset=0, scale=1)
+  difference = int(np.abs(builtin - micro).max())
+  return dataclasses.replace(
+    outcome,
+    ran=True,
+    feasible=True,
+    arena_bytes=footprint.sram_bytes,
+    difference=difference,
+    causes=operator_differences(model, x) if difference > 1 else (),
+  )
+
+
+def operator_differences(model: bytes, x: npt.NDArray[np.float32]) -> tuple[tuple[str, int], ...]:
+  """Operators that give different results of equal inputs in the two runtimes, worst first."""
+  from tflite_micro import runtime
+
+  worst: collections.Counter[str] = collections.Counter()
+  with quiet():
+    lite = tf.lite.Interpreter(
+      model_content=model,
+      experimental_preserve_all_tensors=True,
+      experimental_op_resolver_type=(
+        tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+      ),
+    )
+    lite.allocate_tensors()
+    micro = runtime.Interpreter.from_bytes(
+      model,
+      arena_size=16 * MAX_ARENA_BYTES,
+      intrepreter_config=runtime.InterpreterConfig.kPreserveAllTensors,  # its authors' spelling
+    )
+    source = lite.get_input_details()[0]
+    step, zero_point = source['quantization']
+    for row in x:
+      pixels = np.clip(np.rint(row / step + zero_point), -128, 127).astype(np.int8)[None]
+      lite.set_tensor(source['index'], pixels)
+      lite.invoke()
+      micro.set_input(pixels, 0)
+      micro.invoke()
+      gaps = {source['index']: 0}  # of every tensor that an operator wrote
+      for operator in lite._get_ops_details():
+        target = int(operator['outputs'][0])
+        found = micro.GetTensor(target, 0)['tensor_data'].astype(int)
+        gaps[target] = int(np.abs(found - lite.get_tensor(target)).max())
+        if not any(gaps.get(int(i), 0) for i in operator['inputs']):
+          worst[operator['op_name']] = max(worst[operator['op_name']], gaps[target])
+  return tuple((name, gap) for name, gap in worst.most_common() if gap)
+
+
+def check_all(
+  names: Sequence[str], shapes: dict[bool, tuple[int, ...]]
+) -> dict[str, list[Outcome]]:
+  """All networks of all spaces, in worker processes that a crash does not take along."""
+  workers = FLAGS.workers or default_workers()
+  with pebble.ProcessPool(
+    max_workers=workers,
+    max_tasks=CHILDREN_PER_WORKER,
+    context=multiprocessing.get_context('spawn'),
+  ) as pool:
+    futures = {
+      name: [
+        pool.schedule(
+          check,
+          args=(
+            architecture,
+            shapes[cases()[name][1]],
+            FLAGS.classes,
+            derive_seed(FLAGS.seed, name, i) % 2**31,
+          ),
+        )
+        for i, architecture in enumerate(draw(name, FLAGS.count, FLAGS.seed))
+      ]
+      for name in names
+    }
+    with tqdm.tqdm(total=len(names) * FLAGS.count, unit='network', dynamic_ncols=True) as bar:
+
+      def outcome(future: pebble.ProcessFuture) -> Outcome:
+        result = outcome_of(future)
+        bar.update()
+        return result
+
+      return {name: [outcome(future) for future in futures[name]] for name in names}
+
+
+def outcome_of(future: pebble.ProcessFuture) -> Outcome:
+  """What a worker found out; a crash counts as a failure of all stages."""
+  try:
+    outcome: Outcome = future.result()
+  except pebble.ProcessExpired as error:
+    return Outcome(error=f'the process died (exit code {error.exitcode})')
+  return outcome
+
+
+def table(results: dict[str, list[Outcome]]) -> str:
+  """The report in Markdown."""
+  rows = [
+    '| space | networks | built | int8 | ran | infeasible | differs | by | flash KB | arena KB '
+    '| million MACs | s a network |',
+    '|---|---|---|---|---|---|---|---|---|---|---|---|',
+  ]
+  for name, outcomes in results.items():
+    shares = [
+      f'{np.mean([getattr(o, stage) for o in outcomes]):.1%}'
+      for stage in ('built', 'converted', 'ran')
+    ]
+    fit = [o for o in outcomes if o.feasible] or [Outcome()]
+    causes: collections.Counter[str] = collections.Counter()
+    for outcome in outcomes:
+      for operator, gap in outcome.causes:
+        causes[operator] = max(causes[operator], gap)
+    medians = [
+      f'{statistics.median(getattr(o, field) for o in fit) / unit:.1f}'
+      for field, unit in (('flash_bytes', 1e3), ('arena_bytes', 1e3), ('macs', 1e6))
+    ]
+    cells = [
+      name,
+      str(len(outcomes)),
+      *shares,
+      str(sum(o.ran and not o.feasible for o in outcomes)),
+      f'{max(o.difference for o in outcomes)} ({np.mean([o.difference > 1 for o in fit]):.1%} > 1)',
+      ', '.join(f'{operator} {gap}' for operator, gap in causes.most_common()) or '–',
+      *medians,
+      f'{statistics.mean(o.seconds for o in outcomes):.2f}',
+    ]
+    rows.append(f'| {" | ".join(cells)} |')
+  return '\n'.join(rows)
+
+
+def parse_shape(flag: str, rank: int) -> tuple[int, ...]:
+  """The sizes that a flag lists. Raises ValueError."""
+  sizes = FLAGS[flag].value
+  if len(sizes) != rank or not all(size.isdigit() and int(size) for size in sizes):
+    raise ValueError(f'--{flag}={",".join(sizes)}: must be {rank} positive integers')
+  return tuple(map(int, sizes))
+
+
+def main(arguments: list[str]) -> None:
+  """Runs, prints, and ends with exit code 1 where a network failed."""
+  if len(arguments) > 1:
+    sys.exit(f'error: arguments {arguments[1:]} are not understood; all settings are flags')
+  unknown = set(FLAGS.spaces) - set(cases())
+  if unknown:
+    sys.exit(f'error: --spaces={",".join(FLAGS.spaces)}: must be of {", ".join(cases())}')
+  try:
+    shapes = {False: parse_shape('image', 3), True: parse_shape('sequence', 2)}
+  except ValueError as error:
+    sys.exit(f'error: {error}')
+  started = time.perf_counter()
+  results = check_all(list(dict.fromkeys(FLAGS.spaces)), shapes)
+  print(table(results))
+  print(f'\n{time.perf_counter() - started:.0f} s, shapes {shapes[False]} and {shapes[True]}')
+  failures = [
+    (name, i, o) for name, outcomes in results.items() for i, o in enumerate(outcomes) if not o.ran
+  ]
+  for name, i, outcome in failures:
+    print(f'\n{name}, network {i}: {outcome.error}\n{draw(name, FLAGS.count, FLAGS.seed)[i]}')
+  sys.exit(1 if failures else 0)
+
+
+if __name__ == '__main__':
+  app.run(main)

@@ -1,0 +1,187 @@
+"""Fits the size of .tflite files and states the errors of `cost` on networks it has not seen.
+
+  python experiments/fit_cost.py --count=25 --held_out=20
+
+Networks of all spaces, drawn uniformly, are converted with random weights and measured. The weights
+of the least squares make relative errors count alike. Prints `FLASH_BYTES` of `rlnas.cost.flash`,
+to be copied, and a table of the errors of all estimates on networks that took no part, in
+Markdown. Every network is timed by itself in each of many passes over all of them, so that a slow
+spell of the machine does not meet one space alone: the last columns are the means of the networks'
+best and median passes, and the median of the network that takes longest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import multiprocessing
+import sys
+import timeit
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pebble
+from absl import app, flags
+from random_networks import cases, draw
+
+from rlnas.architecture import Architecture
+from rlnas.cost.cost import cost
+from rlnas.cost.flash import flash_features
+from rlnas.cost.operators import foretell
+from rlnas.evaluation.executors import default_workers
+from rlnas.evaluation.untrained import convert_untrained
+from rlnas.evaluation.workers import CHILDREN_PER_WORKER
+from rlnas.spaces import Recurrent
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import compile_table, sample_uniform
+from rlnas.tflite.footprint import ArenaOverflow, Footprint, measure
+from rlnas.trial import derive_seed
+
+# (input shape, classes) that networks are measured at, in turn.
+IMAGES = (((28, 28, 1), 10), ((32, 32, 3), 10), ((13, 21, 2), 3), ((28, 28, 1), 100))
+SEQUENCES = (((49, 10), 10), ((49, 10), 12), ((60, 7), 3), ((49, 1), 100))
+PASSES = 200  # over all networks, to be timed
+# Unrolled otherwise, or one step could not be told from one network.
+OTHER_RECURRENT = Recurrent(base=2, units=16, steps=3, frames_per_step=9)
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer('count', 25, 'Networks of each space to fit.', lower_bound=1)
+flags.DEFINE_integer(
+  'held_out', 20, 'Further networks of each space, for the errors.', lower_bound=1
+)
+flags.DEFINE_list('spaces', list(cases()), 'Whose networks to fit, and to state the errors of.')
+flags.DEFINE_integer('seed', 0, 'Decides networks and weights.')
+flags.DEFINE_integer('workers', None, 'Processes; default: one a core.', lower_bound=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+  """A measured network."""
+
+  case: str
+  architecture: Architecture
+  shape: tuple[int, ...]
+  classes: int
+  footprint: Footprint
+
+
+def sample(
+  case: str, architecture: Architecture, shape: tuple[int, ...], classes: int, seed: int
+) -> Sample | None:
+  """Converts and measures a network; None where it needs too large an arena."""
+  model = convert_untrained(architecture, shape, classes, seed=seed)
+  try:
+    return Sample(case, architecture, shape, classes, measure(model))
+  except ArenaOverflow:
+    return None
+
+
+def sample_all(count: int, seed: int) -> list[Sample]:
+  """Networks of all spaces, in worker processes."""
+  rng = np.random.default_rng(seed)
+  table = compile_table(OTHER_RECURRENT)
+  networks = {
+    name: (draw(name, count, seed), is_sequence)
+    for name, (_, is_sequence) in cases().items()
+    if name in FLAGS.spaces
+  }
+  if 'recurrent' in networks:
+    drawn = tuple(decode(OTHER_RECURRENT, sample_uniform(table, rng)) for _ in range(count))
+    networks['recurrent, 3 steps'] = (drawn, True)
+  with pebble.ProcessPool(
+    max_workers=FLAGS.workers or default_workers(),
+    max_tasks=CHILDREN_PER_WORKER,
+    context=multiprocessing.get_context('spawn'),
+  ) as pool:
+    futures = []
+    for case, (architectures, is_sequence) in networks.items():
+      tasks = itertools.cycle(SEQUENCES if is_sequence else IMAGES)
+      for i, (architecture, task) in enumerate(zip(architectures, tasks, strict=False)):
+        arguments = (case, architecture, *task, derive_seed(seed, case, i) % 2**31)
+        futures.append(pool.schedule(sample, args=arguments))
+    return [s for s in (future.result() for future in futures) if s is not None]
+
+
+def fit(samples: Sequence[Sample]) -> dict[str, float]:
+  """Bytes a feature, by least squares of the relative errors."""
+  features = [flash_features(foretell(s.architecture, s.shape, s.classes)) for s in samples]
+  names = sorted(set().union(*features))
+  matrix = np.array([[f[name] for name in names] for f in features], float)  # [sample, feature]
+  sizes = np.array([s.footprint.flash_bytes for s in samples], float)
+  found = np.linalg.lstsq(matrix / sizes[:, None], np.ones(len(sizes)), rcond=None)[0]
+  return dict(zip(names, found.tolist(), strict=True))
+
+
+def time_estimates(samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
+  """Microseconds of an estimate of each, in each pass, [PASSES, N]."""
+  taken = np.empty((PASSES, len(samples)))
+  for row, (column, s) in itertools.product(range(PASSES), enumerate(samples)):
+    begin = timeit.default_timer()
+    cost(s.architecture, s.shape, s.classes)
+    taken[row, column] = 1e6 * (timeit.default_timer() - begin)
+  return taken
+
+
+def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
+  """A table of relative errors, and times, in Markdown."""
+  taken = time_estimates(samples)
+  rows = [
+    '| space | n | flash mean | worst | head exact | others | tail mean | worst '
+    '| µs, best | median | slowest |',
+    '|---|---|---|---|---|---|---|---|---|---|---|',
+  ]
+  for case in dict.fromkeys(s.case for s in samples):
+    places = [i for i, s in enumerate(samples) if s.case == case]
+    known = [samples[i] for i in places]
+    flash, head, tail = [], [], []
+    for s in known:
+      c = cost(s.architecture, s.shape, s.classes)
+      network = foretell(s.architecture, s.shape, s.classes)
+      counted = flash_features(network)
+      size = sum(constants.get(name, 0) * count for name, count in counted.items())
+      flash.append(size / s.footprint.flash_bytes - 1)
+      head.append(c.arena_head_bytes / s.footprint.arena_head_bytes - 1)
+      tail.append(c.arena_tail_bytes / s.footprint.arena_tail_bytes - 1)
+    others = [h for h in head if h]
+    cells = [
+      case,
+      str(len(known)),
+      f'{np.abs(flash).mean():.2%}',
+      f'{np.abs(flash).max():.2%}',
+      f'{1 - len(others) / len(head):.1%}',
+      f'{min(others):+.1%} to {max(others):+.1%}' if others else '–',
+      f'{np.abs(tail).mean():.2%}',
+      f'{np.abs(tail).max():.2%}',
+      *_times(taken[:, places]),
+    ]
+    rows.append(f'| {" | ".join(cells)} |')
+  best, median, slowest = _times(taken)
+  rows.append(f'\nAll networks: {best} µs in the best passes, {median} median, slowest {slowest}')
+  return '\n'.join(rows)
+
+
+def _times(taken: npt.NDArray[np.float64]) -> tuple[str, str, str]:
+  """Means of the networks' best and median passes, and the largest median."""
+  medians = np.median(taken, axis=0)
+  return f'{taken.min(axis=0).mean():.0f}', f'{medians.mean():.0f}', f'{medians.max():.0f}'
+
+
+def main(arguments: list[str]) -> None:
+  """Samples, fits and prints."""
+  if len(arguments) > 1:
+    sys.exit(f'error: arguments {arguments[1:]} are not understood; all settings are flags')
+  unknown = set(FLAGS.spaces) - set(cases())
+  if unknown:
+    sys.exit(f'error: --spaces={",".join(FLAGS.spaces)}: must be of {", ".join(cases())}')
+  samples = sample_all(FLAGS.count, FLAGS.seed)
+  constants = fit(samples)
+  print('FLASH_BYTES = {')
+  for name, size in constants.items():
+    print(f"  '{name}': {size:.2f},")
+  print('}\n', flush=True)
+  print(errors(sample_all(FLAGS.held_out, FLAGS.seed + 1), constants))
+
+
+if __name__ == '__main__':
+  app.run(main)

@@ -1,0 +1,28 @@
+"""Random networks of every space, for checks of size."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+from rlnas.architecture import Architecture
+from rlnas.cli.choices import SEQUENCE_SPACES, SPACES
+from rlnas.spaces import MultiBranch
+from rlnas.spaces.decision import Space, decode
+from rlnas.spaces.table import compile_table, sample_uniform
+
+
+def cases() -> Mapping[str, tuple[Space, bool]]:
+  """Spaces by name, and whether they read sequences; those with two kinds of networks twice."""
+  named = {name: (space(), name in SEQUENCE_SPACES) for name, space in SPACES.items()}
+  return named | {'multibranch, pad': (MultiBranch(align='pad'), False)}
+
+
+@functools.lru_cache
+def draw(case: str, count: int, seed: int) -> tuple[Architecture, ...]:
+  """Networks drawn uniformly from the sequences of choices of a space."""
+  space, _ = cases()[case]
+  table, rng = compile_table(space), np.random.default_rng(seed)
+  return tuple(decode(space, sample_uniform(table, rng)) for _ in range(count))

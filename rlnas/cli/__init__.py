@@ -1,0 +1,1 @@
+"""The `rlnas` command: flags, and what they start."""

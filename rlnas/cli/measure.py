@@ -1,0 +1,135 @@
+"""Reports what a .tflite file takes on a microcontroller, and on which boards it fits.
+
+  python experiments/measure.py MODEL.tflite
+  python experiments/measure.py MODEL.tflite --board=arduino-nano-33-ble --out=memory.png
+
+The file may be anyone's. A picture of the memory in use over the operators is written beside it, or
+where --out says.
+"""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+import sys
+
+from absl import app, flags
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+import rlnas
+from rlnas.board import BOARDS, Board, find_board
+from rlnas.cost.kernels import SPEEDS
+from rlnas.tflite.inspection import ModelReport
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string('board', None, f'Only this one: {", ".join(BOARDS)}, or a .json file; or all.')
+flags.DEFINE_string('out', None, 'Path of the picture (.png, .svg); default: beside the model.')
+flags.DEFINE_integer('constants', 8, 'How many of the largest constants to list.', lower_bound=0)
+
+
+def main(arguments: list[str]) -> None:
+  """Measures and prints."""
+  if len(arguments) != 2:
+    raise ValueError(f'arguments: {arguments[1:]}: must be the path of one .tflite file')
+  path = pathlib.Path(arguments[1])
+  boards = [find_board(FLAGS.board)] if FLAGS.board else list(BOARDS.values())
+  report = rlnas.measure(path)
+  print(f'{path}\n')
+  show_sizes(report)
+  show_operators(report)
+  show_boards(report, boards)
+  out = pathlib.Path(FLAGS.out) if FLAGS.out else path.with_suffix('.memory.png')
+  plot(report, out, title=path.name)
+  print(f'\n{out}')
+
+
+def show_sizes(report: ModelReport) -> None:
+  """Flash by what it holds, and the tensor arena."""
+  source = {'tflm': 'allocated by TFLite Micro', 'analytic': 'planned without TFLite Micro'}
+  print(f'flash            {report.flash_bytes:>12,} B')
+  print(f'  constants      {report.constant_bytes:>12,} B')
+  for name, size in report.constants[: FLAGS.constants]:
+    print(f'    {size:>12,} B  {name if len(name) < 64 else "…" + name[-62:]}')
+  print(f'  quantization   {report.quantization_bytes:>12,} B  scales and zero points')
+  print(f'  all else       {report.overhead_bytes:>12,} B  operators, tensors, names, metadata')
+  print(f'tensor arena     {report.sram_bytes:>12,} B  {source[report.sram_source]}')
+  print(f'  head           {report.arena_head_bytes:>12,} B  activations and scratch')
+  print(f'  tail           {report.arena_tail_bytes:>12,} B  structures, with 64-bit pointers')
+  print(f'MACs             {report.macs:>12,}\n')
+
+
+def show_operators(report: ModelReport) -> None:
+  """Each operator in its order, and sums by kind."""
+  print(f'{"":4}{"operator":24}{"result":>20}{"MACs":>14}{"constants B":>13}{"live B":>11}')
+  for index, o in enumerate(report.operators):
+    shape = 'x'.join(map(str, o.shape))
+    peak = '  <- peak' if index in report.peak else ''
+    print(
+      f'{index:<4}{o.kind:24}{shape:>20}{o.macs:>14,}{o.constant_bytes:>13,}{o.live_bytes:>11,}{peak}'
+    )
+  kinds = collections.Counter(o.kind for o in report.operators)
+  macs: collections.Counter[str] = collections.Counter()
+  for o in report.operators:
+    macs[o.kind] += o.macs
+  print()
+  for kind, count in kinds.most_common():
+    print(f'{count:4} x {kind:24}{macs[kind]:>14,} MACs')
+  print()
+
+
+def show_boards(report: ModelReport, boards: list[Board]) -> None:
+  """Whether it fits, with the arena on the chip and the time of an inference where known."""
+  print(
+    f'{"board":24}{"kernels":10}{"flash B":>20}{"head + tail B":>18}{"SRAM B":>20}{"ms":>17}  fits'
+  )
+  work = [o.work for o in report.operators]
+  for board in boards:
+    arena = report.chip_arena_bytes(board.kernels)
+    head, tail = arena or (report.arena_head_bytes, report.arena_tail_bytes)
+    budget = board.budget
+    latency = '–'
+    if speed := SPEEDS.get(board.name):
+      latency = f'{speed.latency_ms(work):,.1f} ± {100 * speed.error_of(work):.0f} %'
+    flash = f'{report.flash_bytes:,} of {budget.flash_bytes:,}'
+    parts = f'{head:,} + {tail:,}{" " if arena else "*"}'
+    sram = f'{head + tail:,} of {budget.sram_bytes:,}'
+    fits = 'yes' if budget.fits(report.flash_bytes, head + tail) else 'no'
+    print(f'{board.name:24}{board.kernels:10}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
+  if any(board.kernels == 'unknown' for board in boards):
+    print('* as measured here; what the kernels of this chip ask for is not known')
+
+
+def plot(report: ModelReport, path: pathlib.Path, *, title: str) -> None:
+  """Draws the bytes of the arena's head that are live while each operator runs."""
+  figure = Figure(figsize=(min(16, 4 + 0.22 * len(report.operators)), 4.5), layout='constrained')
+  FigureCanvasAgg(figure)
+  axes = figure.subplots()
+  places = range(len(report.operators))
+  colours = ['tab:red' if i in report.peak else 'tab:blue' for i in places]
+  axes.bar(places, [o.live_bytes / 1024 for o in report.operators], color=colours)
+  axes.axhline(report.arena_head_bytes / 1024, color='black', linewidth=0.8, linestyle='--')
+  axes.text(
+    0, report.arena_head_bytes / 1024, ' head of the arena', va='bottom', ha='left', fontsize=8
+  )
+  axes.set_ylabel('live activations and scratch, KiB')
+  axes.set_title(f'{title}: memory over operators')
+  axes.margins(y=0.12)
+  if len(report.operators) <= 60:
+    labels = [o.kind.replace('_', ' ').lower() for o in report.operators]
+    axes.set_xticks(places, labels, rotation=90, fontsize=7)
+  else:
+    axes.set_xlabel('operator')
+  figure.savefig(path, dpi=150)
+
+
+def run(arguments: list[str]) -> None:
+  """Runs `main`; a mistake of the user or a broken file is one line, not a traceback."""
+  try:
+    main(arguments)
+  except (ValueError, OSError) as error:
+    sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+  app.run(run)

@@ -1,0 +1,1 @@
+"""What a network costs on the chip, from its architecture alone; nothing is built."""

@@ -1,0 +1,167 @@
+"""The tensor arena of TFLite Micro, planned without TensorFlow.
+
+TFLite Micro (`tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc`) places buffers in
+order of decreasing size, the later of two equal ones first, each at the lowest offset where no
+buffer that lives at the same time is in the way. That part of the arena is its head; the tail
+holds the interpreter's own structures. They hold pointers, so that the tail of a 32-bit chip is
+smaller than that of the 64-bit machine it is measured on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.cost.jit import compiled
+
+Bytes = npt.NDArray[np.int64]
+Steps = npt.NDArray[np.int64]
+
+# More SRAM than any microcontroller of the board table has.
+MAX_ARENA_BYTES = 4 * 2**20
+# TFLite Micro may read a null pointer (and end its process) in an arena that is a little too small,
+# so it is given twice the room, and only models whose plan passes the limit above.
+ROOMY_ARENA_BYTES = 2 * MAX_ARENA_BYTES
+ANY_BYTES = 2**62  # no network needs as many
+ALIGNMENT_BYTES = 16  # MicroArenaBufferAlignment() in micro_arena_constants.h
+
+
+@dataclasses.dataclass(frozen=True)
+class Buffer:
+  """A tensor or scratch area of the arena.
+
+  Attributes:
+    size_bytes: its size before alignment.
+    first: the step (operator) that writes it, from 0 on.
+    last: the last step that reads it, included.
+
+  Raises:
+    ValueError: the size or `first` is negative, or `last` comes before `first`.
+  """
+
+  size_bytes: int
+  first: int
+  last: int
+
+  def __post_init__(self) -> None:
+    if self.size_bytes < 0:
+      raise ValueError(f'size_bytes={self.size_bytes}: must not be negative')
+    if self.first < 0:
+      raise ValueError(f'first={self.first}: must not be negative')
+    if self.last < self.first:
+      raise ValueError(f'last={self.last}: must not come before first={self.first}')
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """Where the buffers lie.
+
+  Attributes:
+    offsets: of each buffer, in the order given, in bytes.
+    total_bytes: end of the highest buffer: the head of the arena.
+  """
+
+  offsets: tuple[int, ...]
+  total_bytes: int
+
+
+def greedy_plan(buffers: Sequence[Buffer]) -> Plan:
+  """Places the buffers as TFLite Micro does.
+
+  Args:
+    buffers: in the order in which TFLite Micro lists them: tensors by index, then scratch areas
+      by operator.
+
+  Returns:
+    The plan; sizes are rounded up to `ALIGNMENT_BYTES`.
+  """
+  sizes = np.array([aligned(b.size_bytes) for b in buffers], np.int64)
+  first = np.array([b.first for b in buffers], np.int64)
+  last = np.array([b.last for b in buffers], np.int64)
+  offsets, head = greedy_offsets(sizes, first, last, ANY_BYTES)
+  return Plan(tuple(offsets.tolist()), int(head))
+
+
+@compiled
+def greedy_offsets(sizes: Bytes, first: Steps, last: Steps, most: int) -> tuple[Bytes, int]:
+  """As `greedy_plan`, compiled: the search for an order plans by the thousand.
+
+  Args:
+    sizes: of the buffers, as `aligned`.
+    first: the steps that write them.
+    last: the last steps that read them.
+    most: bytes; a plan that reaches them is not finished.
+
+  Returns:
+    The offsets of those that are placed, and where the highest one ends.
+  """
+  count, offsets, ends, head = len(sizes), np.zeros_like(sizes), np.zeros_like(sizes), 0
+  turns = np.sort(sizes * count + np.arange(count))[::-1] % count  # of equal ones the later first
+  # Who lives at step t: `alive[room[t]:filled[t]]`, of those that are placed.
+  room = _room(first, last)
+  filled, alive = room[:-1].copy(), np.empty(room[-1], np.int64)
+  # The one placed last of those that begin at a step, and of each buffer the one placed before it.
+  latest, before = np.full(len(filled), -1), np.empty(count, np.int64)
+  lows, highs = np.empty(count, np.int64), np.empty(count, np.int64)  # of those in the way
+  for index in turns:
+    begin, end, size, met = first[index], last[index], sizes[index], 0
+    for place in range(room[begin], filled[begin]):
+      other = alive[place]
+      lows[met], highs[met] = offsets[other], ends[other]
+      met += 1
+    for step in range(begin + 1, end + 1):
+      other = latest[step]
+      while other >= 0:
+        lows[met], highs[met] = offsets[other], ends[other]
+        met, other = met + 1, before[other]
+    offset, moved = 0, True
+    while moved:
+      moved = False
+      for place in range(met):
+        if lows[place] < offset + size and highs[place] > offset:
+          offset, moved = highs[place], True
+    offsets[index], ends[index], head = offset, offset + size, max(head, offset + size)
+    if head >= most:
+      break
+    before[index], latest[begin] = latest[begin], index
+    for step in range(begin, end + 1):
+      alive[filled[step]] = index
+      filled[step] += 1
+  return offsets, head
+
+
+@compiled
+def _room(first: Steps, last: Steps) -> Steps:
+  """Where the list of the buffers that live at each step begins, and where the last one ends."""
+  room = np.zeros(np.max(last) + 2 if len(last) else 1, np.int64)
+  for index in range(len(first)):
+    room[first[index]] += 1
+    room[last[index] + 1] -= 1
+  live, begin = 0, 0
+  for step in range(len(room)):
+    live += room[step]
+    room[step], begin = begin, begin + live
+  return room
+
+
+def aligned(size: int) -> int:
+  """Rounded up to `ALIGNMENT_BYTES`."""
+  return -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+
+
+MEAN_SCRATCH = 3  # areas that the MEAN kernel asks for
+
+
+def mean_scratch(step: int, *, rank: int, axes: int, outputs: int) -> list[Buffer]:
+  """What the MEAN kernel asks for beside its tensors (`reduce_common.cc`), all of it int32.
+
+  Args:
+    step: the operator's.
+    rank: dimensions of its input.
+    axes: how many of them it averages over.
+    outputs: elements of its result, which are summed up in 32 bits.
+  """
+  return [Buffer(4 * count, step, step) for count in (rank, axes, outputs)]

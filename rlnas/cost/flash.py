@@ -1,0 +1,278 @@
+"""The size of the .tflite file of a network, estimated from what the conversion makes of it.
+
+A file that `rlnas.tflite.compact` has packed stores equal parts once: zero points of equal number,
+equal shapes, equal options. What remains is counted here; `FLASH_BYTES` says what each takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.cost.arena_tail import KINDS
+from rlnas.cost.jit import compiled, inlined
+from rlnas.cost.operators import KIND_SCALES, SCALES, Converted, Indices, Records, scales_of
+from rlnas.cost.scale_order import Scale, scale_owners
+from rlnas.cost.tasks import INPUT
+
+# Least squares by experiments/fit_cost.py.
+FLASH_BYTES: Mapping[str, float] = {
+  'ADD': 69.62,
+  'AVERAGE_POOL_2D': 57.68,
+  'CONCATENATION': 71.48,
+  'CONV_2D': 152.26,
+  'DEPTHWISE_CONV_2D': 173.82,
+  'FULLY_CONNECTED': 109.03,
+  'LOGISTIC': 45.87,
+  'MAX_POOL_2D': 56.80,
+  'MEAN': 169.22,
+  'MUL': 67.65,
+  'PAD': 70.37,
+  'RELU': 67.61,
+  'STRIDED_SLICE': -20.96,
+  'TANH': 45.19,
+  'bias': 17.99,
+  'byte': 1.00,
+  'concatenated': -3.06,
+  'constant': 68.96,
+  'dense kernel': 121.35,
+  'network': 160.25,
+  'options': 35.76,
+  'scale': 14.29,
+  'shape': 17.86,
+  'width': 5.06,
+  'zero point': 11.44,
+}
+
+# What is counted: operators by their codes, then the others.
+_OTHERS = (
+  *('network', 'concatenated', 'constant', 'bias', 'dense kernel', 'byte', 'width', 'shape'),
+  *('options', 'scale', 'zero point'),
+)
+_FEATURES = (*KINDS, *_OTHERS)
+_BYTES = np.array([FLASH_BYTES.get(name, 0.0) for name in _FEATURES])
+_NETWORK, _CONCATENATED, _CONSTANT, _BIAS, _DENSE_KERNEL, _BYTE, _WIDTH, _SHAPE = range(
+  len(KINDS), len(KINDS) + 8
+)
+_OPTIONS, _SCALE, _ZERO_POINT = range(_SHAPE + 1, _SHAPE + 4)
+
+_MEAN, _CONCATENATION, _RESHAPE, _SLICE, _PAD, _TANH, _LOGISTIC, _RELU = map(
+  KINDS.index,
+  ('MEAN', 'CONCATENATION', 'RESHAPE', 'STRIDED_SLICE', 'PAD', 'TANH', 'LOGISTIC', 'RELU'),
+)
+_KEPT = int(Scale.KEPT)
+_KEEPS_SIGN = np.array([kind in (*SCALES, 'ADD', 'MUL', 'MEAN') for kind in KINDS])
+_HAS_OPTIONS = np.array([kind not in ('RELU', 'TANH', 'LOGISTIC', 'PAD') for kind in KINDS])
+_POOLS = np.array([kind.endswith('POOL_2D') for kind in KINDS])
+
+
+def flash_features(network: Converted) -> dict[str, int]:
+  """How often the .tflite file of a network has each key of `FLASH_BYTES`."""
+  counts = dict(zip(_FEATURES, counted(network).tolist(), strict=True))
+  return {name: counts[name] for name in FLASH_BYTES}
+
+
+@compiled
+def bytes_of(counts: Indices) -> int:
+  """The size of a file of which so much was `counted`."""
+  return round(np.sum(counts * _BYTES))
+
+
+@compiled
+def constants_of(counts: Indices) -> int:
+  """How many constant tensors there are beside kernels and biases."""
+  return int(counts[_CONSTANT])
+
+
+@compiled
+def counted(network: Converted) -> Indices:
+  """What the .tflite file of a network holds, in an order of this module's own."""
+  nodes, shapes, operators, starts, sources, kernels = network
+  owners = scale_owners(starts, sources, scales_of(operators))
+  counts = np.zeros(_ZERO_POINT + 1, np.int64)
+  for index in range(len(operators)):
+    kind = operators[index]['kind']
+    counts[kind] += 1
+    if kind == _CONCATENATION:
+      counts[_CONCATENATED] += starts[index + 1] - starts[index]
+  counts[_RESHAPE] = 0  # there is one for each STRIDED_SLICE
+  counts[_NETWORK] = 1
+  for first in _first_ones(_constants(nodes, shapes, operators, starts, sources)):
+    counts[_CONSTANT] += first
+  for first in _first_ones(_options(nodes, operators)):
+    counts[_OPTIONS] += first
+  counts[_SCALE], counts[_ZERO_POINT] = _scales(operators, starts, sources, owners)
+
+  # A bias depends on the kernel and on the scale of the input.
+  inputs = _input_scales(operators, starts, sources, len(nodes))
+  biases, widths = _rows(len(kernels)), _rows(len(kernels))
+  for index in range(len(kernels)):
+    kernel = kernels[index]
+    _put(biases, index, kernel['key'], inputs[kernel['node']], 0, 0, 0)
+    _put(widths, index, kernel['channels'] if kernel['stored'] else 1, 0, 0, 0, 0)
+  bias, width = _first_ones(biases), _first_ones(widths)
+  written, count = _rows(len(operators) + 2 * len(kernels)), len(operators)  # shapes
+  for index in range(count):
+    o = operators[index]
+    _put(written, index, o['rank'], o['height'], o['width'], o['channels'], 0)
+  for index in range(len(kernels)):
+    kernel = kernels[index]
+    if bias[index]:
+      counts[_BIAS] += 1
+      counts[_BYTE] += _aligned(4 * kernel['channels'])
+      _put(written, count, 1, 1, 1, kernel['channels'], 0)
+      count += 1
+    if kernel['stored']:
+      counts[_DENSE_KERNEL] += kernel['dense']
+      counts[_BYTE] += _aligned(kernel['weights']) + 4 * kernel['channels']  # a scale each
+      _put(written, count, -1, kernel['weights'], kernel['channels'], 0, 0)
+      if kernel['dense']:
+        _put(written, count, -2, kernel['key'], 0, 0, 0)
+      count += 1
+    if width[index] and widths[index, 0] > 1:
+      counts[_WIDTH] += 1
+      counts[_BYTE] += 8 * widths[index, 0]  # zero points
+  for first in _first_ones(written[:count]):
+    counts[_SHAPE] += first
+  return counts
+
+
+@compiled
+def _rows(count: int) -> Indices:
+  """Rows to be compared, see `_put`."""
+  return np.zeros((count, 5), np.int64)
+
+
+@inlined
+def _put(rows: Indices, index: int, a: int, b: int, c: int, d: int, e: int) -> None:
+  rows[index, 0], rows[index, 1], rows[index, 2], rows[index, 3], rows[index, 4] = a, b, c, d, e
+
+
+@compiled
+def _options(nodes: Records, operators: Records) -> Indices:
+  """What tells the options of each operator that has some from those of others."""
+  found, count = _rows(len(operators)), 0
+  for index in range(len(operators)):
+    o = operators[index]
+    node, kind = nodes[o['node']], o['kind']
+    if not _HAS_OPTIONS[kind]:
+      continue
+    if kind == _RESHAPE:
+      _put(found, count, kind, o['rank'], o['height'], o['width'], o['channels'])
+    elif kind in (_CONCATENATION, _MEAN):
+      _put(found, count, kind, 0, 0, 0, 0)
+    elif _POOLS[kind]:
+      _put(found, count, kind, node['stride'], node['kernel_height'], node['kernel_width'], 0)
+    else:
+      _put(found, count, kind, o['relu'], node['stride'], node['dilation'], 0)
+    count += 1
+  return found[:count]
+
+
+@compiled
+def _scales(
+  operators: Records, starts: Indices, sources: Indices, owners: Indices
+) -> tuple[int, int]:
+  """How many scales are stored, and how many zero points.
+
+  The zero point of values that are never negative is stored once (see `rlnas.tflite.compact`).
+  """
+  count = len(operators)
+  own, positive = np.empty(count, np.int64), np.zeros(count, np.bool_)
+  met, above = np.zeros(count + 2, np.bool_), np.zeros(count + 2, np.bool_)
+  for index in range(count):
+    kind, reads = operators[index]['kind'], sources[starts[index] : starts[index + 1]]
+    own[index] = index if owners[index] < 0 else owners[index]
+    if own[index] == index and KIND_SCALES[kind] == _KEPT and reads[0] != INPUT:
+      own[index] = own[reads[0]]
+    positive[index] = operators[index]['relu'] or kind in (_RELU, _LOGISTIC)
+    if _KEEPS_SIGN[kind] and not positive[index]:
+      positive[index] = True
+      for source in reads:
+        if source == INPUT or not positive[source]:
+          positive[index] = False
+    # tanh and sigmoid have one scale each.
+    scale = own[index] + 2 if kind not in (_TANH, _LOGISTIC) else int(kind == _TANH)
+    met[scale] = True
+    above[scale] |= positive[index]
+  scales, points = 0, 0
+  for scale in range(len(met)):
+    scales += met[scale]
+    points += met[scale] and not above[scale]
+  return scales, points
+
+
+@compiled
+def _input_scales(operators: Records, starts: Indices, sources: Indices, nodes: int) -> Indices:
+  """For every node something that tells the scale of its (first) input from others."""
+  own, read = np.empty(len(operators), np.int64), np.full(nodes, INPUT)
+  for index in range(len(operators)):
+    kind, source = operators[index]['kind'], sources[starts[index]]
+    first = INPUT if source == INPUT else own[source]
+    read[operators[index]['node']] = first
+    if kind in (_TANH, _LOGISTIC):  # theirs is 1/128 and 1/256
+      own[index] = INPUT - 1 - int(kind == _TANH)
+    else:
+      own[index] = first if kind in (_SLICE, _RESHAPE) else index
+  return read
+
+
+@compiled
+def _constants(
+  nodes: Records, shapes: Records, operators: Records, starts: Indices, sources: Indices
+) -> Indices:
+  """The constant tensors beside kernels and biases; equal ones are stored once."""
+  found, count = _rows(3 * len(operators)), 0
+  for index in range(len(operators)):
+    o = operators[index]
+    kind, node = o['kind'], nodes[o['node']]
+    if kind == _MEAN:
+      _put(found, count, kind, 0, 0, 0, 0)
+      count += 1
+    elif kind == _RESHAPE:
+      _put(found, count, kind, o['height'], o['width'], o['channels'], 0)
+      count += 1
+    elif kind == _PAD:
+      source = sources[starts[index]]
+      high = shapes[0]['height'] if source == INPUT else operators[source]['height']
+      wide = shapes[0]['width'] if source == INPUT else operators[source]['width']
+      _put(found, count, kind, o['height'] - high, o['width'] - wide, 0, 0)
+      count += 1
+    elif kind == _SLICE:  # begin, end (counted from the end of the sequence) and steps
+      after = shapes[0]['height'] - node['key'] - node['width']
+      _put(found, count, kind, 1, node['key'], 0, 0)
+      _put(found, count + 1, kind, 1, -after, 0, 0)
+      _put(found, count + 2, kind, 2, 0, 0, 0)
+      count += 3
+  return found[:count]
+
+
+@compiled
+def _first_ones(rows: Indices) -> npt.NDArray[np.bool_]:
+  """Which rows equal none before them."""
+  slots = 16
+  while slots < 2 * len(rows):
+    slots *= 2
+  table, first = np.full(slots, -1), np.zeros(len(rows), np.bool_)
+  for index in range(len(rows)):
+    slot = 0
+    for place in range(5):
+      slot = (slot * 31 + rows[index, place]) * 0x9E3779B1
+    slot = (slot ^ slot >> 15) % slots
+    while table[slot] >= 0:
+      equal = True
+      for place in range(5):
+        equal &= rows[table[slot], place] == rows[index, place]
+      if equal:
+        break
+      slot = (slot + 1) % slots
+    if table[slot] < 0:
+      table[slot], first[index] = index, True
+  return first
+
+
+@compiled
+def _aligned(size: int) -> int:
+  return -(-size // 16) * 16

@@ -1,0 +1,50 @@
+"""The time of an inference on a board, from the architecture alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rlnas.architecture import Architecture
+from rlnas.cost.arena_tail import KINDS
+from rlnas.cost.kernels import Speed, Work
+from rlnas.cost.operators import Converted, arena_tasks, foretell
+
+
+def latency_ms(
+  architecture: Architecture, input_shape: Sequence[int], classes: int, *, speed: Speed | None
+) -> float | None:
+  """Time of one inference in milliseconds; None where the board's speed is not known.
+
+  Args:
+    architecture: the network.
+    input_shape: (height, width, channels), or (time, features).
+    classes: width of the classifier.
+    speed: of the board, from `rlnas.cost.kernels.SPEEDS`.
+
+  Raises:
+    ValueError: the shapes of the network do not fit together.
+  """
+  if speed is None:
+    return None
+  return speed.latency_ms(work_of(foretell(architecture, input_shape, classes)))
+
+
+def work_of(network: Converted) -> list[Work]:
+  """What each operator has to do."""
+  operators, kernels = network.operators, network.kernels
+  macs = np.zeros(len(network.nodes), np.int64)
+  macs[kernels['node']] = kernels['weights'] * kernels['places']
+  elements = arena_tasks(network).sizes
+  read = np.add.reduceat(elements[network.sources + 1], network.starts[:-1])
+  return [
+    Work(KINDS[kind], work, most, channels=channels)
+    for kind, work, most, channels in zip(
+      operators['kind'].tolist(),
+      macs[operators['node']].tolist(),
+      np.maximum(read, operators['elements']).tolist(),
+      operators['channels'].tolist(),
+      strict=True,
+    )
+  ]

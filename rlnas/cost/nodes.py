@@ -1,0 +1,208 @@
+"""The nodes of an architecture as records of integers, and the shapes of their values.
+
+Numba's compiled functions go through records, not through nodes; `rlnas.cost.operators` and what
+follows from it are built on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.architecture import OPERATIONS, Architecture, Scalar
+from rlnas.cost.arena_tail import KINDS
+from rlnas.cost.jit import compiled, inlined
+from rlnas.cost.limits import MAX_CONCAT_INPUTS, within_limits
+
+Indices = npt.NDArray[np.int64]
+Records = npt.NDArray[np.void]
+
+# Operators by the names that TensorFlow Lite gives them; their codes are places in `KINDS`.
+_KIND_OF = {
+  'conv': 'CONV_2D',
+  'dilated_conv': 'CONV_2D',
+  'depthwise_conv': 'DEPTHWISE_CONV_2D',
+  'max_pool': 'MAX_POOL_2D',
+  'avg_pool': 'AVERAGE_POOL_2D',
+  'add': 'ADD',
+  'multiply': 'MUL',
+  'concat': 'CONCATENATION',
+  'pad_like': 'PAD',
+  'relu': 'RELU',
+  'tanh': 'TANH',
+  'sigmoid': 'LOGISTIC',
+  'frames': 'STRIDED_SLICE',
+  'dense': 'FULLY_CONNECTED',
+  'classifier': 'FULLY_CONNECTED',
+  'global_avg_pool': 'MEAN',
+}
+
+
+def records(names: str) -> np.dtype[np.void]:
+  """Of integers with these names, which blanks divide."""
+  return np.dtype([(name, np.int64) for name in names.split()])
+
+
+# A node: its operation and the kind of its operator, as codes; its attributes, 0 for those it has
+# not, where width is filters, units or the count of frames, and key the weights that dense layers
+# share or the first frame.
+NODE = records('op kind width kernel_height kernel_width stride dilation relu key')
+# The shape of a value without the batch: (height, width, channels), (frames, features) or
+# (features,); missing dimensions are 1, and the last one is called channels. Rank 0: no such value.
+SHAPE = records('rank height width channels')
+OPS = {op: code for code, op in enumerate(OPERATIONS)}
+_CONV, _DILATED, _DEPTHWISE = (OPS[op] for op in ('conv', 'dilated_conv', 'depthwise_conv'))
+_ADD, _MULTIPLY, _CONCAT = (OPS[op] for op in ('add', 'multiply', 'concat'))
+_RELU, _TANH, _SIGMOID = (OPS[op] for op in ('relu', 'tanh', 'sigmoid'))
+_PAD_LIKE, _FRAMES, _POOL = (OPS[op] for op in ('pad_like', 'frames', 'global_avg_pool'))
+_DENSE, _CLASSIFIER = (OPS[op] for op in ('dense', 'classifier'))
+_FIELDS = {'filters': 'width', 'units': 'width', 'count': 'width', 'weights': 'key', 'first': 'key'}
+
+
+class _Records(dict[tuple[tuple[str, Scalar], ...], bytes]):
+  """The record of a node of one operation by its attributes."""
+
+  def __init__(self, op: str) -> None:
+    super().__init__()
+    self._op = op
+
+  def __missing__(self, attributes: tuple[tuple[str, Scalar], ...]) -> bytes:
+    record = np.zeros(1, NODE)
+    record['op'], record['kind'] = OPS[self._op], KINDS.index(_KIND_OF.get(self._op, 'RESHAPE'))
+    for name, value in attributes:
+      if name == 'activation':
+        record['relu'] = value == 'relu'
+      else:
+        record[_FIELDS.get(name, name)] = value
+    if len(self) < _MOST_KNOWN:
+      self[attributes] = record.tobytes()
+    return record.tobytes()
+
+
+class _Inputs(dict[tuple[int, ...], bytes]):
+  """How many inputs a node reads, and which, as 64-bit integers."""
+
+  def __missing__(self, inputs: tuple[int, ...]) -> bytes:
+    row = np.array([len(inputs), *inputs], np.int64).tobytes()
+    if len(self) < _MOST_KNOWN:
+      self[inputs] = row
+    return row
+
+
+# To look them up takes a fifth of the time that it takes to make them.
+_MOST_KNOWN = 10_000  # of each operation, a megabyte or two; a space has some dozens
+_RECORDS, _ROWS = {op: _Records(op) for op in OPERATIONS}, _Inputs()
+_WIDEST_ROW = 8 * (1 + MAX_CONCAT_INPUTS)  # bytes
+
+
+def encoded(architecture: Architecture) -> tuple[Records, Indices]:
+  """The nodes within the limits as records, and row by row how many each reads, and which.
+
+  Raises:
+    ValueError: there is no node but the input.
+  """
+  nodes = architecture.nodes
+  if len(nodes) == 1:
+    raise ValueError('architecture: there is nothing but the input')
+  rows = [_ROWS[node.inputs] for node in nodes]
+  if max(map(len, rows)) > _WIDEST_ROW:
+    return encoded(within_limits(architecture))
+  records = b''.join([_RECORDS[node.op][node.attributes] for node in nodes])
+  return np.frombuffer(records, NODE), np.frombuffer(b''.join(rows), np.int64)
+
+
+def entry_of(input_shape: Sequence[int]) -> tuple[int, int, int, int]:
+  """The fields of `SHAPE` of (height, width, channels), or (time, features)."""
+  *sides, channels = map(int, input_shape)
+  height, width = (*sides, 1, 1)[:2]
+  return len(input_shape), height, width, channels
+
+
+@compiled
+def read_by(rows: Indices, count: int) -> tuple[Indices, Indices]:
+  """Starts and sources of `count` nodes: node i reads `sources[starts[i]:starts[i + 1]]`."""
+  starts, sources = np.zeros(count + 1, np.int64), np.empty(len(rows) - count, np.int64)
+  place = 0
+  for index in range(count):
+    begin, end = starts[index], starts[index] + rows[place]
+    for source in range(begin, end):
+      place += 1
+      sources[source] = rows[place]
+    starts[index + 1], place = end, place + 1
+  return starts, sources
+
+
+@compiled
+def shapes_of(
+  nodes: Records,
+  starts: Indices,
+  sources: Indices,
+  entry: tuple[int, int, int, int],
+  classes: int,
+) -> Records:
+  """The shapes of all nodes' values, of dtype `SHAPE`; rank 0 from the first that does not fit.
+
+  The rules are those of `rlnas.architecture.infer_shapes`.
+
+  Args:
+    nodes: see `encoded`.
+    starts: see `read_by`.
+    sources: see there.
+    entry: see `entry_of`.
+    classes: width of the classifier.
+  """
+  shapes = np.zeros(len(nodes), SHAPE)
+  rank, height, width, channels = entry
+  _set(shapes[0], rank, height, width, channels)
+  for index in range(1, len(nodes)):
+    node, reads = nodes[index], sources[starts[index] : starts[index + 1]]
+    op, first, shape = node['op'], shapes[reads[0]], shapes[index]
+    if op == _CLASSIFIER:
+      _set(shape, 1, 1, 1, classes)
+    elif op in (_ADD, _MULTIPLY, _CONCAT):
+      total = 0
+      for source in reads:
+        other = shapes[source]
+        total += other['channels']
+        if (other['rank'], other['height'], other['width']) != (
+          first['rank'],
+          first['height'],
+          first['width'],
+        ) or (op != _CONCAT and other['channels'] != first['channels']):
+          return shapes
+      kept = total if op == _CONCAT else first['channels']
+      _set(shape, first['rank'], first['height'], first['width'], kept)
+    elif op in (_RELU, _TANH, _SIGMOID):
+      _set(shape, first['rank'], first['height'], first['width'], first['channels'])
+    elif op == _DENSE:
+      _set(shape, 1, 1, 1, node['width'])
+    elif op == _FRAMES:
+      if first['rank'] != 2 or node['key'] + node['width'] > first['height']:
+        return shapes
+      _set(shape, 1, 1, 1, node['width'] * first['channels'])
+    elif first['rank'] != 3:
+      return shapes
+    elif op == _POOL:
+      _set(shape, 1, 1, 1, first['channels'])
+    elif op == _PAD_LIKE:
+      target = shapes[reads[1]]
+      if (
+        target['rank'] != 3
+        or target['height'] < first['height']
+        or target['width'] < first['width']
+      ):
+        return shapes
+      _set(shape, 3, target['height'], target['width'], first['channels'])
+    else:
+      stride = max(node['stride'], 1)
+      filters = node['width'] if node['width'] else first['channels']
+      _set(shape, 3, -(-first['height'] // stride), -(-first['width'] // stride), filters)
+  return shapes
+
+
+@inlined
+def _set(shape: Any, rank: int, height: int, width: int, channels: int) -> None:
+  shape['rank'], shape['height'], shape['width'], shape['channels'] = rank, height, width, channels

@@ -1,0 +1,305 @@
+"""The operators and kernels that the conversion makes of an architecture, without TensorFlow.
+
+Nearly every node becomes one operator; ReLU is merged into the sum or product before it, and slices
+of a sequence are flattened by an operator of their own. `rlnas.tflite.calibration_fixes` puts them
+into the order that is foretold here, and sees to it that the quantizer adds none.
+
+A network is an array of records for its nodes, its operators and its kernels each, which Numba's
+compiled functions go through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.architecture import Architecture, infer_shapes
+from rlnas.cost.arena_head import mean_scratch
+from rlnas.cost.arena_tail import KINDS
+from rlnas.cost.jit import compiled, inlined
+from rlnas.cost.nodes import OPS, encoded, entry_of, read_by, records, shapes_of
+from rlnas.cost.scale_order import Scale, execution_order
+from rlnas.cost.tasks import INPUT, Tasks
+
+Indices = npt.NDArray[np.int64]
+Records = npt.NDArray[np.void]
+
+# What they do to the scale of their values; the others have one of their own.
+SCALES = {
+  'MAX_POOL_2D': Scale.KEPT,
+  'AVERAGE_POOL_2D': Scale.KEPT,
+  'PAD': Scale.KEPT,
+  'RESHAPE': Scale.KEPT,
+  'STRIDED_SLICE': Scale.KEPT,
+  'CONCATENATION': Scale.JOINED,
+}
+KIND_SCALES = np.array([SCALES.get(kind, Scale.OWN) for kind in KINDS], np.int64)
+
+
+# An operator: the node that it stems from, whether ReLU is merged into it, the shape of its result.
+OPERATOR = records('kind node relu rank height width channels elements')
+# The weights of a convolution or dense layer: the node that has it; a key that is equal for kernels
+# that are stored once, and whether it is the first of these; whether it is a dense layer, which has
+# a bias (others have batch normalisation); elements, each used once at every place of the map;
+# outputs, each with a scale of its own.
+KERNEL = records('node key stored dense weights channels places')
+
+_DEPTHWISE, _DENSE, _CLASSIFIER = (OPS[op] for op in ('depthwise_conv', 'dense', 'classifier'))
+_CONVOLUTIONS = tuple(OPS[op] for op in ('conv', 'dilated_conv', 'depthwise_conv'))
+_PAD_LIKE, _FRAMES, _RELU = (OPS[op] for op in ('pad_like', 'frames', 'relu'))
+_PAD, _SLICE, _RESHAPE = (KINDS.index(kind) for kind in ('PAD', 'STRIDED_SLICE', 'RESHAPE'))
+_MEAN = KINDS.index('MEAN')
+# Scratch of an average over height and width of (batch, h, w, channels): two areas, and of a third
+# so much a channel.
+_MEAN_AREAS = tuple(area.size_bytes for area in mean_scratch(0, rank=4, axes=2, outputs=1))
+_TAKES_RELU = np.array(
+  [k in ('ADD', 'MUL', 'FULLY_CONNECTED', 'CONV_2D', 'DEPTHWISE_CONV_2D') for k in KINDS]
+)
+
+
+class Converted(NamedTuple):
+  """What is known of a converted network beforehand.
+
+  Attributes:
+    nodes: those of the network within the limits of TFLite Micro, of dtype `NODE`.
+    shapes: of the nodes' values, of dtype `SHAPE`.
+    operators: in the order of the tensors that they write, of dtype `OPERATOR`. They run in that of
+      `rlnas.cost.schedule.least_arena_order`.
+    starts: operator i reads the results `sources[starts[i]:starts[i + 1]]`.
+    sources: operators, or `INPUT`.
+    kernels: of its nodes in order, of dtype `KERNEL`.
+  """
+
+  nodes: Records
+  shapes: Records
+  operators: Records
+  starts: Indices
+  sources: Indices
+  kernels: Records
+
+
+def foretell(architecture: Architecture, input_shape: Sequence[int], classes: int) -> Converted:
+  """What the conversion will make of a network.
+
+  Args:
+    architecture: the network.
+    input_shape: (height, width, channels), or (time, features).
+    classes: width of the classifier.
+
+  Raises:
+    ValueError: the shapes of the network do not fit together.
+  """
+  nodes, rows = encoded(architecture)
+  network = converted(nodes, rows, entry_of(input_shape), int(classes))
+  if not fits(network):
+    raise misfit(architecture, input_shape, classes)
+  return network
+
+
+def misfit(architecture: Architecture, input_shape: Sequence[int], classes: int) -> ValueError:
+  """What does not fit in a network whose shapes do not fit together."""
+  try:
+    infer_shapes(architecture, input_shape, classes)
+  except ValueError as error:
+    return error
+  return ValueError(f'input_shape={tuple(input_shape)}: the shapes do not fit together')
+
+
+@compiled
+def converted(
+  nodes: Records, rows: Indices, entry: tuple[int, int, int, int], classes: int
+) -> Converted:
+  """As `foretell`; without operators and kernels where the shapes do not fit together.
+
+  Args:
+    nodes: see `rlnas.cost.nodes.encoded`.
+    rows: see there.
+    entry: see `rlnas.cost.nodes.entry_of`.
+    classes: width of the classifier.
+  """
+  starts, sources = read_by(rows, len(nodes))
+  shapes = shapes_of(nodes, starts, sources, entry, classes)
+  if not shapes[-1]['rank']:
+    nothing = np.empty(0, np.int64)
+    return Converted(nodes, shapes, np.empty(0, OPERATOR), nothing, nothing, np.empty(0, KERNEL))
+  kernels = _kernels(nodes, starts, sources, shapes)
+  written, starts, sources = _written(nodes, starts, sources, shapes)
+  order = execution_order(starts, sources, scales_of(written), len(written) - 1)
+  operators, starts, sources = _reordered(written, starts, sources, order)
+  return Converted(nodes, shapes, operators, starts, sources, kernels)
+
+
+@compiled
+def fits(network: Converted) -> bool:
+  """Whether the shapes of its values fit together."""
+  return network.shapes[-1]['rank'] > 0
+
+
+@compiled
+def scales_of(operators: Records) -> Indices:
+  """What each does to the scale of its values, see `Scale`."""
+  scales = np.empty(len(operators), np.int64)
+  for index in range(len(operators)):
+    scales[index] = KIND_SCALES[operators[index]['kind']]
+  return scales
+
+
+@compiled
+def arena_tasks(network: Converted) -> Tasks:
+  """The operators as `rlnas.cost.schedule` takes them; all is int8."""
+  operators, entry = network.operators, network.shapes[0]
+  count = len(operators)
+  sizes, areas = np.empty(count + 1, np.int64), np.zeros(count + 1, np.int64)
+  scratch = np.empty(3 * count, np.int64)
+  sizes[0] = entry['height'] * entry['width'] * entry['channels']
+  for index in range(count):
+    sizes[index + 1], areas[index + 1] = operators[index]['elements'], areas[index]
+    if operators[index]['kind'] == _MEAN:
+      channels = _MEAN_AREAS[2] * operators[index]['channels']
+      for size in (_MEAN_AREAS[0], _MEAN_AREAS[1], channels):
+        scratch[areas[index + 1]] = size
+        areas[index + 1] += 1
+  return Tasks(network.starts, network.sources, sizes, areas, scratch[: areas[-1]])
+
+
+@compiled
+def work_and_weights(kernels: Records) -> tuple[int, int]:
+  """Multiply-accumulate operations of one inference, and trainable weights.
+
+  Those are the kernels, biases of dense layers, and gamma and beta of batch normalisation.
+  """
+  macs, weights = 0, 0
+  for kernel in kernels:
+    macs += kernel['weights'] * kernel['places']
+    if kernel['stored']:
+      weights += kernel['weights'] + kernel['channels'] * (2 - kernel['dense'])
+  return macs, weights
+
+
+@compiled
+def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records) -> Records:
+  """The kernels of all nodes in order."""
+  kernels, count = np.zeros(len(nodes), KERNEL), 0
+  for index in range(1, len(nodes)):
+    node, shape = nodes[index], shapes[index]
+    first = shapes[sources[starts[index]]]
+    dense = node['op'] in (_DENSE, _CLASSIFIER)
+    if dense or node['op'] in _CONVOLUTIONS:
+      kernel = kernels[count]
+      kernel['node'], kernel['dense'], kernel['channels'] = index, dense, shape['channels']
+      kernel['key'] = -node['key'] if node['op'] == _DENSE else index
+      kernel['places'] = 1 if dense else shape['height'] * shape['width']
+      kernel['weights'] = shape['channels']
+      if node['op'] != _DEPTHWISE:
+        kernel['weights'] *= first['channels']
+      if not dense:
+        kernel['weights'] *= node['kernel_height'] * node['kernel_width']
+      kernel['stored'] = 1
+      for other in kernels[: count if node['op'] == _DENSE else 0]:
+        if other['key'] == kernel['key']:
+          kernel['stored'] = 0
+      count += 1
+  return kernels[:count]
+
+
+@compiled
+def _written(
+  nodes: Records, starts: Indices, sources: Indices, shapes: Records
+) -> tuple[Records, Indices, Indices]:
+  """The operators of the nodes in order, and starts and sources of what they read."""
+  operators, readers = np.zeros(2 * len(nodes), OPERATOR), np.zeros(len(nodes), np.int64)
+  for index in range(1, len(nodes)):
+    for place in range(starts[index], starts[index + 1]):
+      if nodes[index]['op'] != _PAD_LIKE or place == starts[index]:
+        readers[sources[place]] += 1
+  wrote = np.full(len(nodes), INPUT)  # the operator that writes each node's value
+  begins, reads = np.zeros(2 * len(nodes) + 1, np.int64), np.empty(2 * len(sources), np.int64)
+  count = 0
+  for index in range(1, len(nodes)):
+    node, shape = nodes[index], shapes[index]
+    taken = sources[starts[index] : starts[index + 1]]
+    before = wrote[taken[0]]
+    if (
+      node['op'] == _RELU
+      and readers[taken[0]] == 1
+      and before != INPUT
+      and _TAKES_RELU[operators[before]['kind']]
+    ):
+      operators[before]['relu'], wrote[index] = 1, before
+      continue
+    if node['op'] == _PAD_LIKE:
+      # Of its second input it takes nothing but the size, so that two of them may be one operator.
+      taken = taken[:1]
+      known = _padded(operators[:count], begins, reads, before, shape)
+      if known >= 0:
+        wrote[index] = known
+        continue
+    begins[count + 1] = begins[count]
+    for source in taken:
+      reads[begins[count + 1]] = wrote[source]
+      begins[count + 1] += 1
+    if node['op'] == _FRAMES:
+      features = shape['channels'] // node['width']
+      _write(operators[count], _SLICE, index, 0, 2, node['width'], 1, features)
+      count += 1
+      begins[count + 1], reads[begins[count]] = begins[count] + 1, count - 1
+      _write(operators[count], _RESHAPE, index, 0, 1, 1, 1, shape['channels'])
+    else:
+      rank, height, width = shape['rank'], shape['height'], shape['width']
+      kind, relu = node['kind'], node['relu']
+      _write(operators[count], kind, index, relu, rank, height, width, shape['channels'])
+    wrote[index] = count
+    count += 1
+  return operators[:count], begins[: count + 1], reads[: begins[count]]
+
+
+@compiled
+def _padded(operators: Records, begins: Indices, reads: Indices, source: int, shape: Any) -> int:
+  """The operator that pads a result to a shape already; -1 where there is none."""
+  for index in range(len(operators)):
+    operator = operators[index]
+    if (
+      operator['kind'] == _PAD
+      and reads[begins[index]] == source
+      and operator['height'] == shape['height']
+      and operator['width'] == shape['width']
+      and operator['channels'] == shape['channels']
+    ):
+      return index
+  return -1
+
+
+@inlined
+def _write(
+  operator: Any,
+  kind: int,
+  node: int,
+  relu: int,
+  rank: int,
+  height: int,
+  width: int,
+  channels: int,
+) -> None:
+  operator['kind'], operator['node'], operator['relu'] = kind, node, relu
+  operator['rank'], operator['height'], operator['width'] = rank, height, width
+  operator['channels'], operator['elements'] = channels, height * width * channels
+
+
+@compiled
+def _reordered(
+  operators: Records, starts: Indices, sources: Indices, order: Indices
+) -> tuple[Records, Indices, Indices]:
+  """Those operators that `order` names, and what they read, renumbered."""
+  ordered, place = np.empty(len(order), OPERATOR), np.empty(len(operators), np.int64)
+  begins, reads = np.zeros(len(order) + 1, np.int64), np.empty_like(sources)
+  for new in range(len(order)):
+    place[order[new]] = new
+    ordered[new] = operators[order[new]]
+    begins[new + 1] = begins[new]
+    for source in sources[starts[order[new]] : starts[order[new] + 1]]:
+      reads[begins[new + 1]] = INPUT if source == INPUT else place[source]
+      begins[new + 1] += 1
+  return ordered, begins, reads[: begins[-1]]

@@ -1,0 +1,202 @@
+"""In which order the operators of a finished network run: the one that needs the smallest arena.
+
+TFLite Micro runs operators in the order of the file and keeps every tensor from the operator that
+writes it to the last one that reads it. A network that branches has many orders; which of them is
+best decides up to 45 % of the arena's head (of cells), a fifth on the mean. The result of every
+operator is the same to the bit.
+
+The smallest peak of live bytes is what is looked for (ordering a graph for the least memory is
+NP-complete: Sethi 1975, "Complete register allocation problems"), by a beam search and by two
+greedy rules; since TFLite Micro's planner (`rlnas.cost.arena_head`) leaves gaps, its plan decides
+between them and the order given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.cost.arena_head import ANY_BYTES, greedy_offsets
+from rlnas.cost.beam_search import MOST_TASKS, by_beam
+from rlnas.cost.jit import compiled
+from rlnas.cost.scale_order import post_order
+from rlnas.cost.tasks import INPUT, Task, TaskGraph, Tasks, graph_of
+
+Indices = npt.NDArray[np.int64]
+
+
+def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[int]) -> int:
+  """The head of the arena as TFLite Micro plans it.
+
+  Args:
+    tasks: in the order of the tensors that they write; the last writes the network's output.
+    input_bytes: size of the network's input.
+    order: a permutation of the tasks in which all inputs come first.
+
+  Raises:
+    ValueError: `order` is no permutation of the tasks.
+  """
+  if sorted(order) != list(range(len(tasks))):
+    raise ValueError(f'order={list(order)}: must name each of {len(tasks)} tasks once')
+  graph = graph_of(Tasks.of(tasks, input_bytes))
+  return int(_head_bytes(graph, np.array(order, np.int64), ANY_BYTES))
+
+
+@compiled
+def least_arena_order(tasks: Tasks) -> tuple[Indices, int]:
+  """An order of small arena, and the head of that arena: the order given, unless another is better.
+
+  Args:
+    tasks: in an order in which they can run; the last writes the network's output.
+
+  Returns:
+    A permutation of the tasks, and the size of the arena's head in bytes.
+  """
+  graph = graph_of(tasks)
+  order, least = _least(graph)
+  given = np.arange(len(graph.during))
+  head = _head_bytes(graph, given, least + 1)
+  return (given, head) if head <= least else (order, least)
+
+
+@compiled
+def least_arena_bytes(tasks: Tasks) -> int:
+  """The head of that arena alone, which is found sooner. See `least_arena_order`."""
+  graph = graph_of(tasks)
+  _, least = _least(graph)
+  return _head_bytes(graph, np.arange(len(graph.during)), least)
+
+
+@compiled
+def _least(graph: TaskGraph) -> tuple[Indices, int]:
+  """The best order that the searches find, and the head of its arena."""
+  best = _by_need(graph)
+  least = _head_bytes(graph, best, ANY_BYTES)
+  if least > graph.widest:  # which no order can do without
+    order = _by_growth(graph)
+    head = _head_bytes(graph, order, least)
+    if head < least:
+      best, least = order, head
+  if least > graph.widest and len(graph.during) <= MOST_TASKS:
+    order = by_beam(graph, least)
+    head = _head_bytes(graph, order, least)
+    if head < least:
+      best, least = order, head
+  return best, least
+
+
+@compiled
+def _head_bytes(graph: TaskGraph, order: Indices, most: int) -> int:
+  """The head of an order's arena, or `most` where it is not below that."""
+  if len(order) < len(graph.during) or _peak(graph, order) >= most:
+    return most
+  starts, sources, sizes = graph.starts, graph.sources, graph.sizes
+  results = len(sizes)
+  every = np.zeros(results + len(graph.scratch), np.int64)
+  first, last = np.zeros_like(every), np.zeros_like(every)
+  for index in range(results):
+    every[index] = sizes[index]
+  count = results
+  for turn in range(len(order)):
+    index, step = order[turn], turn + 1
+    first[index + 1], last[index + 1] = step, step
+    for source in sources[starts[index] : starts[index + 1]]:
+      last[source + 1] = step
+    for size in graph.scratch[graph.areas[index] : graph.areas[index + 1]]:
+      every[count], first[count], last[count] = size, step, step
+      count += 1
+  _, head = greedy_offsets(every, first, last, most)
+  return min(most, head)
+
+
+@compiled
+def _peak(graph: TaskGraph, order: Indices) -> int:
+  """The most bytes that are live at a time; no planner does with less."""
+  starts, sources, sizes, during = graph.starts, graph.sources, graph.sizes, graph.during
+  left = graph.reading[1:] - graph.reading[:-1]  # readers of each result that have not run
+  live, peak = sizes[0], 0
+  for index in order:
+    peak = max(peak, live + during[index])
+    live += sizes[index + 1]
+    for source in sources[starts[index] : starts[index + 1]]:
+      left[source + 1] -= 1
+      if not left[source + 1]:
+        live -= sizes[source + 1]
+  return peak
+
+
+@compiled
+def _by_growth(graph: TaskGraph) -> Indices:
+  """Always what leaves the fewest bytes live."""
+  starts, sources, sizes, during = graph.starts, graph.sources, graph.sizes, graph.during
+  reading, readers = graph.reading, graph.readers
+  count = len(during)
+  left = reading[1:] - reading[:-1]  # readers of the input and each result that have not run
+  missing = np.zeros(count, np.int64)  # results that each task waits for
+  order, able, width = np.empty(count, np.int64), np.empty(count, np.int64), 0
+  for index in range(count):
+    for source in sources[starts[index] : starts[index + 1]]:
+      missing[index] += source != INPUT
+    if not missing[index]:
+      able[width] = index
+      width += 1
+  for step in range(count):
+    least = (0, 0, -1)
+    for place in range(width):
+      index = able[place]
+      grown = sizes[index + 1]
+      for source in sources[starts[index] : starts[index + 1]]:
+        if left[source + 1] == 1:
+          grown -= sizes[source + 1]
+      found = (grown, during[index], index)
+      if least[2] < 0 or found < least:
+        least, chosen = found, place
+    order[step] = index = able[chosen]
+    able[chosen] = able[width - 1]
+    width -= 1
+    for source in sources[starts[index] : starts[index + 1]]:
+      left[source + 1] -= 1
+    for reader in readers[reading[index + 1] : reading[index + 2]]:
+      missing[reader] -= 1
+      if not missing[reader]:
+        able[width] = reader
+        width += 1
+  return order
+
+
+@compiled
+def _by_need(graph: TaskGraph) -> Indices:
+  """Depth first, what needs the most memory first (Sethi & Ullman 1970, for trees)."""
+  return post_order(graph.starts, _by_spared(graph), len(graph.during) - 1)
+
+
+@compiled
+def _by_spared(graph: TaskGraph) -> Indices:
+  """The sources of each task, first the one after which the most memory is free again."""
+  starts, sources, sizes, during = graph.starts, graph.sources, graph.sizes, graph.during
+  first = sources.copy()
+  needed = np.zeros(len(during), np.int64)  # to compute each result, were the graph a tree
+  spared = np.zeros(len(during), np.int64)  # of that, beyond the result itself
+  for index in range(len(during)):
+    begin, end, kept, most = starts[index], starts[index + 1], 0, 0
+    for place in range(begin + 1, end):
+      source, before = first[place], place
+      while before > begin and (
+        first[before - 1] == INPUT
+        or (
+          source != INPUT
+          and (spared[first[before - 1]], first[before - 1]) < (spared[source], source)
+        )
+      ):
+        first[before] = first[before - 1]
+        before -= 1
+      first[before] = source
+    for source in first[begin:end]:
+      if source != INPUT:
+        most = max(most, kept + needed[source])
+        kept += sizes[source + 1]
+    needed[index] = max(most, kept + during[index])
+    spared[index] = needed[index] - sizes[index + 1]
+  return first

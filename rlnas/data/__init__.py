@@ -1,0 +1,1 @@
+"""Data sets: arrays in memory, split into training, validation and test; loaders and checks."""

@@ -1,0 +1,129 @@
+"""What the arrays of a data set must satisfy, checked once, before anything is trained on them.
+
+Every error is one `ValueError` that names the array, what it holds and the rule. The checks make no
+copy of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+  from rlnas.data.dataset import Dataset
+
+Array = npt.NDArray[Any]
+
+
+def as_examples(key: str, x: Array) -> Array:
+  """Checks the examples called `key` and converts them to what a data set holds.
+
+  Args:
+    key: name of the array, for errors.
+    x: images [N, H, W, C] or sequences [N, T, F] of any real type.
+
+  Returns:
+    uint8 as it is; every other type as float32.
+
+  Raises:
+    ValueError: not numbers, another rank, an empty side, NaN or infinite (also: as float32).
+  """
+  if x.dtype.kind not in 'buif':
+    raise ValueError(f'{key}: has type {x.dtype}; must hold real numbers')
+  if x.dtype != np.uint8:
+    with np.errstate(over='ignore'):  # what is too large for float32 is reported as infinite
+      x = x.astype(np.float32, copy=False)
+  check_examples(key, x)
+  return x
+
+
+def check_examples(key: str, x: Array) -> None:
+  """Checks examples as a data set holds them. Raises ValueError; see `as_examples`."""
+  if not isinstance(x, np.ndarray) or x.dtype not in (np.uint8, np.float32):
+    raise ValueError(f'{key}: is {_kind(x)}; must be a NumPy array of uint8 or float32')
+  if x.ndim not in (3, 4):
+    raise ValueError(
+      f'{key}: has shape {x.shape}; must be images [N, H, W, C] or sequences [N, T, F]'
+    )
+  if 0 in x.shape:
+    raise ValueError(f'{key}: has shape {x.shape}; every side must be at least 1')
+  # The extremes show NaN and infinity without a mask of the size of the data.
+  if x.dtype == np.float32 and not (np.isfinite(x.min()) and np.isfinite(x.max())):
+    raise ValueError(f'{key}: holds NaN or infinite values (as float32); all must be finite')
+
+
+def check_labels(key: str, y: Array, *, examples: int, classes: int | None) -> None:
+  """Checks labels.
+
+  Args:
+    key: name of the array, for errors.
+    y: labels of any integer type. [N]
+    examples: how many there must be.
+    classes: labels must lie in [0, classes); None leaves the upper end open.
+
+  Raises:
+    ValueError: a rule is broken.
+  """
+  if not isinstance(y, np.ndarray) or y.dtype.kind not in 'iu':
+    raise ValueError(f'{key}: is {_kind(y)}; labels must be integers')
+  if y.shape != (examples,):
+    raise ValueError(
+      f'{key}: has shape {y.shape}; must be ({examples},), one label for each of the examples'
+    )
+  for index in (int(np.argmin(y)), int(np.argmax(y))):
+    if y[index] < 0 or (classes is not None and y[index] >= classes):
+      top = 'number of classes' if classes is None else classes
+      raise ValueError(f'{key}: label {y[index]} at index {index}; labels must be in [0, {top})')
+
+
+def check_class_names(class_names: Sequence[str]) -> None:
+  """Checks that there are two classes or more, of different names. Raises ValueError."""
+  if not all(isinstance(name, str) and name for name in class_names):
+    raise ValueError(f'class_names={tuple(class_names)}: must be non-empty strings')
+  if len(class_names) < 2:
+    raise ValueError(f'class_names={tuple(class_names)}: must be at least 2 classes')
+  if len(set(class_names)) < len(class_names):
+    twice = next(name for name in class_names if class_names.count(name) > 1)
+    raise ValueError(f'class_names: {twice!r} stands more than once; names must differ')
+
+
+def validate(dataset: Dataset) -> None:
+  """Checks a whole data set; every loader ends with it.
+
+  Raises:
+    ValueError: an array has a wrong type, rank, length or value, a split is empty, splits differ in
+      shape or type, the training data have one class only, or offset or scale is unusable.
+  """
+  check_class_names(dataset.class_names)
+  for split in ('train', 'val', 'test'):
+    x, y = getattr(dataset, f'x_{split}'), getattr(dataset, f'y_{split}')
+    check_examples(f'x_{split}', x)
+    check_labels(f'y_{split}', y, examples=len(x), classes=dataset.classes)
+    if y.dtype != np.int32:
+      raise ValueError(f'y_{split}: is {_kind(y)}; must be int32')
+    for what, value, rule in (
+      ('shape', x.shape[1:], dataset.input_shape),
+      ('type', x.dtype, dataset.x_train.dtype),
+    ):
+      if value != rule:
+        raise ValueError(f'x_{split}: examples have {what} {value}; those of x_train have {rule}')
+  if np.min(dataset.y_train) == np.max(dataset.y_train):
+    raise ValueError(f'y_train: every label is {dataset.y_train[0]}; must be at least 2 classes')
+  if not np.all(np.isfinite(dataset.offset)):
+    raise ValueError(f'offset={dataset.offset}: must be finite')
+  if not (np.all(np.isfinite(dataset.scale)) and np.all(np.asarray(dataset.scale) > 0)):
+    raise ValueError(f'scale={dataset.scale}: must be positive and finite')
+  for name in ('offset', 'scale'):
+    shape = np.shape(getattr(dataset, name))
+    if shape not in ((), dataset.input_shape[-1:], (*dataset.input_shape[-2:-1], 1)):
+      raise ValueError(
+        f'{name} of shape {shape}: must be a number, or one for each feature of examples of shape '
+        f'{dataset.input_shape}'
+      )
+
+
+def _kind(value: object) -> str:
+  return f'of type {value.dtype}' if isinstance(value, np.ndarray) else type(value).__name__

@@ -1,0 +1,243 @@
+"""A classification task as arrays in memory, split into training, validation and test.
+
+Training data are shuffled, so that any prefix is balanced up to chance (see `take`); what a source
+does not split is split here, each class in proportion. Both depend on one fixed seed: a data set is
+the same in every process. `rlnas.data.loaders` has the loaders.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.data import splits
+from rlnas.data.checks import as_examples, check_labels, validate
+
+Array = npt.NDArray[Any]
+Pair = tuple[Array, Array]  # examples and labels
+Scaling = float | npt.NDArray[np.float32]  # of all values, or an array: of each feature
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+  """A classification task.
+
+  The network sees `(x - offset) / scale` as float32: 0 and 255 for uint8 images, mean and
+  deviation of the training data for float ones: one of each for every feature of a sequence and
+  every channel of an image, since int8 inputs share one scale, in which a feature of small range
+  would vanish beside one of large range.
+
+  Attributes:
+    name: short name.
+    x_train: uint8 or float32 images [N, H, W, C] or sequences [N, T, F].
+    y_train: int32 labels in [0, classes). [N]
+    x_val: as x_train, for choosing among networks.
+    y_val: as y_train.
+    x_test: as x_train, read once, for the winners.
+    y_test: as y_train.
+    class_names: one name a class.
+    offset: see above, in units of x. A number, or float32 [F] (sequences), [C] or [W, C] (images).
+    scale: as offset.
+    source: where the data are from, and their licence.
+  """
+
+  name: str
+  x_train: npt.NDArray[Any]
+  y_train: npt.NDArray[np.int32]
+  x_val: npt.NDArray[Any]
+  y_val: npt.NDArray[np.int32]
+  x_test: npt.NDArray[Any]
+  y_test: npt.NDArray[np.int32]
+  class_names: tuple[str, ...]
+  offset: Scaling = 0.0
+  scale: Scaling = 255.0
+  source: str = ''
+
+  @property
+  def input_shape(self) -> tuple[int, ...]:
+    """Shape of one example: (height, width, channels) or (time, features)."""
+    return tuple(self.x_train.shape[1:])
+
+  @property
+  def classes(self) -> int:
+    """Number of classes."""
+    return len(self.class_names)
+
+  @property
+  def digest(self) -> str:
+    """16 hexadecimal digits that tell these examples, labels and splits from all others."""
+    digest = hashlib.sha256()
+    for split in (self.x_train, self.y_train, self.x_val, self.y_val, self.x_test, self.y_test):
+      digest.update(repr((split.shape, split.dtype.str)).encode())
+      digest.update(np.ascontiguousarray(split).data)
+    return digest.hexdigest()[:16]
+
+  def without_test(self) -> Dataset:
+    """The data that a search may see: the test arrays are empty."""
+    return dataclasses.replace(self, x_test=self.x_test[:0], y_test=self.y_test[:0])
+
+
+def take(dataset: Dataset, count: int) -> Dataset:
+  """The data set with the first `count` training examples, for cheap children.
+
+  The training data are shuffled, so these are a fair sample. Raises ValueError where there are
+  fewer.
+  """
+  if not 1 <= count <= len(dataset.x_train):
+    raise ValueError(f'count={count}: must be in [1, {len(dataset.x_train)}]')
+  return dataclasses.replace(
+    dataset, x_train=dataset.x_train[:count], y_train=dataset.y_train[:count]
+  )
+
+
+def assemble(
+  name: str,
+  train: Pair,
+  *,
+  val: Pair | None = None,
+  test: Pair | None = None,
+  val_fraction: float = 0.1,
+  test_fraction: float = 0.1,
+  class_names: tuple[str, ...] | None = None,
+  scale: float = 255.0,
+  source: str,
+) -> Dataset:
+  """Checks the splits that there are, makes those that are missing, shuffles the training data.
+
+  Args:
+    name: short name.
+    train: examples and labels, from which missing splits are taken.
+    val: validation data, if the source has them.
+    test: test data, if the source has them.
+    val_fraction: share of `train` that is held out where `val` is missing.
+    test_fraction: as `val_fraction`, for `test`.
+    class_names: '0', '1', ... where None.
+    scale: that uint8 examples are divided by; float ones get their deviation, feature by feature.
+    source: where the data come from, and their licence.
+
+  Raises:
+    ValueError: examples or labels are not what they must be.
+  """
+  given = {'train': train, 'val': val, 'test': test}
+  pairs, class_names = _checked({k: v for k, v in given.items() if v is not None}, class_names)
+  x, y = pairs['train'][0], pairs['train'][1].astype(np.int32)
+  of_train, of_val, of_test = splits.split(
+    y,
+    val=0 if val else round(len(y) * val_fraction) or 1,
+    test=0 if test else round(len(y) * test_fraction) or 1,
+  )
+  x_train = x[of_train]
+  scaling: tuple[Scaling, Scaling] = (0.0, scale)
+  if x_train.dtype == np.float32:
+    scaling = _mean_and_deviation(x_train)
+  x_val, y_val = pairs.get('val', (x[of_val], y[of_val]))
+  x_test, y_test = pairs.get('test', (x[of_test], y[of_test]))
+  dataset = Dataset(
+    name=name,
+    x_train=x_train,
+    y_train=y[of_train],
+    x_val=x_val,
+    y_val=y_val.astype(np.int32),
+    x_test=x_test,
+    y_test=y_test.astype(np.int32),
+    class_names=class_names,
+    offset=scaling[0],
+    scale=scaling[1],
+    source=source,
+  )
+  validate(dataset)
+  return dataset
+
+
+def _checked(
+  pairs: dict[str, Pair], class_names: tuple[str, ...] | None
+) -> tuple[dict[str, Pair], tuple[str, ...]]:
+  """The splits with converted examples, and the names of the classes."""
+  classes = None if class_names is None else len(class_names)
+  checked = {}
+  for split, (x, y) in pairs.items():
+    x = as_examples(f'x_{split}', x)
+    check_labels(f'y_{split}', y, examples=len(x), classes=classes)
+    checked[split] = x, y
+  if class_names is None:
+    class_names = _numbered_classes([y for _, y in checked.values()])
+  return checked, class_names
+
+
+def _numbered_classes(labels: Sequence[Array]) -> tuple[str, ...]:
+  """Names '0', '1', ... up to the greatest label. Raises ValueError where it cannot be meant."""
+  greatest = max(int(y.max()) for y in labels)
+  if greatest >= len(labels[0]):  # also keeps a stray label from asking for 2**31 classes
+    raise ValueError(
+      f'label {greatest}: the greatest label must be below the number of training examples, '
+      f'{len(labels[0])}; give class_names if it is meant'
+    )
+  if greatest == 0:
+    raise ValueError('y_train: every label is 0; must be at least 2 classes')
+  return tuple(str(label) for label in range(greatest + 1))
+
+
+def _mean_and_deviation(x: Array) -> tuple[Scaling, Scaling]:
+  """Of each feature (the last side), in float64 but without a float64 copy of the data.
+
+  Numbers where there is one feature. The deviation of a feature that never varies is 1.
+  """
+  axes = tuple(range(x.ndim - 1))
+  low, high = x.min(axes), x.max(axes)
+  if low.min() == high.max():
+    raise ValueError(f'x_train: every value is {low.min()}; must vary')
+  mean = np.asarray(np.mean(x, axes, dtype=np.float64))
+  squares = np.zeros_like(mean)
+  for example in x:
+    squares += np.square(np.subtract(example, mean, dtype=np.float64)).sum(axes[:-1])
+  deviation = np.where(low == high, 1.0, np.sqrt(squares * len(mean) / x.size))
+  if len(mean) == 1:
+    return float(mean[0]), float(deviation[0])
+  return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+def as_images(dataset: Dataset) -> Dataset:
+  """Sequences [N, T, F] as images [N, T, F, 1] of one channel; images as they are.
+
+  Each feature keeps its offset and scale.
+  """
+  if dataset.x_train.ndim == 4:
+    return dataset
+
+  def add_side(x: Scaling) -> Scaling:
+    return x[..., np.newaxis] if isinstance(x, np.ndarray) else x
+
+  return dataclasses.replace(
+    _reshaped(dataset, lambda x: x[..., np.newaxis]),
+    offset=add_side(dataset.offset),
+    scale=add_side(dataset.scale),
+  )
+
+
+def as_sequences(dataset: Dataset) -> Dataset:
+  """Images [N, H, W, C] as sequences [N, H, W * C] of their rows; sequences as they are.
+
+  Each of the W * C features of float images gets an offset and a scale of its own.
+  """
+  if dataset.x_train.ndim == 3:
+    return dataset
+  rows = _reshaped(dataset, lambda x: x.reshape(*x.shape[:2], math.prod(x.shape[2:])))
+  if rows.x_train.dtype == np.uint8:
+    return rows
+  offset, scale = _mean_and_deviation(rows.x_train)
+  return dataclasses.replace(rows, offset=offset, scale=scale)
+
+
+def _reshaped(dataset: Dataset, reshape: Callable[[Array], Array]) -> Dataset:
+  return dataclasses.replace(
+    dataset,
+    x_train=reshape(dataset.x_train),
+    x_val=reshape(dataset.x_val),
+    x_test=reshape(dataset.x_test),
+  )

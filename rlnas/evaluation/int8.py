@@ -1,0 +1,95 @@
+"""What a child is measured by: its int8 form, on validation data and on TFLite Micro."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from rlnas.architecture import Architecture
+from rlnas.backend import keras
+from rlnas.cost.cost import cost
+from rlnas.cost.kernels import Speed
+from rlnas.cost.latency import latency_ms
+from rlnas.data.dataset import Dataset
+from rlnas.tflite.footprint import MAX_ARENA_BYTES, ArenaOverflow, measure
+from rlnas.tflite.inference import int8_accuracy
+from rlnas.tflite.quantize import calibration_rows, quantize
+from rlnas.trial import Measurement, Status
+
+
+class Ready(NamedTuple):
+  """A network with its weights.
+
+  Attributes:
+    network: float32 [B, ...] -> logits [B, classes].
+    validation_accuracy: of that, in [0, 1].
+    curve: validation accuracy after each stage of its training.
+  """
+
+  network: keras.Model
+  validation_accuracy: float
+  curve: tuple[float, ...] = ()
+
+
+def measure_int8(
+  architecture: Architecture,
+  dataset: Dataset,
+  make: Callable[[], Ready],
+  *,
+  calibration_examples: int,
+  speed: Speed | None,
+) -> Measurement:
+  """Makes a network, quantizes it and measures what comes out.
+
+  Args:
+    architecture: the network.
+    dataset: its training data calibrate, its validation data judge.
+    make: trains it, or finds its weights; not called where the activations alone need more than
+      `MAX_ARENA_BYTES`.
+    calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
+    speed: of the board; without it there is no latency.
+
+  Returns:
+    The measurement, 'infeasible' where the tensor arena would pass `MAX_ARENA_BYTES`.
+
+  Raises:
+    ValueError: the network does not fit the data set.
+  """
+  started = time.perf_counter()
+  counted = cost(architecture, dataset.input_shape, dataset.classes)
+
+  def infeasible(detail: str) -> Measurement:
+    return Measurement(
+      Status.INFEASIBLE,
+      macs=counted.macs,
+      parameters=counted.parameters,
+      seconds=time.perf_counter() - started,
+      detail=detail,
+    )
+
+  if counted.arena_head_bytes > MAX_ARENA_BYTES:
+    return infeasible(f'activations need {counted.arena_head_bytes} bytes of arena')
+  network, accuracy, curve = make()
+  offset, scale = dataset.offset, dataset.scale
+  rows = calibration_rows(dataset.x_train, offset=offset, scale=scale, count=calibration_examples)
+  model = quantize(network, rows)
+  try:
+    footprint = measure(model)
+  except ArenaOverflow as error:
+    return infeasible(str(error))
+  return Measurement(
+    Status.COMPLETE,
+    validation_accuracy=accuracy,
+    int8_validation_accuracy=int8_accuracy(
+      model, dataset.x_val, dataset.y_val, offset=offset, scale=scale
+    ),
+    flash_bytes=footprint.flash_bytes,
+    sram_bytes=footprint.sram_bytes,
+    sram_source=footprint.sram_source,
+    macs=counted.macs,
+    parameters=counted.parameters,
+    latency_ms=latency_ms(architecture, dataset.input_shape, dataset.classes, speed=speed),
+    curve=curve,
+    seconds=time.perf_counter() - started,
+  )

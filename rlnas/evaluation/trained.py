@@ -1,0 +1,149 @@
+"""The evaluator of a search on real data: train briefly, quantize, measure as on the chip.
+
+A training may have stages, each of which goes on from the weights of the one before; `Terms` say
+how good a child must be to be trained further (`rlnas.search.fidelity`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+
+from rlnas.architecture import Architecture
+from rlnas.child.builder import build
+from rlnas.child.inherit import inherit_weights, save_weights
+from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, Trainer, accuracy_function
+from rlnas.cost.kernels import Speed
+from rlnas.data.dataset import Dataset
+from rlnas.evaluation.int8 import Ready, measure_int8
+from rlnas.trial import NO_TERMS, Measurement, Terms, derive_seed, weights_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+  """A part of a training, with a learning rate that falls from its start to 0.
+
+  Attributes:
+    epochs: how often it goes through its data.
+    examples: how many of the training data it sees, from the first; all where None.
+
+  Raises:
+    ValueError: a figure is below 1.
+  """
+
+  epochs: int
+  examples: int | None = None
+
+  def __post_init__(self) -> None:
+    for name, value in (('epochs', self.epochs), ('examples', self.examples)):
+      if value is not None and value < 1:
+        raise ValueError(f'{name}={value}: must be at least 1')
+
+
+class Trained:
+  """Trains each network from scratch and measures its int8 form on the validation data.
+
+  It keeps no test data, and can be pickled to worker processes.
+  """
+
+  def __init__(
+    self,
+    dataset: Dataset,
+    *,
+    epochs: int | Sequence[Stage] = 3,
+    batch_size: int = BATCH_SIZE,
+    learning_rate: float = LEARNING_RATE,
+    calibration_examples: int = 100,
+    speed: Speed | None = None,
+    weights: str | os.PathLike[str] | None = None,
+  ) -> None:
+    """Keeps the settings.
+
+    Args:
+      dataset: what to train and validate on.
+      epochs: of a child's training, or its stages.
+      batch_size: of a child's training.
+      learning_rate: of a child's first step.
+      calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
+      speed: of the board; without it measurements have no latency.
+      weights: folder where the weights of each child are kept for its mutants; without it they
+        are not.
+
+    Raises:
+      ValueError: an argument is out of its range.
+    """
+    self._stages = (Stage(epochs),) if isinstance(epochs, int) else tuple(epochs)
+    if not self._stages:
+      raise ValueError(f'epochs={epochs}: must name at least one stage')
+    for name, value in (
+      ('batch_size', batch_size),
+      ('learning_rate', learning_rate),
+      ('calibration_examples', calibration_examples),
+    ):
+      if not value > 0:
+        raise ValueError(f'{name}={value}: must be positive')
+    self._dataset = dataset.without_test()
+    self._batch_size = batch_size
+    self._learning_rate = learning_rate
+    self._calibration_examples = calibration_examples
+    self._speed = speed
+    self._weights = None if weights is None else pathlib.Path(weights)
+
+  def evaluate(
+    self, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
+  ) -> Measurement:
+    """Trains and measures one network.
+
+    Args:
+      architecture: the network.
+      seed: decides initial weights and the order of the examples.
+      terms: bars, of which there may be one less than stages, and inherited weights.
+
+    Returns:
+      The measurement, 'infeasible' where the tensor arena would pass `MAX_ARENA_BYTES`: such a
+      network is not even trained where its activations alone tell.
+
+    Raises:
+      ValueError: the network does not fit the data set, or the terms do not fit this evaluator.
+      FloatingPointError: the training diverged.
+    """
+    self._check(terms)
+    return measure_int8(
+      architecture,
+      self._dataset,
+      lambda: self._train(architecture, seed, terms),
+      calibration_examples=self._calibration_examples,
+      speed=self._speed,
+    )
+
+  def _train(self, architecture: Architecture, seed: int, terms: Terms) -> Ready:
+    """Trains stage by stage until a bar is missed."""
+    data = self._dataset
+    model = build(architecture, data.input_shape, data.classes, seed=seed)
+    if terms.parent and self._weights is not None:
+      inherit_weights(model, self._weights / f'{terms.parent}.npz')
+    trainer = Trainer(model, data, batch_size=self._batch_size, learning_rate=self._learning_rate)
+    validate = accuracy_function(
+      model, data.x_val, data.y_val, offset=data.offset, scale=data.scale
+    )
+    curve: list[float] = []
+    for number, stage in enumerate(self._stages):
+      order = seed if number == 0 else derive_seed(seed, 'stage', number)
+      trainer.run(epochs=stage.epochs, examples=stage.examples, seed=order)
+      curve.append(validate())
+      if number < len(terms.bars) and curve[-1] < terms.bars[number]:
+        break
+    if self._weights is not None:
+      name = weights_name(architecture, seed, terms, len(curve))
+      save_weights(model, self._weights / f'{name}.npz')
+    return Ready(model, curve[-1], tuple(curve))
+
+  def _check(self, terms: Terms) -> None:
+    if len(terms.bars) >= len(self._stages):
+      raise ValueError(
+        f'terms: {len(terms.bars)} bars for a training of {len(self._stages)} stages'
+      )
+    if terms.parent and self._weights is None:
+      raise ValueError('terms: a parent, but weights=None: no weights are kept')

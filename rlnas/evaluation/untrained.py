@@ -1,0 +1,68 @@
+"""The exact size of a network before a second is spent on training it.
+
+The bytes of a .tflite file and the arena that TFLite Micro allocates for it do not depend on the
+values of the weights, with one exception: the converter stores equal constants once, and with the
+zero biases of a fresh network there are many. So random ones take their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.architecture import Architecture
+from rlnas.backend import keras
+from rlnas.child.builder import build
+from rlnas.tflite.footprint import Footprint, measure
+from rlnas.tflite.quantize import quantize
+
+CALIBRATION_EXAMPLES = 10
+
+
+def untrained_footprint(
+  architecture: Architecture, input_shape: Sequence[int], classes: int
+) -> Footprint:
+  """Converts a network with random weights and measures it: what it will take when trained.
+
+  Args:
+    architecture: the network.
+    input_shape: of an example.
+    classes: width of the classifier.
+
+  Raises:
+    ValueError: the shapes of the network do not fit together.
+    ArenaOverflow: the arena would pass any microcontroller's.
+  """
+  return measure(convert_untrained(architecture, input_shape, classes, seed=0))
+
+
+def convert_untrained(
+  architecture: Architecture, input_shape: Sequence[int], classes: int, *, seed: int
+) -> bytes:
+  """The .tflite file of a network with random weights and biases, calibrated on noise."""
+  model = build_trained_looking(architecture, input_shape, classes, seed=seed)
+  return quantize(model, noise(input_shape, CALIBRATION_EXAMPLES, seed))
+
+
+def build_trained_looking(
+  architecture: Architecture, input_shape: Sequence[int], classes: int, *, seed: int
+) -> keras.Model:
+  """Builds a network with random biases and statistics of batch normalisation."""
+  model = build(architecture, input_shape, classes, seed=seed)
+  rng = np.random.default_rng(seed)
+  for weight in model.weights:
+    kind = weight.name.split('/')[-1].split(':')[0]
+    if kind in ('gamma', 'moving_variance'):
+      weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+    elif kind in ('beta', 'moving_mean', 'bias'):
+      weight.assign(rng.normal(0, 0.3, weight.shape))
+  return model
+
+
+def noise(shape: Sequence[int], count: int, seed: int) -> npt.NDArray[np.float32]:
+  """Noise in [0, 1], brighter and darker from one example to the next: [count, *shape]."""
+  rng = np.random.default_rng(seed)
+  brightness = rng.random((count, *(1 for _ in shape)))
+  return (brightness * rng.random((count, *shape))).astype(np.float32)

@@ -1,0 +1,100 @@
+"""An evaluator that trains nothing: networks take their weights from a supernet.
+
+What is measured is the int8 network, as `rlnas.evaluation.trained` does it; its sizes are those of
+the network trained alone. The accuracy is lower, and only good for comparing networks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlnas.architecture import Architecture
+from rlnas.child.supernet import Supernet
+from rlnas.child.train import accuracy
+from rlnas.cost.kernels import Speed
+from rlnas.data.dataset import Dataset
+from rlnas.evaluation.int8 import Ready, measure_int8
+from rlnas.trial import Measurement
+
+_STATISTICS_BATCH = 128
+
+
+class WeightSharing:
+  """Measures the int8 form of each network with its part of the weights of a supernet.
+
+  It keeps no test data, and can be pickled to worker processes.
+  """
+
+  def __init__(
+    self,
+    dataset: Dataset,
+    *,
+    supernet: Supernet,
+    statistics_examples: int = 1024,
+    calibration_examples: int = 100,
+    speed: Speed | None = None,
+  ) -> None:
+    """Keeps the settings.
+
+    Args:
+      dataset: what the supernet was trained on.
+      supernet: the weights.
+      statistics_examples: training data that the statistics of batch normalisation are taken from.
+      calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
+      speed: of the board; without it measurements have no latency.
+
+    Raises:
+      ValueError: the supernet does not fit the data set, or a number is below 1.
+    """
+    for name, value in (
+      ('statistics_examples', statistics_examples),
+      ('calibration_examples', calibration_examples),
+    ):
+      if value < 1:
+        raise ValueError(f'{name}={value}: must be at least 1')
+    task = (tuple(dataset.input_shape), dataset.classes)
+    if task != (tuple(supernet.input_shape), supernet.classes):
+      raise ValueError(
+        f'supernet: reads {supernet.input_shape} for {supernet.classes} classes, the data set '
+        f'has {task[0]} and {task[1]}'
+      )
+    self._dataset = dataset.without_test()
+    self._supernet = supernet
+    self._statistics_examples = statistics_examples
+    self._calibration_examples = calibration_examples
+    self._speed = speed
+
+  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+    """Measures one network.
+
+    Args:
+      architecture: the network.
+      seed: decides nothing: all that is random is the training of the supernet.
+
+    Returns:
+      The measurement, 'infeasible' where the tensor arena would pass `MAX_ARENA_BYTES`.
+
+    Raises:
+      ValueError: the network does not fit the data set, or a supernet.
+    """
+    del seed
+    return measure_int8(
+      architecture,
+      self._dataset,
+      lambda: self._network(architecture),
+      calibration_examples=self._calibration_examples,
+      speed=self._speed,
+    )
+
+  def _network(self, architecture: Architecture) -> Ready:
+    data = self._dataset
+    network = self._supernet.network(architecture, self._batches())
+    x, y = data.x_val, data.y_val
+    return Ready(network, accuracy(network, x, y, offset=data.offset, scale=data.scale))
+
+  def _batches(self) -> list[np.ndarray]:
+    """Network inputs [at most `_STATISTICS_BATCH`, ...] of the first training data."""
+    data = self._dataset
+    x = data.x_train[: self._statistics_examples].astype(np.float32)
+    x = ((x - data.offset) / data.scale).astype(np.float32)
+    return [x[i : i + _STATISTICS_BATCH] for i in range(0, len(x), _STATISTICS_BATCH)]

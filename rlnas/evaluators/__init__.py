@@ -1,1 +1,0 @@
-"""Evaluators: what turns an architecture into a measurement."""

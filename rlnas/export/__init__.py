@@ -1,0 +1,1 @@
+"""What a firmware needs beside the model: C files, the arena to reserve, test vectors."""

@@ -1,0 +1,114 @@
+"""A deployment bundle: what a firmware needs beside model.tflite, as C files, with an example.
+
+The vectors let a firmware engineer see that the chip computes what TFLite Micro computes here.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import numpy as np
+
+from rlnas.budget import Budget
+from rlnas.data.dataset import Dataset
+from rlnas.export import c_files
+from rlnas.export.c_files import RESOLVER_METHODS, Deployment, Vectors
+from rlnas.export.deployment import Port, dissect, reserve
+from rlnas.export.example_main import MAIN
+from rlnas.tflite.inference import int8_logits, tflm_logits
+
+_MOST_VECTORS = 10
+_MOST_VECTOR_BYTES = 32 * 1024  # of inputs: they take flash in a firmware that checks itself
+
+
+def deployment(model: bytes, dataset: Dataset) -> Deployment:
+  """Measures a model and computes its test vectors, on validation examples.
+
+  Args:
+    model: a full-integer .tflite file.
+    dataset: that it was trained on.
+
+  Raises:
+    ValueError: the model does not fit the data, or has an operator that is not in
+      `RESOLVER_METHODS`.
+  """
+  anatomy = dissect(model)
+  unknown = [kind for kind in anatomy.kinds if kind not in RESOLVER_METHODS]
+  if unknown:
+    raise ValueError(f'model: has {", ".join(unknown)}, of which no resolver method is known')
+  if (anatomy.input.shape[1:], anatomy.output.shape) != (dataset.input_shape, (1, dataset.classes)):
+    raise ValueError(
+      f'model: reads {anatomy.input.shape} and gives {anatomy.output.shape}, but {dataset.name} '
+      f'has examples of shape {dataset.input_shape} in {dataset.classes} classes'
+    )
+  vectors = _vectors(model, anatomy.input, dataset)
+  return Deployment(model, anatomy, reserve(anatomy.report), vectors)
+
+
+def export_model(
+  model: bytes, dataset: Dataset, budget: Budget, folder: str | os.PathLike[str]
+) -> None:
+  """Writes model.tflite and what `write_c_files` does, for users of the library.
+
+  `rlnas.reports.model_report.write_bundle` adds the report of the search to them.
+
+  Args:
+    model: a full-integer .tflite file.
+    dataset: that it was trained on.
+    budget: of the board.
+    folder: where the files go; made if need be.
+
+  Raises:
+    ValueError: see `deployment`.
+    OSError: a file cannot be written.
+  """
+  deployed = deployment(model, dataset)
+  folder = pathlib.Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  (folder / 'model.tflite').write_bytes(model)
+  write_c_files(deployed, dataset, budget, folder)
+
+
+def write_c_files(
+  deployed: Deployment, dataset: Dataset, budget: Budget, folder: str | os.PathLike[str]
+) -> None:
+  """Writes model.cc, model.h, rlnas_model.h, test_vectors.h and main.cc.
+
+  Args:
+    deployed: what the files tell.
+    dataset: names the classes and the scaling of raw values.
+    budget: of the board, quoted beside the arena.
+    folder: where the files go; it exists.
+
+  Raises:
+    OSError: a file cannot be written.
+  """
+  files = {
+    'model.h': c_files.MODEL_HEADER,
+    'model.cc': c_files.model_source(deployed.model, dataset),
+    'rlnas_model.h': c_files.constants(deployed, dataset, budget),
+    'test_vectors.h': c_files.vectors_header(deployed.vectors),
+    'main.cc': MAIN,
+  }
+  for name, text in files.items():
+    (pathlib.Path(folder) / name).write_text(text, encoding='ascii')
+
+
+def _vectors(model: bytes, port: Port, dataset: Dataset) -> Vectors:
+  """The first validation example of each class, as many as there is room for."""
+  room = min(_MOST_VECTORS, max(2, _MOST_VECTOR_BYTES // port.size_bytes))
+  _, first = np.unique(dataset.y_val, return_index=True)
+  chosen = sorted(first)[:room]
+  raw = dataset.x_val[chosen].astype(np.float64)
+  seen = (raw - dataset.offset) / dataset.scale
+  inputs = np.clip(np.rint(seen / port.scale + port.zero_point), -128, 127).astype(np.int8)
+  # As int8 values they are what they are, whatever the scaling of the raw ones.
+  offset, scale = float(port.zero_point), 1 / port.scale
+  try:
+    outputs = tflm_logits(model, inputs.astype(np.float32), offset=offset, scale=scale)
+    interpreter = 'TFLite Micro'
+  except ImportError:
+    outputs = int8_logits(model, inputs.astype(np.float32), offset=offset, scale=scale)
+    interpreter = "TensorFlow Lite's builtin kernels, since TFLite Micro was not installed"
+  return Vectors(inputs, outputs, tuple(int(y) for y in dataset.y_val[chosen]), interpreter)

@@ -1,0 +1,317 @@
+"""The C text of a deployment bundle.
+
+The headers are read by C and C++ alike and need nothing but the standard library; only main.cc
+needs TFLite Micro. Names of data sets and classes may hold anything: they become identifiers by
+`identifiers`, strings by `c_string` and comments by `comment`, and in no other way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.budget import Budget
+from rlnas.data.dataset import Dataset
+from rlnas.export.deployment import Anatomy, Port, Reserve
+
+# Methods of MicroMutableOpResolver for what `rlnas.tflite.quantize` makes of networks.
+RESOLVER_METHODS = {
+  'ADD': 'AddAdd',
+  'AVERAGE_POOL_2D': 'AddAveragePool2D',
+  'CONCATENATION': 'AddConcatenation',
+  'CONV_2D': 'AddConv2D',
+  'DEPTHWISE_CONV_2D': 'AddDepthwiseConv2D',
+  'FULLY_CONNECTED': 'AddFullyConnected',
+  'LOGISTIC': 'AddLogistic',
+  'MAX_POOL_2D': 'AddMaxPool2D',
+  'MEAN': 'AddMean',
+  'MUL': 'AddMul',
+  'PAD': 'AddPad',
+  'QUANTIZE': 'AddQuantize',
+  'RELU': 'AddRelu',
+  'RESHAPE': 'AddReshape',
+  'STRIDED_SLICE': 'AddStridedSlice',
+  'TANH': 'AddTanh',
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Vectors:
+  """Examples with the outputs that a firmware must reproduce.
+
+  Attributes:
+    inputs: what the network reads. int8 [N, ...]
+    outputs: what it gives. int8 [N, classes]
+    labels: the true classes. [N]
+    interpreter: what computed the outputs.
+  """
+
+  inputs: npt.NDArray[np.int8]
+  outputs: npt.NDArray[np.int8]
+  labels: tuple[int, ...]
+  interpreter: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Deployment:
+  """A model with all that a firmware has to know of it."""
+
+  model: bytes
+  anatomy: Anatomy
+  reserve: Reserve
+  vectors: Vectors
+
+
+def identifiers(names: Sequence[str]) -> tuple[str, ...]:
+  """Names as upper-case parts of C identifiers, all different, in order.
+
+  What C does not allow becomes an underscore: 'T-shirt/top' is T_SHIRT_TOP. A name of which
+  nothing is left, or that another has taken, is followed by its index.
+  """
+  found: list[str] = []
+  for index, name in enumerate(names):
+    word = re.sub(r'[^A-Z0-9]+', '_', name.upper()).strip('_')
+    if not word or word in found:
+      word = f'{word}_{index}'.strip('_')
+      while word in found:
+        word += '_'
+    found.append(word)
+  return tuple(found)
+
+
+def c_string(text: str) -> str:
+  """A C string literal of the text's UTF-8 bytes: octal escapes for all that might mean more."""
+  plain = set(map(ord, ' !#$%&()*+,-./:;<=>@[]^_{|}~')) | set(b'abcdefghijklmnopqrstuvwxyz')
+  plain |= set(b'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789')
+  data = text.encode('utf-8', errors='replace')
+  return '"' + ''.join(chr(b) if b in plain else f'\\{b:03o}' for b in data) + '"'
+
+
+def comment(text: str) -> str:
+  """Text that cannot end a C comment, begin another or continue a line: printable ASCII."""
+  ascii_text = re.sub(r'[^ -~]', '?', text).replace('\\', '/').replace('??', '? ')
+  return ascii_text.replace('*', ' ')
+
+
+MODEL_HEADER = """\
+/* The network as a byte array; its contents are those of model.tflite. */
+#ifndef RLNAS_MODEL_DATA_H_
+#define RLNAS_MODEL_DATA_H_
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+extern const unsigned char rlnas_model[];
+extern const unsigned int rlnas_model_bytes;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RLNAS_MODEL_DATA_H_ */
+"""
+
+
+def model_source(model: bytes, dataset: Dataset) -> str:
+  """model.cc: the array and the names of the classes."""
+  return f"""\
+/* The network for {comment(dataset.name)}: {len(model)} bytes of flash. */
+#include "model.h"
+
+#include "rlnas_model.h"
+
+#ifdef __cplusplus
+#define RLNAS_ALIGN alignas(16)
+#else
+#define RLNAS_ALIGN _Alignas(16)
+#endif
+
+RLNAS_ALIGN const unsigned char rlnas_model[{len(model)}] = {{
+{_rows(list(model))}
+}};
+const unsigned int rlnas_model_bytes = {len(model)};
+
+const char* const rlnas_class_names[RLNAS_CLASSES] = {{
+{_lines(f'  {c_string(name)},' for name in dataset.class_names)}
+}};
+{_features(dataset)}"""
+
+
+def constants(deployed: Deployment, dataset: Dataset, budget: Budget) -> str:
+  """rlnas_model.h: sizes, scales, classes and the operators that a resolver must know."""
+  anatomy, room = deployed.anatomy, deployed.reserve
+  source, target = anatomy.input, anatomy.output
+  kinds = anatomy.kinds
+  is_measured = anatomy.report.sram_source == 'tflm'
+  counted = 'as TFLite Micro counts it' if is_measured else 'planned, not measured'
+  classes = zip(identifiers(dataset.class_names), range(dataset.classes), strict=True)
+  return f"""\
+/* What a firmware has to know of the network for {comment(dataset.name)}.
+ * Source of the data: {comment(dataset.source or 'unknown')}
+ */
+#ifndef RLNAS_MODEL_H_
+#define RLNAS_MODEL_H_
+
+#include <math.h>
+#include <stdint.h>
+
+/* Bytes of the tensor arena to reserve, aligned to 16:
+ *   {room.measured_bytes} in use once loaded ({counted}; a
+ *     32-bit chip takes less than this 64-bit machine, since its pointers are shorter)
+ * + {room.kernel_bytes} scratch of CMSIS-NN's kernels (the reference kernels need none)
+ * + {room.loading_bytes} more while the network is loaded
+ * + {room.alignment_bytes} alignment
+ * The budget was {budget.sram_bytes}, for what is in use once loaded. Kernels of other makers may
+ * take more (ESP-NN on an ESP32-S3 does): main.cc prints what is used on the device. */
+#define RLNAS_ARENA_BYTES {room.total_bytes}
+
+#define RLNAS_INPUT_SHAPE {{{', '.join(map(str, source.shape))}}}
+#define RLNAS_INPUT_BYTES {source.size_bytes}
+#define RLNAS_INPUT_SCALE {source.scale!r}
+#define RLNAS_INPUT_ZERO_POINT ({source.zero_point})
+#define RLNAS_OUTPUT_SHAPE {{{', '.join(map(str, target.shape))}}}
+#define RLNAS_OUTPUT_SCALE {target.scale!r}
+#define RLNAS_OUTPUT_ZERO_POINT ({target.zero_point})
+
+#define RLNAS_CLASSES {dataset.classes}
+enum {{
+{_lines(f'  RLNAS_CLASS_{name} = {index},' for name, index in classes)}
+}};
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+extern const char* const rlnas_class_names[RLNAS_CLASSES];
+
+{_quantizer(source, dataset)}
+
+/* The real logit that an output stands for. The network ends without a softmax. */
+static inline float rlnas_logit(int8_t output) {{
+  return (float)((output - RLNAS_OUTPUT_ZERO_POINT) * RLNAS_OUTPUT_SCALE);
+}}
+
+/* The class of the largest output; of equal ones the first. */
+static inline int rlnas_best_class(const int8_t* outputs) {{
+  int best = 0;
+  for (int i = 1; i < RLNAS_CLASSES; ++i) {{
+    if (outputs[i] > outputs[best]) best = i;
+  }}
+  return best;
+}}
+
+#ifdef __cplusplus
+}}  /* extern "C" */
+
+/* Registers exactly the operators that the network has:
+ *   tflite::MicroMutableOpResolver<RLNAS_OPERATORS> resolver;
+ *   if (!rlnas_add_operators(&resolver)) ... */
+template <typename Resolver>
+bool rlnas_add_operators(Resolver* resolver) {{
+{_lines(f'  if (resolver->{RESOLVER_METHODS[kind]}() != 0) return false;' for kind in kinds)}
+  return true;
+}}
+#endif
+#define RLNAS_OPERATORS {len(kinds)}
+
+#endif /* RLNAS_MODEL_H_ */
+"""
+
+
+def _quantizer(port: Port, dataset: Dataset) -> str:
+  """The function that turns a raw value, a pixel say, into an int8 input."""
+  is_pixel = dataset.x_train.dtype == np.uint8
+  if np.ndim(dataset.offset) or np.ndim(dataset.scale):
+    return _quantizer_of_features(dataset)
+  pixels = np.arange(256, dtype=np.float64)
+  seen = (pixels - dataset.offset) / dataset.scale / port.scale + port.zero_point
+  if is_pixel and np.array_equal(np.clip(np.rint(seen), -128, 127), pixels - 128):
+    return """\
+/* The int8 input for a pixel of 0 to 255. */
+static inline int8_t rlnas_quantize(uint8_t pixel) { return (int8_t)((int)pixel - 128); }"""
+  kind = 'uint8_t' if is_pixel else 'float'
+  return f"""\
+/* The int8 input for a raw value as in the training data. */
+static inline int8_t rlnas_quantize({kind} raw) {{
+  const double seen = ((double)raw - {float(dataset.offset)!r}) / {float(dataset.scale)!r};
+  const double value = rint(seen / RLNAS_INPUT_SCALE + RLNAS_INPUT_ZERO_POINT);
+  return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
+}}"""
+
+
+def _quantizer_of_features(dataset: Dataset) -> str:
+  """As `_quantizer`, where features have offsets and divisors of their own."""
+  count = np.broadcast(np.ravel(dataset.offset), np.ravel(dataset.scale)).size
+  return f"""\
+/* Inputs come in groups of so many features, each with an offset and a divisor. */
+#define RLNAS_FEATURES {count}
+extern const float rlnas_offsets[RLNAS_FEATURES];
+extern const float rlnas_divisors[RLNAS_FEATURES];
+
+/* The int8 input number `index`, from 0, for a raw value as in the training data. */
+static inline int8_t rlnas_quantize(float raw, int index) {{
+  const int feature = index % RLNAS_FEATURES;
+  const double seen = ((double)raw - rlnas_offsets[feature]) / rlnas_divisors[feature];
+  const double value = rint(seen / RLNAS_INPUT_SCALE + RLNAS_INPUT_ZERO_POINT);
+  return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
+}}"""
+
+
+def _features(dataset: Dataset) -> str:
+  """The offsets and divisors of `_quantizer_of_features`, where there are any."""
+  if not (np.ndim(dataset.offset) or np.ndim(dataset.scale)):
+    return ''
+  offsets, divisors = np.broadcast_arrays(np.ravel(dataset.offset), np.ravel(dataset.scale))
+  return (
+    '\n'
+    + '\n'.join(
+      f'const float {name}[RLNAS_FEATURES] = {{\n'
+      + _lines(f'  {float(value)!r}f,' for value in values)
+      + '\n};'
+      for name, values in (('rlnas_offsets', offsets), ('rlnas_divisors', divisors))
+    )
+    + '\n'
+  )
+
+
+def vectors_header(vectors: Vectors) -> str:
+  """test_vectors.h: int8 inputs and expected outputs."""
+  inputs, outputs = vectors.inputs.reshape(len(vectors.inputs), -1), vectors.outputs
+  return f"""\
+/* Validation examples, and the outputs that {comment(vectors.interpreter)} gave for them. */
+#ifndef RLNAS_TEST_VECTORS_H_
+#define RLNAS_TEST_VECTORS_H_
+
+#include <stdint.h>
+
+#include "rlnas_model.h"
+
+#define RLNAS_VECTORS {len(inputs)}
+
+static const int8_t rlnas_vector_inputs[RLNAS_VECTORS][RLNAS_INPUT_BYTES] = {{
+{_lines('  {' + chr(10) + _rows(row.tolist()) + chr(10) + '  },' for row in inputs)}
+}};
+
+static const int8_t rlnas_vector_outputs[RLNAS_VECTORS][RLNAS_CLASSES] = {{
+{_lines('  {' + ', '.join(map(str, row.tolist())) + '},' for row in outputs)}
+}};
+
+/* The true classes. The network may be wrong; the outputs above are right all the same. */
+static const int rlnas_vector_labels[RLNAS_VECTORS] = {{{', '.join(map(str, vectors.labels))}}};
+
+#endif /* RLNAS_TEST_VECTORS_H_ */
+"""
+
+
+def _rows(values: Sequence[int], width: int = 16) -> str:
+  starts = range(0, len(values), width)
+  return _lines('  ' + ', '.join(map(str, values[i : i + width])) + ',' for i in starts)
+
+
+def _lines(parts: Iterable[str]) -> str:
+  return '\n'.join(parts)

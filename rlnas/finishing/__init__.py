@@ -1,0 +1,1 @@
+"""From a finished search to its winner: the finalists are trained fully."""

@@ -1,0 +1,131 @@
+"""The evaluator of finalists: it trains fully, and leaves the files that a winner is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+import time
+from collections.abc import Sequence
+
+import rlnas
+from rlnas.architecture import Architecture
+from rlnas.backend import ONEDNN, tf
+from rlnas.child.distill import Teacher, distillation
+from rlnas.child.inherit import save_weights
+from rlnas.child.train import Loss, cross_entropy
+from rlnas.cost.cost import cost
+from rlnas.data.dataset import Dataset
+from rlnas.finishing.recipe import Finished, Recipe, finish
+from rlnas.tflite.footprint import ArenaOverflow, measure
+from rlnas.trial import Measurement, Status
+
+
+class Finishing:
+  """Trains each network by a recipe; keeps its .tflite file and its weights in a folder.
+
+  It keeps no test data, and can be pickled to worker processes of the same machine.
+
+  Args:
+    dataset: what to train and validate on.
+    recipe: how.
+    folder: where the files go; made if need be.
+    teachers: networks that it learns from beside the labels (`rlnas.child.distill`).
+    start: file of weights that a training begins with, named after all that decides them.
+  """
+
+  def __init__(
+    self,
+    dataset: Dataset,
+    recipe: Recipe,
+    folder: str | os.PathLike[str],
+    *,
+    teachers: Sequence[Teacher] = (),
+    start: pathlib.Path | None = None,
+  ) -> None:
+    self._start = start
+    self._teachers = tuple(teachers)
+    self._dataset = dataset.without_test()
+    self._recipe = recipe
+    self._folder = pathlib.Path(folder)
+    versions = (rlnas.__version__, tf.__version__, str(int(ONEDNN)))
+    taught_by = [teacher.weights.stem for teacher in teachers]
+    begun = None if start is None else start.stem
+    self._settings = [dataset.digest, dataclasses.asdict(recipe), versions, taught_by, begun]
+
+  def name(self, architecture: Architecture, *, seed: int) -> str:
+    """The name of its files, of all that decides them."""
+    parts = json.dumps([architecture.digest, seed, self._settings], sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+  def model_path(self, name: str) -> pathlib.Path:
+    """Where the .tflite file of that name is."""
+    return self._folder / f'{name}.tflite'
+
+  def weights_path(self, name: str) -> pathlib.Path:
+    """Where the weights of the float network of that name are (`rlnas.child.inherit`)."""
+    return self._folder / f'{name}.npz'
+
+  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+    """Trains, quantizes, measures and writes one network.
+
+    Args:
+      architecture: the network.
+      seed: decides initial weights, the order of the examples and their changes.
+
+    Returns:
+      The measurement; `detail` says how the model was made. It is 'infeasible' where the tensor
+      arena passes what is measured.
+
+    Raises:
+      ValueError: the network does not fit the data set, or a teacher's weights are missing.
+      FloatingPointError: the training diverged.
+      OSError: a file cannot be written.
+    """
+    started = time.perf_counter()
+    data = self._dataset
+    loss: Loss = cross_entropy
+    if self._teachers:
+      loss = distillation([teacher.load(data) for teacher in self._teachers])
+    found = finish(architecture, data, recipe=self._recipe, seed=seed, loss=loss, start=self._start)
+    name = self.name(architecture, seed=seed)
+    save_weights(found.network, self.weights_path(name))
+    counted = cost(architecture, data.input_shape, data.classes)
+    try:
+      footprint = measure(found.model)
+    except ArenaOverflow as error:
+      return Measurement(Status.INFEASIBLE, detail=str(error))
+    write_whole(self.model_path(name), found.model)
+    return Measurement(
+      Status.COMPLETE,
+      validation_accuracy=found.validation_accuracy,
+      int8_validation_accuracy=found.int8_validation_accuracy,
+      flash_bytes=footprint.flash_bytes,
+      sram_bytes=footprint.sram_bytes,
+      sram_source=footprint.sram_source,
+      macs=counted.macs,
+      parameters=counted.parameters,
+      seconds=time.perf_counter() - started,
+      detail=_detail(found),
+    )
+
+
+def _detail(found: Finished) -> str:
+  """Which way was kept, and what the others gave."""
+  if not found.compared:
+    return ''
+  others = ', '.join(f'{way} {accuracy:.4f}' for way, accuracy in found.compared)
+  return f'{found.way} (int8: {others})'
+
+
+def write_whole(path: pathlib.Path, content: bytes) -> None:
+  """Writes a file that is there whole or not at all. Raises OSError."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.NamedTemporaryFile(dir=path.parent, suffix='.tmp', delete=False) as file:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+  os.replace(file.name, path)

@@ -1,0 +1,205 @@
+"""The last round of a search: some of its networks are trained fully, each once.
+
+A finalist that is done is a line in finalists.jsonl beside its .tflite file and its weights; an
+interrupted round goes on with those that are missing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+
+from rlnas.architecture import Architecture
+from rlnas.budget import Budget
+from rlnas.finishing.evaluator import Finishing
+from rlnas.interfaces import Executor
+from rlnas.pareto import pareto_front
+from rlnas.reward import is_feasible
+from rlnas.search.line_file import LineFile, LockedError
+from rlnas.trial import Measurement, Status, Trial
+
+_PATIENCE_SECONDS = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+  """A network to finish.
+
+  Attributes:
+    trial: index of the trial that it was found by.
+    architecture: the network.
+    seed: of its training.
+    note: what sets it apart from the other candidates of its trial, for people.
+  """
+
+  trial: int
+  architecture: Architecture
+  seed: int
+  note: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Finalist:
+  """A candidate that was finished.
+
+  Attributes:
+    candidate: the network.
+    name: of its files.
+    measurement: on validation data.
+  """
+
+  candidate: Candidate
+  name: str
+  measurement: Measurement
+
+  @property
+  def score(self) -> tuple[float, float]:
+    """Greater is better: int8 validation accuracy, then that of the float network."""
+    measured = self.measurement
+    return measured.int8_validation_accuracy or 0.0, measured.validation_accuracy or 0.0
+
+  def to_json(self) -> str:
+    """A line of finalists.jsonl."""
+    record = {
+      'name': self.name,
+      'trial': self.candidate.trial,
+      'seed': self.candidate.seed,
+      'note': self.candidate.note,
+      'digest': self.candidate.architecture.digest,
+      'measurement': self.measurement.to_record(),
+    }
+    return json.dumps(record, allow_nan=False)
+
+
+class FinalistFile:
+  """What was finished before, and room for more: finalists.jsonl in a folder.
+
+  Args:
+    folder: that holds the files of the finalists, too.
+
+  Raises:
+    ValueError: the file is damaged, or another process holds it.
+    OSError: it cannot be read or written.
+  """
+
+  def __init__(self, folder: pathlib.Path) -> None:
+    path = folder / 'finalists.jsonl'
+    try:
+      self._file = LineFile(path)
+    except LockedError as error:
+      raise ValueError(f'{path}: another process is finishing this search') from error
+    content = self._file.read()
+    whole = content[: content.rfind(b'\n') + 1]
+    if len(whole) < len(content):  # it was killed while it wrote
+      self._file.truncate(len(whole))
+    self._known: dict[str, Measurement] = {}
+    for number, line in enumerate(whole.decode(errors='replace').splitlines(), start=1):
+      try:
+        record = json.loads(line)
+        self._known[record['name']] = Measurement.from_record(record['measurement'])
+      except (KeyError, TypeError, ValueError) as error:
+        self._file.close()
+        raise ValueError(f'{path}:{number}: not a finalist ({error}); remove the line') from error
+
+  def find(self, name: str, model_path: pathlib.Path) -> Measurement | None:
+    """What was measured, where the model is still there."""
+    known = self._known.get(name)
+    if known is None or not model_path.exists():
+      return None
+    return known if model_path.stat().st_size == known.flash_bytes else None
+
+  def add(self, finalist: Finalist) -> None:
+    """Adds one and waits until the disk has it. Raises OSError."""
+    self._file.append([finalist.to_json()])
+
+  def close(self) -> None:
+    """Lets other processes use the file."""
+    self._file.close()
+
+
+def rank_trials(trials: Sequence[Trial], budget: Budget, *, top: int) -> list[Trial]:
+  """The order in which feasible networks are finished, each network once.
+
+  Of the first `top`, half have the highest rewards; the others are the most accurate of the Pareto
+  front that are not among them, so that unlike networks get their chance. All others follow by
+  their rewards, in case some of the first cannot be finished.
+
+  Args:
+    trials: of the search.
+    budget: that they have to keep.
+    top: how many are to be finished.
+
+  Raises:
+    ValueError: `top` is below 1.
+  """
+  if top < 1:
+    raise ValueError(f'top={top}: must be at least 1')
+  feasible = [t for t in trials if is_feasible(t.measurement, budget)]
+  by_reward = sorted(feasible, key=lambda t: (-(t.reward or 0.0), t.index))
+  best = list(_distinct(by_reward))[: (top + 1) // 2]
+  chosen = list(_distinct([*best, *pareto_front(trials, budget)]))[:top]
+  return list(_distinct([*chosen, *by_reward]))
+
+
+def _distinct(trials: Iterable[Trial]) -> Iterable[Trial]:
+  """The first trial of each network."""
+  first: dict[str, Trial] = {}
+  for trial in trials:
+    first.setdefault(trial.proposal.architecture.digest, trial)
+  return first.values()
+
+
+def finish_candidates(
+  candidates: Sequence[Candidate],
+  evaluator: Finishing,
+  executor: Executor,
+  store: FinalistFile,
+  *,
+  on_finished: Callable[[Finalist], None] | None = None,
+) -> list[Finalist]:
+  """Finishes candidates, unless they were finished before.
+
+  Args:
+    candidates: the networks.
+    evaluator: how.
+    executor: of that evaluator.
+    store: of what is done.
+    on_finished: called with each, known ones first, then as they come.
+
+  Returns:
+    All of them, in the order of the candidates; failed ones too, which are not recorded.
+
+  Raises:
+    ExecutorError: none can be evaluated.
+    OSError: the store cannot be written.
+  """
+  names = [evaluator.name(c.architecture, seed=c.seed) for c in candidates]
+  done: dict[int, Finalist] = {}
+
+  def conclude(key: int, measurement: Measurement) -> Finalist:
+    done[key] = Finalist(candidates[key], names[key], measurement)
+    if on_finished is not None:
+      on_finished(done[key])
+    return done[key]
+
+  for key, candidate in enumerate(candidates):
+    known = store.find(names[key], evaluator.model_path(names[key]))
+    if known is None:
+      executor.submit(key, candidate.architecture, seed=candidate.seed)
+    else:
+      conclude(key, known)
+  while len(done) < len(candidates):
+    arrived = executor.collect(_PATIENCE_SECONDS)
+    if arrived is not None:
+      finalist = conclude(*arrived)
+      if finalist.measurement.status is Status.COMPLETE:
+        store.add(finalist)
+  return [done[key] for key in range(len(candidates))]
+
+
+def fits(finalist: Finalist, trial: Trial, budget: Budget) -> bool:
+  """Whether a finalist keeps the budget; its latency is that of its trial."""
+  latency_ms = trial.measurement.latency_ms
+  return is_feasible(dataclasses.replace(finalist.measurement, latency_ms=latency_ms), budget)

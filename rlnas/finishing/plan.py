@@ -1,0 +1,191 @@
+"""Who is trained in the last round of a search, in which order, and by whom."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import pathlib
+from collections.abc import Callable, Sequence
+
+from absl import logging
+
+from rlnas.architecture import Architecture, widened
+from rlnas.budget import Budget
+from rlnas.finishing.finalists import Candidate, Finalist, fits, rank_trials
+from rlnas.finishing.recipe import Recipe
+from rlnas.search.loop import SearchError
+from rlnas.trial import Status, Trial, derive_seed
+
+# So many of the finalists are trained with further seeds, and by teachers.
+LAST_FEW = 2
+_ENSEMBLE = 3  # at most so many finalists teach together
+_WIDER = 2  # a wide teacher has so many times the filters
+
+
+class Teaching(enum.Enum):
+  """Whom the best finalists learn from, beside the labels, in a training of their own."""
+
+  ENSEMBLE = 'ensemble'  # the best finalists together
+  WIDE = 'wide'  # a wider copy of the best one, which no budget binds
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """How many networks a search ends with before the last choice.
+
+  Attributes:
+    recipe: how each is trained.
+    top: how many networks are trained (`rank_trials`).
+    seeds: how many times the best `LAST_FEW` of them are.
+    teaching: whether these are trained once more, and by whom.
+    prune: share of its filters that a copy of the best one loses (`rlnas.child.prune`), which is
+      then trained by the recipe from the weights that are left; it takes part in the last choice,
+      and its file is kept whatever is chosen.
+
+  Raises:
+    ValueError: a figure is out of its range.
+  """
+
+  recipe: Recipe
+  top: int = 1
+  seeds: int = 1
+  teaching: Teaching | None = None
+  prune: float | None = None
+
+  def __post_init__(self) -> None:
+    if self.prune is not None and not 0 < self.prune < 1:
+      raise ValueError(f'prune={self.prune}: must lie in (0, 1)')
+    for name in ('top', 'seeds'):
+      if getattr(self, name) < 1:
+        raise ValueError(f'{name}={getattr(self, name)}: must be at least 1')
+
+  @property
+  def trainings(self) -> int:
+    """How many there are, unless there are too few networks or some cannot be finished."""
+    taught = self.teaching is not None
+    repeats = self.seeds - 1 + taught
+    others = (self.teaching is Teaching.WIDE) + (self.prune is not None)
+    return self.top + repeats * min(self.top, LAST_FEW) + others
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounds:
+  """The rounds of training, one after the other.
+
+  Attributes:
+    trials: of the search.
+    budget: that all have to keep.
+    plan: what is trained, and how.
+    seed: that those of the trainings follow from.
+    finish_all: finishes candidates, given their teachers and a file of first weights.
+    prune: gives a smaller network, and a file of its first weights, for a share of filters.
+  """
+
+  trials: Sequence[Trial]
+  budget: Budget
+  plan: Plan
+  seed: int
+  finish_all: Callable[
+    [Sequence[Candidate], Sequence[Finalist], pathlib.Path | None], list[Finalist]
+  ]
+  prune: Callable[[Finalist, float], tuple[Architecture, pathlib.Path]]
+
+  def play(self) -> list[Finalist]:
+    """All rounds; the finalists that fit, the best first. Raises SearchError."""
+    found = self._first()
+    repeats = [
+      dataclasses.replace(f.candidate, seed=self._seed_of(repeat), note=f'seed {repeat + 1}')
+      for repeat in range(1, self.plan.seeds)
+      for f in found[:LAST_FEW]
+    ]
+    repeated = self._fitting(repeats)
+    taught = [] if self.plan.teaching is None else self._taught(found, self.plan.teaching)
+    best = _sorted([*found, *repeated, *taught])
+    return best if self.plan.prune is None else _sorted([*best, *self._pruned(best[0])])
+
+  def _first(self) -> list[Finalist]:
+    """The best networks, one training each; others take the place of those that do not fit."""
+    waiting = rank_trials(self.trials, self.budget, top=self.plan.top)
+    feasible = len(waiting)
+    found: list[Finalist] = []
+    while waiting and len(found) < self.plan.top:
+      missing = self.plan.top - len(found)
+      now, waiting = waiting[:missing], waiting[missing:]
+      seed = self._seed_of(0)
+      found += self._fitting([Candidate(t.index, t.proposal.architecture, seed) for t in now])
+    if not found:
+      raise SearchError(self._why_none(feasible))
+    return _sorted(found)
+
+  def _taught(self, found: Sequence[Finalist], teaching: Teaching) -> list[Finalist]:
+    """The best networks, trained by teachers; none where there is no teacher."""
+    teachers = found[:_ENSEMBLE]
+    if teaching is Teaching.WIDE:
+      best = found[0].candidate
+      wide = widened(best.architecture, _WIDER)
+      candidate = dataclasses.replace(best, architecture=wide, note='teacher')
+      (teacher,) = self.finish_all([candidate], (), None)
+      if teacher.measurement.status is not Status.COMPLETE:
+        logging.warning('the wide teacher could not be trained: %s', _cause(teacher))
+        return []
+      teachers = [teacher]
+    students = [dataclasses.replace(f.candidate, note='taught') for f in found[:LAST_FEW]]
+    return self._fitting(students, teachers)
+
+  def _pruned(self, best: Finalist) -> list[Finalist]:
+    """The best network with fewer filters; none where it has none to spare."""
+    share = self.plan.prune or 0.0
+    try:
+      smaller, start = self.prune(best, share)
+    except ValueError as error:
+      logging.warning('trial %d is not pruned: %s', best.candidate.trial, error)
+      return []
+    note = f'{best.candidate.note} pruned by {share:g}'.strip()
+    candidate = dataclasses.replace(best.candidate, architecture=smaller, note=note)
+    return self._fitting([candidate], start=start)
+
+  def _fitting(
+    self,
+    candidates: Sequence[Candidate],
+    teachers: Sequence[Finalist] = (),
+    start: pathlib.Path | None = None,
+  ) -> list[Finalist]:
+    """Those of the candidates that could be finished and fit."""
+    kept = []
+    for finalist in self.finish_all(candidates, teachers, start):
+      trial, measured = self.trial_of(finalist), finalist.measurement
+      if fits(finalist, trial, self.budget):
+        kept.append(finalist)
+      elif measured.status is Status.COMPLETE:
+        logging.warning(
+          'trial %d passes the budget once trained: %s B flash, %s B SRAM',
+          trial.index,
+          measured.flash_bytes,
+          measured.sram_bytes,
+        )
+      else:
+        logging.warning('trial %d could not be finished: %s', trial.index, _cause(finalist))
+    return kept
+
+  def trial_of(self, finalist: Finalist) -> Trial:
+    """Where a finalist was found."""
+    return next(t for t in self.trials if t.index == finalist.candidate.trial)
+
+  def _seed_of(self, repeat: int) -> int:
+    return derive_seed(self.seed, 'repeat', repeat)
+
+  def _why_none(self, feasible: int) -> str:
+    if feasible:
+      return f'none of {feasible} feasible networks could be finished in the budget'
+    return (
+      f'none of {len(self.trials)} trials fits {self.budget.flash_bytes:,} B flash and '
+      f'{self.budget.sram_bytes:,} B SRAM; try more --trials, a larger budget or a smaller space'
+    )
+
+
+def _cause(finalist: Finalist) -> str:
+  return ''.join(finalist.measurement.detail.strip().splitlines()[-1:])
+
+
+def _sorted(finalists: Sequence[Finalist]) -> list[Finalist]:
+  return sorted(finalists, key=lambda f: f.score, reverse=True)  # stable: of equals the first

@@ -1,0 +1,205 @@
+"""From a finished search to its winner: full training, one look at the test data, files."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rlnas.architecture import Architecture
+from rlnas.budget import Budget
+from rlnas.child.distill import Teacher
+from rlnas.child.inherit import save_weights
+from rlnas.child.prune import prune_filters
+from rlnas.data.dataset import Dataset
+from rlnas.evaluation.executors import InProcess
+from rlnas.finishing.evaluator import Finishing
+from rlnas.finishing.finalists import Candidate, Finalist, FinalistFile, finish_candidates
+from rlnas.finishing.plan import Plan, Rounds
+from rlnas.interfaces import Evaluator, Executor
+from rlnas.reports.classification_metrics import wilson_interval
+from rlnas.reports.graph_drawing import draw
+from rlnas.reward import is_feasible
+from rlnas.tflite.footprint import Footprint, measure
+from rlnas.tflite.inference import int8_accuracy
+from rlnas.trial import Status, Trial
+
+
+@dataclasses.dataclass(frozen=True)
+class Winner:
+  """The network that a search ends with.
+
+  Attributes:
+    trial: where it was found.
+    architecture: what was trained.
+    model: the .tflite file.
+    validation_accuracy: of the float network, in [0, 1].
+    int8_validation_accuracy: of `model`; what it was chosen by.
+    int8_test_accuracy: of `model`, on data that nothing before has seen.
+    int8_test_interval: 95 % confidence interval of that (Wilson 1927). It tells the chance of the
+      test examples, not that of the search or of the training.
+    footprint: flash and SRAM of `model`.
+    macs: multiply-accumulate operations of one inference.
+    finalists: all that it was chosen from, the best first.
+  """
+
+  trial: Trial
+  architecture: Architecture
+  model: bytes
+  validation_accuracy: float
+  int8_validation_accuracy: float
+  int8_test_accuracy: float
+  int8_test_interval: tuple[float, float]
+  footprint: Footprint
+  macs: int
+  finalists: tuple[Finalist, ...]
+
+
+def finish_best(
+  trials: Sequence[Trial],
+  dataset: Dataset,
+  budget: Budget,
+  *,
+  plan: Plan,
+  seed: int,
+  folder: str | os.PathLike[str] | None = None,
+  employ: Callable[[Evaluator], Executor] = InProcess,
+  on_finished: Callable[[Finalist], None] | None = None,
+) -> Winner:
+  """Trains finalists anew and fully, chooses one on validation data and reads its test accuracy.
+
+  The trained files are measured again; where one passes the budget after all, or its training
+  fails, the next network takes its place. The result does not depend on the executor.
+
+  Args:
+    trials: of the search.
+    dataset: with its test data, which are read once, for the winner.
+    budget: what the winner has to fit.
+    plan: what is trained, and how.
+    seed: decides initial weights, order of examples and their changes.
+    folder: keeps each finalist as soon as it is done, so that what was interrupted goes on; by
+      default they are kept until the end of the call.
+    employ: gives the executor of an evaluator, such as `lambda e: WorkerPool(e, workers=2)`.
+    on_finished: called with each finalist.
+
+  Raises:
+    SearchError: no trial is feasible, or none could be finished.
+    ValueError: the folder holds something else.
+    OSError: a file cannot be written.
+  """
+  with contextlib.ExitStack() as stack:
+    if folder is None:
+      folder = stack.enter_context(tempfile.TemporaryDirectory())
+    where = pathlib.Path(folder)
+    store = FinalistFile(where)
+    stack.callback(store.close)
+
+    plain = Finishing(dataset, plan.recipe, where)
+
+    def finish_all(
+      candidates: Sequence[Candidate],
+      teachers: Sequence[Finalist],
+      start: pathlib.Path | None,
+    ) -> list[Finalist]:
+      found = [Teacher(t.candidate.architecture, plain.weights_path(t.name)) for t in teachers]
+      evaluator = Finishing(dataset, plan.recipe, where, teachers=found, start=start)
+      with contextlib.closing(employ(evaluator)) as executor:
+        return finish_candidates(candidates, evaluator, executor, store, on_finished=on_finished)
+
+    def prune(finalist: Finalist, share: float) -> tuple[Architecture, pathlib.Path]:
+      whole = Teacher(finalist.candidate.architecture, plain.weights_path(finalist.name))
+      smaller, network = prune_filters(whole.load(dataset), whole.architecture, share=share)
+      path = plain.weights_path(f'{finalist.name}-less-{share:g}')
+      save_weights(network, path)
+      return smaller, path
+
+    rounds = Rounds(trials, budget, plan, seed, finish_all, prune)
+    finalists = rounds.play()
+    best = finalists[0]
+    model = plain.model_path(best.name).read_bytes()
+  measured = best.measurement
+  offset, scale = dataset.offset, dataset.scale
+  accuracy = int8_accuracy(model, dataset.x_test, dataset.y_test, offset=offset, scale=scale)
+  examples = len(dataset.y_test)
+  return Winner(
+    trial=rounds.trial_of(best),
+    architecture=best.candidate.architecture,
+    model=model,
+    validation_accuracy=measured.validation_accuracy or 0.0,
+    int8_validation_accuracy=measured.int8_validation_accuracy or 0.0,
+    int8_test_accuracy=accuracy,
+    int8_test_interval=wilson_interval(round(accuracy * examples), examples),
+    footprint=measure(model),
+    macs=measured.macs or 0,
+    finalists=tuple(finalists),
+  )
+
+
+def write_winner(
+  winner: Winner,
+  trials: Sequence[Trial],
+  budget: Budget,
+  folder: str | os.PathLike[str],
+  *,
+  dataset: Dataset,
+  seconds: float,
+) -> None:
+  """Writes result.json and, in best/, model.tflite and architecture.json, .svg and .png.
+
+  Args:
+    winner: of the search.
+    trials: of the search.
+    budget: that it had to keep.
+    folder: where the files go; made if need be.
+    dataset: what the network classifies.
+    seconds: that the search and its finish took.
+
+  Raises:
+    OSError: a file cannot be written.
+  """
+  folder = pathlib.Path(folder)
+  best = folder / 'best'
+  best.mkdir(parents=True, exist_ok=True)
+  architecture = winner.architecture.to_json()
+  (best / 'model.tflite').write_bytes(winner.model)
+  (best / 'architecture.json').write_text(architecture + '\n')
+  result: dict[str, Any] = {
+    'trials': len(trials),
+    'feasible': sum(is_feasible(t.measurement, budget) for t in trials),
+    'failed': sum(t.measurement.status is Status.FAILED for t in trials),
+    'seconds': round(seconds, 1),
+    'best': {
+      'trial': winner.trial.index,
+      'architecture': json.loads(architecture),
+      'validation_accuracy': winner.validation_accuracy,
+      'int8_validation_accuracy': winner.int8_validation_accuracy,
+      'int8_test_accuracy': winner.int8_test_accuracy,
+      'int8_test_interval': list(winner.int8_test_interval),
+      **dataclasses.asdict(winner.footprint),
+      'macs': winner.macs,
+      'input': {  # the network reads (x - offset) / scale
+        'shape': list(dataset.input_shape),
+        'offset': np.asarray(dataset.offset).tolist(),
+        'scale': np.asarray(dataset.scale).tolist(),
+      },
+      'budget': dataclasses.asdict(budget),
+    },
+    'finalists': [json.loads(finalist.to_json()) for finalist in winner.finalists],
+  }
+  (folder / 'result.json').write_text(json.dumps(result, indent=2) + '\n')
+  title = f'trial {winner.trial.index}: int8 test accuracy {winner.int8_test_accuracy:.4f}\n'
+  title += f'flash {winner.footprint.flash_bytes:,} B, SRAM {winner.footprint.sram_bytes:,} B'
+  draw(
+    winner.architecture,
+    [best / 'architecture.svg', best / 'architecture.png'],
+    input_shape=dataset.input_shape,
+    classes=dataset.classes,
+    title=title,
+  )

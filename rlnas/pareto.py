@@ -1,0 +1,58 @@
+"""What a search found: the best trial, the Pareto front, their table and picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rlnas.budget import Budget
+from rlnas.reward import is_feasible
+from rlnas.trial import Trial
+
+if TYPE_CHECKING:
+  pass
+
+
+def best_trial(trials: Sequence[Trial], budget: Budget) -> Trial | None:
+  """The feasible trial of highest reward, the earliest among equals; None where none fits."""
+  feasible = [t for t in trials if is_feasible(t.measurement, budget)]
+  return max(feasible, key=lambda t: (t.reward, -t.index), default=None)
+
+
+def objectives(trial: Trial) -> tuple[float, int, int, int]:
+  """(int8 validation accuracy, flash bytes, SRAM bytes, MACs) of a complete trial."""
+  m = trial.measurement
+  figures = (m.int8_validation_accuracy, m.flash_bytes, m.sram_bytes, m.macs)
+  if any(figure is None for figure in figures):
+    raise ValueError(f'trial {trial.index}: {m.status.value}, not completely measured')
+  return figures  # type: ignore[return-value]
+
+
+def pareto_front(trials: Sequence[Trial], budget: Budget) -> list[Trial]:
+  """The feasible trials that no other one beats in accuracy, flash, SRAM and MACs together.
+
+  Of trials with equal figures the earliest stands for all.
+
+  Returns:
+    The front, most accurate first.
+  """
+  costs: dict[tuple[float, ...], Trial] = {}
+  for trial in trials:
+    if is_feasible(trial.measurement, budget):
+      accuracy, *sizes = objectives(trial)
+      costs.setdefault((-accuracy, *sizes), trial)
+  front = [
+    trial
+    for cost, trial in costs.items()
+    if not any(o != cost and all(a <= b for a, b in zip(o, cost, strict=True)) for o in costs)
+  ]
+  return sorted(front, key=lambda t: (-objectives(t)[0], *objectives(t)[1:]))
+
+
+def format_front(front: Sequence[Trial]) -> str:
+  """The front as a table for a terminal."""
+  lines = [f'{"trial":>5}  {"int8 accuracy":>13}  {"flash B":>8}  {"SRAM B":>8}  {"MACs":>11}']
+  for trial in front:
+    accuracy, flash, sram, macs = objectives(trial)
+    lines.append(f'{trial.index:5d}  {accuracy:13.4f}  {flash:8,d}  {sram:8,d}  {macs:11,d}')
+  return '\n'.join(lines)

@@ -1,0 +1,258 @@
+"""A report as a tree of blocks, written as HTML that needs nothing else, and as Markdown.
+
+All text is escaped here, so names of data sets and classes may hold anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+
+from rlnas.reports.html_style import HTML, STYLE
+
+_NUMBER = re.compile(r'-?[0-9][0-9,.]*%?|–')
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+  """A paragraph."""
+
+  text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Code:
+  """Lines to be typed, or quoted as they are."""
+
+  text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+  """A few figures to be seen first.
+
+  Attributes:
+    rows: (name, value, remark).
+  """
+
+  rows: tuple[tuple[str, str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+  """A table; columns of numbers, the first apart, are set to the right.
+
+  Attributes:
+    head: names of the columns.
+    rows: a text a column.
+    summary: of a long table, which is closed until its reader opens it.
+  """
+
+  head: tuple[str, ...]
+  rows: tuple[tuple[str, ...], ...]
+  summary: str = ''
+
+  @property
+  def numeric(self) -> tuple[bool, ...]:
+    """Whether each column is one of numbers."""
+    return tuple(
+      i > 0 and all(_NUMBER.fullmatch(row[i]) for row in self.rows) for i in range(len(self.head))
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+  """A picture.
+
+  Attributes:
+    name: of its file beside the Markdown: lower case, digits and hyphens.
+    svg: the picture.
+    caption: a sentence on what it shows.
+  """
+
+  name: str
+  svg: str
+  caption: str
+
+  def __post_init__(self) -> None:
+    if not re.fullmatch(r'[a-z0-9-]+', self.name):
+      raise ValueError(f'name={self.name!r}: must be of lower case letters, digits and hyphens')
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+  """Pictures that stand side by side where there is room."""
+
+  figures: tuple[Figure, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """Blocks that stand side by side where there is room."""
+
+  blocks: tuple[Text | Table | Figures, ...]
+
+
+Block = Text | Code | Facts | Table | Figures | Row
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+  """A heading and what stands below."""
+
+  title: str
+  blocks: tuple[Block, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+  """A report.
+
+  Attributes:
+    title: its heading.
+    lead: a sentence below.
+    top: what comes before the first section.
+    sections: the rest.
+  """
+
+  title: str
+  lead: str
+  top: tuple[Block, ...]
+  sections: tuple[Section, ...]
+
+
+def write_page(
+  page: Page, folder: str | os.PathLike[str], *, html_name: str, markdown_name: str
+) -> None:
+  """Writes a page as HTML and as Markdown; the latter's pictures go to figures/.
+
+  Raises:
+    OSError: a file cannot be written.
+  """
+  folder = pathlib.Path(folder)
+  (folder / 'figures').mkdir(parents=True, exist_ok=True)
+  for block in (*page.top, *(block for section in page.sections for block in section.blocks)):
+    for figure in _figures(block):
+      (folder / 'figures' / f'{figure.name}.svg').write_text(figure.svg, encoding='utf-8')
+  (folder / html_name).write_text(to_html(page), encoding='utf-8', errors='replace')
+  (folder / markdown_name).write_text(to_markdown(page), encoding='utf-8', errors='replace')
+
+
+def _figures(block: Block) -> tuple[Figure, ...]:
+  if isinstance(block, Row):
+    return tuple(figure for part in block.blocks for figure in _figures(part))
+  return block.figures if isinstance(block, Figures) else ()
+
+
+def to_html(page: Page) -> str:
+  """One file without scripts, links or anything from elsewhere; pictures are inside."""
+  sections = ''.join(
+    f'<section>\n<h2>{html.escape(section.title)}</h2>\n{_html_blocks(section.blocks)}</section>\n'
+    for section in page.sections
+  )
+  return HTML.format(
+    title=html.escape(page.title),
+    lead=html.escape(page.lead),
+    style=STYLE,
+    top=_html_blocks(page.top),
+    sections=sections,
+  )
+
+
+def _html_blocks(blocks: Sequence[Block]) -> str:
+  return ''.join(map(_html_block, blocks))
+
+
+def _html_block(block: Block) -> str:
+  if isinstance(block, Text):
+    return f'<p>{html.escape(block.text)}</p>\n'
+  if isinstance(block, Code):
+    return f'<pre>{html.escape(block.text)}</pre>\n'
+  if isinstance(block, Facts):
+    facts = ''.join(
+      f'<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}'
+      f'<small>{html.escape(remark)}</small></dd></div>\n'
+      for name, value, remark in block.rows
+    )
+    return f'<dl class="facts">\n{facts}</dl>\n'
+  if isinstance(block, Table):
+    return _html_table(block)
+  if isinstance(block, Row):
+    parts = ''.join(f'<div>{_html_block(part)}</div>\n' for part in block.blocks)
+    return f'<div class="row">\n{parts}</div>\n'
+  figures = ''.join(_html_figure(figure) for figure in block.figures)
+  return f'<div class="figures">\n{figures}</div>\n'
+
+
+def _html_figure(figure: Figure) -> str:
+  data = base64.b64encode(figure.svg.encode()).decode()
+  caption = html.escape(figure.caption)
+  width = _width_pixels(figure.svg)
+  least = round(0.65 * width)  # on a narrow screen rather scroll than become illegible
+  return (
+    f'<figure style="flex-basis:{width}px">'
+    f'<img src="data:image/svg+xml;base64,{data}" alt="{caption}" '
+    f'style="width:{width}px;min-width:{least}px">'
+    f'<figcaption>{caption}</figcaption></figure>\n'
+  )
+
+
+def _width_pixels(svg: str) -> int:
+  """The picture's own width: matplotlib states it in points, 4/3 of a pixel."""
+  found = re.search(r'<svg[^>]*\swidth="([0-9.]+)pt"', svg)
+  return round(float(found[1]) * 4 / 3) if found else 600
+
+
+def _html_table(table: Table) -> str:
+  def cells(tag: str, row: Sequence[str]) -> str:
+    return ''.join(
+      f'<{tag}{" class=n" if is_number else ""}>{html.escape(cell)}</{tag}>'
+      for cell, is_number in zip(row, table.numeric, strict=True)
+    )
+
+  rows = ''.join(f'<tr>{cells("td", row)}</tr>\n' for row in table.rows)
+  head = f'<thead><tr>{cells("th", table.head)}</tr></thead>'
+  few = ' few' if len(table.head) <= 3 else ''  # only few columns leave room for long lines
+  text = f'<div class="table{few}"><table>\n{head}\n<tbody>\n{rows}</tbody></table></div>\n'
+  if not table.summary:
+    return text
+  summary = html.escape(table.summary)
+  return f'<details><summary>{summary}</summary>\n{text}</details>\n'
+
+
+def to_markdown(page: Page) -> str:
+  """The same with pictures in figures/, for a repository."""
+  parts = [f'# {_markdown(page.title)}', _markdown(page.lead), *map(_markdown_block, page.top)]
+  for section in page.sections:
+    parts.append(f'## {_markdown(section.title)}')
+    parts.extend(map(_markdown_block, section.blocks))
+  return '\n\n'.join(parts) + '\n'
+
+
+def _markdown_block(block: Block) -> str:
+  if isinstance(block, Text):
+    return _markdown(block.text)
+  if isinstance(block, Code):
+    fence = '`' * max(3, 1 + max(map(len, re.findall('`+', block.text)), default=0))
+    return f'{fence}\n{block.text}\n{fence}'
+  if isinstance(block, Facts):
+    return _markdown_block(Table(('', '', ''), block.rows))
+  if isinstance(block, Table):
+    rule = ['---:' if is_number else '---' for is_number in block.numeric]
+    rows = [tuple(map(_markdown, row)) for row in (block.head, *block.rows)]
+    return '\n'.join(f'| {" | ".join(row)} |' for row in (rows[0], tuple(rule), *rows[1:]))
+  if isinstance(block, Row):
+    return '\n\n'.join(map(_markdown_block, block.blocks))
+  return '\n\n'.join(
+    f'![{_markdown(figure.caption)}](figures/{figure.name}.svg)' for figure in block.figures
+  )
+
+
+def _markdown(text: str) -> str:
+  """Text on one line in which nothing is markup."""
+  return re.sub(r'([\\`*_{}\[\]<>|#!~])', r'\\\1', ' '.join(text.split()))

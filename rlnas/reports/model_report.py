@@ -1,0 +1,312 @@
+"""The report of a finished network, and the bundle that holds it: C files, pictures, pages."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import tempfile
+from collections.abc import Mapping
+
+import numpy as np
+
+from rlnas.architecture import Scalar
+from rlnas.budget import Budget
+from rlnas.data.dataset import Dataset
+from rlnas.export.bundle import deployment, write_c_files
+from rlnas.export.c_files import RESOLVER_METHODS, Deployment
+from rlnas.reports import model_figures
+from rlnas.reports.classification_metrics import Quality, assess, wilson_interval
+from rlnas.reports.graph_drawing import draw
+from rlnas.reports.html import (
+  Block,
+  Code,
+  Facts,
+  Figure,
+  Figures,
+  Page,
+  Row,
+  Section,
+  Table,
+  Text,
+  write_page,
+)
+from rlnas.reports.search_report import configuration_table, front_table, tradeoffs
+from rlnas.tflite.inference import int8_logits
+from rlnas.trial import Trial
+
+_MOST_ROWS = 24  # of a table that is open from the start
+_FILES = (
+  ('model.tflite', 'the network, full int8'),
+  ('model.cc, model.h', 'the same bytes as an array aligned to 16, and the names of the classes'),
+  ('rlnas_model.h', 'arena, shapes, scales, zero points, classes, and the list of operators'),
+  ('test_vectors.h', 'int8 inputs and the outputs that the device must give'),
+  ('main.cc', 'runs the vectors with TFLite Micro on any board'),
+  ('architecture.json', 'the network as the search wrote it'),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+  """How a network was found.
+
+  Attributes:
+    trials: of the search.
+    winner: the trial whose network it is.
+    board: whose budget held.
+    command: that finds it again.
+    configuration: of the search.
+    finish_epochs: how long it was trained in the end.
+    validation_accuracy: of the float network, where it is known.
+  """
+
+  trials: tuple[Trial, ...]
+  winner: Trial
+  board: str
+  command: str
+  configuration: Mapping[str, Scalar | None]
+  finish_epochs: int | None
+  validation_accuracy: float | None
+
+
+def write_bundle(
+  model: bytes, dataset: Dataset, budget: Budget, origin: Origin, folder: str | os.PathLike[str]
+) -> Page:
+  """Writes the C files, report.html, REPORT.md and figures/ beside model.tflite.
+
+  Args:
+    model: the .tflite file.
+    dataset: that it was trained on, with its test data.
+    budget: that it had to keep.
+    origin: how it was found.
+    folder: where the files go; made if need be.
+
+  Raises:
+    ValueError: the model does not fit the data.
+    OSError: a file cannot be written.
+  """
+  folder = pathlib.Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  deployed = deployment(model, dataset)
+  write_c_files(deployed, dataset, budget, folder)
+  page = model_page(deployed, dataset, budget, origin)
+  write_page(page, folder, html_name='report.html', markdown_name='REPORT.md')
+  return page
+
+
+def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: Origin) -> Page:
+  """The report of a network, on the test data of `dataset`. Raises ValueError as `write_bundle`."""
+
+  def judged(split: str) -> Quality:
+    x, y = getattr(dataset, f'x_{split}'), getattr(dataset, f'y_{split}')
+    outputs = int8_logits(deployed.model, x, offset=dataset.offset, scale=dataset.scale)
+    port = deployed.anatomy.output
+    return assess((outputs.astype(np.float64) - port.zero_point) * port.scale, y)
+
+  quality = judged('test')
+  sections = (
+    Section('Accuracy', _accuracy(quality, judged('val'), dataset, origin)),
+    Section('Network', _network(deployed, dataset, origin)),
+    Section('Memory', _memory(deployed, budget)),
+    Section('In a firmware', _firmware(deployed, dataset)),
+    Section('How it was found', _found(budget, origin)),
+    Section('Data', _data(dataset)),
+  )
+  lead = f'A full-integer network for {origin.board}: {budget.flash_bytes:,} B flash and '
+  lead += f'{budget.sram_bytes:,} B SRAM are left for it.'
+  return Page(
+    f'{dataset.name} on {origin.board}',
+    lead,
+    (_facts(quality, deployed, budget, origin),),
+    sections,
+  )
+
+
+def _facts(quality: Quality, deployed: Deployment, budget: Budget, origin: Origin) -> Facts:
+  low, high = wilson_interval(quality.correct, quality.examples)
+  foot = deployed.anatomy.report
+  flash, sram = foot.flash_bytes, foot.sram_bytes
+  rows = [
+    ('int8 test accuracy', f'{quality.accuracy:.4f}', f'95 % interval {low:.4f} to {high:.4f}'),
+    ('flash', f'{flash:,} B', f'{flash / budget.flash_bytes:.0%} of budget'),
+    ('SRAM', f'{sram:,} B', f'{sram / budget.sram_bytes:.0%} of budget'),
+    ('MACs', f'{foot.macs:,}', 'of one inference'),
+  ]
+  latency_ms = origin.winner.measurement.latency_ms
+  if latency_ms is not None:
+    rows.append(('latency', f'{latency_ms:,.1f} ms', 'of one inference, estimated'))
+  return Facts(tuple(rows))
+
+
+def _accuracy(
+  quality: Quality, validation: Quality, dataset: Dataset, origin: Origin
+) -> tuple[Block, ...]:
+  names = dataset.class_names
+  rows = tuple(
+    (name, f'{sum(row):,}', _percent(recall), _percent(precision))
+    for name, row, recall, precision in zip(
+      names, quality.confusion, quality.recall, quality.precision, strict=True
+    )
+  )
+  measured = f'On {quality.examples:,} test examples that nothing before has seen. '
+  if origin.validation_accuracy is not None:
+    measured += 'On the validation data the float network reached '
+    measured += f'{origin.validation_accuracy:.4f}, this int8 one {validation.accuracy:.4f}. '
+  measured += 'The interval tells the chance of the test examples, not that of the training.'
+  mistakes = ', '.join(
+    f'{names[true]} taken for {names[predicted]} ({count})'
+    for true, predicted, count in quality.confusions(3)
+  )
+  caption = 'Accuracy over confidence; larger dots hold more examples.'
+  gap = sum(b.examples * (b.accuracy - b.confidence) for b in quality.reliability)
+  calibration = (
+    f'Confidence is the largest probability of a softmax over the outputs. It is off by '
+    f'{quality.calibration_error:.3f} on the mean (expected calibration error, '
+    f'{len(quality.reliability)} bins).'
+  )
+  if abs(gap) > 0.01 * quality.examples:
+    calibration += f' The network is right {"more" if gap > 0 else "less"} often than it is sure.'
+  return (
+    Text(measured),
+    Row(
+      (
+        Table(('class', 'examples', 'recall', 'precision'), rows),
+        Figures(
+          (
+            Figure(
+              'confusion', model_figures.confusion_matrix(quality, names), 'Confusion matrix.'
+            ),
+          )
+        ),
+      )
+    ),
+    *((Text(f'Most frequent mistakes: {mistakes}.'),) if mistakes else ()),
+    Row(
+      (
+        Figures((Figure('reliability', model_figures.reliability(quality), caption),)),
+        Text(calibration),
+      )
+    ),
+  )
+
+
+def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Block, ...]:
+  with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder) / 'drawing.svg'
+    architecture = origin.winner.proposal.architecture
+    draw(architecture, [path], input_shape=dataset.input_shape, classes=dataset.classes)
+    svg = path.read_text(encoding='utf-8')
+  rows = tuple(
+    (str(i), o.kind, '×'.join(map(str, o.shape[1:])), f'{o.live_bytes:,}', f'{o.constant_bytes:,}')
+    for i, o in enumerate(deployed.anatomy.report.operators, start=1)
+  )
+  head = ('', 'operator', 'result', 'live, B', 'constants, B')
+  return (
+    Row(
+      (
+        Figures((Figure('network', svg, 'From the input on top to the logits.'),)),
+        Table(head, rows, f'All {len(rows)} operators' if len(rows) > _MOST_ROWS else ''),
+      )
+    ),
+  )
+
+
+def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
+  foot, room, anatomy = deployed.anatomy.report, deployed.reserve, deployed.anatomy
+  on_chip = [
+    f'{sum(arena):,}' if (arena := foot.chip_arena_bytes(kernels)) else 'not known'
+    for kernels in ('reference', 'cmsis_nn')
+  ]
+  rows = (
+    ('head: activations and scratch', f'{foot.arena_head_bytes:,}'),
+    ("tail: the interpreter's structures, on this 64-bit machine", f'{foot.arena_tail_bytes:,}'),
+    ('in use once loaded', f'{foot.sram_bytes:,}'),
+    ("+ scratch of CMSIS-NN's kernels", f'{room.kernel_bytes:,}'),
+    ('+ more while the network is loaded', f'{room.loading_bytes:,}'),
+    ('+ alignment', f'{room.alignment_bytes:,}'),
+    ('to reserve (RLNAS_ARENA_BYTES)', f'{room.total_bytes:,}'),
+    ('estimated use on a 32-bit chip, reference kernels', on_chip[0]),
+    ("the same, CMSIS-NN's kernels", on_chip[1]),
+  )
+  over = room.total_bytes - budget.sram_bytes
+  fits = f'The reserve passes the budget of {budget.sram_bytes:,} B by {over:,} B, which come from '
+  fits += 'what the application was left; with the reference kernels the array may be smaller.'
+  peak = max(
+    range(len(anatomy.report.operators)), key=lambda i: anatomy.report.operators[i].live_bytes
+  )
+  note = f'The arena is fullest at operator {peak + 1}, {anatomy.report.operators[peak].kind}. '
+  is_measured = foot.sram_source == 'tflm'
+  note += (
+    'TFLite Micro counted the bytes.' if is_measured else 'The bytes are planned, not measured.'
+  )
+  caption = 'The head of the arena while the operators run, left to right: each area is a tensor '
+  caption += 'where it lies. Black: bytes in use; dashed: what the plan needs.'
+  return (
+    Figures((Figure('arena', model_figures.arena(anatomy), caption),)),
+    Text(note),
+    Table(('tensor arena', 'bytes'), rows),
+    *((Text(fits),) if over > 0 else ()),
+  )
+
+
+def _firmware(deployed: Deployment, dataset: Dataset) -> tuple[Block, ...]:
+  anatomy = deployed.anatomy
+  ports = tuple(
+    (name, f'int8 {"×".join(map(str, p.shape))}', f'{p.scale:.9g}', str(p.zero_point))
+    for name, p in (('input', anatomy.input), ('output: logits', anatomy.output))
+  )
+  resolver = '\n'.join(f'resolver.{RESOLVER_METHODS[kind]}();' for kind in anatomy.kinds)
+  count = len(anatomy.kinds)
+  vectors = deployed.vectors
+  return (
+    Table(('file', 'what it holds'), _FILES),
+    Table(('port', 'type and shape', 'scale', 'zero point'), ports),
+    Text(
+      'An input is round((raw - offset) / divisor / scale) + zero point, with '
+      f'{_scaling(dataset)}: rlnas_quantize(). '
+      f'{len(vectors.inputs)} validation examples with the outputs of {vectors.interpreter} are '
+      'in test_vectors.h.'
+    ),
+    Code(f'tflite::MicroMutableOpResolver<{count}> resolver;\n{resolver}'),
+    Text('Or call rlnas_add_operators(&resolver), which does the same.'),
+  )
+
+
+def _scaling(dataset: Dataset) -> str:
+  if np.ndim(dataset.offset) or np.ndim(dataset.scale):
+    return 'offset and divisor of each feature as in model.cc'
+  return f'offset {dataset.offset:g} and divisor {dataset.scale:g}'
+
+
+def _found(budget: Budget, origin: Origin) -> tuple[Block, ...]:
+  finish = 'then trained anew'
+  if origin.finish_epochs is not None:
+    finish += f' for {origin.finish_epochs} epochs'
+  text = f'Trial {origin.winner.index} of a search over {len(origin.trials):,}, {finish}. '
+  text += 'The same command finds it again on the same kind of processor:'
+  return (
+    Text(text),
+    Code(origin.command),
+    *tradeoffs(origin.trials, budget, chosen=origin.winner),
+    front_table(origin.trials, budget),
+    configuration_table(origin.configuration),
+  )
+
+
+def _data(dataset: Dataset) -> tuple[Block, ...]:
+  sizes = tuple(
+    (split, f'{len(y):,}')
+    for split, y in (
+      ('training', dataset.y_train),
+      ('validation', dataset.y_val),
+      ('test', dataset.y_test),
+    )
+  )
+  source = dataset.source or 'unknown'
+  text = f'Source and licence of {dataset.name}: {source}. test_vectors.h holds a few of its '
+  text += 'examples, which stay under that licence.'
+  return Text(text), Table(('split', 'examples'), sizes), Text(f'Digest: {dataset.digest}')
+
+
+def _percent(share: float | None) -> str:
+  return '–' if share is None else f'{share:.1%}'

@@ -1,0 +1,168 @@
+"""Pictures of a search for reports, as SVG text, styled as `rlnas.reports.model_figures`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from rlnas.reports.model_figures import BLUE, GREY, ORANGE, PALE_BLUE, short, style, svg
+
+
+def tradeoff(
+  groups: Mapping[str, Sequence[tuple[float, float]]],
+  *,
+  xlabel: str,
+  limit: float | None,
+  chosen: tuple[float, float] | None,
+) -> str:
+  """Accuracy over a cost, on a logarithmic axis where the costs differ much.
+
+  Args:
+    groups: (cost, accuracy) of the trials 'over the budget', that 'fit', and of the 'Pareto
+      front'; one at least.
+    xlabel: what the cost is.
+    limit: the budget, in units of the cost.
+    chosen: (cost, accuracy) of the winner's trial.
+  """
+  marks = {
+    'over the budget': ('x', GREY, 22),
+    'fit': ('o', PALE_BLUE, 22),
+    'Pareto front': ('D', BLUE, 26),
+  }
+  with style():
+    figure = Figure(figsize=(4.9, 3.6))
+    axes = figure.add_subplot()
+    for name, points in groups.items():
+      marker, color, size = marks[name]
+      if points:
+        x, y = zip(*points, strict=True)
+        width = 1 if marker == 'x' else 0
+        axes.scatter(x, y, marker=marker, c=color, s=size, label=name, linewidth=width)
+    if chosen is not None:
+      axes.scatter(
+        *([chosen[0]], [chosen[1]]),
+        s=120,
+        facecolors='none',
+        edgecolors=ORANGE,
+        linewidth=1.5,
+        label='the winner',
+      )
+    if limit is not None:
+      axes.axvline(limit, color=ORANGE, linestyle='--', linewidth=1, label='budget')
+    costs = [x for points in groups.values() for x, _ in points]
+    if max(costs) > 4 * min(costs) > 0:
+      axes.set_xscale('log', base=2)
+      axes.xaxis.set_major_formatter('{x:g}')
+    axes.set(xlabel=xlabel, ylabel='int8 validation accuracy')
+    axes.legend(loc='best')
+    return svg(figure)
+
+
+def course(
+  indices: Sequence[int],
+  values: Sequence[float],
+  feasible: Sequence[bool],
+  *,
+  ylabel: str,
+) -> str:
+  """A figure of each trial over the trials, with the best so far of those that fit."""
+  fits = np.array(feasible, bool)
+  x, y = np.array(indices), np.array(values)
+  with style():
+    figure = Figure(figsize=(4.9, 3.2))
+    axes = figure.add_subplot()
+    if not fits.all():
+      axes.scatter(
+        x[~fits], y[~fits], marker='x', s=16, c=GREY, linewidth=0.8, label='does not fit'
+      )
+    if fits.any():
+      axes.scatter(x[fits], y[fits], s=16, c=PALE_BLUE, linewidth=0, label='fits')
+      best = np.maximum.accumulate(y[fits])
+      end = [*x[fits], x[-1]]
+      axes.step(
+        end, [*best, best[-1]], where='post', color=BLUE, linewidth=1.6, label='best that fits'
+      )
+    axes.set(xlabel='trial', ylabel=ylabel)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc='best')
+    return svg(figure)
+
+
+def share(
+  indices: Sequence[int], shares: Mapping[str, Sequence[float]], *, ylabel: str, percent: bool
+) -> str:
+  """Lines over the trials."""
+  with style():
+    figure = Figure(figsize=(4.9, 3.2))
+    axes = figure.add_subplot()
+    for color, (name, values) in zip((BLUE, GREY, ORANGE), shares.items(), strict=False):
+      axes.plot(indices, values, color=color, linewidth=1.4, label=name)
+    axes.set(xlabel='trial', ylabel=ylabel)
+    if percent:
+      axes.set_ylim(-0.02, 1.02)
+      axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(shares) > 1:
+      axes.legend(loc='best')
+    return svg(figure)
+
+
+def preference(
+  shares: npt.NDArray[np.float64], choices: Sequence[str], edges: Sequence[int]
+) -> str:
+  """How often each choice was taken, over the trials; for arguments see `preference_figure`."""
+  with style():
+    return svg(preference_figure(shares, choices, edges))
+
+
+def preference_figure(
+  shares: npt.NDArray[np.float64], choices: Sequence[str], edges: Sequence[int]
+) -> Figure:
+  """A heat map of how often each choice was taken, over the trials; to be drawn within a `style`.
+
+  Args:
+    shares: of the decisions of a period; a column sums to 1, or is NaN where there were none.
+      [choices, periods]
+    choices: a name a row.
+    edges: first trial of each period, and one past the last. Length periods + 1.
+  """
+  figure = Figure(figsize=(4.9, 0.9 + 0.3 * len(choices)))
+  axes = figure.add_subplot()
+  axes.grid(visible=False)
+  shade = axes.pcolormesh(
+    *(np.array(edges) - 0.5, np.arange(len(choices) + 1) - 0.5, shares),
+    cmap='Blues',
+    vmin=0,
+    vmax=1,
+    edgecolors='white',
+    linewidth=0.6,
+  )
+  axes.invert_yaxis()
+  axes.set_yticks(range(len(choices)), [short(choice) for choice in choices])
+  axes.tick_params(axis='y', length=0)
+  axes.spines[:].set_visible(False)
+  axes.set_xlabel('trial')
+  axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+  bar = figure.colorbar(shade, ax=axes, pad=0.02, fraction=0.06, ticks=[0, 0.5, 1])
+  bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
+  bar.outline.set_visible(False)
+  return figure
+
+
+def bars(amounts: Mapping[str, float], *, xlabel: str) -> str:
+  """One bar a name, the first on top."""
+  names = list(amounts)
+  with style():
+    figure = Figure(figsize=(4.9, 0.9 + 0.36 * len(names)))
+    axes = figure.add_subplot()
+    axes.barh(range(len(names)), [amounts[name] for name in names], color=BLUE, height=0.6)
+    axes.set_yticks(range(len(names)), [short(name) for name in names])
+    axes.tick_params(axis='y', length=0)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis='y')
+    axes.set_xlabel(xlabel)
+    return svg(figure)

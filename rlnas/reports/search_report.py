@@ -1,0 +1,255 @@
+"""The report of a search, from its journal alone: what was tried, found and preferred, and when."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.architecture import Scalar
+from rlnas.budget import Budget
+from rlnas.pareto import best_trial, objectives, pareto_front
+from rlnas.reports import search_figures
+from rlnas.reports.choice_counts import Preference, preferences
+from rlnas.reports.html import Block, Facts, Figure, Figures, Page, Section, Table, Text
+from rlnas.reward import is_feasible
+from rlnas.spaces.decision import Space
+from rlnas.trial import Status, Trial
+
+Point = tuple[float, float]  # a cost and an accuracy
+
+_WINDOW = 20  # trials of a moving mean
+_MOST_PERIODS = 12
+_COSTS = (
+  ('flash', 'flash', 1, 1024, 'flash: .tflite file, KiB'),
+  ('sram', 'SRAM', 2, 1024, 'SRAM: tensor arena, KiB'),
+  ('macs', 'computation', 3, 1e6, 'million MACs'),
+)
+
+
+def search_page(
+  trials: Sequence[Trial],
+  budget: Budget,
+  *,
+  space: Space | None,
+  configuration: Mapping[str, Scalar | None],
+) -> Page:
+  """The report of a search.
+
+  Args:
+    trials: of the journal.
+    budget: that decides what fits.
+    space: that the trials' tokens belong to; without it the report says nothing of decisions.
+    configuration: of the journal's header.
+
+  Raises:
+    ValueError: there are no trials, or `space` cannot read their tokens.
+  """
+  if not trials:
+    raise ValueError('trials: must hold at least one')
+  names = [str(configuration[n]) for n in ('strategy', 'space') if configuration.get(n)]
+  best = best_trial(trials, budget)
+  sections = [
+    Section('Course', _course(trials, budget)),
+    Section('Trade-offs', tradeoffs(trials, budget, chosen=best)),
+    Section('Pareto front', (front_table(trials, budget),)),
+  ]
+  if space is not None:
+    sections.append(Section('Preferences', _preferences(trials, space)))
+  sections += [
+    Section('Time', _time(trials, budget)),
+    Section('Configuration', (configuration_table(configuration),)),
+  ]
+  lead = f'{len(trials)} trials for a budget of {budget.flash_bytes:,} B flash and '
+  lead += f'{budget.sram_bytes:,} B SRAM.'
+  title = f'Search: {", ".join(names)}' if names else 'Search'
+  return Page(title, lead, (_facts(trials, budget, best),), tuple(sections))
+
+
+def tradeoffs(
+  trials: Sequence[Trial], budget: Budget, *, chosen: Trial | None
+) -> tuple[Block, ...]:
+  """Accuracy over flash, SRAM and MACs, with the budget and the Pareto front."""
+  complete = [t for t in trials if t.measurement.status is Status.COMPLETE]
+  if not complete:
+    return (Text('No trial was measured completely.'),)
+  front = pareto_front(complete, budget)
+  on_front = {t.index for t in front}
+  fitting = [t for t in complete if is_feasible(t.measurement, budget) and t.index not in on_front]
+  over = [t for t in complete if not is_feasible(t.measurement, budget)]
+  limits = {'flash': budget.flash_bytes / 1024, 'sram': budget.sram_bytes / 1024}
+  figures = []
+  for name, spoken, column, unit, label in _COSTS:
+
+    def points(of: Sequence[Trial], column: int = column, unit: float = unit) -> list[Point]:
+      return [(objectives(t)[column] / unit, objectives(t)[0]) for t in of]
+
+    groups = {'over the budget': over, 'fit': fitting, 'Pareto front': front}
+    svg = search_figures.tradeoff(
+      {group: points(of) for group, of in groups.items()},
+      xlabel=label,
+      limit=limits.get(name),
+      chosen=points([chosen])[0] if chosen else None,
+    )
+    figures.append(Figure(f'tradeoff-{name}', svg, f'Accuracy over {spoken}.'))
+  note = 'Children of the search, trained briefly. On the front are those that no other one that '
+  note += 'fits beats in accuracy, flash, SRAM and MACs together.'
+  return Text(note), Figures(tuple(figures))
+
+
+def front_table(trials: Sequence[Trial], budget: Budget) -> Block:
+  """The Pareto front, most accurate first."""
+  front = pareto_front(trials, budget)
+  if not front:
+    return Text('No trial fits the budget.')
+  rows = []
+  for trial in front:
+    accuracy, flash, sram, macs = objectives(trial)
+    figures = (f'{accuracy:.4f}', f'{flash:,}', f'{sram:,}', f'{macs:,}')
+    rows.append((str(trial.index), *figures, _operations(trial)))
+  head = ('trial', 'int8 validation', 'flash, B', 'SRAM, B', 'MACs', 'operations')
+  return Table(head, tuple(rows))
+
+
+def configuration_table(configuration: Mapping[str, Scalar | None]) -> Table:
+  """All settings that decide the course of the search."""
+  rows = tuple((k, str(v)) for k, v in configuration.items() if v not in ('', None))
+  return Table(('setting', 'value'), rows)
+
+
+def _facts(trials: Sequence[Trial], budget: Budget, best: Trial | None) -> Facts:
+  fitting = sum(is_feasible(t.measurement, budget) for t in trials)
+  failed = sum(t.measurement.status is Status.FAILED for t in trials)
+  distinct = len({t.proposal.architecture.digest for t in trials})
+  hours = sum(t.measurement.seconds for t in trials) / 3600
+  rows = [
+    ('trials', f'{len(trials):,}', f'{distinct:,} different networks'),
+    ('fit the budget', f'{fitting / len(trials):.0%}', f'{fitting:,} trials'),
+    ('failed', f'{failed:,}', 'accidents, not rewarded'),
+    ('evaluation', f'{hours * 60:.1f} min' if hours < 2 else f'{hours:.1f} h', 'all workers'),
+  ]
+  if best is not None:
+    accuracy = f'{objectives(best)[0]:.4f}'
+    rows.insert(0, ('best that fits', accuracy, f'int8 validation, trial {best.index}'))
+  return Facts(tuple(rows))
+
+
+def _course(trials: Sequence[Trial], budget: Budget) -> tuple[Block, ...]:
+  feasible = [is_feasible(t.measurement, budget) for t in trials]
+  figures = []
+  for name, values, label in (
+    ('reward', [t.reward for t in trials], 'reward'),
+    (
+      'accuracy',
+      [t.measurement.int8_validation_accuracy for t in trials],
+      'int8 validation accuracy',
+    ),
+  ):
+    triples = zip(trials, values, feasible, strict=True)
+    known = [(t.index, v, f) for t, v, f in triples if v is not None]
+    if known:
+      indices, found, fits = zip(*known, strict=True)
+      svg = search_figures.course(indices, found, fits, ylabel=label)
+      figures.append(Figure(f'course-{name}', svg, f'{label.capitalize()} of each trial.'))
+  everywhere = [t.index for t in trials]
+  seen: set[str] = set()
+  is_new = []
+  for trial in trials:
+    digest = trial.proposal.architecture.digest
+    is_new.append(digest not in seen)
+    seen.add(digest)
+  shares = {'fit the budget': moving_mean(feasible), 'not seen before': moving_mean(is_new)}
+  svg = search_figures.share(everywhere, shares, ylabel=f'share of {_WINDOW} trials', percent=True)
+  caption = 'Share of trials that fit the budget, and of networks that were new.'
+  figures.append(Figure('course-share', svg, caption))
+  scored = [t for t in trials if t.proposal.log_prob is not None and t.proposal.tokens]
+  if scored:
+    nats = [-(t.proposal.log_prob or 0.0) / len(t.proposal.tokens) for t in scored]
+    svg = search_figures.share(
+      [t.index for t in scored],
+      {'surprise': moving_mean(nats)},
+      ylabel='nats a decision',
+      percent=False,
+    )
+    caption = 'How open the policy was: mean of −log p of what it proposed, an estimate of its '
+    caption += f'entropy, over {_WINDOW} trials.'
+    figures.append(Figure('course-entropy', svg, caption))
+  return (Figures(tuple(figures)),)
+
+
+def moving_mean(values: Sequence[float]) -> list[float]:
+  """The mean of each value and those before it, at most `_WINDOW` together."""
+  sums = np.cumsum([0.0, *values])
+  ends = range(1, len(values) + 1)
+  return [float(sums[e] - sums[max(0, e - _WINDOW)]) / min(e, _WINDOW) for e in ends]
+
+
+def _preferences(trials: Sequence[Trial], space: Space) -> tuple[Block, ...]:
+  periods = min(_MOST_PERIODS, len(trials))
+  edges = [round(i * len(trials) / periods) for i in range(periods + 1)]
+  figures, rows = [], []
+  quarter = max(1, periods // 4)
+  for number, preference in enumerate(preferences(trials, space, edges)):
+    totals = preference.counts.sum(axis=0)
+    shares = np.where(totals > 0, preference.counts / np.maximum(totals, 1), np.nan)
+    svg = search_figures.preference(shares, preference.choices, edges)
+    caption = f'Decisions of kind “{preference.kind}”: how often each choice was taken.'
+    figures.append(Figure(f'preference-{number}', svg, caption))
+    early = preference.counts[:, :quarter].sum(axis=1)
+    late = preference.counts[:, -quarter:].sum(axis=1)
+    rows.append((preference.kind, *_favourite(preference, early), *_favourite(preference, late)))
+  if not rows:
+    return (Text('The space leaves no choice.'),)
+  head = ('decision', 'favourite of the first quarter', 'share', 'of the last', 'share ')
+  note = 'Shares among the decisions that were met in a period, the explored ones included. A '
+  note += 'darker cell was chosen more often; a column adds up to 100 %.'
+  return Text(note), Table(head, tuple(rows)), Figures(tuple(figures))
+
+
+def _favourite(preference: Preference, counts: npt.NDArray[np.int64]) -> tuple[str, str]:
+  if not counts.sum():
+    return '–', '–'
+  best = int(np.argmax(counts))
+  return preference.choices[best], f'{counts[best] / counts.sum():.0%}'
+
+
+def _time(trials: Sequence[Trial], budget: Budget) -> tuple[Block, ...]:
+  """Seconds by how the evaluation ended."""
+  seconds: dict[str, list[float]] = {
+    name: [] for name in ('trained, fits', 'trained, too large', 'screened out', 'failed')
+  }
+  for trial in trials:
+    m = trial.measurement
+    if m.status is Status.COMPLETE:
+      name = 'trained, fits' if is_feasible(m, budget) else 'trained, too large'
+    else:
+      name = 'failed' if m.status is Status.FAILED else 'screened out'
+    seconds[name].append(m.seconds)
+  total = sum(map(sum, seconds.values())) or 1.0
+  rows = tuple(
+    (name, f'{len(s):,}', f'{sum(s):,.1f}', f'{sum(s) / total:.0%}', f'{sum(s) / len(s):.2f}')
+    for name, s in seconds.items()
+    if s
+  )
+  head = ('evaluations that were', 'trials', 'seconds', 'share', 'mean, s')
+  svg = search_figures.bars({row[0]: sum(seconds[row[0]]) / 60 for row in rows}, xlabel='minutes')
+  caption = 'Time of evaluations, added up over all workers.'
+  return Table(head, rows), Figures((Figure('time', svg, caption),)), *_failures(trials)
+
+
+def _failures(trials: Sequence[Trial]) -> tuple[Block, ...]:
+  """The causes of failed trials, the most frequent first."""
+  details = [t.measurement.detail for t in trials if t.measurement.status is Status.FAILED]
+  causes = collections.Counter((d.strip().splitlines() or ['unknown'])[-1] for d in details)
+  rows = tuple((cause[:200], str(count)) for cause, count in causes.most_common())
+  return (Table(('cause of failure', 'trials'), rows),) if rows else ()
+
+
+def _operations(trial: Trial) -> str:
+  """The network's operations, counted: '4 conv, 2 depthwise conv, 1 max pool'."""
+  hidden = ('input', 'global_avg_pool', 'classifier')
+  nodes = trial.proposal.architecture.nodes
+  counts = collections.Counter(n.op.replace('_', ' ') for n in nodes if n.op not in hidden)
+  return ', '.join(f'{count} {op}' for op, count in counts.most_common())

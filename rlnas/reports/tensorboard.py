@@ -1,0 +1,208 @@
+"""Watching a search: a bar on the terminal, and TensorBoard.
+
+TensorBoard shows curves of a search, pictures, and every child as a row of the HParams table. On
+resuming, the search loop hands over the trials of the journal again, so the event files are begun
+anew and the curves go on without a jump.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import tqdm
+from absl import logging
+
+from rlnas.backend import tf
+from rlnas.budget import Budget
+from rlnas.pareto import objectives
+from rlnas.reports.graph_drawing import pixels
+from rlnas.reports.tensorboard_pictures import Choices, Front, Pixels, best_text
+from rlnas.reports.tensorboard_scalars import (
+  budget_scalars,
+  child_scalars,
+  layout_summary,
+  summary_of,
+)
+from rlnas.reports.tensorboard_trials import Children
+from rlnas.reward import is_feasible
+from rlnas.spaces.table import Table
+from rlnas.trial import Status, Trial
+
+_FIRST_PICTURES = 20  # trials; then whenever there are half as many more, and at the end
+
+
+class TensorBoard:
+  """An observer that writes TensorBoard events.
+
+  - Scalars: `rlnas.reports.tensorboard_scalars.DESCRIPTIONS` says what each is; those of the group
+  `strategy`
+    are what the strategy reports, by batch. Custom Scalars lays out those that belong together.
+  - Images: the architecture of each new best; now and then the Pareto front, and how often each
+    choice was proposed over the trials, by kind of decision.
+  - Text: the best network, and how it fits the budget.
+  - HParams: every child (`rlnas.reports.tensorboard_trials`).
+
+  Args:
+    path: folder for the events; event files that it holds are deleted. TensorBoard may be given a
+      folder above, to compare several searches.
+    budget: decides what is feasible.
+    input_shape: of the examples; the drawing tells the shapes that follow.
+    classes: how many there are.
+    table: the compiled space; without it there are no pictures of choices.
+  """
+
+  def __init__(
+    self,
+    path: str | os.PathLike[str],
+    *,
+    budget: Budget,
+    input_shape: Sequence[int],
+    classes: int,
+    table: Table | None = None,
+  ) -> None:
+    path = pathlib.Path(path)
+    self._budget = budget
+    self._input_shape = tuple(input_shape)
+    self._classes = classes
+    for old in path.rglob('events.out.tfevents.*'):
+      old.unlink()
+    self._writer = tf.summary.create_file_writer(str(path / 'search'))
+    self._children = Children(path / 'children', run='/'.join(path.resolve().parts[-2:]))
+    self._recent: collections.deque[float] = collections.deque(maxlen=20)
+    self._digests: set[str] = set()
+    self._counts: collections.Counter[str] = collections.Counter()
+    self._best: Trial | None = None
+    self._front = Front(budget)
+    self._choices = None if table is None else Choices(table)
+    self._next_pictures = _FIRST_PICTURES
+    self._pictured = 0  # trials, when the last pictures were drawn
+    with self._writer.as_default(step=0):
+      tf.summary.experimental.write_raw_pb(layout_summary())
+
+  def on_trial(self, trial: Trial) -> None:
+    """Writes one trial's scalars and its row of the HParams table."""
+    self._count(trial)
+    with self._writer.as_default(step=trial.index):
+      scalars = {**self._search_scalars(trial), **child_scalars(trial)}
+      tf.summary.experimental.write_raw_pb(summary_of(scalars))
+      if trial is self._best:
+        self._write_best(trial)
+    self._children.write(trial)
+
+  def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
+    """Writes what the strategy reports, and pictures where it is time."""
+    named = {f'strategy/{name}': value for name, value in scalars.items()}
+    with self._writer.as_default(step=trials[-1].index):
+      tf.summary.experimental.write_raw_pb(summary_of(named))
+    self._front.add(trials)
+    if self._choices is not None:
+      self._choices.add(trials)
+    if self._counts['trials'] >= self._next_pictures:
+      self._write_pictures()
+      self._next_pictures = self._counts['trials'] * 3 // 2
+    self._writer.flush()
+
+  def close(self) -> None:
+    """Draws the last pictures; nothing may be written after."""
+    self._write_pictures()
+    self._writer.close()
+
+  def _count(self, trial: Trial) -> None:
+    self._digests.add(trial.proposal.architecture.digest)
+    feasible = is_feasible(trial.measurement, self._budget)
+    failed = trial.measurement.status is Status.FAILED
+    self._counts.update(trials=1, feasible=int(feasible), failed=int(failed))
+    if trial.reward is None:
+      return
+    self._recent.append(trial.reward)
+    if feasible and (self._best is None or trial.reward > (self._best.reward or 0.0)):
+      self._best = trial
+
+  def _search_scalars(self, trial: Trial) -> dict[str, float]:
+    trials = self._counts['trials']
+    scalars = {
+      'search/feasible_rate': self._counts['feasible'] / trials,
+      'search/failed_rate': self._counts['failed'] / trials,
+      'search/unique_rate': len(self._digests) / trials,
+      **budget_scalars(self._budget),
+    }
+    if trial.reward is not None:
+      scalars['reward/trial'] = trial.reward
+      scalars['reward/mean_of_20'] = sum(self._recent) / len(self._recent)
+    if self._best is not None:
+      scalars['reward/best_feasible'] = self._best.reward or 0.0
+      best = child_scalars(self._best, 'best')
+      names = ('int8_validation_accuracy', 'flash_kib', 'sram_kib', 'mega_macs')
+      scalars |= {f'best/{n}': best[f'best/{n}'] for n in names if f'best/{n}' in best}
+    return scalars
+
+  def _write_best(self, trial: Trial) -> None:
+    architecture, shape, classes = trial.proposal.architecture, self._input_shape, self._classes
+    accuracy, flash, sram, _ = objectives(trial)
+    title = f'trial {trial.index}: int8 validation accuracy {accuracy:.4f}\n'
+    title += f'flash {flash:,} B, SRAM {sram:,} B'
+    try:
+      drawing = pixels(architecture, input_shape=shape, classes=classes, title=title)
+      text = best_text(trial, self._budget, input_shape=shape, classes=classes)
+    except Exception:
+      # Hours of search must not end because of a picture; whoever reads the log can mend it.
+      logging.exception('trial %d: its architecture could not be drawn', trial.index)
+      return
+    _image('best/architecture', drawing)
+    tf.summary.text('best/network', text)
+
+  def _write_pictures(self) -> None:
+    trials = self._counts['trials']
+    if trials == self._pictured:
+      return
+    self._pictured = trials
+    with self._writer.as_default(step=trials - 1):
+      try:
+        front = self._front.picture()
+        if front is not None:
+          _image('search/pareto_front', front)
+        if self._choices is not None:
+          for kind, picture in self._choices.pictures().items():
+            _image(f'policy/{kind}', picture)
+      except Exception:
+        logging.exception('%d trials: their pictures could not be drawn', trials)
+
+
+def _image(name: str, picture: Pixels) -> None:
+  tf.summary.image(name, picture[np.newaxis])  # [1, height, width, 3]
+
+
+class ProgressBar:
+  """An observer that shows a bar on the terminal: best accuracy, feasible share, time left.
+
+  Args:
+    trials: length of the search.
+    budget: decides what is feasible.
+  """
+
+  def __init__(self, trials: int, *, budget: Budget) -> None:
+    self._bar = tqdm.tqdm(total=trials, unit='child', dynamic_ncols=True, desc='search')
+    self._budget = budget
+    self._feasible = 0
+    self._best = 0.0
+
+  def on_trial(self, trial: Trial) -> None:
+    """Moves on by one child."""
+    if is_feasible(trial.measurement, self._budget):
+      self._feasible += 1
+      self._best = max(self._best, trial.measurement.int8_validation_accuracy or 0.0)
+    self._bar.update()
+    share = self._feasible / self._bar.n
+    best = f'{self._best:.4f}' if self._feasible else 'none yet'
+    self._bar.set_postfix_str(f'best int8 accuracy {best}, feasible {share:.0%}')
+
+  def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
+    """Nothing to show."""
+
+  def close(self) -> None:
+    """Leaves the finished bar on the terminal."""
+    self._bar.close()

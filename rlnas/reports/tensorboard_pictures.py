@@ -1,0 +1,158 @@
+"""Pictures and texts of a search for TensorBoard: the best network, the Pareto front, preferences.
+
+What a long search needs for them is bounded, so that a picture of 100,000 trials takes no longer
+than one of 1,000.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from rlnas.budget import Budget
+from rlnas.pareto import pareto_front
+from rlnas.reports.choice_counts import Preference
+from rlnas.reports.graph_boxes import boxes
+from rlnas.reports.model_figures import style
+from rlnas.reports.pareto_figure import pareto_figure
+from rlnas.reports.search_figures import preference_figure
+from rlnas.spaces.table import Table, states_of
+from rlnas.trial import Measurement, Status, Trial
+
+Pixels = npt.NDArray[np.uint8]
+
+_MOST_POINTS = 1000  # of a picture, the front aside
+_MOST_PERIODS = 24
+_DPI = 100
+
+
+class Front:
+  """The Pareto front of a search that goes on."""
+
+  def __init__(self, budget: Budget) -> None:
+    """Takes the budget, which decides what fits."""
+    self._budget = budget
+    self._recent: collections.deque[Trial] = collections.deque(maxlen=_MOST_POINTS)
+    self._front: list[Trial] = []
+
+  def add(self, trials: Sequence[Trial]) -> None:
+    """Goes on by some trials."""
+    complete = [t for t in trials if t.measurement.status is Status.COMPLETE]
+    self._recent.extend(complete)
+    self._front = pareto_front([*self._front, *complete], self._budget)
+
+  def picture(self) -> Pixels | None:
+    """Accuracy over flash and SRAM of the latest trials and the front; None where there is none."""
+    shown = {trial.index: trial for trial in (*self._front, *self._recent)}
+    if not shown:
+      return None
+    found = f'{len(self._front)} on the Pareto front'
+    return _pixels(pareto_figure([shown[i] for i in sorted(shown)], self._budget, title=found))
+
+
+class Choices:
+  """How often each choice was proposed, period by period, by kind of decision.
+
+  A period is a batch at first; when there are more than twice `_MOST_PERIODS`, neighbours become
+  one.
+  """
+
+  def __init__(self, table: Table) -> None:
+    """Takes the compiled space."""
+    self._table = table
+    self._first: list[int] = []  # trial of each period
+    self._counts: list[npt.NDArray[np.int64]] = []  # [periods][symbols]
+    self._end = 0
+
+  def add(self, trials: Sequence[Trial]) -> None:
+    """Goes on by a batch. Raises ValueError where tokens are not in the space."""
+    counts = np.zeros(len(self._table.symbols), np.int64)
+    for trial in trials:
+      states = states_of(self._table, trial.proposal.tokens)
+      np.add.at(counts, self._table.symbol[list(states), list(trial.proposal.tokens)], 1)
+    self._first.append(trials[0].index)
+    self._counts.append(counts)
+    self._end = trials[-1].index + 1
+    if len(self._counts) > 2 * _MOST_PERIODS:
+      self._first, self._counts = self._first[::2], _sums_of_two(self._counts)
+
+  def preferences(self) -> list[Preference]:
+    """Of each kind of decision with more than one choice."""
+    found: dict[str, list[int]] = {}
+    for symbol, (kind, _, _) in enumerate(self._table.symbols):
+      found.setdefault(kind, []).append(symbol)
+    counts = np.stack(self._counts, axis=1)  # [symbols, periods]
+    return [
+      Preference(kind, tuple(str(self._table.symbols[s][2]) for s in symbols), counts[symbols])
+      for kind, symbols in found.items()
+      if len(symbols) > 1
+    ]
+
+  def pictures(self) -> dict[str, Pixels]:
+    """A heat map of each kind: the share of its decisions that took each choice."""
+    edges = [*self._first, self._end]
+    pictures = {}
+    for preference in self.preferences():
+      totals = preference.counts.sum(axis=0)
+      shares = np.where(totals > 0, preference.counts / np.maximum(totals, 1), np.nan)
+      with style():
+        pictures[preference.kind] = _pixels(preference_figure(shares, preference.choices, edges))
+    return pictures
+
+
+def _sums_of_two(counts: Sequence[npt.NDArray[np.int64]]) -> list[npt.NDArray[np.int64]]:
+  return [np.sum(counts[i : i + 2], axis=0) for i in range(0, len(counts), 2)]
+
+
+def _pixels(figure: Figure) -> Pixels:
+  """A figure as an image [height, width, 3]."""
+  canvas = FigureCanvasAgg(figure)
+  figure.set_dpi(_DPI)
+  figure.set_facecolor('white')
+  canvas.draw()
+  return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def best_text(trial: Trial, budget: Budget, *, input_shape: Sequence[int], classes: int) -> str:
+  """A network as Markdown: what it reached, how it fits the board, its layers.
+
+  Raises:
+    ValueError: the architecture cannot read the input.
+  """
+  m = trial.measurement
+  accuracy = 'unknown' if (a := m.int8_validation_accuracy) is None else f'{a:.4f}'
+  lines = [
+    f'**Trial {trial.index}**, network `{trial.proposal.architecture.digest[:8]}`: '
+    f'int8 validation accuracy **{accuracy}**, reward {trial.reward:.4f}',
+    '',
+    '| | used | budget | share |',
+    '|---|---|---|---|',
+    *_fit(m, budget),
+    '',
+    '| layer | | output |',
+    '|---|---|---|',
+  ]
+  parts = boxes(trial.proposal.architecture, input_shape=input_shape, classes=classes)
+  lines += [f'| {i} | {box.label} | {box.shape} |' for i, box in enumerate(parts)]
+  return '\n'.join(lines)
+
+
+def _fit(m: Measurement, budget: Budget) -> list[str]:
+  rows = (
+    ('flash, bytes', m.flash_bytes, budget.flash_bytes),
+    ('SRAM, bytes', m.sram_bytes, budget.sram_bytes),
+    ('MACs', m.macs, budget.macs),
+    ('latency, ms', m.latency_ms, budget.latency_ms),
+  )
+  return [
+    f'| {name} | {used:,} | {limit:,} | {used / limit:.0%} |'
+    if limit is not None
+    else f'| {name} | {used:,} | – | – |'
+    for name, used, limit in rows
+    if used is not None
+  ]

@@ -1,0 +1,117 @@
+"""The curves that TensorBoard shows of a search: their names, meaning and layout.
+
+The part of a name before the slash is its group. Each curve says in a sentence what it is.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+from rlnas.backend import quiet
+from rlnas.budget import Budget
+from rlnas.trial import Trial
+
+with quiet():  # it loads TensorFlow, which `rlnas.backend` must do first
+  from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+  from tensorboard.compat.proto.tensor_pb2 import TensorProto
+  from tensorboard.compat.proto.types_pb2 import DT_FLOAT
+  from tensorboard.plugins.custom_scalar import layout_pb2
+  from tensorboard.plugins.custom_scalar.summary import pb as layout_pb
+  from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+
+DESCRIPTIONS = {
+  'reward/trial': 'Reward of each trial.',
+  'reward/mean_of_20': 'Mean reward of the last 20 trials: what the strategy has learned so far.',
+  'reward/best_feasible': 'Best reward so far of a trial that fits the budget.',
+  'best/int8_validation_accuracy': 'Of the best trial so far that fits: int8, validation data.',
+  'best/flash_kib': 'Of the best trial so far that fits: size of the .tflite file.',
+  'best/sram_kib': 'Of the best trial so far that fits: tensor arena.',
+  'best/mega_macs': 'Of the best trial so far that fits: million multiply-accumulates.',
+  'search/feasible_rate': 'Share of all trials so far that fit the budget.',
+  'search/unique_rate': 'Distinct networks a trial, so far.',
+  'search/failed_rate': 'Share of all trials so far that failed: accidents, not bad networks.',
+  'child/int8_validation_accuracy': 'Of each child: the quantized network, validation data.',
+  'child/validation_accuracy': 'Of each child: the float network, validation data.',
+  'child/flash_kib': 'Of each child: size of the .tflite file; estimated where not trained.',
+  'child/sram_kib': 'Of each child: tensor arena; estimated where not trained.',
+  'child/mega_macs': 'Of each child: million multiply-accumulates of one inference.',
+  'child/latency_ms': 'Of each child: time of one inference on the board, estimated.',
+  'child/seconds': 'Of each child: wall time of its evaluation.',
+  'limit/flash_kib': 'What the board leaves for the .tflite file.',
+  'limit/sram_kib': 'What the board leaves for the tensor arena.',
+  'strategy/baseline': 'Moving average of the rewards, which advantages are measured from.',
+  'strategy/entropy': 'Of the policy, in nats a network: 0 where it always proposes the same.',
+  'strategy/gradient_norm': 'Norm of the gradient of the loss at the first step of a batch.',
+  'strategy/loss': 'What the strategy minimises, before the first step of a batch.',
+  'strategy/repeat_rate': 'Share of a batch that an earlier batch had proposed already.',
+  'strategy/reward_mean': 'Mean reward of a batch.',
+  'strategy/unique_rate': 'Share of distinct proposals within a batch.',
+}
+
+# Charts of the page Custom Scalars: several curves in one, in the order of the questions.
+_LAYOUT = {
+  'Is it getting better?': {
+    'reward': ('reward/trial', 'reward/mean_of_20', 'reward/best_feasible'),
+    'accuracy': ('child/int8_validation_accuracy', 'best/int8_validation_accuracy'),
+  },
+  'Does it fit?': {
+    'flash, KiB': ('child/flash_kib', 'best/flash_kib', 'limit/flash_kib'),
+    'SRAM, KiB': ('child/sram_kib', 'best/sram_kib', 'limit/sram_kib'),
+    'shares of trials': ('search/feasible_rate', 'search/failed_rate'),
+  },
+  'Does it still explore?': {
+    'entropy of the policy, nats': ('strategy/entropy',),
+    'new networks': ('search/unique_rate', 'strategy/repeat_rate'),
+  },
+}
+
+
+def summary_of(values: Mapping[str, float]) -> bytes:
+  """Scalars by name as one serialized summary: much quicker than writing each by itself."""
+  summary = Summary()
+  for name, value in values.items():
+    tensor = TensorProto(dtype=DT_FLOAT, float_val=[value])
+    summary.value.add(tag=name, metadata=_metadata(name), tensor=tensor)
+  return bytes(summary.SerializeToString())
+
+
+@functools.cache
+def _metadata(name: str) -> SummaryMetadata:
+  return scalar_pb(name, 0.0, DESCRIPTIONS.get(name)).value[0].metadata
+
+
+def layout_summary() -> bytes:
+  """The layout of the page Custom Scalars, serialized."""
+  layout = layout_pb2.Layout()
+  for question, charts in _LAYOUT.items():
+    category = layout.category.add(title=question)
+    for title, names in charts.items():
+      # TensorBoard takes regular expressions, and wants the whole name to match.
+      category.chart.add(title=title).multiline.tag.extend(f'^{name}$' for name in names)
+  return bytes(layout_pb(layout).SerializeToString())
+
+
+def child_scalars(trial: Trial, group: str = 'child') -> dict[str, float]:
+  """What is known of a network, in the units that the names tell."""
+  m = trial.measurement
+  figures = {
+    'int8_validation_accuracy': (m.int8_validation_accuracy, 1),
+    'validation_accuracy': (m.validation_accuracy, 1),
+    'flash_kib': (m.flash_bytes, 1024),
+    'sram_kib': (m.sram_bytes, 1024),
+    'mega_macs': (m.macs, 1e6),
+    'latency_ms': (m.latency_ms, 1),
+    'seconds': (m.seconds, 1),
+  }
+  return {
+    f'{group}/{name}': value / unit for name, (value, unit) in figures.items() if value is not None
+  }
+
+
+def budget_scalars(budget: Budget) -> dict[str, float]:
+  """The limits, as curves to compare with."""
+  return {
+    'limit/flash_kib': budget.flash_bytes / 1024,
+    'limit/sram_kib': budget.sram_bytes / 1024,
+  }

@@ -1,0 +1,82 @@
+"""The children of a search as rows of TensorBoard's page HParams.
+
+Columns are what every space has (how many convolutions, how wide), metrics what a child reached.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from rlnas.backend import quiet, tf
+from rlnas.reports.tensorboard_scalars import child_scalars
+from rlnas.trial import Status, Trial
+
+with quiet():  # it loads TensorFlow, which `rlnas.backend` must do first
+  from tensorboard.plugins.hparams import api as hparams
+
+# Each row is a folder with an event file of its own; TensorBoard becomes slow with thousands.
+MOST_CHILDREN = 500
+_METRICS = {
+  'hparams/reward': 'reward',
+  'hparams/int8_validation_accuracy': 'int8 validation accuracy',
+  'hparams/flash_kib': 'flash KiB',
+  'hparams/sram_kib': 'SRAM KiB',
+  'hparams/mega_macs': 'million MACs',
+}
+_COLUMNS = (
+  'architecture',
+  'nodes',
+  'convolutions',
+  'depthwise_convolutions',
+  'poolings',
+  'strides_of_2',
+  'widest_layer',
+  'parameters',
+)
+
+
+class Children:
+  """Writes rows below a folder.
+
+  Args:
+    path: the folder.
+    run: name of the search: rows of two searches in one log directory stay apart by it.
+  """
+
+  def __init__(self, path: pathlib.Path, *, run: str) -> None:
+    self._path = path
+    self._run = run
+    with tf.summary.create_file_writer(str(path)).as_default():
+      hparams.hparams_config(
+        hparams=[hparams.HParam(name) for name in _COLUMNS],
+        metrics=[hparams.Metric(tag, display_name=name) for tag, name in _METRICS.items()],
+      )
+
+  def write(self, trial: Trial) -> None:
+    """Adds a trial's row where it was measured completely and there is room."""
+    if trial.measurement.status is not Status.COMPLETE or trial.index >= MOST_CHILDREN:
+      return
+    name = f'{trial.index:04d}'
+    scalars = {**child_scalars(trial, 'hparams'), 'hparams/reward': trial.reward}
+    with tf.summary.create_file_writer(str(self._path / name)).as_default(step=trial.index):
+      with quiet():
+        hparams.hparams(_hyperparameters(trial), trial_id=f'{name} of {self._run}')
+      for tag in _METRICS:
+        tf.summary.scalar(tag, scalars[tag])
+
+
+def _hyperparameters(trial: Trial) -> dict[str, int | str]:
+  """The shape of a network in a few columns that every space has."""
+  nodes = trial.proposal.architecture.nodes
+  attributes = [dict(n.attributes) for n in nodes]
+  values = (
+    trial.proposal.architecture.digest[:8],
+    len(nodes),
+    sum(n.op in ('conv', 'dilated_conv') for n in nodes),
+    sum(n.op == 'depthwise_conv' for n in nodes),
+    sum(n.op in ('max_pool', 'avg_pool') for n in nodes),
+    sum(a.get('stride', 1) == 2 for a in attributes),
+    max(int(a.get('filters', a.get('units', 0))) for a in attributes),
+    trial.measurement.parameters or 0,
+  )
+  return dict(zip(_COLUMNS, values, strict=True))

@@ -1,0 +1,1 @@
+"""The search loop, its journal, and how far each network is trained."""

@@ -1,0 +1,232 @@
+"""Children start cheap, and only promising ones are trained further.
+
+Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943) in its asynchronous form (Li et al.
+2020, arXiv:1810.05934, algorithm 2): a child climbs a stage of its training where it is among the
+best at the present one. Here it is judged against those that the strategy was told of before the
+child was proposed, never against those under way. So what it must reach is known when it starts:
+it climbs without waiting for anybody, in one worker and from its own weights, and the course of a
+search does not depend on timing or on the number of workers.
+
+A child that was stopped has an accuracy of little training. Rewards would take it for a bad one
+however promising later children of that stage are, so its accuracy after all stages may be
+foretold: by a regression on those that climbed to the top, or by the formula of BlockQNN.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.architecture import Architecture
+from rlnas.trial import Measurement, Trial
+
+WINDOW = 32  # how many of the latest children a child is judged against
+_MOST_FITTED = 64  # of the latest children at the top, to foretell others from
+_LEAST_FITTED = 8  # children at the top before anything is foretold from them
+_RIDGE = 0.1  # weight of the squared slopes of standardised features, a child's worth
+_SIGMAS = 1.0  # by which a foretold accuracy may miss before a child is given up
+
+
+class StopRule(Protocol):
+  """Says what a child must reach at each stage but the last."""
+
+  def __call__(self, curves: Sequence[tuple[float, ...]], *, stages: int) -> tuple[float, ...]:
+    """The bars.
+
+    Args:
+      curves: accuracies by stage of the children before, as far as each was trained.
+      stages: of the training.
+
+    Returns:
+      stages - 1 accuracies; 0 lets everybody pass.
+    """
+    ...
+
+
+class Foresight(Protocol):
+  """Foretells what a child that was stopped would have reached."""
+
+  def __call__(
+    self,
+    architecture: Architecture,
+    measurement: Measurement,
+    told: Sequence[Trial],
+    *,
+    stages: int,
+  ) -> float | None:
+    """The int8 validation accuracy after all stages, in [0, 1], or None where it cannot tell."""
+    ...
+
+
+class Ladder:
+  """When a child is trained further, and what it is worth where it is not.
+
+  Args:
+    stages: of the training (`rlnas.evaluation.trained.Stage`), at least 2.
+    rule: says what it must reach.
+    foresight: foretells the accuracy of the others; without it they keep the one they reached.
+
+  Raises:
+    ValueError: there are less than two stages.
+  """
+
+  def __init__(self, stages: int, *, rule: StopRule, foresight: Foresight | None = None) -> None:
+    if stages < 2:
+      raise ValueError(f'stages={stages}: a ladder has at least 2')
+    self._stages = stages
+    self._rule = rule
+    self._foresight = foresight
+
+  def bars(self, told: Sequence[Trial]) -> tuple[float, ...]:
+    """What children that are proposed now must reach at each stage but the last.
+
+    Args:
+      told: the trials that the strategy was told of, in order.
+    """
+    curves = [t.measurement.curve for t in told if t.measurement.curve]
+    return self._rule(curves, stages=self._stages)
+
+  def expected_accuracy(
+    self, architecture: Architecture, measurement: Measurement, told: Sequence[Trial]
+  ) -> float | None:
+    """What a child is worth that was stopped early; None for all others.
+
+    Args:
+      architecture: of the child.
+      measurement: of the child.
+      told: as when it was proposed.
+    """
+    if self._foresight is None or not 0 < len(measurement.curve) < self._stages:
+      return None
+    return self._foresight(architecture, measurement, told, stages=self._stages)
+
+
+class Halving:
+  """A child goes on where it is among the best of the last `WINDOW` at its stage.
+
+  Their share is `share`, or less where more than that went on of late: a search gets better, so
+  that most of its children are better than those before.
+
+  Args:
+    share: that should go on, in (0, 1); a third is what Li et al. 2020 recommend (eta = 3).
+
+  Raises:
+    ValueError: `share` is out of its range.
+  """
+
+  def __init__(self, share: float = 1 / 3) -> None:
+    if not 0 < share < 1:
+      raise ValueError(f'share={share}: must lie in (0, 1)')
+    self._share = share
+
+  def __call__(self, curves: Sequence[tuple[float, ...]], *, stages: int) -> tuple[float, ...]:
+    """See `StopRule`."""
+    bars = []
+    for stage in range(stages - 1):
+      latest = [curve for curve in curves if len(curve) > stage][-WINDOW:]
+      if len(latest) * self._share < 1:
+        bars.append(0.0)
+        continue
+      went_on = sum(len(curve) > stage + 1 for curve in latest) / len(latest)
+      share = self._share * min(1.0, self._share / max(went_on, 1e-9))
+      going = max(1, int(len(latest) * share))
+      bars.append(sorted(curve[stage] for curve in latest)[-going])
+    return tuple(bars)
+
+
+def stay(curves: Sequence[tuple[float, ...]], *, stages: int) -> tuple[float, ...]:
+  """Nobody goes on: for a foresight that judges by the first stage alone."""
+  del curves
+  return (math.inf,) * (stages - 1)
+
+
+class CurveStop:
+  """A child goes on unless its curve says that it will end below the best `share` of the finished.
+
+  From the stages of finished children a line is fitted from the accuracy at a stage to that at the
+  end; a child is given up where even a standard deviation above the line is not enough (after
+  Baker et al. 2018, arXiv:1705.10823, with a linear model in place of a support vector machine).
+
+  Args:
+    share: of the finished children that a child should join, in (0, 1).
+
+  Raises:
+    ValueError: `share` is out of its range.
+  """
+
+  def __init__(self, share: float = 1 / 3) -> None:
+    if not 0 < share < 1:
+      raise ValueError(f'share={share}: must lie in (0, 1)')
+    self._share = share
+
+  def __call__(self, curves: Sequence[tuple[float, ...]], *, stages: int) -> tuple[float, ...]:
+    """See `StopRule`."""
+    finished = np.array([curve for curve in curves if len(curve) == stages][-WINDOW:])
+    if len(finished) < _LEAST_FITTED:
+      return (0.0,) * (stages - 1)
+    final = finished[:, -1]
+    target = np.sort(final)[-max(1, int(len(final) * self._share))]
+    bars = []
+    for early in finished[:, :-1].T:
+      slope = float(np.cov(early, final)[0, 1] / max(np.var(early, ddof=1), 1e-12))
+      level = float(final.mean() - slope * early.mean())
+      error = float(np.std(final - level - slope * early))
+      useless = slope < 1e-3  # the stage tells nothing
+      bars.append(0.0 if useless else min(max((target - _SIGMAS * error - level) / slope, 0), 1))
+    return tuple(float(bar) for bar in bars)
+
+
+def by_regression(
+  architecture: Architecture, measurement: Measurement, told: Sequence[Trial], *, stages: int
+) -> float | None:
+  """Ridge regression on children at the top: from accuracy, log MACs and log parameters.
+
+  What a network can still learn grows with its size, so that the accuracy of little training alone
+  ranks large networks too low.
+  """
+  del architecture
+  stage = len(measurement.curve) - 1
+  climbed = [
+    t.measurement
+    for t in told
+    if len(t.measurement.curve) == stages and t.measurement.int8_validation_accuracy is not None
+  ][-_MOST_FITTED:]
+  if len(climbed) < _LEAST_FITTED:
+    return None
+  features = np.array([_features(m, stage) for m in climbed])  # [children, 3]
+  final = np.array([m.int8_validation_accuracy for m in climbed], float)
+  centre, spread = features.mean(0), np.maximum(features.std(0), 1e-6)
+  scaled = (features - centre) / spread
+  gram = scaled.T @ scaled + _RIDGE * len(climbed) * np.eye(3)
+  slopes = np.linalg.solve(gram, scaled.T @ (final - final.mean()))
+  own = (_features(measurement, stage) - centre) / spread
+  return float(np.clip(final.mean() + own @ slopes, 0, 1))
+
+
+def _features(measurement: Measurement, stage: int) -> npt.NDArray[np.float64]:
+  sizes = (math.log(max(1, size or 1)) for size in (measurement.macs, measurement.parameters))
+  return np.array([measurement.curve[stage], *sizes])
+
+
+def as_blockqnn(
+  architecture: Architecture, measurement: Measurement, told: Sequence[Trial], *, stages: int
+) -> float | None:
+  """Zhong et al. 2018 (arXiv:1708.05552), section 3.3: the early-stop estimate.
+
+    accuracy - mu log(FLOPs) - rho log(density), in per cent, with mu = 1 and rho = 8
+
+  FLOPs are taken in millions of multiply-accumulates; the density is the number of edges over the
+  number of operations of the network.
+  """
+  del told, stages
+  accuracy = measurement.int8_validation_accuracy
+  if accuracy is None:
+    return None
+  edges = sum(len(node.inputs) for node in architecture.nodes)
+  density = edges / max(1, len(architecture.nodes) - 1)
+  work = math.log(max(1e-3, (measurement.macs or 0) / 1e6))
+  return min(1.0, max(0.0, accuracy - 0.01 * work - 0.08 * math.log(density)))

@@ -1,0 +1,270 @@
+"""The only state of a search: an append-only file of JSON lines.
+
+The first line carries the format's version and the configuration of the search; every further
+line is one trial, in order of their indices. A line is on the disk before the strategy hears of
+its trial, so a search that was killed at any instant goes on from its journal. A half-written
+last line is dropped (its trial runs again); damage anywhere else is an error, never a guess.
+
+Workers do not finish in order. A trial that finishes before an earlier one waits in a second file
+of the same format, `<journal>.ahead`, until its place in the journal comes; so the journal is the
+same to the byte whatever the workers did, and no finished trial is lost either.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from absl import logging
+
+from rlnas.architecture import Scalar
+from rlnas.search.frame import frame_of
+from rlnas.search.line_file import LineFile, LockedError
+from rlnas.trial import Trial, check_types
+
+if TYPE_CHECKING:
+  import pandas as pd
+
+FORMAT = 'rlnas-journal'
+VERSION = 1
+
+
+class JournalError(ValueError):
+  """A journal is damaged, or belongs to another search."""
+
+
+class Journal:
+  """The journal of one search.
+
+  Args:
+    path: the file; made, with its folder, where it does not exist.
+    configuration: whatever decides the course of the search, by name. A journal that was begun
+      with another configuration is refused, so that one file never mixes two searches.
+
+  Attributes:
+    trials: what the journal held when it was opened, in order of their indices.
+
+  Raises:
+    JournalError: the file is no journal, is damaged, was begun with another configuration, or is
+      being written by another process.
+    OSError: the file cannot be read or written.
+  """
+
+  def __init__(
+    self, path: str | os.PathLike[str], *, configuration: Mapping[str, Scalar | None]
+  ) -> None:
+    self.path = pathlib.Path(path)
+    self._configuration = dict(configuration)
+    self._ahead: LineFile | None = None  # made when the first trial overtakes another
+    self._waiting: dict[int, Trial] = {}  # finished, but not in the journal yet
+    self._file, trials = self._open(self.path)
+    try:
+      _check_order(self.path, trials)
+      self._next = len(trials)
+      if _ahead_of(self.path).exists():
+        self._ahead, early = self._open(_ahead_of(self.path))
+        self._waiting = {trial.index: trial for trial in early if trial.index >= self._next}
+      self._found = dict(self._waiting)
+      self.trials = (*trials, *self._settle())
+    except BaseException:
+      self._file.close()
+      if self._ahead is not None:
+        self._ahead.close()
+      raise
+
+  def find(self, index: int) -> Trial | None:
+    """The trial of that index that was found on opening, or None."""
+    return self.trials[index] if index < len(self.trials) else self._found.get(index)
+
+  def add(self, trial: Trial) -> None:
+    """Adds one trial, in whatever order they finish, and waits until the disk has it.
+
+    Raises:
+      OSError: the disk is full, or the files were taken away; what was added before is safe.
+      ValueError: the trial was added before.
+    """
+    if trial.index < self._next or trial.index in self._waiting:
+      raise ValueError(f'trial {trial.index}: {self.path} holds it already')
+    if trial.index > self._next:
+      if self._ahead is None:
+        self._ahead, _ = self._open(_ahead_of(self.path))
+      self._ahead.append([trial.to_json()])
+    self._waiting[trial.index] = trial
+    self._settle()
+    self._check_present()
+
+  def close(self) -> None:
+    """Closes the files; an empty second one is removed."""
+    if self._ahead is not None:
+      self._ahead.close()
+      if not self._waiting:
+        self._ahead.path.unlink(missing_ok=True)
+      self._ahead = None
+    self._file.close()
+
+  def _open(self, path: pathlib.Path) -> tuple[LineFile, list[Trial]]:
+    try:
+      file = LineFile(path)
+    except LockedError as error:
+      raise JournalError(f'{path}: another search is writing it') from error
+    try:
+      return file, self._begin(file)
+    except BaseException:
+      file.close()
+      raise
+
+  def _begin(self, file: LineFile) -> list[Trial]:
+    """Reads a file, mends its end, and gives it a header where it is new."""
+    content = file.read()
+    lines = _whole_lines(content)
+    header = self._header()
+    if lines:
+      _check_configuration(file.path, _read_header(file.path, lines[0]), self._configuration)
+    elif not header.encode().startswith(content):
+      raise JournalError(f'{file.path}:1: not the header of a journal: {content[:80]!r}')
+    trials = _parse(file.path, lines[1:])
+    whole = content.rfind(b'\n') + 1
+    if whole < len(content):
+      logging.warning('%s: the last line is half written; its trial runs again', file.path)
+      file.truncate(whole)
+    if not lines:
+      file.append([header])
+    return trials
+
+  def _header(self) -> str:
+    return json.dumps({'format': FORMAT, 'version': VERSION, 'configuration': self._configuration})
+
+  def _settle(self) -> list[Trial]:
+    """Writes to the journal all trials whose place has come, and returns them."""
+    settled: list[Trial] = []
+    while self._next + len(settled) in self._waiting:
+      settled.append(self._waiting[self._next + len(settled)])
+    if settled:
+      self._file.append([trial.to_json() for trial in settled])
+      self._next += len(settled)
+      for trial in settled:
+        del self._waiting[trial.index]
+    begun = len(self._header()) + 1
+    if self._ahead is not None and not self._waiting and self._ahead.size > begun:
+      self._ahead.truncate(begun)
+    return settled
+
+  def _check_present(self) -> None:
+    files = [file for file in (self._file, self._ahead) if file is not None]
+    if not any(file.is_lost() for file in files):
+      return
+    try:
+      places = ', '.join(str(file.restore()) for file in files if file.is_lost())
+      outcome = f'all its trials were written anew to {places}'
+    except OSError as error:
+      outcome = f'and could not be written anew ({error})'
+    raise OSError(f'{self.path} was removed or replaced while the search ran; {outcome}')
+
+
+def read_journal(path: str | os.PathLike[str]) -> tuple[dict[str, Scalar | None], list[Trial]]:
+  """Reads a journal without touching it.
+
+  Returns:
+    The configuration and the trials.
+
+  Raises:
+    JournalError: the file is damaged.
+    OSError: it cannot be read.
+  """
+  path = pathlib.Path(path)
+  lines = _whole_lines(path.read_bytes())
+  if not lines:
+    raise JournalError(f'{path}: no header line')
+  trials = _parse(path, lines[1:])
+  _check_order(path, trials)
+  return _read_header(path, lines[0]), trials
+
+
+def to_dataframe(journal: str | os.PathLike[str] | Iterable[Trial]) -> pd.DataFrame:
+  """A journal, given by its path, or trials as a table for pandas: see `rlnas.search.frame`.
+
+  Raises:
+    JournalError: the file is damaged.
+    OSError: it cannot be read.
+  """
+  if isinstance(journal, (str, os.PathLike)):
+    return frame_of(read_journal(journal)[1])
+  return frame_of(journal)
+
+
+def _ahead_of(path: pathlib.Path) -> pathlib.Path:
+  return path.with_name(f'{path.name}.ahead')
+
+
+def _whole_lines(content: bytes) -> list[bytes]:
+  """The lines before the last newline; what stands behind it was not written to its end."""
+  return content.split(b'\n')[:-1]
+
+
+def _read_header(path: pathlib.Path, line: bytes) -> dict[str, Scalar | None]:
+  """The configuration in a journal's first line. Raises JournalError."""
+  try:
+    header = json.loads(line)
+    if header['format'] != FORMAT or header['version'] != VERSION:
+      raise JournalError(f'{path}: not of format {FORMAT} version {VERSION}: {line[:80]!r}')
+    return dict(header['configuration'])
+  except (ValueError, KeyError, TypeError) as error:
+    if isinstance(error, JournalError):
+      raise
+    raise JournalError(f'{path}:1: not the header of a journal: {line[:80]!r}') from error
+
+
+def _check_configuration(
+  path: pathlib.Path,
+  found: Mapping[str, Scalar | None],
+  wanted: Mapping[str, Scalar | None],
+) -> None:
+  missing = object()
+  differences = [
+    f'{name} was {found.get(name, "absent")!r}, now {wanted.get(name, "absent")!r}'
+    for name in sorted({*found, *wanted})
+    if found.get(name, missing) != wanted.get(name, missing)
+  ]
+  if differences:
+    raise JournalError(
+      f'{path} belongs to a search with another configuration: {"; ".join(differences)}. '
+      'Give the same settings to resume it, or another folder.'
+    )
+
+
+def _parse(path: pathlib.Path, lines: list[bytes]) -> list[Trial]:
+  trials: list[Trial] = []
+  collecting = gc.isenabled()
+  gc.disable()  # nothing here is cyclic, and a collector that looks at millions of objects is slow
+  try:
+    for index, line in enumerate(lines):
+      trials.append(_parse_line(path, index, line))
+  finally:
+    if collecting:
+      gc.enable()
+  return trials
+
+
+def _parse_line(path: pathlib.Path, index: int, line: bytes) -> Trial:
+  try:
+    trial = Trial.from_json(line.decode())
+    check_types(trial)
+  except ValueError as error:
+    raise JournalError(
+      f'{path}:{index + 2}: damaged line ({error}). Restore the file, or keep only its first '
+      f'{index + 1} lines to run the later trials again.'
+    ) from error
+  return trial
+
+
+def _check_order(path: pathlib.Path, trials: list[Trial]) -> None:
+  for index, trial in enumerate(trials):
+    if trial.index != index:
+      raise JournalError(
+        f'{path}:{index + 2}: trial {trial.index} stands where {index} belongs. Restore the file, '
+        f'or keep only its first {index + 1} lines to run the later trials again.'
+      )

@@ -1,0 +1,315 @@
+"""The search loop: ask, evaluate, reward, append, tell.
+
+Batches overlap without losing determinism: batch k is proposed once the batches up to k - 1 - lag
+are told. So the course of a search depends on its seed, batch size and lag, never on the number
+of workers or on their timing. A search resumes by folding its journal through the same loop: a
+trial that the journal holds is not evaluated again, everything else happens as it did.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from rlnas.budget import Budget
+from rlnas.interfaces import Executor, Observer, Reward, Strategy
+from rlnas.search.fidelity import Ladder
+from rlnas.search.interrupt import SoftInterrupt
+from rlnas.search.journal import Journal, JournalError
+from rlnas.trial import (
+  Measurement,
+  Proposal,
+  Status,
+  Terms,
+  Trial,
+  check_types,
+  derive_seed,
+  weights_name,
+)
+
+# Rarer accidents are recorded and the search goes on; these say that something is broken.
+MOST_FAILURES = 12  # in a row
+MOST_FAILED_SHARE = 0.5  # of all trials evaluated since the (re)start
+LEAST_JUDGED = 24  # trials, before the share is judged
+# Of a long journal only some batches are proposed again to see that it is this strategy's: as many
+# at its beginning and end, and one in so many between. The others are told as they stand.
+_VERIFIED_BATCHES = 128
+_REMEMBERED = 1024  # trials, from which a ladder judges
+_PATIENCE_SECONDS = 0.5  # between looks at whether the user wants to stop
+
+
+class SearchError(RuntimeError):
+  """A search cannot go on, or ended without a result."""
+
+
+def run_search(
+  strategy: Strategy,
+  *,
+  executor: Executor,
+  reward: Reward,
+  budget: Budget,
+  trials: int,
+  batch: int = 8,
+  lag: int = 1,
+  seed: int = 0,
+  ladder: Ladder | None = None,
+  inherit: bool = False,
+  journal: Journal | None = None,
+  observers: Sequence[Observer] = (),
+) -> tuple[Trial, ...]:
+  """Searches, or goes on with the search in `journal`.
+
+  Args:
+    strategy: proposes and learns; must not have been told anything yet.
+    executor: evaluates; the caller closes it.
+    reward: turns a measurement and the budget into one number.
+    budget: what the model may take.
+    trials: how many children to evaluate, the journal's included.
+    batch: how many are proposed, and told, together.
+    lag: how many batches may be under way beside the one that is told.
+    seed: decides everything random.
+    ladder: says which children are trained beyond their first stage; needs a `StagedEvaluator`.
+    inherit: whether mutants begin with the weights of the trial that they stem from; needs an
+      evaluator that keeps weights.
+    journal: remembers the trials; without one the search cannot resume.
+    observers: hear of every trial and batch.
+
+  Returns:
+    All trials in order.
+
+  Raises:
+    ValueError: `trials` or `batch` is below 1, or `lag` below 0; or the strategy proposes another
+      number of architectures than it was asked for, or tokens or a `log_prob` that a journal cannot
+      hold.
+    JournalError: the journal holds other proposals than this strategy makes.
+    OSError: the journal cannot be written, or was taken away.
+    SearchError: each of the last `MOST_FAILURES` trials failed, or more than `MOST_FAILED_SHARE`
+      of all.
+    KeyboardInterrupt: Ctrl-C; children that had begun were finished and recorded before (a second
+      Ctrl-C gives them up).
+  """
+  for name, value, least in (('trials', trials, 1), ('batch', batch, 1), ('lag', lag, 0)):
+    if value < least:
+      raise ValueError(f'{name}={value}: must be at least {least}')
+  under_way: collections.deque[list[_Ordered]] = collections.deque()
+  health = _Health(min(trials, MOST_FAILURES))
+  done: list[Trial] = []
+  weights: list[str] = []  # the names of their weights
+  with SoftInterrupt() as interrupt:
+    children = _Children(executor, reward, budget, journal, interrupt, ladder)
+
+    def tell_oldest() -> None:
+      finished = under_way.popleft()
+      told = [children.finish(ordered) for ordered in finished]
+      done.extend(told)
+      weights.extend(map(_weights_of, finished, told))
+      for trial in told:
+        for observer in observers:
+          observer.on_trial(trial)
+      health.check(told, evaluated=children.evaluated)
+      scalars = strategy.tell(told)
+      for observer in observers:
+        observer.on_batch(told, scalars)
+
+    for first in range(0, trials, batch):
+      if len(under_way) > lag:
+        tell_oldest()
+      number = first // batch
+      proposals = children.recall(number, range(first, min(first + batch, trials)))
+      if proposals is None:
+        rng = np.random.default_rng(derive_seed(seed, 'batch', number))
+        proposals = _checked(strategy.ask(batch, rng), batch)[: trials - first]
+      known = done[-_REMEMBERED:]
+      bars = () if ladder is None else ladder.bars(known)
+      ordered = []
+      for index, proposal in enumerate(proposals, first):
+        parent = weights[proposal.parent] if inherit and proposal.parent is not None else ''
+        place = (index, number, child_seed(seed, proposal))
+        ordered.append(children.begin(_Ordered(*place, proposal, Terms(bars, parent), known)))
+      under_way.append(ordered)
+    while under_way:
+      tell_oldest()
+  return tuple(done)
+
+
+def child_seed(seed: int, proposal: Proposal) -> int:
+  """The seed of an evaluation: equal networks of one search are equal children."""
+  return derive_seed(seed, 'child', proposal.architecture.digest)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ordered:
+  """A proposal with its place in the search, and the latest trials that were told before it."""
+
+  index: int
+  batch: int
+  seed: int
+  proposal: Proposal
+  terms: Terms
+  known: list[Trial]
+
+
+def _weights_of(ordered: _Ordered, trial: Trial) -> str:
+  stages = len(trial.measurement.curve)
+  if not stages:
+    return ''  # it was not trained
+  return weights_name(ordered.proposal.architecture, ordered.seed, ordered.terms, stages)
+
+
+class _Children:
+  """The evaluations under way: from the journal where it has them, else from the executor."""
+
+  def __init__(
+    self,
+    executor: Executor,
+    reward: Reward,
+    budget: Budget,
+    journal: Journal | None,
+    interrupt: SoftInterrupt,
+    ladder: Ladder | None,
+  ) -> None:
+    self._executor = executor
+    self._reward = reward
+    self._budget = budget
+    self._journal = journal
+    self._interrupt = interrupt
+    self._ladder = ladder
+    self._running: dict[int, _Ordered] = {}
+    self._finished: dict[int, Trial] = {}
+    self.evaluated: set[int] = set()  # by this process
+
+  def recall(self, batch: int, indices: range) -> list[Proposal] | None:
+    """The proposals of a batch deep within the journal, else None: `ask` has to make them.
+
+    `ask` changes no state, so it can be left out.
+    """
+    if self._journal is None or batch < _VERIFIED_BATCHES or batch % _VERIFIED_BATCHES == 0:
+      return None
+    if indices.stop + _VERIFIED_BATCHES * len(indices) > len(self._journal.trials):
+      return None
+    return [self._journal.trials[index].proposal for index in indices]
+
+  def begin(self, ordered: _Ordered) -> _Ordered:
+    """Looks a proposal up in the journal, or has it evaluated."""
+    recorded = None if self._journal is None else self._journal.find(ordered.index)
+    if recorded is None:
+      self._running[ordered.index] = ordered
+      self.evaluated.add(ordered.index)
+      self._executor.submit(
+        ordered.index, ordered.proposal.architecture, seed=ordered.seed, terms=ordered.terms
+      )
+    else:
+      _check_same(recorded, ordered)
+      self._finished[ordered.index] = recorded
+    return ordered
+
+  def finish(self, ordered: _Ordered) -> Trial:
+    """Waits for one trial, and keeps all that finish before it."""
+    while ordered.index not in self._finished:
+      self._keep_next()
+      if self._interrupt.requested:
+        self._stop()
+    return self._finished.pop(ordered.index)
+
+  def _keep_next(self) -> None:
+    arrived = self._executor.collect(_PATIENCE_SECONDS)
+    if arrived is None:
+      return
+    index, measurement = arrived
+    ordered = self._running[index]
+    if self._ladder is not None:
+      architecture = ordered.proposal.architecture
+      expected = self._ladder.expected_accuracy(architecture, measurement, ordered.known)
+      measurement = dataclasses.replace(measurement, expected_accuracy=expected)
+    trial = _conclude(ordered, measurement, self._reward, self._budget)
+    if self._journal is not None:
+      self._journal.add(trial)
+    self._finished[index] = trial
+    del self._running[index]
+
+  def _stop(self) -> None:
+    """Keeps what runs, gives up the rest. Raises KeyboardInterrupt."""
+    for index in self._executor.withdraw():
+      del self._running[index]
+    while self._running:
+      self._keep_next()
+    raise KeyboardInterrupt
+
+
+def _checked(proposals: list[Proposal], count: int) -> list[Proposal]:
+  if len(proposals) != count:
+    raise ValueError(f'strategy: ask({count}) gave {len(proposals)} proposals: must be as many')
+  for proposal in proposals:
+    if not all(type(token) is int for token in proposal.tokens):
+      raise ValueError(f'strategy: tokens={proposal.tokens!r}: must be of type int')
+    if proposal.log_prob is not None and not math.isfinite(proposal.log_prob):
+      raise ValueError(f'strategy: log_prob={proposal.log_prob}: must be finite')
+  return proposals
+
+
+def _check_same(trial: Trial, ordered: _Ordered) -> None:
+  found, wanted = trial.proposal, ordered.proposal
+  if (found, trial.seed, trial.batch) != (wanted, ordered.seed, ordered.batch):
+    raise JournalError(
+      f'journal: trial {trial.index} has tokens {found.tokens} of log-probability '
+      f'{found.log_prob}, but the strategy now proposes {wanted.tokens} of {wanted.log_prob}: the '
+      'journal was made with other settings, another version or on another kind of processor'
+    )
+
+
+def _conclude(ordered: _Ordered, measurement: Measurement, reward: Reward, budget: Budget) -> Trial:
+  """Rewards a measurement. One that has no reward, or that JSON cannot hold, is a failure too."""
+
+  def trial(measurement: Measurement, earned: float | None) -> Trial:
+    place = (ordered.index, ordered.batch, ordered.seed)
+    return Trial(*place, ordered.proposal, measurement, earned)
+
+  if measurement.status is Status.FAILED:
+    return trial(measurement, None)
+  try:
+    concluded = trial(measurement, reward(measurement, budget))
+    concluded.to_json()
+    check_types(concluded)  # else the journal would refuse it when it is read again
+  except (ArithmeticError, TypeError, ValueError) as error:
+    detail = f'not to be rewarded or recorded ({error}): {measurement}'
+    return trial(Measurement(Status.FAILED, detail=detail), None)
+  return concluded
+
+
+class _Health:
+  """Stops a search whose children fail for a cause that no further child will mend."""
+
+  def __init__(self, in_a_row: int) -> None:
+    self._in_a_row = in_a_row
+    self._last: collections.deque[Trial] = collections.deque(maxlen=in_a_row)
+    self._judged = self._failed = 0
+    self._failure: Trial | None = None  # the latest
+
+  def check(self, told: Sequence[Trial], *, evaluated: set[int]) -> None:
+    """Looks at a batch; what is read from a journal counts only as what came before.
+
+    Raises:
+      SearchError: too many failed.
+    """
+    self._last.extend(told)
+    self._failure = next((t for t in reversed(told) if t.reward is None), self._failure)
+    fresh = [trial for trial in told if trial.index in evaluated]
+    self._judged += len(fresh)
+    self._failed += sum(trial.reward is None for trial in fresh)
+    if not fresh or self._failure is None:
+      return
+    if len(self._last) == self._in_a_row and all(trial.reward is None for trial in self._last):
+      found = f'{len(self._last)} trials failed one after the other'
+    elif self._judged >= LEAST_JUDGED and self._failed > MOST_FAILED_SHARE * self._judged:
+      found = f'{self._failed} of {self._judged} trials failed'
+    else:
+      return
+    cause = self._failure.measurement.detail.strip().splitlines()[-1:] or ['unknown cause']
+    raise SearchError(
+      f'{found}, trial {self._failure.index} with: {cause[0]}. '
+      'Once the cause is mended, the same search goes on.'
+    )

@@ -1,0 +1,190 @@
+"""The controller: an LSTM policy over the token sequences of a compiled space.
+
+Zoph & Le 2016 (arXiv:1611.01578), section 3. This module holds the weights and speaks numpy; the
+equations are in `rlnas.strategies.lstm`.
+
+Glossary: B batch, T step, A choice, H unit, Y symbol.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.backend import tf
+from rlnas.spaces.table import IntArray, Table, states_of
+from rlnas.strategies import lstm
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sample:
+  """Token sequences drawn from the controller.
+
+  Attributes:
+    tokens: choice indices, 0 after the end of a walk. [B, T]
+    log_prob: log-probability of each sequence under the distribution that it was drawn from,
+      exploration included; natural logarithm. [B]
+    entropy: sum over the decisions of a walk of the policy's entropy there, in nats. [B]
+    length: number of decisions of each walk. [B]
+  """
+
+  tokens: IntArray
+  log_prob: npt.NDArray[np.float32]
+  entropy: npt.NDArray[np.float32]
+  length: IntArray
+
+  @property
+  def sequences(self) -> tuple[tuple[int, ...], ...]:
+    """The tokens without padding, as proposals hold them."""
+    rows = zip(self.tokens.tolist(), self.length.tolist(), strict=True)
+    return tuple(tuple(row[:length]) for row, length in rows)
+
+
+class Controller:
+  """The policy of Zoph & Le 2016.
+
+  The defaults are those of section 4.1: two layers of 35 units, weights uniform in [-0.08, 0.08].
+
+  Attributes:
+    weights: all that it learns.
+    trainable_variables: the same as a flat tuple, in a fixed order.
+  """
+
+  def __init__(
+    self,
+    tables: Table | Sequence[Table],
+    *,
+    layers: int = 2,
+    units: int = 35,
+    init_scale: float = 0.08,
+    seed: int = 0,
+  ) -> None:
+    """Draws the initial weights.
+
+    Args:
+      tables: the compiled spaces whose symbols the controller shall know. Tables that come later
+        may be deeper, but may hold no further symbols.
+      layers: number of LSTM layers.
+      units: hidden units of a layer, and width of the embeddings.
+      init_scale: the weights start uniform in [-init_scale, init_scale].
+      seed: decides the initial weights.
+
+    Raises:
+      ValueError: an argument is out of its range.
+    """
+    known = (tables,) if isinstance(tables, Table) else tuple(tables)
+    if not known:
+      raise ValueError('tables=(): must hold at least one table')
+    for name, value in (('layers', layers), ('units', units)):
+      if value < 1:
+        raise ValueError(f'{name}={value}: must be at least 1')
+    if not init_scale > 0:
+      raise ValueError(f'init_scale={init_scale}: must be positive')
+    symbols = dict.fromkeys(symbol for table in known for symbol in table.symbols)
+    self._symbol_index = {symbol: i for i, symbol in enumerate(symbols)}
+    self._tensors: weakref.WeakKeyDictionary[Table, lstm.TableTensors] = weakref.WeakKeyDictionary()
+    rng = np.random.default_rng(seed)
+
+    def weight(name: str, *shape: int) -> tf.Variable:
+      initial = rng.uniform(-init_scale, init_scale, shape).astype(np.float32)
+      return tf.Variable(initial, name=name)
+
+    self.weights = lstm.Weights(
+      start=weight('start', 1, units),
+      embedding=weight('embedding', len(symbols), units),
+      head=weight('head', units, len(symbols)),
+      head_bias=weight('head_bias', len(symbols)),
+      kernels=tuple(weight(f'kernel{i}', 2 * units, 4 * units) for i in range(layers)),
+      biases=tuple(weight(f'bias{i}', 4 * units) for i in range(layers)),
+      w_prev=weight('w_prev', units, units),
+      w_curr=weight('w_curr', units, units),
+      v=weight('v', units, 1),
+    )
+    self.trainable_variables: tuple[tf.Variable, ...] = tuple(tf.nest.flatten(self.weights))
+    # A first trace with open shapes serves all batch sizes, lengths and tables.
+    specs = (self.weights, lstm.TABLE_SPECS)
+    lstm.sample.get_concrete_function(*specs, lstm.NOISE_SPEC, lstm.SCALAR_SPEC)
+    lstm.score.get_concrete_function(*specs, lstm.TOKENS_SPEC)
+
+  def sample(
+    self, table: Table, count: int, rng: np.random.Generator, *, exploration: float = 0.0
+  ) -> Sample:
+    """Draws token sequences; no gradient, no state.
+
+    Args:
+      table: a compiled space.
+      count: how many sequences, B.
+      rng: the only source of randomness.
+      exploration: share of the uniform distribution in that of every choice.
+
+    Returns:
+      The sample, T being `table.max_length`.
+
+    Raises:
+      ValueError: `count` is below 1, `exploration` does not lie in [0, 1], or the table has a
+        symbol that the controller does not know.
+    """
+    if count < 1:
+      raise ValueError(f'count={count}: must be at least 1')
+    if not 0 <= exploration <= 1:
+      raise ValueError(f'exploration={exploration}: must lie in [0, 1]')
+    shape = (table.max_length, count, table.next.shape[1])
+    noise = tf.constant(rng.gumbel(size=shape), tf.float32)  # [T, B, A]
+    share = tf.constant(exploration, tf.float32)
+    results = lstm.sample(self.weights, self.tensors_of(table), noise, share)
+    return Sample(*(tensor.numpy() for tensor in results))
+
+  def score(self, table: Table, tokens: npt.ArrayLike) -> tuple[tf.Tensor, tf.Tensor]:
+    """The probability of token sequences; differentiable in the weights.
+
+    Args:
+      table: a compiled space.
+      tokens: int32 from `pad_tokens` or `Sample.tokens`, array or tensor. [B, T]
+
+    Returns:
+      log_prob [B]: log-probability of each sequence, and entropy [B]: sum over the decisions of a
+      walk of the entropy of that choice, in nats. The mean of `entropy` over sequences drawn from
+      the policy is the policy's entropy (chain rule).
+
+    Raises:
+      ValueError: the table has a symbol that the controller does not know.
+    """
+    return lstm.score(self.weights, self.tensors_of(table), tf.convert_to_tensor(tokens, tf.int32))
+
+  def tensors_of(self, table: Table) -> lstm.TableTensors:
+    """The table as `rlnas.strategies.lstm` takes it, made once.
+
+    Raises:
+      ValueError: the table has a symbol that the controller does not know.
+    """
+    if table not in self._tensors:
+      unknown = [symbol for symbol in table.symbols if symbol not in self._symbol_index]
+      if unknown:
+        raise ValueError(
+          f'table: symbols {unknown} are unknown; the controller was built for other tables'
+        )
+      index = np.array([self._symbol_index[symbol] for symbol in table.symbols], np.int32)
+      self._tensors[table] = lstm.table_tensors(table, index, len(self._symbol_index))
+    return self._tensors[table]
+
+
+def pad_tokens(table: Table, sequences: Sequence[Sequence[int]]) -> IntArray:
+  """Token sequences as one array for `Controller.score`.
+
+  Returns:
+    The tokens, 0 after the end of a walk; T is the length of the longest. [B, T]
+
+  Raises:
+    ValueError: there is no sequence, or one that is not in the space.
+  """
+  if not sequences:
+    raise ValueError('sequences=(): must hold at least one')
+  padded = np.zeros((len(sequences), max(map(len, sequences))), np.int32)
+  for row, tokens in zip(padded, sequences, strict=True):
+    states_of(table, tokens)
+    row[: len(tokens)] = tokens
+  return padded

@@ -1,0 +1,355 @@
+"""The equations of the controller: pure functions of its weights and of a compiled table.
+
+Zoph & Le 2016 (arXiv:1611.01578), section 3: a recurrent network emits one decision a step and
+reads each choice back as the input of the next step; section 3.3: it points at earlier layers by
+set-selection attention over *anchors*. No space is known here: states, masks, transitions and
+anchors come from a `rlnas.spaces.table.Table`, whose arrays are passed in as tensors. Weights
+belong to symbols (kind, choice), so a deeper table of the same symbols reuses them and does not
+retrace.
+
+One rule makes every logit (`_log_probs`), h being the hidden vector of the top layer:
+  a choice that points at anchor n:         v . tanh(W_prev h_n + W_curr h)   (section 3.3)
+  a sibling that points nowhere beside it:  0, so a (False, True) pair is the paper's sigmoid
+  a choice of a state without pointers:     head[symbol] . h + bias[symbol]
+  a choice that the state does not offer:   ILLEGAL_LOGIT
+
+A state that holds does not advance the LSTM: it reuses the hidden vector of the state before it.
+The input of the next advancing step is the sum of the embeddings of all symbols chosen since (and
+in) the last advancing one. END is a state with one choice, so it adds exactly 0 to log-probability
+and entropy.
+
+Sampling goes step by step, for each choice depends on the one before. Scoring knows all choices
+beforehand: its loop runs the LSTM alone, and one matrix product makes the logits of all steps.
+
+Glossary: B batch, T step, A choice, S state, N anchor, H unit, Y symbol, M any of B, T x B.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rlnas.backend import tf
+from rlnas.spaces.table import ROOT, IntArray, Table
+
+# exp() of it is 0 in float32, and so is its product with 0, where that of -inf would be NaN.
+ILLEGAL_LOGIT = -1e9
+
+
+class Weights(NamedTuple):
+  """All that the controller learns, float32.
+
+  Attributes:
+    start: the first input. [1, H]
+    embedding: of the symbols. [Y, H]
+    head: dense logits of the symbols. [H, Y]
+    head_bias: their biases. [Y]
+    kernels: of the LSTM layers, input above recurrent. Each [2 H, 4 H]
+    biases: of the LSTM layers. Each [4 H]
+    w_prev: attention, from an anchor's hidden vector. [H, H]
+    w_curr: attention, from the present hidden vector. [H, H]
+    v: attention, to one logit. [H, 1]
+  """
+
+  start: tf.Variable
+  embedding: tf.Variable
+  head: tf.Variable
+  head_bias: tf.Variable
+  kernels: tuple[tf.Variable, ...]
+  biases: tuple[tf.Variable, ...]
+  w_prev: tf.Variable
+  w_curr: tf.Variable
+  v: tf.Variable
+
+
+class TableTensors(NamedTuple):
+  """A table for the graph: END has a row of its own, with the single choice 0.
+
+  Attributes:
+    column: where a choice finds its logit among [head Y, anchors N, zero, illegal]. [S + 1, A]
+    symbol: index of the controller's symbol, 0 where there is none. [S + 1, A]
+    next: the state after a choice. [S + 1, A]
+    writes: the anchor that a state writes, or -1. [S + 1]
+    hold: whether the LSTM stands still. [S + 1]
+    anchors: N, a scalar.
+    end: S, a scalar.
+  """
+
+  column: tf.Tensor
+  symbol: tf.Tensor
+  next: tf.Tensor
+  writes: tf.Tensor
+  hold: tf.Tensor
+  anchors: tf.Tensor
+  end: tf.Tensor
+
+
+TABLE_SPECS = TableTensors(
+  column=tf.TensorSpec([None, None], tf.int32),
+  symbol=tf.TensorSpec([None, None], tf.int32),
+  next=tf.TensorSpec([None, None], tf.int32),
+  writes=tf.TensorSpec([None], tf.int32),
+  hold=tf.TensorSpec([None], tf.bool),
+  anchors=tf.TensorSpec([], tf.int32),
+  end=tf.TensorSpec([], tf.int32),
+)
+TOKENS_SPEC = tf.TensorSpec([None, None], tf.int32)
+NOISE_SPEC = tf.TensorSpec([None, None, None], tf.float32)
+SCALAR_SPEC = tf.TensorSpec([], tf.float32)
+
+
+def table_tensors(table: Table, index: IntArray, symbols: int) -> TableTensors:
+  """Compiles the rule for logits into one gather.
+
+  Args:
+    table: the compiled space.
+    index: the controller's symbol for each symbol of the table.
+    symbols: number of the controller's symbols, Y.
+  """
+  anchors, end = len(table.anchors), table.end
+  zero, illegal = symbols + anchors, symbols + anchors + 1
+  legal = table.symbol >= 0  # [S, A]
+  symbol = np.where(legal, index[table.symbol], 0)
+  points = table.pointer >= 0
+  column = np.where(points.any(1, keepdims=True), zero, symbol)
+  column = np.where(points, symbols + table.pointer, column)
+  column = np.where(legal, column, illegal)
+  end_column = np.full((1, table.next.shape[1]), illegal)
+  end_column[0, 0] = zero
+  return TableTensors(
+    column=tf.constant(np.concatenate([column, end_column]), tf.int32),
+    symbol=tf.constant(np.pad(symbol, ((0, 1), (0, 0))), tf.int32),
+    next=tf.constant(np.pad(table.next, ((0, 1), (0, 0)), constant_values=end), tf.int32),
+    writes=tf.constant(np.append(table.writes, -1), tf.int32),
+    hold=tf.constant(np.append(table.hold, True), tf.bool),
+    anchors=tf.constant(anchors, tf.int32),
+    end=tf.constant(end, tf.int32),
+  )
+
+
+# Weights are arguments, not captures: all controllers of one shape in a process share one trace.
+@tf.function(autograph=False)
+def sample(
+  weights: Weights, table: TableTensors, noise: tf.Tensor, exploration: tf.Tensor
+) -> tuple[tf.Tensor, ...]:
+  """Draws walks by the Gumbel-max trick (Maddison et al. 2014, section 2).
+
+  Args:
+    weights: of the controller.
+    table: the space.
+    noise: standard Gumbel noise. [T, B, A]
+    exploration: share of the uniform distribution in that of every choice, in [0, 1].
+
+  Returns:
+    tokens [B, T], log_prob [B] under the distribution drawn from, entropy [B] of the policy
+    itself, length [B].
+  """
+  steps, batch = tf.shape(noise)[0], tf.shape(noise)[1]
+  size = tf.shape(weights.start)[1]
+
+  def body(step: tf.Tensor, walk: _Walk, totals: _Totals) -> tuple[tf.Tensor, _Walk, _Totals]:
+    hold = tf.gather(table.hold, walk.state)
+    memory = _advance(weights, walk.memory, hold, walk.pending)
+    hidden = memory.hiddens[-1]
+    log_probs = _log_probs(weights, table, walk.state, hidden, walk.anchors)  # [B, A]
+    mixed = _mix(table, walk.state, log_probs, exploration)
+    token = tf.argmax(mixed + noise[step], axis=1, output_type=tf.int32)  # [B]
+    live = walk.state != table.end
+    totals = _Totals(
+      totals.tokens.write(step, token),
+      totals.log_prob + tf.where(live, tf.gather(mixed, token, batch_dims=1), 0.0),
+      totals.entropy + _entropy(log_probs),
+      totals.length + tf.cast(live, tf.int32),
+    )
+    after, symbol = _follow(table, walk.state, token)
+    written = tf.one_hot(tf.gather(table.writes, walk.state), table.anchors)  # [B, N]; -1 gives 0
+    key = (hidden @ weights.w_prev)[:, tf.newaxis]  # [B, 1, H]
+    walk = _Walk(
+      state=after,
+      memory=memory,
+      pending=_carry(walk.pending, hold, tf.gather(weights.embedding, symbol)),
+      anchors=walk.anchors + written[:, :, tf.newaxis] * key,  # a walk writes an anchor once
+    )
+    return step + 1, walk, totals
+
+  walk = _Walk(
+    state=tf.fill([batch], ROOT),
+    memory=_forget(weights, batch),
+    pending=tf.repeat(weights.start, batch, axis=0),
+    anchors=tf.zeros([batch, table.anchors, size]),
+  )
+  zeros = tf.zeros([batch], tf.float32)
+  tokens = tf.TensorArray(tf.int32, size=steps, element_shape=[None])
+  totals = _Totals(tokens, zeros, zeros, tf.zeros([batch], tf.int32))
+  _, _, totals = tf.while_loop(lambda step, *_: step < steps, body, (tf.constant(0), walk, totals))
+  return tf.transpose(totals.tokens.stack()), totals.log_prob, totals.entropy, totals.length
+
+
+def score_graph(
+  weights: Weights, table: TableTensors, tokens: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """The probability of walks under the policy; differentiable in the weights.
+
+  Args:
+    weights: of the controller.
+    table: the space.
+    tokens: choices, 0 after the end of a walk. [B, T]
+
+  Returns:
+    log_prob [B] of each walk, and entropy [B]: the sum over its decisions of their entropies.
+  """
+  by_step = tf.transpose(tokens)  # [T, B]
+  steps, batch = tf.shape(by_step)[0], tf.shape(by_step)[1]
+  state, symbol = _route(table, by_step)  # [T, B], [T, B]
+  hold = tf.gather(table.hold, state)
+  hidden = _hiddens(weights, hold, tf.gather(weights.embedding, symbol))  # [T, B, H]
+  size = tf.shape(hidden)[2]
+  writes = tf.one_hot(tf.gather(table.writes, state), table.anchors)  # [T, B, N]; -1 gives 0
+  keys = tf.einsum('tbn,tbh->bnh', writes, tf.einsum('tbh,hk->tbk', hidden, weights.w_prev))
+  written = tf.cumsum(writes, exclusive=True)  # [T, B, N]: 1 from the step after the writing on
+  anchors = written[..., tf.newaxis] * keys  # [T, B, N, H]
+  flat = steps * batch
+  log_probs = _log_probs(
+    weights,
+    table,
+    tf.reshape(state, [flat]),
+    tf.reshape(hidden, [flat, size]),
+    tf.reshape(anchors, [flat, table.anchors, size]),
+  )  # [T B, A]
+  chosen = tf.gather(log_probs, tf.reshape(by_step, [flat]), batch_dims=1)
+  total = [tf.reduce_sum(tf.reshape(x, [steps, batch]), 0) for x in (chosen, _entropy(log_probs))]
+  return total[0], total[1]
+
+
+score = tf.function(score_graph, autograph=False)  # for callers outside of a graph
+
+
+class _Memory(NamedTuple):
+  """Hidden vectors and cells of the LSTM layers, each [B, H]."""
+
+  hiddens: tuple[tf.Tensor, ...]
+  cells: tuple[tf.Tensor, ...]
+
+
+class _Walk(NamedTuple):
+  """Where a batch of walks stands.
+
+  Attributes:
+    state: current states. [B]
+    memory: of the LSTM.
+    pending: the input of the next advancing step. [B, H]
+    anchors: W_prev h of every anchor, 0 where it is not written. [B, N, H]
+  """
+
+  state: tf.Tensor
+  memory: _Memory
+  pending: tf.Tensor
+  anchors: tf.Tensor
+
+
+class _Totals(NamedTuple):
+  """What sampling gathers: tokens [T, B], and sums over the steps, each [B]."""
+
+  tokens: tf.TensorArray
+  log_prob: tf.Tensor
+  entropy: tf.Tensor
+  length: tf.Tensor
+
+
+def _log_probs(
+  weights: Weights,
+  table: TableTensors,
+  state: tf.Tensor,  # [M]
+  hidden: tf.Tensor,  # [M, H]
+  anchors: tf.Tensor,  # [M, N, H]
+) -> tf.Tensor:
+  """Log-probability of every choice: the one rule for logits. [M, A]."""
+  dense = hidden @ weights.head + weights.head_bias  # [M, Y]
+  query = (hidden @ weights.w_curr)[:, tf.newaxis]  # [M, 1, H]
+  pointed = tf.squeeze(tf.tanh(anchors + query) @ weights.v, 2)  # [M, N]
+  zero = tf.zeros_like(hidden[:, :1])
+  columns = tf.concat([dense, pointed, zero, zero + ILLEGAL_LOGIT], 1)  # [M, Y + N + 2]
+  offered = tf.gather(table.column, state)  # [M, A]
+  return tf.nn.log_softmax(tf.gather(columns, offered, batch_dims=1))
+
+
+def _entropy(log_probs: tf.Tensor) -> tf.Tensor:
+  return -tf.reduce_sum(tf.exp(log_probs) * log_probs, 1)
+
+
+def _mix(
+  table: TableTensors, state: tf.Tensor, log_probs: tf.Tensor, exploration: tf.Tensor
+) -> tf.Tensor:
+  """log((1 - exploration) p + exploration / number of choices); exactly log p at 0. [B, A]."""
+  illegal = tf.reduce_max(table.column)  # the last column; END offers it beside its one choice
+  legal = tf.cast(tf.gather(table.column, state) != illegal, tf.float32)  # [B, A]
+  uniform = legal / tf.reduce_sum(legal, 1, keepdims=True)
+  parts = [log_probs + tf.math.log1p(-exploration), tf.math.log(exploration * uniform)]
+  return tf.reduce_logsumexp(tf.stack(parts), 0)
+
+
+def _follow(table: TableTensors, state: tf.Tensor, token: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  """The next states and the symbols chosen, each [B]."""
+  edge = state * tf.shape(table.next)[1] + token  # [B], index into [S + 1, A] laid flat
+  after = tf.gather(tf.reshape(table.next, [-1]), edge)
+  return after, tf.gather(tf.reshape(table.symbol, [-1]), edge)
+
+
+def _carry(pending: tf.Tensor, hold: tf.Tensor, embedded: tf.Tensor) -> tf.Tensor:
+  """The next input: what was chosen now, beside what a holding state has not yet read. [B, H]."""
+  return tf.cast(hold, tf.float32)[:, tf.newaxis] * pending + embedded
+
+
+def _forget(weights: Weights, batch: tf.Tensor) -> _Memory:
+  zeros = (tf.zeros([batch, tf.shape(weights.start)[1]]),) * len(weights.kernels)
+  return _Memory(zeros, zeros)
+
+
+def _advance(weights: Weights, memory: _Memory, hold: tf.Tensor, pending: tf.Tensor) -> _Memory:
+  """One step of the LSTM (Hochreiter & Schmidhuber 1997, with forget gates); holds stand still."""
+  hold = hold[:, tf.newaxis]  # [B, 1]
+  hiddens, cells = [], []
+  x = pending
+  for layer, (kernel, bias) in enumerate(zip(weights.kernels, weights.biases, strict=True)):
+    gates = tf.concat([x, memory.hiddens[layer]], 1) @ kernel + bias  # [B, 4 H]
+    write, forget, read, new = tf.split(gates, 4, 1)  # [B, H]
+    cell = tf.sigmoid(forget) * memory.cells[layer] + tf.sigmoid(write) * tf.tanh(new)
+    x = tf.where(hold, memory.hiddens[layer], tf.sigmoid(read) * tf.tanh(cell))
+    hiddens.append(x)
+    cells.append(tf.where(hold, memory.cells[layer], cell))
+  return _Memory(tuple(hiddens), tuple(cells))
+
+
+def _route(table: TableTensors, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  """States met and symbols chosen on the way of given tokens [T, B]: integers, no gradient."""
+  steps, batch = tf.shape(tokens)[0], tf.shape(tokens)[1]
+  arrays = [tf.TensorArray(tf.int32, size=steps, element_shape=[None]) for _ in range(2)]
+
+  def body(
+    step: tf.Tensor, state: tf.Tensor, states: tf.TensorArray, symbols: tf.TensorArray
+  ) -> tuple[tf.Tensor, ...]:
+    after, symbol = _follow(table, state, tokens[step])
+    return step + 1, after, states.write(step, state), symbols.write(step, symbol)
+
+  start = (tf.constant(0), tf.fill([batch], ROOT), *arrays)
+  _, _, states, symbols = tf.while_loop(lambda step, *_: step < steps, body, start)
+  return states.stack(), symbols.stack()
+
+
+def _hiddens(weights: Weights, hold: tf.Tensor, embedded: tf.Tensor) -> tf.Tensor:
+  """Hidden vectors of the top layer, given what was chosen at every step. [T, B, H]."""
+  steps, batch = tf.shape(hold)[0], tf.shape(hold)[1]
+  array = tf.TensorArray(tf.float32, size=steps, element_shape=[None, weights.start.shape[1]])
+
+  def body(
+    step: tf.Tensor, memory: _Memory, pending: tf.Tensor, hiddens: tf.TensorArray
+  ) -> tuple[tf.Tensor, _Memory, tf.Tensor, tf.TensorArray]:
+    memory = _advance(weights, memory, hold[step], pending)
+    hiddens = hiddens.write(step, memory.hiddens[-1])
+    return step + 1, memory, _carry(pending, hold[step], embedded[step]), hiddens
+
+  pending = tf.repeat(weights.start, batch, axis=0)
+  start = (tf.constant(0), _forget(weights, batch), pending, array)
+  *_, hiddens = tf.while_loop(lambda step, *_: step < steps, body, start)
+  return hiddens.stack()

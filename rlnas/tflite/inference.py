@@ -1,0 +1,132 @@
+"""What a quantized network says of examples: its int8 outputs, and how often they are right.
+
+They come from TensorFlow Lite's builtin kernels without delegates, which are fast. Operator by
+operator they agree with TFLite Micro's to one unit of the int8 result; XNNPACK does not.
+Deep networks amplify what their depthwise convolutions, and recurrent ones what their dense layers,
+products and tanh round otherwise: outputs of 200 untrained networks differed by at most 1 unit
+(multi-branch), 6 (NASNet cells) and 11 (unrolled recurrent cells). `tflm_logits` has none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.backend import quiet
+from rlnas.cost.arena_head import ROOMY_ARENA_BYTES
+from rlnas.data.dataset import Scaling
+from rlnas.tflite.footprint import Model, interpreter_of, measure, read_model
+
+Int8Array = npt.NDArray[np.int8]
+
+
+def int8_logits(
+  model: Model, x: npt.NDArray[Any], *, offset: Scaling, scale: Scaling, batch_size: int = 100
+) -> Int8Array:
+  """Runs a quantized network on the builtin kernels of TensorFlow Lite.
+
+  Args:
+    model: path or bytes of a full-integer .tflite file.
+    x: uint8 or float32 examples as in the data set. [N, ...]
+    offset: the network sees (x - offset) / scale, rounded to its int8 input.
+    scale: see `offset`.
+    batch_size: examples a call.
+
+  Returns:
+    The int8 outputs, not rescaled. [N, classes]
+
+  Raises:
+    ValueError: the model is no .tflite file, not int8, or `x` does not fit it.
+  """
+  interpreter = interpreter_of(read_model(model))
+  details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+  _check_fit(details, x)
+  parts, rows = [], 0
+  for start in range(0, len(x), batch_size):
+    batch = _quantized(x[start : start + batch_size], details[0], offset=offset, scale=scale)
+    if len(batch) != rows:
+      rows = len(batch)
+      interpreter.resize_tensor_input(details[0]['index'], batch.shape)
+      interpreter.allocate_tensors()
+    interpreter.set_tensor(details[0]['index'], batch)
+    interpreter.invoke()
+    parts.append(interpreter.get_tensor(details[1]['index']))
+  return np.concatenate(parts)
+
+
+def int8_accuracy(
+  model: Model,
+  x: npt.NDArray[Any],
+  y: npt.NDArray[Any],
+  *,
+  offset: Scaling,
+  scale: Scaling,
+  batch_size: int = 100,
+) -> float:
+  """Share of examples whose label has the largest int8 output; of equal ones the first counts.
+
+  Args:
+    model: as for `int8_logits`.
+    x: as for `int8_logits`. [N, ...]
+    y: labels. [N]
+    offset: as for `int8_logits`.
+    scale: as for `int8_logits`.
+    batch_size: examples a call.
+
+  Raises:
+    ValueError: as `int8_logits`, or `y` has another length than `x`.
+  """
+  if y.shape != x.shape[:1]:
+    raise ValueError(f'y of shape {y.shape}: must be one label for each of {len(x)} examples')
+  logits = int8_logits(model, x, offset=offset, scale=scale, batch_size=batch_size)
+  return float(np.mean(logits.argmax(axis=1) == y))
+
+
+def tflm_logits(model: Model, x: npt.NDArray[Any], *, offset: Scaling, scale: Scaling) -> Int8Array:
+  """As `int8_logits`, on TFLite Micro, one example at a time: slow, for checks.
+
+  Raises:
+    ImportError: TFLite Micro is not installed.
+    ValueError, ArenaOverflow, RuntimeError: as `measure` and `int8_logits`.
+  """
+  content = read_model(model)
+  interpreter = interpreter_of(content)
+  details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+  _check_fit(details, x)
+  measure(content)  # names what is wrong, if anything
+  from tflite_micro import runtime
+
+  outputs = []
+  with quiet():
+    micro = runtime.Interpreter.from_bytes(content, arena_size=ROOMY_ARENA_BYTES)
+    for row in _quantized(x, details[0], offset=offset, scale=scale):
+      micro.set_input(row[None], 0)
+      micro.invoke()
+      outputs.append(micro.get_output(0)[0].copy())
+  return np.stack(outputs)
+
+
+def _check_fit(details: Sequence[dict[str, Any]], x: npt.NDArray[Any]) -> None:
+  if any(detail['dtype'] != np.int8 for detail in details):
+    raise ValueError(f'model: must have int8 input and output, not {[d["dtype"] for d in details]}')
+  shape = tuple(details[0]['shape'][1:])
+  if x.shape[1:] != shape or len(x) == 0:
+    raise ValueError(f'x of shape {x.shape}: must be (N, {", ".join(map(str, shape))}), N >= 1')
+
+
+def _quantized(
+  x: npt.NDArray[Any], detail: dict[str, Any], *, offset: Scaling, scale: Scaling
+) -> Int8Array:
+  """The int8 input that stands for raw examples; halves round to even, the rest saturates."""
+  step, zero_point = detail['quantization']
+
+  def to_int8(values: npt.NDArray[Any]) -> Int8Array:
+    seen = (values.astype(np.float64) - offset) / scale
+    return np.clip(np.rint(seen / step + zero_point), -128, 127).astype(np.int8)
+
+  if x.dtype == np.uint8 and np.ndim(offset) == np.ndim(scale) == 0:
+    return to_int8(np.arange(256))[x]
+  return to_int8(x)

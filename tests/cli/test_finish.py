@@ -1,0 +1,74 @@
+"""A finished search is finished anew, as a user does it."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from rlnas.data import loaders
+from rlnas.tflite.inference import int8_accuracy
+
+EXPERIMENTS = pathlib.Path(__file__).parents[2] / 'experiments'
+SEARCH = ('--dataset=digits', '--trials=4', '--batch=2', '--epochs=1', '--finish_epochs=1')
+
+
+def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
+  command = [sys.executable, str(EXPERIMENTS / script), *arguments]
+  return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+
+
+@pytest.fixture(scope='module', name='workdir')
+def _workdir(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('search')
+  done = run('search.py', *SEARCH, '--finish_top=2', '--workers=2', f'--workdir={workdir}')
+  assert done.returncode == 0, done.stderr
+  return workdir
+
+
+@pytest.mark.slow
+def test_a_search_is_finished_anew(workdir):
+  lines = (workdir / 'finalists' / 'finalists.jsonl').read_text().splitlines()
+  assert len(lines) == 2
+  flags = ('--finish_epochs=4', '--finish_top=2', '--finish_seeds=2', '--workers=2')
+  done = run('finish.py', str(workdir), *flags)
+  assert done.returncode == 0, done.stderr
+  assert len((workdir / 'finalists' / 'finalists.jsonl').read_text().splitlines()) == 6
+  result = json.loads((workdir / 'result.json').read_text())
+  best, finalists = result['best'], result['finalists']
+  assert len(finalists) == 4
+  assert best['int8_validation_accuracy'] == max(
+    f['measurement']['int8_validation_accuracy'] for f in finalists
+  )
+  data = loaders.digits()
+  model = (workdir / 'best' / 'model.tflite').read_bytes()
+  tested = int8_accuracy(model, data.x_test, data.y_test, offset=data.offset, scale=data.scale)
+  assert tested == best['int8_test_accuracy']
+  low, high = best['int8_test_interval']
+  assert (
+    f'{tested:.4f}  (test data, read once; 95 % interval {low:.4f} to {high:.4f})' in done.stdout
+  )
+  report = (workdir / 'best' / 'REPORT.md').read_text()
+  assert '--finish_epochs=4' in report
+  assert '--finish_seeds=2' in report
+  assert '--finish_patience' not in report
+  for noise in ('oneDNN', 'cudart', 'XNNPACK', 'Warning', 'WARNING', 'Traceback'):
+    assert noise not in done.stderr + done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ((), 'must be the folder of one search'),
+    (('absent',), 'config.json'),
+    (('WORKDIR', '--finish_top=0'), '--finish_top=0: must be at least 1'),
+    (('WORKDIR', '--workers=0'), '--workers=0: must be at least 1'),
+  ],
+)
+def test_bad_input_is_one_line(workdir, arguments, message):
+  done = run('finish.py', *(str(workdir) if a == 'WORKDIR' else a for a in arguments))
+  assert done.returncode != 0
+  assert message in done.stderr
+  assert len(done.stderr.strip().splitlines()) == 1

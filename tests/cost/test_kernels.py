@@ -1,0 +1,109 @@
+import dataclasses
+
+import pytest
+
+from rlnas.cost.kernels import KERNELS, SPEEDS, Structures, Work, chip_tail_bytes, scratch_bytes
+
+KEYWORDS = [
+  Work('CONV_2D', 320_000, 8_000, (10, 4, 1), 64, 64, 3),
+  *(
+    [
+      Work('DEPTHWISE_CONV_2D', 72_000, 8_000, (3, 3, 64), 64, 64, 3),
+      Work('CONV_2D', 512_000, 8_000, (1, 1, 64), 64, 64, 3),
+    ]
+    * 4
+  ),
+  Work('AVERAGE_POOL_2D', 0, 8_000, (), 64),
+  Work('RESHAPE', 0, 64, (), 64, 0, 2),
+  Work('FULLY_CONNECTED', 768, 64, (), 12, 0, 3),
+  Work('SOFTMAX', 0, 12, (), 12),
+]
+ANOMALIES = [Work('FULLY_CONNECTED', 26_419, 640, (), 128, 0, 3)] * 10
+# Of MLPerf Tiny: the tail and its structures as recorded on a 64-bit machine.
+RECORDED = {
+  'keywords': (8272, Structures(35, 2, 4, 13), KEYWORDS),
+  'anomalies': (3216, Structures(31, 2, 4, 10), ANOMALIES),
+}
+
+
+# Readings, arena_used_bytes of github.com/avionicharshit-byte/mcufit-bench. The head is that
+# of the activations, and 1,152 bytes of a depthwise convolution's scratch.
+@pytest.mark.parametrize(
+  ('model', 'kernels', 'head', 'reading'),
+  [
+    ('keywords', 'esp_nn', 16_000, 22_780),
+    ('keywords', 'cmsis_nn', 17_152, 24_164),
+    ('anomalies', 'esp_nn', 768, 2_380),
+    ('anomalies', 'cmsis_nn', 768, 2_596),
+  ],
+)
+def test_arenas_that_boards_read(model, kernels, head, reading):
+  tail, structures, work = RECORDED[model]
+  assert head + chip_tail_bytes(tail, structures, work, kernels=kernels) == reading
+
+
+def test_what_is_not_known_counts_in_full():
+  tail, structures, work = RECORDED['keywords']
+  strange = [*work, Work('SVDF', 0, 64)]
+  more = dataclasses.replace(structures, nodes=14)
+  plain = chip_tail_bytes(tail, structures, work, kernels='esp_nn')
+  node, data = 64, 800
+  found = chip_tail_bytes(tail + node + data, more, strange, kernels='esp_nn')
+  assert found == plain + node // 2 + data
+
+
+def test_scratch_of_cmsis_nn():
+  depthwise = Work('DEPTHWISE_CONV_2D', 72_000, 8_000, (3, 3, 64), 64)
+  assert scratch_bytes(depthwise, kernels='cmsis_nn') == 2 * 9 * 64
+  assert scratch_bytes(Work('CONV_2D', 0, 0, (3, 3, 5), 8), kernels='cmsis_nn') == 4 * 48
+  assert scratch_bytes(Work('CONV_2D', 0, 0, (1, 1, 64), 8), kernels='cmsis_nn') == 0
+  assert scratch_bytes(Work('AVERAGE_POOL_2D', 0, 0, (), 64), kernels='cmsis_nn') == 256
+  assert scratch_bytes(depthwise, kernels='esp_nn') == 0
+
+
+def test_unknown_kernels_are_refused():
+  with pytest.raises(ValueError, match="kernels='cmsis': must be one of reference"):
+    chip_tail_bytes(1000, Structures(1, 1, 1, 1), [], kernels='cmsis')
+  with pytest.raises(ValueError, match="kernels='unknown': must be one of"):
+    chip_tail_bytes(1000, Structures(1, 1, 1, 1), [], kernels='unknown')
+  with pytest.raises(ValueError, match='must be one of'):
+    scratch_bytes(Work('ADD', 0, 1), kernels='')
+  assert 'reference' in KERNELS
+
+
+# Multiply-accumulates of convolutions and of depthwise ones, and elements added, from the papers.
+CLASSES_OF_IMAGES = [
+  Work('CONV_2D', 12_500_992, 0),
+  Work('ADD', 0, 28_672),
+  Work('AVERAGE_POOL_2D', 0, 0),
+  Work('RESHAPE', 0, 0),
+  Work('FULLY_CONNECTED', 640, 0),
+  Work('SOFTMAX', 0, 0),
+]
+
+
+@pytest.mark.parametrize(
+  ('board', 'work', 'reading'),
+  [
+    ('esp32', KEYWORDS, 162.334),
+    ('esp32', ANOMALIES, 49.290),
+    ('esp32', CLASSES_OF_IMAGES, 724.457),
+    ('arduino-nano-33-ble', KEYWORDS, 224.553),
+    ('arduino-nano-33-ble', ANOMALIES, 22.025),
+    ('arduino-nano-33-ble', CLASSES_OF_IMAGES, 1241.774),
+  ],
+)
+def test_inferences_that_boards_read(board, work, reading):
+  speed = SPEEDS[board]
+  assert speed.latency_ms(work) == pytest.approx(reading, rel=speed.error)
+  assert speed.error_of(work) == speed.error
+
+
+def test_operators_without_a_reading_take_the_time_of_addition():
+  speed = SPEEDS['arduino-nano-33-ble']
+  one, two = speed.latency_ms([Work('TANH', 0, 1000)]), speed.latency_ms([Work('ADD', 0, 2000)])
+  assert two == pytest.approx(2 * one)
+  assert one == pytest.approx(1e3 * 1000 / (0.0083 * 64e6))
+  assert speed.error_of([Work('TANH', 0, 1000)]) == pytest.approx(1)
+  half = [Work('TANH', 0, 1000), Work('ADD', 0, 1000)]
+  assert speed.error_of(half) == pytest.approx((1 + speed.error) / 2)

@@ -1,0 +1,112 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rlnas.architecture import Architecture, Graph
+from rlnas.budget import Budget
+from rlnas.cost.cost import cost
+from rlnas.data import loaders
+from rlnas.evaluation.screened import Screened, may_fit
+from rlnas.evaluation.trained import Trained
+from rlnas.evaluation.untrained import untrained_footprint
+from rlnas.spaces import Chain, MultiBranch, NASNet
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import compile_table, sample_uniform
+from rlnas.trial import Measurement, Status
+
+SHAPE, CLASSES = (28, 28, 1), 10
+
+
+@dataclasses.dataclass
+class Counting:
+  """Remembers what it was asked for."""
+
+  seen: list[tuple[Architecture, int]] = dataclasses.field(default_factory=list)
+
+  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+    self.seen.append((architecture, seed))
+    return Measurement(Status.COMPLETE, int8_validation_accuracy=0.5)
+
+
+def networks(count: int) -> list[Architecture]:
+  table, rng = compile_table(Chain()), np.random.default_rng(0)
+  return [decode(table.space, sample_uniform(table, rng)) for _ in range(count)]
+
+
+def screen(architecture: Architecture, budget: Budget) -> tuple[Measurement, list]:
+  inner = Counting()
+  return Screened(inner, budget, SHAPE, CLASSES).evaluate(architecture, seed=7), inner.seen
+
+
+def test_clear_cases_are_decided_by_the_estimate():
+  passed = 0
+  for architecture in networks(60):
+    estimate = cost(architecture, SHAPE, CLASSES)
+    half = Budget(estimate.flash_bytes * 2, estimate.sram_bytes // 2)
+    measurement, seen = screen(architecture, half)
+    assert measurement.status is Status.INFEASIBLE
+    assert not seen
+    assert measurement.int8_validation_accuracy is None
+    assert (measurement.flash_bytes, measurement.sram_bytes) == (
+      estimate.flash_bytes,
+      estimate.sram_bytes,
+    )
+    assert measurement.sram_source == 'analytic'
+    assert 'estimated' in measurement.detail
+    twice = Budget(estimate.flash_bytes * 2, estimate.sram_bytes * 2)
+    measurement, seen = screen(architecture, twice)
+    assert seen == [(architecture, 7)]
+    assert measurement.status is Status.COMPLETE
+    passed += 1
+  assert passed == 60
+
+
+def test_what_may_fit_is_what_the_estimate_does_not_rule_out():
+  architecture = networks(1)[0]
+  known = cost(architecture, SHAPE, CLASSES)
+  for factor, expected in ((1.0, True), (1 / 1.04, True), (1 / 1.06, False)):
+    for flash, sram in ((factor, 1.0), (1.0, factor)):
+      budget = Budget(int(known.flash_bytes * flash), int(known.sram_bytes * sram))
+      assert may_fit(architecture, budget, SHAPE, CLASSES) is expected
+
+
+@pytest.mark.parametrize('architecture', networks(6))
+def test_near_the_limit_the_exact_size_decides(architecture):
+  exact = untrained_footprint(architecture, SHAPE, CLASSES)
+  fits = Budget(exact.flash_bytes, exact.sram_bytes)
+  assert screen(architecture, fits)[1] == [(architecture, 7)]
+  for flash, sram in ((1, 0), (0, 1)):
+    budget = Budget(exact.flash_bytes - flash, exact.sram_bytes - sram)
+    measurement, seen = screen(architecture, budget)
+    assert not seen
+    assert measurement.status is Status.INFEASIBLE
+    assert measurement.flash_bytes == exact.flash_bytes
+    assert measurement.sram_bytes == exact.sram_bytes
+    assert measurement.sram_source == 'tflm'
+    assert 'measured' in measurement.detail
+
+
+def test_what_no_microcontroller_runs_is_infeasible():
+  graph = Graph()
+  x = graph.add(
+    'conv', graph.input, filters=6000, kernel_height=1, kernel_width=1, stride=1, activation='none'
+  )
+  wide = graph.finish(graph.classify(x))
+  estimate = cost(wide, SHAPE, CLASSES)
+  measurement, seen = screen(wide, Budget(estimate.flash_bytes, estimate.sram_bytes))
+  assert not seen
+  assert measurement.status is Status.INFEASIBLE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('space', [Chain(), NASNet(blocks=2), MultiBranch(depth=5)])
+def test_the_untrained_network_has_the_size_of_the_trained_one(space):
+  table, rng = compile_table(space), np.random.default_rng(1)
+  data = loaders.take(loaders.digits(), 300)
+  for seed in range(2):
+    architecture = decode(space, sample_uniform(table, rng))
+    trained = Trained(data, epochs=1).evaluate(architecture, seed=seed)
+    untrained = untrained_footprint(architecture, data.input_shape, data.classes)
+    assert trained.flash_bytes == untrained.flash_bytes
+    assert trained.sram_bytes == untrained.sram_bytes

@@ -1,0 +1,99 @@
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+
+from rlnas.child.train import accuracy
+from rlnas.child.train_supernet import train_supernet
+from rlnas.cost.cost import cost
+from rlnas.data import loaders
+from rlnas.evaluation.untrained import untrained_footprint
+from rlnas.evaluation.weight_sharing import WeightSharing
+from rlnas.tflite.footprint import MAX_ARENA_BYTES
+from rlnas.tflite.inference import int8_accuracy
+from rlnas.tflite.quantize import calibration_rows, quantize
+from rlnas.trial import Status
+from tests.child.test_builder import small_network
+from tests.evaluation import contract
+from tests.evaluation.test_trained import wide_network
+
+DIGITS = loaders.take(loaders.digits(), 500)
+PIXELS = {'offset': DIGITS.offset, 'scale': DIGITS.scale}
+NETWORKS = (small_network(8), small_network(16))
+
+
+@pytest.fixture(name='supernet', scope='module')
+def _supernet():
+  return train_supernet(NETWORKS * 60, DIGITS, seed=0, learning_rate=0.02)
+
+
+@pytest.fixture(name='evaluator', scope='module')
+def _evaluator(supernet):
+  return WeightSharing(DIGITS, supernet=supernet)
+
+
+def test_measurement_is_whole(evaluator):
+  contract.check_measurement_is_whole(evaluator, NETWORKS[0])
+
+
+def test_same_arguments_same_result(evaluator):
+  contract.check_same_arguments_same_result(evaluator, NETWORKS)
+
+
+@pytest.mark.slow
+def test_same_in_every_process(evaluator):
+  contract.check_same_in_every_process(evaluator, NETWORKS)
+
+
+def test_the_seed_decides_nothing(evaluator):
+  first, second = (contract.evaluate_all(evaluator, NETWORKS[:1], seed) for seed in (0, 1))
+  assert first == second
+
+
+def test_the_measurement_holds_what_the_parts_give(supernet):
+  measurement = WeightSharing(DIGITS, supernet=supernet, statistics_examples=200).evaluate(
+    NETWORKS[1], seed=0
+  )
+  x = (DIGITS.x_train[:200] / DIGITS.scale).astype(np.float32)
+  network = supernet.network(NETWORKS[1], [x[:128], x[128:]])
+  model = quantize(network, calibration_rows(DIGITS.x_train, **PIXELS))
+  val = (DIGITS.x_val, DIGITS.y_val)
+  assert measurement.validation_accuracy == accuracy(network, *val, **PIXELS) > 0.3
+  assert measurement.int8_validation_accuracy == int8_accuracy(model, *val, **PIXELS) > 0.3
+  counted = cost(NETWORKS[1], DIGITS.input_shape, DIGITS.classes)
+  assert (measurement.macs, measurement.parameters) == (counted.macs, counted.parameters)
+
+
+def test_sizes_are_those_of_the_network_trained_alone(evaluator):
+  for architecture in NETWORKS:
+    measurement = evaluator.evaluate(architecture, seed=0)
+    expected = untrained_footprint(architecture, DIGITS.input_shape, DIGITS.classes)
+    assert measurement.flash_bytes == expected.flash_bytes
+    assert measurement.sram_bytes == expected.sram_bytes
+
+
+def test_a_network_beyond_every_microcontroller_is_infeasible(evaluator):
+  side_squared = DIGITS.input_shape[0] * DIGITS.input_shape[1]
+  measurement = evaluator.evaluate(wide_network(MAX_ARENA_BYTES // side_squared + 1), seed=0)
+  assert measurement.status is Status.INFEASIBLE
+  assert 'activations need' in measurement.detail
+
+
+def test_no_test_data_are_kept_or_sent(evaluator):
+  copy = pickle.loads(pickle.dumps(evaluator))  # noqa: S301 (made in this line)
+  for held in (evaluator, copy):
+    assert len(held._dataset.x_test) == len(held._dataset.y_test) == 0
+    assert len(held._dataset.x_val) == len(DIGITS.x_val)
+
+
+def test_another_task_is_refused(supernet):
+  binary = dataclasses.replace(DIGITS, class_names=('even', 'odd'))
+  with pytest.raises(ValueError, match=r'reads .* for 10 classes, the data set has .* 2'):
+    WeightSharing(binary, supernet=supernet)
+
+
+@pytest.mark.parametrize('name', ['statistics_examples', 'calibration_examples'])
+def test_bad_settings_are_named(name, supernet):
+  with pytest.raises(ValueError, match=f'{name}=0: must be at least 1'):
+    WeightSharing(DIGITS, supernet=supernet, **{name: 0})

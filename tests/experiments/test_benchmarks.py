@@ -1,0 +1,47 @@
+"""The benchmark scripts run, and say what they measured."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+EXPERIMENTS = pathlib.Path(__file__).parents[2] / 'experiments' / 'benchmarks'
+
+
+def run(script: str, *flags: str) -> subprocess.CompletedProcess[str]:
+  command = [sys.executable, str(EXPERIMENTS / script), '--workers=1', *flags]
+  return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+
+
+@pytest.mark.slow
+def test_packing_and_ordering():
+  done = run('benchmark_compact.py', '--count=2', '--inputs=3', '--spaces=multibranch')
+  assert done.returncode == 0, done.stdout + done.stderr
+  assert '| multibranch | 2 | 100.0% |' in done.stdout
+  assert 'smaller on the mean' in done.stdout
+
+
+@pytest.mark.slow
+def test_screening(tmp_path):
+  flags = ['--trials=3', '--dataset=digits', '--epochs=1', '--space=multibranch']
+  done = run('benchmark_screening.py', *flags, '--flash_kib=16', '--sram_kib=8')
+  assert done.returncode == 0, done.stdout + done.stderr
+  assert 'size of the trained network known before   3 of 3' in done.stdout
+  assert 'infeasible networks that would be trained  0' in done.stdout
+
+
+@pytest.mark.slow
+def test_fitting_of_costs():
+  done = run('fit_cost.py', '--count=3', '--held_out=1', '--spaces=chain,multibranch')
+  assert done.returncode == 0, done.stdout + done.stderr
+  assert 'FLASH_BYTES = {' in done.stdout
+  assert '| chain | 1 |' in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('script', ['benchmark_compact.py', 'fit_cost.py'])
+def test_wrong_flags_are_one_line(script):
+  done = run(script, '--spaces=chains')
+  assert done.returncode == 1
+  assert done.stderr.startswith('error: --spaces=chains')

@@ -1,0 +1,146 @@
+"""The benchmark as a user runs it, on an invented table of all cells."""
+
+import importlib.util
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rlnas.architecture import Architecture, Node
+from rlnas.evaluation.lookup import EVALUATION_EPOCHS
+from rlnas.spaces.nasbench201 import OPERATIONS
+from rlnas.trial import Measurement, Proposal, Status, Trial
+
+SCRIPT = pathlib.Path(__file__).parents[2] / 'experiments' / 'nasbench201.py'
+ANYTHING = Architecture((Node('input'),))
+
+
+@pytest.fixture(scope='module', name='experiment')
+def _experiment():
+  spec = importlib.util.spec_from_file_location('nasbench201_experiment', SCRIPT)
+  module = importlib.util.module_from_spec(spec)
+  sys.modules[spec.name] = module
+  spec.loader.exec_module(module)
+  return module
+
+
+@pytest.fixture(scope='module', name='table')
+def _table(tmp_path_factory) -> pathlib.Path:
+  """Every cell takes the same time, and test accuracy is validation accuracy and 10 more."""
+  path = tmp_path_factory.mktemp('table') / 'table.npz'
+  ops = np.indices((5,) * 6, np.uint8).reshape(6, -1).T
+  validation = (ops * [1, 2, 3, 3, 2, 1]).sum(axis=1) + np.linspace(0, 0.5, len(ops))
+  np.savez(
+    path,
+    op_names=np.array(OPERATIONS),
+    ops=ops,
+    validation_12=validation,
+    test_200=validation + 10,
+    train_epoch_seconds=np.ones(len(ops)),
+    flops_m=np.ones(len(ops)),
+    params_m=np.ones(len(ops)),
+  )
+  return path
+
+
+def trial(tokens: tuple[int, ...], seconds: float, reward: float | None) -> Trial:
+  measurement = Measurement(Status.COMPLETE, seconds=seconds, detail='an accident')
+  return Trial(0, 0, 0, Proposal(tokens, ANYTHING), measurement, reward)
+
+
+def test_what_ends_too_late_does_not_count(experiment):
+  ledger = experiment.Ledger(10.0, free_repeats=False)
+  ledger.on_trial(trial((0,), 4.0, 0.5))
+  ledger.on_trial(trial((1,), 4.0, 0.4))
+  ledger.on_trial(trial((2,), 2.0, 0.6))
+  with pytest.raises(experiment.BudgetSpentError):
+    ledger.on_trial(trial((3,), 0.5, 0.9))
+  assert (ledger.seconds, ledger.evaluations) == (10.0, 3)
+  assert [(s, t.proposal.tokens) for s, t in ledger.found] == [(4.0, (0,)), (10.0, (2,))]
+
+
+@pytest.mark.parametrize(('free', 'seconds', 'evaluations'), [(True, 4.0, 1), (False, 8.0, 2)])
+def test_repeats_cost_nothing_only_where_they_are_free(experiment, free, seconds, evaluations):
+  ledger = experiment.Ledger(10.0, free_repeats=free)
+  ledger.on_trial(trial((0,), 4.0, 0.5))
+  ledger.on_trial(trial((0,), 4.0, 0.5))
+  assert (ledger.seconds, ledger.evaluations) == (seconds, evaluations)
+
+
+def test_a_failed_evaluation_is_no_result(experiment):
+  with pytest.raises(RuntimeError, match='an accident'):
+    experiment.Ledger(10.0, free_repeats=False).on_trial(trial((0,), 4.0, None))
+
+
+@pytest.mark.parametrize(
+  'name',
+  ['random', 'qlearning', 'evolution', pytest.param('reinforce', marks=pytest.mark.slow)],
+)
+def test_a_search_spends_its_budget(experiment, table, name):
+  seconds = 22.5 * EVALUATION_EPOCHS
+  run, again = (
+    experiment.search_once(name, str(table), budget_seconds=seconds, free_repeats=False, seed=3)
+    for _ in range(2)
+  )
+  assert run == again
+  assert run.evaluations == 22
+  assert run.test_200 == pytest.approx(run.validation_12 + 10)
+  assert run.curve[0][0] == pytest.approx(EVALUATION_EPOCHS)
+  assert list(run.curve) == sorted(run.curve)
+
+
+def test_a_budget_for_nothing_is_refused(experiment, table):
+  with pytest.raises(ValueError, match='no evaluation ends within'):
+    experiment.search_once('random', str(table), budget_seconds=1, free_repeats=False, seed=0)
+
+
+def run(*flags: str) -> subprocess.CompletedProcess:
+  command = [sys.executable, str(SCRIPT), *flags]
+  return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.mark.slow
+def test_it_writes_one_number_a_run_whatever_the_workers(tmp_path, table):
+  written = []
+  for workers in (1, 2):
+    out = tmp_path / str(workers) / 'result.json'
+    done = run(
+      f'--table={table}',
+      '--strategies=random,evolution',
+      '--budget_seconds=600',
+      '--runs=7',
+      f'--workers={workers}',
+      f'--out={out}',
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'random - evolution' in done.stdout
+    assert out.with_suffix('.png').read_bytes().startswith(b'\x89PNG')
+    written.append(json.loads(out.read_text()))
+  assert written[0] == written[1]
+  assert set(written[0]) == {'random', 'evolution'}
+  for columns in written[0].values():
+    assert set(columns) == {'test_200', 'validation_12', 'evaluations'}
+    assert all(len(column) == 7 for column in columns.values())
+    assert columns['evaluations'] == [45] * 7
+    assert columns['test_200'] == pytest.approx([v + 10 for v in columns['validation_12']])
+  assert np.mean(written[0]['evolution']['test_200']) > np.mean(written[0]['random']['test_200'])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('flag', 'message'),
+  [
+    ('--runs=0', '--runs=0: must be at least 1'),
+    ('--budget_seconds=-1', '--budget_seconds=-1.0: must be positive'),
+    ('--strategies=random,annealing', 'must be of random'),
+    ('--table=nowhere.npz', 'nowhere.npz'),
+  ],
+)
+def test_a_mistake_is_one_line(table, flag, message):
+  done = run(f'--table={table}', flag)
+  assert done.returncode == 1
+  assert message in done.stderr
+  assert 'Traceback' not in done.stderr

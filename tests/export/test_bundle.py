@@ -1,0 +1,236 @@
+"""The C files of a bundle: they compile, hold the model to the byte, and say what TFLM gives."""
+
+import dataclasses
+import itertools
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rlnas.budget import Budget
+from rlnas.data.dataset import Dataset
+from rlnas.evaluation.untrained import convert_untrained
+from rlnas.export.bundle import deployment, write_c_files
+from rlnas.export.c_files import c_string, comment, identifiers
+from rlnas.export.deployment import dissect, reserve
+from rlnas.spaces import NASNet, Recurrent, chain, joint, multibranch
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import compile_table, sample_uniform
+from rlnas.tflite.footprint import measure
+from rlnas.tflite.inference import int8_logits, tflm_logits
+
+BUDGET = Budget(flash_bytes=65536, sram_bytes=16384)
+# What a stranger may call a class: quotes, backslashes, trigraphs, comments, markup, other scripts.
+NAMES = (
+  'T-shirt/top',
+  '"quoted" \\',
+  '??/ ??)',
+  '*/ int x; /*',
+  '<b>&amp;',
+  'größe\n5',
+  '犬',
+  '犬2',
+)
+HOST = """\
+#include <stdio.h>
+#include "model.h"
+#include "rlnas_model.h"
+#include "test_vectors.h"
+int main(void) {
+  for (unsigned i = 0; i < rlnas_model_bytes; ++i) printf("%d ", rlnas_model[i]);
+  printf("\\n");
+  for (int v = 0; v < RLNAS_VECTORS; ++v)
+    for (int i = 0; i < RLNAS_INPUT_BYTES; ++i) printf("%d ", rlnas_vector_inputs[v][i]);
+  printf("\\n");
+  for (int v = 0; v < RLNAS_VECTORS; ++v)
+    for (int i = 0; i < RLNAS_CLASSES; ++i) printf("%d ", rlnas_vector_outputs[v][i]);
+  printf("\\n");
+  for (int v = 0; v < 256; ++v) printf("%d ", rlnas_quantize(v));
+  printf("\\n");
+  for (int v = 0; v < RLNAS_VECTORS; ++v) printf("%d ", rlnas_best_class(rlnas_vector_outputs[v]));
+  printf("\\n%d ", (int)((unsigned long)rlnas_model % 16));
+  printf("%d %d\\n", RLNAS_ARENA_BYTES, RLNAS_OPERATORS);
+  for (int c = 0; c < RLNAS_CLASSES; ++c) printf("%s%c", rlnas_class_names[c], 0);
+  return 0;
+}
+"""
+
+
+def images(scale: float = 255.0, **changes) -> Dataset:
+  rng = np.random.default_rng(0)
+  x = rng.integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
+  y = np.arange(40, dtype=np.int32) % len(NAMES)
+  dataset = Dataset('toy */ "x"', x, y, x, y, x, y, NAMES, scale=scale, source='made up \\')
+  return dataclasses.replace(dataset, **changes)
+
+
+def network(space=None, seed=0, shape=(8, 8, 1)) -> bytes:
+  space = chain.Chain(max_depth=3) if space is None else space
+  tokens = sample_uniform(compile_table(space), np.random.default_rng(seed))
+  return convert_untrained(decode(space, tokens), shape, len(NAMES), seed=seed)
+
+
+def compiled(folder: pathlib.Path, compiler: tuple[str, ...]) -> list[bytes]:
+  """Compiles the host program with the bundle's files, runs it, and returns its lines."""
+  program = folder / 'host'
+  warnings = ('-Wall', '-Wextra', '-Wpedantic', '-Werror')
+  files = (str(folder / 'host.c'), str(folder / 'model.cc'))
+  command = [*compiler, *warnings, '-I', str(folder), *files, '-o', str(program), '-lm']
+  subprocess.run(command, check=True, timeout=120)
+  return subprocess.run([program], check=True, capture_output=True, timeout=60).stdout.split(
+    b'\n', 6
+  )
+
+
+def numbers(line: bytes) -> list[int]:
+  return list(map(int, line.split()))
+
+
+COMPILERS = {
+  'g++': ('g++', '-std=c++17', '-x', 'c++'),
+  'gcc': ('gcc', '-std=c11', '-x', 'c'),
+}
+
+
+@pytest.mark.parametrize('compiler', COMPILERS.values(), ids=list(COMPILERS))
+@pytest.mark.parametrize('scale', [255.0, 16.0, 100.0])
+def test_a_host_program_reads_what_the_files_hold(compiler, scale, tmp_path):
+  model, dataset = network(), images(scale)
+  deployed = deployment(model, dataset)
+  write_c_files(deployed, dataset, BUDGET, tmp_path)
+  (tmp_path / 'host.c').write_text(HOST)
+  array, inputs, outputs, quantized, best, rest, names = compiled(tmp_path, compiler)
+  assert bytes(numbers(array)) == model
+  vectors = np.array(numbers(inputs), np.int8).reshape(-1, 8, 8, 1)
+  assert np.array_equal(vectors, deployed.vectors.inputs)
+  as_read = {'offset': deployed.anatomy.input.zero_point, 'scale': 1 / deployed.anatomy.input.scale}
+  given = tflm_logits(model, vectors.astype(np.float32), **as_read)
+  assert numbers(outputs) == given.ravel().tolist()
+  assert numbers(best) == given.argmax(axis=1).tolist()
+  port = deployed.anatomy.input
+  seen = np.rint(np.arange(256) / scale / port.scale + port.zero_point)
+  assert numbers(quantized) == np.clip(seen, -128, 127).tolist()
+  assert numbers(rest) == [0, deployed.reserve.total_bytes, len(deployed.anatomy.kinds)]
+  assert names.decode().split('\0')[:-1] == list(NAMES)
+
+
+def test_vectors_are_validation_examples_as_the_network_reads_them():
+  model, dataset = network(), images()
+  vectors = deployment(model, dataset).vectors
+  assert vectors.interpreter == 'TFLite Micro'
+  assert vectors.labels == tuple(range(len(NAMES)))
+  raw = dataset.x_val[: len(NAMES)]
+  assert np.array_equal(vectors.outputs, tflm_logits(model, raw, offset=0, scale=255))
+  assert np.abs(vectors.outputs - int8_logits(model, raw, offset=0, scale=255)).max() <= 1
+
+
+def test_float_data_with_an_offset_compile_too(tmp_path):
+  rng = np.random.default_rng(0)
+  x = rng.normal(3, 2, (40, 8, 8, 1)).astype(np.float32)
+  dataset = images(x_train=x, x_val=x, x_test=x, offset=3.25, scale=2.0)
+  model = network()
+  deployed = deployment(model, dataset)
+  write_c_files(deployed, dataset, BUDGET, tmp_path)
+  (tmp_path / 'host.c').write_text(HOST)
+  lines = compiled(tmp_path, COMPILERS['g++'])
+  port = deployed.anatomy.input
+  seen = np.rint((np.arange(256) - 3.25) / 2.0 / port.scale + port.zero_point)
+  assert numbers(lines[3]) == np.clip(seen, -128, 127).tolist()
+  first = deployed.vectors.inputs[0].ravel()
+  seen = np.rint((x[0].astype(np.float64).ravel() - 3.25) / 2.0 / port.scale + port.zero_point)
+  assert np.array_equal(first, np.clip(seen, -128, 127))
+
+
+def test_features_with_offsets_of_their_own_compile_too(tmp_path):
+  rng = np.random.default_rng(0)
+  offset = np.linspace(-20, 5, 8, dtype=np.float32)[:, None]
+  scale = np.geomspace(0.1, 30, 8, dtype=np.float32)[:, None]
+  x = (offset + scale * rng.normal(size=(40, 8, 8, 1))).astype(np.float32)
+  dataset = images(x_train=x, x_val=x, x_test=x, offset=offset, scale=scale)
+  deployed = deployment(network(), dataset)
+  write_c_files(deployed, dataset, BUDGET, tmp_path)
+  raw = ', '.join(f'{value!r}f' for value in x[0].ravel().tolist())
+  (tmp_path / 'host.c').write_text(
+    f"""#include <stdio.h>
+#include "rlnas_model.h"
+static const float raw[] = {{{raw}}};
+int main(void) {{
+  for (int i = 0; i < RLNAS_INPUT_BYTES; ++i) printf("%d ", rlnas_quantize(raw[i], i));
+  printf("\\n");
+  return 0;
+}}
+"""
+  )
+  for compiler in COMPILERS.values():
+    line = compiled(tmp_path, compiler)[0]
+    assert numbers(line) == deployed.vectors.inputs[0].ravel().tolist()
+
+
+# In a process of its own: an arena that is too small may end it.
+RUN_IN_ARENA = """\
+import pathlib, sys
+import numpy as np
+from tflite_micro import runtime
+folder, arena = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+micro = runtime.Interpreter.from_bytes((folder / 'model.tflite').read_bytes(), arena_size=arena)
+for x, y in zip(np.load(folder / 'x.npy'), np.load(folder / 'y.npy')):
+  micro.set_input(x[None], 0)
+  micro.invoke()
+  assert np.array_equal(micro.get_output(0)[0], y)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('space', 'shape'),
+  [
+    (chain.Chain(), (28, 28, 1)),
+    (multibranch.MultiBranch(), (28, 28, 1)),
+    (NASNet(), (28, 28, 1)),
+    (joint.Joint(), (28, 28, 1)),
+    (Recurrent(), (49, 10)),
+  ],
+  ids=['chain', 'multibranch', 'nasnet', 'joint', 'recurrent'],
+)
+def test_the_plan_is_tflms_and_the_reserved_arena_suffices(space, shape, tmp_path):
+  model = network(space, seed=1, shape=shape)
+  anatomy, footprint = dissect(model), measure(model)
+  assert max(b.offset + b.size_bytes for b in anatomy.blocks) <= footprint.arena_head_bytes
+  for a, b in itertools.combinations(anatomy.blocks, 2):
+    if a.first <= b.last and b.first <= a.last:  # alive together
+      assert a.offset + a.size_bytes <= b.offset or b.offset + b.size_bytes <= a.offset
+  room = reserve(anatomy.report)
+  assert min(dataclasses.astuple(room)) >= 0
+  assert room.total_bytes % 16 == 0
+  assert room.total_bytes == footprint.sram_bytes + room.margin_bytes
+  rng = np.random.default_rng(0)
+  inputs = rng.integers(-128, 128, (2, *shape)).astype(np.int8)
+  as_read = {'offset': anatomy.input.zero_point, 'scale': 1 / anatomy.input.scale}
+  np.save(tmp_path / 'x.npy', inputs)
+  np.save(tmp_path / 'y.npy', tflm_logits(model, inputs.astype(np.float32), **as_read))
+  (tmp_path / 'model.tflite').write_bytes(model)
+  command = [sys.executable, '-c', RUN_IN_ARENA, str(tmp_path), str(room.total_bytes)]
+  done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+  assert done.returncode == 0, done.stderr
+
+
+def test_names_become_identifiers_strings_and_comments():
+  assert identifiers(('T-shirt/top', 't shirt top', '', '9', '犬', '9')) == (
+    *('T_SHIRT_TOP', 'T_SHIRT_TOP_1', '2', '9', '4', '9_5'),
+  )
+  assert len(set(identifiers(('a', 'a', 'a_1', 'A 1', 'a_1_2')))) == 5
+  assert c_string('a"b\\?é\n1') == '"a\\042b\\134\\077\\303\\251\\0121"'
+  assert comment('a */ b /* c \\ d\n') == 'a  / b /  c / d?'
+  assert not set('*\\\n') & set(comment('*/\\\n*'))
+
+
+def test_bad_input_is_named():
+  model = network()
+  x = np.zeros((8, 9, 8, 1), np.uint8)
+  high, few = images(x_train=x, x_val=x, x_test=x), images(class_names=NAMES[:7])
+  with pytest.raises(ValueError, match=r'reads \(1, 8, 8, 1\).*\(9, 8, 1\)'):
+    deployment(model, high)
+  with pytest.raises(ValueError, match='7 classes'):
+    deployment(model, few)

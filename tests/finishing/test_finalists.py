@@ -1,0 +1,229 @@
+"""The last round: who is trained fully, what is kept, and who wins."""
+
+import collections
+import dataclasses
+import json
+
+import pytest
+
+from rlnas.budget import Budget
+from rlnas.data import loaders
+from rlnas.evaluation.executors import InProcess, WorkerPool
+from rlnas.finishing.finalists import FinalistFile, rank_trials
+from rlnas.finishing.plan import Plan, Teaching
+from rlnas.finishing.recipe import Recipe
+from rlnas.finishing.winner import finish_best, write_winner
+from rlnas.reward import linear_excess
+from rlnas.search.loop import SearchError
+from rlnas.tflite.footprint import measure
+from rlnas.tflite.inference import int8_accuracy
+from rlnas.trial import Measurement, Proposal, Status, Trial
+from tests.child.test_builder import small_network
+
+DIGITS = loaders.take(loaders.digits(), 300)
+BUDGET = Budget(flash_bytes=20_000, sram_bytes=9_000)
+
+
+def trial(index, *, accuracy, flash=3_000, filters=None, sram=4_000):
+  architecture = small_network(4 + index if filters is None else filters)
+  measured = Measurement(
+    Status.COMPLETE,
+    validation_accuracy=accuracy,
+    int8_validation_accuracy=accuracy,
+    flash_bytes=flash,
+    sram_bytes=sram,
+    macs=1000,
+  )
+  reward = linear_excess(measured, BUDGET)
+  return Trial(index, index, index, Proposal((index,), architecture), measured, reward)
+
+
+TRIALS = [
+  trial(0, accuracy=0.80, flash=5_000),
+  trial(1, accuracy=0.95, flash=30_000),  # too large
+  trial(2, accuracy=0.90, flash=9_000),
+  trial(3, accuracy=0.89, flash=9_500),
+  trial(4, accuracy=0.88, flash=8_000),
+  trial(5, accuracy=0.90, flash=9_000, filters=6),  # the network of trial 2
+]
+FAILED = Trial(6, 6, 6, Proposal((6,), small_network(10)), Measurement(Status.FAILED), None)
+
+
+def test_half_are_the_best_and_half_come_from_the_front():
+  order = [t.index for t in rank_trials([*TRIALS, FAILED], BUDGET, top=3)]
+  assert order == [2, 3, 4, 0]  # 3 has the second reward, 4 is the next of the front
+  assert [t.index for t in rank_trials(TRIALS, BUDGET, top=2)] == [2, 4, 3, 0]
+  assert [t.index for t in rank_trials(TRIALS, BUDGET, top=9)] == [2, 3, 4, 0]
+  assert rank_trials(TRIALS[1:2], BUDGET, top=1) == []
+  with pytest.raises(ValueError, match='top=0: must be at least 1'):
+    rank_trials(TRIALS, BUDGET, top=0)
+
+
+def finished(folder=None, *, trials=TRIALS, budget=BUDGET, seed=0, **options):
+  plan = options.pop('plan', Plan(Recipe(2), top=2, seeds=2))
+  return finish_best(trials, DIGITS, budget, plan=plan, seed=seed, folder=folder, **options)
+
+
+@pytest.fixture(scope='module', name='winner')
+def _winner(tmp_path_factory):
+  return finished(tmp_path_factory.mktemp('finalists'))
+
+
+def without_times(finalists):
+  return [
+    dataclasses.replace(f, measurement=dataclasses.replace(f.measurement, seconds=0.0))
+    for f in finalists
+  ]
+
+
+def test_the_winner_is_the_best_on_validation_data_and_tested_once(winner):
+  assert sorted((f.candidate.trial, f.candidate.note) for f in winner.finalists) == [
+    (2, ''),
+    (2, 'seed 2'),
+    (4, ''),
+    (4, 'seed 2'),
+  ]
+  scores = [f.score for f in winner.finalists]
+  assert scores == sorted(scores, reverse=True)
+  assert winner.int8_validation_accuracy == scores[0][0]
+  assert winner.trial.index == winner.finalists[0].candidate.trial
+  assert winner.architecture == winner.trial.proposal.architecture
+  scaling = {'offset': DIGITS.offset, 'scale': DIGITS.scale}
+  x, y = DIGITS.x_test, DIGITS.y_test
+  assert winner.int8_test_accuracy == int8_accuracy(winner.model, x, y, **scaling)
+  low, high = winner.int8_test_interval
+  assert 0 < low < winner.int8_test_accuracy < high < 1
+  assert winner.footprint == measure(winner.model)
+
+
+@pytest.mark.slow
+def test_worker_processes_change_nothing(winner):
+  def pool(evaluator):
+    return WorkerPool(evaluator, workers=2)
+
+  other = finished(employ=pool)
+  assert other.model == winner.model
+  assert without_times(other.finalists) == without_times(winner.finalists)
+
+
+class Counting(InProcess):
+  submitted = 0
+
+  def submit(self, *arguments, **options):
+    Counting.submitted += 1
+    super().submit(*arguments, **options)
+
+
+def test_what_is_finished_is_not_trained_again(winner, tmp_path, monkeypatch):
+  first = finished(tmp_path)
+  monkeypatch.setattr(Counting, 'submitted', 0)
+  again = finished(tmp_path, employ=Counting)
+  assert Counting.submitted == 0
+  assert (again.model, again.finalists) == (first.model, first.finalists)
+  assert first.model == winner.model
+  path = tmp_path / 'finalists.jsonl'
+  lines = path.read_text().splitlines(keepends=True)
+  assert len(lines) == 4
+  path.write_text(''.join(lines[:2]) + lines[2][:40])  # killed while it wrote
+  resumed = finished(tmp_path, employ=Counting)
+  assert Counting.submitted == 2
+  assert without_times(resumed.finalists) == without_times(first.finalists)
+  assert len(path.read_text().splitlines()) == 4
+  (tmp_path / f'{first.finalists[0].name}.tflite').unlink()
+  assert finished(tmp_path, employ=Counting).model == first.model
+  assert Counting.submitted == 3
+  finished(tmp_path, employ=Counting, plan=Plan(Recipe(1), top=1))
+  assert Counting.submitted == 4  # other settings are other finalists
+
+
+def test_the_next_takes_the_place_of_one_that_no_longer_fits():
+  """Two filters make a file of some 3 KB; 200 take more than what its trial claims."""
+  claims = trial(0, accuracy=0.99, flash=2_000, filters=200)
+  small = trial(1, accuracy=0.5, flash=3_000, filters=2)
+  budget = dataclasses.replace(BUDGET, flash_bytes=4_500)
+  plan = Plan(Recipe(1), top=1)
+  winner = finished(trials=[claims, small], budget=budget, plan=plan)
+  assert winner.trial.index == 1
+  assert winner.footprint.flash_bytes <= 4_500
+  with pytest.raises(SearchError, match='none of 1 feasible networks could be finished'):
+    finished(trials=[claims], budget=budget, plan=plan)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('teaching', list(Teaching))
+def test_the_best_are_taught(teaching, tmp_path):
+  plan = Plan(Recipe(2), top=2, teaching=teaching)
+  heard = []
+  taught = finished(tmp_path, plan=plan, on_finished=heard.append)
+  assert len(heard) == plan.trainings
+  by_note = collections.Counter(f.candidate.note for f in taught.finalists)
+  assert by_note == {'': 2, 'taught': 2}
+  alone = {f.candidate.trial: f.name for f in taught.finalists if not f.candidate.note}
+  models = {f.candidate.trial: f.name for f in taught.finalists if f.candidate.note}
+  for index, name in models.items():
+    files = [(tmp_path / f'{n}.tflite').read_bytes() for n in (name, alone[index])]
+    assert files[0] != files[1]
+    assert len(files[0]) == len(files[1])
+  teachers = [f for f in heard if f.candidate.note == 'teacher']
+  assert len(teachers) == (teaching is Teaching.WIDE)
+  most = max(f.measurement.parameters for f in taught.finalists)
+  assert all(t.measurement.parameters > most for t in teachers)
+  again = finished(tmp_path, plan=plan, employ=Refusing)
+  assert again.model == taught.model
+
+
+def test_the_best_is_pruned_beside(tmp_path):
+  plan = Plan(Recipe(2), top=1, prune=0.5)
+  winner = finished(tmp_path, plan=plan)
+  by_note = {f.candidate.note: f for f in winner.finalists}
+  assert set(by_note) == {'', 'pruned by 0.5'}
+  whole, less = by_note[''], by_note['pruned by 0.5']
+  assert less.measurement.parameters < whole.measurement.parameters
+  model = (tmp_path / f'{less.name}.tflite').read_bytes()
+  assert len(model) == less.measurement.flash_bytes < whole.measurement.flash_bytes
+  assert winner.architecture == winner.finalists[0].candidate.architecture
+  assert len(winner.model) == winner.finalists[0].measurement.flash_bytes
+  again = finished(tmp_path, plan=plan, employ=Refusing)
+  assert again.model == winner.model
+  with pytest.raises(ValueError, match=r'prune=1: must lie in \(0, 1\)'):
+    Plan(Recipe(1), prune=1)
+
+
+class Refusing(InProcess):
+  def submit(self, *arguments, **options):
+    raise AssertionError('all were finished before')
+
+
+def test_nothing_feasible_is_an_error():
+  with pytest.raises(SearchError, match='none of 1 trials fits 20,000 B flash and 9,000 B SRAM'):
+    finished(trials=TRIALS[1:2])
+
+
+def test_the_files_tell_all(winner, tmp_path):
+  write_winner(winner, TRIALS, BUDGET, tmp_path, dataset=DIGITS, seconds=1.0)
+  result = json.loads((tmp_path / 'result.json').read_text())
+  assert result['best']['input'] == {'shape': [8, 8, 1], 'offset': 0.0, 'scale': 16.0}
+  assert result['best']['int8_test_interval'] == list(winner.int8_test_interval)
+  assert [f['trial'] for f in result['finalists']] == [f.candidate.trial for f in winner.finalists]
+  assert (tmp_path / 'best' / 'model.tflite').read_bytes() == winner.model
+
+
+def test_a_damaged_file_is_named(tmp_path):
+  path = tmp_path / 'finalists.jsonl'
+  path.write_text('{"name": "a"}\n')
+  with pytest.raises(ValueError, match=r'finalists\.jsonl:1: not a finalist .* remove the line'):
+    FinalistFile(tmp_path)
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path):
+  store = FinalistFile(tmp_path)
+  with pytest.raises(ValueError, match='another process is finishing this search'):
+    FinalistFile(tmp_path)
+  store.close()
+  FinalistFile(tmp_path).close()
+
+
+@pytest.mark.parametrize('name', ['top', 'seeds'])
+def test_bad_plans_are_refused(name):
+  with pytest.raises(ValueError, match=f'{name}=0: must be at least 1'):
+    Plan(Recipe(1), **{name: 0})

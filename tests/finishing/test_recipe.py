@@ -1,0 +1,72 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rlnas.child.augment import Augmentation
+from rlnas.child.builder import build
+from rlnas.child.train import accuracy
+from rlnas.data import loaders
+from rlnas.finishing.recipe import Recipe, finish, train_by
+from rlnas.tflite.inference import int8_accuracy
+from tests.child.test_builder import small_network
+
+DATA = loaders.digits()
+FEW = loaders.take(DATA, 200)
+SCALING = {'offset': DATA.offset, 'scale': DATA.scale}
+
+
+def test_quantization_costs_little():
+  recipe = Recipe(10, learning_rate=0.02, warmup=0.1, augmentation=Augmentation(shift_pixels=1))
+  found = finish(small_network(32), DATA, recipe=recipe, seed=0)
+  assert found.validation_accuracy > 0.6  # 0.1 is chance
+  assert found.int8_validation_accuracy == pytest.approx(found.validation_accuracy, abs=0.03)
+  x, y = DATA.x_val, DATA.y_val
+  assert found.validation_accuracy == accuracy(found.network, x, y, **SCALING)
+  assert found.int8_validation_accuracy == int8_accuracy(found.model, x, y, **SCALING)
+
+
+def test_progress_is_told_and_may_end_the_training():
+  heard = []
+
+  def on_epoch(epoch, loss):
+    heard.append((epoch, loss))
+    return epoch == 2
+
+  finish(small_network(), FEW, recipe=Recipe(5), seed=0, on_epoch=on_epoch)
+  assert [epoch for epoch, _ in heard] == [1, 2]
+  assert all(np.isfinite(loss) for _, loss in heard)
+
+
+def weights_by_epoch(recipe):
+  """Validation accuracy and weights after each epoch, and the weights in the end."""
+  network = build(small_network(), FEW.input_shape, FEW.classes, seed=0)
+  seen = []
+
+  def on_epoch(epoch, loss):
+    seen.append((accuracy(network, FEW.x_val, FEW.y_val, **SCALING), network.get_weights()))
+
+  train_by(recipe, network, FEW, seed=0, on_epoch=on_epoch)
+  return seen, network.get_weights()
+
+
+def test_patience_ends_a_training_and_keeps_its_best_epoch():
+  """At this learning rate the accuracy goes up and down."""
+  recipe = Recipe(30, learning_rate=0.3, batch_size=50)
+  whole, last = weights_by_epoch(recipe)
+  assert len(whole) == 30
+  assert all(map(np.array_equal, last, whole[-1][1]))
+  seen, kept = weights_by_epoch(dataclasses.replace(recipe, patience=3))
+  accuracies = [value for value, _ in seen]
+  assert accuracies == [value for value, _ in whole][: len(seen)]
+  best = max(accuracies)
+  first = accuracies.index(best)
+  assert len(seen) == first + 4 < 30
+  latest = max(i for i, value in enumerate(accuracies) if value == best)
+  assert all(map(np.array_equal, kept, seen[latest][1]))
+
+
+@pytest.mark.parametrize('name', ['epochs', 'batch_size', 'patience'])
+def test_bad_recipes_are_refused(name):
+  with pytest.raises(ValueError, match=f'{name}=0: must be at least 1'):
+    Recipe(**{'epochs': 1, name: 0})

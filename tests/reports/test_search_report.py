@@ -1,0 +1,153 @@
+"""The report of a search: counted by hand, and drawn of whatever a journal may hold."""
+
+import dataclasses
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from rlnas.budget import Budget
+from rlnas.reports.choice_counts import preferences
+from rlnas.reports.html import Facts, Figures, Table, to_html, write_page
+from rlnas.reports.search_report import moving_mean, search_page
+from rlnas.spaces import chain
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import compile_table, sample_uniform
+from rlnas.trial import Measurement, Proposal, Status, Trial
+
+BUDGET = Budget(flash_bytes=20_000, sram_bytes=10_000)
+SPACE = chain.Chain(max_depth=3)
+CONFIGURATION = {'strategy': 'imitation', 'space': 'chain', 'seed': 0}
+
+
+def trial(index: int, **changes) -> Trial:
+  rng = np.random.default_rng(index)
+  tokens = tuple(map(int, sample_uniform(compile_table(SPACE), rng)))
+  measured = {
+    'validation_accuracy': 0.5,
+    'int8_validation_accuracy': 0.4 + index / 100,
+    'flash_bytes': 5_000 + 1_000 * index,
+    'sram_bytes': 4_000,
+    'sram_source': 'tflm',
+    'macs': 10_000,
+    'parameters': 1_000,
+    'seconds': 2.0,
+  }
+  measurement = Measurement(Status.COMPLETE, **(measured | changes))
+  proposal = Proposal(tokens, decode(SPACE, tokens), -3.0)
+  return Trial(index, 0, 1, proposal, measurement, 0.4)
+
+
+def bare(index: int, status: Status) -> Trial:
+  reward = None if status is Status.FAILED else 0.0
+  measurement = Measurement(status, seconds=1.0)
+  return dataclasses.replace(trial(index), measurement=measurement, reward=reward)
+
+
+def tables(page) -> dict[tuple[str, ...], Table]:
+  blocks = [b for section in page.sections for b in section.blocks if isinstance(b, Table)]
+  return {block.head: block for block in blocks}
+
+
+def test_figures_are_counted():
+  trials = [trial(i) for i in range(18)]
+  trials += [bare(18, Status.INFEASIBLE), bare(19, Status.FAILED)]
+  page = search_page(trials, BUDGET, space=SPACE, configuration=CONFIGURATION)
+  (facts,) = page.top
+  assert isinstance(facts, Facts)
+  values = {name: value for name, value, _ in facts.rows}
+  # Flash 5,000 + 1,000 i fits up to trial 15; only the last of them is the most accurate.
+  assert values == {
+    'best that fits': '0.4000',
+    'trials': '20',
+    'fit the budget': '80%',
+    'failed': '1',
+    'evaluation': '0.6 min',
+  }
+  time = tables(page)[('evaluations that were', 'trials', 'seconds', 'share', 'mean, s')]
+  assert [row[:3] for row in time.rows] == [
+    ('trained, fits', '16', '32.0'),
+    ('trained, too large', '2', '4.0'),
+    ('screened out', '1', '1.0'),
+    ('failed', '1', '1.0'),
+  ]
+  assert tables(page)[('cause of failure', 'trials')].rows == (('unknown', '1'),)
+  assert ('seed', '0') in tables(page)[('setting', 'value')].rows
+
+
+def test_preferences_are_the_tokens_by_kind_and_period():
+  trials = [trial(i) for i in range(12)]
+  found = {p.kind: p for p in preferences(trials, SPACE, [0, 6, 12])}
+  assert set(found) == {'op', 'kernel', 'filters', 'stride'}
+  for period, group in enumerate((trials[:6], trials[6:])):
+    nodes = [n for t in group for n in t.proposal.architecture.nodes]
+    pools = sum(n.op == 'max_pool' for n in nodes)
+    op = found['op']
+    assert op.counts[op.choices.index('max_pool'), period] == pools
+    layers = sum(op.counts[op.choices.index(o), period] for o in op.choices[:4])
+    assert found['kernel'].counts[:, period].sum() == layers
+
+
+def test_many_choices_are_taken_together():
+  space = chain.Chain(max_depth=3, filters=tuple(range(1, 31)))
+  table = compile_table(space)
+  trials = []
+  for i in range(40):
+    tokens = tuple(map(int, sample_uniform(table, np.random.default_rng(i))))
+    trials.append(
+      dataclasses.replace(trial(i), proposal=Proposal(tokens, decode(space, tokens), None))
+    )
+  found = {p.kind: p for p in preferences(trials, space, [0, 20, 40])}['filters']
+  assert len(found.choices) == 12
+  assert found.choices[-1] == '19 others'
+  widths = sum(
+    'filters' in dict(n.attributes) for t in trials for n in t.proposal.architecture.nodes
+  )
+  assert found.counts.sum() == widths
+
+
+def test_tokens_of_another_space_are_named():
+  with pytest.raises(ValueError, match='trial 3'):
+    search_page(
+      [trial(i) for i in range(3)]
+      + [dataclasses.replace(trial(3), proposal=Proposal((99,), trial(3).proposal.architecture))],
+      BUDGET,
+      space=SPACE,
+      configuration={},
+    )
+
+
+@pytest.mark.parametrize(
+  'trials',
+  [
+    [trial(0)],
+    [bare(0, Status.FAILED)],
+    [bare(0, Status.INFEASIBLE), bare(1, Status.FAILED)],
+    [trial(0, flash_bytes=10**6)],
+    [trial(i, int8_validation_accuracy=0.5, flash_bytes=5000) for i in range(3)],
+  ],
+  ids=['one', 'failed', 'nothing measured', 'too large', 'equal'],
+)
+def test_any_journal_is_drawn(trials, tmp_path):
+  page = search_page(trials, BUDGET, space=SPACE, configuration={})
+  write_page(page, tmp_path, html_name='a.html', markdown_name='a.md')
+  pictures = [
+    f for s in page.sections for b in s.blocks if isinstance(b, Figures) for f in b.figures
+  ]
+  for figure in pictures:
+    assert ET.fromstring(figure.svg).tag.endswith('svg')  # noqa: S314 -- our own
+  names = [figure.name for figure in pictures]
+  assert len(set(names)) == len(names)
+  again = search_page(trials, BUDGET, space=SPACE, configuration={})
+  assert to_html(again) == to_html(page)
+
+
+def test_an_empty_journal_is_refused():
+  with pytest.raises(ValueError, match='trials'):
+    search_page([], BUDGET, space=None, configuration={})
+
+
+def test_moving_mean():
+  assert moving_mean([1, 2, 3]) == [1, 1.5, 2]
+  assert moving_mean([1.0] * 10 + [0.0] * 20)[-1] == 0
+  assert moving_mean(range(30))[-1] == pytest.approx(19.5)

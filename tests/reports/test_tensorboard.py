@@ -1,0 +1,198 @@
+"""What TensorBoard is given, read back from the event files."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.util.tensor_util import make_ndarray
+
+from rlnas.budget import Budget
+from rlnas.evaluation.executors import InProcess
+from rlnas.reports.choice_counts import preferences
+from rlnas.reports.pareto_figure import plot_pareto
+from rlnas.reports.tensorboard import ProgressBar, TensorBoard
+from rlnas.reports.tensorboard_pictures import Choices
+from rlnas.reports.tensorboard_scalars import DESCRIPTIONS
+from rlnas.reward import is_feasible, linear_excess
+from rlnas.search.loop import run_search
+from rlnas.spaces import Chain
+from rlnas.spaces.table import compile_table
+from rlnas.strategies.evolution import Evolution
+from rlnas.trial import Trial
+from tests.synthetic import Synthetic
+
+SPACE = Chain(max_depth=3)
+TABLE = compile_table(SPACE)
+BUDGET = Budget(flash_bytes=40_000, sram_bytes=16_000)
+
+
+def search(count: int, *, batch: int = 4, observers=()) -> tuple[Trial, ...]:
+  return run_search(
+    Evolution(TABLE, population=8, sample=3),
+    executor=InProcess(Synthetic()),
+    reward=linear_excess,
+    budget=BUDGET,
+    trials=count,
+    batch=batch,
+    observers=observers,
+  )
+
+
+def board(path: pathlib.Path) -> TensorBoard:
+  return TensorBoard(path, budget=BUDGET, input_shape=(28, 28, 1), classes=10, table=TABLE)
+
+
+def watched(path: pathlib.Path, count: int) -> tuple[Trial, ...]:
+  events = board(path)
+  trials = search(count, observers=[events])
+  events.close()
+  return trials
+
+
+@pytest.fixture(scope='module', name='run')
+def _run(tmp_path_factory):
+  path = tmp_path_factory.mktemp('run')
+  trials = watched(path, 45)
+  return path, trials, EventAccumulator(str(path / 'search'), size_guidance={'tensors': 0}).Reload()
+
+
+def curve(events: EventAccumulator, tag: str) -> dict[int, float]:
+  found = events.Tensors(tag)
+  assert len({event.step for event in found}) == len(found), 'no step twice'
+  return {event.step: float(make_ndarray(event.tensor_proto)) for event in found}
+
+
+def test_curves_hold_what_the_trials_say(run):
+  _, trials, events = run
+  rewards = [t.reward for t in trials]
+  assert list(curve(events, 'reward/trial')) == list(range(45))
+  assert list(curve(events, 'reward/trial').values()) == pytest.approx(rewards)
+  assert curve(events, 'reward/mean_of_20')[30] == pytest.approx(np.mean(rewards[11:31]))
+  fits = [is_feasible(t.measurement, BUDGET) for t in trials]
+  best = max(r for r, fit in zip(rewards, fits, strict=True) if fit)
+  assert curve(events, 'reward/best_feasible')[44] == pytest.approx(best)
+  assert curve(events, 'search/feasible_rate')[44] == pytest.approx(np.mean(fits))
+  assert curve(events, 'search/failed_rate')[44] == 0
+  flash = [t.measurement.flash_bytes / 1024 for t in trials]
+  assert list(curve(events, 'child/flash_kib').values()) == pytest.approx(flash)
+  assert curve(events, 'best/flash_kib')[44] <= curve(events, 'limit/flash_kib')[44]
+  assert list(curve(events, 'strategy/population')) == [*range(3, 44, 4), 44]
+
+
+def test_every_curve_says_what_it_is(run):
+  _, _, events = run
+  scalars = events.PluginTagToContent('scalars')
+  assert len(scalars) > 15
+  for tag in scalars:
+    description = events.SummaryMetadata(tag).summary_description
+    assert description == DESCRIPTIONS.get(tag, '')
+    assert description or tag.startswith('strategy/')
+
+
+def test_the_layout_names_curves_that_there_are(run):
+  _, _, events = run
+  (event,) = events.Tensors('custom_scalars__config__')
+  layout = layout_pb2.Layout.FromString(make_ndarray(event.tensor_proto).item())
+  patterns = [t for c in layout.category for chart in c.chart for t in chart.multiline.tag]
+  assert len(layout.category) >= 3
+  assert patterns
+  assert {pattern.strip('^$') for pattern in patterns} <= set(DESCRIPTIONS)
+
+
+def test_pictures_come_now_and_then_and_at_the_end(run):
+  _, _, events = run
+  kinds = {kind for kind in TABLE.kinds if sum(k == kind for k, _, _ in TABLE.symbols) > 1}
+  assert {'op', 'filters'} <= kinds
+  for tag in ('search/pareto_front', *(f'policy/{kind}' for kind in kinds)):
+    found = events.Tensors(tag)
+    assert [event.step for event in found] == [19, 31, 44], tag
+    width, height, png = make_ndarray(found[-1].tensor_proto)
+    assert int(width) > 300
+    assert int(height) > 80
+    assert png.startswith(b'\x89PNG')
+
+
+def test_the_best_network_is_told_with_its_fit(run):
+  _, trials, events = run
+  fitting = [t for t in trials if is_feasible(t.measurement, BUDGET)]
+  best = max(fitting, key=lambda t: t.reward)
+  event = events.Tensors('best/network')[-1]
+  assert event.step == best.index
+  text = make_ndarray(event.tensor_proto).item().decode()
+  assert f'**Trial {best.index}**' in text
+  used = best.measurement.flash_bytes
+  assert f'| flash, bytes | {used:,} | 40,000 | {used / 40_000:.0%} |' in text
+  assert '| 0 |' in text
+
+
+def test_counts_are_those_of_the_report_whatever_the_periods():
+  trials = search(400, batch=2)
+  tally = Choices(TABLE)
+  for first in range(0, 400, 2):
+    tally.add(trials[first : first + 2])
+  whole = {p.kind: p for p in preferences(trials, SPACE, [0, 400])}
+  found = tally.preferences()
+  assert {p.kind for p in found} == set(whole)
+  for preference in found:
+    assert 20 < preference.counts.shape[1] <= 50
+    counts = dict(zip(preference.choices, preference.counts.sum(axis=1), strict=True))
+    expected = whole[preference.kind]
+    assert counts == dict(zip(expected.choices, expected.counts[:, 0], strict=True))
+
+
+@pytest.mark.slow
+def test_a_resumed_search_goes_on_without_a_jump_or_a_duplicate(tmp_path):
+  events = board(tmp_path)
+  search(13, observers=[events])  # it is killed: nothing is closed
+  watched(tmp_path, 30)
+  multiplexer = EventMultiplexer(size_guidance={'tensors': 0}).AddRunsFromDirectory(str(tmp_path))
+  found = multiplexer.Reload().GetAccumulator('search')
+  whole = tmp_path / 'whole'
+  watched(whole, 30)
+  expected = EventAccumulator(str(whole / 'search'), size_guidance={'tensors': 0}).Reload()
+  for tag in ('reward/trial', 'reward/mean_of_20', 'search/unique_rate', 'strategy/population'):
+    assert curve(found, tag) == curve(expected, tag)
+  assert [e.step for e in found.Tensors('search/pareto_front')] == [19, 29]
+
+
+def test_searches_in_one_folder_stay_apart(tmp_path):
+  for name in ('first', 'second'):
+    watched(tmp_path / name / 'tensorboard', 4)
+  multiplexer = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
+  groups = set()
+  for name in ('first', 'second'):
+    run = f'{name}/tensorboard/children/0002'
+    tags = multiplexer.PluginRunToTagToContent('hparams')[run]
+    start = hparams_metadata.parse_session_start_info_plugin_data(
+      tags['_hparams_/session_start_info']
+    )
+    groups.add(start.group_name)
+    assert curve(multiplexer.GetAccumulator(f'{name}/tensorboard/search'), 'reward/trial')
+  assert len(groups) == 2
+
+
+def test_the_bar_tells_the_best_accuracy_and_the_feasible_share(capfd):
+  bar = ProgressBar(12, budget=BUDGET)
+  trials = search(12, observers=[bar])
+  bar.close()
+  last = capfd.readouterr().err.replace('\r', '\n').strip().splitlines()[-1]
+  fitting = [t.measurement for t in trials if is_feasible(t.measurement, BUDGET)]
+  best = max(m.int8_validation_accuracy for m in fitting)
+  assert '12/12' in last
+  assert f'best int8 accuracy {best:.4f}, feasible {len(fitting) / 12:.0%}' in last
+
+
+def test_the_bar_says_where_nothing_fits(capfd):
+  bar = ProgressBar(2, budget=Budget(flash_bytes=1, sram_bytes=1))
+  bar.on_trial(search(1)[0])
+  bar.close()
+  assert 'best int8 accuracy none yet, feasible 0%' in capfd.readouterr().err
+
+
+def test_the_pareto_picture_is_a_file_too(tmp_path):
+  plot_pareto(search(12), BUDGET, tmp_path / 'pareto.png', title='twelve')
+  assert (tmp_path / 'pareto.png').read_bytes().startswith(b'\x89PNG')

@@ -1,0 +1,75 @@
+"""A real but small search as a process that can be killed: python -m tests.search.killed_search.
+
+Arguments: folder, trials, workers. In the folder: journal.jsonl, and log, to which each evaluation
+writes its seed when it begins and when it ends.
+"""
+
+import dataclasses
+import os
+import pathlib
+import sys
+
+from rlnas.architecture import Architecture
+from rlnas.board import BOARDS
+from rlnas.evaluation.executors import WorkerPool
+from rlnas.reward import linear_excess
+from rlnas.search.journal import Journal
+from rlnas.search.loop import run_search
+from rlnas.spaces import Chain
+from rlnas.spaces.table import compile_table
+from rlnas.strategies.evolution import Evolution
+from rlnas.trial import Measurement
+
+CONFIGURATION = {'seed': 5}
+
+
+@dataclasses.dataclass(frozen=True)
+class Logged:
+  """Trains, converts and measures children on a few digits; writes when."""
+
+  log: pathlib.Path
+
+  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+    self._write(f'begin {seed}\n')
+    from rlnas.data import loaders  # TensorFlow loads in the workers alone
+    from rlnas.evaluation.trained import Trained
+
+    data = loaders.digits()
+    few = dataclasses.replace(
+      data,
+      x_train=data.x_train[:200],
+      y_train=data.y_train[:200],
+      x_val=data.x_val[:50],
+      y_val=data.y_val[:50],
+    )
+    measurement = Trained(few, epochs=1, calibration_examples=20).evaluate(architecture, seed=seed)
+    self._write(f'end {seed}\n')
+    return measurement
+
+  def _write(self, line: str) -> None:
+    with self.log.open('ab', buffering=0) as file:
+      file.write(line.encode())
+      os.fsync(file.fileno())
+
+
+def main(folder: str, trials: str, workers: str) -> None:
+  path = pathlib.Path(folder)
+  table = compile_table(Chain(max_depth=2, filters=(4, 8), kernels=(1, 3)))
+  journal = Journal(path / 'journal.jsonl', configuration=CONFIGURATION)
+  pool = WorkerPool(Logged(path / 'log'), workers=int(workers))
+  run_search(
+    Evolution(table, population=8, sample=3),
+    executor=pool,
+    reward=linear_excess,
+    budget=BOARDS['nucleo-l010rb'].budget,
+    trials=int(trials),
+    batch=4,
+    seed=5,
+    journal=journal,
+  )
+  pool.close()
+  journal.close()
+
+
+if __name__ == '__main__':
+  main(*sys.argv[1:])

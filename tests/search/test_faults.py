@@ -1,0 +1,240 @@
+"""Faults are results: one child's is recorded, what concerns all stops the search cleanly."""
+
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from rlnas.architecture import Architecture
+from rlnas.backend import keras, tf
+from rlnas.data import loaders
+from rlnas.evaluation.executors import InProcess, WorkerPool
+from rlnas.evaluation.trained import Trained
+from rlnas.reward import linear_excess
+from rlnas.search.journal import Journal, read_journal
+from rlnas.search.loop import SearchError, run_search
+from rlnas.spaces import Chain
+from rlnas.spaces.table import compile_table
+from rlnas.strategies.random_search import RandomSearch
+from rlnas.trial import Measurement, Status
+from tests.search.test_kill import logged_seeds, recorded_seeds, run_to_its_end, start, timeless
+from tests.synthetic import BUDGET, Synthetic
+
+TABLE = compile_table(Chain(max_depth=1, filters=(4, 8)))
+
+
+def search(evaluator, *, executor=None, **options):
+  settings = {'reward': linear_excess, 'budget': BUDGET, 'trials': 12, 'batch': 4, 'seed': 3}
+  return run_search(
+    RandomSearch(TABLE), executor=executor or InProcess(evaluator), **settings | options
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Faulty:
+  """Real accidents for the trials of odd seeds; every other one is a cheap success."""
+
+  fault: str
+
+  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+    if seed % 2:
+      if self.fault == 'diverge':
+        few = small_digits()
+        return Trained(few, epochs=3, learning_rate=1e38).evaluate(architecture, seed=seed)
+      if self.fault == 'convert':
+        unconvertible()
+      if self.fault == 'nan':
+        return dataclasses.replace(
+          Synthetic().evaluate(architecture, seed=seed), int8_validation_accuracy=float('nan')
+        )
+      if self.fault == 'no number':
+        return dataclasses.replace(
+          Synthetic().evaluate(architecture, seed=seed), validation_accuracy=np.float32(0.5)
+        )
+    return Synthetic().evaluate(architecture, seed=seed)
+
+
+@functools.cache
+def small_digits():
+  data = loaders.digits()
+  return dataclasses.replace(data, x_train=data.x_train[:100], y_train=data.y_train[:100])
+
+
+def unconvertible() -> None:
+  """Asks the real converter for an operator that TensorFlow Lite does not have."""
+  model = keras.Sequential([keras.layers.Lambda(lambda x: tf.linalg.svd(x)[0])])
+  model.build((1, 4, 4))
+  tf.lite.TFLiteConverter.from_keras_model(model).convert()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('fault', 'cause'),
+  [
+    ('diverge', 'FloatingPointError'),
+    ('convert', 'ConverterError'),
+    ('nan', 'int8_validation_accuracy=nan: must lie in [0, 1]'),
+    ('no number', '(Object of type float32 is not JSON serializable)'),
+  ],
+)
+def test_an_accident_of_a_child_is_recorded_with_its_cause(tmp_path, fault, cause):
+  journal = Journal(tmp_path / 'journal.jsonl', configuration={})
+  trials = search(Faulty(fault), journal=journal, trials=8)
+  journal.close()
+  for trial in trials:
+    assert (trial.measurement.status is Status.FAILED) == bool(trial.seed % 2)
+    assert (trial.reward is None) == bool(trial.seed % 2)
+    assert trial.seed % 2 == 0 or cause in trial.measurement.detail
+  assert {t.seed % 2 for t in trials} == {0, 1}
+  assert read_journal(tmp_path / 'journal.jsonl')[1] == list(trials)
+
+
+def test_a_search_of_which_most_fails_stops_and_says_why(tmp_path):
+  @dataclasses.dataclass(frozen=True)
+  class Often:
+    broken: bool
+
+    def evaluate(self, architecture, *, seed):
+      if self.broken and seed % 3:
+        raise OSError('no space for a temporary file')
+      return Synthetic().evaluate(architecture, seed=seed)
+
+  path = tmp_path / 'journal.jsonl'
+  journal = Journal(path, configuration={})
+  with pytest.raises(SearchError, match=r'\d+ of \d+ trials failed, trial \d+ with: OSError: no'):
+    search(Often(broken=True), trials=200, journal=journal)
+  journal.close()
+  recorded = len(read_journal(path)[1])
+  assert 24 <= recorded < 60
+  journal = Journal(path, configuration={})
+  assert len(search(Often(broken=False), trials=200, journal=journal)) == 200
+  journal.close()
+  assert [t.reward is None for t in read_journal(path)[1][recorded:]] == [False] * (200 - recorded)
+
+
+@pytest.mark.parametrize('workers', [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_full_disk_stops_the_search_which_then_goes_on(tmp_path, workers):
+  whole = search(Synthetic(), trials=24)
+  path = tmp_path / 'journal.jsonl'
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  pool = WorkerPool(Synthetic(seconds=0.02), workers=2) if workers else None
+  journal = Journal(path, configuration={})
+  resource.setrlimit(resource.RLIMIT_FSIZE, (6000, hard))
+  try:
+    with pytest.raises(OSError, match='cannot be written'):
+      search(Synthetic(), executor=pool, trials=24, journal=journal)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    journal.close()
+    if pool:
+      pool.close()
+  kept = len(read_journal(path)[1])
+  assert 0 < kept < 24
+  journal = Journal(path, configuration={})
+  again = search(Synthetic(), trials=24, journal=journal)
+  journal.close()
+  assert [t.reward for t in again] == [t.reward for t in whole]
+
+
+def test_a_lost_folder_stops_the_search_which_then_goes_on(tmp_path):
+  path = tmp_path / 'runs' / 'journal.jsonl'
+
+  class Vandal:
+    calls = 0
+
+    def evaluate(self, architecture, *, seed):
+      Vandal.calls += 1
+      if Vandal.calls == 7:
+        shutil.rmtree(path.parent)
+      return Synthetic().evaluate(architecture, seed=seed)
+
+  journal = Journal(path, configuration={})
+  with pytest.raises(OSError, match='was removed or replaced while the search ran'):
+    search(Vandal(), journal=journal)
+  journal.close()
+  assert len(read_journal(path)[1]) == 7, 'what was told, and the one that was being kept'
+  journal = Journal(path, configuration={})
+  trials = search(Vandal(), journal=journal)
+  journal.close()
+  assert Vandal.calls == 12
+  assert list(trials) == read_journal(path)[1]
+
+
+@pytest.fixture(autouse=True)
+def _interruptible():
+  """Programs started here hear Ctrl-C, even where the tests run in the background of a shell."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
+def wait_for(folder: pathlib.Path, event: str, count: int) -> None:
+  until = time.monotonic() + 120
+  while len(logged_seeds(folder, event)) < count:
+    assert time.monotonic() < until
+    time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_runs_and_the_same_command_goes_on(tmp_path):
+  whole, stopped = tmp_path / 'whole', tmp_path / 'stopped'
+  for folder in (whole, stopped):
+    folder.mkdir()
+  process = start(stopped, trials=12)
+  wait_for(stopped, 'begin', 5)
+  os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it too
+  _, errors = process.communicate(timeout=60)
+  assert b'stopping once the children that run have finished' in errors
+  assert b'KeyboardInterrupt' in errors
+  ended = logged_seeds(stopped, 'end')
+  assert sorted(logged_seeds(stopped, 'begin')) == sorted(ended), 'no child was cut off'
+  assert recorded_seeds(stopped) == Counter(ended), 'all are kept'
+  assert 5 <= len(ended) < 12
+  run_to_its_end(stopped, trials=12)
+  run_to_its_end(whole, trials=12)
+  assert timeless(stopped / 'journal.jsonl') == timeless(whole / 'journal.jsonl')
+  assert len(logged_seeds(stopped, 'begin')) == 12, 'nothing ran twice'
+
+
+@pytest.mark.slow
+def test_ctrl_c_twice_stops_at_once(tmp_path):
+  script = tmp_path / 'script.py'
+  script.write_text(
+    'from tests.search.test_faults import search\n'
+    'from tests.synthetic import Synthetic\n'
+    'from rlnas.evaluation.executors import WorkerPool\n'
+    "if __name__ == '__main__':\n"
+    '  search(None, executor=WorkerPool(Synthetic(seconds=300), workers=1))\n'
+  )
+  environment = os.environ | {'PYTHONPATH': str(pathlib.Path(__file__).parents[2])}
+  process = subprocess.Popen(
+    [sys.executable, str(script)], stderr=subprocess.PIPE, env=environment, start_new_session=True
+  )
+  time.sleep(12)  # it loads TensorFlow, and the child begins
+  process.send_signal(signal.SIGINT)
+  time.sleep(2)
+  assert process.poll() is None, 'it waits for the child that runs'
+  process.send_signal(signal.SIGINT)
+  _, errors = process.communicate(timeout=20)
+  assert process.returncode != 0
+  assert b'KeyboardInterrupt' in errors
+
+
+def test_what_is_recorded_is_json_alone(tmp_path):
+  path = tmp_path / 'journal.jsonl'
+  journal = Journal(path, configuration={})
+  search(Synthetic(), journal=journal)
+  journal.close()
+  for line in path.read_text().splitlines():
+    json.loads(line, parse_constant=lambda name: pytest.fail(f'{name} is no JSON'))

@@ -1,0 +1,233 @@
+"""Who is trained further, what the others are worth, and that timing has no say in it."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from rlnas.budget import Budget
+from rlnas.evaluation.cached import Cached
+from rlnas.evaluation.executors import InProcess, WorkerPool
+from rlnas.reward import linear_excess
+from rlnas.search.fidelity import (
+  WINDOW,
+  CurveStop,
+  Halving,
+  Ladder,
+  as_blockqnn,
+  by_regression,
+  stay,
+)
+from rlnas.search.journal import Journal
+from rlnas.search.loop import run_search
+from rlnas.spaces import Chain
+from rlnas.spaces.table import compile_table
+from rlnas.strategies.evolution import Evolution
+from rlnas.trial import NO_TERMS, Measurement, Proposal, Status, Terms, Trial
+from tests.child.test_builder import small_network
+
+TABLE = compile_table(Chain(max_depth=3))
+BUDGET = Budget(10**6, 10**6)
+
+
+@dataclasses.dataclass(frozen=True)
+class Staged:
+  """Three stages of a training that is a formula: wide networks learn more, and later."""
+
+  seconds: float = 0.0
+
+  def evaluate(self, architecture, *, seed, terms: Terms = NO_TERMS):
+    import time
+
+    time.sleep(self.seconds * (1 + seed % 3))
+    filters = sum(dict(node.attributes).get('filters', 0) for node in architecture.nodes)
+    final = filters / (filters + 30)
+    curve = []
+    for stage, slowness in enumerate((0.5, 0.25, 0.0)):
+      curve.append(final * (1 - slowness * final) - seed % 7 * 1e-3 * slowness)
+      if stage < len(terms.bars) and curve[-1] < terms.bars[stage]:
+        break
+    return Measurement(
+      Status.COMPLETE,
+      validation_accuracy=curve[-1],
+      int8_validation_accuracy=curve[-1],
+      flash_bytes=1000 + filters,
+      sram_bytes=1000,
+      sram_source='analytic',
+      macs=1000 * (1 + filters),
+      parameters=1 + filters,
+      curve=tuple(curve),
+    )
+
+
+def trial(index, measurement, architecture=None):
+  proposal = Proposal((0,), architecture or small_network())
+  return Trial(index, index, 0, proposal, measurement, 0.5)
+
+
+def halving_ladder(foresight=by_regression):
+  return Ladder(3, rule=Halving(), foresight=foresight)
+
+
+def search(executor, *, trials=60, journal=None, ladder=None):
+  return run_search(
+    Evolution(TABLE, population=8, sample=3),
+    executor=executor,
+    reward=linear_excess,
+    budget=BUDGET,
+    trials=trials,
+    batch=4,
+    ladder=ladder or halving_ladder(),
+    journal=journal,
+  )
+
+
+def timeless(trials):
+  return [
+    dataclasses.replace(t, measurement=dataclasses.replace(t.measurement, seconds=0.0))
+    for t in trials
+  ]
+
+
+def test_the_bar_is_the_worst_of_the_best_third_of_those_who_came_so_far():
+  curves = [(x / 10, x / 5) for x in range(3)] + [(x / 10,) for x in (9, 7, 0.5, 5, 3, 8)]
+  # Nine at the first stage: the three best are 0.9, 0.8 and 0.7; three at the second.
+  assert Halving()(curves, stages=3) == (0.7, 0.4)
+  assert Halving()(curves[:2], stages=3) == (0.0, 0.0)
+
+
+def test_the_bar_is_higher_where_too_many_went_on():
+  curves = [(x / 10, x / 5) for x in range(6)] + [(0.9,), (0.05,), (0.95,)]
+  # Six of nine went on, twice the third: a sixth of them may now.
+  assert Halving()(curves, stages=2) == (0.95,)
+
+
+def test_only_the_latest_are_judged_against():
+  old = [(0.9, 0.9)] * 100
+  new = [(x / WINDOW, 1.0) for x in range(WINDOW)]
+  (bar,) = Halving(0.5)(old + new, stages=2)
+  assert bar == 0.75  # all of them went on, so that a quarter may
+
+
+def test_a_curve_is_stopped_where_it_cannot_end_among_the_best():
+  rng = np.random.default_rng(0)
+  early = rng.uniform(0.2, 0.8, 40)
+  final = 0.3 + 0.5 * early + rng.normal(0, 0.01, 40)
+  curves = list(zip(early, final, strict=True))
+  (bar,) = CurveStop()(curves, stages=2)
+  target = np.sort(final)[-13]
+  # A standard deviation of grace: between one and two of them below the line.
+  assert (target - 0.3) / 0.5 - 0.04 < bar < (target - 0.3) / 0.5
+  assert CurveStop()(curves[:7], stages=2) == (0.0,)
+  flat = [(x, 0.5) for x in early]
+  assert CurveStop()(flat, stages=2) == (0.0,)
+
+
+def test_what_was_stopped_is_foretold_from_those_at_the_top():
+  """Accuracy at the end is linear in what the regression sees, so it must find it again."""
+  rng = np.random.default_rng(1)
+
+  def measurement(stages):
+    early, macs = rng.uniform(0.3, 0.8), int(math.exp(rng.uniform(9, 15)))
+    final = 0.2 + 0.5 * early + 0.02 * math.log(macs)
+    curve = (early, final)[:stages]
+    known = dataclasses.replace(BLANK, curve=curve, macs=macs, parameters=100)
+    return dataclasses.replace(known, int8_validation_accuracy=curve[-1]), final
+
+  told = [trial(i, measurement(2)[0]) for i in range(60)]
+  stopped, final = measurement(1)
+  ladder = Ladder(2, rule=Halving(), foresight=by_regression)
+  expected = ladder.expected_accuracy(small_network(), stopped, told)
+  assert expected == pytest.approx(final, abs=0.02)  # the ridge shrinks towards the mean
+  assert abs(expected - final) < abs(stopped.curve[0] - final)
+  assert ladder.expected_accuracy(small_network(), stopped, told[:5]) is None
+  assert ladder.expected_accuracy(small_network(), measurement(2)[0], told) is None
+
+
+BLANK = Measurement(Status.COMPLETE, int8_validation_accuracy=0.8, macs=2_000_000, parameters=10)
+
+
+def test_blockqnn_prefers_the_smaller_of_two_equal_networks():
+  ladder = Ladder(2, rule=stay, foresight=as_blockqnn)
+  assert ladder.bars([]) == (math.inf,)
+  small = dataclasses.replace(BLANK, curve=(0.8,))
+  large = dataclasses.replace(small, macs=20_000_000)
+  worth = [ladder.expected_accuracy(small_network(), m, []) for m in (small, large)]
+  assert worth[0] - worth[1] == pytest.approx(0.01 * math.log(10))
+
+
+def test_a_ladder_spares_training_and_ends_well():
+  trials = search(InProcess(Staged()))
+  reached = [len(t.measurement.curve) for t in trials]
+  assert reached.count(1) > 25
+  assert reached.count(3) >= 8
+  for t in trials:
+    stopped_after_warm_up = len(t.measurement.curve) < 3 and t.index >= 40
+    assert (t.measurement.expected_accuracy is not None) or not stopped_after_warm_up
+    if t.measurement.expected_accuracy is not None:
+      assert t.reward == t.measurement.expected_accuracy
+  best = max(trials, key=lambda t: t.reward)
+  assert len(best.measurement.curve) == 3 or best.measurement.expected_accuracy is not None
+
+
+def test_a_search_on_a_ladder_resumes_to_the_same_journal(tmp_path):
+  whole = Journal(tmp_path / 'whole.jsonl', configuration={})
+  search(InProcess(Staged()), journal=whole)
+  whole.close()
+  part = Journal(tmp_path / 'part.jsonl', configuration={})
+  search(InProcess(Staged()), trials=28, journal=part)
+  part.close()
+  again = Journal(tmp_path / 'part.jsonl', configuration={})
+  search(InProcess(Staged()), journal=again)
+  again.close()
+  assert (tmp_path / 'part.jsonl').read_bytes() == (tmp_path / 'whole.jsonl').read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('workers', [2, 4])
+def test_the_number_of_workers_has_no_say(workers):
+  alone = search(InProcess(Staged()))
+  pool = WorkerPool(Staged(seconds=0.01), workers=workers)
+  together = search(pool)
+  pool.close()
+  assert timeless(together) == timeless(alone)
+
+
+@dataclasses.dataclass
+class Counting:
+  """Staged, and counts what it evaluates."""
+
+  asked: int = 0
+
+  def evaluate(self, architecture, *, seed, terms: Terms = NO_TERMS):
+    self.asked += 1
+    return Staged().evaluate(architecture, seed=seed, terms=terms)
+
+
+def test_a_cache_answers_as_an_evaluation_would(tmp_path):
+  inner = Counting()
+  cached = Cached(InProcess(inner), settings='a', folder=tmp_path)
+  reference = Staged()
+  network = small_network(16)
+  climbed = reference.evaluate(network, seed=1).curve
+  high, low = climbed[0] + 0.01, 0.0
+  asked = []
+  for key, bars in enumerate([(high, low), (low, low), (high, high), (low, low), (low, 1.0)]):
+    cached.submit(key, network, seed=1, terms=Terms(bars))
+    found = cached.collect(1.0)
+    assert found == (key, reference.evaluate(network, seed=1, terms=Terms(bars)))
+    asked.append(inner.asked)
+  # Stopped at the first stage, the top, known, known, stopped at the second stage.
+  assert asked == [1, 2, 2, 2, 3]
+
+
+@pytest.mark.parametrize('make', [lambda: Halving(0.0), lambda: Halving(1.0), lambda: CurveStop(2)])
+def test_a_share_is_between_none_and_all(make):
+  with pytest.raises(ValueError, match=r'share=.*: must lie in \(0, 1\)'):
+    make()
+
+
+def test_a_ladder_has_two_stages():
+  with pytest.raises(ValueError, match='stages=1: a ladder has at least 2'):
+    Ladder(1, rule=Halving())

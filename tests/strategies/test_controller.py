@@ -1,0 +1,298 @@
+"""The controller against closed forms on spaces small enough to enumerate."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rlnas.architecture import Graph
+from rlnas.backend import tf
+from rlnas.spaces import Chain
+from rlnas.spaces.decision import Decision
+from rlnas.spaces.table import compile_table, enumerate_tokens, states_of
+from rlnas.strategies import losses, lstm
+from rlnas.strategies.controller import Controller, pad_tokens
+
+
+def skips(depth: int = 3, filters: tuple[int, ...] = (8, 16)):
+  """Zoph & Le 2016, section 3.3: each layer points at any set of the layers before it."""
+  graph = Graph()
+  outputs: list[int] = []
+  for i in range(depth):
+    anchor = '' if i else 'anchor0'
+    width = yield Decision(f'layer{i}/filters', 'filters', filters, anchor=anchor)
+    read = []
+    for j in range(i):
+      bit = yield Decision(
+        f'layer{i}/skip{j}',
+        'skip',
+        (False, True),
+        points_to=(None, f'anchor{j}'),
+        hold=j > 0,
+        anchor=f'anchor{i}' if j == i - 1 else '',
+      )
+      read += [outputs[j]] * bit
+    x = read[0] if len(read) == 1 else graph.add('concat', *read) if read else graph.input
+    attributes = {'kernel_height': 3, 'kernel_width': 3, 'stride': 1, 'activation': 'relu'}
+    outputs.append(graph.add('conv', x, filters=width, **attributes))
+  return graph.finish(graph.classify(outputs[-1]))
+
+
+def parents():
+  """Like a cell: two of three anchors are named, all choices point, and the second one holds."""
+  for i in range(3):
+    yield Decision(f'begin{i}', 'begin', ('a', 'b'), anchor=f'anchor{i}', hold=i == 0)
+  for i in range(2):
+    targets = ('anchor0', 'anchor1', 'anchor2')
+    yield Decision(f'input{i}', 'input', (0, 1, 2), points_to=targets, hold=i == 1)
+  graph = Graph()
+  return graph.finish(graph.classify(graph.input))
+
+
+CHAIN = Chain(max_depth=2, operations=('conv', 'max_pool', 'identity'), filters=(8, 16))
+TABLES = {
+  'chain': compile_table(CHAIN),
+  'skips': compile_table(skips),
+  'parents': compile_table(parents),
+}
+
+
+@functools.cache
+def enumerated(name: str):
+  """A table, a controller far from uniform, and all token sequences. [B, T]."""
+  table = TABLES[name]
+  controller = Controller(table, units=6, init_scale=0.7, seed=3)
+  return table, controller, pad_tokens(table, list(enumerate_tokens(table)))
+
+
+@pytest.fixture(params=TABLES, name='case')
+def _case(request):
+  return enumerated(request.param)
+
+
+def reference_log_prob(controller: Controller, table, tokens) -> float:
+  """The module docstring of the controller, written once more: one walk in float64."""
+  w = {
+    v.name.removesuffix(':0'): v.numpy().astype(np.float64) for v in controller.trainable_variables
+  }
+  kernels = [w[name] for name in sorted(w) if name.startswith('kernel')]
+  biases = [w[name] for name in sorted(w) if name.startswith('bias')]
+  units = w['start'].shape[1]
+  h, c = [np.zeros(units) for _ in kernels], [np.zeros(units) for _ in kernels]
+  remembered: dict[int, np.ndarray] = {}
+  pending, total = w['start'][0], 0.0
+  for state, token in zip(states_of(table, tokens), tokens, strict=True):
+    if not table.hold[state]:
+      x, pending = pending, np.zeros(units)
+      for i, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
+        z = np.concatenate([x, h[i]]) @ kernel + bias
+        write, forget, read = (1 / (1 + np.exp(-z[k * units : (k + 1) * units])) for k in range(3))
+        c[i] = forget * c[i] + write * np.tanh(z[3 * units :])
+        h[i] = x = read * np.tanh(c[i])
+    logits = []
+    for a in range(len(table.choices[state])):
+      if table.pointer[state, a] >= 0:
+        key = remembered[table.pointer[state, a]] @ w['w_prev']
+        logits.append(float(np.tanh(key + h[-1] @ w['w_curr']) @ w['v'][:, 0]))
+      elif (table.pointer[state] >= 0).any():
+        logits.append(0.0)
+      else:
+        symbol = table.symbol[state, a]
+        logits.append(h[-1] @ w['head'][:, symbol] + w['head_bias'][symbol])
+    total += logits[token] - np.log(np.exp(logits).sum())
+    if table.writes[state] >= 0:
+      remembered[table.writes[state]] = h[-1]
+    pending = pending + w['embedding'][table.symbol[state, token]]
+  return total
+
+
+def test_probabilities_sum_to_one(case):
+  table, controller, tokens = case
+  log_prob, _ = controller.score(table, tokens)
+  assert tokens.shape[0] == table.size
+  assert np.exp(log_prob.numpy().astype(np.float64)).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_log_probabilities_are_those_of_the_formulas(case):
+  table, controller, tokens = case
+  log_prob = controller.score(table, tokens)[0].numpy()
+  walks = list(enumerate_tokens(table))
+  expected = [reference_log_prob(controller, table, walk) for walk in walks]
+  np.testing.assert_allclose(log_prob, expected, atol=1e-5)
+  assert np.ptp(expected) > 0.5  # far from uniform, or the comparison would say little
+
+
+def test_entropy_obeys_the_chain_rule(case):
+  table, controller, tokens = case
+  log_prob, entropy = (t.numpy().astype(np.float64) for t in controller.score(table, tokens))
+  p = np.exp(log_prob)
+  assert p @ entropy == pytest.approx(-p @ log_prob, abs=1e-5)
+
+
+def test_a_row_scores_alone_as_in_its_batch_and_whatever_its_padding(case):
+  table, controller, tokens = case
+  together = controller.score(table, tokens)
+  for row in (0, len(tokens) // 2, len(tokens) - 1):
+    padded = np.pad(tokens[row : row + 1], ((0, 0), (0, 3)))
+    for alone, batch in zip(controller.score(table, padded), together, strict=True):
+      assert alone.numpy()[0] == pytest.approx(batch.numpy()[row], abs=1e-5)
+
+
+def test_samples_are_in_the_space_and_score_as_they_were_sampled(case):
+  table, controller, _ = case
+  sample = controller.sample(table, 200, np.random.default_rng(0))
+  assert sample.tokens.shape == (200, table.max_length)
+  for walk, row in zip(sample.sequences, sample.tokens, strict=True):
+    states_of(table, walk)
+    assert not row[len(walk) :].any()
+  log_prob, entropy = controller.score(table, pad_tokens(table, sample.sequences))
+  np.testing.assert_allclose(sample.log_prob, log_prob, atol=1e-5)
+  np.testing.assert_allclose(sample.entropy, entropy, atol=1e-5)
+
+
+def test_samples_follow_the_probabilities(case):
+  """Chi-square over the whole space at a fixed seed; false-alarm rate 1e-4 a space."""
+  table, controller, tokens = case
+  count = 20_000
+  p = np.exp(controller.score(table, tokens)[0].numpy().astype(np.float64))
+  sample = controller.sample(table, count, np.random.default_rng(11))
+  index = {walk: i for i, walk in enumerate(enumerate_tokens(table))}
+  observed = np.bincount([index[walk] for walk in sample.sequences], minlength=len(p))
+  order = np.argsort(p)
+  rare = np.cumsum(p[order]) * count < 5  # pooled: chi-square wants some expected counts a cell
+  cells = np.concatenate([np.zeros(rare.sum(), int), np.arange(1, (~rare).sum() + 1)])
+  expected = np.bincount(cells, p[order] / p.sum() * count)
+  found = np.bincount(cells, observed[order])
+  used = expected > 0
+  statistic = ((found - expected)[used] ** 2 / expected[used]).sum()
+  assert statistic < stats.chi2.isf(1e-4, used.sum() - 1)
+
+
+def test_sampling_depends_on_the_generator_alone(case):
+  table, controller, _ = case
+  first, again, other = (
+    controller.sample(table, 50, np.random.default_rng(seed)) for seed in (5, 5, 6)
+  )
+  np.testing.assert_array_equal(first.tokens, again.tokens)
+  np.testing.assert_array_equal(first.log_prob, again.log_prob)
+  assert (first.tokens != other.tokens).any()
+
+
+def expected_reward(controller, table, tokens, rewards) -> float:
+  return float(np.exp(controller.score(table, tokens)[0].numpy().astype(np.float64)) @ rewards)
+
+
+@pytest.mark.parametrize('baseline', [0.0, 0.4])
+@pytest.mark.parametrize('name', TABLES)
+def test_reinforce_estimates_the_gradient_of_the_expected_reward(name, baseline):
+  """Its exact expectation over the space, against central differences, whatever the baseline.
+
+  Along the gradient itself and along every weight tensor's own share of it. In float32 a
+  log-probability is off by some 1e-7, so differences over 2 x 1e-2 are off by about 1e-5.
+  """
+  table = TABLES[name]
+  controller = Controller(table, units=6, init_scale=0.7, seed=3)
+  tokens = pad_tokens(table, list(enumerate_tokens(table)))
+  rewards = tokens @ np.random.default_rng(0).random(tokens.shape[1])
+  variables = controller.trainable_variables
+  with tf.GradientTape() as tape:
+    log_prob, _ = controller.score(table, tokens)
+    weights = tf.exp(log_prob) * (rewards - baseline) * len(tokens)  # the mean becomes a sum of p
+    loss = losses.reinforce(log_prob, weights)
+  gradients = [-g.numpy() for g in map(tf.convert_to_tensor, tape.gradient(loss, variables))]
+  starts = [v.numpy() for v in variables]
+  epsilon = 1e-2
+
+  def slope(directions) -> float:
+    values = []
+    for sign in (1, -1):
+      for v, start, direction in zip(variables, starts, directions, strict=True):
+        v.assign(start + sign * epsilon * direction)
+      values.append(expected_reward(controller, table, tokens, rewards))
+    return (values[0] - values[1]) / (2 * epsilon)
+
+  norm = np.sqrt(sum((g**2).sum() for g in gradients))
+  assert norm > 0.1
+  assert slope([g / norm for g in gradients]) == pytest.approx(norm, rel=5e-3)
+  for i, gradient in enumerate(gradients):
+    share = np.sqrt((gradient**2).sum())
+    unit = gradient / share if share else np.ones_like(gradient) / np.sqrt(gradient.size)
+    along = [unit if k == i else np.zeros_like(g) for k, g in enumerate(gradients)]
+    assert slope(along) == pytest.approx(share, rel=5e-3, abs=3e-5), variables[i].name
+
+
+def test_a_deeper_table_reuses_the_weights_and_traces_nothing():
+  controller = Controller(compile_table(lambda: skips(2)), units=4, init_scale=0.7)
+  traced = []
+  for depth, count in ((2, 3), (4, 5), (6, 1)):
+    table = compile_table(functools.partial(skips, depth))
+    sample = controller.sample(table, count, np.random.default_rng(depth))
+    walk = sample.sequences[0]
+    expected = reference_log_prob(controller, table, walk)
+    assert sample.log_prob[0] == pytest.approx(expected, abs=1e-4)
+    controller.score(table, sample.tokens)
+    functions = (lstm.sample, lstm.score)
+    traced.append([f.experimental_get_tracing_count() for f in functions])
+  assert traced == traced[:1] * 3
+
+
+def test_controllers_of_one_shape_share_their_traces():
+  table, functions = TABLES['chain'], (lstm.sample, lstm.score)
+  traced = []
+  for seed in range(3):
+    controller = Controller(table, units=7, seed=seed)
+    drawn = controller.sample(table, 2 + seed, np.random.default_rng(0))
+    log_prob, _ = controller.score(table, drawn.tokens)
+    np.testing.assert_allclose(log_prob, drawn.log_prob, atol=1e-5)  # with its own weights
+    traced.append([f.experimental_get_tracing_count() for f in functions])
+  assert traced == traced[:1] * 3
+
+
+def test_one_controller_drives_several_spaces():
+  controller = Controller(tuple(TABLES.values()), units=4)
+  for table in TABLES.values():
+    walk = controller.sample(table, 8, np.random.default_rng(0)).sequences[0]
+    states_of(table, walk)
+
+
+def test_initial_weights_depend_on_the_seed_alone():
+  table = TABLES['chain']
+  first, again, other = (
+    [v.numpy() for v in Controller(table, seed=seed).trainable_variables] for seed in (1, 1, 2)
+  )
+  for a, b, c in zip(first, again, other, strict=True):
+    np.testing.assert_array_equal(a, b)
+    assert (a != c).any()
+    assert np.abs(a).max() <= 0.08
+
+
+def test_unknown_symbols_are_refused():
+  controller = Controller(TABLES['skips'], units=4)
+  wider = compile_table(lambda: skips(3, filters=(8, 16, 99)))
+  with pytest.raises(ValueError, match='99'):
+    controller.sample(wider, 1, np.random.default_rng(0))
+  with pytest.raises(ValueError, match='99'):
+    controller.score(wider, np.zeros((1, 6), np.int32))
+
+
+@pytest.mark.parametrize(
+  'arguments', [{'layers': 0}, {'units': 0}, {'init_scale': 0.0}, {'init_scale': float('nan')}]
+)
+def test_arguments_out_of_range_are_refused(arguments):
+  with pytest.raises(ValueError, match=next(iter(arguments))):
+    Controller(TABLES['chain'], **arguments)
+  with pytest.raises(ValueError, match='tables'):
+    Controller(())
+
+
+def test_bad_counts_and_tokens_are_refused():
+  table, controller, _ = enumerated('chain')
+  with pytest.raises(ValueError, match='count=0'):
+    controller.sample(table, 0, np.random.default_rng(0))
+  with pytest.raises(ValueError, match='sequences'):
+    pad_tokens(table, [])
+  with pytest.raises(ValueError, match='token 9'):
+    pad_tokens(table, [(9,)])

@@ -1,0 +1,107 @@
+"""Losses against their equations in numpy, and their gradients against closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rlnas.backend import tf
+from rlnas.strategies import losses
+
+LOG_PROB = np.array([-1.0, -2.0, -0.5, -3.0], np.float32)
+ADVANTAGE = np.array([1.0, -2.0, 0.5, 3.0], np.float32)
+
+
+def gradient_of(loss, x):
+  x = tf.constant(x)
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    value = loss(x)
+  return tape.gradient(value, x).numpy()
+
+
+def test_reinforce_is_minus_the_mean_of_weighted_log_probabilities():
+  loss = losses.reinforce(tf.constant(LOG_PROB), tf.constant(ADVANTAGE))
+  assert loss.numpy() == pytest.approx(-np.mean(ADVANTAGE * LOG_PROB))
+  gradient = gradient_of(lambda x: losses.reinforce(x, tf.constant(ADVANTAGE)), LOG_PROB)
+  np.testing.assert_allclose(gradient, -ADVANTAGE / 4, rtol=1e-6)
+
+
+def test_no_gradient_flows_into_the_advantage():
+  tensor = tf.constant(ADVANTAGE)
+  with tf.GradientTape() as tape:
+    tape.watch(tensor)
+    loss = losses.reinforce(tf.constant(LOG_PROB), tensor)
+  assert tape.gradient(loss, tensor) is None
+
+
+def test_clipped_surrogate_at_the_old_policy_has_the_gradient_of_reinforce():
+  def clipped(x):
+    return losses.clipped_surrogate(x, tf.constant(LOG_PROB), tf.constant(ADVANTAGE), 0.2)
+
+  assert clipped(tf.constant(LOG_PROB)).numpy() == pytest.approx(-np.mean(ADVANTAGE))
+  np.testing.assert_allclose(gradient_of(clipped, LOG_PROB), -ADVANTAGE / 4, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('ratio', 'advantage', 'loss', 'slope'),
+  [  # clip 0.2; slope: derivative by the log-probability, -ratio * advantage or 0
+    (1.5, 1.0, -1.2, 0.0),  # good and already likelier by more than the clip: no more
+    (0.5, 1.0, -0.5, -0.5),  # good but less likely: back
+    (1.5, -1.0, 1.5, 1.5),  # bad and likelier: back
+    (0.5, -1.0, 0.8, 0.0),  # bad and already less likely by more than the clip: no more
+    (1.1, 1.0, -1.1, -1.1),  # within the clip
+  ],
+)
+def test_clipped_surrogate_by_cases(ratio, advantage, loss, slope):
+  old = tf.constant([-1.0])
+  new = np.array([-1.0 + np.log(ratio)], np.float32)
+
+  def clipped(x):
+    return losses.clipped_surrogate(x, old, tf.constant([advantage]), 0.2)
+
+  assert clipped(tf.constant(new)).numpy() == pytest.approx(loss, rel=1e-5)
+  assert gradient_of(clipped, new)[0] == pytest.approx(slope, rel=1e-5)
+
+
+def test_a_policy_that_is_far_away_has_a_finite_gradient():
+  old, advantage = tf.constant([-200.0, -200.0]), tf.constant([1.0, 0.0])
+  gradient = gradient_of(
+    lambda x: losses.clipped_surrogate(x, old, advantage, clip=0.2), [-1.0, -1.0]
+  )
+  assert gradient.tolist() == [0, 0]
+
+
+def test_entropy_bonus_rewards_entropy():
+  entropy = np.array([1.0, 3.0], np.float32)
+  assert losses.entropy_bonus(tf.constant(entropy)).numpy() == -2
+  np.testing.assert_array_equal(gradient_of(losses.entropy_bonus, entropy), [-0.5, -0.5])
+
+
+def test_shapes_that_would_broadcast_are_refused():
+  column = tf.constant(ADVANTAGE[:, None])
+  with pytest.raises(ValueError, match='advantage'):
+    losses.reinforce(tf.constant(LOG_PROB), column)
+  with pytest.raises(ValueError, match='advantage'):
+    losses.reinforce(tf.constant(LOG_PROB), tf.constant(ADVANTAGE[:1]))
+  with pytest.raises(ValueError, match='entropy'):
+    losses.entropy_bonus(column)
+
+
+def test_imitation_is_minus_the_mean_log_likelihood():
+  assert losses.imitation(tf.constant(LOG_PROB)).numpy() == pytest.approx(-LOG_PROB.mean())
+  np.testing.assert_allclose(gradient_of(losses.imitation, LOG_PROB), [-0.25] * 4)
+
+
+def test_importance_is_the_ratio_where_it_fell_and_never_above_one():
+  old = LOG_PROB - np.log(np.array([0.5, 1.0, 2.0, 4.0], np.float32))
+  weights = losses.truncated_importance(tf.constant(LOG_PROB), tf.constant(old))
+  np.testing.assert_allclose(weights, [0.5, 1, 1, 1], rtol=1e-6)
+
+
+def test_no_gradient_flows_into_the_importance():
+  x = tf.constant(LOG_PROB)
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    weights = losses.truncated_importance(x, x + 1)
+  assert tape.gradient(weights, x) is None
