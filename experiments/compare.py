@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from rlnas.cli import settings as settings_module
 from rlnas.cli.choices import REWARDS, STRATEGIES, choose
 from rlnas.cli.guard import run
-from rlnas.cli.settings import Settings, configuration, evaluator, ladder, read_settings, stages
+from rlnas.cli.settings import Settings, configuration, evaluator, pruner, read_settings, stages
 from rlnas.evaluation.cached import Cached
 from rlnas.evaluation.executors import WorkerPool
 from rlnas.reports.tensorboard import ProgressBar
@@ -131,7 +131,7 @@ def run_arm(
         trials=FLAGS.trials,
         batch=FLAGS.batch,
         seed=seed,
-        ladder=ladder(),
+        pruner=pruner(),
         inherit=FLAGS.inherit,
         journal=journal,
         observers=[progress],

@@ -22,7 +22,7 @@ from absl import flags
 from rlnas.cli import settings as settings_module
 from rlnas.cli.choices import with_options
 from rlnas.cli.guard import run
-from rlnas.cli.settings import Settings, configuration, evaluator, ladder, read_settings
+from rlnas.cli.settings import Settings, configuration, evaluator, pruner, read_settings
 from rlnas.evaluation.executors import WorkerPool
 from rlnas.pareto import best_trial
 from rlnas.reports.tensorboard import ProgressBar
@@ -101,7 +101,7 @@ def search(
       trials=FLAGS.trials,
       batch=FLAGS.batch,
       seed=derive_seed(FLAGS.seed, 'depth', depth),
-      ladder=ladder(),
+      pruner=pruner(),
       journal=journal,
       observers=[progress],
     )

@@ -19,7 +19,7 @@ from rlnas.child.augment import suited_augmentation
 from rlnas.cli import settings as settings_module
 from rlnas.cli.choices import with_options
 from rlnas.cli.guard import run
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
 from rlnas.finishing.recipe import Recipe, finish
@@ -72,7 +72,7 @@ def report(name: str, architecture: Architecture, dataset: Dataset) -> None:
   recipe = Recipe(FLAGS.epochs, augmentation=suited_augmentation(dataset.input_shape))
   found = finish(architecture, dataset, recipe=recipe, seed=FLAGS.seed)
   footprint = measure(found.model)
-  macs = cost(architecture, dataset.input_shape, dataset.classes).macs
+  macs = estimate_cost(architecture, dataset.input_shape, dataset.classes).macs
   print(
     f'| {name} | {found.validation_accuracy:.4f} | {found.int8_validation_accuracy:.4f} '
     f'| {footprint.flash_bytes:,} | {footprint.sram_bytes:,} | {macs:,} |',

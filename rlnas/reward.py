@@ -2,7 +2,7 @@
 
 All are pure functions of (measurement, budget), so that a journal can be rewarded anew, and all
 share what follows. Accuracy is that of the quantized network on validation data, or, where its
-training was stopped early and a `Ladder` foretells it, what it would have been. The resources are
+training was stopped early and a `Pruner` predicts it, what it would have been. The resources are
 flash and SRAM, and multiply-accumulate operations and latency where the budget limits them, each as
 the ratio of what is used to what the budget allows; a ratio counts as `WORST_RATIO` where it is
 larger or where the figure is unknown, so that every reward is finite and a child too large to be

@@ -29,12 +29,12 @@ class Terms:
   """What an evaluation depends on beside the network and the seed; nothing by default.
 
   Attributes:
-    bars: of each stage of the training but the last, the validation accuracy of the float network
-      below which the child is not trained further.
+    thresholds: of each stage of the training but the last, the validation accuracy of the float
+      network below which the child is not trained further.
     parent: name of the weights that the child begins with, or ''.
   """
 
-  bars: tuple[float, ...] = ()
+  thresholds: tuple[float, ...] = ()
   parent: str = ''
 
 
@@ -74,7 +74,7 @@ class Measurement:
     parameters: trainable weights.
     latency_ms: of one inference on the board, estimated; None where the board's speed is unknown.
     curve: validation accuracy of the float network after each stage that it was trained.
-    expected_accuracy: foretold int8 validation accuracy after all stages, where it was not trained
+    expected_accuracy: predicted int8 validation accuracy after all stages, where it was not trained
       so far; rewards take it in place of the one measured.
     seconds: wall time of the evaluation.
     detail: cause of a failure or infeasibility, for people.

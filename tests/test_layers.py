@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import importlib
 import pathlib
 import shutil
 import subprocess
@@ -179,8 +180,10 @@ def test_where_nothing_can_be_kept_functions_are_compiled_all_the_same():
   assert 'cache_path=None' in done.stdout
 
 
-def test_flags_and_prints_stay_in_experiments():
-  for _, path in modules():
+def test_flags_and_prints_stay_in_the_command_line():
+  for room, path in modules():
+    if room == 'cli':
+      continue
     source = path.read_text()
     assert 'absl.flags' not in source, path
     assert 'import flags' not in source, path
@@ -205,6 +208,28 @@ def test_importing_rlnas_loads_no_tensorflow_and_no_numpy():
   assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
 
 
+def faces():
+  """Each package that has a public face, with the names of its modules that belong to it."""
+  for stub in sorted(ROOT.rglob('__init__.pyi')):
+    package = '.'.join(('rlnas', *stub.parent.relative_to(ROOT).parts))
+    nodes = [n for n in ast.parse(stub.read_text()).body if isinstance(n, ast.ImportFrom)]
+    shown = {alias.name for n in nodes if n.module is None for alias in n.names}
+    yield importlib.import_module(package), stub.parent, shown
+
+
 def test_every_public_name_resolves():
-  for name in rlnas.__all__:
-    assert getattr(rlnas, name) is not None
+  assert len(list(faces())) > 10
+  for face, _, _ in faces():
+    assert len(face.__all__) == len(set(face.__all__))
+    assert set(face.__all__) <= set(dir(face))
+    for name in face.__all__:
+      assert getattr(face, name) is not None
+
+
+def test_no_module_hides_a_public_name():
+  """Importing the module `x` of a package sets the package's attribute `x`."""
+  for face, folder, shown in faces():
+    modules = {
+      p.stem for p in folder.iterdir() if p.suffix == '.py' or (p / '__init__.py').exists()
+    }
+    assert set(face.__all__) & modules == shown, face

@@ -29,7 +29,7 @@ from rlnas.budget import Budget
 from rlnas.child.builder import build
 from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, accuracy, train
 from rlnas.cli.guard import check_positive, run
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
 from rlnas.evaluation.executors import WorkerPool, default_workers
@@ -186,7 +186,7 @@ def networks_within(data: Dataset, count: int, budget: Budget, seed: int) -> lis
   """Networks of the chain space that keep a budget, uniformly drawn."""
   kept: list[Architecture] = []
   for architecture in draw('chain', 200 * count, seed):
-    needed = cost(architecture, data.input_shape, data.classes)
+    needed = estimate_cost(architecture, data.input_shape, data.classes)
     if budget.fits(needed.flash_bytes, needed.sram_bytes, needed.macs, None):
       kept.append(architecture)
     if len(kept) == count:

@@ -18,7 +18,7 @@ from rlnas.backend import keras, quiet
 from rlnas.child.augment import suited_augmentation
 from rlnas.child.prune import prune_filters
 from rlnas.cli.guard import check_positive, run
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
 from rlnas.finishing.recipe import Finished, Recipe, finish, quantized, train_by
@@ -95,7 +95,7 @@ def with_zeros(network: keras.Model, share: float, recipe: Recipe, dataset: Data
 def row(name: str, found: Finished, architecture: Architecture, dataset: Dataset) -> str:
   """The figures of one network."""
   foot = measure(found.model)
-  macs = cost(architecture, dataset.input_shape, dataset.classes).macs
+  macs = estimate_cost(architecture, dataset.input_shape, dataset.classes).macs
   cells = [
     name,
     f'{found.validation_accuracy:.4f}',

@@ -20,7 +20,7 @@ from rlnas.backend import keras, quiet, tf
 from rlnas.child.augment import suited_augmentation
 from rlnas.cli.choices import choose
 from rlnas.cli.guard import check_positive, run
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
 from rlnas.finishing.recipe import (
@@ -147,7 +147,7 @@ def network_of(name: str, dataset: Dataset) -> Architecture:
   table, rng = compile_table(space), np.random.default_rng(FLAGS.seed)
   while True:
     architecture = decode(space, sample_uniform(table, rng))
-    flash_bytes = cost(architecture, dataset.input_shape, dataset.classes).flash_bytes
+    flash_bytes = estimate_cost(architecture, dataset.input_shape, dataset.classes).flash_bytes
     if _FLASH_BYTES[0] <= flash_bytes <= _FLASH_BYTES[1]:
       return architecture
 

@@ -8,9 +8,9 @@ after --truth_epochs epochs of all training data, the mean over --truth_seeds se
 file of lines and never computed twice. Each estimate has other seeds than the truth. Prints a
 table with bootstrap intervals of 90 % and writes ranking-SPACE.json into --workdir.
 
-`top` is the last rung of the ladder of --fidelity, all stages for every network. `ladder` is what a
+`top` is the last rung of the pruner of --fidelity, all stages for every network. `pruner` is what a
 strategy is told of them in a search, where most are stopped below, with --before others ahead of
-them; `unforeseen` is the same without foresight. `shared` is the accuracy with the weights of a
+them; `unpredicted` is the same without predictor. `shared` is the accuracy with the weights of a
 supernet, whose training counts as time.
 
 Time is that of the processor, of all processes and with their start.
@@ -34,10 +34,10 @@ from networks import accuracies, draw_different, evaluate, supernet_of
 
 from rlnas.architecture import Architecture
 from rlnas.cli import settings as settings_module
-from rlnas.cli.choices import LADDERS, choose
+from rlnas.cli.choices import PRUNERS, choose
 from rlnas.cli.guard import check_positive, run
 from rlnas.cli.settings import Settings, read_settings, stages
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.data.dataset import take
 from rlnas.evaluation.trained import Trained
 from rlnas.evaluation.weight_sharing import WeightSharing
@@ -55,7 +55,7 @@ flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
 flags.DEFINE_string('truth', 'runs/truth.jsonl', 'File of what full trainings reached.')
 flags.DEFINE_integer('truth_epochs', 8, 'Epochs of the true training; default: 8.')
 flags.DEFINE_integer('truth_seeds', 1, 'True trainings of each network; default: 1.')
-flags.DEFINE_integer('before', 48, 'Other networks ahead of them on the ladder; default: 48.')
+flags.DEFINE_integer('before', 48, 'Other networks ahead of them on the pruner; default: 48.')
 flags.DEFINE_integer('examples', 10_000, 'That short trainings see; default: 10000.')
 flags.DEFINE_integer('supernet_steps', 6000, 'Batches that train the supernet; default: 6000.')
 
@@ -127,25 +127,25 @@ def brief(
 def parameters(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
   """The number of weights."""
   data = settings.dataset
-  return [float(cost(a, data.input_shape, data.classes).parameters) for a in architectures]
+  return [float(estimate_cost(a, data.input_shape, data.classes).parameters) for a in architectures]
 
 
 def macs(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
   """The number of multiply-accumulates."""
   data = settings.dataset
-  return [float(cost(a, data.input_shape, data.classes).macs) for a in architectures]
+  return [float(estimate_cost(a, data.input_shape, data.classes).macs) for a in architectures]
 
 
 def whole(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
-  """Accuracy after all stages of --fidelity: the last rung of the ladder."""
+  """Accuracy after all stages of --fidelity: the last rung of the pruner."""
   return brief(Trained(settings.dataset, epochs=stages()), settings, architectures, 'all stages')
 
 
 def climbing(*, foreseen: bool) -> Estimator:
-  """What a strategy is told at the end of the ladder, wave by wave."""
+  """What a strategy is told at the end of the pruner, wave by wave."""
 
   def score(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
-    ladder = choose('ladder', FLAGS.ladder, LADDERS)(len(stages()))
+    pruner = choose('pruner', FLAGS.pruner, PRUNERS)(len(stages()))
     others = draw_different(settings, derive_seed(FLAGS.seed, 'before'), FLAGS.before)
     climbers = [*others, *architectures]
     trained = Trained(settings.dataset, epochs=stages())
@@ -158,12 +158,12 @@ def climbing(*, foreseen: bool) -> Estimator:
         wave,
         seeds,
         workers=settings.workers,
-        title=f'ladder {first // WAVE}',
-        terms=Terms(bars=ladder.bars(told)),
+        title=f'pruner {first // WAVE}',
+        terms=Terms(thresholds=pruner.thresholds(told)),
       )
       now = []
       for key, measurement in sorted(found, key=lambda item: item[0]):
-        expected = ladder.expected_accuracy(wave[key], measurement, told)
+        expected = pruner.expected_accuracy(wave[key], measurement, told)
         worth = dataclasses.replace(measurement, expected_accuracy=expected if foreseen else None)
         reward = linear_excess(worth, settings.budget)
         now.append(Trial(first + key, 0, seeds[key], Proposal((), wave[key]), worth, reward))
@@ -180,12 +180,12 @@ ESTIMATORS: Mapping[str, Estimator] = {
   'epochs2': briefly_trained(2),
   'shared': shared,
   'top': whole,
-  'ladder': climbing(foreseen=True),
-  'unforeseen': climbing(foreseen=False),
+  'pruner': climbing(foreseen=True),
+  'unpredicted': climbing(foreseen=False),
 }
 flags.DEFINE_list(
   'estimators',
-  [name for name in ESTIMATORS if name not in ('ladder', 'unforeseen')],
+  [name for name in ESTIMATORS if name not in ('pruner', 'unpredicted')],
   f'Which to try, of {", ".join(ESTIMATORS)}; default: all that need no --fidelity.',
 )
 
@@ -214,8 +214,8 @@ def main(arguments: list[str]) -> None:
   for name in ('truth_epochs', 'truth_seeds', 'examples', 'supernet_steps'):
     check_positive(name)
   chosen = {name: choose('estimators', name, ESTIMATORS) for name in FLAGS.estimators}
-  if {'ladder', 'unforeseen'} & set(chosen) and len(stages()) < 2:
-    raise ValueError('--fidelity: a ladder needs two stages, such as 10000x1,20000x1,55000x2')
+  if {'pruner', 'unpredicted'} & set(chosen) and len(stages()) < 2:
+    raise ValueError('--fidelity: a pruner needs two stages, such as 10000x1,20000x1,55000x2')
   settings = read_settings(arguments)
   architectures = draw_different(settings, derive_seed(FLAGS.seed, 'networks'), FLAGS.networks)
   truths = truth(settings, architectures)

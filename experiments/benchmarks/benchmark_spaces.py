@@ -33,7 +33,7 @@ from random_networks import cases, draw
 
 from rlnas.architecture import Architecture
 from rlnas.backend import quiet, tf
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.evaluation.executors import default_workers
 from rlnas.evaluation.untrained import CALIBRATION_EXAMPLES, build_trained_looking, noise
 from rlnas.evaluation.workers import CHILDREN_PER_WORKER
@@ -91,7 +91,7 @@ def check(architecture: Architecture, shape: tuple[int, ...], classes: int, seed
   outcome = Outcome()
   try:
     model = build_trained_looking(architecture, shape, classes, seed=seed)
-    macs = cost(architecture, shape, classes).macs
+    macs = estimate_cost(architecture, shape, classes).macs
     outcome = dataclasses.replace(outcome, built=True, macs=macs)
     converted = quantize(model, noise(shape, CALIBRATION_EXAMPLES, seed))
     outcome = dataclasses.replace(outcome, converted=True, flash_bytes=len(converted))

@@ -26,9 +26,9 @@ from absl import app, flags
 from random_networks import cases, draw
 
 from rlnas.architecture import Architecture
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.cost.flash import flash_features
-from rlnas.cost.operators import foretell
+from rlnas.cost.operators import predict_operators
 from rlnas.evaluation.executors import default_workers
 from rlnas.evaluation.untrained import convert_untrained
 from rlnas.evaluation.workers import CHILDREN_PER_WORKER
@@ -105,7 +105,9 @@ def sample_all(count: int, seed: int) -> list[Sample]:
 
 def fit(samples: Sequence[Sample]) -> dict[str, float]:
   """Bytes a feature, by least squares of the relative errors."""
-  features = [flash_features(foretell(s.architecture, s.shape, s.classes)) for s in samples]
+  features = [
+    flash_features(predict_operators(s.architecture, s.shape, s.classes)) for s in samples
+  ]
   names = sorted(set().union(*features))
   matrix = np.array([[f[name] for name in names] for f in features], float)  # [sample, feature]
   sizes = np.array([s.footprint.flash_bytes for s in samples], float)
@@ -118,7 +120,7 @@ def time_estimates(samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
   taken = np.empty((PASSES, len(samples)))
   for row, (column, s) in itertools.product(range(PASSES), enumerate(samples)):
     begin = timeit.default_timer()
-    cost(s.architecture, s.shape, s.classes)
+    estimate_cost(s.architecture, s.shape, s.classes)
     taken[row, column] = 1e6 * (timeit.default_timer() - begin)
   return taken
 
@@ -136,8 +138,8 @@ def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
     known = [samples[i] for i in places]
     flash, head, tail = [], [], []
     for s in known:
-      c = cost(s.architecture, s.shape, s.classes)
-      network = foretell(s.architecture, s.shape, s.classes)
+      c = estimate_cost(s.architecture, s.shape, s.classes)
+      network = predict_operators(s.architecture, s.shape, s.classes)
       counted = flash_features(network)
       size = sum(constants.get(name, 0) * count for name, count in counted.items())
       flash.append(size / s.footprint.flash_bytes - 1)

@@ -13,7 +13,7 @@ from rlnas.architecture import Architecture
 from rlnas.child.supernet import Supernet
 from rlnas.child.train_supernet import train_supernet
 from rlnas.cli.settings import Settings
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.evaluation.executors import WorkerPool
 from rlnas.interfaces import Evaluator, StagedEvaluator
 from rlnas.spaces.decision import decode
@@ -27,7 +27,7 @@ def draw(settings: Settings, seed: int) -> Iterator[Architecture]:
   data, table = settings.dataset, settings.table
   while True:
     architecture = decode(table.space, sample_uniform(table, rng))
-    needed = cost(architecture, data.input_shape, data.classes)
+    needed = estimate_cost(architecture, data.input_shape, data.classes)
     if settings.budget.fits(needed.flash_bytes, needed.sram_bytes, needed.macs, None):
       yield architecture
 

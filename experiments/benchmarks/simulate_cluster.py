@@ -73,7 +73,7 @@ class SimulatedCluster:
     """Queues one evaluation; the time it takes does not depend on the terms."""
     self._charge()
     self._queue.append((key, architecture, seed))
-    self._employ()
+    self._hand_out()
     self._left = time.perf_counter()
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
@@ -84,7 +84,7 @@ class SimulatedCluster:
     finished, key, measurement = heapq.heappop(self._finishing)
     self.now = max(self.now, finished)
     self._free += 1
-    self._employ()
+    self._hand_out()
     self.collected_at.append(self.now)
     self._left = time.perf_counter()
     return key, measurement
@@ -103,7 +103,7 @@ class SimulatedCluster:
     self.coordinator_seconds += elapsed
     self.now += elapsed
 
-  def _employ(self) -> None:
+  def _hand_out(self) -> None:
     while self._free and self._queue:
       key, architecture, seed = self._queue.popleft()
       seconds, measurement = evaluate(architecture, seed)

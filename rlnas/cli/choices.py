@@ -9,7 +9,14 @@ from typing import Any, TypeVar, cast
 from rlnas import reward
 from rlnas.architecture import Architecture
 from rlnas.interfaces import Reward, Strategy
-from rlnas.search.fidelity import CurveStop, Halving, Ladder, as_blockqnn, by_regression, stay
+from rlnas.search.fidelity import (
+  CurveExtrapolation,
+  Pruner,
+  SuccessiveHalving,
+  as_blockqnn,
+  by_regression,
+  promote_none,
+)
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
 from rlnas.spaces.table import Table
 from rlnas.strategies.controller import Controller
@@ -62,10 +69,10 @@ REWARDS: dict[str, Reward] = {
 
 
 # By the number of stages of a training.
-LADDERS: dict[str, Callable[[int], Ladder]] = {
-  'halving': lambda stages: Ladder(stages, rule=Halving(), foresight=by_regression),
-  'curve': lambda stages: Ladder(stages, rule=CurveStop(), foresight=by_regression),
-  'blockqnn': lambda stages: Ladder(stages, rule=stay, foresight=as_blockqnn),
+PRUNERS: dict[str, Callable[[int], Pruner]] = {
+  'halving': lambda stages: Pruner(stages, rule=SuccessiveHalving(), predictor=by_regression),
+  'curve': lambda stages: Pruner(stages, rule=CurveExtrapolation(), predictor=by_regression),
+  'blockqnn': lambda stages: Pruner(stages, rule=promote_none, predictor=as_blockqnn),
 }
 
 

@@ -154,7 +154,9 @@ def finish(
       plan=plan,
       seed=derive_seed(seed, 'finish'),
       folder=workdir / 'finalists',
-      employ=lambda evaluator: WorkerPool(evaluator, workers=workers, trial_timeout=math.inf),
+      executor_factory=lambda evaluator: WorkerPool(
+        evaluator, workers=workers, trial_timeout=math.inf
+      ),
       on_finished=on_finished,
     )
 

@@ -24,7 +24,7 @@ from rlnas.cli.choices import REWARDS, STRATEGIES, choose
 from rlnas.cli.export import export_workdir
 from rlnas.cli.finishing import FINISH_FLAGS, finish, read_plan, show
 from rlnas.cli.guard import run
-from rlnas.cli.settings import Settings, configuration, evaluator, ladder, read_settings, stages
+from rlnas.cli.settings import Settings, configuration, evaluator, pruner, read_settings, stages
 from rlnas.evaluation.cached import Cached
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, WorkerPool, check_timeout
 from rlnas.evaluation.ray_executor import RayCluster
@@ -160,7 +160,7 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
       batch=FLAGS.batch,
       lag=FLAGS.lag,
       seed=FLAGS.seed,
-      ladder=ladder(),
+      pruner=pruner(),
       inherit=FLAGS.inherit,
       journal=journal,
       observers=[progress, events, limit],
@@ -200,7 +200,7 @@ def evaluated_by(decides: Mapping[str, object]) -> str:
   """What decides a measurement, of all that decides a search."""
   others = (
     *('strategy', 'reward', 'batch', 'lag', 'seed', 'space', 'space_options'),
-    *('ladder', 'inherit'),  # a measurement's stages and its parent are known to the cache
+    *('pruner', 'inherit'),  # a measurement's stages and its parent are known to the cache
   )
   kept = {name: value for name, value in decides.items() if name not in others}
   return json.dumps(kept | {'board': FLAGS.board}, sort_keys=True)

@@ -13,7 +13,7 @@ from rlnas.backend import ONEDNN, tf
 from rlnas.board import BOARDS, find_board
 from rlnas.budget import Budget
 from rlnas.cli.choices import (
-  LADDERS,
+  PRUNERS,
   SEQUENCE_SPACES,
   SPACES,
   choose,
@@ -28,7 +28,7 @@ from rlnas.evaluation.executors import default_workers
 from rlnas.evaluation.screened import Screened, may_fit
 from rlnas.evaluation.trained import Stage, Trained
 from rlnas.interfaces import StagedEvaluator
-from rlnas.search.fidelity import Ladder
+from rlnas.search.fidelity import Pruner
 from rlnas.spaces.decision import Space, decode
 from rlnas.spaces.table import Table, compile_table, unrank
 
@@ -74,12 +74,12 @@ flags.DEFINE_list(
   'fidelity',
   None,
   'In place of --epochs: stages of a training as EXAMPLESxEPOCHS, such as 10000x1,10000x1,50000x2; '
-  'each goes on from the weights of the one before. With several, --ladder says who goes on.',
+  'each goes on from the weights of the one before. With several, --pruner says who goes on.',
 )
 flags.DEFINE_string(
-  'ladder',
+  'pruner',
   'halving',
-  f'Who is trained beyond the first stage of --fidelity: {", ".join(LADDERS)}.',
+  f'Who is trained beyond the first stage of --fidelity: {", ".join(PRUNERS)}.',
 )
 flags.DEFINE_bool(
   'inherit', False, 'Whether mutants begin with the weights of their parent (--strategy=evolution).'
@@ -109,7 +109,7 @@ def read_settings(arguments: list[str]) -> Settings:
     raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
   for name in ('trials', 'batch', 'epochs', 'workers'):
     check_positive(name)
-  ladder()
+  pruner()
   space: Space = with_options(choose('space', FLAGS.space, SPACES), FLAGS.space_option)
   budget = chosen_budget()
   dataset = loaders.load(FLAGS.dataset, data_dir=FLAGS.data_dir)
@@ -151,9 +151,9 @@ def stages() -> tuple[Stage, ...]:
   return tuple(found)
 
 
-def ladder() -> Ladder | None:
+def pruner() -> Pruner | None:
   """Who is trained beyond the first stage; None where there is only one."""
-  build = choose('ladder', FLAGS.ladder, LADDERS)
+  build = choose('pruner', FLAGS.pruner, PRUNERS)
   return build(len(stages())) if len(stages()) > 1 else None
 
 
@@ -207,7 +207,7 @@ def configuration(
     **{f'budget_{name}': value for name, value in dataclasses.asdict(settings.budget).items()},
     'batch': FLAGS.batch,
     'fidelity': ','.join(f'{s.examples or "all"}x{s.epochs}' for s in stages()),
-    'ladder': FLAGS.ladder if len(stages()) > 1 else None,
+    'pruner': FLAGS.pruner if len(stages()) > 1 else None,
     'inherit': FLAGS.inherit,
     'seed': seed,
     # Other versions round differently, so that resuming would not give the same search.

@@ -1,1 +1,7 @@
-"""What a network costs on the chip, from its architecture alone; nothing is built."""
+"""What a network costs on the chip, estimated from its architecture alone: nothing is built."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -61,7 +61,7 @@ class Cost:
     return self.arena_head_bytes + self.arena_tail_bytes
 
 
-def cost(architecture: Architecture, input_shape: Sequence[int], classes: int) -> Cost:
+def estimate_cost(architecture: Architecture, input_shape: Sequence[int], classes: int) -> Cost:
   """Counts and estimates what a network costs.
 
   Args:

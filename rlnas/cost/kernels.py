@@ -5,10 +5,10 @@ pointers take 8 bytes. On a microcontroller they take 4, so that the tail of the
 the kernels of some chips ask for scratch memory in its head. Both depend on the kernels:
 
 - 'esp_nn' on an ESP32: no scratch but softmax's. Four networks that boards read (MLPerf Tiny's
-  keyword spotting, anomaly detection and image classification, and person detection): foretold to
+  keyword spotting, anomaly detection and image classification, and person detection): predicted to
   the byte.
 - 'cmsis_nn' on cores with DSP instructions (Cortex-M4, M7, M33): columns of the input in 16 bits.
-  The same four, read on an nRF52840: three foretold to the byte, one 16 bytes too large. The
+  The same four, read on an nRF52840: three predicted to the byte, one 16 bytes too large. The
   readings are of an Arduino library; other builds need less (see `rlnas.cost.arena_tail`).
 - 'reference', the portable kernels: no reading.
 - 'unknown': what such kernels ask for is not known here, as those of ESP-NN for the ESP32-S3.
@@ -196,7 +196,7 @@ class Speed:
     return work.elements / (self.elements_per_cycle * self.clock_hz)
 
 
-# By the name of the board. Medians of whole networks in ms, and what is foretold:
+# By the name of the board. Medians of whole networks in ms, and what is predicted:
 #                         ESP32            nRF52840
 #   keyword spotting      162.3   +0.3 %    224.6  +19.1 %
 #   anomaly detection      49.3   +0.1 %     22.0   +0.6 %

@@ -9,7 +9,7 @@ import numpy as np
 from rlnas.architecture import Architecture
 from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.kernels import Speed, Work
-from rlnas.cost.operators import Converted, arena_tasks, foretell
+from rlnas.cost.operators import Converted, arena_tasks, predict_operators
 
 
 def latency_ms(
@@ -28,7 +28,7 @@ def latency_ms(
   """
   if speed is None:
     return None
-  return speed.latency_ms(work_of(foretell(architecture, input_shape, classes)))
+  return speed.latency_ms(work_of(predict_operators(architecture, input_shape, classes)))
 
 
 def work_of(network: Converted) -> list[Work]:

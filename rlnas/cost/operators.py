@@ -2,7 +2,7 @@
 
 Nearly every node becomes one operator; ReLU is merged into the sum or product before it, and slices
 of a sequence are flattened by an operator of their own. `rlnas.tflite.calibration_fixes` puts them
-into the order that is foretold here, and sees to it that the quantizer adds none.
+into the order that is predicted here, and sees to it that the quantizer adds none.
 
 A network is an array of records for its nodes, its operators and its kernels each, which Numba's
 compiled functions go through.
@@ -81,7 +81,9 @@ class Converted(NamedTuple):
   kernels: Records
 
 
-def foretell(architecture: Architecture, input_shape: Sequence[int], classes: int) -> Converted:
+def predict_operators(
+  architecture: Architecture, input_shape: Sequence[int], classes: int
+) -> Converted:
   """What the conversion will make of a network.
 
   Args:
@@ -112,7 +114,7 @@ def misfit(architecture: Architecture, input_shape: Sequence[int], classes: int)
 def converted(
   nodes: Records, rows: Indices, entry: tuple[int, int, int, int], classes: int
 ) -> Converted:
-  """As `foretell`; without operators and kernels where the shapes do not fit together.
+  """As `predict_operators`; without operators and kernels where the shapes do not fit together.
 
   Args:
     nodes: see `rlnas.cost.nodes.encoded`.

@@ -1,1 +1,7 @@
 """Data sets: arrays in memory, split into training, validation and test; loaders and checks."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -59,7 +59,7 @@ class Cached:
     if self._folder is not None:
       self._folder.mkdir(parents=True, exist_ok=True)
     self._known: dict[str, Measurement] = {}
-    # Keys that wait for one measurement, its own first, by name and bars.
+    # Keys that wait for one measurement, its own first, by name and thresholds.
     self._under_way: dict[tuple[str, tuple[float, ...]], list[int]] = {}
     self._names: dict[int, tuple[str, tuple[float, ...]]] = {}
     self._ready: collections.deque[tuple[int, Measurement]] = collections.deque()
@@ -78,8 +78,8 @@ class Cached:
   ) -> None:
     """Answers from what is known, waits for an equal one under way, or queues an evaluation."""
     name = self._name(architecture, seed, terms)
-    equal = name, terms.bars
-    if (measurement := self._find(name, terms.bars)) is not None:
+    equal = name, terms.thresholds
+    if (measurement := self._find(name, terms.thresholds)) is not None:
       self._answer(key, measurement)
     elif equal in self._under_way:
       self._under_way[equal].append(key)
@@ -124,21 +124,23 @@ class Cached:
     text = json.dumps([*parts, terms.parent] if terms.parent else parts)
     return hashlib.sha256(text.encode()).hexdigest()
 
-  def _find(self, name: str, bars: tuple[float, ...]) -> Measurement | None:
+  def _find(self, name: str, thresholds: tuple[float, ...]) -> Measurement | None:
     """What an evaluation would end with; None where that is not known.
 
-    A training that went further than these bars would let it tells where it would have ended, and
-    only one that ended there is an answer.
+    A training that went further than these thresholds would let it tells where it would have ended,
+    and only one that ended there is an answer.
     """
-    whole = max(self._stages, len(bars) + 1)
+    whole = max(self._stages, len(thresholds) + 1)
     for stages in range(whole, -1, -1):
       longest = self._read(f'{name}-{stages}')
       if longest is None:
         continue
       if not stages:  # it was not trained at all
         return longest
-      for stage, (reached, bar) in enumerate(zip(longest.curve, bars, strict=False), start=1):
-        if reached < bar:
+      for stage, (reached, threshold) in enumerate(
+        zip(longest.curve, thresholds, strict=False), start=1
+      ):
+        if reached < threshold:
           return self._read(f'{name}-{stage}')
       return longest if stages == whole else None
     return None

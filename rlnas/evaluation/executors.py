@@ -101,7 +101,7 @@ class WorkerPool:
   ) -> None:
     """Queues one evaluation, and starts it where a worker is free."""
     self._queue.append(Task(key, architecture, seed, terms))
-    self._employ()
+    self._hand_out()
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
     """Waits for one measurement.
@@ -117,17 +117,17 @@ class WorkerPool:
     """
     until = time.monotonic() + timeout
     while not self._results:
-      self._employ()
+      self._hand_out()
       now = time.monotonic()
       wake = min([until, *(w.deadline for w in self._workers if w.task is not None)])
       by_connection = {worker.connection: worker for worker in self._workers}
       for ready in multiprocessing.connection.wait(list(by_connection), max(0.0, wake - now)):
-        self._hear(by_connection[ready])  # type: ignore[index]
+        self._receive(by_connection[ready])  # type: ignore[index]
       for worker in [w for w in self._workers if w.is_overdue()]:
-        self._give_up(worker)
+        self._time_out(worker)
       if not self._results and time.monotonic() >= until:
         return None
-    self._employ()
+    self._hand_out()
     return self._results.popleft()
 
   def withdraw(self) -> list[int]:
@@ -145,7 +145,7 @@ class WorkerPool:
       self._dismiss(worker)
     self._evaluator.close()
 
-  def _employ(self) -> None:
+  def _hand_out(self) -> None:
     """Hands queued tasks to workers, starting them where needed."""
     while self._queue:
       free = next((w for w in self._workers if self._is_free(w)), None)
@@ -161,7 +161,7 @@ class WorkerPool:
       task = self._queue.popleft()
       free.task, free.deadline = task, time.monotonic() + self._trial_timeout
       free.evaluated += 1
-      with contextlib.suppress(OSError):  # it died; `_hear` will notice
+      with contextlib.suppress(OSError):  # it died; `_receive` will notice
         free.connection.send((task.architecture, task.seed, task.terms))
       if free.is_spent() and self._queue:
         self._workers.append(start_worker(free.slot, self._core(free.slot)))
@@ -181,11 +181,11 @@ class WorkerPool:
     cores = sorted(os.sched_getaffinity(0))
     return cores[slot] if self._size == len(cores) else None
 
-  def _hear(self, worker: Worker) -> None:
+  def _receive(self, worker: Worker) -> None:
     try:
       message = worker.connection.recv()
     except (EOFError, OSError):
-      self._bury(worker)
+      self._remove_dead(worker)
       return
     if isinstance(message, Measurement):
       assert worker.task is not None  # noqa: S101  a worker speaks when it is asked
@@ -202,7 +202,7 @@ class WorkerPool:
       with contextlib.suppress(OSError):
         worker.connection.send(self._evaluator.handle)
 
-  def _bury(self, worker: Worker) -> None:
+  def _remove_dead(self, worker: Worker) -> None:
     """Its process has ended without being told to."""
     self._dismiss(worker)
     code, task = worker.process.exitcode, worker.task
@@ -221,7 +221,7 @@ class WorkerPool:
     elif task is not None:
       self._results.append((task.key, Measurement(Status.FAILED, detail=f'{cause}, twice')))
 
-  def _give_up(self, worker: Worker) -> None:
+  def _time_out(self, worker: Worker) -> None:
     """Its child takes too long."""
     self._dismiss(worker)
     if worker.task is not None:

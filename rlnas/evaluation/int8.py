@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rlnas.architecture import Architecture
 from rlnas.backend import keras
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.cost.kernels import Speed
 from rlnas.cost.latency import latency_ms
 from rlnas.data.dataset import Dataset
@@ -57,7 +57,7 @@ def measure_int8(
     ValueError: the network does not fit the data set.
   """
   started = time.perf_counter()
-  counted = cost(architecture, dataset.input_shape, dataset.classes)
+  counted = estimate_cost(architecture, dataset.input_shape, dataset.classes)
 
   def infeasible(detail: str) -> Measurement:
     return Measurement(

@@ -15,7 +15,7 @@ from typing import cast
 
 from rlnas.architecture import Architecture, Shape
 from rlnas.budget import Budget
-from rlnas.cost.cost import Cost, cost
+from rlnas.cost.cost import Cost, estimate_cost
 from rlnas.cost.kernels import Speed
 from rlnas.cost.latency import latency_ms
 from rlnas.evaluation.untrained import untrained_footprint
@@ -48,7 +48,7 @@ def may_fit(
     ValueError: the budget limits the latency, and `speed` is None.
   """
   _check_speed(budget, speed)
-  estimate = cost(architecture, input_shape, classes)
+  estimate = estimate_cost(architecture, input_shape, classes)
   latency = latency_ms(architecture, input_shape, classes, speed=speed)
   return _may_fit(budget, estimate, latency)
 
@@ -95,7 +95,7 @@ class Screened:
   ) -> Measurement:
     """Screens, and evaluates what fits. Raises what the wrapped evaluator raises."""
     started = time.perf_counter()
-    found = self._screen(architecture, cost(architecture, self.input_shape, self.classes))
+    found = self._screen(architecture, estimate_cost(architecture, self.input_shape, self.classes))
     if found is None:
       if terms == NO_TERMS:
         return self.evaluator.evaluate(architecture, seed=seed)

@@ -99,7 +99,7 @@ class Trained:
     Args:
       architecture: the network.
       seed: decides initial weights and the order of the examples.
-      terms: bars, of which there may be one less than stages, and inherited weights.
+      terms: thresholds, of which there may be one less than stages, and inherited weights.
 
     Returns:
       The measurement, 'infeasible' where the tensor arena would pass `MAX_ARENA_BYTES`: such a
@@ -119,7 +119,7 @@ class Trained:
     )
 
   def _train(self, architecture: Architecture, seed: int, terms: Terms) -> Ready:
-    """Trains stage by stage until a bar is missed."""
+    """Trains stage by stage until a threshold is missed."""
     data = self._dataset
     model = build(architecture, data.input_shape, data.classes, seed=seed)
     if terms.parent and self._weights is not None:
@@ -133,7 +133,7 @@ class Trained:
       order = seed if number == 0 else derive_seed(seed, 'stage', number)
       trainer.run(epochs=stage.epochs, examples=stage.examples, seed=order)
       curve.append(validate())
-      if number < len(terms.bars) and curve[-1] < terms.bars[number]:
+      if number < len(terms.thresholds) and curve[-1] < terms.thresholds[number]:
         break
     if self._weights is not None:
       name = weights_name(architecture, seed, terms, len(curve))
@@ -141,9 +141,9 @@ class Trained:
     return Ready(model, curve[-1], tuple(curve))
 
   def _check(self, terms: Terms) -> None:
-    if len(terms.bars) >= len(self._stages):
+    if len(terms.thresholds) >= len(self._stages):
       raise ValueError(
-        f'terms: {len(terms.bars)} bars for a training of {len(self._stages)} stages'
+        f'terms: {len(terms.thresholds)} thresholds for a training of {len(self._stages)} stages'
       )
     if terms.parent and self._weights is None:
       raise ValueError('terms: a parent, but weights=None: no weights are kept')

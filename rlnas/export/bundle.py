@@ -14,7 +14,7 @@ from rlnas.budget import Budget
 from rlnas.data.dataset import Dataset
 from rlnas.export import c_files
 from rlnas.export.c_files import RESOLVER_METHODS, Deployment, Vectors
-from rlnas.export.deployment import Port, dissect, reserve
+from rlnas.export.deployment import Port, inspect, reserve
 from rlnas.export.example_main import MAIN
 from rlnas.tflite.inference import int8_logits, tflm_logits
 
@@ -33,17 +33,17 @@ def deployment(model: bytes, dataset: Dataset) -> Deployment:
     ValueError: the model does not fit the data, or has an operator that is not in
       `RESOLVER_METHODS`.
   """
-  anatomy = dissect(model)
-  unknown = [kind for kind in anatomy.kinds if kind not in RESOLVER_METHODS]
+  info = inspect(model)
+  unknown = [kind for kind in info.kinds if kind not in RESOLVER_METHODS]
   if unknown:
     raise ValueError(f'model: has {", ".join(unknown)}, of which no resolver method is known')
-  if (anatomy.input.shape[1:], anatomy.output.shape) != (dataset.input_shape, (1, dataset.classes)):
+  if (info.input.shape[1:], info.output.shape) != (dataset.input_shape, (1, dataset.classes)):
     raise ValueError(
-      f'model: reads {anatomy.input.shape} and gives {anatomy.output.shape}, but {dataset.name} '
+      f'model: reads {info.input.shape} and gives {info.output.shape}, but {dataset.name} '
       f'has examples of shape {dataset.input_shape} in {dataset.classes} classes'
     )
-  vectors = _vectors(model, anatomy.input, dataset)
-  return Deployment(model, anatomy, reserve(anatomy.report), vectors)
+  vectors = _vectors(model, info.input, dataset)
+  return Deployment(model, info, reserve(info.report), vectors)
 
 
 def export_model(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from rlnas.budget import Budget
 from rlnas.data.dataset import Dataset
-from rlnas.export.deployment import Anatomy, Port, Reserve
+from rlnas.export.deployment import DeploymentInfo, Port, Reserve
 
 # Methods of MicroMutableOpResolver for what `rlnas.tflite.quantize` makes of networks.
 RESOLVER_METHODS = {
@@ -61,7 +61,7 @@ class Deployment:
   """A model with all that a firmware has to know of it."""
 
   model: bytes
-  anatomy: Anatomy
+  info: DeploymentInfo
   reserve: Reserve
   vectors: Vectors
 
@@ -144,10 +144,10 @@ const char* const rlnas_class_names[RLNAS_CLASSES] = {{
 
 def constants(deployed: Deployment, dataset: Dataset, budget: Budget) -> str:
   """rlnas_model.h: sizes, scales, classes and the operators that a resolver must know."""
-  anatomy, room = deployed.anatomy, deployed.reserve
-  source, target = anatomy.input, anatomy.output
-  kinds = anatomy.kinds
-  is_measured = anatomy.report.sram_source == 'tflm'
+  info, room = deployed.info, deployed.reserve
+  source, target = info.input, info.output
+  kinds = info.kinds
+  is_measured = info.report.sram_source == 'tflm'
   counted = 'as TFLite Micro counts it' if is_measured else 'planned, not measured'
   classes = zip(identifiers(dataset.class_names), range(dataset.classes), strict=True)
   return f"""\

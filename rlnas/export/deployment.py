@@ -61,7 +61,7 @@ class Block:
 
 
 @dataclasses.dataclass(frozen=True)
-class Anatomy:
+class DeploymentInfo:
   """A .tflite file, taken apart.
 
   Attributes:
@@ -130,7 +130,7 @@ def reserve(report: ModelReport) -> Reserve:
   return Reserve(report.sram_bytes, kernel_bytes, loading_bytes, alignment_bytes)
 
 
-def dissect(model: bytes) -> Anatomy:
+def inspect(model: bytes) -> DeploymentInfo:
   """Takes a .tflite file apart.
 
   Args:
@@ -149,7 +149,7 @@ def dissect(model: bytes) -> Anatomy:
     )
   entry, result = (subgraph.tensors[int(t[0])] for t in (subgraph.inputs, subgraph.outputs))
   kinds = [operator.kind for operator in report.operators]
-  return Anatomy(_port(entry), _port(result), report, _blocks(report.buffers, kinds))
+  return DeploymentInfo(_port(entry), _port(result), report, _blocks(report.buffers, kinds))
 
 
 def _port(tensor: Any) -> Port:

@@ -17,7 +17,7 @@ from rlnas.backend import ONEDNN, tf
 from rlnas.child.distill import Teacher, distillation
 from rlnas.child.inherit import save_weights
 from rlnas.child.train import Loss, cross_entropy
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.data.dataset import Dataset
 from rlnas.finishing.recipe import Finished, Recipe, finish
 from rlnas.tflite.footprint import ArenaOverflow, measure
@@ -93,7 +93,7 @@ class Finishing:
     found = finish(architecture, data, recipe=self._recipe, seed=seed, loss=loss, start=self._start)
     name = self.name(architecture, seed=seed)
     save_weights(found.network, self.weights_path(name))
-    counted = cost(architecture, data.input_shape, data.classes)
+    counted = estimate_cost(architecture, data.input_shape, data.classes)
     try:
       footprint = measure(found.model)
     except ArenaOverflow as error:

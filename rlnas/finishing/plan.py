@@ -1,4 +1,4 @@
-"""Who is trained in the last round of a search, in which order, and by whom."""
+"""The plan of the trainings that a search ends with, and how it is carried out."""
 
 from __future__ import annotations
 
@@ -68,42 +68,65 @@ class Plan:
     return self.top + repeats * min(self.top, LAST_FEW) + others
 
 
-@dataclasses.dataclass(frozen=True)
-class Rounds:
-  """The rounds of training, one after the other.
+FinishAll = Callable[[Sequence[Candidate], Sequence[Finalist], pathlib.Path | None], list[Finalist]]
+Prune = Callable[[Finalist, float], tuple[Architecture, pathlib.Path]]
 
-  Attributes:
+
+def run_plan(
+  trials: Sequence[Trial],
+  budget: Budget,
+  plan: Plan,
+  *,
+  seed: int,
+  finish_all: FinishAll,
+  prune: Prune,
+) -> list[Finalist]:
+  """Runs all trainings of a plan, one round after the other.
+
+  Args:
     trials: of the search.
-    budget: that all have to keep.
+    budget: that all finalists have to keep.
     plan: what is trained, and how.
-    seed: that those of the trainings follow from.
+    seed: decides the seeds of the trainings.
     finish_all: finishes candidates, given their teachers and a file of first weights.
     prune: gives a smaller network, and a file of its first weights, for a share of filters.
+
+  Returns:
+    The finalists that fit the budget, the best first.
+
+  Raises:
+    SearchError: no trial is feasible, or none could be finished.
   """
+  run = _Run(trials, budget, plan, seed, finish_all, prune)
+  found = run.first()
+  repeats = [
+    dataclasses.replace(f.candidate, seed=run.seed_of(repeat), note=f'seed {repeat + 1}')
+    for repeat in range(1, plan.seeds)
+    for f in found[:LAST_FEW]
+  ]
+  repeated = run.fitting(repeats)
+  taught = [] if plan.teaching is None else run.taught(found, plan.teaching)
+  best = _sorted([*found, *repeated, *taught])
+  return best if plan.prune is None else _sorted([*best, *run.pruned(best[0])])
+
+
+def trial_of(finalist: Finalist, trials: Sequence[Trial]) -> Trial:
+  """The trial that found a finalist's network."""
+  return next(t for t in trials if t.index == finalist.candidate.trial)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+  """The arguments of `run_plan`, for its rounds."""
 
   trials: Sequence[Trial]
   budget: Budget
   plan: Plan
   seed: int
-  finish_all: Callable[
-    [Sequence[Candidate], Sequence[Finalist], pathlib.Path | None], list[Finalist]
-  ]
-  prune: Callable[[Finalist, float], tuple[Architecture, pathlib.Path]]
+  finish_all: FinishAll
+  prune: Prune
 
-  def play(self) -> list[Finalist]:
-    """All rounds; the finalists that fit, the best first. Raises SearchError."""
-    found = self._first()
-    repeats = [
-      dataclasses.replace(f.candidate, seed=self._seed_of(repeat), note=f'seed {repeat + 1}')
-      for repeat in range(1, self.plan.seeds)
-      for f in found[:LAST_FEW]
-    ]
-    repeated = self._fitting(repeats)
-    taught = [] if self.plan.teaching is None else self._taught(found, self.plan.teaching)
-    best = _sorted([*found, *repeated, *taught])
-    return best if self.plan.prune is None else _sorted([*best, *self._pruned(best[0])])
-
-  def _first(self) -> list[Finalist]:
+  def first(self) -> list[Finalist]:
     """The best networks, one training each; others take the place of those that do not fit."""
     waiting = rank_trials(self.trials, self.budget, top=self.plan.top)
     feasible = len(waiting)
@@ -111,13 +134,13 @@ class Rounds:
     while waiting and len(found) < self.plan.top:
       missing = self.plan.top - len(found)
       now, waiting = waiting[:missing], waiting[missing:]
-      seed = self._seed_of(0)
-      found += self._fitting([Candidate(t.index, t.proposal.architecture, seed) for t in now])
+      seed = self.seed_of(0)
+      found += self.fitting([Candidate(t.index, t.proposal.architecture, seed) for t in now])
     if not found:
       raise SearchError(self._why_none(feasible))
     return _sorted(found)
 
-  def _taught(self, found: Sequence[Finalist], teaching: Teaching) -> list[Finalist]:
+  def taught(self, found: Sequence[Finalist], teaching: Teaching) -> list[Finalist]:
     """The best networks, trained by teachers; none where there is no teacher."""
     teachers = found[:_ENSEMBLE]
     if teaching is Teaching.WIDE:
@@ -130,9 +153,9 @@ class Rounds:
         return []
       teachers = [teacher]
     students = [dataclasses.replace(f.candidate, note='taught') for f in found[:LAST_FEW]]
-    return self._fitting(students, teachers)
+    return self.fitting(students, teachers)
 
-  def _pruned(self, best: Finalist) -> list[Finalist]:
+  def pruned(self, best: Finalist) -> list[Finalist]:
     """The best network with fewer filters; none where it has none to spare."""
     share = self.plan.prune or 0.0
     try:
@@ -142,9 +165,9 @@ class Rounds:
       return []
     note = f'{best.candidate.note} pruned by {share:g}'.strip()
     candidate = dataclasses.replace(best.candidate, architecture=smaller, note=note)
-    return self._fitting([candidate], start=start)
+    return self.fitting([candidate], start=start)
 
-  def _fitting(
+  def fitting(
     self,
     candidates: Sequence[Candidate],
     teachers: Sequence[Finalist] = (),
@@ -153,7 +176,7 @@ class Rounds:
     """Those of the candidates that could be finished and fit."""
     kept = []
     for finalist in self.finish_all(candidates, teachers, start):
-      trial, measured = self.trial_of(finalist), finalist.measurement
+      trial, measured = trial_of(finalist, self.trials), finalist.measurement
       if fits(finalist, trial, self.budget):
         kept.append(finalist)
       elif measured.status is Status.COMPLETE:
@@ -167,11 +190,7 @@ class Rounds:
         logging.warning('trial %d could not be finished: %s', trial.index, _cause(finalist))
     return kept
 
-  def trial_of(self, finalist: Finalist) -> Trial:
-    """Where a finalist was found."""
-    return next(t for t in self.trials if t.index == finalist.candidate.trial)
-
-  def _seed_of(self, repeat: int) -> int:
+  def seed_of(self, repeat: int) -> int:
     return derive_seed(self.seed, 'repeat', repeat)
 
   def _why_none(self, feasible: int) -> str:

@@ -22,7 +22,7 @@ from rlnas.data.dataset import Dataset
 from rlnas.evaluation.executors import InProcess
 from rlnas.finishing.evaluator import Finishing
 from rlnas.finishing.finalists import Candidate, Finalist, FinalistFile, finish_candidates
-from rlnas.finishing.plan import Plan, Rounds
+from rlnas.finishing.plan import Plan, run_plan, trial_of
 from rlnas.interfaces import Evaluator, Executor
 from rlnas.reports.classification_metrics import wilson_interval
 from rlnas.reports.graph_drawing import draw
@@ -70,7 +70,7 @@ def finish_best(
   plan: Plan,
   seed: int,
   folder: str | os.PathLike[str] | None = None,
-  employ: Callable[[Evaluator], Executor] = InProcess,
+  executor_factory: Callable[[Evaluator], Executor] = InProcess,
   on_finished: Callable[[Finalist], None] | None = None,
 ) -> Winner:
   """Trains finalists anew and fully, chooses one on validation data and reads its test accuracy.
@@ -86,7 +86,8 @@ def finish_best(
     seed: decides initial weights, order of examples and their changes.
     folder: keeps each finalist as soon as it is done, so that what was interrupted goes on; by
       default they are kept until the end of the call.
-    employ: gives the executor of an evaluator, such as `lambda e: WorkerPool(e, workers=2)`.
+    executor_factory: gives the executor of an evaluator, such as `lambda e: WorkerPool(e,
+      workers=2)`.
     on_finished: called with each finalist.
 
   Raises:
@@ -110,7 +111,7 @@ def finish_best(
     ) -> list[Finalist]:
       found = [Teacher(t.candidate.architecture, plain.weights_path(t.name)) for t in teachers]
       evaluator = Finishing(dataset, plan.recipe, where, teachers=found, start=start)
-      with contextlib.closing(employ(evaluator)) as executor:
+      with contextlib.closing(executor_factory(evaluator)) as executor:
         return finish_candidates(candidates, evaluator, executor, store, on_finished=on_finished)
 
     def prune(finalist: Finalist, share: float) -> tuple[Architecture, pathlib.Path]:
@@ -120,8 +121,7 @@ def finish_best(
       save_weights(network, path)
       return smaller, path
 
-    rounds = Rounds(trials, budget, plan, seed, finish_all, prune)
-    finalists = rounds.play()
+    finalists = run_plan(trials, budget, plan, seed=seed, finish_all=finish_all, prune=prune)
     best = finalists[0]
     model = plain.model_path(best.name).read_bytes()
   measured = best.measurement
@@ -129,7 +129,7 @@ def finish_best(
   accuracy = int8_accuracy(model, dataset.x_test, dataset.y_test, offset=offset, scale=scale)
   examples = len(dataset.y_test)
   return Winner(
-    trial=rounds.trial_of(best),
+    trial=trial_of(best, trials),
     architecture=best.candidate.architecture,
     model=model,
     validation_accuracy=measured.validation_accuracy or 0.0,

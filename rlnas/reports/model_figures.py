@@ -17,7 +17,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from rlnas.export.deployment import Anatomy
+from rlnas.export.deployment import DeploymentInfo
 from rlnas.reports.classification_metrics import Quality
 
 INK, GREY, BLUE, PALE_BLUE, ORANGE = '#2b3138', '#9aa3ad', '#2f6398', '#8fb3d6', '#c2622d'
@@ -123,14 +123,14 @@ def reliability(quality: Quality) -> str:
     return svg(figure)
 
 
-def arena(anatomy: Anatomy) -> str:
+def arena(info: DeploymentInfo) -> str:
   """The head of the arena: what lies where, from which operator to which."""
-  steps = len(anatomy.report.operators)
-  top = anatomy.report.arena_head_bytes / 1024
+  steps = len(info.report.operators)
+  top = info.report.arena_head_bytes / 1024
   with style():
     figure = Figure(figsize=(min(max(6.5, 0.42 * steps), 10.2), 3.9))
     axes = figure.add_subplot()
-    for block in sorted(anatomy.blocks, key=lambda b: b.label):
+    for block in sorted(info.blocks, key=lambda b: b.label):
       axes.add_patch(
         Rectangle(
           (block.first - 0.5, block.offset / 1024),
@@ -141,7 +141,7 @@ def arena(anatomy: Anatomy) -> str:
           linewidth=0.8,
         )
       )
-    live = [operator.live_bytes / 1024 for operator in anatomy.report.operators]
+    live = [operator.live_bytes / 1024 for operator in info.report.operators]
     axes.step(
       [0.5, *np.arange(1, steps + 1) + 0.5], [live[0], *live], where='pre', color=INK, linewidth=1.2
     )
@@ -149,7 +149,7 @@ def arena(anatomy: Anatomy) -> str:
     axes.set(xlim=(-0.5, steps + 0.5), ylim=(0, 1.12 * top), ylabel='KiB')
     axes.grid(visible=False)
     if steps <= 40:
-      kinds = [f'{o.kind.lower()}' for o in anatomy.report.operators]
+      kinds = [f'{o.kind.lower()}' for o in info.report.operators]
       axes.set_xticks(range(steps + 1), ['input', *kinds], rotation=55, ha='right', fontsize=7.5)
       for label in axes.get_xticklabels():
         label.set_rotation_mode('anchor')

@@ -100,7 +100,7 @@ def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: O
   def judged(split: str) -> Quality:
     x, y = getattr(dataset, f'x_{split}'), getattr(dataset, f'y_{split}')
     outputs = int8_logits(deployed.model, x, offset=dataset.offset, scale=dataset.scale)
-    port = deployed.anatomy.output
+    port = deployed.info.output
     return assess((outputs.astype(np.float64) - port.zero_point) * port.scale, y)
 
   quality = judged('test')
@@ -124,7 +124,7 @@ def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: O
 
 def _facts(quality: Quality, deployed: Deployment, budget: Budget, origin: Origin) -> Facts:
   low, high = wilson_interval(quality.correct, quality.examples)
-  foot = deployed.anatomy.report
+  foot = deployed.info.report
   flash, sram = foot.flash_bytes, foot.sram_bytes
   rows = [
     ('int8 test accuracy', f'{quality.accuracy:.4f}', f'95 % interval {low:.4f} to {high:.4f}'),
@@ -198,7 +198,7 @@ def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Bl
     svg = path.read_text(encoding='utf-8')
   rows = tuple(
     (str(i), o.kind, '×'.join(map(str, o.shape[1:])), f'{o.live_bytes:,}', f'{o.constant_bytes:,}')
-    for i, o in enumerate(deployed.anatomy.report.operators, start=1)
+    for i, o in enumerate(deployed.info.report.operators, start=1)
   )
   head = ('', 'operator', 'result', 'live, B', 'constants, B')
   return (
@@ -212,7 +212,7 @@ def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Bl
 
 
 def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
-  foot, room, anatomy = deployed.anatomy.report, deployed.reserve, deployed.anatomy
+  foot, room, info = deployed.info.report, deployed.reserve, deployed.info
   on_chip = [
     f'{sum(arena):,}' if (arena := foot.chip_arena_bytes(kernels)) else 'not known'
     for kernels in ('reference', 'cmsis_nn')
@@ -231,10 +231,8 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
   over = room.total_bytes - budget.sram_bytes
   fits = f'The reserve passes the budget of {budget.sram_bytes:,} B by {over:,} B, which come from '
   fits += 'what the application was left; with the reference kernels the array may be smaller.'
-  peak = max(
-    range(len(anatomy.report.operators)), key=lambda i: anatomy.report.operators[i].live_bytes
-  )
-  note = f'The arena is fullest at operator {peak + 1}, {anatomy.report.operators[peak].kind}. '
+  peak = max(range(len(info.report.operators)), key=lambda i: info.report.operators[i].live_bytes)
+  note = f'The arena is fullest at operator {peak + 1}, {info.report.operators[peak].kind}. '
   is_measured = foot.sram_source == 'tflm'
   note += (
     'TFLite Micro counted the bytes.' if is_measured else 'The bytes are planned, not measured.'
@@ -242,7 +240,7 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
   caption = 'The head of the arena while the operators run, left to right: each area is a tensor '
   caption += 'where it lies. Black: bytes in use; dashed: what the plan needs.'
   return (
-    Figures((Figure('arena', model_figures.arena(anatomy), caption),)),
+    Figures((Figure('arena', model_figures.arena(info), caption),)),
     Text(note),
     Table(('tensor arena', 'bytes'), rows),
     *((Text(fits),) if over > 0 else ()),
@@ -250,13 +248,13 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
 
 
 def _firmware(deployed: Deployment, dataset: Dataset) -> tuple[Block, ...]:
-  anatomy = deployed.anatomy
+  info = deployed.info
   ports = tuple(
     (name, f'int8 {"×".join(map(str, p.shape))}', f'{p.scale:.9g}', str(p.zero_point))
-    for name, p in (('input', anatomy.input), ('output: logits', anatomy.output))
+    for name, p in (('input', info.input), ('output: logits', info.output))
   )
-  resolver = '\n'.join(f'resolver.{RESOLVER_METHODS[kind]}();' for kind in anatomy.kinds)
-  count = len(anatomy.kinds)
+  resolver = '\n'.join(f'resolver.{RESOLVER_METHODS[kind]}();' for kind in info.kinds)
+  count = len(info.kinds)
   vectors = deployed.vectors
   return (
     Table(('file', 'what it holds'), _FILES),

@@ -1,15 +1,16 @@
-"""Children start cheap, and only promising ones are trained further.
+"""Trials start cheap, and only promising ones are trained further.
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943) in its asynchronous form (Li et al.
-2020, arXiv:1810.05934, algorithm 2): a child climbs a stage of its training where it is among the
-best at the present one. Here it is judged against those that the strategy was told of before the
-child was proposed, never against those under way. So what it must reach is known when it starts:
-it climbs without waiting for anybody, in one worker and from its own weights, and the course of a
-search does not depend on timing or on the number of workers.
+2020, arXiv:1810.05934, algorithm 2): a network is promoted to the next stage of its training if it
+is among the best at the present stage. Here it is compared with the trials that the strategy had
+been told of before the network was proposed, never with those under way. So the thresholds that it
+must reach are known when its training starts: it is promoted without waiting for other trials, in
+one worker and from its own weights, and the course of a search does not depend on timing or on the
+number of workers.
 
-A child that was stopped has an accuracy of little training. Rewards would take it for a bad one
-however promising later children of that stage are, so its accuracy after all stages may be
-foretold: by a regression on those that climbed to the top, or by the formula of BlockQNN.
+The accuracy of a pruned trial is that of a short training. A reward of that accuracy would rank it
+below later trials of the same stage, however promising it is. So its accuracy after all stages may
+be predicted: by a regression on the trials that completed all stages, or by BlockQNN's formula.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from rlnas.architecture import Architecture
 from rlnas.trial import Measurement, Trial
 
 WINDOW = 32  # how many of the latest children a child is judged against
-_MOST_FITTED = 64  # of the latest children at the top, to foretell others from
-_LEAST_FITTED = 8  # children at the top before anything is foretold from them
+_MOST_FITTED = 64  # of the latest trials that completed all stages, from which others are predicted
+_LEAST_FITTED = 8  # trials that completed all stages before anything is predicted
 _RIDGE = 0.1  # weight of the squared slopes of standardised features, a child's worth
-_SIGMAS = 1.0  # by which a foretold accuracy may miss before a child is given up
+_SIGMAS = 1.0  # by which a predicted accuracy may miss before a child is given up
 
 
-class StopRule(Protocol):
+class PromotionRule(Protocol):
   """Says what a child must reach at each stage but the last."""
 
   def __call__(self, curves: Sequence[tuple[float, ...]], *, stages: int) -> tuple[float, ...]:
-    """The bars.
+    """The thresholds.
 
     Args:
       curves: accuracies by stage of the children before, as far as each was trained.
@@ -47,8 +48,8 @@ class StopRule(Protocol):
     ...
 
 
-class Foresight(Protocol):
-  """Foretells what a child that was stopped would have reached."""
+class Predictor(Protocol):
+  """Predicts what a pruned trial would have reached."""
 
   def __call__(
     self,
@@ -62,26 +63,28 @@ class Foresight(Protocol):
     ...
 
 
-class Ladder:
+class Pruner:
   """When a child is trained further, and what it is worth where it is not.
 
   Args:
     stages: of the training (`rlnas.evaluation.trained.Stage`), at least 2.
     rule: says what it must reach.
-    foresight: foretells the accuracy of the others; without it they keep the one they reached.
+    predictor: predicts the accuracy of the others; without it they keep the one they reached.
 
   Raises:
     ValueError: there are less than two stages.
   """
 
-  def __init__(self, stages: int, *, rule: StopRule, foresight: Foresight | None = None) -> None:
+  def __init__(
+    self, stages: int, *, rule: PromotionRule, predictor: Predictor | None = None
+  ) -> None:
     if stages < 2:
-      raise ValueError(f'stages={stages}: a ladder has at least 2')
+      raise ValueError(f'stages={stages}: a pruner has at least 2')
     self._stages = stages
     self._rule = rule
-    self._foresight = foresight
+    self._predictor = predictor
 
-  def bars(self, told: Sequence[Trial]) -> tuple[float, ...]:
+  def thresholds(self, told: Sequence[Trial]) -> tuple[float, ...]:
     """What children that are proposed now must reach at each stage but the last.
 
     Args:
@@ -100,12 +103,12 @@ class Ladder:
       measurement: of the child.
       told: as when it was proposed.
     """
-    if self._foresight is None or not 0 < len(measurement.curve) < self._stages:
+    if self._predictor is None or not 0 < len(measurement.curve) < self._stages:
       return None
-    return self._foresight(architecture, measurement, told, stages=self._stages)
+    return self._predictor(architecture, measurement, told, stages=self._stages)
 
 
-class Halving:
+class SuccessiveHalving:
   """A child goes on where it is among the best of the last `WINDOW` at its stage.
 
   Their share is `share`, or less where more than that went on of late: a search gets better, so
@@ -124,27 +127,27 @@ class Halving:
     self._share = share
 
   def __call__(self, curves: Sequence[tuple[float, ...]], *, stages: int) -> tuple[float, ...]:
-    """See `StopRule`."""
-    bars = []
+    """See `PromotionRule`."""
+    thresholds = []
     for stage in range(stages - 1):
       latest = [curve for curve in curves if len(curve) > stage][-WINDOW:]
       if len(latest) * self._share < 1:
-        bars.append(0.0)
+        thresholds.append(0.0)
         continue
       went_on = sum(len(curve) > stage + 1 for curve in latest) / len(latest)
       share = self._share * min(1.0, self._share / max(went_on, 1e-9))
       going = max(1, int(len(latest) * share))
-      bars.append(sorted(curve[stage] for curve in latest)[-going])
-    return tuple(bars)
+      thresholds.append(sorted(curve[stage] for curve in latest)[-going])
+    return tuple(thresholds)
 
 
-def stay(curves: Sequence[tuple[float, ...]], *, stages: int) -> tuple[float, ...]:
-  """Nobody goes on: for a foresight that judges by the first stage alone."""
+def promote_none(curves: Sequence[tuple[float, ...]], *, stages: int) -> tuple[float, ...]:
+  """Nobody goes on: for a predictor that judges by the first stage alone."""
   del curves
   return (math.inf,) * (stages - 1)
 
 
-class CurveStop:
+class CurveExtrapolation:
   """A child goes on unless its curve says that it will end below the best `share` of the finished.
 
   From the stages of finished children a line is fitted from the accuracy at a stage to that at the
@@ -164,20 +167,22 @@ class CurveStop:
     self._share = share
 
   def __call__(self, curves: Sequence[tuple[float, ...]], *, stages: int) -> tuple[float, ...]:
-    """See `StopRule`."""
+    """See `PromotionRule`."""
     finished = np.array([curve for curve in curves if len(curve) == stages][-WINDOW:])
     if len(finished) < _LEAST_FITTED:
       return (0.0,) * (stages - 1)
     final = finished[:, -1]
     target = np.sort(final)[-max(1, int(len(final) * self._share))]
-    bars = []
+    thresholds = []
     for early in finished[:, :-1].T:
       slope = float(np.cov(early, final)[0, 1] / max(np.var(early, ddof=1), 1e-12))
       level = float(final.mean() - slope * early.mean())
       error = float(np.std(final - level - slope * early))
       useless = slope < 1e-3  # the stage tells nothing
-      bars.append(0.0 if useless else min(max((target - _SIGMAS * error - level) / slope, 0), 1))
-    return tuple(float(bar) for bar in bars)
+      thresholds.append(
+        0.0 if useless else min(max((target - _SIGMAS * error - level) / slope, 0), 1)
+      )
+    return tuple(float(threshold) for threshold in thresholds)
 
 
 def by_regression(

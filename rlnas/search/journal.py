@@ -16,18 +16,13 @@ import gc
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from absl import logging
 
 from rlnas.architecture import Scalar
-from rlnas.search.frame import frame_of
 from rlnas.search.line_file import LineFile, LockedError
 from rlnas.trial import Trial, check_types
-
-if TYPE_CHECKING:
-  import pandas as pd
 
 FORMAT = 'rlnas-journal'
 VERSION = 1
@@ -182,18 +177,6 @@ def read_journal(path: str | os.PathLike[str]) -> tuple[dict[str, Scalar | None]
   trials = _parse(path, lines[1:])
   _check_order(path, trials)
   return _read_header(path, lines[0]), trials
-
-
-def to_dataframe(journal: str | os.PathLike[str] | Iterable[Trial]) -> pd.DataFrame:
-  """A journal, given by its path, or trials as a table for pandas: see `rlnas.search.frame`.
-
-  Raises:
-    JournalError: the file is damaged.
-    OSError: it cannot be read.
-  """
-  if isinstance(journal, (str, os.PathLike)):
-    return frame_of(read_journal(journal)[1])
-  return frame_of(journal)
 
 
 def _ahead_of(path: pathlib.Path) -> pathlib.Path:

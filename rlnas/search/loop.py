@@ -17,7 +17,7 @@ import numpy as np
 
 from rlnas.budget import Budget
 from rlnas.interfaces import Executor, Observer, Reward, Strategy
-from rlnas.search.fidelity import Ladder
+from rlnas.search.fidelity import Pruner
 from rlnas.search.interrupt import SoftInterrupt
 from rlnas.search.journal import Journal, JournalError
 from rlnas.trial import (
@@ -38,7 +38,7 @@ LEAST_JUDGED = 24  # trials, before the share is judged
 # Of a long journal only some batches are proposed again to see that it is this strategy's: as many
 # at its beginning and end, and one in so many between. The others are told as they stand.
 _VERIFIED_BATCHES = 128
-_REMEMBERED = 1024  # trials, from which a ladder judges
+_REMEMBERED = 1024  # trials, from which a pruner judges
 _PATIENCE_SECONDS = 0.5  # between looks at whether the user wants to stop
 
 
@@ -56,7 +56,7 @@ def run_search(
   batch: int = 8,
   lag: int = 1,
   seed: int = 0,
-  ladder: Ladder | None = None,
+  pruner: Pruner | None = None,
   inherit: bool = False,
   journal: Journal | None = None,
   observers: Sequence[Observer] = (),
@@ -72,7 +72,7 @@ def run_search(
     batch: how many are proposed, and told, together.
     lag: how many batches may be under way beside the one that is told.
     seed: decides everything random.
-    ladder: says which children are trained beyond their first stage; needs a `StagedEvaluator`.
+    pruner: says which children are trained beyond their first stage; needs a `StagedEvaluator`.
     inherit: whether mutants begin with the weights of the trial that they stem from; needs an
       evaluator that keeps weights.
     journal: remembers the trials; without one the search cannot resume.
@@ -100,7 +100,7 @@ def run_search(
   done: list[Trial] = []
   weights: list[str] = []  # the names of their weights
   with SoftInterrupt() as interrupt:
-    children = _Children(executor, reward, budget, journal, interrupt, ladder)
+    children = _Children(executor, reward, budget, journal, interrupt, pruner)
 
     def tell_oldest() -> None:
       finished = under_way.popleft()
@@ -124,12 +124,12 @@ def run_search(
         rng = np.random.default_rng(derive_seed(seed, 'batch', number))
         proposals = _checked(strategy.ask(batch, rng), batch)[: trials - first]
       known = done[-_REMEMBERED:]
-      bars = () if ladder is None else ladder.bars(known)
+      thresholds = () if pruner is None else pruner.thresholds(known)
       ordered = []
       for index, proposal in enumerate(proposals, first):
         parent = weights[proposal.parent] if inherit and proposal.parent is not None else ''
         place = (index, number, child_seed(seed, proposal))
-        ordered.append(children.begin(_Ordered(*place, proposal, Terms(bars, parent), known)))
+        ordered.append(children.begin(_Ordered(*place, proposal, Terms(thresholds, parent), known)))
       under_way.append(ordered)
     while under_way:
       tell_oldest()
@@ -170,14 +170,14 @@ class _Children:
     budget: Budget,
     journal: Journal | None,
     interrupt: SoftInterrupt,
-    ladder: Ladder | None,
+    pruner: Pruner | None,
   ) -> None:
     self._executor = executor
     self._reward = reward
     self._budget = budget
     self._journal = journal
     self._interrupt = interrupt
-    self._ladder = ladder
+    self._pruner = pruner
     self._running: dict[int, _Ordered] = {}
     self._finished: dict[int, Trial] = {}
     self.evaluated: set[int] = set()  # by this process
@@ -221,9 +221,9 @@ class _Children:
       return
     index, measurement = arrived
     ordered = self._running[index]
-    if self._ladder is not None:
+    if self._pruner is not None:
       architecture = ordered.proposal.architecture
-      expected = self._ladder.expected_accuracy(architecture, measurement, ordered.known)
+      expected = self._pruner.expected_accuracy(architecture, measurement, ordered.known)
       measurement = dataclasses.replace(measurement, expected_accuracy=expected)
     trial = _conclude(ordered, measurement, self._reward, self._budget)
     if self._journal is not None:

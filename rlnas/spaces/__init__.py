@@ -1,13 +1,11 @@
 """Search spaces: one file a space, each a callable that starts a walk of decisions.
 
-`rlnas.spaces.decision` is the language that they are written in, `rlnas.spaces.table` its compiler.
+`rlnas.spaces.decision` is the language that they are written in, `rlnas.spaces.table` its compiler,
+`rlnas.spaces.layers` what their networks are built of.
 """
 
-from rlnas.spaces.blockqnn import BlockQNN
-from rlnas.spaces.chain import Chain
-from rlnas.spaces.joint import Joint
-from rlnas.spaces.multibranch import MultiBranch
-from rlnas.spaces.nasnet import NASNet
-from rlnas.spaces.recurrent import Recurrent
+from __future__ import annotations
 
-__all__ = ['BlockQNN', 'Chain', 'Joint', 'MultiBranch', 'NASNet', 'Recurrent']
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,7 +4,7 @@ import pytest
 from rlnas.architecture import OPERATIONS, Graph, infer_shapes
 from rlnas.backend import keras, tf
 from rlnas.child.builder import build
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.spaces import layers
 
 CONV = {'kernel_height': 3, 'kernel_width': 3, 'stride': 1, 'activation': 'relu'}
@@ -170,7 +170,7 @@ def test_trainable_weights_are_as_many_as_cost_counts():
     architecture = small_network(filters)
     model = build(architecture, (9, 7, 2), 5, seed=0)
     trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
-    assert trainable == cost(architecture, (9, 7, 2), 5).parameters
+    assert trainable == estimate_cost(architecture, (9, 7, 2), 5).parameters
 
 
 def test_what_does_not_fit_is_named():

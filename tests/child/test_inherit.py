@@ -92,5 +92,5 @@ def test_stages_go_on_until_a_bar_is_missed():
   stopped = evaluator.evaluate(network, seed=0, terms=Terms((0.0, 1.01)))
   assert stopped.curve == whole.curve[:2]
   assert (stopped.flash_bytes, stopped.sram_bytes) == (whole.flash_bytes, whole.sram_bytes)
-  with pytest.raises(ValueError, match='3 bars for a training of 3 stages'):
+  with pytest.raises(ValueError, match='3 thresholds for a training of 3 stages'):
     evaluator.evaluate(network, seed=0, terms=Terms((0.0, 0.0, 0.0)))

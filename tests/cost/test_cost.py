@@ -8,10 +8,10 @@ from rlnas.architecture import Architecture, Graph, Node, infer_shapes
 from rlnas.backend import keras, quiet, tf
 from rlnas.child.builder import build
 from rlnas.cost.arena_tail import KINDS
-from rlnas.cost.cost import Cost, cost
+from rlnas.cost.cost import Cost, estimate_cost
 from rlnas.cost.limits import within_limits
 from rlnas.cost.nodes import encoded, entry_of, read_by, shapes_of
-from rlnas.cost.operators import arena_tasks, foretell
+from rlnas.cost.operators import arena_tasks, predict_operators
 from rlnas.cost.schedule import least_arena_order
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
 from rlnas.spaces.decision import decode
@@ -55,29 +55,29 @@ def residual() -> Architecture:
 def test_macs_by_hand():
   # 15x15 becomes 8x8 under stride 2.
   expected = 64 * (9 * 3 * 8) + 64 * (25 * 8) + 64 * (8 * 12) + 12 * 10
-  assert cost(chain(), (15, 15, 3), 10).macs == expected
+  assert estimate_cost(chain(), (15, 15, 3), 10).macs == expected
 
 
 def test_parameters_by_hand():
   expected = (9 * 3 * 8 + 16) + (25 * 8 + 16) + (8 * 12 + 24) + (12 * 10 + 10)
-  assert cost(chain(), (15, 15, 3), 10).parameters == expected
+  assert estimate_cost(chain(), (15, 15, 3), 10).parameters == expected
 
 
 def test_arena_of_a_chain_is_planned_greedily():
   # The maps have 675 (688 when aligned), 512, 512 and 768 bytes. The largest lies at 0, and so
   # does the input; the second 512 goes above the largest, the first above both its neighbours.
-  assert cost(chain(), (15, 15, 3), 10).arena_head_bytes == 768 + 512 + 512
+  assert estimate_cost(chain(), (15, 15, 3), 10).arena_head_bytes == 768 + 512 + 512
 
 
 def test_arena_of_a_residual_holds_three_maps():
-  assert cost(residual(), (16, 16, 1), 10).arena_head_bytes == 3 * 8 * 8 * 8
+  assert estimate_cost(residual(), (16, 16, 1), 10).arena_head_bytes == 3 * 8 * 8 * 8
 
 
 def test_the_int32_scratch_of_global_pooling_counts():
   graph = Graph()
   wide = graph.finish(graph.classify(conv(graph, graph.input, 64, 1, stride=2)))
   # 64 channels: 64 bytes in, 64 out, 4 * 64 bytes of sums, and two short lists of axes.
-  assert cost(wide, (2, 2, 1), 10).arena_head_bytes == 64 + 64 + 256 + 2 * 16
+  assert estimate_cost(wide, (2, 2, 1), 10).arena_head_bytes == 64 + 64 + 256 + 2 * 16
 
 
 def test_shapes_that_do_not_fit_are_refused():
@@ -85,7 +85,7 @@ def test_shapes_that_do_not_fit_are_refused():
   x = conv(graph, graph.input, 8, 3)
   wrong = graph.finish(graph.classify(graph.add('add', x, conv(graph, x, 4, 3))))
   with pytest.raises(ValueError, match='add of different shapes'):
-    cost(wrong, (8, 8, 1), 10)
+    estimate_cost(wrong, (8, 8, 1), 10)
 
 
 def look_trained(model: keras.Model, rng: np.random.Generator) -> None:
@@ -132,12 +132,12 @@ def test_agrees_with_the_converted_network(space, seed):
   model = build(architecture, shape, 10, seed=seed)
   look_trained(model, rng)
   converted = quantize(model, rng.random((4, *shape), dtype=np.float32))
-  network = foretell(architecture, shape, 10)
+  network = predict_operators(architecture, shape, 10)
   order, _ = least_arena_order(arena_tasks(network))
-  foretold = network.operators[order]
-  kinds = [KINDS[kind] for kind in foretold['kind']]
-  assert [*zip(kinds, foretold['elements'], strict=True)] == operators(converted)
-  footprint, found = measure(converted), cost(architecture, shape, 10)
+  predicted = network.operators[order]
+  kinds = [KINDS[kind] for kind in predicted['kind']]
+  assert [*zip(kinds, predicted['elements'], strict=True)] == operators(converted)
+  footprint, found = measure(converted), estimate_cost(architecture, shape, 10)
   assert found.parameters == sum(w.shape.num_elements() for w in model.trainable_weights)
   assert found.arena_head_bytes == footprint.arena_head_bytes
   # Of some recurrent networks the converter finds a layer to be another's equal: 32 bytes.
@@ -154,7 +154,7 @@ def test_a_wide_concatenation_costs_its_copies():
   rng = np.random.default_rng(0)
   look_trained(model, rng)
   footprint = measure(quantize(model, rng.random((4, 6, 6, 1), dtype=np.float32)))
-  assert cost(wide, (6, 6, 1), 4).arena_head_bytes == footprint.arena_head_bytes
+  assert estimate_cost(wide, (6, 6, 1), 4).arena_head_bytes == footprint.arena_head_bytes
 
 
 def test_shared_dense_weights_are_stored_once_and_used_twice():
@@ -165,7 +165,7 @@ def test_shared_dense_weights_are_stored_once_and_used_twice():
   ]
   twice = graph.finish(graph.add('classifier', graph.add('add', *steps)))
   model = build(twice, (4, 5), 3, seed=0)
-  found = cost(twice, (4, 5), 3)
+  found = estimate_cost(twice, (4, 5), 3)
   assert found.parameters == sum(w.shape.num_elements() for w in model.trainable_weights)
   assert found.macs == 2 * 10 * 6 + 6 * 3
 
@@ -178,8 +178,8 @@ def test_needs_no_tensorflow():
 
 
 def test_is_a_frozen_value():
-  found = cost(chain(), (16, 16, 1), 10)
-  assert found == cost(chain(), (16, 16, 1), 10) == Cost(**vars(found))
+  found = estimate_cost(chain(), (16, 16, 1), 10)
+  assert found == estimate_cost(chain(), (16, 16, 1), 10) == Cost(**vars(found))
 
 
 @pytest.mark.parametrize(
@@ -220,15 +220,15 @@ def test_whatever_does_not_fit_is_refused_as_by_the_architecture(wrong):
   with pytest.raises(ValueError, match='node') as expected:
     infer_shapes(architecture, (8, 8, 1), 10)
   with pytest.raises(ValueError, match='node') as found:
-    cost(architecture, (8, 8, 1), 10)
+    estimate_cost(architecture, (8, 8, 1), 10)
   assert str(found.value) == str(expected.value)
 
 
 def test_an_input_alone_is_refused():
   with pytest.raises(ValueError, match='nothing but the input'):
-    cost(Architecture((Node('input'),)), (8, 8, 1), 10)
+    estimate_cost(Architecture((Node('input'),)), (8, 8, 1), 10)
 
 
 def test_integers_of_numpy_are_taken():
   shape, classes = np.array((16, 16, 1), np.int32), np.int32(10)
-  assert cost(chain(), shape, classes) == cost(chain(), (16, 16, 1), 10)
+  assert estimate_cost(chain(), shape, classes) == estimate_cost(chain(), (16, 16, 1), 10)

@@ -130,7 +130,7 @@ def test_a_search_is_the_same_with_and_without(batch):
 
 @dataclasses.dataclass
 class Staged:
-  """Trains in two stages, and stops after the first where a bar is above what it reaches."""
+  """Trains in two stages, and stops after the first where a threshold is above what it reaches."""
 
   asked: int = 0
 
@@ -138,7 +138,7 @@ class Staged:
     del architecture, seed
     self.asked += 1
     reached = (0.3, 0.9)
-    stopped = terms.bars and reached[0] < terms.bars[0]
+    stopped = terms.thresholds and reached[0] < terms.thresholds[0]
     curve = reached[:1] if stopped else reached
     return Measurement(Status.COMPLETE, int8_validation_accuracy=curve[-1], curve=curve)
 
@@ -146,14 +146,14 @@ class Staged:
 def test_a_training_that_was_stopped_is_no_answer_where_nothing_would_stop_it():
   inner = Staged()
   cached = Cached(InProcess(inner), settings='a', stages=2)
-  for key, bars, curve, asked in (
+  for key, thresholds, curve, asked in (
     (0, (0.5,), (0.3,), 1),
     (1, (), (0.3, 0.9), 2),
     (2, (), (0.3, 0.9), 2),
     (3, (0.2,), (0.3, 0.9), 2),
     (4, (0.5,), (0.3,), 2),
   ):
-    cached.submit(key, NETWORKS[0], seed=0, terms=Terms(bars))
+    cached.submit(key, NETWORKS[0], seed=0, terms=Terms(thresholds))
     assert collect(cached, 1)[key].curve == curve
     assert inner.asked == asked
 

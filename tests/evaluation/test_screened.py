@@ -5,7 +5,7 @@ import pytest
 
 from rlnas.architecture import Architecture, Graph
 from rlnas.budget import Budget
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.evaluation.screened import Screened, may_fit
 from rlnas.evaluation.trained import Trained
@@ -42,7 +42,7 @@ def screen(architecture: Architecture, budget: Budget) -> tuple[Measurement, lis
 def test_clear_cases_are_decided_by_the_estimate():
   passed = 0
   for architecture in networks(60):
-    estimate = cost(architecture, SHAPE, CLASSES)
+    estimate = estimate_cost(architecture, SHAPE, CLASSES)
     half = Budget(estimate.flash_bytes * 2, estimate.sram_bytes // 2)
     measurement, seen = screen(architecture, half)
     assert measurement.status is Status.INFEASIBLE
@@ -64,7 +64,7 @@ def test_clear_cases_are_decided_by_the_estimate():
 
 def test_what_may_fit_is_what_the_estimate_does_not_rule_out():
   architecture = networks(1)[0]
-  known = cost(architecture, SHAPE, CLASSES)
+  known = estimate_cost(architecture, SHAPE, CLASSES)
   for factor, expected in ((1.0, True), (1 / 1.04, True), (1 / 1.06, False)):
     for flash, sram in ((factor, 1.0), (1.0, factor)):
       budget = Budget(int(known.flash_bytes * flash), int(known.sram_bytes * sram))
@@ -93,7 +93,7 @@ def test_what_no_microcontroller_runs_is_infeasible():
     'conv', graph.input, filters=6000, kernel_height=1, kernel_width=1, stride=1, activation='none'
   )
   wide = graph.finish(graph.classify(x))
-  estimate = cost(wide, SHAPE, CLASSES)
+  estimate = estimate_cost(wide, SHAPE, CLASSES)
   measurement, seen = screen(wide, Budget(estimate.flash_bytes, estimate.sram_bytes))
   assert not seen
   assert measurement.status is Status.INFEASIBLE

@@ -6,7 +6,7 @@ import pytest
 
 from rlnas.child.train import accuracy
 from rlnas.child.train_supernet import train_supernet
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.evaluation.untrained import untrained_footprint
 from rlnas.evaluation.weight_sharing import WeightSharing
@@ -61,7 +61,7 @@ def test_the_measurement_holds_what_the_parts_give(supernet):
   val = (DIGITS.x_val, DIGITS.y_val)
   assert measurement.validation_accuracy == accuracy(network, *val, **PIXELS) > 0.3
   assert measurement.int8_validation_accuracy == int8_accuracy(model, *val, **PIXELS) > 0.3
-  counted = cost(NETWORKS[1], DIGITS.input_shape, DIGITS.classes)
+  counted = estimate_cost(NETWORKS[1], DIGITS.input_shape, DIGITS.classes)
   assert (measurement.macs, measurement.parameters) == (counted.macs, counted.parameters)
 
 

@@ -72,7 +72,7 @@ def test_zhong_et_al_2018_blocks_by_q_learning_with_early_stop(tmp_path):
   flags = (
     '--space=blockqnn',
     '--strategy=qlearning',
-    '--ladder=blockqnn',
+    '--pruner=blockqnn',
     '--fidelity=400x1,allx1',
   )
   flags += ('--board=nucleo-f446re', '--dataset=digits', '--finish_epochs=2')

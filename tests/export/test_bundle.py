@@ -14,7 +14,7 @@ from rlnas.data.dataset import Dataset
 from rlnas.evaluation.untrained import convert_untrained
 from rlnas.export.bundle import deployment, write_c_files
 from rlnas.export.c_files import c_string, comment, identifiers
-from rlnas.export.deployment import dissect, reserve
+from rlnas.export.deployment import inspect, reserve
 from rlnas.spaces import NASNet, Recurrent, chain, joint, multibranch
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
@@ -105,14 +105,14 @@ def test_a_host_program_reads_what_the_files_hold(compiler, scale, tmp_path):
   assert bytes(numbers(array)) == model
   vectors = np.array(numbers(inputs), np.int8).reshape(-1, 8, 8, 1)
   assert np.array_equal(vectors, deployed.vectors.inputs)
-  as_read = {'offset': deployed.anatomy.input.zero_point, 'scale': 1 / deployed.anatomy.input.scale}
+  as_read = {'offset': deployed.info.input.zero_point, 'scale': 1 / deployed.info.input.scale}
   given = tflm_logits(model, vectors.astype(np.float32), **as_read)
   assert numbers(outputs) == given.ravel().tolist()
   assert numbers(best) == given.argmax(axis=1).tolist()
-  port = deployed.anatomy.input
+  port = deployed.info.input
   seen = np.rint(np.arange(256) / scale / port.scale + port.zero_point)
   assert numbers(quantized) == np.clip(seen, -128, 127).tolist()
-  assert numbers(rest) == [0, deployed.reserve.total_bytes, len(deployed.anatomy.kinds)]
+  assert numbers(rest) == [0, deployed.reserve.total_bytes, len(deployed.info.kinds)]
   assert names.decode().split('\0')[:-1] == list(NAMES)
 
 
@@ -135,7 +135,7 @@ def test_float_data_with_an_offset_compile_too(tmp_path):
   write_c_files(deployed, dataset, BUDGET, tmp_path)
   (tmp_path / 'host.c').write_text(HOST)
   lines = compiled(tmp_path, COMPILERS['g++'])
-  port = deployed.anatomy.input
+  port = deployed.info.input
   seen = np.rint((np.arange(256) - 3.25) / 2.0 / port.scale + port.zero_point)
   assert numbers(lines[3]) == np.clip(seen, -128, 127).tolist()
   first = deployed.vectors.inputs[0].ravel()
@@ -196,18 +196,18 @@ for x, y in zip(np.load(folder / 'x.npy'), np.load(folder / 'y.npy')):
 )
 def test_the_plan_is_tflms_and_the_reserved_arena_suffices(space, shape, tmp_path):
   model = network(space, seed=1, shape=shape)
-  anatomy, footprint = dissect(model), measure(model)
-  assert max(b.offset + b.size_bytes for b in anatomy.blocks) <= footprint.arena_head_bytes
-  for a, b in itertools.combinations(anatomy.blocks, 2):
+  info, footprint = inspect(model), measure(model)
+  assert max(b.offset + b.size_bytes for b in info.blocks) <= footprint.arena_head_bytes
+  for a, b in itertools.combinations(info.blocks, 2):
     if a.first <= b.last and b.first <= a.last:  # alive together
       assert a.offset + a.size_bytes <= b.offset or b.offset + b.size_bytes <= a.offset
-  room = reserve(anatomy.report)
+  room = reserve(info.report)
   assert min(dataclasses.astuple(room)) >= 0
   assert room.total_bytes % 16 == 0
   assert room.total_bytes == footprint.sram_bytes + room.margin_bytes
   rng = np.random.default_rng(0)
   inputs = rng.integers(-128, 128, (2, *shape)).astype(np.int8)
-  as_read = {'offset': anatomy.input.zero_point, 'scale': 1 / anatomy.input.scale}
+  as_read = {'offset': info.input.zero_point, 'scale': 1 / info.input.scale}
   np.save(tmp_path / 'x.npy', inputs)
   np.save(tmp_path / 'y.npy', tflm_logits(model, inputs.astype(np.float32), **as_read))
   (tmp_path / 'model.tflite').write_bytes(model)

@@ -101,7 +101,7 @@ def test_worker_processes_change_nothing(winner):
   def pool(evaluator):
     return WorkerPool(evaluator, workers=2)
 
-  other = finished(employ=pool)
+  other = finished(executor_factory=pool)
   assert other.model == winner.model
   assert without_times(other.finalists) == without_times(winner.finalists)
 
@@ -117,7 +117,7 @@ class Counting(InProcess):
 def test_what_is_finished_is_not_trained_again(winner, tmp_path, monkeypatch):
   first = finished(tmp_path)
   monkeypatch.setattr(Counting, 'submitted', 0)
-  again = finished(tmp_path, employ=Counting)
+  again = finished(tmp_path, executor_factory=Counting)
   assert Counting.submitted == 0
   assert (again.model, again.finalists) == (first.model, first.finalists)
   assert first.model == winner.model
@@ -125,14 +125,14 @@ def test_what_is_finished_is_not_trained_again(winner, tmp_path, monkeypatch):
   lines = path.read_text().splitlines(keepends=True)
   assert len(lines) == 4
   path.write_text(''.join(lines[:2]) + lines[2][:40])  # killed while it wrote
-  resumed = finished(tmp_path, employ=Counting)
+  resumed = finished(tmp_path, executor_factory=Counting)
   assert Counting.submitted == 2
   assert without_times(resumed.finalists) == without_times(first.finalists)
   assert len(path.read_text().splitlines()) == 4
   (tmp_path / f'{first.finalists[0].name}.tflite').unlink()
-  assert finished(tmp_path, employ=Counting).model == first.model
+  assert finished(tmp_path, executor_factory=Counting).model == first.model
   assert Counting.submitted == 3
-  finished(tmp_path, employ=Counting, plan=Plan(Recipe(1), top=1))
+  finished(tmp_path, executor_factory=Counting, plan=Plan(Recipe(1), top=1))
   assert Counting.submitted == 4  # other settings are other finalists
 
 
@@ -168,7 +168,7 @@ def test_the_best_are_taught(teaching, tmp_path):
   assert len(teachers) == (teaching is Teaching.WIDE)
   most = max(f.measurement.parameters for f in taught.finalists)
   assert all(t.measurement.parameters > most for t in teachers)
-  again = finished(tmp_path, plan=plan, employ=Refusing)
+  again = finished(tmp_path, plan=plan, executor_factory=Refusing)
   assert again.model == taught.model
 
 
@@ -183,7 +183,7 @@ def test_the_best_is_pruned_beside(tmp_path):
   assert len(model) == less.measurement.flash_bytes < whole.measurement.flash_bytes
   assert winner.architecture == winner.finalists[0].candidate.architecture
   assert len(winner.model) == winner.finalists[0].measurement.flash_bytes
-  again = finished(tmp_path, plan=plan, employ=Refusing)
+  again = finished(tmp_path, plan=plan, executor_factory=Refusing)
   assert again.model == winner.model
   with pytest.raises(ValueError, match=r'prune=1: must lie in \(0, 1\)'):
     Plan(Recipe(1), prune=1)

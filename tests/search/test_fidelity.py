@@ -12,12 +12,12 @@ from rlnas.evaluation.executors import InProcess, WorkerPool
 from rlnas.reward import linear_excess
 from rlnas.search.fidelity import (
   WINDOW,
-  CurveStop,
-  Halving,
-  Ladder,
+  CurveExtrapolation,
+  Pruner,
+  SuccessiveHalving,
   as_blockqnn,
   by_regression,
-  stay,
+  promote_none,
 )
 from rlnas.search.journal import Journal
 from rlnas.search.loop import run_search
@@ -46,7 +46,7 @@ class Staged:
     curve = []
     for stage, slowness in enumerate((0.5, 0.25, 0.0)):
       curve.append(final * (1 - slowness * final) - seed % 7 * 1e-3 * slowness)
-      if stage < len(terms.bars) and curve[-1] < terms.bars[stage]:
+      if stage < len(terms.thresholds) and curve[-1] < terms.thresholds[stage]:
         break
     return Measurement(
       Status.COMPLETE,
@@ -66,11 +66,11 @@ def trial(index, measurement, architecture=None):
   return Trial(index, index, 0, proposal, measurement, 0.5)
 
 
-def halving_ladder(foresight=by_regression):
-  return Ladder(3, rule=Halving(), foresight=foresight)
+def halving_pruner(predictor=by_regression):
+  return Pruner(3, rule=SuccessiveHalving(), predictor=predictor)
 
 
-def search(executor, *, trials=60, journal=None, ladder=None):
+def search(executor, *, trials=60, journal=None, pruner=None):
   return run_search(
     Evolution(TABLE, population=8, sample=3),
     executor=executor,
@@ -78,7 +78,7 @@ def search(executor, *, trials=60, journal=None, ladder=None):
     budget=BUDGET,
     trials=trials,
     batch=4,
-    ladder=ladder or halving_ladder(),
+    pruner=pruner or halving_pruner(),
     journal=journal,
   )
 
@@ -93,21 +93,21 @@ def timeless(trials):
 def test_the_bar_is_the_worst_of_the_best_third_of_those_who_came_so_far():
   curves = [(x / 10, x / 5) for x in range(3)] + [(x / 10,) for x in (9, 7, 0.5, 5, 3, 8)]
   # Nine at the first stage: the three best are 0.9, 0.8 and 0.7; three at the second.
-  assert Halving()(curves, stages=3) == (0.7, 0.4)
-  assert Halving()(curves[:2], stages=3) == (0.0, 0.0)
+  assert SuccessiveHalving()(curves, stages=3) == (0.7, 0.4)
+  assert SuccessiveHalving()(curves[:2], stages=3) == (0.0, 0.0)
 
 
 def test_the_bar_is_higher_where_too_many_went_on():
   curves = [(x / 10, x / 5) for x in range(6)] + [(0.9,), (0.05,), (0.95,)]
   # Six of nine went on, twice the third: a sixth of them may now.
-  assert Halving()(curves, stages=2) == (0.95,)
+  assert SuccessiveHalving()(curves, stages=2) == (0.95,)
 
 
 def test_only_the_latest_are_judged_against():
   old = [(0.9, 0.9)] * 100
   new = [(x / WINDOW, 1.0) for x in range(WINDOW)]
-  (bar,) = Halving(0.5)(old + new, stages=2)
-  assert bar == 0.75  # all of them went on, so that a quarter may
+  (threshold,) = SuccessiveHalving(0.5)(old + new, stages=2)
+  assert threshold == 0.75  # all of them went on, so that a quarter may
 
 
 def test_a_curve_is_stopped_where_it_cannot_end_among_the_best():
@@ -115,13 +115,13 @@ def test_a_curve_is_stopped_where_it_cannot_end_among_the_best():
   early = rng.uniform(0.2, 0.8, 40)
   final = 0.3 + 0.5 * early + rng.normal(0, 0.01, 40)
   curves = list(zip(early, final, strict=True))
-  (bar,) = CurveStop()(curves, stages=2)
+  (threshold,) = CurveExtrapolation()(curves, stages=2)
   target = np.sort(final)[-13]
   # A standard deviation of grace: between one and two of them below the line.
-  assert (target - 0.3) / 0.5 - 0.04 < bar < (target - 0.3) / 0.5
-  assert CurveStop()(curves[:7], stages=2) == (0.0,)
+  assert (target - 0.3) / 0.5 - 0.04 < threshold < (target - 0.3) / 0.5
+  assert CurveExtrapolation()(curves[:7], stages=2) == (0.0,)
   flat = [(x, 0.5) for x in early]
-  assert CurveStop()(flat, stages=2) == (0.0,)
+  assert CurveExtrapolation()(flat, stages=2) == (0.0,)
 
 
 def test_what_was_stopped_is_foretold_from_those_at_the_top():
@@ -137,23 +137,23 @@ def test_what_was_stopped_is_foretold_from_those_at_the_top():
 
   told = [trial(i, measurement(2)[0]) for i in range(60)]
   stopped, final = measurement(1)
-  ladder = Ladder(2, rule=Halving(), foresight=by_regression)
-  expected = ladder.expected_accuracy(small_network(), stopped, told)
+  pruner = Pruner(2, rule=SuccessiveHalving(), predictor=by_regression)
+  expected = pruner.expected_accuracy(small_network(), stopped, told)
   assert expected == pytest.approx(final, abs=0.02)  # the ridge shrinks towards the mean
   assert abs(expected - final) < abs(stopped.curve[0] - final)
-  assert ladder.expected_accuracy(small_network(), stopped, told[:5]) is None
-  assert ladder.expected_accuracy(small_network(), measurement(2)[0], told) is None
+  assert pruner.expected_accuracy(small_network(), stopped, told[:5]) is None
+  assert pruner.expected_accuracy(small_network(), measurement(2)[0], told) is None
 
 
 BLANK = Measurement(Status.COMPLETE, int8_validation_accuracy=0.8, macs=2_000_000, parameters=10)
 
 
 def test_blockqnn_prefers_the_smaller_of_two_equal_networks():
-  ladder = Ladder(2, rule=stay, foresight=as_blockqnn)
-  assert ladder.bars([]) == (math.inf,)
+  pruner = Pruner(2, rule=promote_none, predictor=as_blockqnn)
+  assert pruner.thresholds([]) == (math.inf,)
   small = dataclasses.replace(BLANK, curve=(0.8,))
   large = dataclasses.replace(small, macs=20_000_000)
-  worth = [ladder.expected_accuracy(small_network(), m, []) for m in (small, large)]
+  worth = [pruner.expected_accuracy(small_network(), m, []) for m in (small, large)]
   assert worth[0] - worth[1] == pytest.approx(0.01 * math.log(10))
 
 
@@ -213,21 +213,24 @@ def test_a_cache_answers_as_an_evaluation_would(tmp_path):
   climbed = reference.evaluate(network, seed=1).curve
   high, low = climbed[0] + 0.01, 0.0
   asked = []
-  for key, bars in enumerate([(high, low), (low, low), (high, high), (low, low), (low, 1.0)]):
-    cached.submit(key, network, seed=1, terms=Terms(bars))
+  for key, thresholds in enumerate([(high, low), (low, low), (high, high), (low, low), (low, 1.0)]):
+    cached.submit(key, network, seed=1, terms=Terms(thresholds))
     found = cached.collect(1.0)
-    assert found == (key, reference.evaluate(network, seed=1, terms=Terms(bars)))
+    assert found == (key, reference.evaluate(network, seed=1, terms=Terms(thresholds)))
     asked.append(inner.asked)
   # Stopped at the first stage, the top, known, known, stopped at the second stage.
   assert asked == [1, 2, 2, 2, 3]
 
 
-@pytest.mark.parametrize('make', [lambda: Halving(0.0), lambda: Halving(1.0), lambda: CurveStop(2)])
+@pytest.mark.parametrize(
+  'make',
+  [lambda: SuccessiveHalving(0.0), lambda: SuccessiveHalving(1.0), lambda: CurveExtrapolation(2)],
+)
 def test_a_share_is_between_none_and_all(make):
   with pytest.raises(ValueError, match=r'share=.*: must lie in \(0, 1\)'):
     make()
 
 
 def test_a_ladder_has_two_stages():
-  with pytest.raises(ValueError, match='stages=1: a ladder has at least 2'):
-    Ladder(1, rule=Halving())
+  with pytest.raises(ValueError, match='stages=1: a pruner has at least 2'):
+    Pruner(1, rule=SuccessiveHalving())

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from rlnas.budget import Budget
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.evaluation.executors import InProcess
 from rlnas.evaluation.screened import Screened
@@ -62,7 +62,7 @@ def test_its_children_are_trained_and_measured():
   assert measured
   for trial in measured:
     found = trial.measurement
-    estimate = cost(trial.proposal.architecture, data.input_shape, data.classes)
+    estimate = estimate_cost(trial.proposal.architecture, data.input_shape, data.classes)
     assert abs(estimate.flash_bytes / found.flash_bytes - 1) < 0.03
     assert 0 <= found.int8_validation_accuracy <= 1
 

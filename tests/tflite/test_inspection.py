@@ -8,10 +8,10 @@ import pytest
 import rlnas
 from rlnas.architecture import Graph
 from rlnas.backend import flatbuffer_utils, keras, quiet, tf
-from rlnas.cost.cost import cost
+from rlnas.cost.cost import estimate_cost
 from rlnas.cost.kernels import SPEEDS
 from rlnas.cost.latency import work_of
-from rlnas.cost.operators import foretell
+from rlnas.cost.operators import predict_operators
 from rlnas.evaluation.trained import Trained
 from rlnas.evaluation.untrained import convert_untrained
 from rlnas.tflite.footprint import measure as measure_trusted
@@ -50,7 +50,7 @@ def test_sizes_are_those_of_the_children(model, report):
 
 
 def test_macs_and_operators(report):
-  estimate = cost(network(), SHAPE, CLASSES)
+  estimate = estimate_cost(network(), SHAPE, CLASSES)
   assert report.macs == estimate.macs
   assert report.macs == 30 * 27 * 8 + 30 * 9 * 8 + 8 * CLASSES
   kinds = ['CONV_2D', 'DEPTHWISE_CONV_2D', 'ADD', 'MAX_POOL_2D', 'MEAN', 'FULLY_CONNECTED']
@@ -78,12 +78,12 @@ def test_on_the_chip_the_tail_is_smaller(report):
 
 
 def test_latency_follows_from_the_architecture_as_from_the_file(report):
-  foretold = work_of(foretell(network(), SHAPE, CLASSES))
-  assert [(w.kind, w.macs, w.elements) for w in foretold] == [
+  predicted = work_of(predict_operators(network(), SHAPE, CLASSES))
+  assert [(w.kind, w.macs, w.elements) for w in predicted] == [
     (o.work.kind, o.work.macs, o.work.elements) for o in report.operators
   ]
   for speed in SPEEDS.values():
-    assert speed.latency_ms(foretold) == speed.latency_ms([o.work for o in report.operators]) > 0
+    assert speed.latency_ms(predicted) == speed.latency_ms([o.work for o in report.operators]) > 0
 
 
 def test_evaluators_state_the_latency_where_the_speed_is_known():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from rlnas.search.journal import read_journal
 from rlnas.trial import Measurement, Trial
 
 if TYPE_CHECKING:
@@ -14,21 +16,28 @@ if TYPE_CHECKING:
 _DTYPES = {'int | None': 'Int64', 'float | None': 'float64', 'float': 'float64'}  # by type of field
 
 
-def frame_of(trials: Iterable[Trial]) -> pd.DataFrame:
-  """One row a trial.
+def to_dataframe(journal: str | os.PathLike[str] | Iterable[Trial]) -> pd.DataFrame:
+  """A journal as a table of one row a trial.
 
   Args:
-    trials: in any order.
+    journal: its path, or trials in any order.
 
   Returns:
     A frame indexed by the index of the trial. Columns: batch, seed, reward, tokens (a tuple),
     log_prob, parent (the index of a trial), digest (of the architecture), nodes (how many it has),
     and the fields of `Measurement` by their names. What is unknown is missing (NaN or NA). The
     types of the columns are the same whatever the trials.
+
+  Raises:
+    JournalError: the file is damaged.
+    OSError: it cannot be read.
   """
   import pandas as pd  # takes half a second to load
 
-  trials = list(trials)
+  if isinstance(journal, (str, os.PathLike)):
+    _, trials = read_journal(journal)
+  else:
+    trials = list(journal)
   columns: dict[str, tuple[str, list[Any]]] = {
     'index': ('int64', [t.index for t in trials]),
     'batch': ('int64', [t.batch for t in trials]),

@@ -1,8 +1,8 @@
-"""How much sooner a search with a ladder of fidelities gets where one without it gets.
+"""How much sooner a search with a pruner of fidelities gets where one without it gets.
 
-  python experiments/benchmark_ladder.py --dataset=fashion_mnist --minutes=20 --seeds=0,1
+  python experiments/benchmark_fidelity.py --dataset=fashion_mnist --minutes=20 --seeds=0,1
 
-One search trains every child through all stages (--fidelity), the other only those that the ladder
+One search trains every child through all stages (--fidelity), the other only those that the pruner
 lets climb. Only children that went through all stages count, so that both are judged by the same
 training. Prints when each reached the best accuracy that the first had after --minutes.
 
@@ -20,13 +20,13 @@ from absl import flags
 from processor_time import MOST_TRIALS, Clock, Timed, TimeIsUpError
 
 from rlnas.cli import settings as settings_module
-from rlnas.cli.choices import LADDERS, STRATEGIES, choose
+from rlnas.cli.choices import PRUNERS, STRATEGIES, choose
 from rlnas.cli.guard import check_positive, run
 from rlnas.cli.settings import Settings, configuration, evaluator, read_settings, stages
 from rlnas.evaluation.executors import WorkerPool
 from rlnas.reports.tensorboard import ProgressBar
 from rlnas.reward import linear_excess
-from rlnas.search.fidelity import Ladder
+from rlnas.search.fidelity import Pruner
 from rlnas.search.journal import Journal
 from rlnas.search.loop import run_search
 from rlnas.trial import derive_seed
@@ -38,12 +38,12 @@ flags.DEFINE_list('seeds', ['0', '1'], 'One pair of searches a seed; default: 0,
 flags.DEFINE_string('strategy', 'imitation', f'What proposes: {", ".join(STRATEGIES)}.')
 
 
-def search(settings: Settings, ladder: Ladder | None, seed: int, clock: Clock, name: str) -> None:
+def search(settings: Settings, pruner: Pruner | None, seed: int, clock: Clock, name: str) -> None:
   """Searches until the clock says stop; goes on with its journal."""
   workdir = pathlib.Path(FLAGS.workdir)
   decides = configuration(settings, strategy=FLAGS.strategy, reward='linear_excess', seed=seed)
   journal = Journal(
-    workdir / f'{name}-{seed}.jsonl', configuration={**decides, 'climbs': ladder is not None}
+    workdir / f'{name}-{seed}.jsonl', configuration={**decides, 'climbs': pruner is not None}
   )
   pool = WorkerPool(Timed(evaluator(settings)), workers=settings.workers)
   with (
@@ -60,7 +60,7 @@ def search(settings: Settings, ladder: Ladder | None, seed: int, clock: Clock, n
       trials=MOST_TRIALS,
       batch=FLAGS.batch,
       seed=seed,
-      ladder=ladder,
+      pruner=pruner,
       journal=journal,
       observers=[bar, clock],
     )
@@ -79,8 +79,8 @@ def main(arguments: list[str]) -> None:
     whole = Clock(settings.budget, **limits, seconds=60 * FLAGS.minutes)
     search(settings, None, seed, whole, 'whole')
     climbing = Clock(settings.budget, **limits, seconds=60 * FLAGS.minutes, target=whole.best)
-    ladder = LADDERS[FLAGS.ladder](len(stages()))
-    search(settings, ladder, seed, climbing, FLAGS.ladder)
+    pruner = PRUNERS[FLAGS.pruner](len(stages()))
+    search(settings, pruner, seed, climbing, FLAGS.pruner)
     reached = whole.curve[-1][0] if whole.curve else float('nan')
     speedup = 60 * FLAGS.minutes / climbing.seconds if climbing.best >= whole.best else float('nan')
     speedups.append((speedup, reached / climbing.seconds))
@@ -89,11 +89,11 @@ def main(arguments: list[str]) -> None:
       f'({climbing.whole}) | {climbing.best:.4f} | {climbing.seconds / 60:.1f} | {speedup:.2f}x | '
       f'{reached / climbing.seconds:.2f}x |'
     )
-    result = {'seed': seed, 'whole': whole.curve, 'ladder': climbing.curve}
+    result = {'seed': seed, 'whole': whole.curve, 'pruner': climbing.curve}
     path = pathlib.Path(FLAGS.workdir) / f'curves-{seed}.json'
     path.write_text(json.dumps(result, indent=2) + '\n')
   print(
-    '| seed | children | best | found at, min | with ladder: children (through all stages) | best '
+    '| seed | children | best | found at, min | with pruner: children (through all stages) | best '
     '| reached at, min | sooner than the end | sooner than it was found |'
   )
   print('|' + '---|' * 9)

@@ -1,0 +1,167 @@
+from . import (
+  child,
+  cost,
+  data,
+  evaluation,
+  export,
+  finishing,
+  reports,
+  reward,
+  search,
+  spaces,
+  strategies,
+  tflite,
+)
+from .architecture import Architecture, Graph, Node, infer_shapes
+from .board import BOARDS, Board, find_board, load_board
+from .budget import Budget
+from .cost.cost import Cost, estimate_cost
+from .data.dataset import Dataset
+from .evaluation.cached import Cached
+from .evaluation.executors import ExecutorError, InProcess, WorkerPool
+from .evaluation.lookup import Lookup
+from .evaluation.ray_executor import RayCluster
+from .evaluation.screened import Screened, may_fit
+from .evaluation.trained import Stage, Trained
+from .evaluation.weight_sharing import WeightSharing
+from .export.bundle import export_model
+from .finishing.plan import Plan, Teaching
+from .finishing.recipe import Recipe
+from .finishing.winner import Winner, finish_best, write_winner
+from .interfaces import Evaluator, Executor, Observer, Reward, StagedEvaluator, Strategy
+from .pareto import best_trial, pareto_front
+from .reports.notebook import Progress
+from .reports.tensorboard import ProgressBar, TensorBoard
+from .search.dataframe import to_dataframe
+from .search.fidelity import (
+  CurveExtrapolation,
+  Pruner,
+  SuccessiveHalving,
+  as_blockqnn,
+  by_regression,
+  promote_none,
+)
+from .search.journal import Journal, JournalError, read_journal
+from .search.loop import SearchError, run_search
+from .spaces import layers
+from .spaces.blockqnn import BlockQNN
+from .spaces.chain import Chain
+from .spaces.decision import Decision, Space, decode
+from .spaces.joint import Joint
+from .spaces.multibranch import MultiBranch
+from .spaces.nasbench201 import NasBench201
+from .spaces.nasnet import NASNet
+from .spaces.recurrent import Recurrent
+from .spaces.table import Table, compile_table, mutate, sample_uniform
+from .strategies import losses
+from .strategies.controller import Controller
+from .strategies.evolution import Evolution
+from .strategies.imitation import Imitation
+from .strategies.optuna_sampler import OptunaSampler
+from .strategies.ppo import PPO
+from .strategies.qlearning import QLearning
+from .strategies.random_search import RandomSearch
+from .strategies.reinforce import CubedReward, Reinforce
+from .tflite.inspection import measure
+from .trial import Measurement, Proposal, Status, Terms, Trial
+
+__version__: str
+
+__all__ = [
+  'BOARDS',
+  'PPO',
+  'Architecture',
+  'BlockQNN',
+  'Board',
+  'Budget',
+  'Cached',
+  'Chain',
+  'Controller',
+  'Cost',
+  'CubedReward',
+  'CurveExtrapolation',
+  'Dataset',
+  'Decision',
+  'Evaluator',
+  'Evolution',
+  'Executor',
+  'ExecutorError',
+  'Graph',
+  'Imitation',
+  'InProcess',
+  'Joint',
+  'Journal',
+  'JournalError',
+  'Lookup',
+  'Measurement',
+  'MultiBranch',
+  'NASNet',
+  'NasBench201',
+  'Node',
+  'Observer',
+  'OptunaSampler',
+  'Plan',
+  'Progress',
+  'ProgressBar',
+  'Proposal',
+  'Pruner',
+  'QLearning',
+  'RandomSearch',
+  'RayCluster',
+  'Recipe',
+  'Recurrent',
+  'Reinforce',
+  'Reward',
+  'Screened',
+  'SearchError',
+  'Space',
+  'Stage',
+  'StagedEvaluator',
+  'Status',
+  'Strategy',
+  'SuccessiveHalving',
+  'Table',
+  'Teaching',
+  'TensorBoard',
+  'Terms',
+  'Trained',
+  'Trial',
+  'WeightSharing',
+  'Winner',
+  'WorkerPool',
+  'as_blockqnn',
+  'best_trial',
+  'by_regression',
+  'child',
+  'compile_table',
+  'cost',
+  'data',
+  'decode',
+  'estimate_cost',
+  'evaluation',
+  'export',
+  'export_model',
+  'find_board',
+  'finish_best',
+  'finishing',
+  'infer_shapes',
+  'layers',
+  'load_board',
+  'losses',
+  'may_fit',
+  'measure',
+  'mutate',
+  'pareto_front',
+  'promote_none',
+  'read_journal',
+  'reports',
+  'reward',
+  'run_search',
+  'sample_uniform',
+  'search',
+  'spaces',
+  'strategies',
+  'tflite',
+  'to_dataframe',
+  'write_winner',
+]

@@ -1,0 +1,22 @@
+from .augment import Augmentation, suited_augmentation
+from .builder import build
+from .distill import Teacher, distillation
+from .inherit import inherit_weights, save_weights
+from .prune import prune_filters
+from .supernet import Supernet
+from .train import Trainer, accuracy, cross_entropy
+
+__all__ = [
+  'Augmentation',
+  'Supernet',
+  'Teacher',
+  'Trainer',
+  'accuracy',
+  'build',
+  'cross_entropy',
+  'distillation',
+  'inherit_weights',
+  'prune_filters',
+  'save_weights',
+  'suited_augmentation',
+]

@@ -1,0 +1,29 @@
+from .dataset import Dataset, as_images, as_sequences, assemble, take
+from .loaders import (
+  BUILT_IN,
+  cifar10,
+  digits,
+  fashion_mnist,
+  from_folder,
+  from_npz,
+  load,
+  mnist,
+  mnist5k,
+)
+
+__all__ = [
+  'BUILT_IN',
+  'Dataset',
+  'as_images',
+  'as_sequences',
+  'assemble',
+  'cifar10',
+  'digits',
+  'fashion_mnist',
+  'from_folder',
+  'from_npz',
+  'load',
+  'mnist',
+  'mnist5k',
+  'take',
+]

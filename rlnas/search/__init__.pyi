@@ -1,0 +1,30 @@
+from .dataframe import to_dataframe
+from .fidelity import (
+  CurveExtrapolation,
+  Predictor,
+  PromotionRule,
+  Pruner,
+  SuccessiveHalving,
+  as_blockqnn,
+  by_regression,
+  promote_none,
+)
+from .journal import Journal, JournalError, read_journal
+from .loop import SearchError, run_search
+
+__all__ = [
+  'CurveExtrapolation',
+  'Journal',
+  'JournalError',
+  'Predictor',
+  'PromotionRule',
+  'Pruner',
+  'SearchError',
+  'SuccessiveHalving',
+  'as_blockqnn',
+  'by_regression',
+  'promote_none',
+  'read_journal',
+  'run_search',
+  'to_dataframe',
+]

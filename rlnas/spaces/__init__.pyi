@@ -1,0 +1,45 @@
+from . import layers
+from .blockqnn import BlockQNN
+from .chain import Chain
+from .decision import Decision, Space, Walk, decode, walk
+from .joint import Joint
+from .multibranch import MultiBranch
+from .nasbench201 import NasBench201
+from .nasnet import NASNet
+from .recurrent import Recurrent
+from .table import (
+  Table,
+  choices_of,
+  compile_table,
+  encode,
+  enumerate_tokens,
+  mutate,
+  sample_uniform,
+  states_of,
+  unrank,
+)
+
+__all__ = [
+  'BlockQNN',
+  'Chain',
+  'Decision',
+  'Joint',
+  'MultiBranch',
+  'NASNet',
+  'NasBench201',
+  'Recurrent',
+  'Space',
+  'Table',
+  'Walk',
+  'choices_of',
+  'compile_table',
+  'decode',
+  'encode',
+  'enumerate_tokens',
+  'layers',
+  'mutate',
+  'sample_uniform',
+  'states_of',
+  'unrank',
+  'walk',
+]
