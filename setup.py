@@ -13,6 +13,7 @@ setup(
   license='Apache-2.0',
   packages=find_packages(include=['rlnas', 'rlnas.*']),
   package_data={'': ['*.pyi'], 'rlnas': ['py.typed']},
+  entry_points={'console_scripts': ['rlnas=rlnas.cli.main:main']},
   python_requires='>=3.10,<3.14',
   install_requires=[
     'absl-py>=1.4',

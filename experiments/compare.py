@@ -23,20 +23,28 @@ from absl import flags
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rlnas.cli import settings as settings_module
+from rlnas.cli import flags as cli_flags
+from rlnas.cli.build import (
+  Setup,
+  build_evaluator,
+  build_pruner,
+  build_reward,
+  journal_configuration,
+)
 from rlnas.cli.choices import REWARDS, STRATEGIES, choose
+from rlnas.cli.flags import OF_ONE_SEARCH, define_search_flags, read_setup
 from rlnas.cli.guard import run
-from rlnas.cli.settings import Settings, configuration, evaluator, pruner, read_settings, stages
 from rlnas.evaluation.cached import Cached
 from rlnas.evaluation.executors import WorkerPool
 from rlnas.reports.tensorboard import ProgressBar
 from rlnas.reward import is_feasible
 from rlnas.search.journal import Journal
 from rlnas.search.loop import run_search
-from rlnas.trial import Trial, derive_seed
+from rlnas.trial import Trial
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(settings_module)
+define_search_flags(without=OF_ONE_SEARCH)
+flags.adopt_module_key_flags(cli_flags)
 flags.DEFINE_list(
   'strategies', list(STRATEGIES), 'What proposes, separated by commas; by default all there is.'
 )
@@ -71,13 +79,13 @@ def main(arguments: list[str]) -> None:
   for name in FLAGS.rewards:
     choose('rewards', name, REWARDS)
   seeds = read_seeds()
-  settings = read_settings(arguments)
+  setup = read_setup(arguments)
   workdir = pathlib.Path(FLAGS.workdir)
-  pool = WorkerPool(evaluator(settings), workers=settings.workers)
-  where = Cached(pool, settings='', stages=len(stages()))
+  pool = WorkerPool(build_evaluator(setup), workers=setup.workers)
+  where = Cached(pool, settings='', stages=len(setup.config.stages()))
   with contextlib.closing(where):
     arms = [
-      run_arm(strategy, reward, seeds, settings, where, workdir)
+      run_arm(strategy, reward, seeds, setup, where, workdir)
       for strategy, reward in itertools.product(FLAGS.strategies, FLAGS.rewards)
     ]
   print(table(arms))
@@ -108,45 +116,46 @@ def run_arm(
   strategy: str,
   reward: str,
   seeds: list[int],
-  settings: Settings,
+  setup: Setup,
   where: Cached,
   workdir: pathlib.Path,
 ) -> Arm:
   """One search a seed, each with a journal of its own."""
   runs = []
   for seed in seeds:
+    arm = setup.having(strategy=strategy, reward=reward, seed=seed)
     journal = Journal(
       workdir / f'{strategy}-{reward}-{seed}.jsonl',
-      configuration=configuration(settings, strategy=strategy, reward=reward, seed=seed),
+      configuration=journal_configuration(arm),
     )
     if not FLAGS.inherit:
       where.remember(journal.trials)
-    progress = ProgressBar(FLAGS.trials, budget=settings.budget)
+    progress = ProgressBar(FLAGS.trials, budget=setup.budget)
     with contextlib.closing(journal), contextlib.closing(progress):
       trials = run_search(
-        STRATEGIES[strategy](settings.table, derive_seed(seed, 'strategy'), settings.admits),
+        arm.build_strategy(),
         executor=where,
-        reward=REWARDS[reward],
-        budget=settings.budget,
+        reward=build_reward(arm.config),
+        budget=setup.budget,
         trials=FLAGS.trials,
         batch=FLAGS.batch,
         seed=seed,
-        pruner=pruner(),
+        pruner=build_pruner(arm.config),
         inherit=FLAGS.inherit,
         journal=journal,
         observers=[progress],
       )
-    runs.append(feasible_accuracies(trials, settings))
+    runs.append(feasible_accuracies(trials, setup))
   accuracies = np.array(runs)
   best = np.maximum.accumulate(accuracies, axis=1)
   return Arm(strategy, reward, best, (accuracies > 0).mean(axis=1))
 
 
-def feasible_accuracies(trials: tuple[Trial, ...], settings: Settings) -> list[float]:
+def feasible_accuracies(trials: tuple[Trial, ...], setup: Setup) -> list[float]:
   """int8 validation accuracy of each trial, 0 where it does not fit the budget."""
   return [
     t.measurement.int8_validation_accuracy or 0.0
-    if is_feasible(t.measurement, settings.budget)
+    if is_feasible(t.measurement, setup.budget)
     else 0.0
     for t in trials
   ]

@@ -15,14 +15,15 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import numpy as np
 from absl import flags
 
-from rlnas.cli import settings as settings_module
-from rlnas.cli.choices import with_options
+from rlnas.cli import flags as cli_flags
+from rlnas.cli.build import Setup, build_evaluator, build_pruner, build_space, journal_configuration
+from rlnas.cli.flags import OF_ONE_SEARCH, define_search_flags, read_setup
 from rlnas.cli.guard import run
-from rlnas.cli.settings import Settings, configuration, evaluator, pruner, read_settings
 from rlnas.evaluation.executors import WorkerPool
 from rlnas.pareto import best_trial
 from rlnas.reports.tensorboard import ProgressBar
@@ -36,9 +37,8 @@ from rlnas.strategies.reinforce import Reinforce
 from rlnas.trial import Trial, derive_seed
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(settings_module)
-FLAGS.set_default('space', 'multibranch')
-FLAGS.set_default('workdir', 'runs/deepen')
+define_search_flags(without=OF_ONE_SEARCH, space='multibranch', workdir='runs/deepen')
+flags.adopt_module_key_flags(cli_flags)
 flags.DEFINE_list('depths', ['2', '4', '6'], 'Layers, --trials children each; default: 2,4,6.')
 flags.DEFINE_float('learning_rate', 2.5e-3, 'Of Adam; the paper has 6e-4 for thousands of trials.')
 flags.DEFINE_bool('fresh', False, 'Whether each depth begins with a new controller.')
@@ -48,12 +48,12 @@ flags.DEFINE_integer('seed', 0, 'Decides everything random; default: 0.')
 def main(arguments: list[str]) -> None:
   """Searches one depth after the other."""
   depths = read_depths()
-  settings = read_settings(arguments)
+  setup = read_setup(arguments)
   if FLAGS.space != 'multibranch':
     raise ValueError(f'--space={FLAGS.space}: must be multibranch, whose depth --depths sets')
   if any(option.startswith('depth=') for option in FLAGS.space_option):
     raise ValueError(f'--space_option={FLAGS.space_option}: the depth is set by --depths')
-  space = with_options(MultiBranch, FLAGS.space_option)
+  space = cast(MultiBranch, build_space(setup.config))
   tables = {d: compile_table(dataclasses.replace(space, depth=d)) for d in depths}
   controller = Controller(tuple(tables.values()), seed=controller_seed(depths[0]))
   print(
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
   for depth, table in tables.items():
     if FLAGS.fresh and depth != depths[0]:
       controller = Controller(tuple(tables.values()), seed=controller_seed(depth))
-    print(row(depth, table, search(depth, table, controller, settings), settings), flush=True)
+    print(row(depth, table, search(depth, table, controller, setup), setup), flush=True)
 
 
 def read_depths() -> list[int]:
@@ -79,39 +79,37 @@ def controller_seed(depth: int) -> int:
   return derive_seed(FLAGS.seed, 'controller', depth)
 
 
-def search(
-  depth: int, table: Table, controller: Controller, settings: Settings
-) -> tuple[Trial, ...]:
+def search(depth: int, table: Table, controller: Controller, setup: Setup) -> tuple[Trial, ...]:
   """Searches the networks of one depth, or goes on with their journal."""
-  decides = configuration(settings, strategy='reinforce', reward='linear_excess', seed=FLAGS.seed)
+  decides = journal_configuration(setup.having(strategy='reinforce', seed=FLAGS.seed))
   decides |= {'depths': ','.join(FLAGS.depths), 'depth': depth, 'trials': FLAGS.trials}
   decides |= {'learning_rate': FLAGS.learning_rate, 'fresh': FLAGS.fresh}
   with contextlib.ExitStack() as stack:
     journal = Journal(pathlib.Path(FLAGS.workdir) / f'depth{depth}.jsonl', configuration=decides)
     stack.callback(journal.close)
-    pool = WorkerPool(evaluator(settings), workers=settings.workers)
+    pool = WorkerPool(build_evaluator(setup), workers=setup.workers)
     stack.callback(pool.close)
-    progress = ProgressBar(FLAGS.trials, budget=settings.budget)
+    progress = ProgressBar(FLAGS.trials, budget=setup.budget)
     stack.callback(progress.close)
     return run_search(
       Reinforce(table, controller=controller, learning_rate=FLAGS.learning_rate),
       executor=pool,
       reward=linear_excess,
-      budget=settings.budget,
+      budget=setup.budget,
       trials=FLAGS.trials,
       batch=FLAGS.batch,
       seed=derive_seed(FLAGS.seed, 'depth', depth),
-      pruner=pruner(),
+      pruner=build_pruner(setup.config),
       journal=journal,
       observers=[progress],
     )
 
 
-def row(depth: int, table: Table, trials: Sequence[Trial], settings: Settings) -> str:
+def row(depth: int, table: Table, trials: Sequence[Trial], setup: Setup) -> str:
   """A line of the table."""
   middle = len(trials) // 2
-  feasible = np.mean([is_feasible(trial.measurement, settings.budget) for trial in trials])
-  best = best_trial(trials, settings.budget)
+  feasible = np.mean([is_feasible(trial.measurement, setup.budget) for trial in trials])
+  best = best_trial(trials, setup.budget)
   accuracy = '–' if best is None else f'{best.measurement.int8_validation_accuracy:.4f}'
   first, second = mean_reward(trials[:middle]), mean_reward(trials[middle:])
   return (

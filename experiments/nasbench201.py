@@ -22,7 +22,7 @@ import multiprocessing
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from absl import app, flags
@@ -31,53 +31,18 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from rlnas.budget import Budget
+from rlnas.cli import choices
+from rlnas.cli.build import build_strategy
+from rlnas.cli.config import SearchConfig
 from rlnas.evaluation.executors import InProcess, default_workers
 from rlnas.evaluation.lookup import NasBench201Data
-from rlnas.interfaces import Strategy
 from rlnas.search.loop import run_search
 from rlnas.spaces.nasbench201 import NasBench201
 from rlnas.spaces.table import Table, compile_table
-from rlnas.strategies.evolution import Evolution
-from rlnas.strategies.qlearning import QLearning
-from rlnas.strategies.random_search import RandomSearch
 from rlnas.trial import Measurement, Trial, derive_seed
 
-
-# Those with a controller import TensorFlow, which the processes of the others do without.
-def imitation(table: Table, seed: int) -> Strategy:
-  """Priority queue training."""
-  from rlnas.strategies.controller import Controller
-  from rlnas.strategies.imitation import Imitation
-
-  return Imitation(table, controller=Controller(table, seed=seed))
-
-
-def ppo(table: Table, seed: int) -> Strategy:
-  """NASNet's PPO, with a learning rate for few trials."""
-  from rlnas.strategies.controller import Controller
-  from rlnas.strategies.ppo import PPO
-
-  return PPO(table, controller=Controller(table, seed=seed), learning_rate=1e-3, updates=4)
-
-
-def reinforce(table: Table, seed: int) -> Strategy:
-  """The paper's REINFORCE, with a learning rate for few trials."""
-  from rlnas.strategies.controller import Controller
-  from rlnas.strategies.reinforce import Reinforce
-
-  return Reinforce(table, controller=Controller(table, seed=seed), learning_rate=2.5e-3)
-
-
-# The same settings as in search.py.
-STRATEGIES: dict[str, Callable[[Table, int], Strategy]] = {
-  'random': lambda table, seed: RandomSearch(table),
-  'default': imitation,  # that of search.py
-  'imitation': imitation,
-  'reinforce': reinforce,
-  'ppo': ppo,
-  'qlearning': lambda table, seed: QLearning(table, seed=seed),
-  'evolution': lambda table, seed: Evolution(table, seed=seed),
-}
+# The strategies of the command line, with its settings; 'default' is the one that it takes.
+STRATEGIES = {'default': SearchConfig.strategy, **{name: name for name in choices.STRATEGIES}}
 
 UNLIMITED = Budget(flash_bytes=2**62, sram_bytes=2**62)  # sizes play no part here
 CHECKPOINTS = (0.3, 0.6, 1.0)  # shares of the budget at which results are printed
@@ -85,7 +50,7 @@ SPEED_TRIALS, SPEED_BATCH = 3_200, 32  # of the searches that the loop is timed 
 RUNS_PER_TASK = 5  # enough that a worker is rarely idle, few enough that all end at about one time
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string('table', None, 'The .npz file of results; see rlnas/evaluators/lookup.py.')
+flags.DEFINE_string('table', None, 'The .npz file of results; see rlnas/evaluation/lookup.py.')
 flags.DEFINE_list('strategies', ['random', 'evolution'], f'Some of {", ".join(STRATEGIES)}.')
 flags.DEFINE_float('budget_seconds', 20_000, 'Simulated seconds that a search may spend.')
 flags.DEFINE_integer('runs', 500, 'Searches by each strategy.')
@@ -178,7 +143,7 @@ def search_once(
   most = 10 * math.ceil(budget_seconds / float(np.min(data.seconds)))
   with contextlib.suppress(BudgetSpentError):
     run_search(
-      STRATEGIES[name](table, derive_seed(seed, 'strategy')),
+      build_strategy(STRATEGIES[name], table, seed=derive_seed(seed, 'strategy')),
       executor=executor,
       reward=validation_accuracy,
       budget=UNLIMITED,
@@ -265,7 +230,7 @@ def show_speed() -> None:
     # The first batches trace the functions of the controller and are not counted.
     clock = Stopwatch(first_batch=3)
     run_search(
-      STRATEGIES[name](table, FLAGS.seed),
+      build_strategy(STRATEGIES[name], table, seed=FLAGS.seed),
       executor=executor,
       reward=validation_accuracy,
       budget=UNLIMITED,

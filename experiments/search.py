@@ -1,7 +1,8 @@
-"""Searches a network for a microcontroller: the same as the command `rlnas search`."""
+"""Searches a network for a microcontroller: the command `rlnas search` as an experiment."""
 
-from rlnas.cli.guard import run
-from rlnas.cli.search import main
+import sys
+
+from rlnas.cli.main import run_command
 
 if __name__ == '__main__':
-  run(main)
+  run_command('search', sys.argv[1:])

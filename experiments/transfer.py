@@ -1,6 +1,6 @@
 """Builds the best cells of a NASNet search in a larger stack, on the same or on other data.
 
-  python experiments/search.py --space=nasnet --workdir=runs/cells
+  rlnas search --space=nasnet --workdir=runs/cells
   python experiments/transfer.py --search=runs/cells --repeats=2 --filters=12
 
 Zoph et al. 2018, section 4: cells found on small images in a small stack also serve in a larger
@@ -14,10 +14,11 @@ import pathlib
 from absl import flags
 
 from rlnas.architecture import Architecture
-from rlnas.budget import Budget
 from rlnas.child.augment import suited_augmentation
-from rlnas.cli import settings as settings_module
-from rlnas.cli.choices import with_options
+from rlnas.cli import flags as cli_flags
+from rlnas.cli.build import budget_of
+from rlnas.cli.choices import space_options
+from rlnas.cli.flags import check_positive, define_flags, no_arguments
 from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
@@ -31,8 +32,8 @@ from rlnas.tflite.footprint import measure
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('search', None, 'Workdir of a search with --space=nasnet.', required=True)
-for _name in ('dataset', 'data_dir', 'epochs'):
-  flags.declare_key_flag(_name, flag_values=settings_module.FLAGS)
+define_flags(FLAGS, 'dataset', 'data_dir', 'epochs')
+flags.adopt_module_key_flags(cli_flags)
 FLAGS.set_default('dataset', 'fashion_mnist')
 FLAGS.set_default('epochs', 8)
 flags.DEFINE_integer('train_examples', None, 'Training examples; all where not given.')
@@ -43,16 +44,13 @@ flags.DEFINE_integer('seed', 0, 'Decides initial weights and the order of exampl
 
 def main(arguments: list[str]) -> None:
   """Trains the small and the large stack and prints their figures."""
-  if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+  no_arguments(arguments)
+  check_positive('epochs')
   configuration, trials = read_journal(pathlib.Path(FLAGS.search) / 'journal.jsonl')
   if configuration['space'] != 'nasnet':
     raise ValueError(f'--search={FLAGS.search}: a search of space {configuration["space"]!r}')
-  space = with_options(NASNet, str(configuration['space_options']).split())
-  budget = Budget(
-    int(configuration['budget_flash_bytes'] or 0), int(configuration['budget_sram_bytes'] or 0)
-  )
-  best = best_trial(trials, budget)
+  space = NASNet(**space_options('nasnet', str(configuration['space_options']).split()))
+  best = best_trial(trials, budget_of(configuration))
   if best is None:
     raise ValueError(f'--search={FLAGS.search}: no trial keeps its budget')
   dataset = loaders.as_images(loaders.load(FLAGS.dataset, data_dir=FLAGS.data_dir))

@@ -15,6 +15,9 @@ from . import (
 from .architecture import Architecture, Graph, Node, infer_shapes
 from .board import BOARDS, Board, find_board, load_board
 from .budget import Budget
+from .cli.build import build_space
+from .cli.config import FinishConfig, SearchConfig, read_config
+from .cli.search import run
 from .cost.cost import Cost, estimate_cost
 from .data.dataset import Dataset
 from .evaluation.cached import Cached
@@ -86,6 +89,7 @@ __all__ = [
   'Evolution',
   'Executor',
   'ExecutorError',
+  'FinishConfig',
   'Graph',
   'Imitation',
   'InProcess',
@@ -113,6 +117,7 @@ __all__ = [
   'Reinforce',
   'Reward',
   'Screened',
+  'SearchConfig',
   'SearchError',
   'Space',
   'Stage',
@@ -131,6 +136,7 @@ __all__ = [
   'WorkerPool',
   'as_blockqnn',
   'best_trial',
+  'build_space',
   'by_regression',
   'child',
   'compile_table',
@@ -153,9 +159,11 @@ __all__ = [
   'mutate',
   'pareto_front',
   'promote_none',
+  'read_config',
   'read_journal',
   'reports',
   'reward',
+  'run',
   'run_search',
   'sample_uniform',
   'search',

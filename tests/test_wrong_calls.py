@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -192,87 +189,6 @@ def test_a_wrong_call_is_one_clear_error(tmp_path, call, argument, value, rule):
   for part in (argument, value, rule):
     assert part in message
   assert '\n' not in message
-
-
-def test_the_table_is_long():
-  assert len(WRONG) >= 60
-
-
-# Flags of the search; argument, value and rule as the message has them.
-WRONG_FLAGS = [
-  ('--trials=0', 'at least 1'),
-  ('--trials=many', 'invalid literal for int()'),
-  ('--batch=0', 'at least 1'),
-  ('--lag=-1', 'at least 0'),
-  ('--epochs=-2', 'at least 1'),
-  ('--finish_epochs=0', 'at least 1'),
-  ('--finish_top=0', 'at least 1'),
-  ('--finish_seeds=0', 'at least 1'),
-  ('--finish_patience=-1', 'at least 1'),
-  ('--finish_shift=-1', 'at least 0'),
-  ('--minutes=0', 'positive'),
-  ('--finish_further_epochs=0', 'at least 1'),
-  ('--finish_prune=1', 'must lie in (0, 1)'),
-  ('--finish_teacher=me', 'value should be one of <ensemble|wide>'),
-  ('--finish_learning_rate=0', 'positive'),
-  ('--finish_warmup=1', 'must lie in [0, 1)'),
-  ('--workers=0', 'at least 1'),
-  ('--trial_timeout=0', 'positive'),
-  ('--trial_timeout=nan', 'positive'),
-  ('--executor=cloud', 'value should be one of <pool|ray>'),
-  ('--ray_address=10.0.0.1:6379', 'needs --executor=ray'),
-  ('--board=uno9000', 'must be'),
-  ('--board=absent.json', 'No such file'),
-  ('--flash_kib=-1', 'positive'),
-  ('--flash_kib=nan', 'positive'),
-  ('--sram_kib=0', 'positive'),
-  ('--space=hyperspace', 'must be one of'),
-  ('--space_option=max_depth=deep', 'must be like max_depth=8'),
-  ('--space_option=colour=red', 'has the options'),
-  ('--space_option=max_depth=0', 'at least 1'),
-  ('--strategy=luck', 'must be one of'),
-  ('--reward=love', 'must be one of'),
-  ('--dataset=absent.npz', 'no such file or folder'),
-  ('--dataset=absent', 'must be one of'),
-  ('--data_dir=here', 'only'),
-  ('--no_such_flag', 'Unknown command line flag'),
-]
-_TRY_FLAGS = """
-import json, sys
-sys.path.insert(0, 'experiments')
-from rlnas.cli import search
-from absl import flags
-for argument in json.loads(sys.argv[1]):
-  flags.FLAGS.unparse_flags()
-  search.FLAGS.space_option = []
-  for name in list(flags.FLAGS):
-    flags.FLAGS[name].unparse()
-  try:
-    search.main(flags.FLAGS(['search.py', '--dataset=digits', argument]))
-    print(json.dumps('no error'))
-  except Exception as error:
-    print(json.dumps(str(error)))
-"""
-
-
-@pytest.mark.slow
-def test_wrong_flags_are_one_clear_error_each(tmp_path):
-  arguments = json.dumps([argument for argument, _ in WRONG_FLAGS])
-  done = subprocess.run(
-    [sys.executable, '-c', _TRY_FLAGS, arguments],
-    cwd=pathlib.Path(__file__).parent.parent,
-    capture_output=True,
-    text=True,
-    timeout=300,
-    check=True,
-  )
-  messages = [json.loads(line) for line in done.stdout.splitlines()]
-  assert len(messages) == len(WRONG_FLAGS)
-  for (argument, rule), message in zip(WRONG_FLAGS, messages, strict=True):
-    name, _, value = argument.lstrip('-').partition('=')
-    assert rule in message, argument
-    assert value.partition('=')[0] in message, argument
-    assert name in message or value in message, argument
 
 
 def test_a_board_needs_all_its_figures():

@@ -1,6 +1,7 @@
 """How many children an hour: a plain Keras loop against this library's pipeline, in one run.
 
-  python experiments/benchmark_children.py --dataset=fashion_mnist --examples=10000 --epochs=2
+  python experiments/benchmarks/benchmark_children.py --dataset=fashion_mnist --examples=10000 \
+    --epochs=2
 
 Both train the same networks of the chain space from the same weights, with the same batches an
 epoch, optimiser and schedule, quantize them to int8 and validate both forms on the same images.
@@ -28,7 +29,8 @@ from rlnas.board import find_board
 from rlnas.budget import Budget
 from rlnas.child.builder import build
 from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, accuracy, train
-from rlnas.cli.guard import check_positive, run
+from rlnas.cli.flags import check_positive
+from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset

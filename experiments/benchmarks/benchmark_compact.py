@@ -1,6 +1,6 @@
 """Measures what packing and ordering save: flash, and the tensor arena, over random networks.
 
-  python experiments/benchmark_compact.py --count=100
+  python experiments/benchmarks/benchmark_compact.py --count=100
 
 Networks of all spaces with random weights are converted three times: by the documented route of
 TensorFlow Lite (`TFLiteConverter.from_keras_model`), as `rlnas.tflite.quantize.convert` does it,

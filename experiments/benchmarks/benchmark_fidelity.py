@@ -1,6 +1,7 @@
 """How much sooner a search with a pruner of fidelities gets where one without it gets.
 
-  python experiments/benchmark_fidelity.py --dataset=fashion_mnist --minutes=20 --seeds=0,1
+  python experiments/benchmarks/benchmark_fidelity.py --dataset=fashion_mnist --minutes=20 \
+    --seeds=0,1
 
 One search trains every child through all stages (--fidelity), the other only those that the pruner
 lets climb. Only children that went through all stages count, so that both are judged by the same
@@ -19,44 +20,43 @@ import numpy as np
 from absl import flags
 from processor_time import MOST_TRIALS, Clock, Timed, TimeIsUpError
 
-from rlnas.cli import settings as settings_module
-from rlnas.cli.choices import PRUNERS, STRATEGIES, choose
-from rlnas.cli.guard import check_positive, run
-from rlnas.cli.settings import Settings, configuration, evaluator, read_settings, stages
+from rlnas.cli import flags as cli_flags
+from rlnas.cli.build import Setup, build_evaluator, build_pruner, journal_configuration
+from rlnas.cli.flags import OF_ONE_SEARCH, check_positive, define_search_flags, read_setup
+from rlnas.cli.guard import run
 from rlnas.evaluation.executors import WorkerPool
 from rlnas.reports.tensorboard import ProgressBar
 from rlnas.reward import linear_excess
 from rlnas.search.fidelity import Pruner
 from rlnas.search.journal import Journal
 from rlnas.search.loop import run_search
-from rlnas.trial import derive_seed
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(settings_module)
+define_search_flags(without=[name for name in OF_ONE_SEARCH if name != 'strategy'])
+flags.adopt_module_key_flags(cli_flags)
 flags.DEFINE_float('minutes', 20.0, 'Of each search, on --workers idle cores; default: 20.')
 flags.DEFINE_list('seeds', ['0', '1'], 'One pair of searches a seed; default: 0,1.')
-flags.DEFINE_string('strategy', 'imitation', f'What proposes: {", ".join(STRATEGIES)}.')
 
 
-def search(settings: Settings, pruner: Pruner | None, seed: int, clock: Clock, name: str) -> None:
+def search(setup: Setup, pruner: Pruner | None, seed: int, clock: Clock, name: str) -> None:
   """Searches until the clock says stop; goes on with its journal."""
   workdir = pathlib.Path(FLAGS.workdir)
-  decides = configuration(settings, strategy=FLAGS.strategy, reward='linear_excess', seed=seed)
+  decides = journal_configuration(setup)
   journal = Journal(
     workdir / f'{name}-{seed}.jsonl', configuration={**decides, 'climbs': pruner is not None}
   )
-  pool = WorkerPool(Timed(evaluator(settings)), workers=settings.workers)
+  pool = WorkerPool(Timed(build_evaluator(setup)), workers=setup.workers)
   with (
     contextlib.closing(journal),
     contextlib.closing(pool),
-    contextlib.closing(ProgressBar(MOST_TRIALS, budget=settings.budget)) as bar,
+    contextlib.closing(ProgressBar(MOST_TRIALS, budget=setup.budget)) as bar,
     contextlib.suppress(TimeIsUpError),
   ):
     run_search(
-      STRATEGIES[FLAGS.strategy](settings.table, derive_seed(seed, 'strategy'), settings.admits),
+      setup.build_strategy(),
       executor=pool,
       reward=linear_excess,
-      budget=settings.budget,
+      budget=setup.budget,
       trials=MOST_TRIALS,
       batch=FLAGS.batch,
       seed=seed,
@@ -69,18 +69,19 @@ def search(settings: Settings, pruner: Pruner | None, seed: int, clock: Clock, n
 def main(arguments: list[str]) -> None:
   """Runs a pair of searches for each seed and compares them."""
   check_positive('minutes')
-  choose('strategy', FLAGS.strategy, STRATEGIES)
-  if len(stages()) < 2:
+  setup = read_setup(arguments)
+  stages = len(setup.config.stages())
+  if stages < 2:
     raise ValueError('--fidelity: must name at least two stages, such as 10000x1,20000x1,55000x2')
-  settings = read_settings(arguments)
   rows, speedups = [], []
   for seed in map(int, FLAGS.seeds):
-    limits = {'stages': len(stages()), 'workers': settings.workers}
-    whole = Clock(settings.budget, **limits, seconds=60 * FLAGS.minutes)
-    search(settings, None, seed, whole, 'whole')
-    climbing = Clock(settings.budget, **limits, seconds=60 * FLAGS.minutes, target=whole.best)
-    pruner = PRUNERS[FLAGS.pruner](len(stages()))
-    search(settings, pruner, seed, climbing, FLAGS.pruner)
+    setup = setup.having(seed=seed)
+    limits = {'stages': stages, 'workers': setup.workers}
+    whole = Clock(setup.budget, **limits, seconds=60 * FLAGS.minutes)
+    search(setup, None, seed, whole, 'whole')
+    climbing = Clock(setup.budget, **limits, seconds=60 * FLAGS.minutes, target=whole.best)
+    pruner = build_pruner(setup.config)
+    search(setup, pruner, seed, climbing, FLAGS.pruner)
     reached = whole.curve[-1][0] if whole.curve else float('nan')
     speedup = 60 * FLAGS.minutes / climbing.seconds if climbing.best >= whole.best else float('nan')
     speedups.append((speedup, reached / climbing.seconds))

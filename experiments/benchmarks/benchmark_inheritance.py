@@ -1,6 +1,8 @@
 """Mutants that begin with their parent's weights, against training from scratch at equal time.
 
-  python experiments/benchmark_inheritance.py --fidelity=10000x1 --minutes=10 --seeds=0,1 ...
+  python experiments/benchmarks/benchmark_inheritance.py --fidelity=10000x1 --minutes=10 --seeds=0,1
+  \
+    ...
 
 Two searches by evolution for each seed, of equal processor time (on --workers idle cores). Rewards
 of inherited weights come from longer training, so they cannot be compared; instead the best
@@ -16,9 +18,10 @@ import numpy as np
 from absl import flags
 from processor_time import MOST_TRIALS, Clock, Timed, TimeIsUpError
 
-from rlnas.cli import settings as settings_module
-from rlnas.cli.guard import check_positive, run
-from rlnas.cli.settings import Settings, configuration, evaluator, read_settings, stages
+from rlnas.cli import flags as cli_flags
+from rlnas.cli.build import Setup, build_evaluator, journal_configuration
+from rlnas.cli.flags import OF_ONE_SEARCH, check_positive, define_search_flags, read_setup
+from rlnas.cli.guard import run
 from rlnas.evaluation.executors import WorkerPool
 from rlnas.evaluation.trained import Trained
 from rlnas.reports.tensorboard import ProgressBar
@@ -29,38 +32,39 @@ from rlnas.strategies.evolution import Evolution
 from rlnas.trial import Trial, derive_seed
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(settings_module)
+define_search_flags(without=(*OF_ONE_SEARCH, 'inherit'))
+flags.adopt_module_key_flags(cli_flags)
 flags.DEFINE_float('minutes', 10.0, 'Of each search, on --workers idle cores; default: 10.')
 flags.DEFINE_list('seeds', ['0', '1'], 'One pair of searches a seed; default: 0,1.')
 flags.DEFINE_integer('finalists', 3, 'Networks to train in the end; default: 3.', lower_bound=1)
 flags.DEFINE_integer('final_epochs', 2, 'Epochs of that training; default: 2.', lower_bound=1)
 
 
-def search(settings: Settings, seed: int, inherit: bool) -> list[Trial]:
+def search(setup: Setup, seed: int, inherit: bool) -> list[Trial]:
   """The trials of a search of --minutes; one that was stopped goes on."""
   name = 'inherited' if inherit else 'scratch'
-  FLAGS.inherit = inherit
+  setup = setup.having(strategy='evolution', seed=seed, inherit=inherit)
   path = pathlib.Path(FLAGS.workdir) / f'{name}-{seed}.jsonl'
-  decides = configuration(settings, strategy='evolution', reward='linear_excess', seed=seed)
+  decides = journal_configuration(setup)
   clock = Clock(
-    settings.budget,
-    stages=len(stages()),
-    workers=settings.workers,
+    setup.budget,
+    stages=len(setup.config.stages()),
+    workers=setup.workers,
     seconds=60 * FLAGS.minutes,
   )
   journal = Journal(path, configuration=decides)
-  pool = WorkerPool(Timed(evaluator(settings)), workers=settings.workers)
+  pool = WorkerPool(Timed(build_evaluator(setup)), workers=setup.workers)
   with (
     contextlib.closing(journal),
     contextlib.closing(pool),
-    contextlib.closing(ProgressBar(MOST_TRIALS, budget=settings.budget)) as bar,
+    contextlib.closing(ProgressBar(MOST_TRIALS, budget=setup.budget)) as bar,
     contextlib.suppress(TimeIsUpError),
   ):
     run_search(
-      Evolution(settings.table, seed=derive_seed(seed, 'strategy')),
+      Evolution(setup.table, seed=derive_seed(seed, 'strategy')),
       executor=pool,
       reward=linear_excess,
-      budget=settings.budget,
+      budget=setup.budget,
       trials=MOST_TRIALS,
       batch=FLAGS.batch,
       seed=seed,
@@ -71,12 +75,12 @@ def search(settings: Settings, seed: int, inherit: bool) -> list[Trial]:
   return read_journal(path)[1][: clock.trials]
 
 
-def finish(settings: Settings, trials: list[Trial], seed: int) -> list[float]:
+def finish(setup: Setup, trials: list[Trial], seed: int) -> list[float]:
   """int8 validation accuracies of the best few different networks after equal training."""
-  feasible = [t for t in trials if is_feasible(t.measurement, settings.budget)]
+  feasible = [t for t in trials if is_feasible(t.measurement, setup.budget)]
   best = sorted(feasible, key=lambda t: (-(t.reward or 0.0), t.index))
   networks = list({t.proposal.architecture.digest: t for t in best}.values())[: FLAGS.finalists]
-  pool = WorkerPool(Trained(settings.dataset, epochs=FLAGS.final_epochs), workers=settings.workers)
+  pool = WorkerPool(Trained(setup.dataset, epochs=FLAGS.final_epochs), workers=setup.workers)
   with contextlib.closing(pool):
     for key, trial in enumerate(networks):
       pool.submit(key, trial.proposal.architecture, seed=derive_seed(seed, 'final'))
@@ -90,12 +94,12 @@ def finish(settings: Settings, trials: list[Trial], seed: int) -> list[float]:
 def main(arguments: list[str]) -> None:
   """Runs the pairs and prints a table."""
   check_positive('minutes')
-  settings = read_settings(arguments)
+  setup = read_setup(arguments)
   rows = []
   for seed in map(int, FLAGS.seeds):
     for inherit in (False, True):
-      trials = search(settings, seed, inherit)
-      final = finish(settings, trials, seed)
+      trials = search(setup, seed, inherit)
+      final = finish(setup, trials, seed)
       trained = [t for t in trials if t.measurement.curve]
       rows.append(
         f'| {seed} | {"inherited" if inherit else "from scratch"} | {len(trials)} '

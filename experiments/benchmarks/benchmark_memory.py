@@ -1,6 +1,6 @@
 """How much memory a long search takes: this process and its workers, over many children.
 
-  python experiments/benchmark_memory.py --children=300
+  python experiments/benchmarks/benchmark_memory.py --children=300
 
 Children of the chain space on MNIST images, each trained for one epoch, go through one pool as in a
 search. Prints how much this process has grown since the first child, and the most that any worker
@@ -16,7 +16,8 @@ import tqdm
 from absl import flags
 from random_networks import draw
 
-from rlnas.cli.guard import check_positive, run
+from rlnas.cli.flags import check_positive
+from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.evaluation.executors import WorkerPool, default_workers

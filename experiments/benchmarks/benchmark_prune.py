@@ -1,6 +1,6 @@
 """What pruning gains: zeros of tensorflow-model-optimization against whole filters.
 
-  python experiments/benchmark_prune.py --dataset=mnist5k
+  python experiments/benchmarks/benchmark_prune.py --dataset=mnist5k
 
 A network is trained, pruned, trained further by equal epochs and quantized. The table tells sizes
 of the packed .tflite file, of that file compressed by zlib, and what TFLite Micro needs.
@@ -17,7 +17,8 @@ from rlnas.architecture import Architecture, Graph
 from rlnas.backend import keras, quiet
 from rlnas.child.augment import suited_augmentation
 from rlnas.child.prune import prune_filters
-from rlnas.cli.guard import check_positive, run
+from rlnas.cli.flags import check_positive
+from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset

@@ -1,6 +1,6 @@
 """Quantization-aware training against further training as before, on networks of unlike shapes.
 
-  python experiments/benchmark_qat.py --dataset=fashion_mnist --train_examples=10000
+  python experiments/benchmarks/benchmark_qat.py --dataset=fashion_mnist --train_examples=10000
 
 Each network is trained, then trained further in three ways of equal epochs, from the same weights
 and with the same order of examples: as before; aware of quantization as
@@ -19,7 +19,8 @@ from rlnas.architecture import Architecture, Graph
 from rlnas.backend import keras, quiet, tf
 from rlnas.child.augment import suited_augmentation
 from rlnas.cli.choices import choose
-from rlnas.cli.guard import check_positive, run
+from rlnas.cli.flags import check_positive
+from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset

@@ -1,6 +1,6 @@
 """How well cheap estimates rank networks: Spearman's correlation with their full training.
 
-  python experiments/benchmark_ranking.py --dataset=fashion_mnist --space=chain \
+  python experiments/benchmarks/benchmark_ranking.py --dataset=fashion_mnist --space=chain \
     --truth=runs/truth-chain.jsonl
 
 The networks are uniform among those that keep the budget. Truth is the int8 validation accuracy
@@ -33,10 +33,11 @@ from absl import flags
 from networks import accuracies, draw_different, evaluate, supernet_of
 
 from rlnas.architecture import Architecture
-from rlnas.cli import settings as settings_module
+from rlnas.cli import flags as cli_flags
+from rlnas.cli.build import Setup, build_stages
 from rlnas.cli.choices import PRUNERS, choose
-from rlnas.cli.guard import check_positive, run
-from rlnas.cli.settings import Settings, read_settings, stages
+from rlnas.cli.flags import OF_ONE_SEARCH, check_positive, define_search_flags, read_setup
+from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
 from rlnas.data.dataset import take
 from rlnas.evaluation.trained import Trained
@@ -47,9 +48,8 @@ from rlnas.search.line_file import LineFile
 from rlnas.trial import Proposal, Terms, Trial, derive_seed
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(settings_module)
-FLAGS.set_default('flash_kib', 64.0)
-FLAGS.set_default('sram_kib', 64.0)
+define_search_flags(without=OF_ONE_SEARCH, flash_kib=64.0, sram_kib=64.0)
+flags.adopt_module_key_flags(cli_flags)
 flags.DEFINE_integer('networks', 24, 'Networks to rank; default: 24.', lower_bound=3)
 flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
 flags.DEFINE_string('truth', 'runs/truth.jsonl', 'File of what full trainings reached.')
@@ -62,16 +62,16 @@ flags.DEFINE_integer('supernet_steps', 6000, 'Batches that train the supernet; d
 WAVE = 8  # networks that climb together, judged against those of the waves before
 
 # Scores of networks, the higher the better.
-Estimator = Callable[[Settings, Sequence[Architecture]], Sequence[float]]
+Estimator = Callable[[Setup, Sequence[Architecture]], Sequence[float]]
 
 
-def truth(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+def truth(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
   """int8 validation accuracies after full training, from the file as far as it has them."""
   with contextlib.closing(LineFile(pathlib.Path(FLAGS.truth))) as file:
     text = file.read()
     file.truncate(text.rfind(b'\n') + 1)  # a line that was cut off is computed again
     records = [json.loads(line) for line in text[: file.size].splitlines()]
-    task = {'dataset': settings.dataset.digest, 'epochs': FLAGS.truth_epochs}
+    task = {'dataset': setup.dataset.digest, 'epochs': FLAGS.truth_epochs}
     known = {
       (record['digest'], record['seed']): record['int8_validation_accuracy']
       for record in records
@@ -80,10 +80,10 @@ def truth(settings: Settings, architectures: Sequence[Architecture]) -> list[flo
     wanted = [(a, seed) for seed in range(FLAGS.truth_seeds) for a in architectures]
     missing = [(a, seed) for a, seed in wanted if (a.digest, seed) not in known]
     arriving = evaluate(
-      Trained(settings.dataset, epochs=FLAGS.truth_epochs),
+      Trained(setup.dataset, epochs=FLAGS.truth_epochs),
       [a for a, _ in missing],
       [derive_seed(seed, 'truth', a.digest) for a, seed in missing],
-      workers=settings.workers,
+      workers=setup.workers,
       title='truth',
     )
     for key, measurement in arriving:
@@ -98,57 +98,57 @@ def truth(settings: Settings, architectures: Sequence[Architecture]) -> list[flo
 def briefly_trained(epochs: int) -> Estimator:
   """Accuracy after some epochs of --examples training examples."""
 
-  def score(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
-    data = settings.dataset
+  def score(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
+    data = setup.dataset
     subset = take(data, min(FLAGS.examples, len(data.x_train)))
-    return brief(Trained(subset, epochs=epochs), settings, architectures, f'{epochs} epochs')
+    return brief(Trained(subset, epochs=epochs), setup, architectures, f'{epochs} epochs')
 
   return score
 
 
-def shared(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+def shared(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
   """Accuracy with the weights of a supernet, which is trained here on networks drawn anew."""
   supernet = supernet_of(
-    settings, seed=derive_seed(FLAGS.seed, 'supernet'), steps=FLAGS.supernet_steps
+    setup, seed=derive_seed(FLAGS.seed, 'supernet'), steps=FLAGS.supernet_steps
   )
-  return brief(
-    WeightSharing(settings.dataset, supernet=supernet), settings, architectures, 'shared'
-  )
+  return brief(WeightSharing(setup.dataset, supernet=supernet), setup, architectures, 'shared')
 
 
 def brief(
-  evaluator: Evaluator, settings: Settings, architectures: Sequence[Architecture], title: str
+  evaluator: Evaluator, setup: Setup, architectures: Sequence[Architecture], title: str
 ) -> list[float]:
   """int8 validation accuracies of all networks."""
   seed = derive_seed(FLAGS.seed, 'brief')
-  return accuracies(evaluator, architectures, seed=seed, workers=settings.workers, title=title)
+  return accuracies(evaluator, architectures, seed=seed, workers=setup.workers, title=title)
 
 
-def parameters(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+def parameters(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
   """The number of weights."""
-  data = settings.dataset
+  data = setup.dataset
   return [float(estimate_cost(a, data.input_shape, data.classes).parameters) for a in architectures]
 
 
-def macs(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+def macs(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
   """The number of multiply-accumulates."""
-  data = settings.dataset
+  data = setup.dataset
   return [float(estimate_cost(a, data.input_shape, data.classes).macs) for a in architectures]
 
 
-def whole(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
+def whole(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
   """Accuracy after all stages of --fidelity: the last rung of the pruner."""
-  return brief(Trained(settings.dataset, epochs=stages()), settings, architectures, 'all stages')
+  return brief(
+    Trained(setup.dataset, epochs=build_stages(setup.config)), setup, architectures, 'all stages'
+  )
 
 
 def climbing(*, foreseen: bool) -> Estimator:
   """What a strategy is told at the end of the pruner, wave by wave."""
 
-  def score(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
-    pruner = choose('pruner', FLAGS.pruner, PRUNERS)(len(stages()))
-    others = draw_different(settings, derive_seed(FLAGS.seed, 'before'), FLAGS.before)
+  def score(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
+    pruner = choose('pruner', FLAGS.pruner, PRUNERS)(len(setup.config.stages()))
+    others = draw_different(setup, derive_seed(FLAGS.seed, 'before'), FLAGS.before)
     climbers = [*others, *architectures]
-    trained = Trained(settings.dataset, epochs=stages())
+    trained = Trained(setup.dataset, epochs=build_stages(setup.config))
     told: list[Trial] = []
     for first in range(0, len(climbers), WAVE):
       wave = climbers[first : first + WAVE]
@@ -157,7 +157,7 @@ def climbing(*, foreseen: bool) -> Estimator:
         trained,
         wave,
         seeds,
-        workers=settings.workers,
+        workers=setup.workers,
         title=f'pruner {first // WAVE}',
         terms=Terms(thresholds=pruner.thresholds(told)),
       )
@@ -165,7 +165,7 @@ def climbing(*, foreseen: bool) -> Estimator:
       for key, measurement in sorted(found, key=lambda item: item[0]):
         expected = pruner.expected_accuracy(wave[key], measurement, told)
         worth = dataclasses.replace(measurement, expected_accuracy=expected if foreseen else None)
-        reward = linear_excess(worth, settings.budget)
+        reward = linear_excess(worth, setup.budget)
         now.append(Trial(first + key, 0, seeds[key], Proposal((), wave[key]), worth, reward))
       told += now
     return [trial.reward or 0.0 for trial in told[len(others) :]]
@@ -214,11 +214,11 @@ def main(arguments: list[str]) -> None:
   for name in ('truth_epochs', 'truth_seeds', 'examples', 'supernet_steps'):
     check_positive(name)
   chosen = {name: choose('estimators', name, ESTIMATORS) for name in FLAGS.estimators}
-  if {'pruner', 'unpredicted'} & set(chosen) and len(stages()) < 2:
+  setup = read_setup(arguments)
+  if {'pruner', 'unpredicted'} & set(chosen) and len(setup.config.stages()) < 2:
     raise ValueError('--fidelity: a pruner needs two stages, such as 10000x1,20000x1,55000x2')
-  settings = read_settings(arguments)
-  architectures = draw_different(settings, derive_seed(FLAGS.seed, 'networks'), FLAGS.networks)
-  truths = truth(settings, architectures)
+  architectures = draw_different(setup, derive_seed(FLAGS.seed, 'networks'), FLAGS.networks)
+  truths = truth(setup, architectures)
   print(
     f'{len(truths)} networks of {FLAGS.space}, truth {np.mean(truths):.4f} '
     f'± {np.std(truths, ddof=1):.4f}'
@@ -227,7 +227,7 @@ def main(arguments: list[str]) -> None:
   results: dict[str, Any] = {}
   for name, estimator in chosen.items():
     started = processor_seconds()
-    scores = list(estimator(settings, architectures))
+    scores = list(estimator(setup, architectures))
     seconds = processor_seconds() - started
     value, low, high = spearman(scores, truths)
     print(f'| {name} | {value:.2f} | {low:.2f} to {high:.2f} | {seconds:.0f} |', flush=True)

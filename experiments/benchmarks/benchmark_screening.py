@@ -1,6 +1,7 @@
 """Checks the screening of networks against training all of them, and states the time it saves.
 
-  python experiments/benchmark_screening.py --space=nasnet --trials=50 --flash_kib=32 --sram_kib=24
+  python experiments/benchmarks/benchmark_screening.py --space=nasnet --trials=50 --flash_kib=32 \
+    --sram_kib=24
 
 Networks drawn uniformly from the space are trained, quantized and measured; each is also converted
 with random weights, and screened. The exit code is 1 where the untrained network has another size
@@ -20,9 +21,10 @@ import tqdm
 from absl import flags
 
 from rlnas.architecture import Architecture
-from rlnas.cli import settings as settings_module
+from rlnas.cli import flags as cli_flags
+from rlnas.cli.build import Setup
+from rlnas.cli.flags import OF_ONE_SEARCH, define_search_flags, read_setup
 from rlnas.cli.guard import run
-from rlnas.cli.settings import Settings, read_settings
 from rlnas.evaluation.screened import Screened
 from rlnas.evaluation.trained import Trained
 from rlnas.evaluation.untrained import untrained_footprint
@@ -34,7 +36,8 @@ from rlnas.tflite.footprint import ArenaOverflow
 from rlnas.trial import Measurement, Status, derive_seed
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(settings_module)
+define_search_flags(without=OF_ONE_SEARCH)
+flags.adopt_module_key_flags(cli_flags)
 flags.DEFINE_integer('seed', 0, 'Decides the networks and their training.')
 
 
@@ -67,10 +70,10 @@ class Verdict:
     return Measurement(Status.COMPLETE)
 
 
-def check(architecture: Architecture, settings: Settings, epochs: int, seed: int) -> Outcome:
+def check(architecture: Architecture, setup: Setup, epochs: int, seed: int) -> Outcome:
   """Trains a network, and finds out what is known of it without."""
-  data = settings.dataset
-  screened = Screened(Verdict(), settings.budget, data.input_shape, data.classes)
+  data = setup.dataset
+  screened = Screened(Verdict(), setup.budget, data.input_shape, data.classes)
   times = [time.perf_counter()]
   try:
     footprint = untrained_footprint(architecture, data.input_shape, data.classes)
@@ -84,14 +87,14 @@ def check(architecture: Architecture, settings: Settings, epochs: int, seed: int
   return Outcome(trained, untrained, times[1] - times[0], passed, times[2] - times[1])
 
 
-def check_all(settings: Settings) -> list[Outcome]:
+def check_all(setup: Setup) -> list[Outcome]:
   """All networks, in worker processes."""
   rng = np.random.default_rng(FLAGS.seed)
-  table = settings.table
+  table = setup.table
   networks = [decode(table.space, sample_uniform(table, rng)) for _ in range(FLAGS.trials)]
-  small = dataclasses.replace(settings, dataset=settings.dataset.without_test())
+  small = dataclasses.replace(setup, dataset=setup.dataset.without_test())
   with pebble.ProcessPool(
-    max_workers=settings.workers,
+    max_workers=setup.workers,
     max_tasks=CHILDREN_PER_WORKER,
     context=multiprocessing.get_context('spawn'),
   ) as pool:
@@ -104,13 +107,13 @@ def check_all(settings: Settings) -> list[Outcome]:
 
 def main(arguments: list[str]) -> None:
   """Runs and prints."""
-  settings = read_settings(arguments)
-  outcomes = check_all(settings)
-  show(outcomes, settings)
+  setup = read_setup(arguments)
+  outcomes = check_all(setup)
+  show(outcomes, setup)
   differing = [o for o in outcomes if o.untrained != size(o.trained)]
   for o in differing:
     print(f'differs: untrained {o.untrained}, trained {size(o.trained)}')
-  wrong = any(o.passed != is_feasible(o.trained, settings.budget) for o in outcomes)
+  wrong = any(o.passed != is_feasible(o.trained, setup.budget) for o in outcomes)
   sys.exit(1 if differing or wrong else 0)
 
 
@@ -119,9 +122,9 @@ def size(measurement: Measurement) -> tuple[int, int]:
   return measurement.flash_bytes or 0, measurement.sram_bytes or 0
 
 
-def show(outcomes: list[Outcome], settings: Settings) -> None:
+def show(outcomes: list[Outcome], setup: Setup) -> None:
   """Prints how often the screening was right, and what it saved."""
-  count, budget = len(outcomes), settings.budget
+  count, budget = len(outcomes), setup.budget
   fits = [is_feasible(o.trained, budget) for o in outcomes]
   exact = sum(o.untrained == size(o.trained) for o in outcomes)
   right = sum(o.passed == f for o, f in zip(outcomes, fits, strict=True))

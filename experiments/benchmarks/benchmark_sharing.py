@@ -1,6 +1,8 @@
 """Weights of a supernet against training from scratch, at equal time.
 
-  python experiments/benchmark_sharing.py --dataset=fashion_mnist --seconds=1200 --seed=0 ...
+  python experiments/benchmarks/benchmark_sharing.py --dataset=fashion_mnist --seconds=1200 --seed=0
+  \
+    ...
 
 Two random searches take equal processor time. One trains each network from scratch, for one epoch
 of --examples. The other trains a supernet with --share of the time, and spends the rest on looking
@@ -20,9 +22,10 @@ from networks import accuracies, draw, supernet_of
 from processor_time import Timed
 
 from rlnas.architecture import Architecture
-from rlnas.cli import settings as settings_module
-from rlnas.cli.guard import check_positive, run
-from rlnas.cli.settings import Settings, read_settings
+from rlnas.cli import flags as cli_flags
+from rlnas.cli.build import Setup
+from rlnas.cli.flags import OF_ONE_SEARCH, check_positive, define_search_flags, read_setup
+from rlnas.cli.guard import run
 from rlnas.data.dataset import take
 from rlnas.evaluation.executors import WorkerPool
 from rlnas.evaluation.screened import Screened
@@ -33,7 +36,8 @@ from rlnas.reward import is_feasible
 from rlnas.trial import Status, derive_seed
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(settings_module)
+define_search_flags(without=OF_ONE_SEARCH)
+flags.adopt_module_key_flags(cli_flags)
 flags.DEFINE_float('seconds', 1200.0, 'Of processor time for each search; default: 1200.')
 flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
 flags.DEFINE_float('share', 0.5, 'Of the time that trains the supernet; default: 0.5.')
@@ -45,24 +49,24 @@ _PILOT_STEPS = 40  # that tell how long one takes; they count
 
 
 def search(
-  settings: Settings, evaluator: Evaluator, seconds: float, title: str
+  setup: Setup, evaluator: Evaluator, seconds: float, title: str
 ) -> tuple[list[Architecture], int]:
   """Looks at random networks until the processors have spent the time.
 
   Returns:
     The best few different ones, and how many there were.
   """
-  data, budget = settings.dataset, settings.budget
+  data, budget = setup.dataset, setup.budget
   screened = Screened(evaluator, budget, data.input_shape, data.classes)
-  drawn = draw(settings, derive_seed(FLAGS.seed, 'search'))
+  drawn = draw(setup, derive_seed(FLAGS.seed, 'search'))
   asked: list[Architecture] = []
   reached: dict[Architecture, float] = {}
   looked = 0
-  pool = WorkerPool(Timed(screened), workers=settings.workers)
+  pool = WorkerPool(Timed(screened), workers=setup.workers)
   bar = tqdm.tqdm(unit='network', desc=title, dynamic_ncols=True)
   with contextlib.closing(pool), bar:
     while seconds > 0:
-      while len(asked) - looked < 2 * settings.workers:  # so that no worker waits
+      while len(asked) - looked < 2 * setup.workers:  # so that no worker waits
         asked.append(next(drawn))
         pool.submit(len(asked) - 1, asked[-1], seed=derive_seed(FLAGS.seed, 'child', len(asked)))
       while (arrived := pool.collect(60.0)) is None:
@@ -78,20 +82,20 @@ def search(
   return sorted(reached, key=lambda a: -reached[a])[: FLAGS.finalists], looked
 
 
-def share_weights(settings: Settings) -> tuple[WeightSharing, float]:
+def share_weights(setup: Setup) -> tuple[WeightSharing, float]:
   """Trains a supernet in about --share of the time; the seconds that are left."""
   started = time.process_time()
-  supernet_of(settings, seed=0, steps=_PILOT_STEPS)
+  supernet_of(setup, seed=0, steps=_PILOT_STEPS)
   a_step = (time.process_time() - started) / _PILOT_STEPS
   steps = int((FLAGS.share * FLAGS.seconds) / a_step) - _PILOT_STEPS
   if steps < 1:
     raise ValueError(
       f'--seconds={FLAGS.seconds}: too short for a supernet, each step takes {a_step:.2f} s'
     )
-  supernet = supernet_of(settings, seed=derive_seed(FLAGS.seed, 'supernet'), steps=steps)
+  supernet = supernet_of(setup, seed=derive_seed(FLAGS.seed, 'supernet'), steps=steps)
   print(f'supernet: {steps} steps in {time.process_time() - started:.0f} s')
   left = FLAGS.seconds - (time.process_time() - started)
-  return WeightSharing(settings.dataset, supernet=supernet), left
+  return WeightSharing(setup.dataset, supernet=supernet), left
 
 
 def main(arguments: list[str]) -> None:
@@ -100,13 +104,13 @@ def main(arguments: list[str]) -> None:
   check_positive('examples')
   if not 0 < FLAGS.share < 1:
     raise ValueError(f'--share={FLAGS.share}: must lie in (0, 1)')
-  settings = read_settings(arguments)
-  data = settings.dataset
+  setup = read_setup(arguments)
+  data = setup.dataset
   scratch = Trained(take(data, min(FLAGS.examples, len(data.x_train))), epochs=1)
-  shared, left = share_weights(settings)
+  shared, left = share_weights(setup)
   found = {
-    'from scratch': search(settings, scratch, FLAGS.seconds, 'from scratch'),
-    'shared': search(settings, shared, left, 'shared'),
+    'from scratch': search(setup, scratch, FLAGS.seconds, 'from scratch'),
+    'shared': search(setup, shared, left, 'shared'),
   }
   rows = []
   for name, (architectures, looked) in found.items():
@@ -114,7 +118,7 @@ def main(arguments: list[str]) -> None:
       Trained(data, epochs=FLAGS.final_epochs),
       architectures,
       seed=derive_seed(FLAGS.seed, 'final'),
-      workers=settings.workers,
+      workers=setup.workers,
       title=f'{name}, final',
     )
     rows.append(f'| {name} | {looked} | {max(final):.4f} | {np.mean(final):.4f} |')

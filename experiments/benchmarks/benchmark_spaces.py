@@ -1,7 +1,8 @@
 """Checks that every network of every space can be built, converted to int8, and run.
 
-  python experiments/benchmark_spaces.py --count=200
-  python experiments/benchmark_spaces.py --count=20 --image=1,7,3 --sequence=49,1 --classes=2
+  python experiments/benchmarks/benchmark_spaces.py --count=200
+  python experiments/benchmarks/benchmark_spaces.py --count=20 --image=1,7,3 --sequence=49,1 \
+    --classes=2
 
 Networks are drawn uniformly, given random weights (biases and statistics of batch normalisation
 too), quantized, and run both on TensorFlow Lite's builtin kernels and on TFLite Micro. A table is

@@ -1,6 +1,7 @@
 """How well the regressor of --strategy=imitation ranks networks that a search has trained.
 
-  python experiments/benchmark_surrogate.py runs/first/journal.jsonl runs/second/journal.jsonl
+  python experiments/benchmarks/benchmark_surrogate.py runs/first/journal.jsonl \
+    runs/second/journal.jsonl
 
 The trained networks of all journals are split at random, again and again; the regressor learns from
 some of them, and its scores of the others are compared with their int8 validation accuracies. The
@@ -14,7 +15,8 @@ import numpy as np
 from absl import flags
 from scipy.stats import spearmanr
 
-from rlnas.cli.guard import check_positive, run
+from rlnas.cli.flags import check_positive
+from rlnas.cli.guard import run
 from rlnas.cli.report import space_of
 from rlnas.search.journal import read_journal
 from rlnas.spaces.table import Table, compile_table

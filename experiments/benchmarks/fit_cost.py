@@ -1,6 +1,6 @@
 """Fits the size of .tflite files and states the errors of `cost` on networks it has not seen.
 
-  python experiments/fit_cost.py --count=25 --held_out=20
+  python experiments/benchmarks/fit_cost.py --count=25 --held_out=20
 
 Networks of all spaces, drawn uniformly, are converted with random weights and measured. The weights
 of the least squares make relative errors count alike. Prints `FLASH_BYTES` of `rlnas.cost.flash`,

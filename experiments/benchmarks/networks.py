@@ -12,7 +12,7 @@ import tqdm
 from rlnas.architecture import Architecture
 from rlnas.child.supernet import Supernet
 from rlnas.child.train_supernet import train_supernet
-from rlnas.cli.settings import Settings
+from rlnas.cli.build import Setup
 from rlnas.cost.cost import estimate_cost
 from rlnas.evaluation.executors import WorkerPool
 from rlnas.interfaces import Evaluator, StagedEvaluator
@@ -21,21 +21,21 @@ from rlnas.spaces.table import sample_uniform
 from rlnas.trial import NO_TERMS, Measurement, Status, Terms, derive_seed
 
 
-def draw(settings: Settings, seed: int) -> Iterator[Architecture]:
+def draw(setup: Setup, seed: int) -> Iterator[Architecture]:
   """Networks that keep the budget, uniform among all sequences of choices that do, without end."""
   rng = np.random.default_rng(seed)
-  data, table = settings.dataset, settings.table
+  data, table = setup.dataset, setup.table
   while True:
     architecture = decode(table.space, sample_uniform(table, rng))
     needed = estimate_cost(architecture, data.input_shape, data.classes)
-    if settings.budget.fits(needed.flash_bytes, needed.sram_bytes, needed.macs, None):
+    if setup.budget.fits(needed.flash_bytes, needed.sram_bytes, needed.macs, None):
       yield architecture
 
 
-def draw_different(settings: Settings, seed: int, count: int) -> list[Architecture]:
+def draw_different(setup: Setup, seed: int, count: int) -> list[Architecture]:
   """The first so many different networks of `draw`."""
   found: dict[str, Architecture] = {}
-  for architecture in draw(settings, seed):
+  for architecture in draw(setup, seed):
     found.setdefault(architecture.digest, architecture)
     if len(found) == count:
       break
@@ -80,10 +80,8 @@ def accuracies(
   return [found[key].int8_validation_accuracy or 0.0 for key in range(len(seeds))]
 
 
-def supernet_of(settings: Settings, *, seed: int, steps: int) -> Supernet:
+def supernet_of(setup: Setup, *, seed: int, steps: int) -> Supernet:
   """Trains a supernet on networks that keep the budget, each drawn for one step."""
-  drawn = list(itertools.islice(draw(settings, derive_seed(seed, 'networks')), steps))
+  drawn = list(itertools.islice(draw(setup, derive_seed(seed, 'networks')), steps))
   with tqdm.tqdm(total=steps, unit='step', desc='supernet', dynamic_ncols=True) as bar:
-    return train_supernet(
-      drawn, settings.dataset, seed=seed, on_step=lambda step, loss: bar.update()
-    )
+    return train_supernet(drawn, setup.dataset, seed=seed, on_step=lambda step, loss: bar.update())

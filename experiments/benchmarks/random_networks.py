@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from rlnas.architecture import Architecture
-from rlnas.cli.choices import SEQUENCE_SPACES, SPACES
+from rlnas.cli.choices import SPACES, find
 from rlnas.spaces import MultiBranch
 from rlnas.spaces.decision import Space, decode
 from rlnas.spaces.table import compile_table, sample_uniform
@@ -16,7 +16,7 @@ from rlnas.spaces.table import compile_table, sample_uniform
 
 def cases() -> Mapping[str, tuple[Space, bool]]:
   """Spaces by name, and whether they read sequences; those with two kinds of networks twice."""
-  named = {name: (space(), name in SEQUENCE_SPACES) for name, space in SPACES.items()}
+  named = {name: (find('space', name)(), name == 'recurrent') for name in SPACES}
   return named | {'multibranch, pad': (MultiBranch(align='pad'), False)}
 
 

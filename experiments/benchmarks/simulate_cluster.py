@@ -1,6 +1,7 @@
 """How many workers can one search feed? Its real loop, journal and strategy, on simulated workers.
 
-  python experiments/simulate_cluster.py --workers=1000 --batches=100,250,500 --lags=1,3,7
+  python experiments/benchmarks/simulate_cluster.py --workers=1000 --batches=100,250,500 \
+    --lags=1,3,7
 
 Only the children are made up: their durations are drawn, their results follow from the network.
 The clock is simulated, but what this process really takes to propose, record and learn is charged
@@ -21,6 +22,7 @@ from absl import app, flags
 
 from rlnas.architecture import Architecture
 from rlnas.board import BOARDS
+from rlnas.cli.build import build_strategy
 from rlnas.cli.choices import STRATEGIES, choose
 from rlnas.reward import weighted_product
 from rlnas.search.journal import Journal
@@ -147,7 +149,7 @@ def simulate(batch: int, lag: int, trials: int, folder: pathlib.Path) -> str:
   """Runs one search and returns a row of figures."""
   path = folder / f'{FLAGS.strategy}-{FLAGS.workers}-{batch}-{lag}.jsonl'
   cluster = SimulatedCluster(FLAGS.workers)
-  strategy = STRATEGIES[FLAGS.strategy](compile_table(Chain()), derive_seed(0, 'strategy'), None)
+  strategy = build_strategy(FLAGS.strategy, compile_table(Chain()), seed=derive_seed(0, 'strategy'))
   journal = Journal(path, configuration={'batch': batch, 'lag': lag})
   run_search(
     strategy,

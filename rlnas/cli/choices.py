@@ -1,14 +1,19 @@
-"""The names that flags may give, and what each stands for. The one place to add another."""
+"""The names that the command line offers, and what each stands for. The one place to add another.
+
+Modules are named and not imported, since those with a controller load TensorFlow.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
-from rlnas import reward
-from rlnas.architecture import Architecture
-from rlnas.interfaces import Reward, Strategy
+from rlnas.cli.options import Option, did_you_mean, options_of, read_options
 from rlnas.search.fidelity import (
   CurveExtrapolation,
   Pruner,
@@ -17,109 +22,141 @@ from rlnas.search.fidelity import (
   by_regression,
   promote_none,
 )
-from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
-from rlnas.spaces.table import Table
-from rlnas.strategies.controller import Controller
-from rlnas.strategies.evolution import Evolution
-from rlnas.strategies.imitation import Imitation
-from rlnas.strategies.optuna_sampler import OptunaSampler
-from rlnas.strategies.ppo import PPO
-from rlnas.strategies.qlearning import QLearning
-from rlnas.strategies.random_search import RandomSearch
-from rlnas.strategies.reinforce import Reinforce
 
-# Whether a network is worth an evaluation.
-Admits = Callable[[Architecture], bool]
+Chosen = TypeVar('Chosen')
 
-SPACES: dict[str, type] = {
-  'chain': Chain,
-  'multibranch': MultiBranch,
-  'nasnet': NASNet,
-  'blockqnn': BlockQNN,
-  'recurrent': Recurrent,
-  'joint': Joint,
+SPACES: Mapping[str, str] = {
+  'chain': 'rlnas.spaces.chain:Chain',
+  'multibranch': 'rlnas.spaces.multibranch:MultiBranch',
+  'nasnet': 'rlnas.spaces.nasnet:NASNet',
+  'blockqnn': 'rlnas.spaces.blockqnn:BlockQNN',
+  'recurrent': 'rlnas.spaces.recurrent:Recurrent',
+  'joint': 'rlnas.spaces.joint:Joint',
 }
-SEQUENCE_SPACES = ('recurrent',)  # read (time, features); the others (height, width, channels)
-
-# Of a space, a seed, and what is worth an evaluation, for strategies that ask. Searches on real
-# children see some dozens of trials, the papers thousands: learning rates are raised to match
-# (BUILD_NOTES.md).
-STRATEGIES: dict[str, Callable[[Table, int, Admits | None], Strategy]] = {
-  'imitation': lambda table, seed, admits: Imitation(
-    table, controller=Controller(table, seed=seed), admits=admits
-  ),
-  'reinforce': lambda table, seed, admits: Reinforce(
-    table, controller=Controller(table, seed=seed), learning_rate=2.5e-3
-  ),
-  'ppo': lambda table, seed, admits: PPO(
-    table, controller=Controller(table, seed=seed), learning_rate=1e-3, updates=4
-  ),
-  'qlearning': lambda table, seed, admits: QLearning(table, seed=seed),
-  'evolution': lambda table, seed, admits: Evolution(table, seed=seed),
-  'tpe': lambda table, seed, admits: OptunaSampler(table),
-  'random': lambda table, seed, admits: RandomSearch(table),
+STRATEGIES: Mapping[str, str] = {
+  'imitation': 'rlnas.strategies.imitation:Imitation',
+  'reinforce': 'rlnas.strategies.reinforce:Reinforce',
+  'ppo': 'rlnas.strategies.ppo:PPO',
+  'qlearning': 'rlnas.strategies.qlearning:QLearning',
+  'evolution': 'rlnas.strategies.evolution:Evolution',
+  'tpe': 'rlnas.strategies.optuna_sampler:OptunaSampler',
+  'random': 'rlnas.strategies.random_search:RandomSearch',
 }
-
-REWARDS: dict[str, Reward] = {
-  'linear_excess': reward.linear_excess,
-  'weighted_product': reward.weighted_product,
-  'absolute': reward.absolute,
-  'death_penalty': reward.death_penalty,
+# Searches on real children see some dozens of trials, the papers thousands: learning rates are
+# raised to match (BUILD_NOTES.md).
+STRATEGY_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+  'reinforce': {'learning_rate': 2.5e-3},
+  'ppo': {'learning_rate': 1e-3, 'updates': 4},
 }
-
-
+REWARDS: Mapping[str, str] = {
+  'linear_excess': 'rlnas.reward:linear_excess',
+  'weighted_product': 'rlnas.reward:weighted_product',
+  'absolute': 'rlnas.reward:absolute',
+  'death_penalty': 'rlnas.reward:death_penalty',
+}
 # By the number of stages of a training.
-PRUNERS: dict[str, Callable[[int], Pruner]] = {
+PRUNERS: Mapping[str, Callable[[int], Pruner]] = {
   'halving': lambda stages: Pruner(stages, rule=SuccessiveHalving(), predictor=by_regression),
   'curve': lambda stages: Pruner(stages, rule=CurveExtrapolation(), predictor=by_regression),
   'blockqnn': lambda stages: Pruner(stages, rule=promote_none, predictor=as_blockqnn),
 }
+_OFFERED = {'space': SPACES, 'strategy': STRATEGIES, 'reward': REWARDS}
+# Arguments that the search gives to a strategy, if its signature has them.
+GIVEN = ('table', 'controller', 'seed', 'admits')
+_CONTROLLER = 'rlnas.strategies.controller:Controller'
 
 
-Chosen = TypeVar('Chosen')
+def check_one_of(name: str, value: str, offered: Collection[str]) -> None:
+  """Raises ValueError that lists what there is if `value` is not offered."""
+  if value not in offered:
+    listed = ', '.join(offered)
+    raise ValueError(f'{name}={value!r}: must be one of {listed}{did_you_mean(value, offered)}')
 
 
 def choose(flag: str, value: str, offered: Mapping[str, Chosen]) -> Chosen:
   """The entry that a flag names. Raises ValueError that lists what there is."""
-  if value not in offered:
-    raise ValueError(f'--{flag}={value!r}: must be one of {", ".join(offered)}')
+  check_one_of(f'--{flag}', value, offered)
   return offered[value]
 
 
-def describe_options(space: type) -> str:
-  """The options of a space with their defaults, for help texts."""
-  return ', '.join(f'{f.name}={_written(f.default)}' for f in dataclasses.fields(space))
+def check_name(kind: str, value: str) -> None:
+  """Checks the name of a space, strategy or reward without importing it. Raises ValueError."""
+  if ':' in value:
+    module, _, name = value.partition(':')
+    if not name.isidentifier() or not all(part.isidentifier() for part in module.split('.')):
+      raise ValueError(f'{kind}={value!r}: must be package.module:Name')
+  elif value not in _OFFERED[kind]:
+    listed = ', '.join(_OFFERED[kind])
+    raise ValueError(
+      f'{kind}={value!r}: must be one of {listed}, or package.module:Name'
+      f'{did_you_mean(value, _OFFERED[kind])}'
+    )
 
 
-def with_options(space: type[Chosen], options: Sequence[str]) -> Chosen:
-  """Builds a space from 'name=value' texts, each read after the type of its default.
+def find(kind: str, value: str) -> Any:
+  """The space, strategy or reward of a name.
+
+  A module of one's own may lie in the present folder, as with `python -m`.
 
   Raises:
-    ValueError: no such option, or a value that is not of its type or out of its range.
+    ValueError: there is no such name, or its module cannot be imported.
   """
-  defaults = {field.name: field.default for field in dataclasses.fields(cast(Any, space))}
-  values: dict[str, Any] = {}
-  for option in options:
-    name, _, text = option.partition('=')
-    if name not in defaults:
-      raise ValueError(
-        f'--space_option={option!r}: {space.__name__} has the options {describe_options(space)}'
-      )
-    try:
-      values[name] = _read(text, defaults[name])
-    except ValueError as error:
-      raise ValueError(
-        f'--space_option={option!r}: must be like {name}={_written(defaults[name])}'
-      ) from error
-  return space(**values)
+  check_name(kind, value)
+  module, _, name = _OFFERED[kind].get(value, value).partition(':')
+  if ':' in value and os.getcwd() not in sys.path:
+    sys.path.insert(0, os.getcwd())
+  try:
+    return getattr(importlib.import_module(module), name)
+  except ModuleNotFoundError as error:
+    if error.name is not None and (module == error.name or module.startswith(f'{error.name}.')):
+      raise ValueError(f'{kind}={value!r}: there is no module {error.name}') from error
+    raise
+  except AttributeError as error:
+    raise ValueError(f'{kind}={value!r}: module {module} has no {name}') from error
 
 
-def _written(value: Any) -> str:
-  return ','.join(map(str, value)) if isinstance(value, tuple) else str(value)
+def space_options(name: str, texts: Sequence[str]) -> dict[str, Any]:
+  """The keyword arguments of a space. Raises ValueError; see `read_options`."""
+  space = find('space', name)
+  return read_options('space_option', texts, options_of(space), of=name)
 
 
-def _read(text: str, like: Any) -> Any:
-  if isinstance(like, tuple):
-    item = like[0] if like else 0
-    return tuple(type(item)(part) for part in text.split(',') if part)
-  return type(like)(text)
+@dataclasses.dataclass(frozen=True)
+class StrategyOptions:
+  """Keyword arguments of a strategy, and of the controller that it is given."""
+
+  strategy: dict[str, Any]
+  controller: dict[str, Any]
+
+
+def strategy_options(name: str, texts: Sequence[str]) -> StrategyOptions:
+  """The keyword arguments that texts set, or that the command line sets by default.
+
+  Raises:
+    ValueError: no such option, or a value of another type.
+  """
+  own, of_controller = options_of_strategy(name)
+  values = read_options('strategy_option', texts, {**of_controller, **own}, of=name)
+  defaults = STRATEGY_DEFAULTS.get(name, {})
+  return StrategyOptions(
+    strategy={**defaults, **{k: v for k, v in values.items() if k in own}},
+    controller={k: v for k, v in values.items() if k not in own},
+  )
+
+
+def options_of_strategy(name: str) -> tuple[dict[str, Option], dict[str, Option]]:
+  """The options of a strategy, with the command line's defaults, and those of its controller."""
+  strategy = find('strategy', name)
+  own = options_of(strategy, without=GIVEN)
+  for key, value in STRATEGY_DEFAULTS.get(name, {}).items():
+    own[key] = dataclasses.replace(own[key], default=value)
+  if 'controller' not in inspect.signature(strategy).parameters:
+    return own, {}
+  module, _, controller = _CONTROLLER.partition(':')
+  found = getattr(importlib.import_module(module), controller)
+  return own, options_of(found, without=('tables', 'seed'))
+
+
+def reward_options(name: str, texts: Sequence[str]) -> dict[str, Any]:
+  """The keyword arguments of a reward. Raises ValueError; see `read_options`."""
+  return read_options('reward_option', texts, options_of(find('reward', name)), of=name)

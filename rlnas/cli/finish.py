@@ -1,70 +1,215 @@
-"""Finishes a search anew from its journal, with other settings, and writes its results again.
+"""`rlnas finish`: finishes a search anew from its journal, with other settings.
 
-  python experiments/finish.py runs/first --finish_top=6 --finish_epochs=200 --finish_seeds=3
-
-Networks that were trained with the same settings before, here or by experiments/search.py, are not
-trained again, so that the same command goes on where it was stopped. Data that the search was given
-by --data_dir are given so here, too.
+Networks that were trained with the same settings before, here or by `rlnas search`, are not trained
+again, so that the same command continues where it was stopped. Settings of the finishing that are
+not given have their defaults.
 """
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import math
+import pathlib
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
-from rlnas.cli import finishing as finishing_module
-from rlnas.cli.choices import SEQUENCE_SPACES
-from rlnas.cli.export import budget_of, export_workdir, named_workdir, read_config
-from rlnas.cli.finishing import FINISH_FLAGS, finish, read_plan, show
-from rlnas.cli.guard import check_positive, run
-from rlnas.data import loaders
-from rlnas.evaluation.executors import default_workers
-from rlnas.finishing.winner import write_winner
-from rlnas.search.journal import read_journal
+from rlnas.cli.config import SearchConfig, read_config, write_config
+from rlnas.cli.flags import (
+  define_finish_flags,
+  no_arguments,
+  read_finish_config,
+  show,
+)
+from rlnas.cli.flags import (
+  define_flags as define_some_flags,
+)
+from rlnas.trial import Status, Trial
 
-FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(finishing_module)
-flags.declare_key_flag('data_dir', flag_values=FLAGS)
-flags.declare_key_flag('workers', flag_values=FLAGS)
+if TYPE_CHECKING:
+  from rlnas.budget import Budget
+  from rlnas.data.dataset import Dataset
+  from rlnas.finishing.finalists import Finalist
+  from rlnas.finishing.plan import Plan
+  from rlnas.finishing.winner import Winner
 
 
-def main(arguments: list[str]) -> None:
-  """Finishes the search in the workdir that is named."""
+def define_flags(flag_values: flags.FlagValues) -> None:
+  """The flags of this command."""
+  define_some_flags(flag_values, 'workdir', 'data_dir', 'workers')
+  define_finish_flags(flag_values)
+
+
+def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
+  """Finishes the search in the workdir."""
   started = time.perf_counter()
-  check_positive('workers')
-  workdir = named_workdir(arguments)
-  config = read_config(workdir)
+  no_arguments(arguments)
+  finish_config = read_finish_config(flag_values)
+  config = given_config(flag_values)
+  config = dataclasses.replace(config, finish=finish_config)
+  from rlnas.cli.build import budget_of
+  from rlnas.cli.export import dataset_of, export_workdir
+  from rlnas.evaluation.executors import default_workers
+  from rlnas.search.journal import read_journal
+
+  workdir = pathlib.Path(config.workdir)
   configuration, trials = read_journal(workdir / 'journal.jsonl')
-  dataset = loaders.load(config['dataset'], data_dir=FLAGS.data_dir)
-  is_sequence = config.get('space') in SEQUENCE_SPACES
-  dataset = loaders.as_sequences(dataset) if is_sequence else loaders.as_images(dataset)
-  if configuration.get('dataset_digest') != dataset.digest:
-    raise ValueError(f'dataset {dataset.name}: is not the one that the search was made on')
-  plan, budget = read_plan(dataset), budget_of(config)
-  winner = finish(
+  dataset = dataset_of(config, configuration, trials)
+  finish(
     trials,
     dataset,
-    budget,
-    plan,
-    seed=config['seed'],
-    workers=default_workers() if FLAGS.workers is None else FLAGS.workers,
-    workdir=workdir,
+    budget_of(configuration),
+    config,
+    workers=default_workers() if config.workers is None else config.workers,
+    since=started,
   )
-  write_winner(
-    winner,
-    trials,
-    budget,
-    workdir,
-    dataset=dataset,
-    seconds=time.perf_counter() - started,
-  )
-  config |= {name: FLAGS[name].value for name in FINISH_FLAGS}
-  (workdir / 'config.json').write_text(json.dumps(config, indent=2) + '\n')
-  show(winner, trials, budget, workdir)
-  print(export_workdir(workdir, dataset) / 'report.html')
+  write_config(config, workdir)
+  show(str(export_workdir(workdir, dataset) / 'report.html'))
 
 
-if __name__ == '__main__':
-  run(main)
+def given_config(flag_values: flags.FlagValues) -> SearchConfig:
+  """The configuration of the search in --workdir, with the flags that say how to go on.
+
+  Raises:
+    ValueError: a flag is wrong, or the folder holds no search.
+    OSError: the folder cannot be read.
+  """
+  workdir = flag_values['workdir'].value or SearchConfig.workdir
+  config = read_config(workdir)
+  given = {
+    name: flag_values[name].value
+    for name in ('data_dir', 'workers')
+    if name in flag_values and flag_values[name].value is not None
+  }
+  try:
+    return dataclasses.replace(config, **given)
+  except ValueError as error:
+    raise ValueError(f'--{error}') from error
+
+
+def finish(
+  trials: Sequence[Trial],
+  dataset: Dataset,
+  budget: Budget,
+  config: SearchConfig,
+  *,
+  workers: int,
+  since: float,
+) -> Winner:
+  """Trains the finalists in worker processes, writes the winner's files and shows the outcome.
+
+  Args:
+    trials: of the search.
+    dataset: that it was made on.
+    budget: that the winner has to fit.
+    config: of the search.
+    workers: processes that train.
+    since: when the work began, by `time.perf_counter`.
+
+  Raises:
+    ValueError: the settings do not fit the data.
+    SearchError: no network fits the budget, or none could be finished.
+    OSError: a file cannot be written.
+  """
+  import tqdm
+
+  from rlnas.evaluation.executors import WorkerPool
+  from rlnas.finishing.winner import finish_best, write_winner
+  from rlnas.trial import derive_seed
+
+  workdir = pathlib.Path(config.workdir)
+  plan = plan_of(config, dataset)
+  with tqdm.tqdm(total=plan.trainings, desc='finish', unit='network', dynamic_ncols=True) as bar:
+
+    def on_finished(finalist: Finalist) -> None:
+      bar.set_postfix_str(f'trial {finalist.candidate.trial}: {finalist.score[0]:.4f}')
+      bar.update()
+
+    winner = finish_best(
+      trials,
+      dataset,
+      budget,
+      plan=plan,
+      seed=derive_seed(config.seed, 'finish'),
+      folder=workdir / 'finalists',
+      executor_factory=lambda e: WorkerPool(e, workers=workers, trial_timeout=math.inf),
+      on_finished=on_finished,
+    )
+  seconds = time.perf_counter() - since
+  write_winner(winner, trials, budget, workdir, dataset=dataset, seconds=seconds)
+  show_winner(winner, trials, budget, config)
+  return winner
+
+
+def plan_of(config: SearchConfig, dataset: Dataset) -> Plan:
+  """What a search ends with. Raises ValueError if images are to be changed that are none."""
+  from rlnas.child.augment import suited_augmentation
+  from rlnas.finishing.plan import Plan, Teaching
+  from rlnas.finishing.recipe import Recipe
+
+  asked = config.finish
+  if (asked.flip or asked.shift) and len(dataset.input_shape) != 3:
+    raise ValueError(
+      f'--finish_flip, --finish_shift: examples of {dataset.input_shape} are no images'
+    )
+  augmentation = suited_augmentation(dataset.input_shape, flip=asked.flip)
+  if asked.shift is not None:
+    augmentation = dataclasses.replace(augmentation, shift_pixels=asked.shift)
+  recipe = Recipe(
+    asked.epochs,
+    learning_rate=asked.learning_rate,
+    warmup=asked.warmup,
+    augmentation=augmentation,
+    patience=asked.patience,
+    further_epochs=asked.further_epochs,
+  )
+  return Plan(
+    recipe,
+    top=asked.top,
+    seeds=asked.seeds,
+    teaching=None if asked.teacher is None else Teaching(asked.teacher),
+    prune=asked.prune,
+  )
+
+
+def show_winner(
+  winner: Winner, trials: Sequence[Trial], budget: Budget, config: SearchConfig
+) -> None:
+  """Prints the Pareto front, the finalists and the winner."""
+  from rlnas.pareto import format_front, pareto_front
+
+  footprint, workdir = winner.footprint, pathlib.Path(config.workdir)
+  failed = [t for t in trials if t.measurement.status is Status.FAILED]
+  if failed:
+    cause = failed[0].measurement.detail.strip().splitlines()[-1]
+    show(f'\n{len(failed)} of {len(trials)} trials failed; the first with: {cause}')
+  show('\nPareto front of the search (validation data):')
+  show(format_front(pareto_front(trials, budget)))
+  show(f'\nTrained fully, up to {config.finish.epochs} epochs (validation data):')
+  show(format_finalists(winner.finalists))
+  low, high = winner.int8_test_interval
+  show(
+    f'\nWinner: trial {winner.trial.index}\n'
+    f'  int8 test accuracy        {winner.int8_test_accuracy:.4f}  (test data, read once; 95 % '
+    f'interval {low:.4f} to {high:.4f})\n'
+    f'  int8 validation accuracy  {winner.int8_validation_accuracy:.4f}\n'
+    f'  flash                     {footprint.flash_bytes:,} of {budget.flash_bytes:,} B\n'
+    f'  SRAM                      {footprint.sram_bytes:,} of {budget.sram_bytes:,} B\n'
+    f'  MACs                      {winner.macs:,}\n'
+    f'\n{workdir / "best/model.tflite"}, {workdir / "result.json"}, {workdir / "pareto.png"}'
+  )
+
+
+def format_finalists(finalists: Sequence[Finalist]) -> str:
+  """The finalists as a table for a terminal, the winner first."""
+  lines = [f'{"trial":>5}  {"float":>6}  {"int8":>6}  {"flash B":>8}  {"SRAM B":>8}']
+  for finalist in finalists:
+    m = finalist.measurement
+    lines.append(
+      f'{finalist.candidate.trial:5d}  {m.validation_accuracy:6.4f}  '
+      f'{m.int8_validation_accuracy:6.4f}  {m.flash_bytes:8,d}  {m.sram_bytes:8,d}  '
+      f'{finalist.candidate.note}  {m.detail}'.rstrip()
+    )
+  return '\n'.join(lines)

@@ -1,7 +1,4 @@
-"""Reports what a .tflite file takes on a microcontroller, and on which boards it fits.
-
-  python experiments/measure.py MODEL.tflite
-  python experiments/measure.py MODEL.tflite --board=arduino-nano-33-ble --out=memory.png
+"""`rlnas measure`: what a .tflite file takes on a microcontroller, and on which boards it fits.
 
 The file may be anyone's. A picture of the memory in use over the operators is written beside it, or
 where --out says.
@@ -11,76 +8,97 @@ from __future__ import annotations
 
 import collections
 import pathlib
-import sys
+from typing import TYPE_CHECKING
 
-from absl import app, flags
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from absl import flags
 
-import rlnas
 from rlnas.board import BOARDS, Board, find_board
+from rlnas.cli.flags import show
 from rlnas.cost.kernels import SPEEDS
-from rlnas.tflite.inspection import ModelReport
 
-FLAGS = flags.FLAGS
-flags.DEFINE_string('board', None, f'Only this one: {", ".join(BOARDS)}, or a .json file; or all.')
-flags.DEFINE_string('out', None, 'Path of the picture (.png, .svg); default: beside the model.')
-flags.DEFINE_integer('constants', 8, 'How many of the largest constants to list.', lower_bound=0)
+if TYPE_CHECKING:
+  from rlnas.tflite.inspection import ModelReport
+
+USAGE = 'rlnas measure MODEL.tflite [--flag=value ...]'
 
 
-def main(arguments: list[str]) -> None:
+def define_flags(flag_values: flags.FlagValues) -> None:
+  """The flags of this command."""
+  boards = ', '.join(BOARDS)
+  flags.DEFINE_string(
+    'board', None, f'Only this one: {boards}, or a .json file; or all.', flag_values=flag_values
+  )
+  flags.DEFINE_string(
+    'out',
+    None,
+    'Path of the picture (.png, .svg); default: beside the model.',
+    flag_values=flag_values,
+  )
+  flags.DEFINE_integer(
+    'constants',
+    8,
+    'How many of the largest constants to list.',
+    lower_bound=0,
+    flag_values=flag_values,
+  )
+
+
+def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   """Measures and prints."""
   if len(arguments) != 2:
     raise ValueError(f'arguments: {arguments[1:]}: must be the path of one .tflite file')
   path = pathlib.Path(arguments[1])
-  boards = [find_board(FLAGS.board)] if FLAGS.board else list(BOARDS.values())
-  report = rlnas.measure(path)
-  print(f'{path}\n')
-  show_sizes(report)
+  board, out = flag_values['board'].value, flag_values['out'].value
+  boards = [find_board(board)] if board else list(BOARDS.values())
+  from rlnas.tflite.inspection import measure
+
+  report = measure(path)
+  show(f'{path}\n')
+  show_sizes(report, constants=flag_values['constants'].value)
   show_operators(report)
   show_boards(report, boards)
-  out = pathlib.Path(FLAGS.out) if FLAGS.out else path.with_suffix('.memory.png')
+  out = pathlib.Path(out) if out else path.with_suffix('.memory.png')
   plot(report, out, title=path.name)
-  print(f'\n{out}')
+  show(f'\n{out}')
 
 
-def show_sizes(report: ModelReport) -> None:
+def show_sizes(report: ModelReport, *, constants: int) -> None:
   """Flash by what it holds, and the tensor arena."""
   source = {'tflm': 'allocated by TFLite Micro', 'analytic': 'planned without TFLite Micro'}
-  print(f'flash            {report.flash_bytes:>12,} B')
-  print(f'  constants      {report.constant_bytes:>12,} B')
-  for name, size in report.constants[: FLAGS.constants]:
-    print(f'    {size:>12,} B  {name if len(name) < 64 else "…" + name[-62:]}')
-  print(f'  quantization   {report.quantization_bytes:>12,} B  scales and zero points')
-  print(f'  all else       {report.overhead_bytes:>12,} B  operators, tensors, names, metadata')
-  print(f'tensor arena     {report.sram_bytes:>12,} B  {source[report.sram_source]}')
-  print(f'  head           {report.arena_head_bytes:>12,} B  activations and scratch')
-  print(f'  tail           {report.arena_tail_bytes:>12,} B  structures, with 64-bit pointers')
-  print(f'MACs             {report.macs:>12,}\n')
+  show(f'flash            {report.flash_bytes:>12,} B')
+  show(f'  constants      {report.constant_bytes:>12,} B')
+  for name, size in report.constants[:constants]:
+    show(f'    {size:>12,} B  {name if len(name) < 64 else "…" + name[-62:]}')
+  show(f'  quantization   {report.quantization_bytes:>12,} B  scales and zero points')
+  show(f'  all else       {report.overhead_bytes:>12,} B  operators, tensors, names, metadata')
+  show(f'tensor arena     {report.sram_bytes:>12,} B  {source[report.sram_source]}')
+  show(f'  head           {report.arena_head_bytes:>12,} B  activations and scratch')
+  show(f'  tail           {report.arena_tail_bytes:>12,} B  structures, with 64-bit pointers')
+  show(f'MACs             {report.macs:>12,}\n')
 
 
 def show_operators(report: ModelReport) -> None:
   """Each operator in its order, and sums by kind."""
-  print(f'{"":4}{"operator":24}{"result":>20}{"MACs":>14}{"constants B":>13}{"live B":>11}')
+  show(f'{"":4}{"operator":24}{"result":>20}{"MACs":>14}{"constants B":>13}{"live B":>11}')
   for index, o in enumerate(report.operators):
     shape = 'x'.join(map(str, o.shape))
     peak = '  <- peak' if index in report.peak else ''
-    print(
+    show(
       f'{index:<4}{o.kind:24}{shape:>20}{o.macs:>14,}{o.constant_bytes:>13,}{o.live_bytes:>11,}{peak}'
     )
   kinds = collections.Counter(o.kind for o in report.operators)
   macs: collections.Counter[str] = collections.Counter()
   for o in report.operators:
     macs[o.kind] += o.macs
-  print()
+  show('')
   for kind, count in kinds.most_common():
-    print(f'{count:4} x {kind:24}{macs[kind]:>14,} MACs')
-  print()
+    show(f'{count:4} x {kind:24}{macs[kind]:>14,} MACs')
+  show('')
 
 
 def show_boards(report: ModelReport, boards: list[Board]) -> None:
   """Whether it fits, with the arena on the chip and the time of an inference where known."""
-  print(
+  show(
     f'{"board":24}{"kernels":10}{"flash B":>20}{"head + tail B":>18}{"SRAM B":>20}{"ms":>17}  fits'
   )
   work = [o.work for o in report.operators]
@@ -95,13 +113,16 @@ def show_boards(report: ModelReport, boards: list[Board]) -> None:
     parts = f'{head:,} + {tail:,}{" " if arena else "*"}'
     sram = f'{head + tail:,} of {budget.sram_bytes:,}'
     fits = 'yes' if budget.fits(report.flash_bytes, head + tail) else 'no'
-    print(f'{board.name:24}{board.kernels:10}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
+    show(f'{board.name:24}{board.kernels:10}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
   if any(board.kernels == 'unknown' for board in boards):
-    print('* as measured here; what the kernels of this chip ask for is not known')
+    show('* as measured here; what the kernels of this chip ask for is not known')
 
 
 def plot(report: ModelReport, path: pathlib.Path, *, title: str) -> None:
   """Draws the bytes of the arena's head that are live while each operator runs."""
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+  from matplotlib.figure import Figure
+
   figure = Figure(figsize=(min(16, 4 + 0.22 * len(report.operators)), 4.5), layout='constrained')
   FigureCanvasAgg(figure)
   axes = figure.subplots()
@@ -121,15 +142,3 @@ def plot(report: ModelReport, path: pathlib.Path, *, title: str) -> None:
   else:
     axes.set_xlabel('operator')
   figure.savefig(path, dpi=150)
-
-
-def run(arguments: list[str]) -> None:
-  """Runs `main`; a mistake of the user or a broken file is one line, not a traceback."""
-  try:
-    main(arguments)
-  except (ValueError, OSError) as error:
-    sys.exit(f'error: {error}')
-
-
-if __name__ == '__main__':
-  app.run(run)

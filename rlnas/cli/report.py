@@ -1,30 +1,36 @@
-"""Rebuilds every picture and table of a search from its journal alone.
+"""`rlnas report`: rebuilds every picture and table of a search from its journal alone.
 
-  python experiments/report.py runs/first
-
-leaves search.html (it needs no network and no other file), SEARCH.md and figures/ in the folder of
-the search. It may be run while the search goes on.
+It leaves search.html (which needs no network and no other file), SEARCH.md and figures/ in the
+folder of the search. It may be run while the search goes on.
 """
 
 from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from rlnas.architecture import Scalar
-from rlnas.cli.choices import SPACES, with_options
-from rlnas.cli.export import budget_of, named_workdir
-from rlnas.cli.guard import run
-from rlnas.reports.html import write_page
-from rlnas.reports.search_report import search_page
-from rlnas.search.journal import read_journal
-from rlnas.spaces.decision import Space
+from absl import flags
+
+from rlnas.cli import choices
+from rlnas.cli.config import SearchConfig
+from rlnas.cli.flags import define_flags as define_some_flags
+from rlnas.cli.flags import no_arguments, show
+
+if TYPE_CHECKING:
+  from rlnas.architecture import Scalar
+  from rlnas.spaces.decision import Space
 
 
-def main(arguments: list[str]) -> None:
-  """Writes the report of the workdir that is named."""
-  workdir = named_workdir(arguments)
-  print(report(workdir))
+def define_flags(flag_values: flags.FlagValues) -> None:
+  """The flags of this command."""
+  define_some_flags(flag_values, 'workdir')
+
+
+def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
+  """Writes the report of the search in the workdir."""
+  no_arguments(arguments)
+  show(str(report(pathlib.Path(flag_values['workdir'].value or SearchConfig.workdir))))
 
 
 def report(workdir: pathlib.Path) -> pathlib.Path:
@@ -34,6 +40,11 @@ def report(workdir: pathlib.Path) -> pathlib.Path:
     ValueError: the journal is damaged, empty, or does not tell the budget.
     OSError: it cannot be read, or the report not be written.
   """
+  from rlnas.cli.build import budget_of
+  from rlnas.reports.html import write_page
+  from rlnas.reports.search_report import search_page
+  from rlnas.search.journal import read_journal
+
   configuration, trials = read_journal(workdir / 'journal.jsonl')
   page = search_page(
     trials,
@@ -46,13 +57,10 @@ def report(workdir: pathlib.Path) -> pathlib.Path:
 
 
 def space_of(configuration: Mapping[str, Scalar | None]) -> Space | None:
-  """The space that a journal's tokens belong to; None where the experiments have none such."""
-  name = str(configuration.get('space'))
-  if name not in SPACES:
+  """The space that a journal's tokens belong to; None if it is one's own and gone."""
+  name, options = str(configuration.get('space')), str(configuration.get('space_options', ''))
+  try:
+    space: Space = choices.find('space', name)(**choices.space_options(name, options.split()))
+  except (ValueError, ImportError):
     return None
-  space: Space = with_options(SPACES[name], str(configuration.get('space_options', '')).split())
   return space
-
-
-if __name__ == '__main__':
-  run(main)

@@ -1,10 +1,9 @@
-"""Searches a network for a microcontroller and leaves a deployable int8 model.
+"""`rlnas search`: searches a network for a microcontroller and leaves a deployable int8 model.
 
-  python experiments/search.py --dataset=mnist5k --board=nucleo-l010rb --workdir=runs/first
-
-The same command on the same workdir resumes the search. The workdir then holds config.json,
-journal.jsonl, tensorboard/, finalists/, result.json, pareto.png and, in best/, model.tflite,
-architecture.json, .svg and .png, and the bundle that experiments/export.py writes.
+The same command on the same folder resumes the search. The folder then holds config.json,
+journal.jsonl, tensorboard/, controller.npz (if the strategy has a controller), finalists/,
+result.json, pareto.png and, in best/, model.tflite, architecture.json, .svg and .png, and the
+bundle that `rlnas export` writes.
 """
 
 from __future__ import annotations
@@ -15,169 +14,162 @@ import math
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
-from rlnas.cli import finishing as finishing_module
-from rlnas.cli import settings as settings_module
-from rlnas.cli.choices import REWARDS, STRATEGIES, choose
-from rlnas.cli.export import export_workdir
-from rlnas.cli.finishing import FINISH_FLAGS, finish, read_plan, show
-from rlnas.cli.guard import run
-from rlnas.cli.settings import Settings, configuration, evaluator, pruner, read_settings, stages
-from rlnas.evaluation.cached import Cached
-from rlnas.evaluation.executors import TRIAL_TIMEOUT, WorkerPool, check_timeout
-from rlnas.evaluation.ray_executor import RayCluster
-from rlnas.finishing.winner import write_winner
-from rlnas.interfaces import Executor
-from rlnas.reports.pareto_figure import plot_pareto
-from rlnas.reports.tensorboard import ProgressBar, TensorBoard
-from rlnas.search.journal import Journal
-from rlnas.search.loop import run_search
-from rlnas.trial import Trial, derive_seed
+from rlnas.cli.config import SearchConfig, write_config
+from rlnas.cli.flags import (
+  define_finish_flags,
+  define_search_flags,
+  no_arguments,
+  options_text,
+  read_search_config,
+  show,
+)
+from rlnas.trial import Trial
 
-FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(settings_module)
-flags.adopt_module_key_flags(finishing_module)
-flags.DEFINE_string('strategy', 'imitation', f'What proposes them: {", ".join(STRATEGIES)}.')
-flags.DEFINE_string(
-  'reward', 'linear_excess', f'How the budget enters the reward: {", ".join(REWARDS)}.'
-)
-flags.DEFINE_string(
-  'cache_dir',
-  None,
-  'Folder of measurements that searches of one seed share; not shared by default, nor with '
-  '--inherit.',
-)
-flags.DEFINE_integer('seed', 0, 'Decides everything random.')
-flags.DEFINE_integer(
-  'lag',
-  1,
-  'Batches that may be under way beside the one that is told. --batch times (1 + --lag) children '
-  'must be more than there are workers, or some idle.',
-)
-flags.DEFINE_float(
-  'minutes',
-  None,
-  'End the search before --trials, once its children took so many minutes on --workers processes '
-  'that were always busy; by default it does not end before.',
-)
-flags.DEFINE_float('trial_timeout', TRIAL_TIMEOUT, 'Seconds after which a child has failed.')
-flags.DEFINE_enum(
-  'executor', 'pool', ['pool', 'ray'], 'Where children run: in --workers processes, or on Ray.'
-)
-flags.DEFINE_string(
-  'ray_address',
-  None,
-  "Head of the Ray cluster, such as 10.0.0.1:6379, or 'auto' for the one on this machine; without "
-  'it, --executor=ray starts one of this machine alone.',
-)
+if TYPE_CHECKING:
+  from rlnas.cli.build import Setup
+  from rlnas.finishing.winner import Winner
+  from rlnas.interfaces import Strategy
 
 
-def main(arguments: list[str]) -> None:
-  """Searches, finishes the winner and writes the results."""
+def define_flags(flag_values: flags.FlagValues) -> None:
+  """The flags of this command."""
+  define_search_flags(flag_values)
+  define_finish_flags(flag_values)
+
+
+def extra_help() -> str:
+  """What --help says beside the flags."""
+  return 'Options, with their defaults:\n' + options_text()
+
+
+def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
+  """Runs the search that the flags describe."""
+  no_arguments(arguments)
+  run(read_search_config(flag_values))
+
+
+def run(config: SearchConfig) -> Winner:
+  """Searches, finishes the winner and writes the results, as the command does; shows progress.
+
+  Args:
+    config: of the search. A search that its `workdir` holds already is continued.
+
+  Returns:
+    The winner; its files are in `workdir`/best.
+
+  Raises:
+    ValueError: a setting is wrong, or `workdir` holds a search of another configuration.
+    OSError: a file cannot be read or written.
+    SearchError: no network fits the budget, or too many trials fail.
+    ExecutorError: worker processes cannot be started.
+    KeyboardInterrupt: Ctrl-C; what was evaluated is kept.
+  """
   started = time.perf_counter()
-  check_execution()
-  settings = read_settings(arguments)
-  plan = read_plan(settings.dataset)
-  workdir = pathlib.Path(FLAGS.workdir)
-  trials = search(settings, workdir)
-  winner = finish(
-    trials,
-    settings.dataset,
-    settings.budget,
-    plan,
-    seed=FLAGS.seed,
-    workers=settings.workers,
-    workdir=workdir,
-  )
-  write_winner(
-    winner,
-    trials,
-    settings.budget,
-    workdir,
-    dataset=settings.dataset,
-    seconds=time.perf_counter() - started,
-  )
-  title = f'{FLAGS.strategy}, {FLAGS.space}, {settings.dataset.name}, {FLAGS.board}'
-  plot_pareto(
-    trials, settings.budget, workdir / 'pareto.png', title=f'{title}: {len(trials)} trials'
-  )
-  show(winner, trials, settings.budget, workdir)
-  print(export_workdir(workdir, settings.dataset) / 'report.html')
+  config.check()
+  from rlnas.cli.build import set_up
+  from rlnas.cli.export import export_workdir
+  from rlnas.cli.finish import finish
+  from rlnas.reports.pareto_figure import plot_pareto
+
+  setup = set_up(config)
+  workdir = pathlib.Path(config.workdir)
+  trials = search(setup)
+  winner = finish(trials, setup.dataset, setup.budget, config, workers=setup.workers, since=started)
+  title = f'{config.strategy}, {config.space}, {setup.dataset.name}, {config.board}'
+  plot_pareto(trials, setup.budget, workdir / 'pareto.png', title=f'{title}: {len(trials)} trials')
+  show(str(export_workdir(workdir, setup.dataset) / 'report.html'))
+  return winner
 
 
-def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
-  """Runs the search, or goes on with the one in `workdir`."""
-  strategy = choose('strategy', FLAGS.strategy, STRATEGIES)
-  reward = choose('reward', FLAGS.reward, REWARDS)
-  decides = configuration(settings, strategy=FLAGS.strategy, reward=FLAGS.reward, seed=FLAGS.seed)
-  decides['lag'] = FLAGS.lag
-  names = (
-    'dataset',
-    'board',
-    'trials',
-    'minutes',
-    *FINISH_FLAGS,
-  )  # may differ when a search is resumed
-  shown = {name: FLAGS[name].value for name in names}
+def search(setup: Setup) -> tuple[Trial, ...]:
+  """Runs the search, or continues the one in the workdir."""
+  from rlnas.cli import build
+  from rlnas.evaluation.cached import Cached
+  from rlnas.reports.tensorboard import ProgressBar, TensorBoard
+  from rlnas.search.journal import Journal
+  from rlnas.search.loop import run_search
+
+  config, workdir = setup.config, pathlib.Path(setup.config.workdir)
+  decides = build.journal_configuration(setup)
   with contextlib.ExitStack() as stack:
     journal = Journal(workdir / 'journal.jsonl', configuration=decides)
     stack.callback(journal.close)
-    if len(journal.trials) > FLAGS.trials:
+    if len(journal.trials) > config.trials:
       raise ValueError(
-        f'--trials={FLAGS.trials}: {journal.path} holds {len(journal.trials)} already'
+        f'--trials={config.trials}: {journal.path} holds {len(journal.trials)} already'
       )
-    (workdir / 'config.json').write_text(json.dumps(decides | shown, indent=2) + '\n')
-    announce(settings, workdir, resumed=len(journal.trials))
-    where = Cached(
-      executor(settings),
-      settings=evaluated_by(decides),
-      stages=len(stages()),
-      folder=FLAGS.cache_dir,
+    write_config(config, workdir)
+    announce(setup, resumed=len(journal.trials))
+    executor = Cached(
+      build.build_executor(setup),
+      settings=_evaluated_by(decides, config),
+      stages=len(config.stages()),
+      folder=config.cache_dir,
     )
-    stack.callback(where.close)
-    if not FLAGS.inherit:
-      where.remember(journal.trials)
-    progress = ProgressBar(FLAGS.trials, budget=settings.budget)
+    stack.callback(executor.close)
+    if not config.inherit:
+      executor.remember(journal.trials)
+    progress = ProgressBar(config.trials, budget=setup.budget)
     stack.callback(progress.close)
     events = TensorBoard(
       workdir / 'tensorboard',
-      budget=settings.budget,
-      input_shape=settings.dataset.input_shape,
-      classes=settings.dataset.classes,
-      table=settings.table,
+      budget=setup.budget,
+      input_shape=setup.dataset.input_shape,
+      classes=setup.dataset.classes,
+      table=setup.table,
     )
     stack.callback(events.close)
-    limit = Limit(math.inf if FLAGS.minutes is None else 60 * FLAGS.minutes * settings.workers)
-    stack.enter_context(contextlib.suppress(TimeIsUpError))
-    run_search(
-      strategy(settings.table, derive_seed(FLAGS.seed, 'strategy'), settings.admits),
-      executor=where,
-      reward=reward,
-      budget=settings.budget,
-      trials=FLAGS.trials,
-      batch=FLAGS.batch,
-      lag=FLAGS.lag,
-      seed=FLAGS.seed,
-      pruner=pruner(),
-      inherit=FLAGS.inherit,
-      journal=journal,
-      observers=[progress, events, limit],
-    )
-  if where.hits:
-    print(f'known    {where.hits} of {len(limit.trials)} children were not trained again')
+    seconds = math.inf if config.minutes is None else 60 * config.minutes * setup.workers
+    limit = _Limit(seconds)
+    strategy = setup.build_strategy()
+    with contextlib.suppress(_TimeIsUpError):
+      run_search(
+        strategy,
+        executor=executor,
+        reward=build.build_reward(config),
+        budget=setup.budget,
+        trials=config.trials,
+        batch=config.batch,
+        lag=config.lag,
+        seed=config.seed,
+        pruner=build.build_pruner(config),
+        inherit=config.inherit,
+        journal=journal,
+        observers=[progress, events, limit],
+      )
+    _keep_controller(strategy, workdir)
+  if executor.hits:
+    show(f'known    {executor.hits} of {len(limit.trials)} networks were not trained again')
   return tuple(limit.trials)
 
 
-class TimeIsUpError(Exception):
+def announce(setup: Setup, *, resumed: int) -> None:
+  """Tells what is about to happen."""
+  config, data, budget = setup.config, setup.dataset, setup.budget
+  workdir = pathlib.Path(config.workdir)
+  lines = [
+    f'data     {data.name}: {data.source}',
+    f'space    {config.space}: {float(setup.table.size):.3g} networks',
+    f'budget   {budget.flash_bytes:,} B flash, {budget.sram_bytes:,} B SRAM ({config.board})',
+    f'watch    tensorboard --logdir={workdir / "tensorboard"} --host=127.0.0.1',
+  ]
+  if resumed:
+    lines.append(f'resumed  {resumed} trials from {workdir / "journal.jsonl"}')
+  show('\n'.join(lines))
+
+
+class _TimeIsUpError(Exception):
   """Ends a search before --trials."""
 
 
-class Limit:
-  """An observer that ends a search once its children took so many seconds in all.
+class _Limit:
+  """An observer that ends a search when its trials took so many seconds in all.
 
-  The time of children is in the journal, so that a search that resumes ends where it would have.
+  The times of trials are in the journal, so that a resumed search ends at the same trial.
   """
 
   def __init__(self, seconds: float) -> None:
@@ -190,63 +182,24 @@ class Limit:
     self._left -= trial.measurement.seconds
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
-    """Raises TimeIsUpError."""
+    """Raises _TimeIsUpError."""
     del trials, scalars
     if self._left <= 0:
-      raise TimeIsUpError
+      raise _TimeIsUpError
 
 
-def evaluated_by(decides: Mapping[str, object]) -> str:
+def _keep_controller(strategy: Strategy, workdir: pathlib.Path) -> None:
+  controller = getattr(strategy, 'controller', None)
+  if controller is not None:
+    controller.save(workdir / 'controller.npz')
+
+
+def _evaluated_by(decides: Mapping[str, object], config: SearchConfig) -> str:
   """What decides a measurement, of all that decides a search."""
   others = (
-    *('strategy', 'reward', 'batch', 'lag', 'seed', 'space', 'space_options'),
+    *('strategy', 'strategy_options', 'reward', 'reward_options', 'batch', 'lag', 'seed'),
+    *('space', 'space_options'),
     *('pruner', 'inherit'),  # a measurement's stages and its parent are known to the cache
   )
   kept = {name: value for name, value in decides.items() if name not in others}
-  return json.dumps(kept | {'board': FLAGS.board}, sort_keys=True)
-
-
-def check_execution() -> None:
-  """Raises ValueError where a flag that says how children run is wrong."""
-  if FLAGS.lag < 0:
-    raise ValueError(f'--lag={FLAGS.lag}: must be at least 0')
-  check_timeout(FLAGS.trial_timeout)
-  for name in ('cache_dir', 'ray_address'):
-    if FLAGS.inherit and FLAGS[name].value is not None:
-      raise ValueError(
-        f'--{name}={FLAGS[name].value}: not with --inherit, whose weights stay within --workdir'
-      )
-  if FLAGS.minutes is not None and not 0 < FLAGS.minutes < math.inf:
-    raise ValueError(f'--minutes={FLAGS.minutes}: must be a positive number of minutes')
-  if FLAGS.executor == 'ray' and FLAGS.minutes is not None:
-    raise ValueError(f'--minutes={FLAGS.minutes}: not with --executor=ray, whose size may change')
-  if FLAGS.executor == 'ray' and FLAGS.workers is not None:
-    raise ValueError(f'--workers={FLAGS.workers}: --executor=ray uses all cores of the cluster')
-  if FLAGS.executor != 'ray' and FLAGS.ray_address is not None:
-    raise ValueError(f'--ray_address={FLAGS.ray_address}: needs --executor=ray')
-
-
-def executor(settings: Settings) -> Executor:
-  """Runs children where the flags say."""
-  if FLAGS.executor == 'ray':
-    return RayCluster(
-      evaluator(settings), address=FLAGS.ray_address, trial_timeout=FLAGS.trial_timeout
-    )
-  return WorkerPool(
-    evaluator(settings), workers=settings.workers, trial_timeout=FLAGS.trial_timeout
-  )
-
-
-def announce(settings: Settings, workdir: pathlib.Path, *, resumed: int) -> None:
-  """Tells what is about to happen."""
-  data, budget = settings.dataset, settings.budget
-  print(f'data     {data.name}: {data.source}')
-  print(f'space    {FLAGS.space}: {float(settings.table.size):.3g} networks')
-  print(f'budget   {budget.flash_bytes:,} B flash, {budget.sram_bytes:,} B SRAM ({FLAGS.board})')
-  print(f'watch    tensorboard --logdir={workdir / "tensorboard"} --host=127.0.0.1')
-  if resumed:
-    print(f'resumed  {resumed} trials from {workdir / "journal.jsonl"}')
-
-
-if __name__ == '__main__':
-  run(main)
+  return json.dumps(kept | {'board': config.board}, sort_keys=True)

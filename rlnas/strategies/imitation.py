@@ -19,19 +19,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rlnas.architecture import Architecture
-from rlnas.backend import tf
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, sample_uniform
-from rlnas.strategies import losses
-from rlnas.strategies.controller import Controller
-from rlnas.strategies.learner import Learner
-from rlnas.strategies.surrogate import Surrogate
 from rlnas.strategies.trial_batches import Watch, check_at_least, taught
 from rlnas.trial import Proposal, Trial
+
+if TYPE_CHECKING:
+  from rlnas.backend import tf
+  from rlnas.strategies.controller import Controller
 
 Tokens = tuple[int, ...]
 _UPDATES = 3  # steps of Adam a trial; one to three made no difference
@@ -74,6 +74,9 @@ class Imitation:
     Raises:
       ValueError: an argument is out of its range.
     """
+    from rlnas.strategies.learner import Learner  # TensorFlow
+    from rlnas.strategies.surrogate import Surrogate  # scikit-learn
+
     if patience is None:
       patience = max(1, round(_PATIENCE * math.log(table.size)))
     check_at_least(1, best=best, candidates=candidates, patience=patience)
@@ -217,5 +220,7 @@ def _objective(
   vectors: tuple[tf.Tensor, ...],
   settings: tuple[tf.Tensor, ...],
 ) -> tf.Tensor:
+  from rlnas.strategies import losses
+
   del entropy, vectors, settings
   return losses.imitation(log_prob)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table
-from rlnas.strategies.controller import Controller
-from rlnas.strategies.learner import Baseline, Learner, Objective
 from rlnas.strategies.trial_batches import Watch, check_at_least, rewards_of, taught
 from rlnas.trial import Proposal, Trial
+
+if TYPE_CHECKING:
+  from rlnas.strategies.controller import Controller
+  from rlnas.strategies.learner import Objective
 
 
 class PolicyGradient:
@@ -33,6 +36,8 @@ class PolicyGradient:
     updates: int,
   ) -> None:
     """Prepares the learner; the arguments are those of the strategy and of `Learner`."""
+    from rlnas.strategies.learner import Baseline, Learner  # TensorFlow
+
     check_at_least(1, updates=updates)
     self._table = table
     self._controller = controller

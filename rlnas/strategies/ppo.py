@@ -8,16 +8,18 @@ best in table 1 of Schulman et al. A search of some dozens wants a higher learni
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rlnas.backend import tf
 from rlnas.spaces.table import Table
-from rlnas.strategies import losses
-from rlnas.strategies.controller import Controller
 from rlnas.strategies.policy_gradient import PolicyGradient
 from rlnas.strategies.trial_batches import check_at_least
 from rlnas.trial import Proposal, Trial
+
+if TYPE_CHECKING:
+  from rlnas.backend import tf
+  from rlnas.strategies.controller import Controller
 
 
 class PPO:
@@ -81,6 +83,8 @@ def _objective(
   vectors: tuple[tf.Tensor, ...],
   settings: tuple[tf.Tensor, ...],
 ) -> tf.Tensor:
+  from rlnas.strategies import losses
+
   advantage, old_log_prob = vectors
   entropy_weight, clip = settings
   surrogate = losses.clipped_surrogate(log_prob, old_log_prob, advantage, clip)

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rlnas.backend import tf
 from rlnas.interfaces import Strategy
 from rlnas.spaces.table import Table
-from rlnas.strategies import losses
-from rlnas.strategies.controller import Controller
 from rlnas.strategies.policy_gradient import PolicyGradient
 from rlnas.strategies.trial_batches import check_at_least
 from rlnas.trial import Proposal, Trial
+
+if TYPE_CHECKING:
+  from rlnas.backend import tf
+  from rlnas.strategies.controller import Controller
 
 
 class Reinforce:
@@ -96,6 +98,8 @@ def _objective(
   vectors: tuple[tf.Tensor, ...],
   settings: tuple[tf.Tensor, ...],
 ) -> tf.Tensor:
+  from rlnas.strategies import losses
+
   advantage, old_log_prob = vectors
   (entropy_weight,) = settings
   weight = losses.truncated_importance(log_prob, old_log_prob)

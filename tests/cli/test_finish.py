@@ -1,28 +1,20 @@
 """A finished search is finished anew, as a user does it."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
 from rlnas.data import loaders
 from rlnas.tflite.inference import int8_accuracy
+from tests.cli.command import launched, refused
 
-EXPERIMENTS = pathlib.Path(__file__).parents[2] / 'experiments'
 SEARCH = ('--dataset=digits', '--trials=4', '--batch=2', '--epochs=1', '--finish_epochs=1')
-
-
-def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
-  command = [sys.executable, str(EXPERIMENTS / script), *arguments]
-  return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.fixture(scope='module', name='workdir')
 def _workdir(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('search')
-  done = run('search.py', *SEARCH, '--finish_top=2', '--workers=2', f'--workdir={workdir}')
+  done = launched('search', *SEARCH, '--finish_top=2', '--workers=2', f'--workdir={workdir}')
   assert done.returncode == 0, done.stderr
   return workdir
 
@@ -32,7 +24,7 @@ def test_a_search_is_finished_anew(workdir):
   lines = (workdir / 'finalists' / 'finalists.jsonl').read_text().splitlines()
   assert len(lines) == 2
   flags = ('--finish_epochs=4', '--finish_top=2', '--finish_seeds=2', '--workers=2')
-  done = run('finish.py', str(workdir), *flags)
+  done = launched('finish', f'--workdir={workdir}', *flags)
   assert done.returncode == 0, done.stderr
   assert len((workdir / 'finalists' / 'finalists.jsonl').read_text().splitlines()) == 6
   result = json.loads((workdir / 'result.json').read_text())
@@ -57,18 +49,20 @@ def test_a_search_is_finished_anew(workdir):
     assert noise not in done.stderr + done.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    ((), 'must be the folder of one search'),
-    (('absent',), 'config.json'),
-    (('WORKDIR', '--finish_top=0'), '--finish_top=0: must be at least 1'),
-    (('WORKDIR', '--workers=0'), '--workers=0: must be at least 1'),
+    (('absent',), "arguments: ['absent']"),
+    (('--workdir=absent',), 'absent/config.json'),
+    (('--finish_top=0',), '--finish_top=0: must be at least 1'),
   ],
 )
-def test_bad_input_is_one_line(workdir, arguments, message):
-  done = run('finish.py', *(str(workdir) if a == 'WORKDIR' else a for a in arguments))
-  assert done.returncode != 0
-  assert message in done.stderr
-  assert len(done.stderr.strip().splitlines()) == 1
+def test_bad_input_is_one_line(arguments, message):
+  assert message in refused('finish', *arguments)
+
+
+@pytest.mark.slow
+def test_workers_are_checked_before_anything_is_trained(workdir):
+  assert '--workers=0: must be at least 1' in refused(
+    'finish', f'--workdir={workdir}', '--workers=0'
+  )

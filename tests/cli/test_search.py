@@ -1,27 +1,28 @@
-"""The main experiment as a user runs it: a process, its flags, its files."""
+"""The main job as a user runs it: a process, its flags, its files."""
 
+import dataclasses
 import json
 import pathlib
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+import rlnas
 from rlnas.architecture import Architecture
 from rlnas.data import loaders
 from rlnas.evaluation.executors import default_workers
 from rlnas.search.journal import read_journal
+from rlnas.strategies.controller import pad_tokens
 from rlnas.tflite.footprint import measure
 from rlnas.tflite.inference import int8_accuracy, tflm_logits
+from tests.cli.command import launched, refused
 
-EXPERIMENTS = pathlib.Path(__file__).parents[2] / 'experiments'
 SMALL = ('--dataset=digits', '--trials=6', '--batch=2', '--epochs=1', '--finish_epochs=2')
 
 
 def search(*flags: str) -> subprocess.CompletedProcess:
-  command = [sys.executable, str(EXPERIMENTS / 'search.py'), *flags]
-  return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+  return launched('search', *flags)
 
 
 def without_times(path: pathlib.Path) -> list[dict]:
@@ -142,30 +143,107 @@ def test_tensorboard_finds_scalars_and_children(finished):
   )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
   ('flag', 'message'),
   [
-    ('--board=uno9000', "'uno9000'"),
-    ('--board=absent.json', 'absent.json'),
-    ('--flash_kib=-1', '--flash_kib=-1'),
-    ('--sram_kib=0', '--sram_kib=0'),
-    ('--sram_kib=nan', '--sram_kib=nan'),
-    ('--trials=0', '--trials=0: must be at least 1'),
-    ('--epochs=-2', '--epochs=-2'),
-    ('--workers=0', 'workers=0'),
-    ('--space=hyperspace', "--space='hyperspace': must be one of chain"),
-    ('--strategy=luck', "--strategy='luck'"),
-    ('--reward=love', "--reward='love'"),
-    ('--dataset=absent.npz', 'absent.npz'),
     ('--workdir=/proc/rlnas', '/proc/rlnas'),
-    ('surplus', 'surplus'),
     ('--inherit --cache_dir=shared', '--cache_dir=shared: not with --inherit'),
   ],
 )
 def test_bad_input_is_one_line(flag, message, tmp_path):
-  done = search(*SMALL, *([] if 'workdir' in flag else [f'--workdir={tmp_path}']), *flag.split())
-  assert done.returncode != 0
-  assert message in done.stderr
-  assert len(done.stderr.strip().splitlines()) == 1
+  workdir = [] if 'workdir' in flag else [f'--workdir={tmp_path}']
+  assert message in refused('search', *SMALL, *workdir, *flag.split())
   assert not (tmp_path / 'journal.jsonl').exists()
+
+
+OWN = """
+import dataclasses
+
+import rlnas
+from rlnas import layers
+
+
+@dataclasses.dataclass(frozen=True)
+class Pyramid:
+  stages: int = 2
+
+  def __call__(self):
+    graph, x = rlnas.Graph(), rlnas.Graph.input
+    for i in range(self.stages):
+      filters = yield rlnas.Decision(f'stage{i}/filters', 'filters', (4, 8))
+      x = layers.conv(graph, x, filters=filters, kernel=3, stride=2)
+    return graph.finish(graph.classify(x))
+
+
+class First:
+  \"\"\"Proposes the first networks of the space.\"\"\"
+
+  def __init__(self, table, *, seed: int, start: int = 0):
+    self.table, self.told = table, start
+
+  def ask(self, count, rng):
+    walks = [rlnas.sample_uniform(self.table, rng) for _ in range(count)]
+    return [rlnas.Proposal(tokens, rlnas.decode(self.table.space, tokens)) for tokens in walks]
+
+  def tell(self, trials):
+    self.told += len(trials)
+    return {'told': float(self.told)}
+
+
+def generous(measurement, budget, *, bonus: float = 1.0):
+  return rlnas.reward.linear_excess(measurement, budget) + bonus
+"""
+
+
+@pytest.mark.slow
+def test_own_classes_are_named_by_their_module(tmp_path):
+  (tmp_path / 'mine').mkdir()
+  (tmp_path / 'mine' / 'parts.py').write_text(OWN)
+  done = launched(
+    'search',
+    *SMALL,
+    *('--space=mine.parts:Pyramid', '--space_option=stages=1', '--finish_top=1'),
+    *('--strategy=mine.parts:First', '--strategy_option=start=3'),
+    *('--reward=mine.parts:generous', '--reward_option=bonus=2', '--workers=1'),
+    cwd=tmp_path,
+  )
+  assert done.returncode == 0, done.stderr
+  configuration, trials = read_journal(tmp_path / 'runs' / 'search' / 'journal.jsonl')
+  assert configuration['strategy_options'] == 'start=3'
+  assert configuration['reward_options'] == 'bonus=2'
+  assert all(len(t.proposal.tokens) == 1 for t in trials)
+  measured = [t for t in trials if t.measurement.int8_validation_accuracy is not None]
+  assert measured
+  assert all(t.reward == t.measurement.int8_validation_accuracy + 2 for t in measured)
+  # What only reads the folder works where the classes are gone.
+  (tmp_path / 'mine' / 'parts.py').unlink()
+  for command in ('report', 'export'):
+    done = launched(command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_controller_that_a_search_leaves_can_be_sampled(finished):
+  workdir, _ = finished
+  controller = rlnas.Controller.load(workdir / 'controller.npz')
+  table = rlnas.compile_table(rlnas.build_space(rlnas.read_config(workdir)))
+  rng = np.random.default_rng(0)
+  drawn = controller.sample(table, 10, rng).sequences
+  assert len(drawn) == 10
+  assert all(rlnas.decode(table.space, tokens).nodes for tokens in drawn)
+  # It is the trained one: what was rewarded most is likelier than before the search.
+  fresh = rlnas.Controller(table, seed=0)
+  _, trials = read_journal(workdir / 'journal.jsonl')
+  best = max(trials, key=lambda t: t.reward).proposal.tokens
+  padded = pad_tokens(table, [best])
+  likelihoods = [float(c.score(table, padded)[0][0]) for c in (controller, fresh)]
+  assert likelihoods[0] > likelihoods[1]
+
+
+@pytest.mark.slow
+def test_python_does_what_the_command_does(finished, tmp_path):
+  workdir, _ = finished
+  config = dataclasses.replace(rlnas.read_config(workdir), workdir=str(tmp_path))
+  winner = rlnas.run(config)
+  assert winner.model == (workdir / 'best' / 'model.tflite').read_bytes()
+  assert without_times(tmp_path / 'journal.jsonl') == without_times(workdir / 'journal.jsonl')

@@ -1,4 +1,3 @@
-import pathlib
 import subprocess
 import sys
 
@@ -18,7 +17,6 @@ from rlnas.tflite.footprint import measure as measure_trusted
 from rlnas.tflite.inspection import MOST_FILE_BYTES, _load_elsewhere, measure
 
 SHAPE, CLASSES = (12, 10, 3), 7
-SCRIPT = pathlib.Path(__file__).parents[2] / 'experiments/measure.py'
 
 
 def network():
@@ -197,33 +195,6 @@ def test_a_file_larger_than_any_flash_is_not_read(tmp_path):
     measure(path)
 
 
-def run(*arguments):
-  command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-  return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-
-
-@pytest.mark.slow
-def test_the_script_reports_on_every_board(model, tmp_path):
-  path = tmp_path / 'model.tflite'
-  path.write_bytes(model)
-  done = run(path)
-  assert done.returncode == 0, done.stderr
-  for text in ('tensor arena', 'CONV_2D', '<- peak', *rlnas.BOARDS):
-    assert text in done.stdout
-  assert (tmp_path / 'model.memory.png').read_bytes().startswith(b'\x89PNG')
-
-
-@pytest.mark.slow
-def test_mistakes_are_one_line(model, tmp_path):
-  path = tmp_path / 'half.tflite'
-  path.write_bytes(model[:1000])
-  for arguments in ((path,), (tmp_path / 'none.tflite',), (), (path, '--board=none')):
-    done = run(*arguments)
-    assert done.returncode == 1
-    assert done.stderr.strip().startswith('error: ')
-    assert 'Traceback' not in done.stderr
-
-
 def test_without_tflm_the_arena_is_planned_and_says_so(model, report, tmp_path):
   path = tmp_path / 'child.tflite'
   path.write_bytes(model)
@@ -240,7 +211,6 @@ def test_without_tflm_the_arena_is_planned_and_says_so(model, report, tmp_path):
     capture_output=True,
     text=True,
     check=True,
-    cwd=SCRIPT.parents[1],
   )
   here = ['analytic', report.arena_head_bytes, report.arena_tail_bytes]
   assert done.stdout.split() == [*map(str, [*here, *report.chip_arena_bytes('cmsis_nn')])]

@@ -5,7 +5,10 @@ import dataclasses
 import pathlib
 import re
 
+import absl.flags
 import pytest
+
+from rlnas.cli.flags import define_finish_flags, define_search_flags
 
 ROOT = pathlib.Path(__file__).parents[2]
 NUMBERS = ('integer', 'float')
@@ -43,7 +46,7 @@ def literal(node: ast.expr) -> str:
 
 
 def flags():
-  for path in sorted((ROOT / 'experiments').glob('*.py')):
+  for path in sorted((ROOT / 'experiments').rglob('*.py')):
     for node in ast.walk(ast.parse(path.read_text())):
       if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         kind = node.func.attr.removeprefix('DEFINE_')
@@ -60,7 +63,7 @@ FLAGS = tuple(flags())
 
 def test_the_flags_are_found():
   assert len(FLAGS) > 80
-  assert {'trials', 'board', 'sram_kib', 'strategies'} <= {flag.name for flag in FLAGS}
+  assert {'depths', 'repeats', 'count', 'strategies'} <= {flag.name for flag in FLAGS}
 
 
 @pytest.mark.parametrize('flag', FLAGS, ids=str)
@@ -79,5 +82,14 @@ def test_the_readme_names_flags_that_there_are():
   readme = (ROOT / 'README.md').read_text()
   named = set(re.findall(r'--([a-z]\w+)', readme))
   others = {'help', 'logdir', 'host', 'head', 'port', 'address'}  # of TensorBoard, Ray and absl
+  of_search = flags_of_search()
+  assert len(of_search) > 30
   assert len(named) > 20
-  assert named - others <= {flag.name for flag in FLAGS}
+  assert named - others <= {flag.name for flag in FLAGS} | of_search
+
+
+def flags_of_search() -> set[str]:
+  values = absl.flags.FlagValues()
+  define_search_flags(values)
+  define_finish_flags(values)
+  return set(values)

@@ -1,0 +1,242 @@
+"""What a configuration names, as objects: data, table, strategy, reward, evaluator, executor."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import rlnas
+from rlnas.architecture import Architecture, Scalar, infer_shapes
+from rlnas.budget import Budget
+from rlnas.cli import choices
+from rlnas.cli.config import SearchConfig
+from rlnas.cost.kernels import SPEEDS, Speed
+from rlnas.data import loaders
+from rlnas.data.dataset import Dataset
+from rlnas.evaluation.executors import default_workers
+from rlnas.interfaces import Executor, Reward, StagedEvaluator, Strategy
+from rlnas.search.fidelity import Pruner
+from rlnas.spaces.decision import Space, decode
+from rlnas.spaces.table import Table, compile_table, unrank
+from rlnas.trial import derive_seed
+
+if TYPE_CHECKING:
+  from rlnas.evaluation.trained import Stage
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Setup:
+  """What a search works on.
+
+  Attributes:
+    config: that it was made from.
+    dataset: shaped as the networks read it.
+    table: of the space.
+    budget: that networks have to keep.
+    speed: of the board, if it is known.
+    workers: processes that train.
+  """
+
+  config: SearchConfig
+  dataset: Dataset
+  table: Table
+  budget: Budget
+  speed: Speed | None
+  workers: int
+
+  def having(self, **settings: Any) -> Setup:
+    """The same with other settings that change neither data, space nor budget."""
+    return dataclasses.replace(self, config=dataclasses.replace(self.config, **settings))
+
+  def build_strategy(self) -> Strategy:
+    """A new strategy as the configuration names it. Raises ValueError."""
+    return build_strategy(
+      self.config.strategy,
+      self.table,
+      seed=derive_seed(self.config.seed, 'strategy'),
+      options=self.config.strategy_options,
+      admits=self.admits,
+    )
+
+  def admits(self, architecture: Architecture) -> bool:
+    """Whether a network may keep the budget, as far as is known without training."""
+    from rlnas.evaluation.screened import may_fit
+
+    data = self.dataset
+    return may_fit(architecture, self.budget, data.input_shape, data.classes, speed=self.speed)
+
+
+def set_up(config: SearchConfig) -> Setup:
+  """Loads the data and compiles the space.
+
+  Raises:
+    ValueError: a setting is wrong, or the networks of the space cannot read the data.
+    OSError: the data or the board's file cannot be read.
+  """
+  table = compile_table(build_space(config))
+  dataset = loaders.load(config.dataset, data_dir=config.data_dir)
+  try:
+    dataset = shaped_for(decode(table.space, unrank(table, 0)), dataset)
+  except ValueError as error:  # every trial would fail
+    raise ValueError(f'--space={config.space}: {error}; see --space_option') from error
+  finish = config.finish
+  if (finish.flip or finish.shift) and len(dataset.input_shape) != 3:
+    raise ValueError(
+      f'--finish_flip, --finish_shift: examples of {dataset.input_shape} are no images'
+    )
+  return Setup(
+    config=config,
+    dataset=dataset,
+    table=table,
+    budget=config.budget(),
+    speed=SPEEDS.get(config.board),
+    workers=default_workers() if config.workers is None else config.workers,
+  )
+
+
+def shaped_for(architecture: Architecture, dataset: Dataset) -> Dataset:
+  """The data as a network reads them: as images, or as sequences.
+
+  Raises:
+    ValueError: the network can read neither.
+  """
+  images, sequences = loaders.as_images(dataset), loaders.as_sequences(dataset)
+  errors = []
+  for shaped in (images, sequences):
+    try:
+      infer_shapes(architecture, shaped.input_shape, shaped.classes)
+    except ValueError as error:
+      errors.append(f'cannot read examples of shape {shaped.input_shape} ({error})')
+    else:
+      return shaped
+  raise ValueError(' and '.join(errors))
+
+
+def build_space(config: SearchConfig) -> Space:
+  """The space. Raises ValueError."""
+  space: Space = choices.find('space', config.space)(
+    **choices.space_options(config.space, config.space_options)
+  )
+  return space
+
+
+def build_strategy(
+  name: str,
+  table: Table,
+  *,
+  seed: int,
+  options: tuple[str, ...] = (),
+  admits: Callable[[Architecture], bool] | None = None,
+) -> Strategy:
+  """A strategy over a table, with a controller of its own if it takes one.
+
+  Args:
+    name: a strategy that the command line offers, or package.module:Name.
+    table: the compiled space.
+    seed: decides the initial weights of a controller, and what else the strategy draws.
+    options: 'name=value' of the strategy or the controller.
+    admits: whether a network is worth an evaluation.
+
+  Raises:
+    ValueError: a name or an option is wrong.
+  """
+  strategy = choices.find('strategy', name)
+  values = choices.strategy_options(name, options)
+  given: dict[str, Any] = {'seed': seed, 'admits': admits}
+  takes = inspect.signature(strategy).parameters
+  arguments = {key: value for key, value in given.items() if key in takes}
+  if 'controller' in takes:
+    from rlnas.strategies.controller import Controller
+
+    arguments['controller'] = Controller(table, seed=seed, **values.controller)
+  built: Strategy = strategy(table, **arguments, **values.strategy)
+  return built
+
+
+def build_reward(config: SearchConfig) -> Reward:
+  """The reward with its options. Raises ValueError."""
+  reward: Reward = choices.find('reward', config.reward)
+  options = choices.reward_options(config.reward, config.reward_options)
+  return functools.partial(reward, **options) if options else reward
+
+
+def build_pruner(config: SearchConfig) -> Pruner | None:
+  """Decides which networks are trained beyond the first stage; None if there is only one."""
+  stages = len(config.stages())
+  return choices.PRUNERS[config.pruner](stages) if stages > 1 else None
+
+
+def build_stages(config: SearchConfig) -> tuple[Stage, ...]:
+  """The stages of a network's training."""
+  from rlnas.evaluation.trained import Stage
+
+  return tuple(Stage(epochs, examples) for examples, epochs in config.stages())
+
+
+def build_evaluator(setup: Setup) -> StagedEvaluator:
+  """Trains and measures networks that have a chance to keep the budget."""
+  from rlnas.evaluation.screened import Screened
+  from rlnas.evaluation.trained import Trained
+
+  data, config = setup.dataset, setup.config
+  weights = pathlib.Path(config.workdir) / 'weights' if config.inherit else None
+  trained = Trained(data, epochs=build_stages(config), speed=setup.speed, weights=weights)
+  return Screened(trained, setup.budget, data.input_shape, data.classes, setup.speed)
+
+
+def build_executor(setup: Setup) -> Executor:
+  """Runs trials where the configuration says."""
+  config = setup.config
+  if config.executor == 'ray':
+    from rlnas.evaluation.ray_executor import RayCluster
+
+    return RayCluster(
+      build_evaluator(setup), address=config.ray_address, trial_timeout=config.trial_timeout
+    )
+  from rlnas.evaluation.executors import WorkerPool
+
+  return WorkerPool(
+    build_evaluator(setup), workers=setup.workers, trial_timeout=config.trial_timeout
+  )
+
+
+def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
+  """All that decides the course of a search; its journal refuses to continue with another."""
+  from rlnas.backend import ONEDNN, tf
+
+  config = setup.config
+  stages = config.stages()
+  return {
+    'dataset_digest': setup.dataset.digest,
+    'space': config.space,
+    'space_options': ' '.join(sorted(config.space_options)),
+    'strategy': config.strategy,
+    'strategy_options': ' '.join(sorted(config.strategy_options)),
+    'reward': config.reward,
+    'reward_options': ' '.join(sorted(config.reward_options)),
+    **{f'budget_{name}': value for name, value in dataclasses.asdict(setup.budget).items()},
+    'batch': config.batch,
+    'lag': config.lag,
+    'fidelity': ','.join(f'{examples or "all"}x{epochs}' for examples, epochs in stages),
+    'pruner': config.pruner if len(stages) > 1 else None,
+    'inherit': config.inherit,
+    'seed': config.seed,
+    # Other versions round differently, so that resuming would not give the same search.
+    'rlnas': rlnas.__version__,
+    'tensorflow': tf.__version__,
+    'onednn': str(int(ONEDNN)),
+  }
+
+
+def budget_of(configuration: Mapping[str, Any]) -> Budget:
+  """The budget in the header of a journal. Raises ValueError if it is not recorded."""
+  prefix = 'budget_'
+  found = {k.removeprefix(prefix): v for k, v in configuration.items() if k.startswith(prefix)}
+  try:
+    return Budget(**found)
+  except TypeError as error:
+    raise ValueError(f'configuration: its budget cannot be read ({error})') from error

@@ -1,0 +1,427 @@
+"""The configuration of a search: every setting with its default, text and rule, in one place.
+
+The flags of the command line are made from these two classes (`rlnas.cli.flags`), `config.json` in
+the folder of a search holds one of them, and in Python `rlnas.run(SearchConfig(...))` does what the
+command does. What can be checked without data is checked when a configuration is made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from rlnas.board import BOARDS, find_board
+from rlnas.budget import Budget
+from rlnas.child.defaults import LEARNING_RATE
+from rlnas.cli import choices
+from rlnas.cost.kernels import SPEEDS
+from rlnas.data.loaders import BUILT_IN
+from rlnas.evaluation.executors import TRIAL_TIMEOUT, check_timeout
+
+FORMAT = 2  # of config.json; before it had a number it was 1
+EXECUTORS = ('pool', 'ray')
+TEACHERS = ('ensemble', 'wide')
+
+
+def _setting(default: Any, text: str, *, group: str, flag: str = '') -> Any:
+  """A field with the text of its flag, and the flag's name if that is another."""
+  return dataclasses.field(default=default, metadata={'text': text, 'group': group, 'flag': flag})
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishConfig:
+  """How a search ends: some of its networks are trained fully, and one of them wins.
+
+  Raises:
+    ValueError: a setting breaks its rule; the message begins with its name.
+  """
+
+  top: int = _setting(
+    4,
+    'Networks that are trained fully: the best by reward, and others along the Pareto front.',
+    group='finishing',
+  )
+  epochs: int = _setting(
+    60, 'Epochs that each of them is trained, from scratch.', group='finishing'
+  )
+  seeds: int = _setting(
+    1, 'How many times the best two are trained, each time with a new seed.', group='finishing'
+  )
+  learning_rate: float = _setting(
+    LEARNING_RATE,
+    'Highest learning rate of these trainings; it falls to 0 as half a cosine.',
+    group='finishing',
+  )
+  warmup: float = _setting(
+    0.0,
+    'Share of the steps in which the learning rate rises to its highest.',
+    group='finishing',
+  )
+  patience: int | None = _setting(
+    None,
+    'Ends a training after so many epochs without a better validation accuracy, and keeps the '
+    'weights of the best epoch. By default all epochs are trained and the last weights kept.',
+    group='finishing',
+  )
+  shift: int | None = _setting(
+    None,
+    "Pixels by which images are moved at random at most; default: a fourteenth of an image's "
+    'shorter side, none for sequences.',
+    group='finishing',
+  )
+  flip: bool = _setting(
+    False,
+    'Whether images are mirrored at random: for clothes, not for digits.',
+    group='finishing',
+  )
+  further_epochs: int | None = _setting(
+    None,
+    'Epochs of a further training, once as before and once aware of quantization; of the three '
+    'models the best on int8 validation data is kept. None by default.',
+    group='finishing',
+  )
+  teacher: str | None = _setting(
+    None,
+    f'One of {", ".join(TEACHERS)}: the best two networks are trained once more, from scratch, by '
+    'knowledge distillation, from the best finalists together or from a copy of the best one with '
+    'twice the filters. Not by default.',
+    group='finishing',
+  )
+  prune: float | None = _setting(
+    None,
+    'Share of its filters that a copy of the best network loses, the weakest first, before it is '
+    'trained again from what is left; it wins if it is better. None by default.',
+    group='finishing',
+  )
+
+  def __post_init__(self) -> None:
+    _check_positive(self, 'top', 'epochs', 'seeds', 'patience', 'further_epochs')
+    if not 0 < self.learning_rate < math.inf:
+      raise ValueError(f'learning_rate={self.learning_rate}: must be positive')
+    if not 0 <= self.warmup < 1:
+      raise ValueError(f'warmup={self.warmup}: must lie in [0, 1)')
+    if self.prune is not None and not 0 < self.prune < 1:
+      raise ValueError(f'prune={self.prune}: must lie in (0, 1)')
+    if self.shift is not None and self.shift < 0:
+      raise ValueError(f'shift={self.shift}: must be at least 0')
+    if self.teacher is not None:
+      choices.check_one_of('teacher', self.teacher, TEACHERS)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchConfig:
+  """All settings of a search; `rlnas search --help` shows them with their meaning.
+
+  A space, strategy or reward of one's own is named as 'package.module:Name'.
+
+  Raises:
+    ValueError: a setting breaks its rule; the message begins with its name.
+  """
+
+  dataset: str = _setting(
+    'mnist5k',
+    f'What the networks classify: {", ".join(BUILT_IN)}, the path of an .npz file '
+    '(x_train, y_train, optional x_val, y_val, x_test, y_test) or of a folder of images by class.',
+    group='task',
+  )
+  data_dir: str | None = _setting(
+    None,
+    'Folder of IDX (MNIST) or binary (CIFAR-10) files; downloads them if not given.',
+    group='task',
+  )
+  board: str = _setting(
+    'nucleo-l010rb',
+    f'The board whose budget holds: {", ".join(BOARDS)}, or the path of a .json file.',
+    group='task',
+  )
+  flash_kib: float | None = _setting(
+    None, "Flash for the .tflite file in KiB, in place of the board's.", group='task'
+  )
+  sram_kib: float | None = _setting(
+    None, "SRAM for the tensor arena in KiB, in place of the board's.", group='task'
+  )
+  max_mmacs: float | None = _setting(
+    None, 'Most multiply-accumulates of an inference, in millions; by default any.', group='task'
+  )
+  max_latency_ms: float | None = _setting(
+    None,
+    'Longest inference in milliseconds, on a board whose speed is known: '
+    f'{", ".join(SPEEDS)}. By default any.',
+    group='task',
+  )
+  space: str = _setting(
+    'chain',
+    f'Which networks exist: {", ".join(choices.SPACES)}, or package.module:Name.',
+    group='search',
+  )
+  space_options: tuple[str, ...] = _setting(
+    (),
+    'Option of the space as name=value, tuples with commas; may be repeated, for example '
+    '--space_option=max_depth=6 --space_option=filters=8,16. No other than the default values if '
+    'not given.',
+    group='search',
+    flag='space_option',
+  )
+  strategy: str = _setting(
+    'imitation',
+    f'What proposes networks: {", ".join(choices.STRATEGIES)}, or package.module:Name.',
+    group='search',
+  )
+  strategy_options: tuple[str, ...] = _setting(
+    (),
+    'Option of the strategy, or of its controller, as name=value; may be repeated. The default '
+    'values if not given.',
+    group='search',
+    flag='strategy_option',
+  )
+  reward: str = _setting(
+    'linear_excess',
+    f'How the budget enters the reward: {", ".join(choices.REWARDS)}, or package.module:name.',
+    group='search',
+  )
+  reward_options: tuple[str, ...] = _setting(
+    (),
+    'Option of the reward as name=value; may be repeated. The default values if not given.',
+    group='search',
+    flag='reward_option',
+  )
+  trials: int = _setting(
+    40, 'Networks to evaluate; more trials than before continue a search.', group='search'
+  )
+  minutes: float | None = _setting(
+    None,
+    'Ends the search before --trials, when its trials took so many minutes on --workers processes '
+    'that were always busy; by default it does not end before.',
+    group='search',
+  )
+  batch: int = _setting(
+    4, 'Networks that are proposed, and told to the strategy, together.', group='search'
+  )
+  lag: int = _setting(
+    1,
+    'Batches that may be under way beside the one that is told. --batch times (1 + --lag) trials '
+    'must be more than there are workers, or some are idle.',
+    group='search',
+  )
+  seed: int = _setting(0, 'Decides everything random.', group='search')
+  epochs: int = _setting(
+    4, 'Epochs that each network is trained on all training data.', group='training'
+  )
+  fidelity: str | None = _setting(
+    None,
+    'In place of --epochs: stages of a training as EXAMPLESxEPOCHS, such as '
+    '10000x1,10000x1,50000x2; each continues with the weights of the one before. With several, '
+    '--pruner says which networks are promoted.',
+    group='training',
+  )
+  pruner: str = _setting(
+    'halving',
+    'Which networks are trained beyond the first stage of --fidelity: '
+    f'{", ".join(choices.PRUNERS)}.',
+    group='training',
+  )
+  inherit: bool = _setting(
+    False,
+    'Whether mutants begin with the weights of their parent (--strategy=evolution).',
+    group='training',
+  )
+  workdir: str = _setting('runs/search', 'Folder for all files of the search.', group='execution')
+  executor: str = _setting(
+    'pool',
+    f'Where networks are trained: {" or ".join(EXECUTORS)}, --workers processes or Ray.',
+    group='execution',
+  )
+  workers: int | None = _setting(
+    None, 'Worker processes of one thread; default: one a core.', group='execution'
+  )
+  trial_timeout: float = _setting(
+    TRIAL_TIMEOUT, 'Seconds after which a trial has failed.', group='execution'
+  )
+  ray_address: str | None = _setting(
+    None,
+    "Head of the Ray cluster, such as 10.0.0.1:6379, or 'auto' for the one on this machine; "
+    'without it, --executor=ray starts one on this machine alone.',
+    group='execution',
+  )
+  cache_dir: str | None = _setting(
+    None,
+    'Folder of measurements that searches of one seed share; not shared by default, nor with '
+    '--inherit.',
+    group='execution',
+  )
+  finish: FinishConfig = dataclasses.field(default_factory=FinishConfig)
+
+  def __post_init__(self) -> None:
+    for field in dataclasses.fields(self):
+      if field.type == 'tuple[str, ...]':
+        object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
+    _check_positive(self, 'trials', 'batch', 'epochs', 'workers')
+    if self.lag < 0:
+      raise ValueError(f'lag={self.lag}: must be at least 0')
+    self.stages()
+    choices.check_one_of('pruner', self.pruner, choices.PRUNERS)
+    for kind, value in (
+      ('space', self.space),
+      ('strategy', self.strategy),
+      ('reward', self.reward),
+    ):
+      choices.check_name(kind, value)
+    _check_execution(self)
+
+  def check(self) -> None:
+    """Checks what the configuration names outside itself: the board's file, own classes, options.
+
+    Apart from the construction, so that the configuration of a finished search can be read where
+    those are gone.
+
+    Raises:
+      ValueError: a setting breaks its rule; the message begins with its name.
+      OSError: the board's file cannot be read.
+    """
+    self.budget()
+    choices.space_options(self.space, self.space_options)
+    choices.strategy_options(self.strategy, self.strategy_options)
+    choices.reward_options(self.reward, self.reward_options)
+
+  def stages(self) -> tuple[tuple[int | None, int], ...]:
+    """(examples, epochs) of each stage of a training; None stands for all examples."""
+    if self.fidelity is None:
+      return ((None, self.epochs),)
+    found: list[tuple[int | None, int]] = []
+    for text in self.fidelity.split(','):
+      examples, _, epochs = text.partition('x')
+      is_count = examples == 'all' or (examples.isdecimal() and int(examples))
+      if not (is_count and epochs.isdecimal() and int(epochs)):
+        raise ValueError(
+          f'fidelity={self.fidelity}: must be stages such as 10000x1, EXAMPLESxEPOCHS'
+        )
+      found.append((None if examples == 'all' else int(examples), int(epochs)))
+    return tuple(found)
+
+  def budget(self) -> Budget:
+    """The board's budget, with the limits that are set in place of its own.
+
+    Raises:
+      ValueError: there is no such board, or a limit is out of its range.
+      OSError: the board's file cannot be read.
+    """
+    budget = find_board(self.board).budget
+    for name, kib in (('flash_bytes', self.flash_kib), ('sram_bytes', self.sram_kib)):
+      if kib is not None:
+        if not 0 < kib < 2**22:  # 4 GiB
+          raise ValueError(
+            f'{name.replace("bytes", "kib")}={kib}: must be a positive number of KiB'
+          )
+        budget = dataclasses.replace(budget, **{name: int(kib * 1024)})
+    if self.max_mmacs is not None:
+      if not 1e-6 <= self.max_mmacs < 1e9:
+        raise ValueError(f'max_mmacs={self.max_mmacs}: must be a positive number of millions')
+      budget = dataclasses.replace(budget, macs=int(self.max_mmacs * 1e6))
+    if self.max_latency_ms is not None:
+      if not 0 < self.max_latency_ms < math.inf:
+        raise ValueError(f'max_latency_ms={self.max_latency_ms}: must be positive (milliseconds)')
+      if self.board not in SPEEDS:
+        raise ValueError(
+          f'max_latency_ms={self.max_latency_ms}: the speed of --board={self.board} is not '
+          f'known; must be one of {", ".join(SPEEDS)}'
+        )
+      budget = dataclasses.replace(budget, latency_ms=self.max_latency_ms)
+    return budget
+
+
+def _check_positive(config: object, *names: str) -> None:
+  for name in names:
+    value = getattr(config, name)
+    if value is not None and value < 1:
+      raise ValueError(f'{name}={value}: must be at least 1')
+
+
+def _check_execution(config: SearchConfig) -> None:
+  """Raises ValueError if a setting that says how trials run is wrong."""
+  choices.check_one_of('executor', config.executor, EXECUTORS)
+  check_timeout(config.trial_timeout)
+  for name in ('cache_dir', 'ray_address'):
+    value = getattr(config, name)
+    if config.inherit and value is not None:
+      raise ValueError(f'{name}={value}: not with --inherit, whose weights stay within --workdir')
+  if config.minutes is not None and not 0 < config.minutes < math.inf:
+    raise ValueError(f'minutes={config.minutes}: must be a positive number of minutes')
+  if config.executor == 'ray' and config.minutes is not None:
+    raise ValueError(f'minutes={config.minutes}: not with --executor=ray, whose size may change')
+  if config.executor == 'ray' and config.workers is not None:
+    raise ValueError(f'workers={config.workers}: --executor=ray uses all cores of the cluster')
+  if config.executor != 'ray' and config.ray_address is not None:
+    raise ValueError(f'ray_address={config.ray_address}: needs --executor=ray')
+
+
+def write_config(config: SearchConfig, workdir: str | os.PathLike[str]) -> None:
+  """Writes config.json into the folder of a search. Raises OSError."""
+  record = {'format': FORMAT, **dataclasses.asdict(config)}
+  path = pathlib.Path(workdir) / 'config.json'
+  path.write_text(json.dumps(record, indent=2) + '\n', encoding='utf-8')
+
+
+def read_config(workdir: str | os.PathLike[str]) -> SearchConfig:
+  """The configuration of the search in a folder; its `workdir` is that folder.
+
+  Raises:
+    OSError: there is no config.json, or it cannot be read.
+    ValueError: it does not hold the configuration of a search; names the file.
+  """
+  path = pathlib.Path(workdir) / 'config.json'
+  try:
+    record = json.loads(path.read_text(encoding='utf-8'))
+    if not isinstance(record, dict) or not isinstance(record.get('dataset'), str):
+      raise ValueError('must hold the settings of a search')
+    number = record.pop('format', 1)
+    if number == 1:
+      record = _from_format_1(record)
+    elif number != FORMAT:
+      raise ValueError(f'format {number!r}; this version reads 1 to {FORMAT}')
+    finish = FinishConfig(**record.pop('finish'))
+    return SearchConfig(**{**record, 'workdir': str(workdir)}, finish=finish)
+  except (ValueError, TypeError, KeyError, AttributeError) as error:
+    raise ValueError(f'{path}: {error}') from error
+
+
+def _from_format_1(old: Mapping[str, Any]) -> dict[str, Any]:
+  """The fields of a configuration that was written before it had a format number."""
+  known = {field.name for field in dataclasses.fields(SearchConfig)} - {'finish'}
+  record = {name: value for name, value in old.items() if name in known}
+  record['space_options'] = str(old.get('space_options', '')).split()
+  record['finish'] = {
+    field.name: old[f'finish_{field.name}']
+    for field in dataclasses.fields(FinishConfig)
+    if f'finish_{field.name}' in old
+  }
+  record['pruner'] = old.get('ladder') or 'halving'
+  examples, _, epochs = str(old['fidelity']).partition('x')
+  if examples == 'all' and epochs.isdecimal():  # a single stage of all data
+    record |= {'fidelity': None, 'epochs': int(epochs)}
+  record |= _limits(old)
+  return record
+
+
+def _limits(old: Mapping[str, Any]) -> dict[str, float]:
+  """The limits of format 1, in bytes, that are not the board's."""
+  try:
+    board: Budget | None = find_board(old['board']).budget
+  except (KeyError, OSError, ValueError):
+    board = None  # a file of one's own that is gone
+  units = (
+    ('flash_bytes', 'flash_kib', 1024),
+    ('sram_bytes', 'sram_kib', 1024),
+    ('macs', 'max_mmacs', 1e6),
+    ('latency_ms', 'max_latency_ms', 1),
+  )
+  found = {}
+  for name, setting, unit in units:
+    limit = old.get(f'budget_{name}')
+    if limit is not None and (board is None or limit != getattr(board, name)):
+      found[setting] = limit / unit
+  return found

@@ -1,0 +1,230 @@
+"""absl flags of the settings of a search: defined from `SearchConfig`, and read into one at once.
+
+`rlnas` defines them in a set of flags of each command, an experiment in absl's own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from rlnas.cli import choices
+from rlnas.cli.config import FinishConfig, SearchConfig
+from rlnas.cli.options import did_you_mean
+
+if TYPE_CHECKING:
+  from rlnas.cli.build import Setup
+
+# Settings that mean nothing where an experiment makes several searches and sets them itself.
+OF_ONE_SEARCH = (
+  *('strategy', 'strategy_options', 'reward', 'reward_options', 'minutes', 'seed', 'lag'),
+  *('executor', 'ray_address', 'trial_timeout', 'cache_dir'),
+)
+FINISH = 'finish_'  # begins the name of each flag of `FinishConfig`
+_WIDTH = 100
+_DEFINE: Mapping[str, Callable[..., Any]] = {
+  'int': flags.DEFINE_integer,
+  'float': flags.DEFINE_float,
+  'bool': flags.DEFINE_bool,
+  'str': flags.DEFINE_string,
+  'tuple[str, ...]': flags.DEFINE_multi_string,
+}
+
+
+def define_search_flags(
+  flag_values: flags.FlagValues = flags.FLAGS,
+  *,
+  without: Collection[str] = (),
+  **defaults: Any,
+) -> None:
+  """Defines a flag for each setting of a search, but not those of its finishing.
+
+  Args:
+    flag_values: where they are defined.
+    without: settings that get no flag.
+    **defaults: other defaults than those of `SearchConfig`.
+  """
+  for field in dataclasses.fields(SearchConfig):
+    if field.metadata and field.name not in without:
+      _define(field, flag_values, default=defaults.get(field.name, field.default))
+
+
+def define_finish_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+  """Defines a flag for each setting of the finishing."""
+  for field in dataclasses.fields(FinishConfig):
+    _define(field, flag_values, default=field.default, prefix=FINISH)
+
+
+def define_flags(flag_values: flags.FlagValues, *names: str) -> None:
+  """Defines the flags of some settings of a search alone; those not given are None."""
+  for field in dataclasses.fields(SearchConfig):
+    if field.name in names:
+      _define(field, flag_values, default=None)
+
+
+def read_search_config(flag_values: flags.FlagValues = flags.FLAGS, **others: Any) -> SearchConfig:
+  """The configuration that the flags give, checked.
+
+  Args:
+    flag_values: parsed; settings without a flag have their defaults.
+    **others: settings in place of their flags.
+
+  Raises:
+    ValueError: a setting breaks its rule; the message begins with its flag.
+    OSError: the board's file cannot be read.
+  """
+  given = {
+    field.name: flag_values[_flag_name(field)].value
+    for field in dataclasses.fields(SearchConfig)
+    if field.metadata and _flag_name(field) in flag_values
+  }
+  finish = read_finish_config(flag_values)
+  try:
+    config = SearchConfig(**{**given, **others}, finish=finish)
+    config.check()
+  except ValueError as error:
+    raise ValueError(_with_dashes(error, '')) from error
+  return config
+
+
+def read_finish_config(flag_values: flags.FlagValues = flags.FLAGS) -> FinishConfig:
+  """The finishing that the flags give. Raises ValueError that begins with a flag."""
+  given = {
+    field.name: flag_values[FINISH + field.name].value
+    for field in dataclasses.fields(FinishConfig)
+    if FINISH + field.name in flag_values
+  }
+  try:
+    return FinishConfig(**given)
+  except ValueError as error:
+    raise ValueError(_with_dashes(error, FINISH)) from error
+
+
+def read_setup(arguments: list[str]) -> Setup:
+  """What the flags of an experiment name, loaded. Raises as `read_search_config` and `set_up`."""
+  from rlnas.cli.build import set_up
+
+  no_arguments(arguments)
+  return set_up(read_search_config())
+
+
+def check_positive(name: str, flag_values: flags.FlagValues = flags.FLAGS) -> None:
+  """Raises ValueError if an integer flag is given and below 1."""
+  value = flag_values[name].value
+  if value is not None and value < 1:
+    raise ValueError(f'--{name}={value}: must be at least 1')
+
+
+def no_arguments(arguments: list[str]) -> None:
+  """Raises ValueError if anything but flags was given; `arguments` begin with the program."""
+  if len(arguments) > 1:
+    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+
+
+def parse(flag_values: flags.FlagValues, arguments: list[str]) -> list[str]:
+  """Parses flags; returns what is no flag, the program first.
+
+  Raises:
+    ValueError: a flag is unknown (the error says what may have been meant) or has no such value.
+  """
+  try:
+    return flag_values(arguments)
+  except flags.UnrecognizedFlagError as error:
+    meant = did_you_mean(error.flagname, flag_values).replace('mean ', 'mean --')
+    raise ValueError(f'--{error.flagname}: there is no such flag{meant}') from error
+  except flags.Error as error:
+    raise ValueError(str(error)) from error
+
+
+def help_text(flag_values: flags.FlagValues) -> str:
+  """The flags for a terminal: those of the command itself, then settings by topic."""
+  metadata = _metadata()
+  settings = [name for name in metadata if name in flag_values]
+  own = [n for n in flag_values if n not in metadata and flag_values[n].name == n]
+  groups: dict[str, list[str]] = {}
+  for name in [*own, *settings]:
+    group = metadata[name]['group'] if name in metadata else 'this command'
+    groups.setdefault(group, []).append(_entry(flag_values[name]))
+  return '\n\n'.join(f'{group}:\n' + '\n'.join(entries) for group, entries in groups.items())
+
+
+def options_text() -> str:
+  """The options of every space, strategy and reward, with defaults and meaning, for a terminal."""
+  lines = []
+  for kind, offered in (
+    ('space', choices.SPACES),
+    ('strategy', choices.STRATEGIES),
+    ('reward', choices.REWARDS),
+  ):
+    for name in offered:
+      if kind == 'strategy':
+        own, of_controller = choices.options_of_strategy(name)
+        options = {**own, **of_controller}
+      else:
+        options = choices.options_of(choices.find(kind, name))
+      if options:
+        lines.append(f'--{kind}={name}, --{kind}_option=')
+        lines += [_wrapped(f'{option}', option.text) for option in options.values()]
+  return '\n'.join(lines)
+
+
+def _define(
+  field: dataclasses.Field[Any],
+  flag_values: flags.FlagValues,
+  *,
+  default: Any,
+  prefix: str = '',
+) -> None:
+  kind = str(field.type).removesuffix(' | None')
+  value = list(default) if isinstance(default, tuple) else default
+  name = prefix + _flag_name(field)
+  _DEFINE[kind](name, value, field.metadata['text'], flag_values=flag_values)
+  flags.declare_key_flag(name, flag_values=flag_values)
+
+
+def _flag_name(field: dataclasses.Field[Any]) -> str:
+  return str(field.metadata['flag'] or field.name)
+
+
+def _metadata() -> dict[str, Mapping[str, str]]:
+  """Group and text of each setting, by the name of its flag."""
+  fields = [f for f in dataclasses.fields(SearchConfig) if f.metadata]
+  found = {_flag_name(f): f.metadata for f in fields}
+  return found | {FINISH + f.name: f.metadata for f in dataclasses.fields(FinishConfig)}
+
+
+def _with_dashes(error: ValueError, prefix: str) -> str:
+  """The text of an error that names a setting, by its flag; others as they are."""
+  text = str(error)
+  names = {name.removeprefix(prefix) for name in _metadata()}
+  name = re.split(r'[=:]', text)[0]
+  return f'--{prefix}{text}' if name in names else text
+
+
+def _entry(flag: flags.Flag) -> str:
+  switch = f'--[no]{flag.name}' if flag.boolean else f'--{flag.name}={_default(flag)}'
+  return _wrapped(switch, flag.help or '')
+
+
+def _default(flag: flags.Flag) -> str:
+  if flag.default is None:
+    return '...'
+  if isinstance(flag.default, list):
+    return ','.join(map(str, flag.default)) or '...'
+  return str(flag.default)
+
+
+def _wrapped(head: str, text: str) -> str:
+  body = textwrap.fill(text, _WIDTH, initial_indent='      ', subsequent_indent='      ')
+  return f'  {head}\n{body}' if body else f'  {head}'
+
+
+def show(text: str) -> None:
+  """Prints for a person."""
+  sys.stdout.write(text.rstrip('\n') + '\n')

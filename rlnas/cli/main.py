@@ -1,0 +1,76 @@
+"""The `rlnas` command: finds the subcommand, parses its flags, and only then loads the rest."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from absl import flags
+
+from rlnas.cli.flags import help_text, parse, show
+from rlnas.cli.guard import Guard
+from rlnas.cli.options import did_you_mean
+
+COMMANDS = {
+  'search': 'Searches a network for a board and leaves a deployable int8 model.',
+  'finish': 'Finishes a search anew, with other settings.',
+  'report': 'Rebuilds the report of a search from its journal.',
+  'measure': 'Reports what a .tflite file takes on a microcontroller.',
+  'export': 'Writes the deployment bundle of a finished search anew.',
+  'boards': 'Lists the boards and what each leaves for a model.',
+}
+_HELP = ('-h', '--help', '--helpshort', 'help')
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+  """Runs `rlnas COMMAND ...`; the arguments are the process's unless given."""
+  given = list(sys.argv[1:] if arguments is None else arguments)
+  if not given or given[0] in _HELP:
+    show(overview())
+    sys.exit(0 if given else 2)
+  if given[0] == '--version':
+    import rlnas
+
+    show(f'rlnas {rlnas.__version__}')
+    return
+  name = given[0]
+  if name not in COMMANDS:
+    listed = ', '.join(COMMANDS)
+    sys.exit(f'error: {name!r}: must be one of {listed}{did_you_mean(name, COMMANDS)}')
+  run_command(name, given[1:])
+
+
+def run_command(name: str, arguments: Sequence[str]) -> None:
+  """Runs one command; a mistake of the user ends the process with one line.
+
+  Args:
+    name: one of `COMMANDS`.
+    arguments: what follows it.
+  """
+  with Guard():
+    module = importlib.import_module(f'rlnas.cli.{name}')
+    flag_values = flags.FlagValues()
+    module.define_flags(flag_values)
+    if any(argument in _HELP for argument in arguments):
+      show(_help(name, module, flag_values))
+      return
+    module.main(flag_values, parse(flag_values, [f'rlnas {name}', *arguments]))
+
+
+def overview() -> str:
+  """What there is, for a terminal."""
+  lines = ['usage: rlnas COMMAND [--flag=value ...]', '']
+  lines += [f'  {name:8} {text}' for name, text in COMMANDS.items()]
+  lines += ['', 'rlnas COMMAND --help tells the flags of a command.']
+  return '\n'.join(lines)
+
+
+def _help(name: str, module: ModuleType, flag_values: flags.FlagValues) -> str:
+  usage = getattr(module, 'USAGE', f'rlnas {name} [--flag=value ...]')
+  text = (module.__doc__ or '').split(': ', 1)[1].strip()
+  parts = [f'usage: {usage}', text[0].upper() + text[1:], help_text(flag_values)]
+  if hasattr(module, 'extra_help'):
+    parts.append(module.extra_help())
+  return '\n\n'.join(part for part in parts if part)

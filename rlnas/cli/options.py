@@ -1,0 +1,148 @@
+"""Options as 'name=value' texts: read by the types, defaults and texts of a function's signature.
+
+Whatever takes keyword arguments (a space, a strategy, a reward) so takes options on the command
+line, without anything written about them a second time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+_SCALARS: Mapping[str, Callable[[str], Any]] = {'int': int, 'float': float, 'str': str}
+_BOOLS = {'true': True, '1': True, 'yes': True, 'false': False, '0': False, 'no': False}
+_NOT_READABLE = ('Callable', 'Controller', 'Table')  # no text stands for one
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+  """A keyword argument that a text may set.
+
+  Attributes:
+    name: of the argument.
+    kind: its annotation, such as 'int', 'float | None' or 'tuple[int, ...]'.
+    default: its default value.
+    text: what its docstring says.
+  """
+
+  name: str
+  kind: str
+  default: Any
+  text: str
+
+  def read(self, text: str) -> Any:
+    """The value that a text stands for. Raises ValueError if it is of another type."""
+    kinds = [kind.strip() for kind in re.split(r'\|', self.kind)]
+    if text == 'None' and 'None' in kinds:
+      return None
+    kind = next(kind for kind in kinds if kind != 'None')
+    if kind in _SCALARS:
+      return _SCALARS[kind](text)
+    if kind == 'bool':
+      if text.lower() not in _BOOLS:
+        raise ValueError(f'{text!r} is neither true nor false')
+      return _BOOLS[text.lower()]
+    if item := re.fullmatch(r'(?:tuple|Sequence)\[(int|float|str)(?:, \.\.\.)?\]', kind):
+      return tuple(_SCALARS[item[1]](part) for part in text.split(',') if part)
+    return _as_tuples(json.loads(text))
+
+  def __str__(self) -> str:
+    return f'{self.name}={written(self.default)}'
+
+
+def written(value: Any) -> str:
+  """A value as its option is written."""
+  if isinstance(value, tuple):
+    nested = any(isinstance(item, tuple) for item in value)
+    return json.dumps(value, separators=(',', ':')) if nested else ','.join(map(str, value))
+  return str(value)
+
+
+def options_of(function: Callable[..., Any], *, without: Collection[str] = ()) -> dict[str, Option]:
+  """The options of a function or class: its arguments that have a default.
+
+  Args:
+    function: whose signature and docstring are read.
+    without: names of arguments that are no options.
+  """
+  texts = _texts(function)
+  found = {}
+  for name, parameter in inspect.signature(function).parameters.items():
+    if parameter.default is parameter.empty or name in without:
+      continue
+    kind = _kind(parameter)
+    if not any(word in kind for word in _NOT_READABLE):
+      found[name] = Option(name, kind, parameter.default, texts.get(name, ''))
+  return found
+
+
+def read_options(
+  flag: str, texts: Sequence[str], options: Mapping[str, Option], *, of: str
+) -> dict[str, Any]:
+  """Reads 'name=value' texts.
+
+  Args:
+    flag: that they were given by, for errors.
+    texts: to read; of several with one name the last counts.
+    options: that there are, by name.
+    of: what has them, for errors.
+
+  Raises:
+    ValueError: no such option, or a value of another type.
+  """
+  values = {}
+  for given in texts:
+    name, equals, text = given.partition('=')
+    if name not in options:
+      offered = ', '.join(map(str, options.values())) or 'none'
+      raise ValueError(
+        f'{flag}={given!r}: {of} has the options {offered}{did_you_mean(name, options)}'
+      )
+    option = options[name]
+    try:
+      if not equals:
+        raise ValueError('it has no value')
+      values[name] = option.read(text)
+    except (ValueError, TypeError) as error:
+      raise ValueError(f'{flag}={given!r}: must be of type {option.kind}, like {option}') from error
+  return values
+
+
+def did_you_mean(name: str, offered: Iterable[str]) -> str:
+  """The end of an error: what may have been meant; '' if nothing is near."""
+  close = difflib.get_close_matches(name, list(offered), n=2, cutoff=0.6)
+  return f'; did you mean {" or ".join(close)}?' if close else ''
+
+
+def _kind(parameter: inspect.Parameter) -> str:
+  annotation = parameter.annotation
+  if annotation is parameter.empty:
+    return type(parameter.default).__name__
+  if isinstance(annotation, str):
+    return annotation
+  return (
+    annotation.__name__
+    if isinstance(annotation, type) and not hasattr(annotation, '__args__')
+    else str(annotation)
+  )
+
+
+def _texts(function: Callable[..., Any]) -> dict[str, str]:
+  """What the sections 'Args:' and 'Attributes:' of the docstrings say, by name."""
+  documented = [function, getattr(function, '__init__', None)]
+  found: dict[str, str] = {}
+  for documented_by in documented:
+    doc = inspect.getdoc(documented_by) or ''
+    for section in re.findall(r'^(?:Args|Attributes):\n((?:[ ]+.*\n?|\n)+)', doc, flags=re.M):
+      for name, text in re.findall(r'^  (\w+): ((?:.*\n?)(?:    .*\n?)*)', section, flags=re.M):
+        found[name] = ' '.join(text.split())
+  return found
+
+
+def _as_tuples(value: Any) -> Any:
+  return tuple(map(_as_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,153 @@
+import dataclasses
+import json
+
+import pytest
+from absl import flags
+
+from rlnas.board import BOARDS
+from rlnas.budget import Budget
+from rlnas.cli.config import FinishConfig, SearchConfig, read_config, write_config
+from rlnas.cli.export import command
+from rlnas.cli.flags import define_finish_flags, define_search_flags, parse, read_search_config
+
+# As it was written before the file had a format number.
+FORMAT_1 = {
+  'dataset_digest': '4a066a266c158a46',
+  'space': 'chain',
+  'space_options': 'filters=8,16 max_depth=3',
+  'strategy': 'reinforce',
+  'reward': 'absolute',
+  'budget_flash_bytes': 24576,
+  'budget_sram_bytes': 16384,
+  'budget_macs': 2000000,
+  'budget_latency_ms': None,
+  'batch': 4,
+  'fidelity': 'allx7',
+  'ladder': None,
+  'inherit': False,
+  'seed': 3,
+  'rlnas': '0.1.0',
+  'tensorflow': '2.21.0',
+  'onednn': '1',
+  'lag': 2,
+  'dataset': 'digits',
+  'board': 'nucleo-l010rb',
+  'trials': 6,
+  'minutes': None,
+  'finish_top': 2,
+  'finish_epochs': 4,
+  'finish_teacher': 'wide',
+}
+
+
+def from_flags(*arguments):
+  values = flags.FlagValues()
+  define_search_flags(values)
+  define_finish_flags(values)
+  parse(values, ['rlnas', *arguments])
+  return read_search_config(values)
+
+
+def test_without_flags_the_defaults_hold():
+  assert from_flags() == SearchConfig()
+
+
+def test_a_configuration_is_read_as_it_was_written(tmp_path):
+  config = SearchConfig(
+    dataset='digits',
+    space_options=('max_depth=3',),
+    strategy_options=('units=8', 'best=3'),
+    flash_kib=24.5,
+    fidelity='100x1,allx2',
+    workdir=str(tmp_path),
+    finish=FinishConfig(top=1, patience=3),
+  )
+  write_config(config, tmp_path)
+  assert json.loads((tmp_path / 'config.json').read_text())['format'] == 2
+  assert read_config(tmp_path) == config
+
+
+def test_the_command_of_a_configuration_gives_it_again(tmp_path):
+  config = SearchConfig(
+    dataset='digits',
+    space_options=('filters=8,16', 'max_depth=3'),
+    reward='absolute',
+    reward_options=('beta=-0.2',),
+    sram_kib=7.25,
+    inherit=True,
+    strategy='evolution',
+    minutes=2.5,
+    workdir=str(tmp_path / 'my run'),
+    finish=FinishConfig(flip=True, teacher='wide', learning_rate=1e-3),
+  )
+  import shlex
+
+  words = shlex.split(command(config).replace('\\\n', ' '))
+  assert words[:2] == ['rlnas', 'search']
+  assert from_flags(*words[2:]) == config
+
+
+def test_a_configuration_without_a_format_number_is_still_read(tmp_path):
+  (tmp_path / 'config.json').write_text(json.dumps(FORMAT_1))
+  config = read_config(tmp_path)
+  assert config == SearchConfig(
+    dataset='digits',
+    space_options=('filters=8,16', 'max_depth=3'),
+    strategy='reinforce',
+    reward='absolute',
+    flash_kib=24.0,
+    max_mmacs=2.0,
+    epochs=7,
+    seed=3,
+    lag=2,
+    trials=6,
+    workdir=str(tmp_path),
+    finish=FinishConfig(top=2, epochs=4, teacher='wide'),
+  )
+  assert config.budget() == Budget(24576, 16384, 2_000_000)
+  stages = {**FORMAT_1, 'fidelity': '100x1,allx2', 'ladder': 'curve', 'board': 'gone.json'}
+  (tmp_path / 'config.json').write_text(json.dumps(stages))
+  config = read_config(tmp_path)
+  assert config.stages() == ((100, 1), (None, 2))
+  assert config.pruner == 'curve'
+  assert (config.flash_kib, config.sram_kib) == (24.0, 16.0)  # the board's file is gone
+
+
+@pytest.mark.parametrize(
+  ('content', 'rule'),
+  [
+    ('{', 'Expecting property name'),
+    ('[]', 'must hold the settings'),
+    ('{"dataset": "digits", "format": 9}', 'format 9; this version reads 1 to 2'),
+    ('{"dataset": "digits", "format": 2}', 'finish'),
+    ('{"dataset": "digits", "format": 2, "finish": {}, "colour": 1}', 'colour'),
+    ('{"dataset": "digits", "format": 2, "finish": {"top": 0}}', 'top=0: must be at least 1'),
+  ],
+)
+def test_a_damaged_configuration_is_one_error_that_names_the_file(content, rule, tmp_path):
+  (tmp_path / 'config.json').write_text(content)
+  with pytest.raises(ValueError, match=r'config\.json: ') as caught:
+    read_config(tmp_path)
+  assert rule in str(caught.value)
+
+
+def test_limits_are_put_in_place_of_the_boards():
+  board = BOARDS['esp32'].budget
+  config = SearchConfig(board='esp32', flash_kib=1.5, max_mmacs=0.25, max_latency_ms=3.0)
+  assert config.budget() == Budget(1536, board.sram_bytes, 250_000, 3.0)
+
+
+def test_every_setting_says_what_it_is_and_what_holds_without_it():
+  for kind in (SearchConfig, FinishConfig):
+    for field in dataclasses.fields(kind):
+      if field.name == 'finish':
+        continue
+      text = field.metadata['text']
+      assert text[0].isupper(), field.name
+      assert text.endswith('.'), field.name
+      assert len(text) > 10, field.name
+      if field.default is None:
+        assert any(
+          word in text
+          for word in ('efault', 'not given', 'without it', 'In place of', 'in place of')
+        ), field.name
