@@ -162,8 +162,7 @@ class SearchConfig:
   space_options: tuple[str, ...] = _setting(
     (),
     'Option of the space as name=value, tuples with commas; may be repeated, for example '
-    '--space_option=max_depth=6 --space_option=filters=8,16. No other than the default values if '
-    'not given.',
+    '--space_option=max_depth=6 --space_option=filters=8,16. By default as listed below.',
     group='search',
     flag='space_option',
   )
@@ -174,8 +173,8 @@ class SearchConfig:
   )
   strategy_options: tuple[str, ...] = _setting(
     (),
-    'Option of the strategy, or of its controller, as name=value; may be repeated. The default '
-    'values if not given.',
+    'Option of the strategy, or of its controller, as name=value; may be repeated. By default as '
+    'listed below.',
     group='search',
     flag='strategy_option',
   )
@@ -186,7 +185,7 @@ class SearchConfig:
   )
   reward_options: tuple[str, ...] = _setting(
     (),
-    'Option of the reward as name=value; may be repeated. The default values if not given.',
+    'Option of the reward as name=value; may be repeated. By default as listed below.',
     group='search',
     flag='reward_option',
   )

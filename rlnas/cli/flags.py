@@ -28,6 +28,7 @@ OF_ONE_SEARCH = (
 )
 FINISH = 'finish_'  # begins the name of each flag of `FinishConfig`
 _WIDTH = 100
+_INDENT = ' ' * 6
 _DEFINE: Mapping[str, Callable[..., Any]] = {
   'int': flags.DEFINE_integer,
   'float': flags.DEFINE_float,
@@ -151,7 +152,7 @@ def help_text(flag_values: flags.FlagValues) -> str:
   for name in [*own, *settings]:
     group = metadata[name]['group'] if name in metadata else 'this command'
     groups.setdefault(group, []).append(_entry(flag_values[name]))
-  return '\n\n'.join(f'{group}:\n' + '\n'.join(entries) for group, entries in groups.items())
+  return '\n\n'.join(f'{group.capitalize()}:\n' + '\n'.join(entries) for group, entries in groups.items())
 
 
 def options_text() -> str:
@@ -169,7 +170,7 @@ def options_text() -> str:
       else:
         options = choices.options_of(choices.find(kind, name))
       if options:
-        lines.append(f'--{kind}={name}, --{kind}_option=')
+        lines.append(f'\n--{kind}={name}, --{kind}_option=')
         lines += [_wrapped(f'{option}', option.text) for option in options.values()]
   return '\n'.join(lines)
 
@@ -209,7 +210,9 @@ def _with_dashes(error: ValueError, prefix: str) -> str:
 
 def _entry(flag: flags.Flag) -> str:
   switch = f'--[no]{flag.name}' if flag.boolean else f'--{flag.name}={_default(flag)}'
-  return _wrapped(switch, flag.help or '')
+  # absl adds a hint of its own to the text of a flag that may be repeated.
+  text = (flag.help or '').split(';\n')[0]
+  return _wrapped(switch, text)
 
 
 def _default(flag: flags.Flag) -> str:
@@ -221,7 +224,9 @@ def _default(flag: flags.Flag) -> str:
 
 
 def _wrapped(head: str, text: str) -> str:
-  body = textwrap.fill(text, _WIDTH, initial_indent='      ', subsequent_indent='      ')
+  body = textwrap.fill(
+    text, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
+  )
   return f'  {head}\n{body}' if body else f'  {head}'
 
 
