@@ -9,8 +9,10 @@ import pytest
 EXPERIMENTS = pathlib.Path(__file__).parents[2] / 'experiments' / 'benchmarks'
 
 
-def run(script: str, *flags: str) -> subprocess.CompletedProcess[str]:
-  command = [sys.executable, str(EXPERIMENTS / script), '--workers=1', *flags]
+def run(script: str, *flags: str, workers: int | None = 1) -> subprocess.CompletedProcess[str]:
+  command = [sys.executable, str(EXPERIMENTS / script), *flags]
+  if workers is not None:
+    command.append(f'--workers={workers}')
   return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
