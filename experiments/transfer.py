@@ -16,10 +16,10 @@ from absl import flags
 from rlnas.architecture import Architecture
 from rlnas.child.augment import suited_augmentation
 from rlnas.cli import flags as cli_flags
-from rlnas.cli.build import budget_of
 from rlnas.cli.choices import space_options
 from rlnas.cli.flags import check_positive, define_flags, no_arguments
 from rlnas.cli.guard import run
+from rlnas.cli.workdir import budget_of
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset

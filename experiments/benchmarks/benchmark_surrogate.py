@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 
 from rlnas.cli.flags import check_positive
 from rlnas.cli.guard import run
-from rlnas.cli.report import space_of
+from rlnas.cli.workdir import space_of
 from rlnas.search.journal import read_journal
 from rlnas.spaces.table import Table, compile_table
 from rlnas.strategies.surrogate import Surrogate

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import rlnas
@@ -230,13 +230,3 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
     'tensorflow': tf.__version__,
     'onednn': str(int(ONEDNN)),
   }
-
-
-def budget_of(configuration: Mapping[str, Any]) -> Budget:
-  """The budget in the header of a journal. Raises ValueError if it is not recorded."""
-  prefix = 'budget_'
-  found = {k.removeprefix(prefix): v for k, v in configuration.items() if k.startswith(prefix)}
-  try:
-    return Budget(**found)
-  except TypeError as error:
-    raise ValueError(f'configuration: its budget cannot be read ({error})') from error

@@ -10,16 +10,14 @@ import dataclasses
 import json
 import pathlib
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from rlnas.cli.config import FinishConfig, SearchConfig, read_config
-from rlnas.cli.finish import given_config
 from rlnas.cli.flags import FINISH, no_arguments, show
 from rlnas.cli.flags import define_flags as define_some_flags
-from rlnas.trial import Trial
+from rlnas.cli.workdir import budget_of, dataset_of, given_config
 
 if TYPE_CHECKING:
   from rlnas.data.dataset import Dataset
@@ -41,30 +39,6 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   show(str(export_workdir(workdir, dataset_of(config, configuration, trials)) / 'report.html'))
 
 
-def dataset_of(
-  config: SearchConfig, configuration: Mapping[str, Any], trials: Sequence[Trial]
-) -> Dataset:
-  """The data that a search was made on, shaped as its networks read them.
-
-  Raises:
-    ValueError: the journal has no trial, or the data are not those of the search.
-    OSError: the data cannot be read.
-  """
-  from rlnas.cli.build import shaped_for
-  from rlnas.data import loaders
-
-  if not trials:
-    raise ValueError(f'--workdir={config.workdir}: its journal holds no trial')
-  dataset = loaders.load(config.dataset, data_dir=config.data_dir)
-  dataset = shaped_for(trials[0].proposal.architecture, dataset)
-  if configuration.get('dataset_digest') != dataset.digest:
-    raise ValueError(
-      f'dataset {dataset.name}: has digest {dataset.digest}; the search in {config.workdir} was '
-      f'made on {configuration.get("dataset_digest")}'
-    )
-  return dataset
-
-
 def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
   """Writes the bundle of a finished search.
 
@@ -80,7 +54,6 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
     OSError: a file is missing or cannot be written.
   """
   from rlnas.architecture import Architecture
-  from rlnas.cli.build import budget_of
   from rlnas.reports.model_report import Origin, write_bundle
   from rlnas.search.journal import read_journal
 

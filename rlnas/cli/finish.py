@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from rlnas.cli.config import SearchConfig, read_config, write_config
+from rlnas.cli.config import SearchConfig, write_config
 from rlnas.cli.flags import (
   define_finish_flags,
   no_arguments,
@@ -26,6 +26,7 @@ from rlnas.cli.flags import (
 from rlnas.cli.flags import (
   define_flags as define_some_flags,
 )
+from rlnas.cli.workdir import budget_of, dataset_of, given_config
 from rlnas.trial import Status, Trial
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   finish_config = read_finish_config(flag_values)
   config = given_config(flag_values)
   config = dataclasses.replace(config, finish=finish_config)
-  from rlnas.cli.build import budget_of
-  from rlnas.cli.export import dataset_of, export_workdir
+  from rlnas.cli.export import export_workdir
   from rlnas.evaluation.executors import default_workers
   from rlnas.search.journal import read_journal
 
@@ -67,26 +67,6 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   )
   write_config(config, workdir)
   show(str(export_workdir(workdir, dataset) / 'report.html'))
-
-
-def given_config(flag_values: flags.FlagValues) -> SearchConfig:
-  """The configuration of the search in --workdir, with the flags that say how to go on.
-
-  Raises:
-    ValueError: a flag is wrong, or the folder holds no search.
-    OSError: the folder cannot be read.
-  """
-  workdir = flag_values['workdir'].value or SearchConfig.workdir
-  config = read_config(workdir)
-  given = {
-    name: flag_values[name].value
-    for name in ('data_dir', 'workers')
-    if name in flag_values and flag_values[name].value is not None
-  }
-  try:
-    return dataclasses.replace(config, **given)
-  except ValueError as error:
-    raise ValueError(f'--{error}') from error
 
 
 def finish(

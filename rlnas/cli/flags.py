@@ -152,7 +152,9 @@ def help_text(flag_values: flags.FlagValues) -> str:
   for name in [*own, *settings]:
     group = metadata[name]['group'] if name in metadata else 'this command'
     groups.setdefault(group, []).append(_entry(flag_values[name]))
-  return '\n\n'.join(f'{group.capitalize()}:\n' + '\n'.join(entries) for group, entries in groups.items())
+  return '\n\n'.join(
+    f'{group.capitalize()}:\n' + '\n'.join(entries) for group, entries in groups.items()
+  )
 
 
 def options_text() -> str:

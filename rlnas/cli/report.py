@@ -7,19 +7,17 @@ folder of the search. It may be run while the search goes on.
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from absl import flags
 
-from rlnas.cli import choices
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.flags import define_flags as define_some_flags
 from rlnas.cli.flags import no_arguments, show
+from rlnas.cli.workdir import budget_of, space_of
 
 if TYPE_CHECKING:
-  from rlnas.architecture import Scalar
-  from rlnas.spaces.decision import Space
+  pass
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -40,7 +38,6 @@ def report(workdir: pathlib.Path) -> pathlib.Path:
     ValueError: the journal is damaged, empty, or does not tell the budget.
     OSError: it cannot be read, or the report not be written.
   """
-  from rlnas.cli.build import budget_of
   from rlnas.reports.html import write_page
   from rlnas.reports.search_report import search_page
   from rlnas.search.journal import read_journal
@@ -54,13 +51,3 @@ def report(workdir: pathlib.Path) -> pathlib.Path:
   )
   write_page(page, workdir, html_name='search.html', markdown_name='SEARCH.md')
   return workdir / 'search.html'
-
-
-def space_of(configuration: Mapping[str, Scalar | None]) -> Space | None:
-  """The space that a journal's tokens belong to; None if it is one's own and gone."""
-  name, options = str(configuration.get('space')), str(configuration.get('space_options', ''))
-  try:
-    space: Space = choices.find('space', name)(**choices.space_options(name, options.split()))
-  except (ValueError, ImportError):
-    return None
-  return space

@@ -1,0 +1,83 @@
+"""What the folder of a search tells the commands that read it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from rlnas.budget import Budget
+from rlnas.cli import choices
+from rlnas.cli.config import SearchConfig, read_config
+from rlnas.trial import Trial
+
+if TYPE_CHECKING:
+  from rlnas.architecture import Scalar
+  from rlnas.data.dataset import Dataset
+  from rlnas.spaces.decision import Space
+
+
+def given_config(flag_values: flags.FlagValues) -> SearchConfig:
+  """The configuration of the search in --workdir, with the flags that say how to go on.
+
+  Raises:
+    ValueError: a flag is wrong, or the folder holds no search.
+    OSError: the folder cannot be read.
+  """
+  workdir = flag_values['workdir'].value or SearchConfig.workdir
+  config = read_config(workdir)
+  given = {
+    name: flag_values[name].value
+    for name in ('data_dir', 'workers')
+    if name in flag_values and flag_values[name].value is not None
+  }
+  try:
+    return dataclasses.replace(config, **given)
+  except ValueError as error:
+    raise ValueError(f'--{error}') from error
+
+
+def budget_of(configuration: Mapping[str, Any]) -> Budget:
+  """The budget in the header of a journal. Raises ValueError if it is not recorded."""
+  prefix = 'budget_'
+  found = {k.removeprefix(prefix): v for k, v in configuration.items() if k.startswith(prefix)}
+  try:
+    return Budget(**found)
+  except TypeError as error:
+    raise ValueError(f'configuration: its budget cannot be read ({error})') from error
+
+
+def dataset_of(
+  config: SearchConfig, configuration: Mapping[str, Any], trials: Sequence[Trial]
+) -> Dataset:
+  """The data that a search was made on, shaped as its networks read them.
+
+  Raises:
+    ValueError: the journal has no trial, or the data are not those of the search.
+    OSError: the data cannot be read.
+  """
+  from rlnas.cli.build import shaped_for
+  from rlnas.data import loaders
+
+  if not trials:
+    raise ValueError(f'--workdir={config.workdir}: its journal holds no trial')
+  dataset = loaders.load(config.dataset, data_dir=config.data_dir)
+  dataset = shaped_for(trials[0].proposal.architecture, dataset)
+  if configuration.get('dataset_digest') != dataset.digest:
+    raise ValueError(
+      f'dataset {dataset.name}: has digest {dataset.digest}; the search in {config.workdir} was '
+      f'made on {configuration.get("dataset_digest")}'
+    )
+  return dataset
+
+
+def space_of(configuration: Mapping[str, Scalar | None]) -> Space | None:
+  """The space that a journal's tokens belong to; None if it is one's own and gone."""
+  name, options = str(configuration.get('space')), str(configuration.get('space_options', ''))
+  try:
+    space: Space = choices.find('space', name)(**choices.space_options(name, options.split()))
+  except (ValueError, ImportError):
+    return None
+  return space
