@@ -12,7 +12,7 @@ from . import (
   strategies,
   tflite,
 )
-from .architecture import Architecture, Graph, Node, infer_shapes
+from .architecture import Architecture, Graph, Node, TaskShape, infer_shapes
 from .board import BOARDS, Board, find_board, load_board
 from .budget import Budget
 from .cost.cost import Cost, estimate_cost
@@ -121,6 +121,7 @@ __all__ = [
   'Strategy',
   'SuccessiveHalving',
   'Table',
+  'TaskShape',
   'Teaching',
   'TensorBoard',
   'Terms',

@@ -126,14 +126,14 @@ def brief(
 
 def parameters(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
   """The number of weights."""
-  data = settings.dataset
-  return [float(estimate_cost(a, data.input_shape, data.classes).parameters) for a in architectures]
+  task = settings.dataset.task
+  return [float(estimate_cost(a, task).parameters) for a in architectures]
 
 
 def macs(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:
   """The number of multiply-accumulates."""
-  data = settings.dataset
-  return [float(estimate_cost(a, data.input_shape, data.classes).macs) for a in architectures]
+  task = settings.dataset.task
+  return [float(estimate_cost(a, task).macs) for a in architectures]
 
 
 def whole(settings: Settings, architectures: Sequence[Architecture]) -> list[float]:

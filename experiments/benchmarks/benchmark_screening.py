@@ -70,10 +70,10 @@ class Verdict:
 def check(architecture: Architecture, settings: Settings, epochs: int, seed: int) -> Outcome:
   """Trains a network, and finds out what is known of it without."""
   data = settings.dataset
-  screened = Screened(Verdict(), settings.budget, data.input_shape, data.classes)
+  screened = Screened(Verdict(), settings.budget, data.task)
   times = [time.perf_counter()]
   try:
-    footprint = untrained_footprint(architecture, data.input_shape, data.classes)
+    footprint = untrained_footprint(architecture, data.task)
     untrained = footprint.flash_bytes, footprint.sram_bytes
   except ArenaOverflow:
     untrained = (0, 0)

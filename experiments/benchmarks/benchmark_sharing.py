@@ -53,7 +53,7 @@ def search(
     The best few different ones, and how many there were.
   """
   data, budget = settings.dataset, settings.budget
-  screened = Screened(evaluator, budget, data.input_shape, data.classes)
+  screened = Screened(evaluator, budget, data.task)
   drawn = draw(settings, derive_seed(FLAGS.seed, 'search'))
   asked: list[Architecture] = []
   reached: dict[Architecture, float] = {}

@@ -144,8 +144,7 @@ def search(settings: Settings, workdir: pathlib.Path) -> tuple[Trial, ...]:
     events = TensorBoard(
       workdir / 'tensorboard',
       budget=settings.budget,
-      input_shape=settings.dataset.input_shape,
-      classes=settings.dataset.classes,
+      task=settings.dataset.task,
       table=settings.table,
     )
     stack.callback(events.close)

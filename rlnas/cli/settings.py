@@ -99,8 +99,8 @@ class Settings:
 
   def admits(self, architecture: Architecture) -> bool:
     """Whether a network may keep the budget, as far as is known without training."""
-    data, speed = self.dataset, SPEEDS.get(FLAGS.board)
-    return may_fit(architecture, self.budget, data.input_shape, data.classes, speed=speed)
+    speed = SPEEDS.get(FLAGS.board)
+    return may_fit(architecture, self.budget, self.dataset.task, speed=speed)
 
 
 def read_settings(arguments: list[str]) -> Settings:
@@ -130,7 +130,7 @@ def evaluator(settings: Settings) -> StagedEvaluator:
   data, speed = settings.dataset, SPEEDS.get(FLAGS.board)
   weights = pathlib.Path(FLAGS.workdir) / 'weights' if FLAGS.inherit else None
   trained = Trained(data, epochs=stages(), speed=speed, weights=weights)
-  return Screened(trained, settings.budget, data.input_shape, data.classes, speed)
+  return Screened(trained, settings.budget, data.task, speed)
 
 
 def stages() -> tuple[Stage, ...]:
@@ -160,7 +160,7 @@ def pruner() -> Pruner | None:
 def check_space_reads(table: Table, dataset: Dataset) -> None:
   """Raises ValueError where the networks do not fit the examples: every child would fail."""
   try:
-    infer_shapes(decode(table.space, unrank(table, 0)), dataset.input_shape, dataset.classes)
+    infer_shapes(decode(table.space, unrank(table, 0)), dataset.task)
   except ValueError as error:
     raise ValueError(
       f'--space={FLAGS.space}: cannot read examples of shape {dataset.input_shape} ({error}); '

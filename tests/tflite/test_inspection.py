@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rlnas
-from rlnas.architecture import Graph
+from rlnas.architecture import Graph, TaskShape
 from rlnas.backend import flatbuffer_utils, keras, quiet, tf
 from rlnas.cost.cost import estimate_cost
 from rlnas.cost.kernels import SPEEDS
@@ -17,7 +17,8 @@ from rlnas.evaluation.untrained import convert_untrained
 from rlnas.tflite.footprint import measure as measure_trusted
 from rlnas.tflite.inspection import MOST_FILE_BYTES, _load_elsewhere, measure
 
-SHAPE, CLASSES = (12, 10, 3), 7
+CLASSES = 7
+TASK = TaskShape((12, 10, 3), CLASSES)
 SCRIPT = pathlib.Path(__file__).parents[2] / 'experiments/measure.py'
 
 
@@ -33,7 +34,7 @@ def network():
 
 @pytest.fixture(scope='module', name='model')
 def _model():
-  return convert_untrained(network(), SHAPE, CLASSES, seed=0)
+  return convert_untrained(network(), TASK, seed=0)
 
 
 @pytest.fixture(scope='module', name='report')
@@ -50,7 +51,7 @@ def test_sizes_are_those_of_the_children(model, report):
 
 
 def test_macs_and_operators(report):
-  estimate = estimate_cost(network(), SHAPE, CLASSES)
+  estimate = estimate_cost(network(), TASK)
   assert report.macs == estimate.macs
   assert report.macs == 30 * 27 * 8 + 30 * 9 * 8 + 8 * CLASSES
   kinds = ['CONV_2D', 'DEPTHWISE_CONV_2D', 'ADD', 'MAX_POOL_2D', 'MEAN', 'FULLY_CONNECTED']
@@ -78,7 +79,7 @@ def test_on_the_chip_the_tail_is_smaller(report):
 
 
 def test_latency_follows_from_the_architecture_as_from_the_file(report):
-  predicted = work_of(predict_operators(network(), SHAPE, CLASSES))
+  predicted = work_of(predict_operators(network(), TASK))
   assert [(w.kind, w.macs, w.elements) for w in predicted] == [
     (o.work.kind, o.work.macs, o.work.elements) for o in report.operators
   ]
