@@ -12,6 +12,7 @@ from rlnas.cost.cost import estimate_cost
 from rlnas.cost.kernels import SPEEDS
 from rlnas.cost.latency import work_of
 from rlnas.cost.operators import predict_operators
+from rlnas.data import loaders
 from rlnas.evaluation.trained import Trained
 from rlnas.evaluation.untrained import convert_untrained
 from rlnas.tflite.footprint import measure as measure_trusted
@@ -88,7 +89,7 @@ def test_latency_follows_from_the_architecture_as_from_the_file(report):
 
 
 def test_evaluators_state_the_latency_where_the_speed_is_known():
-  data = rlnas.datasets.take(rlnas.datasets.digits(), 200)
+  data = loaders.take(loaders.digits(), 200)
   for speed in (None, SPEEDS['esp32']):
     found = Trained(data, epochs=1, speed=speed).evaluate(network(), seed=0)
     assert (found.latency_ms is None) == (speed is None)
