@@ -70,7 +70,7 @@ def report(name: str, architecture: Architecture, dataset: Dataset) -> None:
   recipe = Recipe(FLAGS.epochs, augmentation=suited_augmentation(dataset.input_shape))
   found = finish(architecture, dataset, recipe=recipe, seed=FLAGS.seed)
   footprint = measure(found.model)
-  macs = estimate_cost(architecture, dataset.input_shape, dataset.classes).macs
+  macs = estimate_cost(architecture, dataset.task).macs
   print(
     f'| {name} | {found.validation_accuracy:.4f} | {found.int8_validation_accuracy:.4f} '
     f'| {footprint.flash_bytes:,} | {footprint.sram_bytes:,} | {macs:,} |',

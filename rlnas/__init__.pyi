@@ -12,7 +12,7 @@ from . import (
   strategies,
   tflite,
 )
-from .architecture import Architecture, Graph, Node, infer_shapes
+from .architecture import Architecture, Graph, Node, TaskShape, infer_shapes
 from .board import BOARDS, Board, find_board, load_board
 from .budget import Budget
 from .cli.build import build_space
@@ -126,6 +126,7 @@ __all__ = [
   'Strategy',
   'SuccessiveHalving',
   'Table',
+  'TaskShape',
   'Teaching',
   'TensorBoard',
   'Terms',

@@ -16,6 +16,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -132,6 +133,37 @@ class Architecture:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class TaskShape:
+  """The shapes at the two ends of a network: what it reads, and how many classes it tells apart.
+
+  Attributes:
+    input_shape: of an example: (height, width, channels), or (time, features).
+    classes: width of the classifier.
+
+  Raises:
+    ValueError: `input_shape` has neither two nor three sides, or a figure is no positive integer.
+  """
+
+  input_shape: Shape
+  classes: int
+
+  def __post_init__(self) -> None:
+    sides, classes = tuple(self.input_shape), self.classes
+    if len(sides) not in (2, 3) or not all(map(_is_positive, sides)):
+      raise ValueError(f'input_shape={sides}: must be two or three positive integers')
+    if not _is_positive(classes):
+      raise ValueError(f'classes={classes!r}: must be a positive integer')
+    # Those of numpy too become integers of Python, which compiled functions and JSON take.
+    object.__setattr__(self, 'input_shape', tuple(map(operator.index, sides)))
+    object.__setattr__(self, 'classes', operator.index(classes))
+
+
+def _is_positive(value: Any) -> bool:
+  """Whether it is an integer, of Python or numpy, of at least 1."""
+  return hasattr(value, '__index__') and not isinstance(value, bool) and value >= 1
+
+
 class Graph:
   """Builds an architecture node by node; `finish` prunes what does not reach the output.
 
@@ -164,15 +196,12 @@ class Graph:
     return Architecture(_canonical(self._nodes, output))
 
 
-def infer_shapes(
-  architecture: Architecture, input_shape: Sequence[int], classes: int
-) -> tuple[Shape, ...]:
+def infer_shapes(architecture: Architecture, task: TaskShape) -> tuple[Shape, ...]:
   """The shape of every node's value, without the batch dimension.
 
   Args:
     architecture: the network.
-    input_shape: (height, width, channels).
-    classes: width of the classifier.
+    task: what it reads and tells apart.
 
   Returns:
     One shape a node: (height, width, channels), or (features,) after global pooling.
@@ -183,17 +212,15 @@ def infer_shapes(
   shapes: list[Shape] = []
   for index, node in enumerate(architecture.nodes):
     inputs = [shapes[i] for i in node.inputs]
-    shapes.append(_output_shape(index, node, inputs, tuple(input_shape), classes))
+    shapes.append(_output_shape(index, node, inputs, task))
   return tuple(shapes)
 
 
-def _output_shape(
-  index: int, node: Node, inputs: list[Shape], input_shape: Shape, classes: int
-) -> Shape:
+def _output_shape(index: int, node: Node, inputs: list[Shape], task: TaskShape) -> Shape:
   if node.op == 'input':
-    return input_shape
+    return task.input_shape
   if node.op == 'classifier':
-    return (classes,)
+    return (task.classes,)
   first = inputs[0]
   if node.op in ('add', 'multiply'):
     if len(set(inputs)) > 1:

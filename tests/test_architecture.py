@@ -1,6 +1,6 @@
 import pytest
 
-from rlnas.architecture import Architecture, Graph, Node, infer_shapes
+from rlnas.architecture import Architecture, Graph, Node, TaskShape, infer_shapes
 
 
 def conv(graph: Graph, x: int, filters: int) -> int:
@@ -84,7 +84,7 @@ def test_adding_different_shapes_is_refused():
   a, b = conv(graph, graph.input, 8), conv(graph, graph.input, 16)
   architecture = graph.finish(graph.classify(graph.add('add', a, b)))
   with pytest.raises(ValueError, match='add of different shapes'):
-    infer_shapes(architecture, (8, 8, 1), 10)
+    infer_shapes(architecture, TaskShape((8, 8, 1), 10))
 
 
 def test_a_node_tells_its_attributes():

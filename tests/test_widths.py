@@ -1,13 +1,13 @@
 import pytest
 
-from rlnas.architecture import infer_shapes, widened, with_widths
+from rlnas.architecture import TaskShape, infer_shapes, widened, with_widths
 from tests.child.test_builder import map_network, recurrent_network, small_network
 
 
 def test_all_widths_are_multiplied():
   for make, shape in ((map_network, (9, 8, 2)), (recurrent_network, (6, 3))):
-    narrow = infer_shapes(make(), shape, 7)
-    wide = infer_shapes(widened(make(), 3), shape, 7)
+    narrow = infer_shapes(make(), TaskShape(shape, 7))
+    wide = infer_shapes(widened(make(), 3), TaskShape(shape, 7))
     inner = [(a, b) for a, b in zip(narrow, wide, strict=True) if a != b]
     assert len(inner) > 5
     assert all(b == (*a[:-1], 3 * a[-1]) for a, b in inner)

@@ -8,7 +8,7 @@ import pytest
 
 import rlnas
 from rlnas import Board, Budget, Chain, Controller, compile_table, reward, spaces
-from rlnas.architecture import Architecture
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.data import loaders
 from rlnas.data.checks import validate
 from rlnas.evaluation.executors import InProcess, WorkerPool
@@ -28,6 +28,7 @@ FAILED = Measurement(Status.FAILED)
 DIGITS = loaders.digits()
 BOARD = rlnas.BOARDS['nucleo-l010rb']
 RNG = np.random.default_rng(0)
+TASK = TaskShape((28, 28, 1), 10)
 
 
 def search(**options):
@@ -85,6 +86,11 @@ WRONG = [
   (lambda: RayCluster(Synthetic(), trial_timeout=0), 'trial_timeout', '0', 'positive'),
   (lambda: RayCluster(Synthetic(), address='nowhere'), 'address', 'nowhere', 'must be like'),
   (lambda: RayCluster(Synthetic(), address='host:99999'), 'address', '99999', 'must be like'),
+  (lambda: TaskShape((28,), 10), 'input_shape', '(28,)', 'two or three positive integers'),
+  (lambda: TaskShape((28, 0, 1), 10), 'input_shape', '(28, 0, 1)', 'two or three positive'),
+  (lambda: TaskShape((28, 28.0, 1), 10), 'input_shape', '(28, 28.0, 1)', 'positive integers'),
+  (lambda: TaskShape((28, 28, 1), 0), 'classes', '0', 'positive integer'),
+  (lambda: TaskShape((28, 28, 1), True), 'classes', 'True', 'positive integer'),
   (lambda: Budget(0, 1), 'flash_bytes', '0', 'positive integer'),
   (lambda: Budget(1, -5), 'sram_bytes', '-5', 'positive integer'),
   (lambda: Budget(1.5, 1), 'flash_bytes', '1.5', 'positive integer'),
@@ -107,8 +113,8 @@ WRONG = [
   (lambda: Chain(operations=('max_pool',)), 'operations', "('max_pool',)", 'at least one'),
   (lambda: Chain(operations=('warp',)), 'operations', "('warp',)", 'must be taken from'),
   (lambda: Chain(operations=('conv', 'conv')), 'operations', "('conv', 'conv')", 'must differ'),
-  (lambda: Screened(Synthetic(), LATENCY, (28, 28, 1), 10), 'speed', 'None', '5 ms'),
-  (lambda: may_fit(ARCHITECTURE, LATENCY, (28, 28, 1), 10), 'speed', 'None', '5 ms'),
+  (lambda: Screened(Synthetic(), LATENCY, TASK), 'speed', 'None', '5 ms'),
+  (lambda: may_fit(ARCHITECTURE, LATENCY, TASK), 'speed', 'None', '5 ms'),
   (lambda: Decision('d', 'k', ()), "'d'", 'choices', 'at least one'),
   (lambda: Decision('d', 'k', (1, 1)), "'d'", '(1, 1)', 'repeat'),
   (lambda: decode(TABLE.space, ()), 'tokens', '0', 'asks for another'),

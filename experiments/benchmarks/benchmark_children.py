@@ -83,7 +83,7 @@ def plain_child(architecture: Architecture, data: Dataset, epochs: int, seed: in
   watch = Stopwatch()
   x_train = (data.x_train.astype(np.float32) - data.offset) / data.scale
   x_val = (data.x_val.astype(np.float32) - data.offset) / data.scale
-  model = build(architecture, data.input_shape, data.classes, seed=seed)
+  model = build(architecture, data.task, seed=seed)
   steps = len(x_train) // BATCH_SIZE * epochs
   model.compile(
     keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
@@ -125,7 +125,7 @@ def _one_by_one(content: bytes, x: np.ndarray, y: np.ndarray) -> int:
 def our_stages(architecture: Architecture, data: Dataset, epochs: int, seed: int) -> Child:
   """What `Trained` does, with a look at the clock between its steps."""
   watch = Stopwatch()
-  model = build(architecture, data.input_shape, data.classes, seed=seed)
+  model = build(architecture, data.task, seed=seed)
   watch.lap('build')
   train(model, data, epochs=epochs, seed=seed)
   watch.lap('train')
@@ -188,7 +188,7 @@ def networks_within(data: Dataset, count: int, budget: Budget, seed: int) -> lis
   """Networks of the chain space that keep a budget, uniformly drawn."""
   kept: list[Architecture] = []
   for architecture in draw('chain', 200 * count, seed):
-    needed = estimate_cost(architecture, data.input_shape, data.classes)
+    needed = estimate_cost(architecture, data.task)
     if budget.fits(needed.flash_bytes, needed.sram_bytes, needed.macs, None):
       kept.append(architecture)
     if len(kept) == count:

@@ -23,7 +23,7 @@ import tqdm
 from absl import app, flags
 from random_networks import cases, draw
 
-from rlnas.architecture import Architecture
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.backend import keras, quiet, tf
 from rlnas.evaluation.executors import default_workers
 from rlnas.evaluation.untrained import CALIBRATION_EXAMPLES, build_trained_looking, noise
@@ -42,7 +42,7 @@ flags.DEFINE_integer('seed', 0, 'Decides networks, weights and inputs.')
 flags.DEFINE_integer('workers', None, 'Processes; default: one a core.', lower_bound=1)
 
 # Images are small, since TFLite Micro takes a second for a hundred inferences of 1 million MACs.
-IMAGE, SEQUENCE, CLASSES = (14, 14, 1), (49, 10), 10
+IMAGE, SEQUENCE = TaskShape((14, 14, 1), 10), TaskShape((49, 10), 10)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +69,11 @@ class Outcome:
 
 
 def check(
-  architecture: Architecture, shape: tuple[int, ...], inputs: int, most_bytes: float, seed: int
+  architecture: Architecture, task: TaskShape, inputs: int, most_bytes: float, seed: int
 ) -> Outcome | None:
   """Converts a network in three ways; None where its arena is too large for any chip."""
-  model = build_trained_looking(architecture, shape, CLASSES, seed=seed)
-  calibration = noise(shape, CALIBRATION_EXAMPLES, seed)
+  model = build_trained_looking(architecture, task, seed=seed)
+  calibration = noise(task.input_shape, CALIBRATION_EXAMPLES, seed)
   converted = convert(model, calibration)
   started = time.perf_counter()
   packed = compact(converted)

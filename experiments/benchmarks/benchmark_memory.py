@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
   pool = WorkerPool(Trained(data, epochs=1), workers=FLAGS.workers or default_workers())
   count = 0
   for architecture in draw('chain', 50 * FLAGS.children, FLAGS.seed):
-    needed = estimate_cost(architecture, data.input_shape, data.classes)
+    needed = estimate_cost(architecture, data.task)
     if max(needed.flash_bytes, needed.sram_bytes) <= 1024 * FLAGS.kib and count < FLAGS.children:
       pool.submit(count, architecture, seed=FLAGS.seed)
       count += 1

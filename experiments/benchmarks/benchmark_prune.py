@@ -96,7 +96,7 @@ def with_zeros(network: keras.Model, share: float, recipe: Recipe, dataset: Data
 def row(name: str, found: Finished, architecture: Architecture, dataset: Dataset) -> str:
   """The figures of one network."""
   foot = measure(found.model)
-  macs = estimate_cost(architecture, dataset.input_shape, dataset.classes).macs
+  macs = estimate_cost(architecture, dataset.task).macs
   cells = [
     name,
     f'{found.validation_accuracy:.4f}',

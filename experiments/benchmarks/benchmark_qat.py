@@ -148,7 +148,7 @@ def network_of(name: str, dataset: Dataset) -> Architecture:
   table, rng = compile_table(space), np.random.default_rng(FLAGS.seed)
   while True:
     architecture = decode(space, sample_uniform(table, rng))
-    flash_bytes = estimate_cost(architecture, dataset.input_shape, dataset.classes).flash_bytes
+    flash_bytes = estimate_cost(architecture, dataset.task).flash_bytes
     if _FLASH_BYTES[0] <= flash_bytes <= _FLASH_BYTES[1]:
       return architecture
 

@@ -124,14 +124,14 @@ def brief(
 
 def parameters(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
   """The number of weights."""
-  data = setup.dataset
-  return [float(estimate_cost(a, data.input_shape, data.classes).parameters) for a in architectures]
+  task = setup.dataset.task
+  return [float(estimate_cost(a, task).parameters) for a in architectures]
 
 
 def macs(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
   """The number of multiply-accumulates."""
-  data = setup.dataset
-  return [float(estimate_cost(a, data.input_shape, data.classes).macs) for a in architectures]
+  task = setup.dataset.task
+  return [float(estimate_cost(a, task).macs) for a in architectures]
 
 
 def whole(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:

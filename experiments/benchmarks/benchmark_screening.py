@@ -73,10 +73,10 @@ class Verdict:
 def check(architecture: Architecture, setup: Setup, epochs: int, seed: int) -> Outcome:
   """Trains a network, and finds out what is known of it without."""
   data = setup.dataset
-  screened = Screened(Verdict(), setup.budget, data.input_shape, data.classes)
+  screened = Screened(Verdict(), setup.budget, data.task)
   times = [time.perf_counter()]
   try:
-    footprint = untrained_footprint(architecture, data.input_shape, data.classes)
+    footprint = untrained_footprint(architecture, data.task)
     untrained = footprint.flash_bytes, footprint.sram_bytes
   except ArenaOverflow:
     untrained = (0, 0)

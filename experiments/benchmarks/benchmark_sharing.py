@@ -57,7 +57,7 @@ def search(
     The best few different ones, and how many there were.
   """
   data, budget = setup.dataset, setup.budget
-  screened = Screened(evaluator, budget, data.input_shape, data.classes)
+  screened = Screened(evaluator, budget, data.task)
   drawn = draw(setup, derive_seed(FLAGS.seed, 'search'))
   asked: list[Architecture] = []
   reached: dict[Architecture, float] = {}

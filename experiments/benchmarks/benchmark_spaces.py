@@ -32,7 +32,7 @@ import tqdm
 from absl import app, flags
 from random_networks import cases, draw
 
-from rlnas.architecture import Architecture
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.backend import quiet, tf
 from rlnas.cost.cost import estimate_cost
 from rlnas.evaluation.executors import default_workers
@@ -86,17 +86,17 @@ class Outcome:
   error: str = ''
 
 
-def check(architecture: Architecture, shape: tuple[int, ...], classes: int, seed: int) -> Outcome:
+def check(architecture: Architecture, task: TaskShape, seed: int) -> Outcome:
   """Takes one network through all stages; never raises."""
   started = time.perf_counter()
   outcome = Outcome()
   try:
-    model = build_trained_looking(architecture, shape, classes, seed=seed)
-    macs = estimate_cost(architecture, shape, classes).macs
+    model = build_trained_looking(architecture, task, seed=seed)
+    macs = estimate_cost(architecture, task).macs
     outcome = dataclasses.replace(outcome, built=True, macs=macs)
-    converted = quantize(model, noise(shape, CALIBRATION_EXAMPLES, seed))
+    converted = quantize(model, noise(task.input_shape, CALIBRATION_EXAMPLES, seed))
     outcome = dataclasses.replace(outcome, converted=True, flash_bytes=len(converted))
-    outcome = run(converted, noise(shape, INPUTS, seed + 1), outcome)
+    outcome = run(converted, noise(task.input_shape, INPUTS, seed + 1), outcome)
   except Exception:  # to be reported with the others
     outcome = dataclasses.replace(outcome, error=traceback.format_exc())
   return dataclasses.replace(outcome, seconds=time.perf_counter() - started)
@@ -174,8 +174,7 @@ def check_all(
           check,
           args=(
             architecture,
-            shapes[cases()[name][1]],
-            FLAGS.classes,
+            TaskShape(shapes[cases()[name][1]], FLAGS.classes),
             derive_seed(FLAGS.seed, name, i) % 2**31,
           ),
         )

@@ -25,7 +25,7 @@ import pebble
 from absl import app, flags
 from random_networks import cases, draw
 
-from rlnas.architecture import Architecture
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.cost.cost import estimate_cost
 from rlnas.cost.flash import flash_features
 from rlnas.cost.operators import predict_operators
@@ -38,9 +38,19 @@ from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.tflite.footprint import ArenaOverflow, Footprint, measure
 from rlnas.trial import derive_seed
 
-# (input shape, classes) that networks are measured at, in turn.
-IMAGES = (((28, 28, 1), 10), ((32, 32, 3), 10), ((13, 21, 2), 3), ((28, 28, 1), 100))
-SEQUENCES = (((49, 10), 10), ((49, 10), 12), ((60, 7), 3), ((49, 1), 100))
+# What networks are measured at, in turn.
+IMAGES = (
+  TaskShape((28, 28, 1), 10),
+  TaskShape((32, 32, 3), 10),
+  TaskShape((13, 21, 2), 3),
+  TaskShape((28, 28, 1), 100),
+)
+SEQUENCES = (
+  TaskShape((49, 10), 10),
+  TaskShape((49, 10), 12),
+  TaskShape((60, 7), 3),
+  TaskShape((49, 1), 100),
+)
 PASSES = 200  # over all networks, to be timed
 # Unrolled otherwise, or one step could not be told from one network.
 OTHER_RECURRENT = Recurrent(base=2, units=16, steps=3, frames_per_step=9)
@@ -61,18 +71,15 @@ class Sample:
 
   case: str
   architecture: Architecture
-  shape: tuple[int, ...]
-  classes: int
+  task: TaskShape
   footprint: Footprint
 
 
-def sample(
-  case: str, architecture: Architecture, shape: tuple[int, ...], classes: int, seed: int
-) -> Sample | None:
+def sample(case: str, architecture: Architecture, task: TaskShape, seed: int) -> Sample | None:
   """Converts and measures a network; None where it needs too large an arena."""
-  model = convert_untrained(architecture, shape, classes, seed=seed)
+  model = convert_untrained(architecture, task, seed=seed)
   try:
-    return Sample(case, architecture, shape, classes, measure(model))
+    return Sample(case, architecture, task, measure(model))
   except ArenaOverflow:
     return None
 
@@ -98,16 +105,14 @@ def sample_all(count: int, seed: int) -> list[Sample]:
     for case, (architectures, is_sequence) in networks.items():
       tasks = itertools.cycle(SEQUENCES if is_sequence else IMAGES)
       for i, (architecture, task) in enumerate(zip(architectures, tasks, strict=False)):
-        arguments = (case, architecture, *task, derive_seed(seed, case, i) % 2**31)
+        arguments = (case, architecture, task, derive_seed(seed, case, i) % 2**31)
         futures.append(pool.schedule(sample, args=arguments))
     return [s for s in (future.result() for future in futures) if s is not None]
 
 
 def fit(samples: Sequence[Sample]) -> dict[str, float]:
   """Bytes a feature, by least squares of the relative errors."""
-  features = [
-    flash_features(predict_operators(s.architecture, s.shape, s.classes)) for s in samples
-  ]
+  features = [flash_features(predict_operators(s.architecture, s.task)) for s in samples]
   names = sorted(set().union(*features))
   matrix = np.array([[f[name] for name in names] for f in features], float)  # [sample, feature]
   sizes = np.array([s.footprint.flash_bytes for s in samples], float)
@@ -120,7 +125,7 @@ def time_estimates(samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
   taken = np.empty((PASSES, len(samples)))
   for row, (column, s) in itertools.product(range(PASSES), enumerate(samples)):
     begin = timeit.default_timer()
-    estimate_cost(s.architecture, s.shape, s.classes)
+    estimate_cost(s.architecture, s.task)
     taken[row, column] = 1e6 * (timeit.default_timer() - begin)
   return taken
 
@@ -138,8 +143,8 @@ def errors(samples: Sequence[Sample], constants: dict[str, float]) -> str:
     known = [samples[i] for i in places]
     flash, head, tail = [], [], []
     for s in known:
-      c = estimate_cost(s.architecture, s.shape, s.classes)
-      network = predict_operators(s.architecture, s.shape, s.classes)
+      c = estimate_cost(s.architecture, s.task)
+      network = predict_operators(s.architecture, s.task)
       counted = flash_features(network)
       size = sum(constants.get(name, 0) * count for name, count in counted.items())
       flash.append(size / s.footprint.flash_bytes - 1)

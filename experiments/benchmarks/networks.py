@@ -24,10 +24,10 @@ from rlnas.trial import NO_TERMS, Measurement, Status, Terms, derive_seed
 def draw(setup: Setup, seed: int) -> Iterator[Architecture]:
   """Networks that keep the budget, uniform among all sequences of choices that do, without end."""
   rng = np.random.default_rng(seed)
-  data, table = setup.dataset, setup.table
+  task, table = setup.dataset.task, setup.table
   while True:
     architecture = decode(table.space, sample_uniform(table, rng))
-    needed = estimate_cost(architecture, data.input_shape, data.classes)
+    needed = estimate_cost(architecture, task)
     if setup.budget.fits(needed.flash_bytes, needed.sram_bytes, needed.macs, None):
       yield architecture
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from rlnas.architecture import Architecture, Node, Shape, infer_shapes
+from rlnas.architecture import Architecture, Node, Shape, TaskShape, infer_shapes
 from rlnas.backend import keras, tf
 from rlnas.cost.limits import within_limits
 from rlnas.trial import derive_seed
@@ -22,15 +22,12 @@ from rlnas.trial import derive_seed
 BATCH_NORM_MOMENTUM = 0.9
 
 
-def build(
-  architecture: Architecture, input_shape: Sequence[int], classes: int, *, seed: int
-) -> keras.Model:
+def build(architecture: Architecture, task: TaskShape, *, seed: int) -> keras.Model:
   """Builds an untrained network.
 
   Args:
     architecture: what to build.
-    input_shape: (height, width, channels), or (time, features).
-    classes: width of the classifier.
+    task: what it reads and tells apart.
     seed: decides the initial weights.
 
   Returns:
@@ -40,7 +37,7 @@ def build(
     ValueError: the shapes of the network do not fit together.
   """
   architecture = within_limits(architecture)
-  shapes = infer_shapes(architecture, input_shape, classes)
+  shapes = infer_shapes(architecture, task)
   shared: dict[int, keras.layers.Layer] = {}
   values: list[tf.Tensor] = []
   for index, (node, shape) in enumerate(zip(architecture.nodes, shapes, strict=True)):

@@ -37,7 +37,7 @@ class Teacher:
 
   def load(self, dataset: Dataset) -> keras.Model:
     """The network. Raises ValueError where the weights are missing or of another one."""
-    network = build(self.architecture, dataset.input_shape, dataset.classes, seed=0)
+    network = build(self.architecture, dataset.task, seed=0)
     layers = sum(bool(layer.weights) for layer in network.layers)
     if inherit_weights(network, self.weights) != layers:
       raise ValueError(f'{self.weights}: not the weights of this network')

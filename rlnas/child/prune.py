@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Architecture, infer_shapes, with_widths
+from rlnas.architecture import Architecture, TaskShape, infer_shapes, with_widths
 from rlnas.backend import keras
 from rlnas.child.builder import build
 from rlnas.cost.limits import within_limits
@@ -48,8 +48,8 @@ def prune_filters(
   if not 0 < share < 1:
     raise ValueError(f'share={share}: must lie in (0, 1)')
   architecture = within_limits(architecture)  # the layers bear its indices
-  input_shape, classes = network.input_shape[1:], network.output_shape[-1]
-  channels = _Channels(architecture, input_shape, classes)
+  task = TaskShape(network.input_shape[1:], network.output_shape[-1])
+  channels = _Channels(architecture, task)
   removed = channels.weakest(_scores(network, architecture), share)
   if not removed:
     raise ValueError(f'share={share}: no convolution has filters to spare')
@@ -60,7 +60,7 @@ def prune_filters(
     if node.op in _CONVOLUTIONS
   }
   smaller = with_widths(architecture, widths)
-  result = build(smaller, input_shape, classes, seed=0)
+  result = build(smaller, task, seed=0)
   for layer in result.layers:
     if layer.weights:
       index = int(layer.name.split('_')[0].removeprefix('node'))
@@ -77,10 +77,10 @@ class _Channels:
     of_nodes: for each node the channels of its value, as numbers; equal ones go or stay together.
   """
 
-  def __init__(self, architecture: Architecture, input_shape: Sequence[int], classes: int) -> None:
+  def __init__(self, architecture: Architecture, task: TaskShape) -> None:
     self._parent: list[int] = []
     self._filters: dict[int, list[int]] = {}  # channels that a convolution makes
-    shapes = infer_shapes(architecture, input_shape, classes)
+    shapes = infer_shapes(architecture, task)
     found: list[list[int]] = []
     for index, (node, shape) in enumerate(zip(architecture.nodes, shapes, strict=True)):
       inputs = [found[i] for i in node.inputs]

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from rlnas.architecture import COMMUTATIVE, Architecture, Node, Shape, infer_shapes
+from rlnas.architecture import COMMUTATIVE, Architecture, Node, Shape, TaskShape, infer_shapes
 
 _MIXING = ('conv', 'dilated_conv')
 _CONVOLUTIONS = (*_MIXING, 'depthwise_conv')
@@ -58,21 +58,18 @@ class _Part(NamedTuple):
   channels: int
 
 
-def layers_of(
-  architecture: Architecture, input_shape: Sequence[int], classes: int
-) -> tuple[Layer, ...]:
+def layers_of(architecture: Architecture, task: TaskShape) -> tuple[Layer, ...]:
   """What every node with weights takes from the supernet, in order.
 
   Args:
     architecture: the network, within the limits of `rlnas.cost.limits`.
-    input_shape: of an example.
-    classes: width of the classifier.
+    task: what it reads and tells apart.
 
   Raises:
     ValueError: the network has operations whose weights are not shared by place: 'dense' nodes
       share theirs already, from one step of a recurrent network to the next.
   """
-  shapes = infer_shapes(architecture, input_shape, classes)
+  shapes = infer_shapes(architecture, task)
   depths: list[int] = []
   parts: list[tuple[_Part, ...]] = []  # of each value
   found: list[Layer] = []
@@ -87,8 +84,8 @@ def layers_of(
       counts[name] += 1
       found.append(_layer(index, node, f'{name}.{counts[name]}', read, shape))
     elif node.op == 'classifier':
-      kernels = _slices('classifier', read, lambda channels: (channels, classes))
-      found.append(Layer(index, kernels, '', classes))
+      kernels = _slices('classifier', read, lambda channels: (channels, task.classes))
+      found.append(Layer(index, kernels, '', task.classes))
     depths.append(depth)
     parts.append(_parts(node, depth, [parts[i] for i in node.inputs], shape))
   return tuple(found)

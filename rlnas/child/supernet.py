@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Architecture, Node, Shape
+from rlnas.architecture import Architecture, Node, TaskShape
 from rlnas.backend import keras, tf
 from rlnas.child.builder import build
 from rlnas.child.shared_layers import Layer, Slice, layers_of
@@ -41,14 +41,12 @@ class Supernet:
 
   Attributes:
     arrays: by the names of `Slice`.
-    input_shape: of an example.
-    classes: width of the classifier.
+    task: what the networks read and tell apart.
     seed: of the training; decides weights that no step has reached.
   """
 
   arrays: Mapping[str, Float32Array]
-  input_shape: Shape
-  classes: int
+  task: TaskShape
   seed: int
 
   def network(self, architecture: Architecture, batches: Sequence[Float32Array]) -> keras.Model:
@@ -59,8 +57,8 @@ class Supernet:
 
     Args:
       architecture: the network.
-      batches: network inputs, [N, *input_shape] each; the statistics of batch normalisation are
-        the means of theirs.
+      batches: network inputs, [N, *input_shape] each; the statistics of batch normalisation are the
+        means of theirs.
 
     Returns:
       As `rlnas.child.builder.build`.
@@ -71,11 +69,11 @@ class Supernet:
     if not batches:
       raise ValueError('batches: must hold at least one')
     architecture = within_limits(architecture)
-    layers = layers_of(architecture, self.input_shape, self.classes)
+    layers = layers_of(architecture, self.task)
     weights = {s: tf.constant(self._take(s)) for layer in layers for s in layer.slices}
     path = Path(architecture, layers)
     moments = [path.run(tf.constant(batch), weights.__getitem__).moments for batch in batches]
-    model = build(architecture, self.input_shape, self.classes, seed=self.seed)
+    model = build(architecture, self.task, seed=self.seed)
     for number, layer in enumerate(layers):
       own = [weights[s] for s in layer.slices]
       kernel, rest = tf.concat(own[: len(layer.kernels)], -2), own[len(layer.kernels) :]

@@ -62,7 +62,7 @@ def train_supernet(
   if not (learning_rate > 0 and math.isfinite(learning_rate)):
     raise ValueError(f'learning_rate={learning_rate}: must be positive')
   limited = [within_limits(a) for a in architectures]
-  paths = [layers_of(a, dataset.input_shape, dataset.classes) for a in limited]
+  paths = [layers_of(a, dataset.task) for a in limited]
   bank = _Bank(paths, seed)
   rng = np.random.default_rng(derive_seed(seed, 'order'))
   order = np.zeros(0, np.int64)
@@ -79,7 +79,7 @@ def train_supernet(
       raise FloatingPointError(f'training diverged: loss {loss} in step {step + 1} of {len(paths)}')
     if on_step is not None:
       on_step(step + 1, loss)
-  return Supernet(bank.arrays(), dataset.input_shape, dataset.classes, seed)
+  return Supernet(bank.arrays(), dataset.task, seed)
 
 
 class _Bank:

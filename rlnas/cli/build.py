@@ -66,8 +66,7 @@ class Setup:
     """Whether a network may keep the budget, as far as is known without training."""
     from rlnas.evaluation.screened import may_fit
 
-    data = self.dataset
-    return may_fit(architecture, self.budget, data.input_shape, data.classes, speed=self.speed)
+    return may_fit(architecture, self.budget, self.dataset.task, speed=self.speed)
 
 
 def set_up(config: SearchConfig) -> Setup:
@@ -108,7 +107,7 @@ def shaped_for(architecture: Architecture, dataset: Dataset) -> Dataset:
   errors = []
   for shaped in (images, sequences):
     try:
-      infer_shapes(architecture, shaped.input_shape, shaped.classes)
+      infer_shapes(architecture, shaped.task)
     except ValueError as error:
       errors.append(f'cannot read examples of shape {shaped.input_shape} ({error})')
     else:
@@ -185,7 +184,7 @@ def build_evaluator(setup: Setup) -> StagedEvaluator:
   data, config = setup.dataset, setup.config
   weights = pathlib.Path(config.workdir) / 'weights' if config.inherit else None
   trained = Trained(data, epochs=build_stages(config), speed=setup.speed, weights=weights)
-  return Screened(trained, setup.budget, data.input_shape, data.classes, setup.speed)
+  return Screened(trained, setup.budget, data.task, setup.speed)
 
 
 def build_executor(setup: Setup) -> Executor:

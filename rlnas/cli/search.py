@@ -118,8 +118,7 @@ def search(setup: Setup) -> tuple[Trial, ...]:
     events = TensorBoard(
       workdir / 'tensorboard',
       budget=setup.budget,
-      input_shape=setup.dataset.input_shape,
-      classes=setup.dataset.classes,
+      task=setup.dataset.task,
       table=setup.table,
     )
     stack.callback(events.close)

@@ -23,11 +23,10 @@ scales and, with equal weights, their biases, which the weights alone decide.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
-from rlnas.architecture import Architecture
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.cost.arena_head import MEAN_SCRATCH
 from rlnas.cost.arena_tail import HOST, KINDS, Nodes, used_bytes
 from rlnas.cost.flash import bytes_of, constants_of, counted
@@ -61,21 +60,20 @@ class Cost:
     return self.arena_head_bytes + self.arena_tail_bytes
 
 
-def estimate_cost(architecture: Architecture, input_shape: Sequence[int], classes: int) -> Cost:
+def estimate_cost(architecture: Architecture, task: TaskShape) -> Cost:
   """Counts and estimates what a network costs.
 
   Args:
     architecture: the network.
-    input_shape: (height, width, channels), or (time, features).
-    classes: width of the classifier.
+    task: what it reads and tells apart.
 
   Raises:
     ValueError: the shapes of the network do not fit together, or it is nothing but its input.
   """
   nodes, rows = encoded(architecture)
-  fitting, *found = _cost(nodes, rows, entry_of(input_shape), int(classes))
+  fitting, *found = _cost(nodes, rows, entry_of(task), task.classes)
   if not fitting:
-    raise misfit(architecture, input_shape, classes)
+    raise misfit(architecture, task)
   return Cost(*found)
 
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from rlnas.architecture import Architecture
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.kernels import Speed, Work
 from rlnas.cost.operators import Converted, arena_tasks, predict_operators
 
 
-def latency_ms(
-  architecture: Architecture, input_shape: Sequence[int], classes: int, *, speed: Speed | None
-) -> float | None:
+def latency_ms(architecture: Architecture, task: TaskShape, *, speed: Speed | None) -> float | None:
   """Time of one inference in milliseconds; None where the board's speed is not known.
 
   Args:
     architecture: the network.
-    input_shape: (height, width, channels), or (time, features).
-    classes: width of the classifier.
+    task: what it reads and tells apart.
     speed: of the board, from `rlnas.cost.kernels.SPEEDS`.
 
   Raises:
@@ -28,7 +23,7 @@ def latency_ms(
   """
   if speed is None:
     return None
-  return speed.latency_ms(work_of(predict_operators(architecture, input_shape, classes)))
+  return speed.latency_ms(work_of(predict_operators(architecture, task)))
 
 
 def work_of(network: Converted) -> list[Work]:

@@ -6,13 +6,12 @@ follows from it are built on them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import OPERATIONS, Architecture, Scalar
+from rlnas.architecture import OPERATIONS, Architecture, Scalar, TaskShape
 from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.jit import compiled, inlined
 from rlnas.cost.limits import MAX_CONCAT_INPUTS, within_limits
@@ -114,11 +113,11 @@ def encoded(architecture: Architecture) -> tuple[Records, Indices]:
   return np.frombuffer(records, NODE), np.frombuffer(b''.join(rows), np.int64)
 
 
-def entry_of(input_shape: Sequence[int]) -> tuple[int, int, int, int]:
-  """The fields of `SHAPE` of (height, width, channels), or (time, features)."""
-  *sides, channels = map(int, input_shape)
-  height, width = (*sides, 1, 1)[:2]
-  return len(input_shape), height, width, channels
+def entry_of(task: TaskShape) -> tuple[int, int, int, int]:
+  """The fields of `SHAPE` of what the network reads."""
+  *sides, channels = task.input_shape
+  height, width = (*sides, 1)[:2]
+  return 1 + len(sides), height, width, channels
 
 
 @compiled

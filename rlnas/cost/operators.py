@@ -10,13 +10,12 @@ compiled functions go through.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Architecture, infer_shapes
+from rlnas.architecture import Architecture, TaskShape, infer_shapes
 from rlnas.cost.arena_head import mean_scratch
 from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.jit import compiled, inlined
@@ -81,33 +80,30 @@ class Converted(NamedTuple):
   kernels: Records
 
 
-def predict_operators(
-  architecture: Architecture, input_shape: Sequence[int], classes: int
-) -> Converted:
+def predict_operators(architecture: Architecture, task: TaskShape) -> Converted:
   """What the conversion will make of a network.
 
   Args:
     architecture: the network.
-    input_shape: (height, width, channels), or (time, features).
-    classes: width of the classifier.
+    task: what it reads and tells apart.
 
   Raises:
     ValueError: the shapes of the network do not fit together.
   """
   nodes, rows = encoded(architecture)
-  network = converted(nodes, rows, entry_of(input_shape), int(classes))
+  network = converted(nodes, rows, entry_of(task), task.classes)
   if not fits(network):
-    raise misfit(architecture, input_shape, classes)
+    raise misfit(architecture, task)
   return network
 
 
-def misfit(architecture: Architecture, input_shape: Sequence[int], classes: int) -> ValueError:
+def misfit(architecture: Architecture, task: TaskShape) -> ValueError:
   """What does not fit in a network whose shapes do not fit together."""
   try:
-    infer_shapes(architecture, input_shape, classes)
+    infer_shapes(architecture, task)
   except ValueError as error:
     return error
-  return ValueError(f'input_shape={tuple(input_shape)}: the shapes do not fit together')
+  return ValueError(f'input_shape={task.input_shape}: the shapes do not fit together')
 
 
 @compiled

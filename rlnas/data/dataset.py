@@ -8,6 +8,7 @@ the same in every process. `rlnas.data.loaders` has the loaders.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import math
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.architecture import TaskShape
 from rlnas.data import splits
 from rlnas.data.checks import as_examples, check_labels, validate
 
@@ -68,6 +70,11 @@ class Dataset:
   def classes(self) -> int:
     """Number of classes."""
     return len(self.class_names)
+
+  @functools.cached_property
+  def task(self) -> TaskShape:
+    """What networks read and tell apart. Raises ValueError where the examples have other sides."""
+    return TaskShape(self.input_shape, self.classes)
 
   @property
   def digest(self) -> str:

@@ -57,7 +57,7 @@ def measure_int8(
     ValueError: the network does not fit the data set.
   """
   started = time.perf_counter()
-  counted = estimate_cost(architecture, dataset.input_shape, dataset.classes)
+  counted = estimate_cost(architecture, dataset.task)
 
   def infeasible(detail: str) -> Measurement:
     return Measurement(
@@ -89,7 +89,7 @@ def measure_int8(
     sram_source=footprint.sram_source,
     macs=counted.macs,
     parameters=counted.parameters,
-    latency_ms=latency_ms(architecture, dataset.input_shape, dataset.classes, speed=speed),
+    latency_ms=latency_ms(architecture, dataset.task, speed=speed),
     curve=curve,
     seconds=time.perf_counter() - started,
   )

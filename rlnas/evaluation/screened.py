@@ -13,7 +13,7 @@ import dataclasses
 import time
 from typing import cast
 
-from rlnas.architecture import Architecture, Shape
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.budget import Budget
 from rlnas.cost.cost import Cost, estimate_cost
 from rlnas.cost.kernels import Speed
@@ -30,8 +30,7 @@ MARGIN = 0.05
 def may_fit(
   architecture: Architecture,
   budget: Budget,
-  input_shape: Shape,
-  classes: int,
+  task: TaskShape,
   *,
   speed: Speed | None = None,
 ) -> bool:
@@ -40,16 +39,15 @@ def may_fit(
   Args:
     architecture: the network.
     budget: what has to be kept.
-    input_shape: of an example.
-    classes: of the task.
+    task: what the network reads and tells apart.
     speed: of the board, where the budget limits the latency.
 
   Raises:
     ValueError: the budget limits the latency, and `speed` is None.
   """
   _check_speed(budget, speed)
-  estimate = estimate_cost(architecture, input_shape, classes)
-  latency = latency_ms(architecture, input_shape, classes, speed=speed)
+  estimate = estimate_cost(architecture, task)
+  latency = latency_ms(architecture, task, speed=speed)
   return _may_fit(budget, estimate, latency)
 
 
@@ -73,8 +71,7 @@ class Screened:
   Attributes:
     evaluator: evaluates the others.
     budget: what has to be kept.
-    input_shape: of an example.
-    classes: of the task.
+    task: what the network reads and tells apart.
     speed: of the board, where the budget limits the latency.
 
   Raises:
@@ -83,8 +80,7 @@ class Screened:
 
   evaluator: Evaluator | StagedEvaluator
   budget: Budget
-  input_shape: Shape
-  classes: int
+  task: TaskShape
   speed: Speed | None = None
 
   def __post_init__(self) -> None:
@@ -95,7 +91,7 @@ class Screened:
   ) -> Measurement:
     """Screens, and evaluates what fits. Raises what the wrapped evaluator raises."""
     started = time.perf_counter()
-    found = self._screen(architecture, estimate_cost(architecture, self.input_shape, self.classes))
+    found = self._screen(architecture, estimate_cost(architecture, self.task))
     if found is None:
       if terms == NO_TERMS:
         return self.evaluator.evaluate(architecture, seed=seed)
@@ -104,7 +100,7 @@ class Screened:
 
   def _screen(self, architecture: Architecture, estimate: Cost) -> Measurement | None:
     """What is known of a network that misses the budget; None where it keeps it."""
-    latency = latency_ms(architecture, self.input_shape, self.classes, speed=self.speed)
+    latency = latency_ms(architecture, self.task, speed=self.speed)
     missed = Measurement(
       Status.INFEASIBLE,
       flash_bytes=estimate.flash_bytes,
@@ -125,7 +121,7 @@ class Screened:
     if fits(flash * (1 + MARGIN), sram * (1 + MARGIN)):
       return None
     try:
-      footprint = untrained_footprint(architecture, self.input_shape, self.classes)
+      footprint = untrained_footprint(architecture, self.task)
     except ArenaOverflow:
       return missed
     if fits(footprint.flash_bytes, footprint.sram_bytes):

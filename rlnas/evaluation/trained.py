@@ -121,7 +121,7 @@ class Trained:
   def _train(self, architecture: Architecture, seed: int, terms: Terms) -> Ready:
     """Trains stage by stage until a threshold is missed."""
     data = self._dataset
-    model = build(architecture, data.input_shape, data.classes, seed=seed)
+    model = build(architecture, data.task, seed=seed)
     if terms.parent and self._weights is not None:
       inherit_weights(model, self._weights / f'{terms.parent}.npz')
     trainer = Trainer(model, data, batch_size=self._batch_size, learning_rate=self._learning_rate)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Architecture
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.backend import keras
 from rlnas.child.builder import build
 from rlnas.tflite.footprint import Footprint, measure
@@ -21,36 +21,29 @@ from rlnas.tflite.quantize import quantize
 CALIBRATION_EXAMPLES = 10
 
 
-def untrained_footprint(
-  architecture: Architecture, input_shape: Sequence[int], classes: int
-) -> Footprint:
+def untrained_footprint(architecture: Architecture, task: TaskShape) -> Footprint:
   """Converts a network with random weights and measures it: what it will take when trained.
 
   Args:
     architecture: the network.
-    input_shape: of an example.
-    classes: width of the classifier.
+    task: what it reads and tells apart.
 
   Raises:
     ValueError: the shapes of the network do not fit together.
     ArenaOverflow: the arena would pass any microcontroller's.
   """
-  return measure(convert_untrained(architecture, input_shape, classes, seed=0))
+  return measure(convert_untrained(architecture, task, seed=0))
 
 
-def convert_untrained(
-  architecture: Architecture, input_shape: Sequence[int], classes: int, *, seed: int
-) -> bytes:
+def convert_untrained(architecture: Architecture, task: TaskShape, *, seed: int) -> bytes:
   """The .tflite file of a network with random weights and biases, calibrated on noise."""
-  model = build_trained_looking(architecture, input_shape, classes, seed=seed)
-  return quantize(model, noise(input_shape, CALIBRATION_EXAMPLES, seed))
+  model = build_trained_looking(architecture, task, seed=seed)
+  return quantize(model, noise(task.input_shape, CALIBRATION_EXAMPLES, seed))
 
 
-def build_trained_looking(
-  architecture: Architecture, input_shape: Sequence[int], classes: int, *, seed: int
-) -> keras.Model:
+def build_trained_looking(architecture: Architecture, task: TaskShape, *, seed: int) -> keras.Model:
   """Builds a network with random biases and statistics of batch normalisation."""
-  model = build(architecture, input_shape, classes, seed=seed)
+  model = build(architecture, task, seed=seed)
   rng = np.random.default_rng(seed)
   for weight in model.weights:
     kind = weight.name.split('/')[-1].split(':')[0]

@@ -52,11 +52,11 @@ class WeightSharing:
     ):
       if value < 1:
         raise ValueError(f'{name}={value}: must be at least 1')
-    task = (tuple(dataset.input_shape), dataset.classes)
-    if task != (tuple(supernet.input_shape), supernet.classes):
+    known, task = supernet.task, dataset.task
+    if task != known:
       raise ValueError(
-        f'supernet: reads {supernet.input_shape} for {supernet.classes} classes, the data set '
-        f'has {task[0]} and {task[1]}'
+        f'supernet: reads {known.input_shape} for {known.classes} classes, the data set '
+        f'has {task.input_shape} and {task.classes}'
       )
     self._dataset = dataset.without_test()
     self._supernet = supernet

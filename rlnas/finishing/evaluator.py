@@ -93,7 +93,7 @@ class Finishing:
     found = finish(architecture, data, recipe=self._recipe, seed=seed, loss=loss, start=self._start)
     name = self.name(architecture, seed=seed)
     save_weights(found.network, self.weights_path(name))
-    counted = estimate_cost(architecture, data.input_shape, data.classes)
+    counted = estimate_cost(architecture, data.task)
     try:
       footprint = measure(found.model)
     except ArenaOverflow as error:

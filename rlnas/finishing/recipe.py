@@ -120,7 +120,7 @@ def finish(
     ValueError: an argument is out of its range, or the network does not fit the data.
     FloatingPointError: the training diverged.
   """
-  network = build(architecture, dataset.input_shape, dataset.classes, seed=seed)
+  network = build(architecture, dataset.task, seed=seed)
   if start is not None:
     inherit_weights(network, start)
   train_by(recipe, network, dataset, seed=seed, loss=loss, on_epoch=on_epoch)

@@ -199,7 +199,6 @@ def write_winner(
   draw(
     winner.architecture,
     [best / 'architecture.svg', best / 'architecture.png'],
-    input_shape=dataset.input_shape,
-    classes=dataset.classes,
+    task=dataset.task,
     title=title,
   )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from rlnas.architecture import Architecture, Node, Scalar, Shape, infer_shapes
+from rlnas.architecture import Architecture, Node, Scalar, Shape, TaskShape, infer_shapes
 
 # A drawing of more boxes than this is a carpet; the rest becomes one box that says how many.
 MOST_BOXES = 150
@@ -38,9 +38,7 @@ class Box:
     return self.kind in _PILLS
 
 
-def boxes(
-  architecture: Architecture, *, input_shape: Sequence[int], classes: int
-) -> tuple[Box, ...]:
+def boxes(architecture: Architecture, task: TaskShape) -> tuple[Box, ...]:
   """What a drawing shows: one box a node, save what is left out.
 
   A depthwise convolution that only a 1x1 convolution reads is one box with it, 'separable'. Of an
@@ -51,7 +49,7 @@ def boxes(
     ValueError: the architecture cannot read the input.
   """
   nodes = architecture.nodes
-  shapes = infer_shapes(architecture, input_shape, classes)
+  shapes = infer_shapes(architecture, task)
   depthwise = _separable(nodes)
   reads = [nodes[depthwise.get(i, i)].inputs for i in range(len(nodes))]
   shown, hidden = _selection(nodes, reads, set(depthwise.values()))

@@ -26,7 +26,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path
 from matplotlib.textpath import TextToPath
 
-from rlnas.architecture import Architecture
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.reports.graph_boxes import Box, boxes
 from rlnas.reports.graph_layout import Layout, place
 
@@ -72,8 +72,7 @@ def draw(
   architecture: Architecture,
   paths: Sequence[str | os.PathLike[str]],
   *,
-  input_shape: Sequence[int],
-  classes: int,
+  task: TaskShape,
   title: str = '',
 ) -> None:
   """Writes a drawing of an architecture; the same one always gives the same SVG, to the byte.
@@ -81,8 +80,7 @@ def draw(
   Args:
     architecture: what to draw.
     paths: files to write; their suffix, .svg or .png, says how.
-    input_shape: of an example: (height, width, channels) or (time, features).
-    classes: width of the classifier.
+    task: what it reads and tells apart; the drawing tells the shapes that follow.
     title: lines above the drawing.
 
   Raises:
@@ -93,18 +91,18 @@ def draw(
     if pathlib.Path(path).suffix not in _SUFFIXES:
       raise ValueError(f'paths: {os.fspath(path)!r} must end in one of {_SUFFIXES}')
   with matplotlib.style.context(['default', _SETTINGS]):
-    figure = _figure(boxes(architecture, input_shape=input_shape, classes=classes), title)
+    figure = _figure(boxes(architecture, task), title)
     for path in paths:
       metadata = {'Date': None} if pathlib.Path(path).suffix == '.svg' else None
       figure.savefig(path, dpi=_DPI, metadata=metadata)
 
 
 def pixels(
-  architecture: Architecture, *, input_shape: Sequence[int], classes: int, title: str = ''
+  architecture: Architecture, *, task: TaskShape, title: str = ''
 ) -> npt.NDArray[np.uint8]:
   """The drawing as an image [height, width, 3]; for arguments and errors see `draw`."""
   with matplotlib.style.context(['default', _SETTINGS]):
-    figure = _figure(boxes(architecture, input_shape=input_shape, classes=classes), title)
+    figure = _figure(boxes(architecture, task), title)
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(_DPI)
     canvas.draw()

@@ -194,7 +194,7 @@ def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Bl
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder) / 'drawing.svg'
     architecture = origin.winner.proposal.architecture
-    draw(architecture, [path], input_shape=dataset.input_shape, classes=dataset.classes)
+    draw(architecture, [path], task=dataset.task)
     svg = path.read_text(encoding='utf-8')
   rows = tuple(
     (str(i), o.kind, '×'.join(map(str, o.shape[1:])), f'{o.live_bytes:,}', f'{o.constant_bytes:,}')

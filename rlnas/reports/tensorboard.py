@@ -16,6 +16,7 @@ import numpy as np
 import tqdm
 from absl import logging
 
+from rlnas.architecture import TaskShape
 from rlnas.backend import tf
 from rlnas.budget import Budget
 from rlnas.pareto import objectives
@@ -50,8 +51,7 @@ class TensorBoard:
     path: folder for the events; event files that it holds are deleted. TensorBoard may be given a
       folder above, to compare several searches.
     budget: decides what is feasible.
-    input_shape: of the examples; the drawing tells the shapes that follow.
-    classes: how many there are.
+    task: what the networks read and tell apart; the drawing tells the shapes that follow.
     table: the compiled space; without it there are no pictures of choices.
   """
 
@@ -60,14 +60,12 @@ class TensorBoard:
     path: str | os.PathLike[str],
     *,
     budget: Budget,
-    input_shape: Sequence[int],
-    classes: int,
+    task: TaskShape,
     table: Table | None = None,
   ) -> None:
     path = pathlib.Path(path)
     self._budget = budget
-    self._input_shape = tuple(input_shape)
-    self._classes = classes
+    self._task = task
     for old in path.rglob('events.out.tfevents.*'):
       old.unlink()
     self._writer = tf.summary.create_file_writer(str(path / 'search'))
@@ -141,13 +139,12 @@ class TensorBoard:
     return scalars
 
   def _write_best(self, trial: Trial) -> None:
-    architecture, shape, classes = trial.proposal.architecture, self._input_shape, self._classes
     accuracy, flash, sram, _ = objectives(trial)
     title = f'trial {trial.index}: int8 validation accuracy {accuracy:.4f}\n'
     title += f'flash {flash:,} B, SRAM {sram:,} B'
     try:
-      drawing = pixels(architecture, input_shape=shape, classes=classes, title=title)
-      text = best_text(trial, self._budget, input_shape=shape, classes=classes)
+      drawing = pixels(trial.proposal.architecture, task=self._task, title=title)
+      text = best_text(trial, self._budget, self._task)
     except Exception:
       # Hours of search must not end because of a picture; whoever reads the log can mend it.
       logging.exception('trial %d: its architecture could not be drawn', trial.index)

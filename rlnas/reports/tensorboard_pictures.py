@@ -14,6 +14,7 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from rlnas.architecture import TaskShape
 from rlnas.budget import Budget
 from rlnas.pareto import pareto_front
 from rlnas.reports.choice_counts import Preference
@@ -118,7 +119,7 @@ def _pixels(figure: Figure) -> Pixels:
   return np.array(canvas.buffer_rgba())[..., :3]
 
 
-def best_text(trial: Trial, budget: Budget, *, input_shape: Sequence[int], classes: int) -> str:
+def best_text(trial: Trial, budget: Budget, task: TaskShape) -> str:
   """A network as Markdown: what it reached, how it fits the board, its layers.
 
   Raises:
@@ -137,7 +138,7 @@ def best_text(trial: Trial, budget: Budget, *, input_shape: Sequence[int], class
     '| layer | | output |',
     '|---|---|---|',
   ]
-  parts = boxes(trial.proposal.architecture, input_shape=input_shape, classes=classes)
+  parts = boxes(trial.proposal.architecture, task)
   lines += [f'| {i} | {box.label} | {box.shape} |' for i, box in enumerate(parts)]
   return '\n'.join(lines)
 

@@ -13,7 +13,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import OPERATIONS, Architecture, infer_shapes
+from rlnas.architecture import OPERATIONS, Architecture, TaskShape, infer_shapes
 
 # What is counted is compared between networks alone, so that any input of usual size serves.
 _IMAGE = (32, 32, 3)
@@ -34,7 +34,8 @@ def traits(architecture: Architecture) -> npt.NDArray[np.float64]:
     3x3; how many nodes of each of `OPERATIONS` there are.
   """
   frames = [n['first'] + n['count'] for n in architecture.nodes if n.op == 'frames']
-  shapes = infer_shapes(architecture, (max(frames), _FEATURES) if frames else _IMAGE, _CLASSES)
+  input_shape = (max(frames), _FEATURES) if frames else _IMAGE
+  shapes = infer_shapes(architecture, TaskShape(input_shape, _CLASSES))
   macs, greediest, widest, wide_windows = 0, 0, 1, 0
   weights: dict[object, int] = {}  # of each kernel; dense layers may share theirs
   depths: list[int] = []

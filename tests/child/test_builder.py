@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
-from rlnas.architecture import OPERATIONS, Graph, infer_shapes
+from rlnas.architecture import OPERATIONS, Graph, TaskShape, infer_shapes
 from rlnas.backend import keras, tf
 from rlnas.child.builder import build
 from rlnas.cost.cost import estimate_cost
 from rlnas.spaces import layers
 
+TASK = TaskShape((8, 8, 1), 3)
 CONV = {'kernel_height': 3, 'kernel_width': 3, 'stride': 1, 'activation': 'relu'}
 
 
@@ -65,8 +66,8 @@ def node_outputs(model):
 @pytest.mark.parametrize('classes', [2, 100])
 def test_every_map_has_the_shape_that_was_inferred(input_shape, classes):
   architecture = map_network()
-  model = build(architecture, input_shape, classes, seed=0)
-  shapes = infer_shapes(architecture, input_shape, classes)
+  model = build(architecture, TaskShape(input_shape, classes), seed=0)
+  shapes = infer_shapes(architecture, TaskShape(input_shape, classes))
   outputs = node_outputs(model)
   assert set(outputs) == set(range(1, len(shapes)))
   assert all(output.shape[1:] == shapes[i] for i, output in outputs.items())
@@ -85,7 +86,7 @@ def test_the_two_networks_hold_every_operation():
 @pytest.mark.parametrize('make', [map_network, recurrent_network])
 def test_every_weight_has_a_gradient(make):
   input_shape = (8, 6, 1) if make is map_network else (6, 3)
-  model = build(make(), input_shape, 3, seed=1)
+  model = build(make(), TaskShape(input_shape, 3), seed=1)
   x = np.random.default_rng(0).normal(size=(16, *input_shape)).astype(np.float32)
 
   @tf.function
@@ -98,7 +99,7 @@ def test_every_weight_has_a_gradient(make):
 
 
 def test_the_recurrent_cell_computes_its_equation():
-  model = build(recurrent_network(), (6, 3), 4, seed=2)
+  model = build(recurrent_network(), TaskShape((6, 3), 4), seed=2)
   rng = np.random.default_rng(0)
   model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
   dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
@@ -126,7 +127,7 @@ def test_padding_goes_to_all_sides_alike():
   pooled = graph.add('max_pool', graph.input, kernel_height=1, kernel_width=1, stride=2)
   padded = graph.add('pad_like', pooled, wide)
   architecture = graph.finish(graph.classify(graph.add('add', wide, padded)))
-  model = build(architecture, (4, 5, 1), 2, seed=0)
+  model = build(architecture, TaskShape((4, 5, 1), 2), seed=0)
   place = next(i for i, node in enumerate(architecture.nodes) if node.op == 'pad_like')
   inner = keras.Model(model.input, node_outputs(model)[place])
   x = np.arange(1, 21, dtype=np.float32).reshape(1, 4, 5, 1)
@@ -136,17 +137,17 @@ def test_padding_goes_to_all_sides_alike():
 
 
 def test_weights_depend_on_the_seed_alone():
-  first = build(small_network(), (8, 8, 1), 3, seed=4).get_weights()
+  first = build(small_network(), TASK, seed=4).get_weights()
   np.random.seed(0)  # noqa: NPY002 (global seeds must not matter)
   tf.random.set_seed(0)
-  again = build(small_network(), (8, 8, 1), 3, seed=4).get_weights()
-  other = build(small_network(), (8, 8, 1), 3, seed=5).get_weights()
+  again = build(small_network(), TASK, seed=4).get_weights()
+  other = build(small_network(), TASK, seed=5).get_weights()
   assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
   assert not np.array_equal(first[0], other[0])
 
 
 def test_names_depend_on_the_architecture_alone():
-  models = [build(small_network(), (8, 8, 1), 3, seed=seed) for seed in (0, 1)]
+  models = [build(small_network(), TASK, seed=seed) for seed in (0, 1)]
   names = [[w.name for w in model.weights] + [x.name for x in model.layers] for model in models]
   assert names[0] == names[1]
 
@@ -155,7 +156,7 @@ def test_initial_kernels_have_the_deviation_of_he():
   graph = Graph()
   x = layers.conv(graph, graph.input, filters=64, kernel=3)
   x = layers.separable_conv(graph, x, filters=64, kernel=5)
-  model = build(graph.finish(graph.classify(x)), (8, 8, 3), 10, seed=0)
+  model = build(graph.finish(graph.classify(x)), TaskShape((8, 8, 3), 10), seed=0)
   kernels = {w.name: w.numpy() for w in model.weights if 'kernel' in w.name}
   fans = {'node1_conv': 27, 'node2_depthwise': 25, 'node3_conv': 64, 'node5_logits': 64}
   assert len(kernels) == len(fans)
@@ -168,9 +169,9 @@ def test_initial_kernels_have_the_deviation_of_he():
 def test_trainable_weights_are_as_many_as_cost_counts():
   for filters in (4, 7):
     architecture = small_network(filters)
-    model = build(architecture, (9, 7, 2), 5, seed=0)
+    model = build(architecture, TaskShape((9, 7, 2), 5), seed=0)
     trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
-    assert trainable == estimate_cost(architecture, (9, 7, 2), 5).parameters
+    assert trainable == estimate_cost(architecture, TaskShape((9, 7, 2), 5)).parameters
 
 
 def test_what_does_not_fit_is_named():
@@ -178,4 +179,4 @@ def test_what_does_not_fit_is_named():
   wide = layers.conv(graph, graph.input, filters=3, kernel=1)
   x = graph.add('add', graph.input, wide)
   with pytest.raises(ValueError, match='node 2: add of different shapes'):
-    build(graph.finish(graph.classify(x)), (4, 4, 1), 2, seed=0)
+    build(graph.finish(graph.classify(x)), TaskShape((4, 4, 1), 2), seed=0)

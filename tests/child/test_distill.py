@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from rlnas.architecture import TaskShape
 from rlnas.backend import keras, tf
 from rlnas.child.builder import build
 from rlnas.child.distill import Teacher, distillation
@@ -50,7 +51,7 @@ def test_a_student_comes_to_agree_with_its_teacher(tmp_path):
   """Its labels are shuffled: only the teacher knows the classes."""
   data = loaders.digits()
   architecture = small_network(16)
-  teacher = build(architecture, data.input_shape, data.classes, seed=0)
+  teacher = build(architecture, data.task, seed=0)
   train(teacher, data, epochs=10, seed=0, batch_size=32)
   save_weights(teacher, tmp_path / 'teacher.npz')
   loaded = Teacher(architecture, tmp_path / 'teacher.npz').load(data)
@@ -58,13 +59,13 @@ def test_a_student_comes_to_agree_with_its_teacher(tmp_path):
   labels = teacher.predict(x, verbose=0).argmax(1)
   np.testing.assert_array_equal(loaded.predict(x, verbose=0).argmax(1), labels)
   shuffled = dataclasses.replace(data, y_train=RNG.permutation(data.y_train))
-  student = build(architecture, data.input_shape, data.classes, seed=1)
+  student = build(architecture, data.task, seed=1)
   train(student, shuffled, epochs=10, seed=1, batch_size=32, loss=distillation([loaded], share=1.0))
   assert (student.predict(x, verbose=0).argmax(1) == labels).mean() > 0.7  # 0.1 is chance
 
 
 def test_other_weights_are_refused(tmp_path):
-  save_weights(build(small_network(8), (8, 8, 1), 10, seed=0), tmp_path / 'other.npz')
+  save_weights(build(small_network(8), TaskShape((8, 8, 1), 10), seed=0), tmp_path / 'other.npz')
   with pytest.raises(ValueError, match='not the weights of this network'):
     Teacher(small_network(16), tmp_path / 'other.npz').load(DIGITS)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlnas.architecture import Graph
+from rlnas.architecture import Graph, TaskShape
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights, save_weights
 from rlnas.data import loaders
@@ -24,7 +24,7 @@ def chain(*filters):
 
 
 def built(architecture, seed):
-  return build(architecture, (8, 8, 1), 10, seed=seed)
+  return build(architecture, TaskShape((8, 8, 1), 10), seed=seed)
 
 
 def kernels(model):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rlnas.architecture import Graph
+from rlnas.architecture import Graph, TaskShape
 from rlnas.child.builder import build
 from rlnas.child.prune import prune_filters
 from rlnas.spaces import BlockQNN, Joint, MultiBranch, NASNet, layers
@@ -10,8 +10,8 @@ from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.tflite.quantize import calibration_rows, quantize
 from tests.child.test_builder import map_network, recurrent_network, small_network
 
-SHAPE = (12, 12, 1)
-X = np.random.default_rng(0).random((60, *SHAPE)).astype(np.float32)
+TASK = TaskShape((12, 12, 1), 10)
+X = np.random.default_rng(0).random((60, *TASK.input_shape)).astype(np.float32)
 
 
 def silence(network, node, filters):
@@ -34,7 +34,7 @@ def filters_of(architecture):
 def test_silent_filters_go_and_nothing_changes():
   """A chain: what reads a silent filter gets 0, and the norms behind it have mean 0 and beta 0."""
   architecture = small_network(8)
-  network = build(architecture, SHAPE, 10, seed=0)
+  network = build(architecture, TASK, seed=0)
   silence(network, 1, [0, 3])
   silence(network, 3, [5, 6])
   smaller, result = prune_filters(network, architecture, share=0.25)
@@ -51,7 +51,7 @@ def test_channels_that_are_added_go_together_and_concatenated_ones_do_not():
   c = layers.conv(graph, graph.input, filters=4, kernel=1)
   x = graph.add('add', a, graph.add('concat', b, c))
   architecture = graph.finish(graph.classify(layers.conv(graph, x, filters=4, kernel=1)))
-  network = build(architecture, SHAPE, 10, seed=0)
+  network = build(architecture, TASK, seed=0)
   wide = next(i for i, width in filters_of(architecture).items() if width == 8)
   parts = next(n for n in architecture.nodes if n.op == 'concat').inputs
   silence(network, wide, [1, 6])
@@ -77,7 +77,7 @@ def test_networks_of_every_space_become_smaller_files(space):
   rows = calibration_rows(X, offset=0.0, scale=1.0, count=10)
   for seed in range(2):
     architecture = decode(space, sample_uniform(table, np.random.default_rng(seed)))
-    network = build(architecture, SHAPE, 10, seed=0)
+    network = build(architecture, TASK, seed=0)
     smaller, result = prune_filters(network, architecture, share=0.5)
     assert result.output_shape == network.output_shape
     assert result.count_params() < network.count_params()
@@ -87,13 +87,13 @@ def test_networks_of_every_space_become_smaller_files(space):
 
 
 def test_one_filter_always_stays():
-  smaller, _ = prune_filters(build(map_network(), SHAPE, 10, seed=0), map_network(), share=0.99)
+  smaller, _ = prune_filters(build(map_network(), TASK, seed=0), map_network(), share=0.99)
   assert set(filters_of(smaller).values()) == {1}
 
 
 def test_what_cannot_be_pruned_is_named():
   architecture = recurrent_network()
-  network = build(architecture, (6, 3), 3, seed=0)
+  network = build(architecture, TaskShape((6, 3), 3), seed=0)
   with pytest.raises(ValueError, match='no convolution has filters to spare'):
     prune_filters(network, architecture, share=0.5)
   with pytest.raises(ValueError, match=r'share=1.0: must lie in \(0, 1\)'):

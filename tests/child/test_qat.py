@@ -37,7 +37,7 @@ CASES = [(map_network, DIGITS), (recurrent_network, sequences()), (small_network
 
 
 def trained(make, data):
-  network = build(make(), data.input_shape, data.classes, seed=0)
+  network = build(make(), data.task, seed=0)
   train(network, data, epochs=3, seed=0)
   calibrated = calibrate(network, calibration_of(data))
   return network, calibrated, read_ranges(calibrated, network)

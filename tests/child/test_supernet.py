@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rlnas.architecture import Architecture, Graph
+from rlnas.architecture import Architecture, Graph, TaskShape
 from rlnas.child import supernet as supernets
 from rlnas.child.shared_layers import Slice, layers_of
 from rlnas.child.supernet import Supernet
@@ -14,7 +14,7 @@ from rlnas.spaces.table import compile_table, sample_uniform
 from tests.child.test_builder import map_network, recurrent_network, small_network
 
 DIGITS = loaders.take(loaders.digits(), 500)
-TASK = (DIGITS.input_shape, DIGITS.classes)
+TASK = DIGITS.task
 PIXELS = {'offset': DIGITS.offset, 'scale': DIGITS.scale}
 
 
@@ -38,14 +38,14 @@ def two_branches(*kernels):
 
 
 def names(architecture: Architecture) -> list[tuple[str, ...]]:
-  return [tuple(s.name for s in layer.kernels) for layer in layers_of(architecture, *TASK)]
+  return [tuple(s.name for s in layer.kernels) for layer in layers_of(architecture, TASK)]
 
 
 def untrained(architecture: Architecture, seed=3) -> Supernet:
   """A supernet as large as the network, with the weights of the beginning."""
-  slices = {s for layer in layers_of(architecture, *TASK) for s in layer.slices}
+  slices = {s for layer in layers_of(architecture, TASK) for s in layer.slices}
   arrays = {s.name: supernets.initial(s, seed) for s in slices}
-  return Supernet(arrays, *TASK, seed)
+  return Supernet(arrays, TASK, seed)
 
 
 def test_like_layers_at_one_depth_share_whatever_their_size():
@@ -88,7 +88,7 @@ def test_windows_are_centred_on_the_pixel_of_the_output(whole, part, start):
 def test_the_built_network_computes_what_the_path_through_the_supernet_does(network):
   architecture, x = network(), inputs(500)
   supernet = untrained(architecture)
-  own = layers_of(architecture, *TASK)
+  own = layers_of(architecture, TASK)
   path = supernets.Path(architecture, own).run(x, supernet._take)
   built = supernet.network(architecture, [x])(x, training=False)
   # The statistics that are kept are of a population, those of the path of the batch: 1 in 500.
@@ -164,13 +164,13 @@ def test_a_place_is_taken_once_in_a_network(space):
   table, rng = compile_table(space), np.random.default_rng(0)
   for _ in range(20):
     architecture = decode(space, sample_uniform(table, rng))
-    taken = [s.name for layer in layers_of(architecture, *TASK) for s in layer.slices]
+    taken = [s.name for layer in layers_of(architecture, TASK) for s in layer.slices]
     assert len(set(taken)) == len(taken)
 
 
 def test_dense_nodes_and_so_recurrent_networks_are_refused():
   with pytest.raises(ValueError, match='a supernet has no frames nodes'):
-    layers_of(recurrent_network(), (6, 3), 4)
+    layers_of(recurrent_network(), TaskShape((6, 3), 4))
   graph = Graph()
   features = graph.add('global_avg_pool', graph.input)
   dense = graph.add('dense', features, units=4, weights=1)

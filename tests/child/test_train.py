@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from rlnas.architecture import Graph
+from rlnas.architecture import Graph, TaskShape
 from rlnas.backend import keras, tf
 from rlnas.child.adam import Adam
 from rlnas.child.augment import Augmentation
@@ -18,13 +18,13 @@ DIGITS = loaders.take(loaders.digits(), 200)
 
 
 def digits_model(seed=0):
-  return build(small_network(), DIGITS.input_shape, DIGITS.classes, seed=seed)
+  return build(small_network(), DIGITS.task, seed=seed)
 
 
-def dense_model(input_shape, classes):
+def dense_model(task):
   """Without batch normalisation."""
   graph = Graph()
-  return build(graph.finish(graph.classify(graph.input)), input_shape, classes, seed=0)
+  return build(graph.finish(graph.classify(graph.input)), task, seed=0)
 
 
 def reference(model, dataset, *, epochs, seed, batch_size, learning_rate):
@@ -76,7 +76,7 @@ def test_batch_normalisation_follows_the_data():
 
 def test_it_learns():
   data = loaders.digits()
-  model = build(small_network(32), data.input_shape, data.classes, seed=0)
+  model = build(small_network(32), data.task, seed=0)
   losses = []
   last = train(
     model,
@@ -139,7 +139,7 @@ def test_sequences_are_trained_on():
   data = dataclasses.replace(
     DIGITS, x_train=x, y_train=y, offset=1.0, scale=1.5, class_names=('low', 'high')
   )
-  model = build(recurrent_network(), (6, 3), 2, seed=0)
+  model = build(recurrent_network(), TaskShape((6, 3), 2), seed=0)
   train(model, data, epochs=10, seed=0, learning_rate=1e-2)
   assert accuracy(model, x, y, offset=1.0, scale=1.5) > 0.95
   with pytest.raises(ValueError, match='shift_pixels=1'):
@@ -147,7 +147,7 @@ def test_sequences_are_trained_on():
 
 
 def test_divergence_ends_the_training():
-  model = dense_model(DIGITS.input_shape, DIGITS.classes)
+  model = dense_model(DIGITS.task)
   epochs = []
   with pytest.raises(FloatingPointError, match='training diverged: loss nan in epoch 1 of 9'):
     train(
@@ -158,7 +158,7 @@ def test_divergence_ends_the_training():
 
 def test_huge_weights_are_a_divergence():
   """Their loss may still be finite, where few steps were made."""
-  model = dense_model(DIGITS.input_shape, DIGITS.classes)
+  model = dense_model(DIGITS.task)
   with pytest.raises(FloatingPointError, match=r'training diverged: .* reaches'):
     train(model, DIGITS, epochs=1, seed=0, learning_rate=1e15)
 
@@ -216,7 +216,7 @@ def test_another_loss_is_made_small():
 def test_accuracy_counts_every_example():
   rng = np.random.default_rng(0)
   x = rng.integers(0, 256, (1203, 2, 2, 3)).astype(np.uint8)  # two whole batches and a part
-  model = dense_model((2, 2, 3), 3)
+  model = dense_model(TaskShape((2, 2, 3), 3))
   for offset, scale in ((0.0, 255.0), (100.0, 30.0)):
     labels = model.predict((x - offset) / scale, verbose=0).argmax(1)
     y = np.where(rng.random(1203) < 0.7, labels, (labels + 1) % 3)
@@ -227,14 +227,14 @@ def test_accuracy_counts_every_example():
 
 
 def test_accuracy_of_equal_logits_is_the_share_of_the_first_class():
-  model = dense_model((2, 2, 1), 4)
+  model = dense_model(TaskShape((2, 2, 1), 4))
   model.set_weights([np.zeros_like(w) for w in model.get_weights()])
   x, y = np.ones((8, 2, 2, 1), np.uint8), np.array([0, 0, 1, 2, 3, 1, 2, 0])
   assert accuracy(model, x, y, offset=0.0, scale=1.0) == 3 / 8
 
 
 def test_accuracy_wants_one_label_an_example():
-  model = dense_model((2, 2, 1), 4)
+  model = dense_model(TaskShape((2, 2, 1), 4))
   for examples, labels in ((0, 0), (3, 2)):
     with pytest.raises(ValueError, match=f'for each of {examples} examples'):
       accuracy(model, np.ones((examples, 2, 2, 1)), np.zeros(labels), offset=0.0, scale=1.0)
@@ -245,7 +245,7 @@ def test_layers_of_other_shapes_train_in_the_same_process():
   for input_shape in ((1, 1, 1), (5, 3, 2)):
     graph = Graph()
     x = layers.separable_conv(graph, graph.input, filters=3, kernel=5, stride=2)
-    model = build(graph.finish(graph.classify(x)), input_shape, 2, seed=0)
+    model = build(graph.finish(graph.classify(x)), TaskShape(input_shape, 2), seed=0)
     x_train = np.random.default_rng(0).integers(0, 9, (9, *input_shape)).astype(np.uint8)
     data = dataclasses.replace(DIGITS, x_train=x_train, y_train=np.arange(9, dtype=np.int32) % 2)
     shifts = Augmentation(shift_pixels=1)

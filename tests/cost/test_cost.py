@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from rlnas.architecture import Architecture, Graph, Node, infer_shapes
+from rlnas.architecture import Architecture, Graph, Node, TaskShape, infer_shapes
 from rlnas.backend import keras, quiet, tf
 from rlnas.child.builder import build
 from rlnas.cost.arena_tail import KINDS
@@ -45,6 +45,9 @@ def chain() -> Architecture:
   return graph.finish(graph.classify(x))
 
 
+COLOURS = TaskShape((15, 15, 3), 10)
+
+
 def residual() -> Architecture:
   graph = Graph()
   x = conv(graph, graph.input, 8, 3, stride=2)
@@ -55,29 +58,29 @@ def residual() -> Architecture:
 def test_macs_by_hand():
   # 15x15 becomes 8x8 under stride 2.
   expected = 64 * (9 * 3 * 8) + 64 * (25 * 8) + 64 * (8 * 12) + 12 * 10
-  assert estimate_cost(chain(), (15, 15, 3), 10).macs == expected
+  assert estimate_cost(chain(), COLOURS).macs == expected
 
 
 def test_parameters_by_hand():
   expected = (9 * 3 * 8 + 16) + (25 * 8 + 16) + (8 * 12 + 24) + (12 * 10 + 10)
-  assert estimate_cost(chain(), (15, 15, 3), 10).parameters == expected
+  assert estimate_cost(chain(), COLOURS).parameters == expected
 
 
 def test_arena_of_a_chain_is_planned_greedily():
   # The maps have 675 (688 when aligned), 512, 512 and 768 bytes. The largest lies at 0, and so
   # does the input; the second 512 goes above the largest, the first above both its neighbours.
-  assert estimate_cost(chain(), (15, 15, 3), 10).arena_head_bytes == 768 + 512 + 512
+  assert estimate_cost(chain(), COLOURS).arena_head_bytes == 768 + 512 + 512
 
 
 def test_arena_of_a_residual_holds_three_maps():
-  assert estimate_cost(residual(), (16, 16, 1), 10).arena_head_bytes == 3 * 8 * 8 * 8
+  assert estimate_cost(residual(), TaskShape((16, 16, 1), 10)).arena_head_bytes == 3 * 8 * 8 * 8
 
 
 def test_the_int32_scratch_of_global_pooling_counts():
   graph = Graph()
   wide = graph.finish(graph.classify(conv(graph, graph.input, 64, 1, stride=2)))
   # 64 channels: 64 bytes in, 64 out, 4 * 64 bytes of sums, and two short lists of axes.
-  assert estimate_cost(wide, (2, 2, 1), 10).arena_head_bytes == 64 + 64 + 256 + 2 * 16
+  assert estimate_cost(wide, TaskShape((2, 2, 1), 10)).arena_head_bytes == 64 + 64 + 256 + 2 * 16
 
 
 def test_shapes_that_do_not_fit_are_refused():
@@ -85,7 +88,7 @@ def test_shapes_that_do_not_fit_are_refused():
   x = conv(graph, graph.input, 8, 3)
   wrong = graph.finish(graph.classify(graph.add('add', x, conv(graph, x, 4, 3))))
   with pytest.raises(ValueError, match='add of different shapes'):
-    estimate_cost(wrong, (8, 8, 1), 10)
+    estimate_cost(wrong, TaskShape((8, 8, 1), 10))
 
 
 def look_trained(model: keras.Model, rng: np.random.Generator) -> None:
@@ -129,15 +132,15 @@ def test_agrees_with_the_converted_network(space, seed):
   rng = np.random.default_rng(seed)
   shape = (29, 8) if isinstance(space, Recurrent) else (28, 28, 1)
   architecture = decode(space, sample_uniform(compile_table(space), rng))
-  model = build(architecture, shape, 10, seed=seed)
+  model = build(architecture, TaskShape(shape, 10), seed=seed)
   look_trained(model, rng)
   converted = quantize(model, rng.random((4, *shape), dtype=np.float32))
-  network = predict_operators(architecture, shape, 10)
+  network = predict_operators(architecture, TaskShape(shape, 10))
   order, _ = least_arena_order(arena_tasks(network))
   predicted = network.operators[order]
   kinds = [KINDS[kind] for kind in predicted['kind']]
   assert [*zip(kinds, predicted['elements'], strict=True)] == operators(converted)
-  footprint, found = measure(converted), estimate_cost(architecture, shape, 10)
+  footprint, found = measure(converted), estimate_cost(architecture, TaskShape(shape, 10))
   assert found.parameters == sum(w.shape.num_elements() for w in model.trainable_weights)
   assert found.arena_head_bytes == footprint.arena_head_bytes
   # Of some recurrent networks the converter finds a layer to be another's equal: 32 bytes.
@@ -150,11 +153,11 @@ def test_a_wide_concatenation_costs_its_copies():
   graph = Graph()
   parts = [conv(graph, graph.input, 2, 1 + 2 * i) for i in range(13)]
   wide = graph.finish(graph.classify(graph.add('concat', *parts)))
-  model = build(wide, (6, 6, 1), 4, seed=0)
+  model = build(wide, TaskShape((6, 6, 1), 4), seed=0)
   rng = np.random.default_rng(0)
   look_trained(model, rng)
   footprint = measure(quantize(model, rng.random((4, 6, 6, 1), dtype=np.float32)))
-  assert estimate_cost(wide, (6, 6, 1), 4).arena_head_bytes == footprint.arena_head_bytes
+  assert estimate_cost(wide, TaskShape((6, 6, 1), 4)).arena_head_bytes == footprint.arena_head_bytes
 
 
 def test_shared_dense_weights_are_stored_once_and_used_twice():
@@ -164,8 +167,8 @@ def test_shared_dense_weights_are_stored_once_and_used_twice():
     for t in (0, 2)
   ]
   twice = graph.finish(graph.add('classifier', graph.add('add', *steps)))
-  model = build(twice, (4, 5), 3, seed=0)
-  found = estimate_cost(twice, (4, 5), 3)
+  model = build(twice, TaskShape((4, 5), 3), seed=0)
+  found = estimate_cost(twice, TaskShape((4, 5), 3))
   assert found.parameters == sum(w.shape.num_elements() for w in model.trainable_weights)
   assert found.macs == 2 * 10 * 6 + 6 * 3
 
@@ -178,8 +181,8 @@ def test_needs_no_tensorflow():
 
 
 def test_is_a_frozen_value():
-  found = estimate_cost(chain(), (16, 16, 1), 10)
-  assert found == estimate_cost(chain(), (16, 16, 1), 10) == Cost(**vars(found))
+  found = estimate_cost(chain(), TaskShape((16, 16, 1), 10))
+  assert found == estimate_cost(chain(), TaskShape((16, 16, 1), 10)) == Cost(**vars(found))
 
 
 @pytest.mark.parametrize(
@@ -189,13 +192,13 @@ def test_is_a_frozen_value():
 )
 def test_shapes_are_those_of_the_architecture(space):
   table, rng = compile_table(space), np.random.default_rng(0)
-  input_shape = (49, 10) if isinstance(space, Recurrent) else (29, 18, 3)
+  task = TaskShape((49, 10) if isinstance(space, Recurrent) else (29, 18, 3), 7)
   for _ in range(20):
     architecture = decode(space, sample_uniform(table, rng))
     limited = within_limits(architecture)
     nodes, rows = encoded(architecture)
-    found = shapes_of(nodes, *read_by(rows, len(nodes)), entry_of(input_shape), 7)
-    for shape, expected in zip(found, infer_shapes(limited, input_shape, 7), strict=True):
+    found = shapes_of(nodes, *read_by(rows, len(nodes)), entry_of(task), task.classes)
+    for shape, expected in zip(found, infer_shapes(limited, task), strict=True):
       sides = (shape['height'], shape['width'], shape['channels'])
       assert shape['rank'] == len(expected)
       assert (*sides[: len(expected) - 1], sides[-1]) == expected
@@ -218,17 +221,19 @@ def test_whatever_does_not_fit_is_refused_as_by_the_architecture(wrong):
   }[wrong]()
   architecture = graph.finish(graph.add('classifier', y))
   with pytest.raises(ValueError, match='node') as expected:
-    infer_shapes(architecture, (8, 8, 1), 10)
+    infer_shapes(architecture, TaskShape((8, 8, 1), 10))
   with pytest.raises(ValueError, match='node') as found:
-    estimate_cost(architecture, (8, 8, 1), 10)
+    estimate_cost(architecture, TaskShape((8, 8, 1), 10))
   assert str(found.value) == str(expected.value)
 
 
 def test_an_input_alone_is_refused():
   with pytest.raises(ValueError, match='nothing but the input'):
-    estimate_cost(Architecture((Node('input'),)), (8, 8, 1), 10)
+    estimate_cost(Architecture((Node('input'),)), TaskShape((8, 8, 1), 10))
 
 
 def test_integers_of_numpy_are_taken():
-  shape, classes = np.array((16, 16, 1), np.int32), np.int32(10)
-  assert estimate_cost(chain(), shape, classes) == estimate_cost(chain(), (16, 16, 1), 10)
+  task = TaskShape(np.array((16, 16, 1), np.int32), np.int32(10))
+  assert task == TaskShape((16, 16, 1), 10)
+  assert [type(n) for n in (*task.input_shape, task.classes)] == [int] * 4
+  assert estimate_cost(chain(), task) == estimate_cost(chain(), TaskShape((16, 16, 1), 10))

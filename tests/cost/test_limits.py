@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 
-from rlnas.architecture import Graph, infer_shapes
+from rlnas.architecture import Graph, TaskShape, infer_shapes
 from rlnas.child.builder import build
 from rlnas.cost.limits import MAX_CONCAT_INPUTS, within_limits
 from rlnas.spaces import layers
 from rlnas.tflite.footprint import measure
 from rlnas.tflite.quantize import quantize
+
+TASK = TaskShape((4, 4, 1), 3)
 
 
 def wide(count):
@@ -29,7 +31,7 @@ def test_concatenations_are_split_and_keep_their_order(count):
   original = wide(count)
   whole = next(n for n in original.nodes if n.op == 'concat')
   assert parts(len(split.nodes) - 3) == [original.nodes[i] for i in whole.inputs]
-  assert infer_shapes(split, (4, 4, 1), 3)[-2:] == infer_shapes(original, (4, 4, 1), 3)[-2:]
+  assert infer_shapes(split, TASK)[-2:] == infer_shapes(original, TASK)[-2:]
 
 
 def test_what_is_within_limits_is_returned_as_it_is():
@@ -38,6 +40,6 @@ def test_what_is_within_limits_is_returned_as_it_is():
 
 
 def test_a_wide_concatenation_runs_in_tflm():
-  model = build(wide(23), (4, 4, 1), 3, seed=0)
+  model = build(wide(23), TASK, seed=0)
   x = np.random.default_rng(0).random((5, 4, 4, 1), dtype=np.float32)
   assert measure(quantize(model, x)).sram_source == 'tflm'

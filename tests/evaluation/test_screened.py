@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rlnas.architecture import Architecture, Graph
+from rlnas.architecture import Architecture, Graph, TaskShape
 from rlnas.budget import Budget
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
@@ -15,7 +15,7 @@ from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.trial import Measurement, Status
 
-SHAPE, CLASSES = (28, 28, 1), 10
+TASK = TaskShape((28, 28, 1), 10)
 
 
 @dataclasses.dataclass
@@ -36,13 +36,13 @@ def networks(count: int) -> list[Architecture]:
 
 def screen(architecture: Architecture, budget: Budget) -> tuple[Measurement, list]:
   inner = Counting()
-  return Screened(inner, budget, SHAPE, CLASSES).evaluate(architecture, seed=7), inner.seen
+  return Screened(inner, budget, TASK).evaluate(architecture, seed=7), inner.seen
 
 
 def test_clear_cases_are_decided_by_the_estimate():
   passed = 0
   for architecture in networks(60):
-    estimate = estimate_cost(architecture, SHAPE, CLASSES)
+    estimate = estimate_cost(architecture, TASK)
     half = Budget(estimate.flash_bytes * 2, estimate.sram_bytes // 2)
     measurement, seen = screen(architecture, half)
     assert measurement.status is Status.INFEASIBLE
@@ -64,16 +64,16 @@ def test_clear_cases_are_decided_by_the_estimate():
 
 def test_what_may_fit_is_what_the_estimate_does_not_rule_out():
   architecture = networks(1)[0]
-  known = estimate_cost(architecture, SHAPE, CLASSES)
+  known = estimate_cost(architecture, TASK)
   for factor, expected in ((1.0, True), (1 / 1.04, True), (1 / 1.06, False)):
     for flash, sram in ((factor, 1.0), (1.0, factor)):
       budget = Budget(int(known.flash_bytes * flash), int(known.sram_bytes * sram))
-      assert may_fit(architecture, budget, SHAPE, CLASSES) is expected
+      assert may_fit(architecture, budget, TASK) is expected
 
 
 @pytest.mark.parametrize('architecture', networks(6))
 def test_near_the_limit_the_exact_size_decides(architecture):
-  exact = untrained_footprint(architecture, SHAPE, CLASSES)
+  exact = untrained_footprint(architecture, TASK)
   fits = Budget(exact.flash_bytes, exact.sram_bytes)
   assert screen(architecture, fits)[1] == [(architecture, 7)]
   for flash, sram in ((1, 0), (0, 1)):
@@ -93,7 +93,7 @@ def test_what_no_microcontroller_runs_is_infeasible():
     'conv', graph.input, filters=6000, kernel_height=1, kernel_width=1, stride=1, activation='none'
   )
   wide = graph.finish(graph.classify(x))
-  estimate = estimate_cost(wide, SHAPE, CLASSES)
+  estimate = estimate_cost(wide, TASK)
   measurement, seen = screen(wide, Budget(estimate.flash_bytes, estimate.sram_bytes))
   assert not seen
   assert measurement.status is Status.INFEASIBLE
@@ -107,6 +107,6 @@ def test_the_untrained_network_has_the_size_of_the_trained_one(space):
   for seed in range(2):
     architecture = decode(space, sample_uniform(table, rng))
     trained = Trained(data, epochs=1).evaluate(architecture, seed=seed)
-    untrained = untrained_footprint(architecture, data.input_shape, data.classes)
+    untrained = untrained_footprint(architecture, data.task)
     assert trained.flash_bytes == untrained.flash_bytes
     assert trained.sram_bytes == untrained.sram_bytes

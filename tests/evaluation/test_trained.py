@@ -29,10 +29,10 @@ def test_the_measurement_holds_what_the_parts_give():
   measurement = Trained(DIGITS, epochs=2, batch_size=32, learning_rate=0.01).evaluate(
     architecture, seed=4
   )
-  model = build(architecture, DIGITS.input_shape, DIGITS.classes, seed=4)
+  model = build(architecture, DIGITS.task, seed=4)
   train(model, DIGITS, epochs=2, seed=4, batch_size=32, learning_rate=0.01)
   options = {'offset': DIGITS.offset, 'scale': DIGITS.scale}
-  counted = estimate_cost(architecture, DIGITS.input_shape, DIGITS.classes)
+  counted = estimate_cost(architecture, DIGITS.task)
   assert measurement.validation_accuracy == accuracy(model, DIGITS.x_val, DIGITS.y_val, **options)
   assert (measurement.macs, measurement.parameters) == (counted.macs, counted.parameters)
   recipe = Recipe(2, batch_size=32, learning_rate=0.01)
@@ -69,7 +69,7 @@ def test_an_arena_that_only_its_tail_makes_too_large_is_infeasible():
     DIGITS, x_train=x, y_train=y, x_val=x, y_val=y, class_names=('dark', 'light')
   )
   architecture = wide_network(310_000)
-  assert estimate_cost(architecture, (1, 1, 1), pixel.classes).arena_head_bytes < MAX_ARENA_BYTES
+  assert estimate_cost(architecture, pixel.task).arena_head_bytes < MAX_ARENA_BYTES
   measurement = Trained(pixel, epochs=1).evaluate(architecture, seed=0)
   assert measurement.status is Status.INFEASIBLE
   assert f'more than {MAX_ARENA_BYTES}' in measurement.detail

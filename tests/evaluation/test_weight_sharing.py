@@ -61,14 +61,14 @@ def test_the_measurement_holds_what_the_parts_give(supernet):
   val = (DIGITS.x_val, DIGITS.y_val)
   assert measurement.validation_accuracy == accuracy(network, *val, **PIXELS) > 0.3
   assert measurement.int8_validation_accuracy == int8_accuracy(model, *val, **PIXELS) > 0.3
-  counted = estimate_cost(NETWORKS[1], DIGITS.input_shape, DIGITS.classes)
+  counted = estimate_cost(NETWORKS[1], DIGITS.task)
   assert (measurement.macs, measurement.parameters) == (counted.macs, counted.parameters)
 
 
 def test_sizes_are_those_of_the_network_trained_alone(evaluator):
   for architecture in NETWORKS:
     measurement = evaluator.evaluate(architecture, seed=0)
-    expected = untrained_footprint(architecture, DIGITS.input_shape, DIGITS.classes)
+    expected = untrained_footprint(architecture, DIGITS.task)
     assert measurement.flash_bytes == expected.flash_bytes
     assert measurement.sram_bytes == expected.sram_bytes
 

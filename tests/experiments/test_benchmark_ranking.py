@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from rlnas.architecture import TaskShape
 from rlnas.cost.cost import estimate_cost
 from rlnas.search.journal import Journal
 from rlnas.spaces import Chain
@@ -61,7 +62,7 @@ def test_the_regressor_learns_from_a_journal(tmp_path):
   for i in range(60):
     tokens = sample_uniform(table, rng)
     architecture = decode(table.space, tokens)
-    known = estimate_cost(architecture, (28, 28, 1), 10)
+    known = estimate_cost(architecture, TaskShape((28, 28, 1), 10))
     accuracy = 1 - 1 / math.log(known.parameters + 8)
     measurement = Measurement(
       Status.COMPLETE,

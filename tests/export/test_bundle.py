@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from rlnas.architecture import TaskShape
 from rlnas.budget import Budget
 from rlnas.data.dataset import Dataset
 from rlnas.evaluation.untrained import convert_untrained
@@ -69,7 +70,7 @@ def images(scale: float = 255.0, **changes) -> Dataset:
 def network(space=None, seed=0, shape=(8, 8, 1)) -> bytes:
   space = chain.Chain(max_depth=3) if space is None else space
   tokens = sample_uniform(compile_table(space), np.random.default_rng(seed))
-  return convert_untrained(decode(space, tokens), shape, len(NAMES), seed=seed)
+  return convert_untrained(decode(space, tokens), TaskShape(shape, len(NAMES)), seed=seed)
 
 
 def compiled(folder: pathlib.Path, compiler: tuple[str, ...]) -> list[bytes]:

@@ -40,7 +40,7 @@ def test_progress_is_told_and_may_end_the_training():
 
 def weights_by_epoch(recipe):
   """Validation accuracy and weights after each epoch, and the weights in the end."""
-  network = build(small_network(), FEW.input_shape, FEW.classes, seed=0)
+  network = build(small_network(), FEW.task, seed=0)
   seen = []
 
   def on_epoch(epoch, loss):

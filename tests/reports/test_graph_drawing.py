@@ -9,7 +9,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from rlnas.architecture import Architecture, Graph, Node
+from rlnas.architecture import Architecture, Graph, Node, TaskShape
 from rlnas.budget import Budget
 from rlnas.reports.graph_boxes import MOST_BOXES, boxes
 from rlnas.reports.graph_drawing import draw, pixels
@@ -19,8 +19,8 @@ from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.trial import Measurement, Proposal, Status, Trial
 
-IMAGES = {'input_shape': (28, 28, 1), 'classes': 10}
-SPEECH = {'input_shape': (49, 10), 'classes': 12}
+IMAGES = TaskShape((28, 28, 1), 10)
+SPEECH = TaskShape((49, 10), 12)
 SPACES = [
   (chain.Chain(), IMAGES),
   (multibranch.MultiBranch(), IMAGES),
@@ -53,7 +53,7 @@ def texts(path):
 
 
 def test_labels_and_shapes_are_readable():
-  found = boxes(branched(), **IMAGES)
+  found = boxes(branched(), IMAGES)
   assert [(b.label, b.shape) for b in found] == [
     ('input', '28×28×1'),
     ('conv 3×3, 16 /2', '14×14×16'),
@@ -72,7 +72,7 @@ def test_a_depthwise_convolution_with_two_readers_stays_a_box():
     'depthwise_conv', 0, kernel_height=3, kernel_width=3, stride=1, activation='none'
   )
   x = layers.conv(graph, depthwise, filters=1, kernel=1)
-  found = boxes(graph.finish(graph.classify(graph.add('add', x, depthwise))), **IMAGES)
+  found = boxes(graph.finish(graph.classify(graph.add('add', x, depthwise))), IMAGES)
   assert [b.label for b in found[1:3]] == ['depthwise 3×3, no ReLU', 'conv 1×1, 1']
 
 
@@ -81,8 +81,8 @@ def test_every_space_is_drawn_with_all_its_labels(space, task, tmp_path):
   for seed in range(2):
     architecture = sample(space, seed)
     paths = [tmp_path / f'{seed}.svg', tmp_path / f'{seed}.png']
-    draw(architecture, paths, **task, title='$5 & <more>')
-    found = boxes(architecture, **task)
+    draw(architecture, paths, task=task, title='$5 & <more>')
+    found = boxes(architecture, task)
     written = [*(b.label for b in found), *(b.shape for b in found if b.shape), '$5 & <more>']
     assert sorted(texts(paths[0])) == sorted(written)
     with Image.open(paths[1]) as image:
@@ -93,19 +93,19 @@ def test_every_space_is_drawn_with_all_its_labels(space, task, tmp_path):
 def test_the_same_architecture_gives_the_same_bytes(tmp_path):
   architecture = sample(multibranch.MultiBranch.paper(15), 1)
   for name in ('a.svg', 'b.svg'):
-    draw(architecture, [tmp_path / name], **IMAGES)
+    draw(architecture, [tmp_path / name], task=IMAGES)
   assert (tmp_path / 'a.svg').read_bytes() == (tmp_path / 'b.svg').read_bytes()
 
 
 def test_pixels_are_the_png(tmp_path):
-  draw(branched(), [tmp_path / 'a.png'], **IMAGES)
+  draw(branched(), [tmp_path / 'a.png'], task=IMAGES)
   with Image.open(tmp_path / 'a.png') as image:
-    np.testing.assert_array_equal(np.asarray(image.convert('RGB')), pixels(branched(), **IMAGES))
+    np.testing.assert_array_equal(np.asarray(image.convert('RGB')), pixels(branched(), task=IMAGES))
 
 
 def test_colored_boxes_lie_above_the_lines():
   """The middle of the conv's box, left of its text, is of its own colour although a line starts."""
-  image = pixels(branched(), **IMAGES)
+  image = pixels(branched(), task=IMAGES)
   blue = np.all(image == (0xCF, 0xE2, 0xF7), axis=-1)
   rows, columns = np.nonzero(blue)
   assert np.ptp(rows) + 1 == pytest.approx(0.44 * 110, abs=4)
@@ -113,7 +113,7 @@ def test_colored_boxes_lie_above_the_lines():
 
 
 def test_an_unrolled_cell_shows_two_steps():
-  found = boxes(sample(Recurrent(base=8, steps=7), 0), **SPEECH)
+  found = boxes(sample(Recurrent(base=8, steps=7), 0), SPEECH)
   assert {b.label for b in found if b.kind == 'frames'} == {'frames 0 to 6', 'frames 7 to 13'}
   assert found[-1].label == 'classifier'
   assert found[-2].label.endswith('more operations')
@@ -123,13 +123,13 @@ def test_an_unrolled_cell_shows_two_steps():
 @pytest.mark.parametrize('space', [NASNet.paper(), blockqnn.BlockQNN.paper()])
 def test_a_large_network_is_cut_and_soon_drawn(space, tmp_path):
   architecture = sample(space, 3)
-  found = boxes(architecture, **IMAGES)
+  found = boxes(architecture, IMAGES)
   assert len(architecture.nodes) > MOST_BOXES >= len(found) > 100
   hidden = int(found[-2].label.split()[1])
   depthwise = sum(n.op == 'depthwise_conv' for n in architecture.nodes)
   assert len(found) - 1 + hidden == len(architecture.nodes) - depthwise
   started = time.perf_counter()
-  draw(architecture, [tmp_path / 'a.png'], **IMAGES)
+  draw(architecture, [tmp_path / 'a.png'], task=IMAGES)
   assert time.perf_counter() - started < 20  # takes about 2 s; machines that test are busy
 
 
@@ -138,19 +138,19 @@ def test_a_thousand_layers_in_a_row_are_drawn(tmp_path):
   x = graph.input
   for _ in range(1000):
     x = layers.conv(graph, x, filters=4, kernel=3)
-  draw(graph.finish(graph.classify(x)), [tmp_path / 'a.png'], **IMAGES)
+  draw(graph.finish(graph.classify(x)), [tmp_path / 'a.png'], task=IMAGES)
   with Image.open(tmp_path / 'a.png') as image:
     assert image.height < 2**16  # what matplotlib can draw
 
 
 def test_the_input_alone_is_drawn(tmp_path):
-  draw(Architecture((Node('input'),)), [tmp_path / 'a.svg'], **IMAGES)
+  draw(Architecture((Node('input'),)), [tmp_path / 'a.svg'], task=IMAGES)
   assert texts(tmp_path / 'a.svg') == ['input', '28×28×1']
 
 
 def test_another_suffix_is_refused(tmp_path):
   with pytest.raises(ValueError, match=r'a\.pdf'):
-    draw(branched(), [tmp_path / 'a.svg', tmp_path / 'a.pdf'], **IMAGES)
+    draw(branched(), [tmp_path / 'a.svg', tmp_path / 'a.pdf'], task=IMAGES)
   assert not list(tmp_path.iterdir())
 
 
@@ -172,7 +172,7 @@ def trial(index, architecture, reward, flash):
 
 
 def test_tensorboard_shows_each_new_best_that_fits(tmp_path):
-  board = TensorBoard(tmp_path, budget=Budget(flash_bytes=2000, sram_bytes=2000), **IMAGES)
+  board = TensorBoard(tmp_path, budget=Budget(flash_bytes=2000, sram_bytes=2000), task=IMAGES)
   found = [(0.5, 1000), (0.9, 3000), (0.4, 1000), (0.7, 1000)]  # reward and flash
   trials = [trial(i, branched(), *figures) for i, figures in enumerate(found)]
   for each in trials:
@@ -188,7 +188,7 @@ def test_tensorboard_shows_each_new_best_that_fits(tmp_path):
 
 def test_a_drawing_that_fails_is_logged_and_the_search_goes_on(tmp_path, caplog):
   board = TensorBoard(
-    tmp_path, budget=Budget(flash_bytes=2000, sram_bytes=2000), input_shape=(49, 10), classes=10
+    tmp_path, budget=Budget(flash_bytes=2000, sram_bytes=2000), task=TaskShape((49, 10), 10)
   )
   board.on_trial(trial(0, branched(), 0.5, 1000))  # an image network on sequences
   assert 'trial 0: its architecture could not be drawn' in caplog.text

@@ -8,7 +8,7 @@ import pytest
 CELL = """
 from tests.synthetic import BUDGET, Synthetic
 import rlnas
-from rlnas.notebook import Progress
+from rlnas.reports.notebook import Progress
 
 trials = rlnas.run_search(
   rlnas.RandomSearch(rlnas.compile_table(rlnas.Chain(max_depth=3))),

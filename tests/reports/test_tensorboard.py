@@ -10,6 +10,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.util.tensor_util import make_ndarray
 
+from rlnas.architecture import TaskShape
 from rlnas.budget import Budget
 from rlnas.evaluation.executors import InProcess
 from rlnas.reports.choice_counts import preferences
@@ -43,7 +44,7 @@ def search(count: int, *, batch: int = 4, observers=()) -> tuple[Trial, ...]:
 
 
 def board(path: pathlib.Path) -> TensorBoard:
-  return TensorBoard(path, budget=BUDGET, input_shape=(28, 28, 1), classes=10, table=TABLE)
+  return TensorBoard(path, budget=BUDGET, task=TaskShape((28, 28, 1), 10), table=TABLE)
 
 
 def watched(path: pathlib.Path, count: int) -> tuple[Trial, ...]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rlnas.architecture import Architecture, infer_shapes
+from rlnas.architecture import Architecture, TaskShape, infer_shapes
 from rlnas.spaces.decision import Decision, Space, decode, walk
 from rlnas.spaces.table import (
   Table,
@@ -111,6 +111,6 @@ def check_shapes(space: Space, input_shape: tuple[int, ...]):
   for _, _, architecture in random_walks(space):
     for shape in (input_shape, smallest):
       for classes in (2, 100):
-        shapes = infer_shapes(architecture, shape, classes)
+        shapes = infer_shapes(architecture, TaskShape(shape, classes))
         assert shapes[-1] == (classes,)
         assert all(side >= 1 for s in shapes for side in s)

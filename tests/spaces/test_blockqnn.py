@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from rlnas.architecture import infer_shapes
+from rlnas.architecture import TaskShape, infer_shapes
 from rlnas.spaces.blockqnn import BlockQNN
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, encode, sample_uniform
@@ -100,7 +100,7 @@ def test_layers_without_a_successor_are_the_output():
 def test_terms_of_a_sum_are_brought_to_one_width():
   rows = [('concat', 0, 0, 0), ('conv', 3, 1, 0), ('add', 0, 1, 2), ('terminal', 0, 0, 0)]
   architecture = build(ONE_BLOCK, *rows)
-  shapes = infer_shapes(architecture, (8, 8, 3), 10)
+  shapes = infer_shapes(architecture, TaskShape((8, 8, 3), 10))
   ops = [(n.op, s) for n, s in zip(architecture.nodes, shapes, strict=True)]
   assert ('concat', (4, 4, 32)) in ops  # of the input with itself
   assert ('add', (4, 4, 16)) in ops
@@ -122,7 +122,7 @@ def test_pooling_a_single_pixel_is_the_identity():
 def test_blocks_are_repeated_and_stages_pooled():
   space = BlockQNN(filters=(8, 16), repeats=2, stem_stride=1)
   architecture = build(space, ('conv', 3, 0, 0), ('terminal', 0, 0, 0))
-  shapes = infer_shapes(architecture, (28, 28, 1), 10)
+  shapes = infer_shapes(architecture, TaskShape((28, 28, 1), 10))
   assert [(n.op, s) for n, s in zip(architecture.nodes, shapes, strict=True)] == [
     ('input', (28, 28, 1)),
     ('conv', (28, 28, 8)),
@@ -147,7 +147,7 @@ def test_every_block_fits_images_of_any_size(space):
   for _ in range(150):
     architecture = decode(space, sample_uniform(table, rng))
     for shape in ((28, 28, 1), (32, 32, 3), (1, 1, 1)):
-      shapes = infer_shapes(architecture, shape, 10)
+      shapes = infer_shapes(architecture, TaskShape(shape, 10))
       assert shapes[-2:] == ((space.filters[-1],), (10,))
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from rlnas.architecture import infer_shapes
+from rlnas.architecture import TaskShape, infer_shapes
 from rlnas.spaces import Chain
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, encode
@@ -57,7 +57,7 @@ def test_a_described_network_is_built_as_described():
     'global_avg_pool',
     'classifier',
   ]
-  shapes = infer_shapes(architecture, (28, 30, 3), 10)
+  shapes = infer_shapes(architecture, TaskShape((28, 30, 3), 10))
   assert shapes[1:5] == ((14, 15, 8), (7, 8, 8), (7, 8, 8), (7, 8, 24))
 
 

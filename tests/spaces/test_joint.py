@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rlnas.architecture import infer_shapes
+from rlnas.architecture import TaskShape, infer_shapes
 from rlnas.spaces.decision import decode
 from rlnas.spaces.joint import Joint
 from rlnas.spaces.table import compile_table, encode, sample_uniform
@@ -37,7 +37,7 @@ def build(*choices: dict):
 
 
 def shown(architecture, input_shape=(28, 28, 1)):
-  shapes = infer_shapes(architecture, input_shape, 10)
+  shapes = infer_shapes(architecture, TaskShape(input_shape, 10))
   return [
     (n.op, n.inputs if n.op != 'add' else tuple(sorted(n.inputs)), s)
     for n, s in zip(architecture.nodes, shapes, strict=True)
@@ -129,7 +129,7 @@ def test_every_network_fits_images_of_any_size():
   for _ in range(300):
     architecture = decode(space, sample_uniform(table, rng))
     for shape in ((28, 28, 1), (32, 32, 3), (1, 1, 1)):
-      assert infer_shapes(architecture, shape, 10)[-1] == (10,)
+      assert infer_shapes(architecture, TaskShape(shape, 10))[-1] == (10,)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rlnas.architecture import Graph, infer_shapes
+from rlnas.architecture import Graph, TaskShape, infer_shapes
 from rlnas.spaces import MultiBranch, layers
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, encode, sample_uniform, states_of
@@ -112,7 +112,7 @@ def test_pool_brings_maps_to_the_smallest_and_projects_them():
   ]
   assert [architecture.nodes[3][a] for a in ('kernel_height', 'kernel_width')] == [3, 5]
   assert [architecture.nodes[5][a] for a in ('kernel_height', 'filters')] == [1, 24]
-  shapes = infer_shapes(architecture, (28, 28, 1), 10)
+  shapes = infer_shapes(architecture, TaskShape((28, 28, 1), 10))
   assert shapes[1:7] == (
     (28, 28, 8),
     (14, 14, 8),
@@ -135,7 +135,7 @@ def test_pad_brings_maps_to_the_largest():
     ('global_avg_pool', (5,)),
     ('classifier', (6,)),
   ]
-  shapes = infer_shapes(architecture, (28, 28, 1), 10)
+  shapes = infer_shapes(architecture, TaskShape((28, 28, 1), 10))
   assert shapes[1:5] == ((28, 28, 8), (14, 14, 16), (28, 28, 16), (28, 28, 24))
 
 
@@ -153,7 +153,7 @@ def test_layers_without_input_read_the_image_and_unread_layers_reach_the_classif
     ('global_avg_pool', (6,)),
     ('classifier', (7,)),
   ]
-  assert infer_shapes(architecture, (28, 28, 1), 10)[6] == (14, 14, 8 + 16 + 24)
+  assert infer_shapes(architecture, TaskShape((28, 28, 1), 10))[6] == (14, 14, 8 + 16 + 24)
 
 
 def test_pooling_halves_all_that_later_layers_read():
@@ -173,7 +173,7 @@ def test_pooling_halves_all_that_later_layers_read():
     ('classifier', (8,)),
   ]
   without_input = network(space, choices | {'layer2/skip0': False, 'layer2/skip1': False})
-  assert infer_shapes(without_input, (28, 28, 1), 10)[-3] == (14, 14, 16 + 24)
+  assert infer_shapes(without_input, TaskShape((28, 28, 1), 10))[-3] == (14, 14, 16 + 24)
 
 
 def test_a_separable_layer_is_a_depthwise_and_a_1x1_convolution():
@@ -203,7 +203,7 @@ def test_the_sizes_of_random_networks_agree(space):
   for _ in range(300):
     architecture = decode(space, sample_uniform(table, rng))
     for shape in INPUT_SHAPES:
-      assert infer_shapes(architecture, shape, 10)[-1] == (10,)
+      assert infer_shapes(architecture, TaskShape(shape, 10))[-1] == (10,)
 
 
 @pytest.mark.parametrize(

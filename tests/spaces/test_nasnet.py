@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rlnas.architecture import Graph, infer_shapes
+from rlnas.architecture import Graph, TaskShape, infer_shapes
 from rlnas.spaces import NASNet, layers
 from rlnas.spaces.decision import decode
 from rlnas.spaces.nasnet import (
@@ -59,7 +59,7 @@ def applied(cell, *, stride=1, filters=8, channels=(8, 8), sizes=(1, 1)):
   ]
   state = apply_cell(graph, cell, (inputs[0], inputs[1]), filters=filters, stride=stride)
   architecture = graph.finish(graph.classify(state.map.node))
-  shapes = infer_shapes(architecture, (32, 32, 3), 10)
+  shapes = infer_shapes(architecture, TaskShape((32, 32, 3), 10))
   assert shapes[-3] == (32 // state.map.stride, 32 // state.map.stride, state.channels)
   return [(n.op, n.inputs) for n in architecture.nodes][:-2], shapes[:-2]
 
@@ -150,7 +150,7 @@ def residual_cells():
 def test_a_stack_is_built_as_described():
   space = NASNet(blocks=1, repeats=1, filters=8, stem_stride=1)
   architecture = decode(space, encode(compile_table(space), residual_cells()))
-  shapes = infer_shapes(architecture, (32, 32, 3), 10)
+  shapes = infer_shapes(architecture, TaskShape((32, 32, 3), 10))
   sums = [i for i, n in enumerate(architecture.nodes) if n.op == 'add']
   assert [shapes[i] for i in sums] == [
     (32, 32, 8),
@@ -177,7 +177,7 @@ def test_cells_transfer_to_a_larger_stack():
   assert larger == decode(dataclasses.replace(space, repeats=3, filters=24, stem_stride=1), tokens)
   assert space.transfer(tokens, repeats=1, filters=6) == decode(space, tokens)
   assert len(larger.nodes) > len(decode(space, tokens).nodes)
-  assert infer_shapes(larger, (64, 64, 3), 100)[1] == (64, 64, 24)
+  assert infer_shapes(larger, TaskShape((64, 64, 3), 100))[1] == (64, 64, 24)
 
 
 def test_tokens_of_another_space_do_not_transfer():
@@ -200,7 +200,7 @@ def test_the_sizes_of_random_networks_agree(space):
   for _ in range(300):
     architecture = decode(space, sample_uniform(table, rng))
     for shape in INPUT_SHAPES:
-      assert infer_shapes(architecture, shape, 10)[-1] == (10,)
+      assert infer_shapes(architecture, TaskShape(shape, 10))[-1] == (10,)
 
 
 @pytest.mark.parametrize(

@@ -56,13 +56,13 @@ def test_every_strategy_takes_it():
 def test_its_children_are_trained_and_measured():
   data = loaders.take(loaders.digits(), 300)
   table = compile_table(Residuals(max_blocks=2))
-  evaluator = Screened(Trained(data, epochs=1), BUDGET, data.input_shape, data.classes)
+  evaluator = Screened(Trained(data, epochs=1), BUDGET, data.task)
   trials = search(Evolution(table, seed=0), evaluator, 4)
   measured = [t for t in trials if t.measurement.status is Status.COMPLETE]
   assert measured
   for trial in measured:
     found = trial.measurement
-    estimate = estimate_cost(trial.proposal.architecture, data.input_shape, data.classes)
+    estimate = estimate_cost(trial.proposal.architecture, data.task)
     assert abs(estimate.flash_bytes / found.flash_bytes - 1) < 0.03
     assert 0 <= found.int8_validation_accuracy <= 1
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rlnas.architecture import infer_shapes
+from rlnas.architecture import TaskShape, infer_shapes
 from rlnas.spaces.decision import decode, walk
 from rlnas.spaces.recurrent import Recurrent
 from rlnas.spaces.table import compile_table, encode, sample_uniform
@@ -124,7 +124,7 @@ def test_the_cell_that_the_paper_found():
   for t in range(3):
     h, c = nas_cell(x[2 * t : 2 * t + 2].ravel(), h, c, weights)
   built = build(space, FOUND)
-  assert infer_shapes(built, (7, 4), 10)[-1] == (10,)
+  assert infer_shapes(built, TaskShape((7, 4), 10))[-1] == (10,)
   np.testing.assert_allclose(evaluate(built, x, weights, classifier), classifier @ h, rtol=1e-12)
 
 
@@ -164,7 +164,7 @@ def test_every_cell_fits_sequences():
   for _ in range(300):
     architecture = decode(space, sample_uniform(table, rng))
     for shape in ((49, 10), (60, 1)):
-      shapes = infer_shapes(architecture, shape, 12)
+      shapes = infer_shapes(architecture, TaskShape(shape, 12))
       assert shapes[-2:] == ((24,), (12,))
 
 
@@ -172,7 +172,7 @@ def test_a_sequence_that_is_too_short_is_refused():
   space = Recurrent(steps=7, frames_per_step=7)
   architecture = decode(space, sample_uniform(compile_table(space), np.random.default_rng(0)))
   with pytest.raises(ValueError, match='frames from 42'):
-    infer_shapes(architecture, (48, 10), 12)
+    infer_shapes(architecture, TaskShape((48, 10), 12))
 
 
 def test_indices_lie_within_the_tree():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlnas.architecture import OPERATIONS, Graph
+from rlnas.architecture import OPERATIONS, Graph, TaskShape
 from rlnas.cost.cost import estimate_cost
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent, layers
 from rlnas.spaces.decision import decode
@@ -40,7 +40,7 @@ def test_networks_of_all_spaces_differ_in_them(space):
 def test_work_and_weights_are_those_of_the_cost():
   space = MultiBranch()
   architecture = decode(space, sample_uniform(compile_table(space), np.random.default_rng(1)))
-  known = estimate_cost(architecture, (32, 32, 3), 10)
+  known = estimate_cost(architecture, TaskShape((32, 32, 3), 10))
   macs, weights = np.expm1(traits(architecture)[:2])
   assert macs == pytest.approx(known.macs)
   assert weights == pytest.approx(known.parameters, rel=0.1)  # that counts normalisation, too

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlnas.architecture import Graph
+from rlnas.architecture import Graph, TaskShape
 from rlnas.backend import keras, quiet, tf
 from rlnas.child.builder import build
 from rlnas.spaces import layers
@@ -25,7 +25,7 @@ def conflicting(*kinds):
 
 
 def random_model(architecture, shape, seed=0):
-  model = build(architecture, shape, 3, seed=seed)
+  model = build(architecture, TaskShape(shape, 3), seed=seed)
   rng = np.random.default_rng(seed)
   model.set_weights([np.abs(w) + 0.2 * rng.random(w.shape) for w in model.get_weights()])
   return model

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from absl import logging
 
-from rlnas.architecture import Architecture, Graph
+from rlnas.architecture import Architecture, Graph, TaskShape
 from rlnas.backend import flatbuffer_utils, keras, quiet, tf
 from rlnas.evaluation.untrained import build_trained_looking, noise
 from rlnas.spaces import Chain, MultiBranch, NASNet, Recurrent
@@ -35,7 +35,7 @@ def models(request):
   recurrent = request.param == 'frames'
   space = Recurrent(base=3, steps=3) if recurrent else request.param
   shape = (29, 8) if recurrent else (16, 16, 1)
-  original = plain(build_trained_looking(network(space, 3), shape, 10, seed=0))
+  original = plain(build_trained_looking(network(space, 3), TaskShape(shape, 10), seed=0))
   return original, compact(original), shape
 
 
@@ -86,7 +86,7 @@ def two_branches() -> Architecture:
 
 
 def test_another_order_makes_the_arena_smaller():
-  model = build_trained_looking(two_branches(), (16, 16, 4), 10, seed=0)
+  model = build_trained_looking(two_branches(), TaskShape((16, 16, 4), 10), seed=0)
   graph = flatbuffer_utils.convert_bytearray_to_object(bytearray(plain(model)))
   operators = graph.subgraphs[0].operators
   first = [o for o in operators if o.inputs[0] == graph.subgraphs[0].inputs[0]]

@@ -4,19 +4,20 @@ import sys
 import numpy as np
 import pytest
 
-import rlnas
-from rlnas.architecture import Graph
+from rlnas.architecture import Graph, TaskShape
 from rlnas.backend import flatbuffer_utils, keras, quiet, tf
 from rlnas.cost.cost import estimate_cost
 from rlnas.cost.kernels import SPEEDS
 from rlnas.cost.latency import work_of
 from rlnas.cost.operators import predict_operators
+from rlnas.data import loaders
 from rlnas.evaluation.trained import Trained
 from rlnas.evaluation.untrained import convert_untrained
 from rlnas.tflite.footprint import measure as measure_trusted
 from rlnas.tflite.inspection import MOST_FILE_BYTES, _load_elsewhere, measure
 
-SHAPE, CLASSES = (12, 10, 3), 7
+CLASSES = 7
+TASK = TaskShape((12, 10, 3), CLASSES)
 
 
 def network():
@@ -31,7 +32,7 @@ def network():
 
 @pytest.fixture(scope='module', name='model')
 def _model():
-  return convert_untrained(network(), SHAPE, CLASSES, seed=0)
+  return convert_untrained(network(), TASK, seed=0)
 
 
 @pytest.fixture(scope='module', name='report')
@@ -48,7 +49,7 @@ def test_sizes_are_those_of_the_children(model, report):
 
 
 def test_macs_and_operators(report):
-  estimate = estimate_cost(network(), SHAPE, CLASSES)
+  estimate = estimate_cost(network(), TASK)
   assert report.macs == estimate.macs
   assert report.macs == 30 * 27 * 8 + 30 * 9 * 8 + 8 * CLASSES
   kinds = ['CONV_2D', 'DEPTHWISE_CONV_2D', 'ADD', 'MAX_POOL_2D', 'MEAN', 'FULLY_CONNECTED']
@@ -76,7 +77,7 @@ def test_on_the_chip_the_tail_is_smaller(report):
 
 
 def test_latency_follows_from_the_architecture_as_from_the_file(report):
-  predicted = work_of(predict_operators(network(), SHAPE, CLASSES))
+  predicted = work_of(predict_operators(network(), TASK))
   assert [(w.kind, w.macs, w.elements) for w in predicted] == [
     (o.work.kind, o.work.macs, o.work.elements) for o in report.operators
   ]
@@ -85,7 +86,7 @@ def test_latency_follows_from_the_architecture_as_from_the_file(report):
 
 
 def test_evaluators_state_the_latency_where_the_speed_is_known():
-  data = rlnas.datasets.take(rlnas.datasets.digits(), 200)
+  data = loaders.take(loaders.digits(), 200)
   for speed in (None, SPEEDS['esp32']):
     found = Trained(data, epochs=1, speed=speed).evaluate(network(), seed=0)
     assert (found.latency_ms is None) == (speed is None)
