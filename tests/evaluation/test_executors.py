@@ -161,7 +161,7 @@ def test_a_script_without_a_guard_ends_with_an_error(tmp_path):
     textwrap.dedent("""
     from tests.synthetic import Synthetic
     from tests.evaluation.test_executors import architectures
-    from rlnas.executors import WorkerPool
+    from rlnas.evaluation.executors import WorkerPool
     pool = WorkerPool(Synthetic(), workers=1)
     pool.submit(0, architectures(1)[0], seed=0)
     while not pool.collect(1.0):
