@@ -10,6 +10,7 @@ from . import (
   search,
   spaces,
   strategies,
+  testing,
   tflite,
 )
 from .architecture import Architecture, Graph, Node, infer_shapes
@@ -161,6 +162,7 @@ __all__ = [
   'search',
   'spaces',
   'strategies',
+  'testing',
   'tflite',
   'to_dataframe',
   'write_winner',
