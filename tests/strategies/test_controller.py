@@ -73,8 +73,12 @@ def _case(request):
   return enumerated(request.param)
 
 
-def reference_log_prob(controller: Controller, table, tokens) -> float:
-  """The module docstring of the controller, written once more: one walk in float64."""
+def reference_log_prob(controller: Controller, table, tokens, index=None) -> float:
+  """The module docstring of the controller, written once more: one walk in float64.
+
+  `index` holds the controller's symbol for each of the table; by default they are the same.
+  """
+  index = range(len(table.symbols)) if index is None else index
   w = {
     v.name.removesuffix(':0'): v.numpy().astype(np.float64) for v in controller.trainable_variables
   }
@@ -100,12 +104,12 @@ def reference_log_prob(controller: Controller, table, tokens) -> float:
       elif (table.pointer[state] >= 0).any():
         logits.append(0.0)
       else:
-        symbol = table.symbol[state, a]
+        symbol = index[table.symbol[state, a]]
         logits.append(h[-1] @ w['head'][:, symbol] + w['head_bias'][symbol])
     total += logits[token] - np.log(np.exp(logits).sum())
     if table.writes[state] >= 0:
       remembered[table.writes[state]] = h[-1]
-    pending = pending + w['embedding'][table.symbol[state, token]]
+    pending = pending + w['embedding'][index[table.symbol[state, token]]]
   return total
 
 
@@ -252,10 +256,23 @@ def test_controllers_of_one_shape_share_their_traces():
 
 
 def test_one_controller_drives_several_spaces():
-  controller = Controller(tuple(TABLES.values()), units=4)
+  """Chain and skips share symbols, and so their weights: the formulas say which."""
+  controller = Controller(tuple(TABLES.values()), units=4, init_scale=0.7, seed=5)
+  symbols = list(dict.fromkeys(symbol for t in TABLES.values() for symbol in t.symbols))
+  assert len(symbols) < sum(len(table.symbols) for table in TABLES.values())
+  assert controller.weights.embedding.shape == (len(symbols), 4)
   for table in TABLES.values():
-    walk = controller.sample(table, 8, np.random.default_rng(0)).sequences[0]
-    states_of(table, walk)
+    index = [symbols.index(symbol) for symbol in table.symbols]
+    walks = list(enumerate_tokens(table))
+    log_prob = controller.score(table, pad_tokens(table, walks))[0].numpy()
+    assert np.exp(log_prob.astype(np.float64)).sum() == pytest.approx(1, abs=1e-5)
+    expected = [reference_log_prob(controller, table, walk, index) for walk in walks]
+    np.testing.assert_allclose(log_prob, expected, atol=1e-5)
+    sample = controller.sample(table, 8, np.random.default_rng(0))
+    assert set(sample.sequences) <= set(walks)
+    known = dict(zip(walks, log_prob, strict=True))
+    drawn = [known[walk] for walk in sample.sequences]
+    np.testing.assert_allclose(sample.log_prob, drawn, atol=1e-5)
 
 
 def test_initial_weights_depend_on_the_seed_alone():
