@@ -15,6 +15,14 @@ from rlnas.spaces.decision import Decision
 from rlnas.spaces.table import compile_table, enumerate_tokens, states_of
 from rlnas.strategies import losses, lstm
 from rlnas.strategies.controller import Controller, pad_tokens
+from rlnas.strategies.evolution import Evolution
+from rlnas.strategies.imitation import Imitation
+from rlnas.strategies.optuna_sampler import OptunaSampler
+from rlnas.strategies.ppo import PPO
+from rlnas.strategies.qlearning import QLearning
+from rlnas.strategies.random_search import RandomSearch
+from rlnas.strategies.reinforce import CubedReward, Reinforce
+from rlnas.testing.strategy import evaluated
 
 
 def skips(depth: int = 3, filters: tuple[int, ...] = (8, 16)):
@@ -316,6 +324,42 @@ def test_a_loaded_controller_learns_apart_from_the_saved_one(tmp_path):
   again = Controller.load(tmp_path / 'a.npz')
   for variable, value in zip(again.trainable_variables, before, strict=True):
     np.testing.assert_array_equal(variable.numpy(), value + np.float32(1))
+
+
+LEARNERS = {
+  'reinforce': Reinforce,
+  'ppo': PPO,
+  'imitation': functools.partial(Imitation, warm_up=0),
+  'cubed': lambda table, **options: CubedReward(Reinforce(table, **options)),
+}
+
+
+@pytest.mark.parametrize('name', LEARNERS)
+def test_what_a_strategy_has_trained_can_be_saved(name, tmp_path):
+  table = TABLES['chain']
+  controller = Controller(table, units=6, seed=3)
+  initial = controller.weights.head.numpy()
+  strategy = LEARNERS[name](table, controller=controller, learning_rate=0.05)
+  assert strategy.controller is controller
+  with pytest.raises(AttributeError):
+    strategy.controller = Controller(table, units=6)
+  for batch in range(2):
+    proposals = strategy.ask(6, np.random.default_rng(batch))
+    strategy.tell(evaluated(proposals, batch))
+  assert (controller.weights.head.numpy() != initial).any()
+  strategy.controller.save(tmp_path / 'controller.npz')
+  resumed = LEARNERS[name](table, controller=Controller.load(tmp_path / 'controller.npz'))
+  drawn, again = (
+    s.controller.sample(table, 20, np.random.default_rng(9)).tokens for s in (strategy, resumed)
+  )
+  np.testing.assert_array_equal(drawn, again)
+
+
+@pytest.mark.parametrize(
+  'make', [RandomSearch, QLearning, Evolution, OptunaSampler, lambda t: CubedReward(QLearning(t))]
+)
+def test_strategies_without_a_controller_have_none(make):
+  assert not hasattr(make(TABLES['chain']), 'controller')
 
 
 def test_unknown_symbols_are_refused(tmp_path):
