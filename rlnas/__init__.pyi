@@ -10,6 +10,7 @@ from . import (
   search,
   spaces,
   strategies,
+  testing,
   tflite,
 )
 from .architecture import Architecture, Graph, Node, TaskShape, infer_shapes
@@ -170,6 +171,7 @@ __all__ = [
   'search',
   'spaces',
   'strategies',
+  'testing',
   'tflite',
   'to_dataframe',
   'write_winner',

@@ -1,7 +1,8 @@
 """The controller: an LSTM policy over the token sequences of a compiled space.
 
 Zoph & Le 2016 (arXiv:1611.01578), section 3. This module holds the weights and speaks numpy; the
-equations are in `rlnas.strategies.lstm`.
+equations are in `rlnas.strategies.lstm`. TensorFlow is loaded when a controller is made, so that
+the command line can read the arguments of this class without it.
 
 Glossary: B batch, T step, A choice, H unit, Y symbol.
 """
@@ -9,15 +10,20 @@ Glossary: B batch, T step, A choice, H unit, Y symbol.
 from __future__ import annotations
 
 import dataclasses
+import os
 import weakref
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.backend import tf
 from rlnas.spaces.table import IntArray, Table, states_of
-from rlnas.strategies import lstm
+from rlnas.strategies.controller_file import Parts, read_parts, weight_shapes, write_parts
+
+if TYPE_CHECKING:
+  from rlnas.backend import tf
+  from rlnas.strategies import lstm
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -84,31 +90,63 @@ class Controller:
         raise ValueError(f'{name}={value}: must be at least 1')
     if not init_scale > 0:
       raise ValueError(f'init_scale={init_scale}: must be positive')
-    symbols = dict.fromkeys(symbol for table in known for symbol in table.symbols)
-    self._symbol_index = {symbol: i for i, symbol in enumerate(symbols)}
-    self._tensors: weakref.WeakKeyDictionary[Table, lstm.TableTensors] = weakref.WeakKeyDictionary()
+    symbols = tuple(dict.fromkeys(symbol for table in known for symbol in table.symbols))
     rng = np.random.default_rng(seed)
+    weights = {
+      name: rng.uniform(-init_scale, init_scale, shape).astype(np.float32)
+      for name, shape in weight_shapes(len(symbols), layers, units).items()
+    }
+    self._adopt(Parts(symbols, layers, units, weights))
 
-    def weight(name: str, *shape: int) -> tf.Variable:
-      initial = rng.uniform(-init_scale, init_scale, shape).astype(np.float32)
-      return tf.Variable(initial, name=name)
+  def _adopt(self, parts: Parts) -> None:
+    """Becomes the controller of these parts."""
+    from rlnas.backend import tf
+    from rlnas.strategies import lstm
 
-    self.weights = lstm.Weights(
-      start=weight('start', 1, units),
-      embedding=weight('embedding', len(symbols), units),
-      head=weight('head', units, len(symbols)),
-      head_bias=weight('head_bias', len(symbols)),
-      kernels=tuple(weight(f'kernel{i}', 2 * units, 4 * units) for i in range(layers)),
-      biases=tuple(weight(f'bias{i}', 4 * units) for i in range(layers)),
-      w_prev=weight('w_prev', units, units),
-      w_curr=weight('w_curr', units, units),
-      v=weight('v', units, 1),
+    self._symbol_index = {symbol: i for i, symbol in enumerate(parts.symbols)}
+    self._tensors: weakref.WeakKeyDictionary[Table, lstm.TableTensors] = weakref.WeakKeyDictionary()
+    variables = {name: tf.Variable(value, name=name) for name, value in parts.weights.items()}
+    kernels, biases = (
+      tuple(variables.pop(f'{name}{i}') for i in range(parts.layers)) for name in ('kernel', 'bias')
     )
+    self.weights = lstm.Weights(**variables, kernels=kernels, biases=biases)
     self.trainable_variables: tuple[tf.Variable, ...] = tuple(tf.nest.flatten(self.weights))
     # A first trace with open shapes serves all batch sizes, lengths and tables.
     specs = (self.weights, lstm.TABLE_SPECS)
     lstm.sample.get_concrete_function(*specs, lstm.NOISE_SPEC, lstm.SCALAR_SPEC)
     lstm.score.get_concrete_function(*specs, lstm.TOKENS_SPEC)
+
+  def save(self, path: str | os.PathLike[str]) -> None:
+    """Writes all weights and the symbols that they belong to, for `load`.
+
+    Args:
+      path: of an .npz file, which is there whole or not at all; its folder is made if need be.
+
+    Raises:
+      ValueError: a weight is not finite, or a choice is no JSON scalar; nothing is written.
+      OSError: the file cannot be written.
+    """
+    symbols = tuple(self._symbol_index)
+    layers, units = len(self.weights.kernels), int(self.weights.start.shape[1])
+    values = [variable.numpy() for variable in self.trainable_variables]
+    weights = dict(zip(weight_shapes(len(symbols), layers, units), values, strict=True))
+    write_parts(path, Parts(symbols, layers, units, weights))
+
+  @classmethod
+  def load(cls, path: str | os.PathLike[str]) -> Controller:
+    """Reads a controller that samples and scores as the saved one did, to the bit.
+
+    Args:
+      path: of a file that `save` wrote. Nothing in it is executed.
+
+    Raises:
+      ValueError: the file is damaged, holds no controller or one of another format, or a weight
+        has another shape or type than it must have or is not finite.
+      OSError: the file cannot be read.
+    """
+    controller = cls.__new__(cls)
+    controller._adopt(read_parts(path))
+    return controller
 
   def sample(
     self, table: Table, count: int, rng: np.random.Generator, *, exploration: float = 0.0
@@ -128,6 +166,9 @@ class Controller:
       ValueError: `count` is below 1, `exploration` does not lie in [0, 1], or the table has a
         symbol that the controller does not know.
     """
+    from rlnas.backend import tf
+    from rlnas.strategies import lstm
+
     if count < 1:
       raise ValueError(f'count={count}: must be at least 1')
     if not 0 <= exploration <= 1:
@@ -153,6 +194,9 @@ class Controller:
     Raises:
       ValueError: the table has a symbol that the controller does not know.
     """
+    from rlnas.backend import tf
+    from rlnas.strategies import lstm
+
     return lstm.score(self.weights, self.tensors_of(table), tf.convert_to_tensor(tokens, tf.int32))
 
   def tensors_of(self, table: Table) -> lstm.TableTensors:
@@ -161,6 +205,8 @@ class Controller:
     Raises:
       ValueError: the table has a symbol that the controller does not know.
     """
+    from rlnas.strategies import lstm
+
     if table not in self._tensors:
       unknown = [symbol for symbol in table.symbols if symbol not in self._symbol_index]
       if unknown:

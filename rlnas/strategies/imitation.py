@@ -112,6 +112,14 @@ class Imitation:
       learning_rate=learning_rate,
     )
 
+  @property
+  def controller(self) -> Controller:
+    """The policy that learns: what to save after a search (`Controller.save`).
+
+    Its weights are those of the present descent; where one has just begun, the initial ones.
+    """
+    return self._controller
+
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Proposes `count` architectures that differ from each other and from all that were told.
 

@@ -53,6 +53,11 @@ class PolicyGradient:
       learning_rate=learning_rate,
     )
 
+  @property
+  def controller(self) -> Controller:
+    """The policy that learns."""
+    return self._controller
+
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Samples `count` token sequences from the policy.
 

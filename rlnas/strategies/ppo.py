@@ -64,6 +64,11 @@ class PPO:
       updates=updates,
     )
 
+  @property
+  def controller(self) -> Controller:
+    """The policy that learns: what to save after a search (`Controller.save`)."""
+    return self._policy.controller
+
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Samples `count` token sequences from the policy.
 

@@ -67,6 +67,11 @@ class Reinforce:
       updates=updates,
     )
 
+  @property
+  def controller(self) -> Controller:
+    """The policy that learns: what to save after a search (`Controller.save`)."""
+    return self._policy.controller
+
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Samples `count` token sequences from the policy.
 
@@ -118,6 +123,12 @@ class CubedReward:
   def __init__(self, strategy: Strategy) -> None:
     """Wraps any strategy."""
     self._strategy = strategy
+
+  @property
+  def controller(self) -> Controller:
+    """That of the wrapped strategy. Raises AttributeError if it has none."""
+    controller: Controller = self._strategy.controller  # type: ignore[attr-defined]
+    return controller
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """What the wrapped strategy proposes."""

@@ -1,13 +1,28 @@
+"""All evaluators keep the contract; a new one is added to `EVALUATORS`."""
+
 import dataclasses
+import functools
 
 import pytest
 
 from rlnas.architecture import Architecture
+from rlnas.budget import Budget
+from rlnas.child.train_supernet import train_supernet
 from rlnas.data import loaders
+from rlnas.evaluation.lookup import NasBench201Data
+from rlnas.evaluation.screened import Screened
 from rlnas.evaluation.trained import Trained
+from rlnas.evaluation.untrained import untrained_footprint
+from rlnas.evaluation.weight_sharing import WeightSharing
+from rlnas.finishing.evaluator import Finishing
+from rlnas.finishing.recipe import Recipe
 from rlnas.interfaces import Evaluator
+from rlnas.testing import check_evaluator
+from rlnas.testing.evaluator import check_same_in_every_process
+from rlnas.testing.executor import Probe
+from rlnas.trial import Status
 from tests.child.test_builder import small_network
-from tests.evaluation import contract
+from tests.evaluation.test_lookup import CELLS, architecture, written
 from tests.synthetic import Synthetic
 
 
@@ -15,32 +30,71 @@ from tests.synthetic import Synthetic
 class Case:
   evaluator: Evaluator
   architectures: tuple[Architecture, ...]
+  measures_all: bool = True
+  uses_seed: bool = True
 
 
 NETWORKS = (small_network(8), small_network(16))
+
+
+@functools.cache
+def digits():
+  return loaders.take(loaders.digits(), 500)
+
+
+def screened(folder):
+  """The second network is measured to miss the budget, the third estimated to."""
+  data = digits()
+  near = untrained_footprint(NETWORKS[1], data.input_shape, data.classes)
+  budget = Budget(near.flash_bytes - 1, 2 * near.sram_bytes)
+  evaluator = Screened(Synthetic(), budget, data.input_shape, data.classes)
+  return Case(evaluator, (*NETWORKS, small_network(100)))
+
+
+def lookup(folder):
+  evaluator = NasBench201Data.read(written(folder)).evaluator()
+  cells = tuple(architecture(cell) for cell in CELLS)
+  return Case(evaluator, cells, measures_all=False, uses_seed=False)
+
+
+def weight_sharing(folder):
+  supernet = train_supernet(NETWORKS * 5, digits(), seed=0)
+  return Case(WeightSharing(digits(), supernet=supernet), NETWORKS, uses_seed=False)
+
+
 EVALUATORS = {
-  'synthetic': lambda: Case(Synthetic(), NETWORKS),
-  'trained': lambda: Case(Trained(loaders.take(loaders.digits(), 500), epochs=1), NETWORKS),
+  'synthetic': lambda folder: Case(Synthetic(), NETWORKS),
+  'probe': lambda folder: Case(Probe(), NETWORKS),
+  'trained': lambda folder: Case(Trained(digits(), epochs=1), NETWORKS),
+  'screened': screened,
+  'lookup': lookup,
+  'weight_sharing': weight_sharing,
+  'finishing': lambda folder: Case(Finishing(digits(), Recipe(1), folder), NETWORKS),
 }
 
 
-@pytest.fixture(params=EVALUATORS, name='case', scope='module')
-def _case(request):
-  return EVALUATORS[request.param]()
+SLOW = {'finishing'}
+NAMES = [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in EVALUATORS]
 
 
-def test_measurement_is_whole(case):
-  contract.check_measurement_is_whole(case.evaluator, case.architectures[0])
+@pytest.fixture(params=NAMES, name='case', scope='module')
+def _case(request, tmp_path_factory):
+  return EVALUATORS[request.param](tmp_path_factory.mktemp('evaluator'))
 
 
-def test_same_arguments_same_result(case):
-  contract.check_same_arguments_same_result(case.evaluator, case.architectures)
-
-
-def test_the_seed_reaches_the_result(case):
-  contract.check_the_seed_reaches_the_result(case.evaluator, case.architectures[0])
+def test_it_keeps_the_contract(case):
+  options = {'measures_all': case.measures_all, 'uses_seed': case.uses_seed}
+  check_evaluator(case.evaluator, case.architectures, **options, processes=False)
 
 
 @pytest.mark.slow
-def test_same_in_every_process(case):
-  contract.check_same_in_every_process(case.evaluator, case.architectures)
+def test_it_keeps_the_contract_across_processes(case):
+  check_same_in_every_process(case.evaluator, case.architectures)
+
+
+def test_the_screened_networks_go_all_three_ways(tmp_path):
+  case = screened(tmp_path)
+  found = [case.evaluator.evaluate(a, seed=1) for a in case.architectures]
+  assert [m.status for m in found] == [Status.COMPLETE, Status.INFEASIBLE, Status.INFEASIBLE]
+  assert found[1].detail.startswith('measured')
+  assert found[2].detail.startswith('estimated')

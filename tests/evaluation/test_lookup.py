@@ -5,7 +5,6 @@ from rlnas.evaluation.lookup import EVALUATION_EPOCHS, Lookup, NasBench201Data
 from rlnas.spaces import nasbench201
 from rlnas.spaces.nasbench201 import record
 from rlnas.trial import Measurement, Status
-from tests.evaluation import contract
 
 # The file has an order of operations of its own.
 NAMES = nasbench201.OPERATIONS[::-1]
@@ -51,15 +50,6 @@ def test_each_cell_finds_its_row_whatever_the_order_of_the_names(data):
   assert [a.validation_accuracy for a in accuracies] == pytest.approx([0.8, 0.1, 0.6])
   assert data.operations.tolist() == [[4 - i for i in cell] for cell in CELLS]
   assert data.test_200.tolist() == pytest.approx([0.94, 0.1, 0.875])
-
-
-def test_same_arguments_same_result(data):
-  contract.check_same_arguments_same_result(data.evaluator(), [architecture(c) for c in CELLS])
-
-
-@pytest.mark.slow
-def test_same_in_every_process(data):
-  contract.check_same_in_every_process(data.evaluator(), [architecture(c) for c in CELLS])
 
 
 def test_an_architecture_that_it_lacks_is_refused(data):

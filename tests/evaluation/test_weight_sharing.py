@@ -15,7 +15,6 @@ from rlnas.tflite.inference import int8_accuracy
 from rlnas.tflite.quantize import calibration_rows, quantize
 from rlnas.trial import Status
 from tests.child.test_builder import small_network
-from tests.evaluation import contract
 from tests.evaluation.test_trained import wide_network
 
 DIGITS = loaders.take(loaders.digits(), 500)
@@ -31,24 +30,6 @@ def _supernet():
 @pytest.fixture(name='evaluator', scope='module')
 def _evaluator(supernet):
   return WeightSharing(DIGITS, supernet=supernet)
-
-
-def test_measurement_is_whole(evaluator):
-  contract.check_measurement_is_whole(evaluator, NETWORKS[0])
-
-
-def test_same_arguments_same_result(evaluator):
-  contract.check_same_arguments_same_result(evaluator, NETWORKS)
-
-
-@pytest.mark.slow
-def test_same_in_every_process(evaluator):
-  contract.check_same_in_every_process(evaluator, NETWORKS)
-
-
-def test_the_seed_decides_nothing(evaluator):
-  first, second = (contract.evaluate_all(evaluator, NETWORKS[:1], seed) for seed in (0, 1))
-  assert first == second
 
 
 def test_the_measurement_holds_what_the_parts_give(supernet):

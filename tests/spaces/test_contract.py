@@ -5,8 +5,7 @@ import pytest
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
 from rlnas.spaces.decision import Space
 from rlnas.spaces.nasbench201 import NasBench201
-from rlnas.spaces.table import compile_table
-from tests.spaces import contract
+from rlnas.testing import check_space
 from tests.spaces.residuals import Residuals
 
 
@@ -41,34 +40,7 @@ SPACES = {
 }
 
 
-@pytest.fixture(params=SPACES, name='case')
-def _case(request):
-  return SPACES[request.param]
-
-
-def test_equal_state_means_equal_future(case):
-  contract.check_equal_state_means_equal_future(case.space)
-
-
-def test_names_are_unique_within_a_walk(case):
-  contract.check_names_are_unique_within_a_walk(case.space)
-
-
-def test_table_agrees_with_generator(case):
-  contract.check_table_agrees_with_generator(case.space, compile_table(case.space))
-
-
-def test_count_equals_enumeration(case):
-  contract.check_count_equals_enumeration(compile_table(case.small))
-
-
-def test_round_trips(case):
-  contract.check_round_trips(compile_table(case.space))
-
-
-def test_mutation(case):
-  contract.check_mutation(compile_table(case.space))
-
-
-def test_shapes(case):
-  contract.check_shapes(case.space, case.input_shape)
+@pytest.mark.parametrize('name', SPACES)
+def test_it_keeps_the_contract(name):
+  case = SPACES[name]
+  check_space(case.space, case.input_shape, small=case.small)

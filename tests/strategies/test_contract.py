@@ -10,7 +10,7 @@ from rlnas.strategies.ppo import PPO
 from rlnas.strategies.qlearning import QLearning
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.strategies.reinforce import CubedReward, Reinforce
-from tests.strategies import contract
+from rlnas.testing import check_strategy
 
 TABLE = compile_table(Chain(max_depth=3))
 
@@ -54,34 +54,6 @@ STRATEGIES = {
 }
 
 
-@pytest.fixture(params=STRATEGIES, name='make')
-def _make(request) -> contract.Make:
-  return STRATEGIES[request.param]
-
-
-def test_proposals_are_in_the_space(make):
-  contract.check_proposals_are_in_the_space(make(TABLE), TABLE)
-
-
-def test_ask_changes_no_state(make):
-  contract.check_ask_changes_no_state(make, TABLE)
-
-
-def test_ask_depends_on_the_generator(make):
-  contract.check_ask_depends_on_the_generator(make(TABLE))
-
-
-def test_fold_is_deterministic_to_the_bit(make):
-  contract.check_fold_is_deterministic_to_the_bit(make, TABLE)
-
-
-def test_failed_trials_teach_nothing(make):
-  contract.check_failed_trials_teach_nothing(make, TABLE)
-
-
-def test_scalars_are_finite(make):
-  contract.check_scalars_are_finite(make(TABLE))
-
-
-def test_a_count_below_one_is_refused(make):
-  contract.check_a_count_below_one_is_refused(make(TABLE))
+@pytest.mark.parametrize('name', STRATEGIES)
+def test_it_keeps_the_contract(name):
+  check_strategy(STRATEGIES[name], TABLE)

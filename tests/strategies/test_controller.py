@@ -15,6 +15,14 @@ from rlnas.spaces.decision import Decision
 from rlnas.spaces.table import compile_table, enumerate_tokens, states_of
 from rlnas.strategies import losses, lstm
 from rlnas.strategies.controller import Controller, pad_tokens
+from rlnas.strategies.evolution import Evolution
+from rlnas.strategies.imitation import Imitation
+from rlnas.strategies.optuna_sampler import OptunaSampler
+from rlnas.strategies.ppo import PPO
+from rlnas.strategies.qlearning import QLearning
+from rlnas.strategies.random_search import RandomSearch
+from rlnas.strategies.reinforce import CubedReward, Reinforce
+from rlnas.testing.strategy import evaluated
 
 
 def skips(depth: int = 3, filters: tuple[int, ...] = (8, 16)):
@@ -73,8 +81,12 @@ def _case(request):
   return enumerated(request.param)
 
 
-def reference_log_prob(controller: Controller, table, tokens) -> float:
-  """The module docstring of the controller, written once more: one walk in float64."""
+def reference_log_prob(controller: Controller, table, tokens, index=None) -> float:
+  """The module docstring of the controller, written once more: one walk in float64.
+
+  `index` holds the controller's symbol for each of the table; by default they are the same.
+  """
+  index = range(len(table.symbols)) if index is None else index
   w = {
     v.name.removesuffix(':0'): v.numpy().astype(np.float64) for v in controller.trainable_variables
   }
@@ -100,12 +112,12 @@ def reference_log_prob(controller: Controller, table, tokens) -> float:
       elif (table.pointer[state] >= 0).any():
         logits.append(0.0)
       else:
-        symbol = table.symbol[state, a]
+        symbol = index[table.symbol[state, a]]
         logits.append(h[-1] @ w['head'][:, symbol] + w['head_bias'][symbol])
     total += logits[token] - np.log(np.exp(logits).sum())
     if table.writes[state] >= 0:
       remembered[table.writes[state]] = h[-1]
-    pending = pending + w['embedding'][table.symbol[state, token]]
+    pending = pending + w['embedding'][index[table.symbol[state, token]]]
   return total
 
 
@@ -252,10 +264,23 @@ def test_controllers_of_one_shape_share_their_traces():
 
 
 def test_one_controller_drives_several_spaces():
-  controller = Controller(tuple(TABLES.values()), units=4)
+  """Chain and skips share symbols, and so their weights: the formulas say which."""
+  controller = Controller(tuple(TABLES.values()), units=4, init_scale=0.7, seed=5)
+  symbols = list(dict.fromkeys(symbol for t in TABLES.values() for symbol in t.symbols))
+  assert len(symbols) < sum(len(table.symbols) for table in TABLES.values())
+  assert controller.weights.embedding.shape == (len(symbols), 4)
   for table in TABLES.values():
-    walk = controller.sample(table, 8, np.random.default_rng(0)).sequences[0]
-    states_of(table, walk)
+    index = [symbols.index(symbol) for symbol in table.symbols]
+    walks = list(enumerate_tokens(table))
+    log_prob = controller.score(table, pad_tokens(table, walks))[0].numpy()
+    assert np.exp(log_prob.astype(np.float64)).sum() == pytest.approx(1, abs=1e-5)
+    expected = [reference_log_prob(controller, table, walk, index) for walk in walks]
+    np.testing.assert_allclose(log_prob, expected, atol=1e-5)
+    sample = controller.sample(table, 8, np.random.default_rng(0))
+    assert set(sample.sequences) <= set(walks)
+    known = dict(zip(walks, log_prob, strict=True))
+    drawn = [known[walk] for walk in sample.sequences]
+    np.testing.assert_allclose(sample.log_prob, drawn, atol=1e-5)
 
 
 def test_initial_weights_depend_on_the_seed_alone():
@@ -269,13 +294,83 @@ def test_initial_weights_depend_on_the_seed_alone():
     assert np.abs(a).max() <= 0.08
 
 
-def test_unknown_symbols_are_refused():
+def test_a_saved_controller_samples_and_scores_to_the_bit(case, tmp_path):
+  table, controller, tokens = case
+  controller.save(tmp_path / 'new' / 'controller.npz')
+  loaded = Controller.load(tmp_path / 'new' / 'controller.npz')
+  other = compile_table(table.space)  # as another process would have it
+  drawn, again = (
+    c.sample(t, 50, np.random.default_rng(5), exploration=0.1)
+    for c, t in ((controller, table), (loaded, other))
+  )
+  for name in ('tokens', 'log_prob', 'entropy', 'length'):
+    np.testing.assert_array_equal(getattr(drawn, name), getattr(again, name))
+  for one, same in zip(controller.score(table, tokens), loaded.score(other, tokens), strict=True):
+    np.testing.assert_array_equal(one.numpy(), same.numpy())
+
+
+def test_a_loaded_controller_learns_apart_from_the_saved_one(tmp_path):
+  controller = Controller(TABLES['chain'], layers=3, units=4, seed=2)
+  controller.save(tmp_path / 'a.npz')
+  loaded = Controller.load(tmp_path / 'a.npz')
+  names = [v.name for v in controller.trainable_variables]
+  assert [v.name for v in loaded.trainable_variables] == names
+  before = [v.numpy() for v in controller.trainable_variables]
+  for variable in loaded.trainable_variables:
+    variable.assign_add(tf.ones_like(variable))
+  for variable, value in zip(controller.trainable_variables, before, strict=True):
+    np.testing.assert_array_equal(variable.numpy(), value)
+  loaded.save(tmp_path / 'a.npz')
+  again = Controller.load(tmp_path / 'a.npz')
+  for variable, value in zip(again.trainable_variables, before, strict=True):
+    np.testing.assert_array_equal(variable.numpy(), value + np.float32(1))
+
+
+LEARNERS = {
+  'reinforce': Reinforce,
+  'ppo': PPO,
+  'imitation': functools.partial(Imitation, warm_up=0),
+  'cubed': lambda table, **options: CubedReward(Reinforce(table, **options)),
+}
+
+
+@pytest.mark.parametrize('name', LEARNERS)
+def test_what_a_strategy_has_trained_can_be_saved(name, tmp_path):
+  table = TABLES['chain']
+  controller = Controller(table, units=6, seed=3)
+  initial = controller.weights.head.numpy()
+  strategy = LEARNERS[name](table, controller=controller, learning_rate=0.05)
+  assert strategy.controller is controller
+  with pytest.raises(AttributeError):
+    strategy.controller = Controller(table, units=6)
+  for batch in range(2):
+    proposals = strategy.ask(6, np.random.default_rng(batch))
+    strategy.tell(evaluated(proposals, batch))
+  assert (controller.weights.head.numpy() != initial).any()
+  strategy.controller.save(tmp_path / 'controller.npz')
+  resumed = LEARNERS[name](table, controller=Controller.load(tmp_path / 'controller.npz'))
+  drawn, again = (
+    s.controller.sample(table, 20, np.random.default_rng(9)).tokens for s in (strategy, resumed)
+  )
+  np.testing.assert_array_equal(drawn, again)
+
+
+@pytest.mark.parametrize(
+  'make', [RandomSearch, QLearning, Evolution, OptunaSampler, lambda t: CubedReward(QLearning(t))]
+)
+def test_strategies_without_a_controller_have_none(make):
+  assert not hasattr(make(TABLES['chain']), 'controller')
+
+
+def test_unknown_symbols_are_refused(tmp_path):
   controller = Controller(TABLES['skips'], units=4)
+  controller.save(tmp_path / 'controller.npz')
   wider = compile_table(lambda: skips(3, filters=(8, 16, 99)))
-  with pytest.raises(ValueError, match='99'):
-    controller.sample(wider, 1, np.random.default_rng(0))
-  with pytest.raises(ValueError, match='99'):
-    controller.score(wider, np.zeros((1, 6), np.int32))
+  for known in (controller, Controller.load(tmp_path / 'controller.npz')):
+    with pytest.raises(ValueError, match='99'):
+      known.sample(wider, 1, np.random.default_rng(0))
+    with pytest.raises(ValueError, match='99'):
+      known.score(wider, np.zeros((1, 6), np.int32))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, enumerate_tokens
 from rlnas.strategies.controller import Controller, pad_tokens
 from rlnas.strategies.imitation import Imitation
-from tests.strategies.contract import failed
+from rlnas.testing.strategy import failed
 from tests.strategies.test_reinforce import trials_of
 
 TABLE = compile_table(Chain(max_depth=3))

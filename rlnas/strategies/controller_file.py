@@ -1,0 +1,173 @@
+"""What a controller consists of, and its file: an .npz archive without pickle.
+
+The file holds each weight as an array of its name and, as JSON in the array `header`, the number of
+this format, layers, units, and the symbols in the order of their weights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import math
+import os
+import pathlib
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.spaces.table import Symbol
+
+FORMAT = 1
+_HEADER = 'header'
+_KEYS = {'format', 'layers', 'units', 'symbols'}
+_SCALARS = (bool, int, float, str)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Parts:
+  """All that decides what a controller samples.
+
+  Attributes:
+    symbols: that it knows, in the order of their weights. Length Y
+    layers: number of LSTM layers.
+    units: of a layer, H.
+    weights: by the names and of the shapes of `weight_shapes`.
+  """
+
+  symbols: tuple[Symbol, ...]
+  layers: int
+  units: int
+  weights: Mapping[str, npt.NDArray[np.float32]]
+
+
+def weight_shapes(symbols: int, layers: int, units: int) -> dict[str, tuple[int, ...]]:
+  """The shape of each weight by its name, in the order of `rlnas.strategies.lstm.Weights`."""
+  return {
+    'start': (1, units),
+    'embedding': (symbols, units),
+    'head': (units, symbols),
+    'head_bias': (symbols,),
+    **{f'kernel{i}': (2 * units, 4 * units) for i in range(layers)},
+    **{f'bias{i}': (4 * units,) for i in range(layers)},
+    'w_prev': (units, units),
+    'w_curr': (units, units),
+    'v': (units, 1),
+  }
+
+
+def write_parts(path: str | os.PathLike[str], parts: Parts) -> None:
+  """Writes a file that is there whole or not at all, in a folder that is made if need be.
+
+  Raises:
+    ValueError: a weight is not finite, or a choice is no JSON scalar; nothing is written.
+    OSError: the file cannot be written.
+  """
+  path = pathlib.Path(path)
+  try:
+    for symbol in parts.symbols:
+      _check_symbol(symbol)
+    _check_weights(parts)
+  except ValueError as error:
+    raise ValueError(f'{path}: a controller that cannot be saved ({error})') from error
+  header = {
+    'format': FORMAT,
+    'layers': parts.layers,
+    'units': parts.units,
+    'symbols': parts.symbols,
+  }
+  arrays: dict[str, Any] = {_HEADER: np.array(json.dumps(header)), **parts.weights}
+  content = io.BytesIO()
+  np.savez(content, **arrays)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.NamedTemporaryFile(dir=path.parent, suffix='.tmp', delete=False) as file:
+    try:
+      file.write(content.getvalue())
+      file.flush()
+      os.fsync(file.fileno())
+      os.replace(file.name, path)
+    except BaseException:
+      with contextlib.suppress(OSError):
+        os.unlink(file.name)
+      raise
+
+
+def read_parts(path: str | os.PathLike[str]) -> Parts:
+  """Reads what `write_parts` wrote.
+
+  Raises:
+    ValueError: the file is damaged, holds no controller or one of another format, or a weight has
+      another shape or type than it must have or is not finite.
+    OSError: the file cannot be read.
+  """
+  content = io.BytesIO(pathlib.Path(path).read_bytes())
+  try:
+    return _parse(content)
+  except Exception as error:  # zipfile, zlib and NumPy raise many kinds where bytes are damaged
+    raise ValueError(f'{path}: not a controller ({error})') from error
+
+
+def _parse(content: io.BytesIO) -> Parts:
+  if not zipfile.is_zipfile(content):
+    raise ValueError('no .npz file, or one that is cut off')
+  content.seek(0)
+  with np.load(content, allow_pickle=False) as file:
+    if _HEADER not in file.files:
+      raise ValueError(f'it has no array {_HEADER!r}')
+    symbols, layers, units = _parse_header(file[_HEADER])
+    names = set(file.files) - {_HEADER}
+    # The number first: so many layers may stand in the header that naming them takes for ever.
+    count = len(weight_shapes(1, 0, 1)) + 2 * layers
+    shapes = weight_shapes(len(symbols), layers, units) if count == len(names) else {}
+    if names != set(shapes):
+      raise ValueError(f'arrays {sorted(names)}: must be the weights of {layers} layers')
+    parts = Parts(symbols, layers, units, {name: file[name] for name in shapes})
+  _check_weights(parts)
+  return parts
+
+
+def _parse_header(array: npt.NDArray[Any]) -> tuple[tuple[Symbol, ...], int, int]:
+  """Symbols, layers and units. Raises ValueError."""
+  if not isinstance(array, np.ndarray) or array.shape != () or array.dtype.kind != 'U':
+    raise ValueError(f'{_HEADER}: must be one string')
+  header = json.loads(array.item())
+  if not isinstance(header, dict) or type(header.get('format')) is not int:
+    raise ValueError(f'{_HEADER}: has no format number')
+  if header['format'] != FORMAT:
+    raise ValueError(f'format {header["format"]}: must be {FORMAT}')
+  if set(header) != _KEYS:
+    raise ValueError(f'{_HEADER}: has {sorted(header)}: must be {sorted(_KEYS)}')
+  for name in ('layers', 'units'):
+    if type(header[name]) is not int or header[name] < 1:
+      raise ValueError(f'{name}={header[name]!r}: must be an integer of at least 1')
+  if not isinstance(header['symbols'], list) or not header['symbols']:
+    raise ValueError('symbols: must be a list that is not empty')
+  symbols = tuple(map(_check_symbol, header['symbols']))
+  if len(set(symbols)) < len(symbols):
+    raise ValueError('symbols: one occurs twice')
+  return symbols, header['layers'], header['units']
+
+
+def _check_symbol(symbol: Sequence[Any]) -> Symbol:
+  """A symbol as a table has it. Raises ValueError."""
+  if isinstance(symbol, list | tuple) and len(symbol) == 3:
+    kind, type_name, choice = symbol
+    named = type(kind) is str and type(choice) in _SCALARS and type_name == type(choice).__name__
+    if named and (type(choice) is not float or math.isfinite(choice)):
+      return kind, type_name, choice
+  raise ValueError(f'symbol {symbol!r}: must be a kind, a type and a JSON scalar of this type')
+
+
+def _check_weights(parts: Parts) -> None:
+  """Raises ValueError."""
+  for name, shape in weight_shapes(len(parts.symbols), parts.layers, parts.units).items():
+    weight = parts.weights[name]
+    if not isinstance(weight, np.ndarray) or (weight.shape, weight.dtype) != (shape, np.float32):
+      raise ValueError(f'{name}: must be float32 of shape {list(shape)}')
+    if not np.isfinite(weight).all():
+      raise ValueError(f'{name}: must be finite')

@@ -1,0 +1,169 @@
+"""What every evaluator must hold (`rlnas.interfaces.Evaluator`)."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import math
+import multiprocessing
+from collections.abc import Sequence
+
+from rlnas.architecture import Architecture
+from rlnas.evaluation.shared_memory import Shared, attach
+from rlnas.interfaces import Evaluator
+from rlnas.testing.rules import require, timeless
+from rlnas.trial import Measurement, Proposal, Status, Trial
+
+_ACCURACIES = ('validation_accuracy', 'int8_validation_accuracy')
+_COUNTS = ('flash_bytes', 'sram_bytes', 'macs', 'parameters')
+_PURE = 'equal architecture and seed give an equal measurement'
+
+
+def check_evaluator(
+  evaluator: Evaluator,
+  architectures: Sequence[Architecture],
+  *,
+  measures_all: bool = True,
+  uses_seed: bool = True,
+  processes: bool = True,
+) -> None:
+  """Runs the whole suite; some dozen evaluations of each architecture.
+
+  Args:
+    evaluator: must be picklable, so its class stands in a module.
+    architectures: at least two, the first of which can be measured; the others may be infeasible.
+    measures_all: whether every figure of a network is measured. Benchmarks lack some.
+    uses_seed: whether the seed decides something, as it does where a network is trained. If not,
+      the suite checks that it does not.
+    processes: whether results are compared with those of a spawned process; a script that calls
+      this does so under `if __name__ == '__main__':`.
+
+  Raises:
+    AssertionError: a rule is broken; the message names it.
+    ValueError: there are fewer than two architectures.
+  """
+  if len(architectures) < 2:
+    raise ValueError(f'architectures: {len(architectures)} given: must be at least 2')
+  # First, as long as nothing was evaluated that a copy of the evaluator could remember.
+  check_same_arguments_same_result(evaluator, architectures)
+  if measures_all:
+    check_measurement_is_whole(evaluator, architectures[0])
+  check_figures_are_in_range(evaluator, architectures)
+  if uses_seed:
+    check_the_seed_reaches_the_result(evaluator, architectures[0])
+  else:
+    check_the_seed_decides_nothing(evaluator, architectures)
+  if processes:
+    check_same_in_every_process(evaluator, architectures)
+
+
+def check_measurement_is_whole(evaluator: Evaluator, architecture: Architecture) -> None:
+  """A complete measurement has every figure. Raises AssertionError."""
+  measurement = evaluator.evaluate(architecture, seed=1)
+  rule = 'the network is measured: its status is complete'
+  require(measurement.status is Status.COMPLETE, rule, measurement=measurement)
+  for name in (*_ACCURACIES, *_COUNTS):
+    rule = f'a complete measurement has {name}'
+    require(getattr(measurement, name) is not None, rule, measurement=measurement)
+
+
+def check_figures_are_in_range(evaluator: Evaluator, architectures: Sequence[Architecture]) -> None:
+  """Each figure is in its range and of a type that JSON gives back. Raises AssertionError."""
+  for architecture in architectures:
+    _check_figures(evaluator.evaluate(architecture, seed=1), architecture)
+
+
+def _check_figures(measurement: Measurement, architecture: Architecture) -> None:
+  status = measurement.status
+  rule = 'an evaluator returns complete or infeasible measurements, and raises what fails'
+  require(status in (Status.COMPLETE, Status.INFEASIBLE), rule, status=status)
+  explained = status is Status.COMPLETE or measurement.detail != ''
+  require(explained, 'an infeasible measurement says in `detail` why')
+  for name in _ACCURACIES:
+    value = getattr(measurement, name)
+    in_range = value is None or (type(value) is float and 0 <= value <= 1)
+    require(in_range, f'{name} is a Python float in [0, 1]', **{name: value})
+  for value in measurement.curve:
+    in_range = type(value) is float and 0 <= value <= 1
+    require(in_range, 'curve holds Python floats in [0, 1]', curve=measurement.curve)
+  for name in _COUNTS:
+    value = getattr(measurement, name)
+    least = 0 if name in ('macs', 'parameters') else 1
+    in_range = value is None or (type(value) is int and value >= least)
+    require(in_range, f'{name} is a Python integer of at least {least}', **{name: value})
+  source, sram = measurement.sram_source, measurement.sram_bytes
+  known = source in ('tflm', 'analytic') or (sram is None and source == '')
+  require(known, "sram_source is 'tflm' or 'analytic'", sram_source=source, sram_bytes=sram)
+  latency, seconds = measurement.latency_ms, measurement.seconds
+  timed = latency is None or (type(latency) is float and 0 <= latency < math.inf)
+  require(timed, 'latency_ms is a Python float of at least 0', latency_ms=latency)
+  timed = type(seconds) is float and 0 <= seconds < math.inf
+  require(timed, 'seconds is a Python float of at least 0', seconds=seconds)
+  trial = Trial(0, 0, 1, Proposal((0,), architecture), measurement, 0.5)
+  rule = 'a measurement survives its way through the JSON of a journal'
+  require(Trial.from_json(trial.to_json()) == trial, rule, measurement=measurement)
+
+
+def check_same_arguments_same_result(
+  evaluator: Evaluator, architectures: Sequence[Architecture]
+) -> None:
+  """Whatever was evaluated before, and by which copy of the evaluator. Raises AssertionError.
+
+  The copy is what a worker process gets, whose arrays cannot be written to; it is made first.
+  """
+  try:
+    shared = Shared(evaluator)
+  except Exception as error:  # whatever its class raises
+    rule = 'an evaluator can be pickled, for it goes to worker processes'
+    raise AssertionError(f'{rule}; found {type(error).__name__}: {error}') from error
+  try:
+    first = evaluate_all(evaluator, architectures, 1)
+    again = evaluate_all(evaluator, architectures[:1], 1)
+    require(again == first[:1], f'{_PURE}, again', first=first[0], again=again[0])
+    copied = _evaluate_by_copy(shared, architectures[::-1])[::-1]
+    rule = f'{_PURE}, in another order and by a copy of the evaluator'
+    for one, other in zip(first, copied, strict=True):
+      require(one == other, rule, first=one, copy=other)
+  finally:
+    shared.close()
+
+
+def _evaluate_by_copy(shared: Shared, architectures: Sequence[Architecture]) -> list[Measurement]:
+  copy, memory = attach(shared.handle)
+  found = evaluate_all(copy, architectures, 1)
+  del copy  # before the memory that its arrays lie in
+  del memory
+  return found
+
+
+def check_the_seed_reaches_the_result(evaluator: Evaluator, architecture: Architecture) -> None:
+  """For evaluators that train: one seed in five that differs is enough. Raises AssertionError."""
+  first = evaluate_all(evaluator, [architecture], 0)
+  differs = any(evaluate_all(evaluator, [architecture], seed) != first for seed in range(1, 6))
+  require(differs, 'the seed reaches the result', measurement=first[0])
+
+
+def check_the_seed_decides_nothing(
+  evaluator: Evaluator, architectures: Sequence[Architecture]
+) -> None:
+  """For evaluators that look up, or share weights. Raises AssertionError."""
+  first, second = (evaluate_all(evaluator, architectures, seed) for seed in (0, 1))
+  require(first == second, 'the seed decides nothing', first=first, second=second)
+
+
+def check_same_in_every_process(
+  evaluator: Evaluator, architectures: Sequence[Architecture]
+) -> None:
+  """Here, and in another order in a spawned process. Raises AssertionError."""
+  here = evaluate_all(evaluator, architectures, 1)
+  context = multiprocessing.get_context('spawn')
+  with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+    there = pool.submit(evaluate_all, evaluator, architectures[::-1], 1).result()[::-1]
+  for one, other in zip(here, there, strict=True):
+    require(one == other, f'{_PURE}, in any process', here=one, there=other)
+
+
+def evaluate_all(
+  evaluator: Evaluator, architectures: Sequence[Architecture], seed: int
+) -> list[Measurement]:
+  """Measurements without their times, the only figure that may differ between two runs."""
+  return [timeless(evaluator.evaluate(a, seed=seed)) for a in architectures]

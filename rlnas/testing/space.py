@@ -1,0 +1,225 @@
+"""What every search space must hold (`rlnas.spaces.decision.Space`)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+
+import numpy as np
+
+from rlnas.architecture import Architecture, TaskShape, infer_shapes
+from rlnas.spaces.decision import Decision, Space, decode, walk
+from rlnas.spaces.table import (
+  Table,
+  choices_of,
+  compile_table,
+  encode,
+  enumerate_tokens,
+  mutate,
+  sample_uniform,
+  states_of,
+)
+from rlnas.testing.rules import require
+
+_WALKS = 200
+_MOST_ENUMERATED = 20_000  # token sequences
+
+
+def check_space(space: Space, input_shape: tuple[int, ...], *, small: Space | None = None) -> None:
+  """Runs the whole suite.
+
+  Args:
+    space: as users have it.
+    input_shape: of an example: (height, width, channels), or (frames, features) of a sequence.
+    small: the space with options that leave at most 20,000 token sequences, which are enumerated;
+      by default `space` itself if it is that small, otherwise nothing is enumerated.
+
+  Raises:
+    AssertionError: a rule is broken; the message names it.
+    ValueError: `small` has more token sequences.
+  """
+  check_equal_state_means_equal_future(space)
+  check_names_are_unique_within_a_walk(space)
+  check_equal_choices_give_an_equal_network(space)
+  table = _compiled(space)
+  check_table_agrees_with_generator(table)
+  check_round_trips(table)
+  check_mutation(table)
+  check_shapes(space, input_shape)
+  enumerated = table if small is None else _compiled(small)
+  if enumerated.size <= _MOST_ENUMERATED:
+    check_count_equals_enumeration(enumerated)
+  elif small is not None:
+    raise ValueError(f'small: {enumerated.size} sequences: must be at most {_MOST_ENUMERATED}')
+
+
+def check_equal_state_means_equal_future(space: Space) -> None:
+  """Whole decisions, and those that they lead to, agree if the state does. Raises AssertionError.
+
+  By random walks: states that are hardly ever met may escape.
+  """
+  rule = 'equal state means equal future: a decision of equal name and memory is the same'
+  next_rule = 'equal state means equal future: after equal state and choice comes the same decision'
+  seen: dict[Hashable, Decision] = {}
+  followed: dict[Hashable, Decision | None] = {}
+  for decisions, tokens, _ in _random_walks(space):
+    after = [*decisions[1:], None]
+    for decision, token, following in zip(decisions, tokens, after, strict=True):
+      known = seen.setdefault(decision.state, decision)
+      require(known == decision, rule, once=known, now=decision)
+      next_known = followed.setdefault((decision.state, token), following)
+      require(next_known == following, next_rule, once=next_known, now=following, after=decision)
+
+
+def check_names_are_unique_within_a_walk(space: Space) -> None:
+  """No two decisions of a walk share a name. Raises AssertionError."""
+  for decisions, _, _ in _random_walks(space):
+    names = [decision.name for decision in decisions]
+    require(len(set(names)) == len(names), 'names are unique within a walk', names=names)
+
+
+def check_equal_choices_give_an_equal_network(space: Space) -> None:
+  """Whatever was built before: a space that keeps its graph fails. Raises AssertionError."""
+  for _, tokens, architecture in list(_random_walks(space)):
+    again = decode(space, tokens)
+    rule = 'equal choices give an equal network, whatever was built before'
+    require(again == architecture, rule, tokens=tokens)
+
+
+def check_table_agrees_with_generator(table: Table) -> None:
+  """The compiled table says what the generator yields. Raises AssertionError."""
+  for decisions, tokens, _ in _random_walks(table.space):
+    for state, decision in zip(states_of(table, tokens), decisions, strict=True):
+      _check_state(table, state, decision)
+
+
+def _check_state(table: Table, state: int, decision: Decision) -> None:
+  written = table.writes[state]
+  found = (
+    table.names[state],
+    table.choices[state],
+    table.kinds[table.kind[state]],
+    bool(table.hold[state]),
+    table.anchors[written] if written >= 0 else '',
+  )
+  expected = (decision.name, decision.choices, decision.kind, decision.hold, decision.anchor)
+  require(found == expected, 'the table agrees with the generator', table=found, space=expected)
+  for token, choice in enumerate(decision.choices):
+    target = table.pointer[state, token]
+    option = (
+      table.symbols[table.symbol[state, token]],
+      table.anchors[target] if target >= 0 else None,
+    )
+    symbol = (decision.kind, type(choice).__name__, choice)
+    wanted = (symbol, decision.points_to[token] if decision.points_to else None)
+    rule = 'the table agrees with the generator on what a choice means and points at'
+    require(option == wanted, rule, table=option, space=wanted)
+  rest = table.symbol[state, len(decision.choices) :]
+  require(bool((rest == -1).all()), 'the table offers no further choices', state=decision.name)
+
+
+def check_count_equals_enumeration(table: Table) -> None:
+  """The size of a space is the number of its walks, all different. Raises AssertionError.
+
+  Args:
+    table: of a space small enough to enumerate.
+  """
+  walks = list(enumerate_tokens(table))
+  distinct = len(set(walks))
+  rule = 'the size of the space is the number of its walks'
+  require(len(walks) == distinct == table.size, rule, walks=distinct, size=table.size)
+  longest = max(map(len, walks))
+  rule = 'max_length is the length of the longest walk'
+  require(longest == table.max_length, rule, longest=longest, max_length=table.max_length)
+  for tokens in walks:
+    require(states_of(table, tokens)[0] == 0, 'walks start at the root', tokens=tokens)
+
+
+def check_round_trips(table: Table) -> None:
+  """Tokens to choices and back, networks to JSON and back, exactly. Raises AssertionError."""
+  rng = np.random.default_rng(1)
+  for _ in range(_WALKS):
+    tokens = sample_uniform(table, rng)
+    encoded = encode(table, choices_of(table, tokens))
+    require(encoded == tokens, 'choices by name give the tokens back', tokens=tokens, back=encoded)
+    architecture = decode(table.space, tokens)
+    again = Architecture.from_json(architecture.to_json())
+    require(
+      again == architecture
+      and hash(again) == hash(architecture)
+      and again.digest == architecture.digest,
+      'a network survives its way through JSON, digest and hash included',
+      tokens=tokens,
+    )
+
+
+def check_mutation(table: Table) -> None:
+  """Mutants are in the space, differ, and change any decision. Raises AssertionError.
+
+  Where a walk of n decisions has a chance of 1 / n that a certain one is changed first, 20 n
+  mutants miss it once in e^20.
+  """
+  if table.size == 1:
+    return  # there are none
+  rng = np.random.default_rng(2)
+  tokens = sample_uniform(table, rng)
+  for _ in range(_WALKS):
+    mutant = mutate(table, tokens, rng)
+    states_of(table, mutant)
+    decode(table.space, mutant)
+    require(mutant != tokens, 'a mutant differs from its parent', parent=tokens)
+    tokens = mutant
+  old = choices_of(table, tokens)
+  free = {table.names[s] for s in states_of(table, tokens) if len(table.choices[s]) > 1}
+  first = set()
+  for _ in range(20 * len(free)):
+    new = choices_of(table, mutate(table, tokens, rng))
+    first.add(next(name for name in old if new.get(name) != old[name]))
+  require(first == free, 'mutation reaches every decision', reached=first, free=free)
+
+
+def check_shapes(space: Space, input_shape: tuple[int, ...]) -> None:
+  """Every network has shapes; for images whatever their size, down to one pixel.
+
+  Args:
+    space: the space.
+    input_shape: as for `check_space`.
+
+  Raises:
+    AssertionError: a network has no shapes, or does not end with a logit for each class.
+  """
+  sequence = len(input_shape) == 2  # as long as the space was told
+  smallest = input_shape if sequence else (1, 1, input_shape[-1])
+  for _, tokens, architecture in _random_walks(space):
+    for shape in (input_shape, smallest):
+      for classes in (2, 100):
+        _check_shapes(tokens, architecture, shape, classes)
+
+
+def _check_shapes(
+  tokens: tuple[int, ...], architecture: Architecture, shape: tuple[int, ...], classes: int
+) -> None:
+  try:
+    shapes = infer_shapes(architecture, TaskShape(shape, classes))
+  except ValueError as error:
+    raise AssertionError(
+      f'every network fits the input {shape}; found {tokens}: {error}'
+    ) from error
+  rule = 'a network ends with one logit for each class'
+  require(shapes[-1] == (classes,), rule, tokens=tokens, shape=shapes[-1])
+  rule = 'no dimension of a network is below 1'
+  require(min(min(value) for value in shapes) >= 1, rule, tokens=tokens, shapes=shapes)
+
+
+def _compiled(space: Space) -> Table:
+  try:
+    return compile_table(space)
+  except ValueError as error:
+    raise AssertionError(f'the space compiles to a table: {error}') from error
+
+
+def _random_walks(
+  space: Space,
+) -> Iterator[tuple[tuple[Decision, ...], tuple[int, ...], Architecture]]:
+  rng = np.random.default_rng(0)
+  for _ in range(_WALKS):
+    yield walk(space, lambda d: int(rng.integers(len(d.choices))))

@@ -1,0 +1,222 @@
+"""What every strategy must hold (`rlnas.interfaces.Strategy`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from rlnas.interfaces import Strategy
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import Table, states_of
+from rlnas.testing.rules import require, require_value_error
+from rlnas.trial import Measurement, Proposal, Status, Trial
+
+Make = Callable[[Table], Strategy]
+
+# Batches of trials, large enough together to fill a population or to end a warm-up.
+_COUNTS = (1, 5, 16, 32, 16)
+# A trial's index is neither its place in its batch nor next to that of another trial, so that a
+# `parent` that is off by one, or no index at all, belongs to no trial.
+_FIRST_INDEX = 1000
+_INDEX_STEP = 3
+_MOST_TRIALS = 64  # of a batch
+
+
+def check_strategy(make: Make, table: Table) -> None:
+  """Runs the whole suite.
+
+  Args:
+    make: builds a fresh strategy for a table; two calls must give equal strategies.
+    table: a compiled space of some hundred token sequences or more.
+
+  Raises:
+    AssertionError: a rule is broken; the message names it.
+  """
+  check_proposals_are_in_the_space(make, table)
+  check_parents_were_told(make, table)
+  check_ask_changes_no_state(make, table)
+  check_ask_depends_on_the_generator(make, table)
+  check_fold_is_deterministic_to_the_bit(make, table)
+  check_failed_trials_teach_nothing(make, table)
+  check_scalars_are_finite(make, table)
+  check_a_count_below_one_is_refused(make, table)
+
+
+def check_proposals_are_in_the_space(make: Make, table: Table) -> None:
+  """As many proposals as were asked for, each whole and of the space. Raises AssertionError."""
+  strategy = make(table)
+  for batch, count in enumerate(_COUNTS):
+    proposals = strategy.ask(count, _generator(batch))
+    require(
+      len(proposals) == count, f'ask({count}) gives {count} proposals', proposals=len(proposals)
+    )
+    for proposal in proposals:
+      _check_proposal(proposal, table)
+    strategy.tell(evaluated(proposals, batch))
+
+
+def _check_proposal(proposal: Proposal, table: Table) -> None:
+  tokens, log_prob = proposal.tokens, proposal.log_prob
+  require(
+    type(tokens) is tuple and all(type(token) is int for token in tokens),
+    'tokens are a tuple of Python integers',
+    tokens=tokens,
+  )
+  try:
+    states_of(table, tokens)
+  except ValueError as error:
+    raise AssertionError(f'tokens are a walk of the space; found {tokens}: {error}') from error
+  require(
+    proposal.architecture == decode(table.space, tokens),
+    'the architecture is the one that the tokens decode to',
+    tokens=tokens,
+  )
+  require(
+    log_prob is None or (type(log_prob) is float and math.isfinite(log_prob) and log_prob <= 1e-6),
+    'log_prob is None or a Python float, finite and at most 0',
+    log_prob=log_prob,
+  )
+
+
+def check_parents_were_told(make: Make, table: Table) -> None:
+  """A parent is None or the index of a trial that was told before. Raises AssertionError."""
+  strategy = make(table)
+  told: set[int] = set()
+  for batch, count in enumerate(_COUNTS):
+    proposals = strategy.ask(count, _generator(batch))
+    for proposal in proposals:
+      require(
+        proposal.parent is None or (type(proposal.parent) is int and proposal.parent in told),
+        'parent is None or the index of a trial that was told before',
+        parent=proposal.parent,
+        told=sorted(told),
+      )
+    trials = evaluated(proposals, batch)
+    strategy.tell(trials)
+    told.update(trial.index for trial in trials)
+
+
+def check_ask_changes_no_state(make: Make, table: Table) -> None:
+  """Asking twice, or something else in between, changes no later answer. Raises AssertionError."""
+  curious, quiet = make(table), make(table)
+  for batch in range(3):
+    first = curious.ask(6, _generator(batch))
+    curious.ask(3, _generator(99))
+    again = curious.ask(6, _generator(batch))
+    rule = 'ask changes no state: asked again with an equal generator, it gives equal proposals'
+    require(again == first, rule, first=first, again=again)
+    other = quiet.ask(6, _generator(batch))
+    rule = 'ask changes no state: a strategy that was asked less gives equal proposals'
+    require(other == first, rule, first=first, other=other)
+    trials = evaluated(first, batch)
+    scalars, others = curious.tell(trials), quiet.tell(trials)
+    rule = 'ask changes no state: a strategy that was asked less is told with equal scalars'
+    require(scalars == others, rule, scalars=scalars, others=others)
+
+
+def check_ask_depends_on_the_generator(make: Make, table: Table) -> None:
+  """Other generators give other proposals. Raises AssertionError."""
+  strategy = make(table)
+  require(
+    strategy.ask(16, _generator(0)) != strategy.ask(16, _generator(1)),
+    'ask takes its randomness from the generator: two generators give different proposals',
+  )
+
+
+def check_fold_is_deterministic_to_the_bit(make: Make, table: Table) -> None:
+  """Told a journal's trials without being asked, it proposes the same. Raises AssertionError."""
+  original, resumed = make(table), make(table)
+  journal = []
+  for batch, count in enumerate((6, 6, 1, 6)):
+    trials = evaluated(original.ask(count, _generator(batch)), batch)
+    original.tell(trials)
+    journal.append([trial.to_json() for trial in trials])
+  for lines in journal:
+    resumed.tell([Trial.from_json(line) for line in lines])
+  expected, found = (strategy.ask(16, _generator(7)) for strategy in (original, resumed))
+  rule = 'a strategy that is told the trials of a journal, without being asked, proposes the same'
+  require(found == expected, rule, expected=expected, resumed=found)
+
+
+def check_failed_trials_teach_nothing(make: Make, table: Table) -> None:
+  """Failed trials, a batch of them or among others, change no proposal. Raises AssertionError.
+
+  Whether networks that failed are proposed again is left to the strategy: here they are told once
+  more, as evaluated.
+  """
+  spared, burdened = make(table), make(table)
+  for batch in range(2):
+    proposals = spared.ask(6, _generator(batch))
+    burdened.tell(failed(proposals, 2 * batch))
+    trials = evaluated(proposals, 2 * batch + 1)
+    burdened.tell(trials)
+    spared.tell([trial for trial in trials if trial.reward is not None])
+    expected, found = (strategy.ask(8, _generator(9)) for strategy in (spared, burdened))
+    require(found == expected, 'failed trials teach nothing', without=expected, after=found)
+
+
+def check_scalars_are_finite(make: Make, table: Table) -> None:
+  """Also if rewards are equal, one trial is told or all have failed. Raises AssertionError."""
+  strategy = make(table)
+  proposals = strategy.ask(6, _generator(0))
+  for trials in (
+    evaluated(proposals, 0),
+    evaluated(proposals, 1, reward=lambda _: 0.5),
+    evaluated(proposals[:1], 2),
+    failed(proposals, 3),
+  ):
+    for name, value in strategy.tell(trials).items():
+      require(
+        type(name) is str and type(value) is float and math.isfinite(value),
+        'tell returns finite Python floats by name',
+        **{str(name): value},
+      )
+
+
+def check_a_count_below_one_is_refused(make: Make, table: Table) -> None:
+  """`ask(0, rng)` is a ValueError that names the argument. Raises AssertionError."""
+  strategy = make(table)
+  require_value_error(
+    lambda: strategy.ask(0, _generator(0)), 'count=0', 'ask refuses a count below 1'
+  )
+
+
+def evaluated(
+  proposals: Sequence[Proposal],
+  batch: int,
+  *,
+  reward: Callable[[Proposal], float] | None = None,
+) -> list[Trial]:
+  """Trials of a batch, at most 64; the second is infeasible, the third failed.
+
+  Args:
+    proposals: what was evaluated.
+    batch: its number; the indices of trials grow with it.
+    reward: of a complete trial; by default rewards differ.
+  """
+  trials = []
+  for i, proposal in enumerate(proposals):
+    status = {1: Status.INFEASIBLE, 2: Status.FAILED}.get(i, Status.COMPLETE)
+    earned = reward(proposal) if reward else math.sin(1 + i + sum(proposal.tokens))
+    told = {Status.FAILED: None, Status.INFEASIBLE: -1.0}.get(status, earned)
+    trials.append(_trial(i, batch, proposal, Measurement(status), told))
+  return trials
+
+
+def failed(proposals: Sequence[Proposal], batch: int) -> list[Trial]:
+  """Trials of a batch, at most 64, that have all failed."""
+  measurement = Measurement(Status.FAILED, detail='an accident')
+  return [_trial(i, batch, proposal, measurement, None) for i, proposal in enumerate(proposals)]
+
+
+def _trial(
+  place: int, batch: int, proposal: Proposal, measurement: Measurement, reward: float | None
+) -> Trial:
+  index = _FIRST_INDEX + _INDEX_STEP * (_MOST_TRIALS * batch + place)
+  return Trial(index, batch, index, proposal, measurement, reward)
+
+
+def _generator(seed: int) -> np.random.Generator:
+  return np.random.default_rng(seed)
