@@ -11,6 +11,7 @@ from rlnas import Board, Budget, Chain, Controller, compile_table, reward, space
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.data import loaders
 from rlnas.data.checks import validate
+from rlnas.data.scaling import Scaling
 from rlnas.evaluation.executors import InProcess, WorkerPool
 from rlnas.evaluation.ray_executor import RayCluster
 from rlnas.evaluation.screened import Screened, may_fit
@@ -161,8 +162,8 @@ WRONG = [
   (lambda: loaders.load('no_such_thing'), 'dataset', 'no_such_thing', 'must be one of'),
   (lambda: loaders.load('digits', data_dir='x'), 'data_dir', "'x'", 'only'),
   (lambda: loaders.take(DIGITS, 0), 'count', '0', 'must be in'),
-  (lambda: validate(replaced(DIGITS, scale=0.0)()), 'scale', '0.0', 'positive'),
-  (lambda: validate(replaced(DIGITS, offset=float('nan'))()), 'offset', 'nan', 'finite'),
+  (lambda: Scaling(0.0, 0.0), 'scale', '0.0', 'positive'),
+  (lambda: Scaling(float('nan'), 1.0), 'offset', 'nan', 'finite'),
   (lambda: validate(replaced(DIGITS, class_names=('a',) * 10)()), 'class_names', "'a'",
    'must differ'),
   (lambda: validate(replaced(DIGITS, y_val=DIGITS.y_val[:-1])()), 'y_val', 'shape',

@@ -81,8 +81,8 @@ class Stopwatch:
 def plain_child(architecture: Architecture, data: Dataset, epochs: int, seed: int) -> Child:
   """Trains, converts and validates a network in the manner of tutorials."""
   watch = Stopwatch()
-  x_train = (data.x_train.astype(np.float32) - data.offset) / data.scale
-  x_val = (data.x_val.astype(np.float32) - data.offset) / data.scale
+  x_train = data.scaling.apply(data.x_train.astype(np.float32))
+  x_val = data.scaling.apply(data.x_val.astype(np.float32))
   model = build(architecture, data.task, seed=seed)
   steps = len(x_train) // BATCH_SIZE * epochs
   model.compile(
@@ -129,12 +129,11 @@ def our_stages(architecture: Architecture, data: Dataset, epochs: int, seed: int
   watch.lap('build')
   train(model, data, epochs=epochs, seed=seed)
   watch.lap('train')
-  offset, scale = data.offset, data.scale
-  validated = accuracy(model, data.x_val, data.y_val, offset=offset, scale=scale)
+  validated = accuracy(model, data.x_val, data.y_val, scaling=data.scaling)
   watch.lap('validate')
-  content = quantize(model, calibration_rows(data.x_train, offset=offset, scale=scale))
+  content = quantize(model, calibration_rows(data.x_train, scaling=data.scaling))
   watch.lap('convert')
-  int8_validated = int8_accuracy(content, data.x_val, data.y_val, offset=offset, scale=scale)
+  int8_validated = int8_accuracy(content, data.x_val, data.y_val, scaling=data.scaling)
   watch.lap('validate int8')
   measure(content)
   watch.lap('measure')

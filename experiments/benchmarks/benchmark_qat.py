@@ -95,9 +95,7 @@ def row(name: str, architecture: Architecture, dataset: Dataset) -> str:
   cells += [f'{found.int8_validation_accuracy:.4f}' for found in (trained, control)]
   x, y = dataset.x_val, dataset.y_val
   cells.append(
-    f'{int8_accuracy(default, x, y, offset=dataset.offset, scale=dataset.scale):.4f}'
-    if default
-    else 'not converted'
+    f'{int8_accuracy(default, x, y, scaling=dataset.scaling):.4f}' if default else 'not converted'
   )
   cells += [f'{ours.int8_validation_accuracy:.4f}', _title(kept)]
   feet = [measure(model) if model else None for model in (trained.model, default, ours.model)]

@@ -35,6 +35,7 @@ from random_networks import cases, draw
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.backend import quiet, tf
 from rlnas.cost.cost import estimate_cost
+from rlnas.data.scaling import UNSCALED
 from rlnas.evaluation.executors import default_workers
 from rlnas.evaluation.untrained import CALIBRATION_EXAMPLES, build_trained_looking, noise
 from rlnas.evaluation.workers import CHILDREN_PER_WORKER
@@ -108,8 +109,8 @@ def run(model: bytes, x: npt.NDArray[np.float32], outcome: Outcome) -> Outcome:
     footprint = measure(model)
   except ArenaOverflow:
     return dataclasses.replace(outcome, ran=True)
-  builtin = int8_logits(model, x, offset=0, scale=1).astype(int)  # [N, classes]
-  micro = tflm_logits(model, x, offset=0, scale=1)
+  builtin = int8_logits(model, x, scaling=UNSCALED).astype(int)  # [N, classes]
+  micro = tflm_logits(model, x, scaling=UNSCALED)
   difference = int(np.abs(builtin - micro).max())
   return dataclasses.replace(
     outcome,

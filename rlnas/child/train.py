@@ -17,7 +17,8 @@ from rlnas.backend import keras, tf
 from rlnas.child.adam import Adam
 from rlnas.child.augment import NO_AUGMENTATION, Augmentation
 from rlnas.child.defaults import BATCH_SIZE, LEARNING_RATE
-from rlnas.data.dataset import Dataset, Scaling
+from rlnas.data.dataset import Dataset
+from rlnas.data.scaling import Scaling
 
 Array = npt.NDArray[Any]
 # Network inputs [B, ...], labels [B] and logits [B, classes] -> one loss an example [B].
@@ -57,7 +58,7 @@ def train(
 
   Args:
     model: float32 [B, ...] -> logits [B, classes].
-    dataset: its training data, its offset and its scale are used.
+    dataset: its training data and its scaling are used.
     epochs: how often to go through the training data.
     seed: decides the order of the examples and their changes.
     batch_size: examples a step.
@@ -92,7 +93,7 @@ class Trainer:
 
   Args:
     model: see `train`, as for the following.
-    dataset: its training data, its offset and its scale are used.
+    dataset: its training data and its scaling are used.
     batch_size: examples a step.
     learning_rate: the highest of each go.
     warmup: share of the steps of a go in which the learning rate rises.
@@ -176,24 +177,23 @@ class Trainer:
     return loss
 
 
-def accuracy(model: keras.Model, x: Array, y: Array, *, offset: Scaling, scale: Scaling) -> float:
+def accuracy(model: keras.Model, x: Array, y: Array, *, scaling: Scaling) -> float:
   """Share of examples whose label has the largest logit.
 
   Args:
     model: float32 [B, ...] -> logits [B, classes].
     x: uint8 or float32 examples as in the data set. [N, ...]
     y: labels. [N]
-    offset: the network sees (x - offset) / scale.
-    scale: see `offset`.
+    scaling: what the network sees of `x`.
 
   Raises:
     ValueError: there are no examples, or not one label each.
   """
-  return accuracy_function(model, x, y, offset=offset, scale=scale)()
+  return accuracy_function(model, x, y, scaling=scaling)()
 
 
 def accuracy_function(
-  model: keras.Model, x: Array, y: Array, *, offset: Scaling, scale: Scaling
+  model: keras.Model, x: Array, y: Array, *, scaling: Scaling
 ) -> Callable[[], float]:
   """As `accuracy`, of whatever weights the network has when the result is called; traced once."""
   if len(x) == 0 or y.shape != x.shape[:1]:
@@ -205,7 +205,7 @@ def accuracy_function(
   def count_correct(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     def body(start: tf.Tensor, correct: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
       batch = slice(start, start + _EVALUATION_BATCH)
-      logits = model(_scaled(x[batch], offset, scale), training=False)  # [B, classes]
+      logits = model(_scaled(x[batch], scaling), training=False)  # [B, classes]
       hits = tf.argmax(logits, 1, tf.int32) == y[batch]
       return start + _EVALUATION_BATCH, correct + tf.reduce_sum(tf.cast(hits, tf.int32))
 
@@ -237,7 +237,7 @@ def _epoch_function(
   def run_epoch(x: tf.Tensor, y: tf.Tensor, order: tf.Tensor, changes: tf.Tensor) -> tf.Tensor:
     def body(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
       batch = augmentation.apply(tf.gather(x, order[step]), changes[step])
-      batch = _scaled(batch, dataset.offset, dataset.scale)
+      batch = _scaled(batch, dataset.scaling)
       with tf.GradientTape() as tape:
         logits = model(batch, training=True)
         mean = tf.reduce_mean(loss(batch, tf.gather(y, order[step]), logits))
@@ -251,5 +251,5 @@ def _epoch_function(
   return run_epoch
 
 
-def _scaled(x: tf.Tensor, offset: Scaling, scale: Scaling) -> tf.Tensor:
-  return (tf.cast(x, tf.float32) - offset) * (1 / scale)
+def _scaled(x: tf.Tensor, scaling: Scaling) -> tf.Tensor:
+  return (tf.cast(x, tf.float32) - scaling.offset) * (1 / scaling.scale)

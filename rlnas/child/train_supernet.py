@@ -45,7 +45,7 @@ def train_supernet(
 
   Args:
     architectures: the network of each step, in order; draw them from the space.
-    dataset: its training data, its offset and its scale are used.
+    dataset: its training data and its scaling are used.
     seed: decides the initial weights and the order of the examples.
     batch_size: examples a step.
     learning_rate: of the first step; falls to 0 as half a cosine.
@@ -71,7 +71,7 @@ def train_supernet(
     if len(order) < batch_size:
       order = rng.permutation(len(dataset.x_train))
     chosen, order = order[:batch_size], order[batch_size:]
-    x = (dataset.x_train[chosen].astype(np.float32) - dataset.offset) / dataset.scale
+    x = dataset.scaling.apply(dataset.x_train[chosen].astype(np.float32))
     rate = learning_rate * (1 + math.cos(math.pi * step / len(paths))) / 2
     y = tf.constant(dataset.y_train[chosen], tf.int32)
     loss = bank.descend(Path(architecture, layers), tf.constant(x, tf.float32), y, rate)

@@ -10,10 +10,12 @@ from .loaders import (
   mnist,
   mnist5k,
 )
+from .scaling import Scaling
 
 __all__ = [
   'BUILT_IN',
   'Dataset',
+  'Scaling',
   'as_images',
   'as_sequences',
   'assemble',

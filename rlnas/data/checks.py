@@ -95,7 +95,7 @@ def validate(dataset: Dataset) -> None:
 
   Raises:
     ValueError: an array has a wrong type, rank, length or value, a split is empty, splits differ in
-      shape or type, the training data have one class only, or offset or scale is unusable.
+      shape or type, the training data have one class only, or the scaling does not suit them.
   """
   check_class_names(dataset.class_names)
   for split in ('train', 'val', 'test'):
@@ -112,12 +112,8 @@ def validate(dataset: Dataset) -> None:
         raise ValueError(f'x_{split}: examples have {what} {value}; those of x_train have {rule}')
   if np.min(dataset.y_train) == np.max(dataset.y_train):
     raise ValueError(f'y_train: every label is {dataset.y_train[0]}; must be at least 2 classes')
-  if not np.all(np.isfinite(dataset.offset)):
-    raise ValueError(f'offset={dataset.offset}: must be finite')
-  if not (np.all(np.isfinite(dataset.scale)) and np.all(np.asarray(dataset.scale) > 0)):
-    raise ValueError(f'scale={dataset.scale}: must be positive and finite')
   for name in ('offset', 'scale'):
-    shape = np.shape(getattr(dataset, name))
+    shape = np.shape(getattr(dataset.scaling, name))
     if shape not in ((), dataset.input_shape[-1:], (*dataset.input_shape[-2:-1], 1)):
       raise ValueError(
         f'{name} of shape {shape}: must be a number, or one for each feature of examples of shape '

@@ -20,20 +20,20 @@ import numpy.typing as npt
 from rlnas.architecture import TaskShape
 from rlnas.data import splits
 from rlnas.data.checks import as_examples, check_labels, validate
+from rlnas.data.scaling import PIXELS, PerFeature, Scaling
 
 Array = npt.NDArray[Any]
 Pair = tuple[Array, Array]  # examples and labels
-Scaling = float | npt.NDArray[np.float32]  # of all values, or an array: of each feature
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
   """A classification task.
 
-  The network sees `(x - offset) / scale` as float32: 0 and 255 for uint8 images, mean and
-  deviation of the training data for float ones: one of each for every feature of a sequence and
-  every channel of an image, since int8 inputs share one scale, in which a feature of small range
-  would vanish beside one of large range.
+  Examples are scaled for the network: by 0 and 255 where they are uint8 images, by mean and
+  deviation of the training data where they are float: one of each for every feature of a sequence
+  and every channel of an image, since int8 inputs share one scale, in which a feature of small
+  range would vanish beside one of large range.
 
   Attributes:
     name: short name.
@@ -44,8 +44,7 @@ class Dataset:
     x_test: as x_train, read once, for the winners.
     y_test: as y_train.
     class_names: one name a class.
-    offset: see above, in units of x. A number, or float32 [F] (sequences), [C] or [W, C] (images).
-    scale: as offset.
+    scaling: see above.
     source: where the data are from, and their licence.
   """
 
@@ -57,8 +56,7 @@ class Dataset:
   x_test: npt.NDArray[Any]
   y_test: npt.NDArray[np.int32]
   class_names: tuple[str, ...]
-  offset: Scaling = 0.0
-  scale: Scaling = 255.0
+  scaling: Scaling = PIXELS
   source: str = ''
 
   @property
@@ -140,9 +138,7 @@ def assemble(
     test=0 if test else round(len(y) * test_fraction) or 1,
   )
   x_train = x[of_train]
-  scaling: tuple[Scaling, Scaling] = (0.0, scale)
-  if x_train.dtype == np.float32:
-    scaling = _mean_and_deviation(x_train)
+  is_float = x_train.dtype == np.float32
   x_val, y_val = pairs.get('val', (x[of_val], y[of_val]))
   x_test, y_test = pairs.get('test', (x[of_test], y[of_test]))
   dataset = Dataset(
@@ -154,8 +150,7 @@ def assemble(
     x_test=x_test,
     y_test=y_test.astype(np.int32),
     class_names=class_names,
-    offset=scaling[0],
-    scale=scaling[1],
+    scaling=_standardising(x_train) if is_float else Scaling(0.0, scale),
     source=source,
   )
   validate(dataset)
@@ -190,8 +185,10 @@ def _numbered_classes(labels: Sequence[Array]) -> tuple[str, ...]:
   return tuple(str(label) for label in range(greatest + 1))
 
 
-def _mean_and_deviation(x: Array) -> tuple[Scaling, Scaling]:
-  """Of each feature (the last side), in float64 but without a float64 copy of the data.
+def _standardising(x: Array) -> Scaling:
+  """By mean and deviation of each feature (the last side).
+
+  They are found in float64, but without a float64 copy of the data.
 
   Numbers where there is one feature. The deviation of a feature that never varies is 1.
   """
@@ -205,8 +202,8 @@ def _mean_and_deviation(x: Array) -> tuple[Scaling, Scaling]:
     squares += np.square(np.subtract(example, mean, dtype=np.float64)).sum(axes[:-1])
   deviation = np.where(low == high, 1.0, np.sqrt(squares * len(mean) / x.size))
   if len(mean) == 1:
-    return float(mean[0]), float(deviation[0])
-  return mean.astype(np.float32), deviation.astype(np.float32)
+    return Scaling(float(mean[0]), float(deviation[0]))
+  return Scaling(mean.astype(np.float32), deviation.astype(np.float32))
 
 
 def as_images(dataset: Dataset) -> Dataset:
@@ -217,14 +214,11 @@ def as_images(dataset: Dataset) -> Dataset:
   if dataset.x_train.ndim == 4:
     return dataset
 
-  def add_side(x: Scaling) -> Scaling:
+  def add_side(x: PerFeature) -> PerFeature:
     return x[..., np.newaxis] if isinstance(x, np.ndarray) else x
 
-  return dataclasses.replace(
-    _reshaped(dataset, lambda x: x[..., np.newaxis]),
-    offset=add_side(dataset.offset),
-    scale=add_side(dataset.scale),
-  )
+  scaling = Scaling(add_side(dataset.scaling.offset), add_side(dataset.scaling.scale))
+  return dataclasses.replace(_reshaped(dataset, lambda x: x[..., np.newaxis]), scaling=scaling)
 
 
 def as_sequences(dataset: Dataset) -> Dataset:
@@ -237,8 +231,7 @@ def as_sequences(dataset: Dataset) -> Dataset:
   rows = _reshaped(dataset, lambda x: x.reshape(*x.shape[:2], math.prod(x.shape[2:])))
   if rows.x_train.dtype == np.uint8:
     return rows
-  offset, scale = _mean_and_deviation(rows.x_train)
-  return dataclasses.replace(rows, offset=offset, scale=scale)
+  return dataclasses.replace(rows, scaling=_standardising(rows.x_train))
 
 
 def _reshaped(dataset: Dataset, reshape: Callable[[Array], Array]) -> Dataset:

@@ -71,8 +71,8 @@ def measure_int8(
   if counted.arena_head_bytes > MAX_ARENA_BYTES:
     return infeasible(f'activations need {counted.arena_head_bytes} bytes of arena')
   network, accuracy, curve = make()
-  offset, scale = dataset.offset, dataset.scale
-  rows = calibration_rows(dataset.x_train, offset=offset, scale=scale, count=calibration_examples)
+  scaling = dataset.scaling
+  rows = calibration_rows(dataset.x_train, scaling=scaling, count=calibration_examples)
   model = quantize(network, rows)
   try:
     footprint = measure(model)
@@ -81,9 +81,7 @@ def measure_int8(
   return Measurement(
     Status.COMPLETE,
     validation_accuracy=accuracy,
-    int8_validation_accuracy=int8_accuracy(
-      model, dataset.x_val, dataset.y_val, offset=offset, scale=scale
-    ),
+    int8_validation_accuracy=int8_accuracy(model, dataset.x_val, dataset.y_val, scaling=scaling),
     flash_bytes=footprint.flash_bytes,
     sram_bytes=footprint.sram_bytes,
     sram_source=footprint.sram_source,

@@ -125,9 +125,7 @@ class Trained:
     if terms.parent and self._weights is not None:
       inherit_weights(model, self._weights / f'{terms.parent}.npz')
     trainer = Trainer(model, data, batch_size=self._batch_size, learning_rate=self._learning_rate)
-    validate = accuracy_function(
-      model, data.x_val, data.y_val, offset=data.offset, scale=data.scale
-    )
+    validate = accuracy_function(model, data.x_val, data.y_val, scaling=data.scaling)
     curve: list[float] = []
     for number, stage in enumerate(self._stages):
       order = seed if number == 0 else derive_seed(seed, 'stage', number)

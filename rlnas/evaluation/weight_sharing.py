@@ -90,11 +90,11 @@ class WeightSharing:
     data = self._dataset
     network = self._supernet.network(architecture, self._batches())
     x, y = data.x_val, data.y_val
-    return Ready(network, accuracy(network, x, y, offset=data.offset, scale=data.scale))
+    return Ready(network, accuracy(network, x, y, scaling=data.scaling))
 
   def _batches(self) -> list[np.ndarray]:
     """Network inputs [at most `_STATISTICS_BATCH`, ...] of the first training data."""
     data = self._dataset
     x = data.x_train[: self._statistics_examples].astype(np.float32)
-    x = ((x - data.offset) / data.scale).astype(np.float32)
+    x = data.scaling.apply(x).astype(np.float32)
     return [x[i : i + _STATISTICS_BATCH] for i in range(0, len(x), _STATISTICS_BATCH)]

@@ -12,6 +12,7 @@ import numpy as np
 
 from rlnas.budget import Budget
 from rlnas.data.dataset import Dataset
+from rlnas.data.scaling import Scaling
 from rlnas.export import c_files
 from rlnas.export.c_files import RESOLVER_METHODS, Deployment, Vectors
 from rlnas.export.deployment import Port, inspect, reserve
@@ -101,14 +102,14 @@ def _vectors(model: bytes, port: Port, dataset: Dataset) -> Vectors:
   _, first = np.unique(dataset.y_val, return_index=True)
   chosen = sorted(first)[:room]
   raw = dataset.x_val[chosen].astype(np.float64)
-  seen = (raw - dataset.offset) / dataset.scale
+  seen = dataset.scaling.apply(raw)
   inputs = np.clip(np.rint(seen / port.scale + port.zero_point), -128, 127).astype(np.int8)
   # As int8 values they are what they are, whatever the scaling of the raw ones.
-  offset, scale = float(port.zero_point), 1 / port.scale
+  scaling = Scaling(float(port.zero_point), 1 / port.scale)
   try:
-    outputs = tflm_logits(model, inputs.astype(np.float32), offset=offset, scale=scale)
+    outputs = tflm_logits(model, inputs.astype(np.float32), scaling=scaling)
     interpreter = 'TFLite Micro'
   except ImportError:
-    outputs = int8_logits(model, inputs.astype(np.float32), offset=offset, scale=scale)
+    outputs = int8_logits(model, inputs.astype(np.float32), scaling=scaling)
     interpreter = "TensorFlow Lite's builtin kernels, since TFLite Micro was not installed"
   return Vectors(inputs, outputs, tuple(int(y) for y in dataset.y_val[chosen]), interpreter)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from rlnas.budget import Budget
 from rlnas.data.dataset import Dataset
+from rlnas.data.scaling import Scaling
 from rlnas.export.deployment import DeploymentInfo, Port, Reserve
 
 # Methods of MicroMutableOpResolver for what `rlnas.tflite.quantize` makes of networks.
@@ -139,7 +140,7 @@ const unsigned int rlnas_model_bytes = {len(model)};
 const char* const rlnas_class_names[RLNAS_CLASSES] = {{
 {_lines(f'  {c_string(name)},' for name in dataset.class_names)}
 }};
-{_features(dataset)}"""
+{_features(dataset.scaling)}"""
 
 
 def constants(deployed: Deployment, dataset: Dataset, budget: Budget) -> str:
@@ -226,10 +227,11 @@ bool rlnas_add_operators(Resolver* resolver) {{
 def _quantizer(port: Port, dataset: Dataset) -> str:
   """The function that turns a raw value, a pixel say, into an int8 input."""
   is_pixel = dataset.x_train.dtype == np.uint8
-  if np.ndim(dataset.offset) or np.ndim(dataset.scale):
-    return _quantizer_of_features(dataset)
+  scaling = dataset.scaling
+  if scaling.is_per_feature:
+    return _quantizer_of_features(scaling)
   pixels = np.arange(256, dtype=np.float64)
-  seen = (pixels - dataset.offset) / dataset.scale / port.scale + port.zero_point
+  seen = scaling.apply(pixels) / port.scale + port.zero_point
   if is_pixel and np.array_equal(np.clip(np.rint(seen), -128, 127), pixels - 128):
     return """\
 /* The int8 input for a pixel of 0 to 255. */
@@ -238,15 +240,15 @@ static inline int8_t rlnas_quantize(uint8_t pixel) { return (int8_t)((int)pixel 
   return f"""\
 /* The int8 input for a raw value as in the training data. */
 static inline int8_t rlnas_quantize({kind} raw) {{
-  const double seen = ((double)raw - {float(dataset.offset)!r}) / {float(dataset.scale)!r};
+  const double seen = ((double)raw - {float(scaling.offset)!r}) / {float(scaling.scale)!r};
   const double value = rint(seen / RLNAS_INPUT_SCALE + RLNAS_INPUT_ZERO_POINT);
   return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
 }}"""
 
 
-def _quantizer_of_features(dataset: Dataset) -> str:
+def _quantizer_of_features(scaling: Scaling) -> str:
   """As `_quantizer`, where features have offsets and divisors of their own."""
-  count = np.broadcast(np.ravel(dataset.offset), np.ravel(dataset.scale)).size
+  count = np.broadcast(np.ravel(scaling.offset), np.ravel(scaling.scale)).size
   return f"""\
 /* Inputs come in groups of so many features, each with an offset and a divisor. */
 #define RLNAS_FEATURES {count}
@@ -262,11 +264,11 @@ static inline int8_t rlnas_quantize(float raw, int index) {{
 }}"""
 
 
-def _features(dataset: Dataset) -> str:
+def _features(scaling: Scaling) -> str:
   """The offsets and divisors of `_quantizer_of_features`, where there are any."""
-  if not (np.ndim(dataset.offset) or np.ndim(dataset.scale)):
+  if not scaling.is_per_feature:
     return ''
-  offsets, divisors = np.broadcast_arrays(np.ravel(dataset.offset), np.ravel(dataset.scale))
+  offsets, divisors = np.broadcast_arrays(np.ravel(scaling.offset), np.ravel(scaling.scale))
   return (
     '\n'
     + '\n'.join(

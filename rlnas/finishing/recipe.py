@@ -177,13 +177,12 @@ def quantized(network: keras.Model, dataset: Dataset) -> Finished:
 
 
 def _judged(network: keras.Model, model: bytes, dataset: Dataset) -> Finished:
-  offset, scale = dataset.offset, dataset.scale
-  x, y = dataset.x_val, dataset.y_val
+  x, y, scaling = dataset.x_val, dataset.y_val, dataset.scaling
   return Finished(
     network=network,
     model=model,
-    validation_accuracy=accuracy_function(network, x, y, offset=offset, scale=scale)(),
-    int8_validation_accuracy=int8_accuracy(model, x, y, offset=offset, scale=scale),
+    validation_accuracy=accuracy_function(network, x, y, scaling=scaling)(),
+    int8_validation_accuracy=int8_accuracy(model, x, y, scaling=scaling),
   )
 
 
@@ -241,9 +240,7 @@ def _copied(network: keras.Model) -> keras.Model:
 
 def calibration_of(dataset: Dataset) -> npt.NDArray[np.float32]:
   """The network inputs [N, ...] that the ranges of activations are taken from."""
-  return calibration_rows(
-    dataset.x_train, offset=dataset.offset, scale=dataset.scale, count=CALIBRATION_EXAMPLES
-  )
+  return calibration_rows(dataset.x_train, scaling=dataset.scaling, count=CALIBRATION_EXAMPLES)
 
 
 class _Best:
@@ -252,7 +249,7 @@ class _Best:
   def __init__(self, network: keras.Model, dataset: Dataset, patience: int) -> None:
     self._network = network
     self._validate = accuracy_function(
-      network, dataset.x_val, dataset.y_val, offset=dataset.offset, scale=dataset.scale
+      network, dataset.x_val, dataset.y_val, scaling=dataset.scaling
     )
     self._patience = patience
     self._accuracy = -1.0

@@ -125,8 +125,7 @@ def finish_best(
     best = finalists[0]
     model = plain.model_path(best.name).read_bytes()
   measured = best.measurement
-  offset, scale = dataset.offset, dataset.scale
-  accuracy = int8_accuracy(model, dataset.x_test, dataset.y_test, offset=offset, scale=scale)
+  accuracy = int8_accuracy(model, dataset.x_test, dataset.y_test, scaling=dataset.scaling)
   examples = len(dataset.y_test)
   return Winner(
     trial=trial_of(best, trials),
@@ -186,8 +185,8 @@ def write_winner(
       'macs': winner.macs,
       'input': {  # the network reads (x - offset) / scale
         'shape': list(dataset.input_shape),
-        'offset': np.asarray(dataset.offset).tolist(),
-        'scale': np.asarray(dataset.scale).tolist(),
+        'offset': np.asarray(dataset.scaling.offset).tolist(),
+        'scale': np.asarray(dataset.scaling.scale).tolist(),
       },
       'budget': dataclasses.asdict(budget),
     },

@@ -13,6 +13,7 @@ import numpy as np
 from rlnas.architecture import Scalar
 from rlnas.budget import Budget
 from rlnas.data.dataset import Dataset
+from rlnas.data.scaling import Scaling
 from rlnas.export.bundle import deployment, write_c_files
 from rlnas.export.c_files import RESOLVER_METHODS, Deployment
 from rlnas.reports import model_figures
@@ -99,7 +100,7 @@ def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: O
 
   def judged(split: str) -> Quality:
     x, y = getattr(dataset, f'x_{split}'), getattr(dataset, f'y_{split}')
-    outputs = int8_logits(deployed.model, x, offset=dataset.offset, scale=dataset.scale)
+    outputs = int8_logits(deployed.model, x, scaling=dataset.scaling)
     port = deployed.info.output
     return assess((outputs.astype(np.float64) - port.zero_point) * port.scale, y)
 
@@ -261,7 +262,7 @@ def _firmware(deployed: Deployment, dataset: Dataset) -> tuple[Block, ...]:
     Table(('port', 'type and shape', 'scale', 'zero point'), ports),
     Text(
       'An input is round((raw - offset) / divisor / scale) + zero point, with '
-      f'{_scaling(dataset)}: rlnas_quantize(). '
+      f'{_scaling(dataset.scaling)}: rlnas_quantize(). '
       f'{len(vectors.inputs)} validation examples with the outputs of {vectors.interpreter} are '
       'in test_vectors.h.'
     ),
@@ -270,10 +271,10 @@ def _firmware(deployed: Deployment, dataset: Dataset) -> tuple[Block, ...]:
   )
 
 
-def _scaling(dataset: Dataset) -> str:
-  if np.ndim(dataset.offset) or np.ndim(dataset.scale):
+def _scaling(scaling: Scaling) -> str:
+  if scaling.is_per_feature:
     return 'offset and divisor of each feature as in model.cc'
-  return f'offset {dataset.offset:g} and divisor {dataset.scale:g}'
+  return f'offset {scaling.offset:g} and divisor {scaling.scale:g}'
 
 
 def _found(budget: Budget, origin: Origin) -> tuple[Block, ...]:

@@ -23,6 +23,7 @@ from rlnas.cost.arena_head import mean_scratch
 from rlnas.cost.scale_order import Scale
 from rlnas.cost.schedule import least_arena_order
 from rlnas.cost.tasks import INPUT, Task, Tasks
+from rlnas.data.scaling import UNSCALED
 from rlnas.tflite.calibration_fixes import SCALES, operator_code
 from rlnas.tflite.footprint import ArenaOverflow
 from rlnas.tflite.inference import int8_logits, tflm_logits
@@ -82,9 +83,9 @@ def agree(model: bytes, other: bytes, *, inputs: int = CHECKED_INPUTS) -> bool:
 
 def _outputs(model: bytes, x: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
   try:
-    return tflm_logits(model, x, offset=0, scale=1)
+    return tflm_logits(model, x, scaling=UNSCALED)
   except (ImportError, ArenaOverflow):  # not installed, or larger than it is given
-    return int8_logits(model, x, offset=0, scale=1)
+    return int8_logits(model, x, scaling=UNSCALED)
 
 
 def _input_shape(model: bytes) -> tuple[int, ...]:

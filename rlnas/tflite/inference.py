@@ -17,22 +17,21 @@ import numpy.typing as npt
 
 from rlnas.backend import quiet
 from rlnas.cost.arena_head import ROOMY_ARENA_BYTES
-from rlnas.data.dataset import Scaling
+from rlnas.data.scaling import Scaling
 from rlnas.tflite.footprint import Model, interpreter_of, measure, read_model
 
 Int8Array = npt.NDArray[np.int8]
 
 
 def int8_logits(
-  model: Model, x: npt.NDArray[Any], *, offset: Scaling, scale: Scaling, batch_size: int = 100
+  model: Model, x: npt.NDArray[Any], *, scaling: Scaling, batch_size: int = 100
 ) -> Int8Array:
   """Runs a quantized network on the builtin kernels of TensorFlow Lite.
 
   Args:
     model: path or bytes of a full-integer .tflite file.
     x: uint8 or float32 examples as in the data set. [N, ...]
-    offset: the network sees (x - offset) / scale, rounded to its int8 input.
-    scale: see `offset`.
+    scaling: what the network sees of `x`, before it is rounded to its int8 input.
     batch_size: examples a call.
 
   Returns:
@@ -46,7 +45,7 @@ def int8_logits(
   _check_fit(details, x)
   parts, rows = [], 0
   for start in range(0, len(x), batch_size):
-    batch = _quantized(x[start : start + batch_size], details[0], offset=offset, scale=scale)
+    batch = _quantized(x[start : start + batch_size], details[0], scaling)
     if len(batch) != rows:
       rows = len(batch)
       interpreter.resize_tensor_input(details[0]['index'], batch.shape)
@@ -62,8 +61,7 @@ def int8_accuracy(
   x: npt.NDArray[Any],
   y: npt.NDArray[Any],
   *,
-  offset: Scaling,
-  scale: Scaling,
+  scaling: Scaling,
   batch_size: int = 100,
 ) -> float:
   """Share of examples whose label has the largest int8 output; of equal ones the first counts.
@@ -72,8 +70,7 @@ def int8_accuracy(
     model: as for `int8_logits`.
     x: as for `int8_logits`. [N, ...]
     y: labels. [N]
-    offset: as for `int8_logits`.
-    scale: as for `int8_logits`.
+    scaling: as for `int8_logits`.
     batch_size: examples a call.
 
   Raises:
@@ -81,11 +78,11 @@ def int8_accuracy(
   """
   if y.shape != x.shape[:1]:
     raise ValueError(f'y of shape {y.shape}: must be one label for each of {len(x)} examples')
-  logits = int8_logits(model, x, offset=offset, scale=scale, batch_size=batch_size)
+  logits = int8_logits(model, x, scaling=scaling, batch_size=batch_size)
   return float(np.mean(logits.argmax(axis=1) == y))
 
 
-def tflm_logits(model: Model, x: npt.NDArray[Any], *, offset: Scaling, scale: Scaling) -> Int8Array:
+def tflm_logits(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> Int8Array:
   """As `int8_logits`, on TFLite Micro, one example at a time: slow, for checks.
 
   Raises:
@@ -102,7 +99,7 @@ def tflm_logits(model: Model, x: npt.NDArray[Any], *, offset: Scaling, scale: Sc
   outputs = []
   with quiet():
     micro = runtime.Interpreter.from_bytes(content, arena_size=ROOMY_ARENA_BYTES)
-    for row in _quantized(x, details[0], offset=offset, scale=scale):
+    for row in _quantized(x, details[0], scaling):
       micro.set_input(row[None], 0)
       micro.invoke()
       outputs.append(micro.get_output(0)[0].copy())
@@ -117,16 +114,14 @@ def _check_fit(details: Sequence[dict[str, Any]], x: npt.NDArray[Any]) -> None:
     raise ValueError(f'x of shape {x.shape}: must be (N, {", ".join(map(str, shape))}), N >= 1')
 
 
-def _quantized(
-  x: npt.NDArray[Any], detail: dict[str, Any], *, offset: Scaling, scale: Scaling
-) -> Int8Array:
+def _quantized(x: npt.NDArray[Any], detail: dict[str, Any], scaling: Scaling) -> Int8Array:
   """The int8 input that stands for raw examples; halves round to even, the rest saturates."""
   step, zero_point = detail['quantization']
 
   def to_int8(values: npt.NDArray[Any]) -> Int8Array:
-    seen = (values.astype(np.float64) - offset) / scale
+    seen = scaling.apply(values.astype(np.float64))
     return np.clip(np.rint(seen / step + zero_point), -128, 127).astype(np.int8)
 
-  if x.dtype == np.uint8 and np.ndim(offset) == np.ndim(scale) == 0:
+  if x.dtype == np.uint8 and not scaling.is_per_feature:
     return to_int8(np.arange(256))[x]
   return to_int8(x)

@@ -15,16 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.backend import keras, mlir_quantize, quiet, tf
-from rlnas.data.dataset import Scaling
+from rlnas.data.scaling import Scaling
 from rlnas.tflite.calibration_fixes import mend
 from rlnas.tflite.compact import compact
 
 Float32Array = npt.NDArray[np.float32]
 
 
-def calibration_rows(
-  x: npt.NDArray[Any], *, offset: Scaling, scale: Scaling, count: int = 100
-) -> Float32Array:
+def calibration_rows(x: npt.NDArray[Any], *, scaling: Scaling, count: int = 100) -> Float32Array:
   """Examples to calibrate with: evenly spaced ones and the two that hold the extremes of `x`.
 
   With the extremes the int8 input covers all of the data: uint8 images over [0, 255] divided by
@@ -33,8 +31,7 @@ def calibration_rows(
 
   Args:
     x: uint8 or float32 training examples in any order. [N, ...]
-    offset: the network sees (x - offset) / scale.
-    scale: see `offset`.
+    scaling: what the network sees of `x`.
     count: how many evenly spaced examples. 50 to 100 are enough: more changed no accuracy.
 
   Returns:
@@ -50,9 +47,9 @@ def calibration_rows(
   chosen = set(np.linspace(0, len(x) - 1, min(count, len(x))).astype(int).tolist())
   width = x[0].size
   # Of a whole data set in uint8 there is no scaled copy; numbers do not move the extremes.
-  seen = x if np.ndim(offset) == np.ndim(scale) == 0 else (x - offset) / scale
+  seen = scaling.apply(x) if scaling.is_per_feature else x
   chosen |= {int(np.argmin(seen)) // width, int(np.argmax(seen)) // width}
-  return ((x[sorted(chosen)].astype(np.float32) - offset) / scale).astype(np.float32)
+  return scaling.apply(x[sorted(chosen)].astype(np.float32)).astype(np.float32)
 
 
 def quantize(model: keras.Model, calibration: Float32Array) -> bytes:

@@ -55,7 +55,7 @@ def test_a_student_comes_to_agree_with_its_teacher(tmp_path):
   train(teacher, data, epochs=10, seed=0, batch_size=32)
   save_weights(teacher, tmp_path / 'teacher.npz')
   loaded = Teacher(architecture, tmp_path / 'teacher.npz').load(data)
-  x = (data.x_val - data.offset) / data.scale
+  x = data.scaling.apply(data.x_val)
   labels = teacher.predict(x, verbose=0).argmax(1)
   np.testing.assert_array_equal(loaded.predict(x, verbose=0).argmax(1), labels)
   shuffled = dataclasses.replace(data, y_train=RNG.permutation(data.y_train))

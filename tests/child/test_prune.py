@@ -4,6 +4,7 @@ import pytest
 from rlnas.architecture import Graph, TaskShape
 from rlnas.child.builder import build
 from rlnas.child.prune import prune_filters
+from rlnas.data.scaling import UNSCALED
 from rlnas.spaces import BlockQNN, Joint, MultiBranch, NASNet, layers
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
@@ -74,7 +75,7 @@ def test_channels_that_are_added_go_together_and_concatenated_ones_do_not():
 def test_networks_of_every_space_become_smaller_files(space):
   """With half of the filters a network and its file are smaller, and int8 still."""
   table = compile_table(space)
-  rows = calibration_rows(X, offset=0.0, scale=1.0, count=10)
+  rows = calibration_rows(X, scaling=UNSCALED, count=10)
   for seed in range(2):
     architecture = decode(space, sample_uniform(table, np.random.default_rng(seed)))
     network = build(architecture, TASK, seed=0)

@@ -7,6 +7,7 @@ from rlnas.child.builder import build
 from rlnas.child.qat import adopt, aware_twin, read_ranges, with_ranges
 from rlnas.child.train import train
 from rlnas.data import loaders
+from rlnas.data.scaling import Scaling
 from rlnas.finishing.recipe import Recipe, calibration_of, finish, trained_aware
 from rlnas.tflite.compact import compact
 from rlnas.tflite.footprint import interpreter_of, measure
@@ -27,8 +28,7 @@ def sequences():
     y_train=y,
     x_val=x[:50],
     y_val=y[:50],
-    offset=1.0,
-    scale=1.5,
+    scaling=Scaling(1.0, 1.5),
     class_names=('a', 'b', 'c'),
   )
 
@@ -44,13 +44,13 @@ def trained(make, data):
 
 
 def inputs(data):
-  return ((data.x_val - data.offset) / data.scale).astype(np.float32)
+  return data.scaling.apply(data.x_val).astype(np.float32)
 
 
 def int8_values(model, data):
   """The outputs in real units, and the size of one of their units."""
   step, zero = interpreter_of(model).get_output_details()[0]['quantization']
-  outputs = int8_logits(model, data.x_val, offset=data.offset, scale=data.scale)
+  outputs = int8_logits(model, data.x_val, scaling=data.scaling)
   return (outputs.astype(np.float64) - zero) * step, step
 
 

@@ -15,11 +15,10 @@ from tests.child.test_builder import map_network, recurrent_network, small_netwo
 
 DIGITS = loaders.take(loaders.digits(), 500)
 TASK = DIGITS.task
-PIXELS = {'offset': DIGITS.offset, 'scale': DIGITS.scale}
 
 
 def inputs(count=128):
-  return ((DIGITS.x_train[:count] - DIGITS.offset) / DIGITS.scale).astype(np.float32)
+  return DIGITS.scaling.apply(DIGITS.x_train[:count]).astype(np.float32)
 
 
 def chain(*widths, kernel=3):
@@ -131,7 +130,7 @@ def test_one_supernet_learns_networks_of_several_sizes():
   assert np.mean(losses[-20:]) < np.mean(losses[:20]) / 2
   for widths in sizes:
     network = supernet.network(chain(*widths), [inputs()])
-    assert accuracy(network, DIGITS.x_val, DIGITS.y_val, **PIXELS) > 0.5
+    assert accuracy(network, DIGITS.x_val, DIGITS.y_val, scaling=DIGITS.scaling) > 0.5
 
 
 def test_steps_change_only_what_they_reach():

@@ -11,6 +11,7 @@ from rlnas.child.augment import Augmentation
 from rlnas.child.builder import build
 from rlnas.child.train import accuracy, cross_entropy, train
 from rlnas.data import loaders
+from rlnas.data.scaling import PIXELS, UNSCALED, Scaling
 from rlnas.spaces import layers
 from tests.child.test_builder import recurrent_network, small_network
 
@@ -40,7 +41,7 @@ def reference(model, dataset, *, epochs, seed, batch_size, learning_rate):
     losses = []
     for step in range(steps):
       rows = order[step * batch_size : (step + 1) * batch_size]
-      x = ((dataset.x_train[rows] - dataset.offset) / dataset.scale).astype(np.float32)
+      x = dataset.scaling.apply(dataset.x_train[rows]).astype(np.float32)
       with tf.GradientTape() as tape:
         loss = loss_of(dataset.y_train[rows], model(x, training=True))
       progress = (epoch * steps + step) / (steps * epochs)
@@ -66,7 +67,7 @@ def test_batch_normalisation_follows_the_data():
   """After one step the moving statistics are nine tenths initial and one tenth the batch's."""
   model = digits_model()
   inner = keras.Model(model.input, model.get_layer('node1_conv').output)
-  x = (DIGITS.x_train / DIGITS.scale).astype(np.float32)
+  x = DIGITS.scaling.apply(DIGITS.x_train).astype(np.float32)
   values = inner(x).numpy().reshape(-1, 4)
   train(model, DIGITS, epochs=1, seed=0, batch_size=len(x))
   norm = model.get_layer('node1_norm')
@@ -88,7 +89,7 @@ def test_it_learns():
   )
   assert [epoch for epoch, _ in losses] == list(range(1, 11))
   assert last == losses[-1][1] < losses[0][1] / 2
-  options = {'offset': data.offset, 'scale': data.scale}
+  options = {'scaling': data.scaling}
   # 0.1 is chance; 180 examples, so that one is 0.0056.
   assert accuracy(model, data.x_val, data.y_val, **options) > 0.8
 
@@ -125,7 +126,7 @@ def test_one_example_can_be_trained_on():
 
 def test_float_data_are_shifted_and_scaled():
   floats = dataclasses.replace(
-    DIGITS, x_train=DIGITS.x_train.astype(np.float32) * 4 - 6, offset=-6.0, scale=64.0
+    DIGITS, x_train=DIGITS.x_train.astype(np.float32) * 4 - 6, scaling=Scaling(-6.0, 64.0)
   )
   same = trained_weights(floats, epochs=1)
   for a, b in zip(same, trained_weights(epochs=1), strict=True):
@@ -137,11 +138,11 @@ def test_sequences_are_trained_on():
   y = rng.integers(0, 2, 300).astype(np.int32)
   x = rng.normal(size=(300, 6, 3)).astype(np.float32) + 2 * y[:, None, None]
   data = dataclasses.replace(
-    DIGITS, x_train=x, y_train=y, offset=1.0, scale=1.5, class_names=('low', 'high')
+    DIGITS, x_train=x, y_train=y, scaling=Scaling(1.0, 1.5), class_names=('low', 'high')
   )
   model = build(recurrent_network(), TaskShape((6, 3), 2), seed=0)
   train(model, data, epochs=10, seed=0, learning_rate=1e-2)
-  assert accuracy(model, x, y, offset=1.0, scale=1.5) > 0.95
+  assert accuracy(model, x, y, scaling=data.scaling) > 0.95
   with pytest.raises(ValueError, match='shift_pixels=1'):
     train(model, data, epochs=1, seed=0, augmentation=Augmentation(shift_pixels=1))
 
@@ -209,7 +210,7 @@ def test_another_loss_is_made_small():
 
   model = digits_model()
   train(model, DIGITS, epochs=8, seed=0, batch_size=32, loss=to_the_last_class)
-  logits = model.predict(DIGITS.x_train / DIGITS.scale, verbose=0)
+  logits = model.predict(DIGITS.scaling.apply(DIGITS.x_train), verbose=0)
   assert (logits.argmax(1) == DIGITS.classes - 1).mean() > 0.9
 
 
@@ -217,27 +218,27 @@ def test_accuracy_counts_every_example():
   rng = np.random.default_rng(0)
   x = rng.integers(0, 256, (1203, 2, 2, 3)).astype(np.uint8)  # two whole batches and a part
   model = dense_model(TaskShape((2, 2, 3), 3))
-  for offset, scale in ((0.0, 255.0), (100.0, 30.0)):
-    labels = model.predict((x - offset) / scale, verbose=0).argmax(1)
+  for scaling in (PIXELS, Scaling(100.0, 30.0)):
+    labels = model.predict((x - scaling.offset) / scaling.scale, verbose=0).argmax(1)
     y = np.where(rng.random(1203) < 0.7, labels, (labels + 1) % 3)
     expected = np.mean(y == labels)
     assert 0.6 < expected < 0.8
     # A logit near a tie may round differently: one example is 0.0008.
-    assert accuracy(model, x, y, offset=offset, scale=scale) == pytest.approx(expected, abs=0.002)
+    assert accuracy(model, x, y, scaling=scaling) == pytest.approx(expected, abs=0.002)
 
 
 def test_accuracy_of_equal_logits_is_the_share_of_the_first_class():
   model = dense_model(TaskShape((2, 2, 1), 4))
   model.set_weights([np.zeros_like(w) for w in model.get_weights()])
   x, y = np.ones((8, 2, 2, 1), np.uint8), np.array([0, 0, 1, 2, 3, 1, 2, 0])
-  assert accuracy(model, x, y, offset=0.0, scale=1.0) == 3 / 8
+  assert accuracy(model, x, y, scaling=UNSCALED) == 3 / 8
 
 
 def test_accuracy_wants_one_label_an_example():
   model = dense_model(TaskShape((2, 2, 1), 4))
   for examples, labels in ((0, 0), (3, 2)):
     with pytest.raises(ValueError, match=f'for each of {examples} examples'):
-      accuracy(model, np.ones((examples, 2, 2, 1)), np.zeros(labels), offset=0.0, scale=1.0)
+      accuracy(model, np.ones((examples, 2, 2, 1)), np.zeros(labels), scaling=UNSCALED)
 
 
 def test_layers_of_other_shapes_train_in_the_same_process():

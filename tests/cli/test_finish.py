@@ -35,7 +35,7 @@ def test_a_search_is_finished_anew(workdir):
   )
   data = loaders.digits()
   model = (workdir / 'best' / 'model.tflite').read_bytes()
-  tested = int8_accuracy(model, data.x_test, data.y_test, offset=data.offset, scale=data.scale)
+  tested = int8_accuracy(model, data.x_test, data.y_test, scaling=data.scaling)
   assert tested == best['int8_test_accuracy']
   low, high = best['int8_test_interval']
   assert (

@@ -52,7 +52,7 @@ def test_the_winner_is_what_the_result_says(finished):
   assert best['flash_bytes'] == len(model) <= best['budget']['flash_bytes']
   assert best['sram_bytes'] == footprint.sram_bytes <= best['budget']['sram_bytes']
   data = loaders.digits()
-  scaling = {'offset': data.offset, 'scale': data.scale}
+  scaling = {'scaling': data.scaling}
   assert int8_accuracy(model, data.x_test, data.y_test, **scaling) == best['int8_test_accuracy']
   logits = tflm_logits(model, data.x_test[:3], **scaling)
   assert logits.dtype == np.int8

@@ -18,6 +18,7 @@ from PIL import Image
 from rlnas.data import files, loaders, splits
 from rlnas.data.checks import validate
 from rlnas.data.dataset import Dataset
+from rlnas.data.scaling import PIXELS, Scaling
 
 
 def arrays(n=40, classes=4, shape=(5, 6, 1), seed=0):
@@ -55,7 +56,7 @@ def test_mnist5k_is_split_into_equal_classes():
     assert y.dtype == np.int32
     assert np.bincount(y).tolist() == [each] * 10
   assert (data.x_train.min(), data.x_train.max()) == (0, 255)
-  assert (data.name, data.classes, data.scale) == ('mnist5k', 10, 255.0)
+  assert (data.name, data.classes, data.scaling) == ('mnist5k', 10, PIXELS)
   # 5,000 images, all different: so the splits are disjoint.
   assert len(rows(data.x_train, data.x_val, data.x_test)) == 5000
 
@@ -72,7 +73,7 @@ def test_mnist5k_images_keep_their_labels():
 def test_digits_have_sixteen_levels():
   data = loaders.digits()
   assert data.x_train.shape == (1258, 8, 8, 1)
-  assert (len(data.x_val), len(data.x_test), data.scale) == (180, 359, 16.0)
+  assert (len(data.x_val), len(data.x_test), data.scaling.scale) == (180, 359, 16.0)
   assert data.x_train.max() == 16
   assert np.ptp(np.bincount(data.y_val)) <= 1  # the classes have 174 to 183 images
 
@@ -172,7 +173,7 @@ def test_npz_keeps_the_splits_it_has(tmp_path):
   assert np.array_equal(data.y_val, val['y_train'])
   assert np.array_equal(data.x_test, test['x_train'])
   assert data.classes == 5
-  assert (data.offset, data.scale) == (0.0, 255.0)
+  assert data.scaling == PIXELS
 
 
 @pytest.mark.parametrize('dtype', ['f2', '>f4', 'f8', 'i1', 'i8', 'u2', '?'])
@@ -182,7 +183,7 @@ def test_npz_of_other_numbers_becomes_float32_with_mean_and_deviation(tmp_path, 
   assert data.input_shape == (7, 4)  # three sides are a sequence
   assert data.x_train.dtype == data.x_val.dtype == data.x_test.dtype == np.float32
   assert rows(data.x_train, data.x_val, data.x_test) == rows(x.astype(np.float32))
-  scaled = (data.x_train.astype(np.float64) - data.offset) / data.scale
+  scaled = data.scaling.apply(data.x_train.astype(np.float64))
   np.testing.assert_allclose(scaled.mean((0, 1)), 0, atol=1e-6)
   np.testing.assert_allclose(scaled.std((0, 1)), 1, atol=1e-6)
 
@@ -192,29 +193,30 @@ def test_features_of_different_range_are_brought_to_one(tmp_path):
   x = rng.normal((-16, 1, 7), (30, 0.1, 0), (80, 9, 3))
   path = save(tmp_path / 'a.npz', x_train=x, y_train=np.arange(80) % 2)
   data = loaders.from_npz(path)
-  assert data.offset.dtype == data.scale.dtype == np.float32
-  np.testing.assert_allclose(data.offset, data.x_train.mean((0, 1)), rtol=1e-5)
-  np.testing.assert_allclose(data.scale[:2], data.x_train.std((0, 1))[:2], rtol=1e-5)
-  assert data.scale[2] == 1  # it never varies
+  offset, scale = data.scaling.offset, data.scaling.scale
+  assert offset.dtype == scale.dtype == np.float32
+  np.testing.assert_allclose(offset, data.x_train.mean((0, 1)), rtol=1e-5)
+  np.testing.assert_allclose(scale[:2], data.x_train.std((0, 1))[:2], rtol=1e-5)
+  assert scale[2] == 1  # it never varies
   images = loaders.as_images(data)
   validate(images)
-  seen = (images.x_train - images.offset) / images.scale
-  np.testing.assert_array_equal(seen[..., 0], (data.x_train - data.offset) / data.scale)
+  seen = images.scaling.apply(images.x_train)
+  np.testing.assert_array_equal(seen[..., 0], data.scaling.apply(data.x_train))
 
 
 def test_float_images_are_scaled_by_channel_and_as_sequences_by_feature(tmp_path):
   x = np.random.default_rng(5).normal((0, 5), (1, 100), (80, 4, 3, 2))
   data = loaders.from_npz(save(tmp_path / 'a.npz', x_train=x, y_train=np.arange(80) % 2))
-  np.testing.assert_allclose(data.scale, data.x_train.std((0, 1, 2)), rtol=1e-5)
+  np.testing.assert_allclose(data.scaling.scale, data.x_train.std((0, 1, 2)), rtol=1e-5)
   rows = loaders.as_sequences(data)
   assert rows.input_shape == (4, 6)
-  np.testing.assert_allclose(rows.scale, rows.x_train.std((0, 1)), rtol=1e-5)
+  np.testing.assert_allclose(rows.scaling.scale, rows.x_train.std((0, 1)), rtol=1e-5)
 
 
 def test_npz_deviation_of_extreme_values_is_finite(tmp_path):
   x = np.where(np.arange(30) % 2, 3e38, -3e38).astype(np.float32).reshape(30, 1, 1)
   data = loaders.from_npz(save(tmp_path / 'a.npz', x_train=x, y_train=np.arange(30) % 3))
-  assert data.scale == pytest.approx(3e38, rel=0.05)
+  assert data.scaling.scale == pytest.approx(3e38, rel=0.05)
 
 
 BAD_ARRAYS = {
@@ -641,11 +643,8 @@ BAD_DATASETS = {
   'float64': ({'x_train': np.ones((12, 2, 2, 1))}, 'x_train: is of type float64; must be'),
   'int64': ({'y_val': np.arange(4) % 2}, 'y_val: is of type int64; must be int32'),
   'label list': ({'y_val': [0, 1, 0, 1]}, 'y_val: is list; labels must be integers'),
-  'offset': ({'offset': float('nan')}, 'offset=nan: must be finite'),
-  'zero scale': ({'scale': 0.0}, r'scale=0\.0: must be positive and finite'),
-  'infinite scale': ({'scale': float('inf')}, 'scale=inf: must be positive and finite'),
   'scale of others': (
-    {'scale': np.ones(3, np.float32)},
+    {'scaling': Scaling(0.0, np.ones(3, np.float32))},
     r'scale of shape \(3,\): must be a number, or one for each feature of examples of shape \(2,',
   ),
   'one name': ({'class_names': ('a',)}, r"class_names=\('a',\): must be at least 2 classes"),

@@ -31,7 +31,7 @@ def test_the_measurement_holds_what_the_parts_give():
   )
   model = build(architecture, DIGITS.task, seed=4)
   train(model, DIGITS, epochs=2, seed=4, batch_size=32, learning_rate=0.01)
-  options = {'offset': DIGITS.offset, 'scale': DIGITS.scale}
+  options = {'scaling': DIGITS.scaling}
   counted = estimate_cost(architecture, DIGITS.task)
   assert measurement.validation_accuracy == accuracy(model, DIGITS.x_val, DIGITS.y_val, **options)
   assert (measurement.macs, measurement.parameters) == (counted.macs, counted.parameters)

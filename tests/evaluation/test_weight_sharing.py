@@ -18,7 +18,6 @@ from tests.child.test_builder import small_network
 from tests.evaluation.test_trained import wide_network
 
 DIGITS = loaders.take(loaders.digits(), 500)
-PIXELS = {'offset': DIGITS.offset, 'scale': DIGITS.scale}
 NETWORKS = (small_network(8), small_network(16))
 
 
@@ -36,12 +35,14 @@ def test_the_measurement_holds_what_the_parts_give(supernet):
   measurement = WeightSharing(DIGITS, supernet=supernet, statistics_examples=200).evaluate(
     NETWORKS[1], seed=0
   )
-  x = (DIGITS.x_train[:200] / DIGITS.scale).astype(np.float32)
+  x = DIGITS.scaling.apply(DIGITS.x_train[:200]).astype(np.float32)
   network = supernet.network(NETWORKS[1], [x[:128], x[128:]])
-  model = quantize(network, calibration_rows(DIGITS.x_train, **PIXELS))
+  model = quantize(network, calibration_rows(DIGITS.x_train, scaling=DIGITS.scaling))
   val = (DIGITS.x_val, DIGITS.y_val)
-  assert measurement.validation_accuracy == accuracy(network, *val, **PIXELS) > 0.3
-  assert measurement.int8_validation_accuracy == int8_accuracy(model, *val, **PIXELS) > 0.3
+  assert measurement.validation_accuracy == accuracy(network, *val, scaling=DIGITS.scaling) > 0.3
+  assert (
+    measurement.int8_validation_accuracy == int8_accuracy(model, *val, scaling=DIGITS.scaling) > 0.3
+  )
   counted = estimate_cost(NETWORKS[1], DIGITS.task)
   assert (measurement.macs, measurement.parameters) == (counted.macs, counted.parameters)
 

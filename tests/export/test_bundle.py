@@ -12,6 +12,7 @@ import pytest
 from rlnas.architecture import TaskShape
 from rlnas.budget import Budget
 from rlnas.data.dataset import Dataset
+from rlnas.data.scaling import PIXELS, Scaling
 from rlnas.evaluation.untrained import convert_untrained
 from rlnas.export.bundle import deployment, write_c_files
 from rlnas.export.c_files import c_string, comment, identifiers
@@ -63,7 +64,7 @@ def images(scale: float = 255.0, **changes) -> Dataset:
   rng = np.random.default_rng(0)
   x = rng.integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
   y = np.arange(40, dtype=np.int32) % len(NAMES)
-  dataset = Dataset('toy */ "x"', x, y, x, y, x, y, NAMES, scale=scale, source='made up \\')
+  dataset = Dataset('toy */ "x"', x, y, x, y, x, y, NAMES, Scaling(0.0, scale), source='made up \\')
   return dataclasses.replace(dataset, **changes)
 
 
@@ -106,8 +107,8 @@ def test_a_host_program_reads_what_the_files_hold(compiler, scale, tmp_path):
   assert bytes(numbers(array)) == model
   vectors = np.array(numbers(inputs), np.int8).reshape(-1, 8, 8, 1)
   assert np.array_equal(vectors, deployed.vectors.inputs)
-  as_read = {'offset': deployed.info.input.zero_point, 'scale': 1 / deployed.info.input.scale}
-  given = tflm_logits(model, vectors.astype(np.float32), **as_read)
+  as_read = Scaling(deployed.info.input.zero_point, 1 / deployed.info.input.scale)
+  given = tflm_logits(model, vectors.astype(np.float32), scaling=as_read)
   assert numbers(outputs) == given.ravel().tolist()
   assert numbers(best) == given.argmax(axis=1).tolist()
   port = deployed.info.input
@@ -123,14 +124,14 @@ def test_vectors_are_validation_examples_as_the_network_reads_them():
   assert vectors.interpreter == 'TFLite Micro'
   assert vectors.labels == tuple(range(len(NAMES)))
   raw = dataset.x_val[: len(NAMES)]
-  assert np.array_equal(vectors.outputs, tflm_logits(model, raw, offset=0, scale=255))
-  assert np.abs(vectors.outputs - int8_logits(model, raw, offset=0, scale=255)).max() <= 1
+  assert np.array_equal(vectors.outputs, tflm_logits(model, raw, scaling=PIXELS))
+  assert np.abs(vectors.outputs - int8_logits(model, raw, scaling=PIXELS)).max() <= 1
 
 
 def test_float_data_with_an_offset_compile_too(tmp_path):
   rng = np.random.default_rng(0)
   x = rng.normal(3, 2, (40, 8, 8, 1)).astype(np.float32)
-  dataset = images(x_train=x, x_val=x, x_test=x, offset=3.25, scale=2.0)
+  dataset = images(x_train=x, x_val=x, x_test=x, scaling=Scaling(3.25, 2.0))
   model = network()
   deployed = deployment(model, dataset)
   write_c_files(deployed, dataset, BUDGET, tmp_path)
@@ -149,7 +150,7 @@ def test_features_with_offsets_of_their_own_compile_too(tmp_path):
   offset = np.linspace(-20, 5, 8, dtype=np.float32)[:, None]
   scale = np.geomspace(0.1, 30, 8, dtype=np.float32)[:, None]
   x = (offset + scale * rng.normal(size=(40, 8, 8, 1))).astype(np.float32)
-  dataset = images(x_train=x, x_val=x, x_test=x, offset=offset, scale=scale)
+  dataset = images(x_train=x, x_val=x, x_test=x, scaling=Scaling(offset, scale))
   deployed = deployment(network(), dataset)
   write_c_files(deployed, dataset, BUDGET, tmp_path)
   raw = ', '.join(f'{value!r}f' for value in x[0].ravel().tolist())
@@ -208,9 +209,9 @@ def test_the_plan_is_tflms_and_the_reserved_arena_suffices(space, shape, tmp_pat
   assert room.total_bytes == footprint.sram_bytes + room.margin_bytes
   rng = np.random.default_rng(0)
   inputs = rng.integers(-128, 128, (2, *shape)).astype(np.int8)
-  as_read = {'offset': info.input.zero_point, 'scale': 1 / info.input.scale}
+  as_read = Scaling(info.input.zero_point, 1 / info.input.scale)
   np.save(tmp_path / 'x.npy', inputs)
-  np.save(tmp_path / 'y.npy', tflm_logits(model, inputs.astype(np.float32), **as_read))
+  np.save(tmp_path / 'y.npy', tflm_logits(model, inputs.astype(np.float32), scaling=as_read))
   (tmp_path / 'model.tflite').write_bytes(model)
   command = [sys.executable, '-c', RUN_IN_ARENA, str(tmp_path), str(room.total_bytes)]
   done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

@@ -88,9 +88,8 @@ def test_the_winner_is_the_best_on_validation_data_and_tested_once(winner):
   assert winner.int8_validation_accuracy == scores[0][0]
   assert winner.trial.index == winner.finalists[0].candidate.trial
   assert winner.architecture == winner.trial.proposal.architecture
-  scaling = {'offset': DIGITS.offset, 'scale': DIGITS.scale}
   x, y = DIGITS.x_test, DIGITS.y_test
-  assert winner.int8_test_accuracy == int8_accuracy(winner.model, x, y, **scaling)
+  assert winner.int8_test_accuracy == int8_accuracy(winner.model, x, y, scaling=DIGITS.scaling)
   low, high = winner.int8_test_interval
   assert 0 < low < winner.int8_test_accuracy < high < 1
   assert winner.footprint == measure(winner.model)

@@ -13,7 +13,6 @@ from tests.child.test_builder import small_network
 
 DATA = loaders.digits()
 FEW = loaders.take(DATA, 200)
-SCALING = {'offset': DATA.offset, 'scale': DATA.scale}
 
 
 def test_quantization_costs_little():
@@ -22,8 +21,8 @@ def test_quantization_costs_little():
   assert found.validation_accuracy > 0.6  # 0.1 is chance
   assert found.int8_validation_accuracy == pytest.approx(found.validation_accuracy, abs=0.03)
   x, y = DATA.x_val, DATA.y_val
-  assert found.validation_accuracy == accuracy(found.network, x, y, **SCALING)
-  assert found.int8_validation_accuracy == int8_accuracy(found.model, x, y, **SCALING)
+  assert found.validation_accuracy == accuracy(found.network, x, y, scaling=DATA.scaling)
+  assert found.int8_validation_accuracy == int8_accuracy(found.model, x, y, scaling=DATA.scaling)
 
 
 def test_progress_is_told_and_may_end_the_training():
@@ -44,7 +43,9 @@ def weights_by_epoch(recipe):
   seen = []
 
   def on_epoch(epoch, loss):
-    seen.append((accuracy(network, FEW.x_val, FEW.y_val, **SCALING), network.get_weights()))
+    seen.append(
+      (accuracy(network, FEW.x_val, FEW.y_val, scaling=DATA.scaling), network.get_weights())
+    )
 
   train_by(recipe, network, FEW, seed=0, on_epoch=on_epoch)
   return seen, network.get_weights()

@@ -3,10 +3,10 @@
 import numpy as np
 
 from rlnas.backend import keras
+from rlnas.data.scaling import PIXELS
 from rlnas.tflite.quantize import calibration_rows, quantize
 
 SHAPE = (16, 16, 1)
-PIXELS = {'offset': 0.0, 'scale': 255.0}
 
 
 def branching_model(filters: int = 8, shape=SHAPE) -> keras.Model:
@@ -31,4 +31,4 @@ def random_images() -> np.ndarray:
 
 
 def converted() -> bytes:
-  return quantize(branching_model(), calibration_rows(random_images(), **PIXELS, count=20))
+  return quantize(branching_model(), calibration_rows(random_images(), scaling=PIXELS, count=20))

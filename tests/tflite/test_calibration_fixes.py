@@ -6,11 +6,11 @@ import pytest
 from rlnas.architecture import Graph, TaskShape
 from rlnas.backend import keras, quiet, tf
 from rlnas.child.builder import build
+from rlnas.data.scaling import UNSCALED
 from rlnas.spaces import layers
 from rlnas.tflite import inference
 from rlnas.tflite.quantize import quantize
 
-UNSCALED = {'offset': 0.0, 'scale': 1.0}
 SHAPE = (8, 8, 1)
 
 
@@ -44,7 +44,7 @@ def details(model):
 def error(model, converted, x):
   """Root mean square of the int8 network's logits against the float network's, in int8 units."""
   scale, zero_point = details(converted)[-1][2]['quantization']
-  found = inference.int8_logits(converted, x, **UNSCALED).astype(float) - zero_point
+  found = inference.int8_logits(converted, x, scaling=UNSCALED).astype(float) - zero_point
   return np.sqrt(np.mean((found - model(x).numpy() / scale) ** 2))
 
 
@@ -88,8 +88,8 @@ def test_huge_inputs_of_saturating_operators_are_cut(saturated, shared):
   name = {'tanh': 'TANH', 'sigmoid': 'LOGISTIC'}[saturated]
   scale = next(inputs[0]['quantization'][0] for op, inputs, _ in details(converted) if op == name)
   assert scale < (8 if shared else 0.1)
-  gap = inference.int8_logits(converted, x, **UNSCALED) - inference.tflm_logits(
-    converted, x, **UNSCALED
+  gap = inference.int8_logits(converted, x, scaling=UNSCALED) - inference.tflm_logits(
+    converted, x, scaling=UNSCALED
   ).astype(int)
   assert np.abs(gap).max() <= 1
 
@@ -107,4 +107,4 @@ def test_vanishing_sums_keep_a_range():
   inputs, target = next((i, t) for op, i, t in details(converted) if op == 'ADD')
   scales = [tensor['quantization'][0] for tensor in inputs]
   assert max(scales) < 2**19 * target['quantization'][0]
-  assert inference.tflm_logits(converted, tiny, **UNSCALED).shape == (20, 3)
+  assert inference.tflm_logits(converted, tiny, scaling=UNSCALED).shape == (20, 3)

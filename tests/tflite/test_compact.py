@@ -4,6 +4,7 @@ from absl import logging
 
 from rlnas.architecture import Architecture, Graph, TaskShape
 from rlnas.backend import flatbuffer_utils, keras, quiet, tf
+from rlnas.data.scaling import UNSCALED
 from rlnas.evaluation.untrained import build_trained_looking, noise
 from rlnas.spaces import Chain, MultiBranch, NASNet, Recurrent
 from rlnas.spaces.decision import decode
@@ -47,8 +48,8 @@ def test_it_is_a_fifth_smaller(models):
 def test_outputs_are_the_same_to_the_bit(models):
   original, smaller, shape = models
   x = np.random.default_rng(1).integers(-128, 128, (8, *shape)).astype(np.float32)
-  outputs = tflm_logits(original, x, offset=0, scale=1)
-  assert np.array_equal(tflm_logits(smaller, x, offset=0, scale=1), outputs)
+  outputs = tflm_logits(original, x, scaling=UNSCALED)
+  assert np.array_equal(tflm_logits(smaller, x, scaling=UNSCALED), outputs)
   assert len(np.unique(outputs)) > 1
 
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from rlnas.backend import quiet, tf
+from rlnas.data.scaling import PIXELS, Scaling
 from rlnas.tflite import inference
-from tests.tflite.branching import PIXELS, branching_model, converted, random_images
+from tests.tflite.branching import branching_model, converted, random_images
 
 
 @pytest.fixture(scope='module', name='images')
@@ -17,55 +18,57 @@ def _model():
 
 
 def test_builtin_kernels_and_tflm_agree(model, images):
-  builtin = inference.int8_logits(model, images[:20], **PIXELS).astype(int)
-  micro = inference.tflm_logits(model, images[:20], **PIXELS)
+  builtin = inference.int8_logits(model, images[:20], scaling=PIXELS).astype(int)
+  micro = inference.tflm_logits(model, images[:20], scaling=PIXELS)
   assert builtin.shape == micro.shape == (20, 5)
   assert np.abs(builtin - micro).max() <= 1
   assert len(np.unique(builtin, axis=0)) > 1
 
 
 def test_batches_and_their_remainder_change_nothing(model, images):
-  whole = inference.int8_logits(model, images, **PIXELS)  # batches of 100, 100 and 30
+  whole = inference.int8_logits(model, images, scaling=PIXELS)  # batches of 100, 100 and 30
   assert whole.shape == (230, 5)
-  np.testing.assert_array_equal(whole, inference.int8_logits(model, images, **PIXELS, batch_size=7))
+  np.testing.assert_array_equal(
+    whole, inference.int8_logits(model, images, scaling=PIXELS, batch_size=7)
+  )
 
 
 def test_float_and_uint8_examples_give_the_same_logits(model, images):
   np.testing.assert_array_equal(
-    inference.int8_logits(model, images[:30], **PIXELS),
-    inference.int8_logits(model, images[:30].astype(np.float32), **PIXELS),
+    inference.int8_logits(model, images[:30], scaling=PIXELS),
+    inference.int8_logits(model, images[:30].astype(np.float32), scaling=PIXELS),
   )
 
 
-def test_offset_and_scale_are_applied(model, images):
+def test_the_scaling_is_applied(model, images):
   shifted = images[:10].astype(np.float32) / 255 * 3 - 7
   np.testing.assert_array_equal(
-    inference.int8_logits(model, shifted, offset=-7, scale=3),
-    inference.int8_logits(model, images[:10], **PIXELS),
+    inference.int8_logits(model, shifted, scaling=Scaling(-7, 3)),
+    inference.int8_logits(model, images[:10], scaling=PIXELS),
   )
 
 
 def test_values_outside_the_input_range_saturate(model, images):
   x = images[:5].astype(np.float32)
   np.testing.assert_array_equal(
-    inference.int8_logits(model, np.where(x > 200, 1e6, x).astype(np.float32), **PIXELS),
-    inference.int8_logits(model, np.where(x > 200, 255, x).astype(np.float32), **PIXELS),
+    inference.int8_logits(model, np.where(x > 200, 1e6, x).astype(np.float32), scaling=PIXELS),
+    inference.int8_logits(model, np.where(x > 200, 255, x).astype(np.float32), scaling=PIXELS),
   )
 
 
 def test_accuracy_counts_matching_labels(model, images):
-  labels = inference.int8_logits(model, images, **PIXELS).argmax(axis=1)
+  labels = inference.int8_logits(model, images, scaling=PIXELS).argmax(axis=1)
   labels[:23] += 1
-  assert inference.int8_accuracy(model, images, labels, **PIXELS) == pytest.approx(0.9)
+  assert inference.int8_accuracy(model, images, labels, scaling=PIXELS) == pytest.approx(0.9)
 
 
 def test_examples_that_do_not_fit_are_refused(model, images):
   with pytest.raises(ValueError, match=r'x of shape \(2, 5, 5, 1\)'):
-    inference.int8_logits(model, images[:2, :5, :5], **PIXELS)
+    inference.int8_logits(model, images[:2, :5, :5], scaling=PIXELS)
   with pytest.raises(ValueError, match='x of shape'):
-    inference.int8_logits(model, images[:0], **PIXELS)
+    inference.int8_logits(model, images[:0], scaling=PIXELS)
   with pytest.raises(ValueError, match='y of shape'):
-    inference.int8_accuracy(model, images, np.zeros(3, np.int32), **PIXELS)
+    inference.int8_accuracy(model, images, np.zeros(3, np.int32), scaling=PIXELS)
 
 
 def test_a_model_that_is_not_int8_is_refused(images):
@@ -73,4 +76,4 @@ def test_a_model_that_is_not_int8_is_refused(images):
   with quiet():
     float_model = tf.lite.TFLiteConverter.from_keras_model(model).convert()
   with pytest.raises(ValueError, match='model: must have int8 input and output'):
-    inference.int8_logits(float_model, images, **PIXELS)
+    inference.int8_logits(float_model, images, scaling=PIXELS)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from rlnas.backend import keras, quiet, tf
+from rlnas.data.scaling import PIXELS, UNSCALED, Scaling
 from rlnas.tflite.quantize import calibration_rows, check_integer, quantize
 
 SHAPE = (12, 12, 1)
@@ -31,7 +32,7 @@ def images():
 
 @pytest.fixture(scope='module')
 def calibration(images):
-  return calibration_rows(images, offset=0, scale=255, count=20)
+  return calibration_rows(images, scaling=PIXELS, count=20)
 
 
 @pytest.fixture(scope='module')
@@ -117,7 +118,7 @@ def test_calibration_that_does_not_fit_is_refused(wrong):
 def test_calibration_rows_reach_the_extremes_of_the_data():
   x = np.full((1000, 4, 4, 1), 100, np.uint8)
   x[500, 2, 2, 0], x[778, 0, 1, 0] = 0, 255
-  rows = calibration_rows(x, offset=0, scale=255, count=10)
+  rows = calibration_rows(x, scaling=PIXELS, count=10)
   assert rows.dtype == np.float32
   assert rows.shape == (12, 4, 4, 1)
   assert (rows.min(), rows.max()) == (0, 1)
@@ -125,11 +126,11 @@ def test_calibration_rows_reach_the_extremes_of_the_data():
 
 def test_calibration_rows_of_a_small_set_are_all_of_it():
   x = np.arange(12, dtype=np.float32).reshape(3, 4)
-  np.testing.assert_allclose(calibration_rows(x, offset=2, scale=4), (x - 2) / 4)
+  np.testing.assert_allclose(calibration_rows(x, scaling=Scaling(2, 4)), (x - 2) / 4)
 
 
 def test_calibration_rows_refuse_what_they_cannot_choose_from():
   with pytest.raises(ValueError, match=r'x of shape \(0, 4\)'):
-    calibration_rows(np.zeros((0, 4), np.uint8), offset=0, scale=1)
+    calibration_rows(np.zeros((0, 4), np.uint8), scaling=UNSCALED)
   with pytest.raises(ValueError, match='count=0'):
-    calibration_rows(np.zeros((2, 4), np.uint8), offset=0, scale=1, count=0)
+    calibration_rows(np.zeros((2, 4), np.uint8), scaling=UNSCALED, count=0)
