@@ -10,7 +10,7 @@ import rlnas
 from rlnas import Board, Budget, Chain, Controller, compile_table, reward, spaces
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.data import loaders
-from rlnas.data.checks import validate
+from rlnas.data.dataset import validate
 from rlnas.data.scaling import Scaling
 from rlnas.evaluation.executors import InProcess, WorkerPool
 from rlnas.evaluation.ray_executor import RayCluster

@@ -7,13 +7,10 @@ copy of the data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-  from rlnas.data.dataset import Dataset
 
 Array = npt.NDArray[Any]
 
@@ -43,7 +40,7 @@ def as_examples(key: str, x: Array) -> Array:
 def check_examples(key: str, x: Array) -> None:
   """Checks examples as a data set holds them. Raises ValueError; see `as_examples`."""
   if not isinstance(x, np.ndarray) or x.dtype not in (np.uint8, np.float32):
-    raise ValueError(f'{key}: is {_kind(x)}; must be a NumPy array of uint8 or float32')
+    raise ValueError(f'{key}: is {kind_of(x)}; must be a NumPy array of uint8 or float32')
   if x.ndim not in (3, 4):
     raise ValueError(
       f'{key}: has shape {x.shape}; must be images [N, H, W, C] or sequences [N, T, F]'
@@ -68,7 +65,7 @@ def check_labels(key: str, y: Array, *, examples: int, classes: int | None) -> N
     ValueError: a rule is broken.
   """
   if not isinstance(y, np.ndarray) or y.dtype.kind not in 'iu':
-    raise ValueError(f'{key}: is {_kind(y)}; labels must be integers')
+    raise ValueError(f'{key}: is {kind_of(y)}; labels must be integers')
   if y.shape != (examples,):
     raise ValueError(
       f'{key}: has shape {y.shape}; must be ({examples},), one label for each of the examples'
@@ -90,36 +87,6 @@ def check_class_names(class_names: Sequence[str]) -> None:
     raise ValueError(f'class_names: {twice!r} stands more than once; names must differ')
 
 
-def validate(dataset: Dataset) -> None:
-  """Checks a whole data set; every loader ends with it.
-
-  Raises:
-    ValueError: an array has a wrong type, rank, length or value, a split is empty, splits differ in
-      shape or type, the training data have one class only, or the scaling does not suit them.
-  """
-  check_class_names(dataset.class_names)
-  for split in ('train', 'val', 'test'):
-    x, y = getattr(dataset, f'x_{split}'), getattr(dataset, f'y_{split}')
-    check_examples(f'x_{split}', x)
-    check_labels(f'y_{split}', y, examples=len(x), classes=dataset.classes)
-    if y.dtype != np.int32:
-      raise ValueError(f'y_{split}: is {_kind(y)}; must be int32')
-    for what, value, rule in (
-      ('shape', x.shape[1:], dataset.input_shape),
-      ('type', x.dtype, dataset.x_train.dtype),
-    ):
-      if value != rule:
-        raise ValueError(f'x_{split}: examples have {what} {value}; those of x_train have {rule}')
-  if np.min(dataset.y_train) == np.max(dataset.y_train):
-    raise ValueError(f'y_train: every label is {dataset.y_train[0]}; must be at least 2 classes')
-  for name in ('offset', 'scale'):
-    shape = np.shape(getattr(dataset.scaling, name))
-    if shape not in ((), dataset.input_shape[-1:], (*dataset.input_shape[-2:-1], 1)):
-      raise ValueError(
-        f'{name} of shape {shape}: must be a number, or one for each feature of examples of shape '
-        f'{dataset.input_shape}'
-      )
-
-
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
+  """The type of a value, of an array that of its elements, for errors."""
   return f'of type {value.dtype}' if isinstance(value, np.ndarray) else type(value).__name__

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from rlnas.architecture import TaskShape
 from rlnas.data import splits
-from rlnas.data.checks import as_examples, check_labels, validate
+from rlnas.data.checks import as_examples, check_class_names, check_examples, check_labels, kind_of
 from rlnas.data.scaling import PIXELS, PerFeature, Scaling
 
 Array = npt.NDArray[Any]
@@ -86,6 +86,37 @@ class Dataset:
   def without_test(self) -> Dataset:
     """The data that a search may see: the test arrays are empty."""
     return dataclasses.replace(self, x_test=self.x_test[:0], y_test=self.y_test[:0])
+
+
+def validate(dataset: Dataset) -> None:
+  """Checks a whole data set; every loader ends with it.
+
+  Raises:
+    ValueError: an array has a wrong type, rank, length or value, a split is empty, splits differ in
+      shape or type, the training data have one class only, or the scaling does not suit them.
+  """
+  check_class_names(dataset.class_names)
+  for split in ('train', 'val', 'test'):
+    x, y = getattr(dataset, f'x_{split}'), getattr(dataset, f'y_{split}')
+    check_examples(f'x_{split}', x)
+    check_labels(f'y_{split}', y, examples=len(x), classes=dataset.classes)
+    if y.dtype != np.int32:
+      raise ValueError(f'y_{split}: is {kind_of(y)}; must be int32')
+    for what, value, rule in (
+      ('shape', x.shape[1:], dataset.input_shape),
+      ('type', x.dtype, dataset.x_train.dtype),
+    ):
+      if value != rule:
+        raise ValueError(f'x_{split}: examples have {what} {value}; those of x_train have {rule}')
+  if np.min(dataset.y_train) == np.max(dataset.y_train):
+    raise ValueError(f'y_train: every label is {dataset.y_train[0]}; must be at least 2 classes')
+  for name in ('offset', 'scale'):
+    shape = np.shape(getattr(dataset.scaling, name))
+    if shape not in ((), dataset.input_shape[-1:], (*dataset.input_shape[-2:-1], 1)):
+      raise ValueError(
+        f'{name} of shape {shape}: must be a number, or one for each feature of examples of shape '
+        f'{dataset.input_shape}'
+      )
 
 
 def take(dataset: Dataset, count: int) -> Dataset:

@@ -16,8 +16,7 @@ import pytest
 from PIL import Image
 
 from rlnas.data import files, loaders, splits
-from rlnas.data.checks import validate
-from rlnas.data.dataset import Dataset
+from rlnas.data.dataset import Dataset, validate
 from rlnas.data.scaling import PIXELS, Scaling
 
 
