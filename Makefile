@@ -3,21 +3,23 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-WORKDIR ?= runs/mnist5k
+WORKDIR ?= runs/search
 
-.PHONY: search test check clean
+.PHONY: search test check lint clean
 
 search: $(INSTALLED)
-	$(BIN)/python experiments/search.py --workdir=$(WORKDIR)
+	$(BIN)/rlnas search --workdir=$(WORKDIR)
 
 test: $(INSTALLED)
 	$(BIN)/pytest -n 2 --dist loadfile
 
-check: $(INSTALLED)
+check: lint
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow'
+
+lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow'
 
 $(INSTALLED): setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,59 +1,182 @@
-"""The README's examples run as they stand."""
+"""README.md and docs/ say what is true: their code runs, commands parse, links lead somewhere."""
 
+import importlib
+import os
 import pathlib
 import re
 import subprocess
 import sys
 
+import absl.flags
 import pytest
 
-from rlnas import board, reward
+from rlnas import board
 from rlnas.board import BOARDS
+from rlnas.cli import choices
+from rlnas.cli.flags import parse, read_search_config
+from rlnas.cli.main import COMMANDS
 from rlnas.data import loaders
+from tests.documents import ALL, ROOT, anchors, blocks, commands, links
 
-ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
-CHOICES = (ROOT / 'experiments' / 'choices.py').read_text()
+HELP = ('--help', '--version')
+PARSES_ALL = """
+import runpy, sys
+script, *lines = sys.argv[1:]
+sys.path.insert(0, script.rpartition('/')[0])
+runpy.run_path(script, run_name='script')
+from absl import flags
+for line in lines:
+  flags.FLAGS.unparse_flags()
+  flags.FLAGS([script, *line.split()])
+"""
 
 
-def blocks(language: str) -> list[str]:
-  return re.findall(rf'```{language}\n(.*?)```', README, flags=re.DOTALL)
+def flags_of(command: str) -> absl.flags.FlagValues:
+  values = absl.flags.FlagValues()
+  importlib.import_module(f'rlnas.cli.{command}').define_flags(values)
+  return values
+
+
+def ours(*, with_flags: bool):
+  """The command lines of `rlnas COMMAND`."""
+  found = [c for c in commands() if c.words[0] == 'rlnas' and len(c.words) > 1]
+  found = [c for c in found if not set(HELP) & set(c.words)]
+  return [c for c in found if len(c.words) > 2 or not with_flags]
+
+
+def of_scripts():
+  """The arguments of each script that a document gives, as lines."""
+  found: dict[str, list[str]] = {}
+  for command in commands():
+    script, *arguments = command.words
+    if script.endswith('.py') and arguments:
+      found.setdefault(script, []).append(' '.join(arguments))
+  return found
+
+
+@pytest.fixture
+def own_files(tmp_path, monkeypatch):
+  """The present folder, which holds the files that the documents tell to save."""
+  for block in blocks('python', 'json'):
+    if block.name:
+      (tmp_path / block.name).write_text(block.code)
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(sys, 'path', [str(tmp_path), *sys.path])
+  return tmp_path
+
+
+@pytest.fixture(scope='module')
+def search_folder(tmp_path_factory):
+  """A folder in which `rlnas search` ran, for examples that read runs/search."""
+  folder = tmp_path_factory.mktemp('searched')
+  command = [sys.executable, '-m', 'rlnas', 'search', '--dataset=digits', '--trials=2']
+  command += ['--epochs=1', '--finish_top=1', '--finish_epochs=1', '--workers=1']
+  done = run(command, folder)
+  assert done.returncode == 0, done.stderr
+  return folder
+
+
+def run(command: list[str], folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
+  environment = {**os.environ, 'PYTHONPATH': str(ROOT)}  # of this tree, whatever is installed
+  return subprocess.run(
+    command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600
+  )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('block', blocks('python'))
-def test_python_examples_run(block, tmp_path):
-  done = subprocess.run(
-    [sys.executable, '-c', block], cwd=tmp_path, capture_output=True, text=True, check=False
-  )
-  assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize('block', blocks('python'), ids=str)
+def test_python_examples_run(block, own_files, request):
+  if 'runs/search' in block.code:
+    (own_files / 'runs').symlink_to(request.getfixturevalue('search_folder') / 'runs')
+  path = own_files / (block.name or 'example.py')
+  path.write_text(block.code)
+  tests = ['-m', 'pytest', '-q'] if block.name.startswith('test_') else []
+  done = run([sys.executable, *tests, path.name], own_files)
+  assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize('block', blocks('json'))
-def test_json_examples_are_boards(block, tmp_path):
-  path = tmp_path / 'board.json'
-  path.write_text(block)
-  assert board.find_board(path).budget.sram_bytes > 0
+@pytest.mark.parametrize('block', blocks('json'), ids=str)
+def test_json_examples_are_boards(block, own_files):
+  (own_files / 'board.json').write_text(block.code)
+  assert board.find_board(own_files / 'board.json').budget.sram_bytes > 0
 
 
 def test_each_thing_that_one_may_bring_has_an_example():
-  own = README.split('## Bring your own\n')[1].split('\n## ')[0]
-  titles = re.findall(r'^\*\*(\w[\w ]*)\*\*:', own, flags=re.MULTILINE)
-  assert titles == ['Data', 'A board', 'A space', 'A strategy', 'A reward']
-  assert own.count('```python\n') == len(titles)
-  assert own.count('run_search(') == len(titles)
+  own = (ROOT / 'docs' / 'own.md').read_text()
+  sections = re.findall(r'^## (.*?)\n(.*?)(?=^## |\Z)', own, flags=re.MULTILINE | re.DOTALL)
+  titles = ['Data', 'A board', 'A space', 'A strategy', 'A reward', 'An evaluator', 'An executor']
+  assert [title for title, _ in sections[: len(titles)]] == titles
+  for _, text in sections[: len(titles)]:
+    assert text.count('```python\n') == 1
+    assert 'run_search(' in text
+  suites = importlib.import_module('rlnas.testing').__all__
+  for suite in (name for name in suites if name.startswith('check_')):
+    assert own.count(suite) >= 3, suite  # imported, called and described
   assert blocks('json')
 
 
-def test_the_tables_name_what_there_is():
-  chosen = re.findall(r"^  '(\w+)': (?:lambda table|[A-Z])", CHOICES, flags=re.MULTILINE)
-  assert {'chain', 'joint', 'imitation', 'tpe', 'random'} <= set(chosen)
-  for name in (*BOARDS, *loaders.BUILT_IN, *chosen):
-    assert f'`{name}`' in README
-  for function in (
-    reward.linear_excess,
-    reward.weighted_product,
-    reward.absolute,
-    reward.death_penalty,
-  ):
-    assert f'`{function.__name__}`' in README
+@pytest.mark.parametrize(
+  'offered',
+  [
+    *(choices.SPACES, choices.STRATEGIES, choices.REWARDS, choices.PRUNERS),
+    *(BOARDS, loaders.BUILT_IN),
+  ],
+)
+def test_the_tables_name_what_there_is(offered):
+  rows = set(re.findall(r'`([\w.-]+)`', ' '.join(re.findall(r'^\|([^|]*)\|', README, flags=re.M))))
+  assert set(offered) <= rows
+
+
+def test_the_commands_are_listed():
+  listed = re.findall(r'^\| `rlnas (\w+)', README, flags=re.MULTILINE)
+  assert listed == list(COMMANDS)
+
+
+def test_command_lines_are_found():
+  assert len(ours(with_flags=True)) > 20
+  assert {c.words[1] for c in ours(with_flags=False)} == set(COMMANDS)
+  assert sum(map(len, of_scripts().values())) > 15
+
+
+@pytest.mark.parametrize('command', ours(with_flags=False), ids=str)
+def test_command_lines_parse(command, own_files):
+  name = command.words[1]
+  values = flags_of(name)
+  arguments = parse(values, list(command.words[1:]))
+  assert len(arguments) == 1 or name in ('measure', 'boards')
+  for argument in arguments[1:]:
+    assert name == 'measure' or board.find_board(argument)
+  if name == 'search':
+    assert read_search_config(values)  # spaces, strategies, rewards, options and boards exist
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('script', 'lines'), of_scripts().items(), ids=list(of_scripts()))
+def test_command_lines_of_experiments_parse(script, lines):
+  done = run([sys.executable, '-c', PARSES_ALL, script, *lines], ROOT)
+  assert done.returncode == 0, done.stderr
+
+
+def test_targets_of_make_that_are_named_exist():
+  makefile = (ROOT / 'Makefile').read_text()
+  targets = set(re.findall(r'^(\w+):', makefile, flags=re.MULTILINE))
+  named = {c.words[1] for c in commands() if c.words[0] == 'make'}
+  assert {'search', 'test', 'check', 'lint'} <= named <= targets
+  called = set(re.findall(r'^make (\w+)', (ROOT / '.ci' / 'run').read_text(), flags=re.MULTILINE))
+  assert called <= targets
+
+
+@pytest.mark.parametrize(('path', 'target'), links(), ids=lambda value: pathlib.Path(value).name)
+def test_links_lead_somewhere(path, target):
+  file, _, anchor = target.partition('#')
+  linked = (path.parent / file).resolve() if file else path
+  assert linked.exists()
+  assert not anchor or anchor in anchors(linked)
+
+
+def test_every_document_is_linked_from_the_readme():
+  linked = {
+    (ROOT / target.partition('#')[0]).resolve() for path, target in links() if path == ALL[0]
+  }
+  assert {path.resolve() for path in ALL[1:]} <= linked

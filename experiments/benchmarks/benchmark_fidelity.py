@@ -4,7 +4,7 @@
     --seeds=0,1
 
 One search trains every child through all stages (--fidelity), the other only those that the pruner
-lets climb. Only children that went through all stages count, so that both are judged by the same
+promotes. Only children that went through all stages count, so that both are judged by the same
 training. Prints when each reached the best accuracy that the first had after --minutes.
 
 Time is that of the processor, as if it were spent by --workers idle cores.

@@ -1,8 +1,7 @@
 """Mutants that begin with their parent's weights, against training from scratch at equal time.
 
-  python experiments/benchmarks/benchmark_inheritance.py --fidelity=10000x1 --minutes=10 --seeds=0,1
-  \
-    ...
+  python experiments/benchmarks/benchmark_inheritance.py --fidelity=10000x1 --minutes=10 \
+    --seeds=0,1
 
 Two searches by evolution for each seed, of equal processor time (on --workers idle cores). Rewards
 of inherited weights come from longer training, so they cannot be compared; instead the best

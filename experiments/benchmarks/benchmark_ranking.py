@@ -8,7 +8,7 @@ after --truth_epochs epochs of all training data, the mean over --truth_seeds se
 file of lines and never computed twice. Each estimate has other seeds than the truth. Prints a
 table with bootstrap intervals of 90 % and writes ranking-SPACE.json into --workdir.
 
-`top` is the last rung of the pruner of --fidelity, all stages for every network. `pruner` is what a
+`top` is the accuracy after all stages of --fidelity, for every network. `pruner` is what a
 strategy is told of them in a search, where most are stopped below, with --before others ahead of
 them; `unpredicted` is the same without predictor. `shared` is the accuracy with the weights of a
 supernet, whose training counts as time.
@@ -59,7 +59,7 @@ flags.DEFINE_integer('before', 48, 'Other networks ahead of them on the pruner; 
 flags.DEFINE_integer('examples', 10_000, 'That short trainings see; default: 10000.')
 flags.DEFINE_integer('supernet_steps', 6000, 'Batches that train the supernet; default: 6000.')
 
-WAVE = 8  # networks that climb together, judged against those of the waves before
+WAVE = 8  # networks that are trained together, judged against those of the waves before
 
 # Scores of networks, the higher the better.
 Estimator = Callable[[Setup, Sequence[Architecture]], Sequence[float]]
@@ -135,7 +135,7 @@ def macs(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
 
 
 def whole(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
-  """Accuracy after all stages of --fidelity: the last rung of the pruner."""
+  """Accuracy after all stages of --fidelity."""
   return brief(
     Trained(setup.dataset, epochs=build_stages(setup.config)), setup, architectures, 'all stages'
   )

@@ -1,8 +1,6 @@
 """Weights of a supernet against training from scratch, at equal time.
 
-  python experiments/benchmarks/benchmark_sharing.py --dataset=fashion_mnist --seconds=1200 --seed=0
-  \
-    ...
+  python experiments/benchmarks/benchmark_sharing.py --dataset=fashion_mnist --seconds=1200
 
 Two random searches take equal processor time. One trains each network from scratch, for one epoch
 of --examples. The other trains a supernet with --share of the time, and spends the rest on looking

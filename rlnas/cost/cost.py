@@ -3,8 +3,8 @@
 Used to turn down networks outside a budget before they are trained.
 
 Errors against converted networks that took no part in fitting, and the arena that TFLite Micro
-allocated for them (`experiments/fit_cost.py --count=14 --held_out=40`; 40 networks a row, mean /
-worst); parameters and the head of the arena were exact for all 320:
+allocated for them (`experiments/benchmarks/fit_cost.py --count=14 --held_out=40`; 40 networks a
+row, mean / worst); parameters and the head of the arena were exact for all 320:
 
   space               flash             tail
   chain               0.08% / 0.34%   0.00% / 0.00%

@@ -17,7 +17,7 @@ from rlnas.cost.operators import KIND_SCALES, SCALES, Converted, Indices, Record
 from rlnas.cost.scale_order import Scale, scale_owners
 from rlnas.cost.tasks import INPUT
 
-# Least squares by experiments/fit_cost.py.
+# Least squares by experiments/benchmarks/fit_cost.py.
 FLASH_BYTES: Mapping[str, float] = {
   'ADD': 69.62,
   'AVERAGE_POOL_2D': 57.68,

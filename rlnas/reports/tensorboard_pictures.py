@@ -1,4 +1,4 @@
-"""Pictures and texts of a search for TensorBoard: the best network, the Pareto front, preferences.
+"""Pictures and texts of a search for TensorBoard: the best network, the Pareto front, choices.
 
 What a long search needs for them is bounded, so that a picture of 100,000 trials takes no longer
 than one of 1,000.

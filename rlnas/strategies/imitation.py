@@ -149,8 +149,8 @@ class Imitation:
     Returns:
       loss, entropy of the policy in nats (estimated on the queue) and gradient_norm, all before
       the first step; queue_mean, the mean reward of the queue; descents, how many were begun;
-      reward_mean, unique_rate and repeat_rate (`rlnas.strategies.learner.Watch`). Nothing where
-      all trials failed.
+      reward_mean, unique_rate and repeat_rate (`rlnas.strategies.trial_batches.Watch`). Nothing
+      where all trials failed.
 
     Raises:
       ValueError: a reward is not finite, or tokens are not in the space.

@@ -77,8 +77,8 @@ class OptunaSampler:
     """Adds a batch to what the next studies hold; failed trials are left out.
 
     Returns:
-      reward_mean, unique_rate and repeat_rate (`rlnas.strategies.learner.Watch`); nothing where
-      all trials failed.
+      reward_mean, unique_rate and repeat_rate (`rlnas.strategies.trial_batches.Watch`); nothing
+      where all trials failed.
 
     Raises:
       ValueError: a reward is not finite, or tokens are not in the space.

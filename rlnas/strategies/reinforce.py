@@ -88,7 +88,7 @@ class Reinforce:
     Returns:
       loss, entropy of the policy in nats (estimated on the batch) and gradient_norm, all before
       the first step; baseline after this batch; reward_mean, unique_rate and repeat_rate
-      (`rlnas.strategies.learner.Watch`). Nothing where all trials failed.
+      (`rlnas.strategies.trial_batches.Watch`). Nothing where all trials failed.
 
     Raises:
       ValueError: a reward is not finite, tokens are not in the space, or a proposal has no

@@ -1,7 +1,7 @@
 """A regressor that ranks architectures which nobody has trained yet.
 
 Kernel ridge regression. Two architectures are similar by their decisions, (1 + s)^2 / 4 where s is
-the share of named choices that two walks have in common, and by the traits of the networks
+the share of named choices that two walks have in common, and by the features of the networks
 (`rlnas.strategies.network_features`), as a Gaussian of their standardised distance; the kernel is
 the sum. It learns from the order of the rewards alone, as normal scores, and only from that of the
 better half: how far the others miss, and by how much a reward punishes it, is nothing to it.
@@ -29,7 +29,7 @@ Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
 
 _PENALTY = 0.3  # of kernel values up to 2
-_WIDTH = 0.3  # of the Gaussian: its exponent is this times the mean squared difference of traits
+_WIDTH = 0.3  # of the Gaussian: its exponent is this times the mean squared difference of features
 _NORMAL = statistics.NormalDist()
 
 

@@ -75,7 +75,7 @@ def test_the_regressor_learns_from_a_journal(tmp_path):
   done = run('benchmark_surrogate.py', str(journal.path), '--learnt=30', '--splits=5', workers=None)
   assert done.returncode == 0, done.stdout + done.stderr
   row = done.stdout.splitlines()[-1].split('|')
-  assert float(row[2].split()[0]) > 0.8  # of a function of a network's traits
+  assert float(row[2].split()[0]) > 0.8  # of a function of a network's features
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Each paper's search in small, as its command in BUILD_NOTES.md runs it."""
+"""Each paper's search in small, as its command in docs/papers.md runs it."""
 
 import pathlib
 import subprocess

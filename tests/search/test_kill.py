@@ -12,7 +12,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-# 30 kills of 60 trials take some 5 minutes: RLNAS_KILLS=30 pytest tests/test_kill.py
+# 30 kills of 60 trials take some 5 minutes: RLNAS_KILLS=30 pytest tests/search/test_kill.py
 KILLS = int(os.environ.get('RLNAS_KILLS', '6'))
 TRIALS = max(24, 2 * KILLS)
 WORKERS = 2
