@@ -45,9 +45,9 @@ def digits():
 def screened(folder):
   """The second network is measured to miss the budget, the third estimated to."""
   data = digits()
-  near = untrained_footprint(NETWORKS[1], data.input_shape, data.classes)
+  near = untrained_footprint(NETWORKS[1], data.task)
   budget = Budget(near.flash_bytes - 1, 2 * near.sram_bytes)
-  evaluator = Screened(Synthetic(), budget, data.input_shape, data.classes)
+  evaluator = Screened(Synthetic(), budget, data.task)
   return Case(evaluator, (*NETWORKS, small_network(100)))
 
 
