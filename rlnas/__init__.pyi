@@ -14,7 +14,7 @@ from . import (
 )
 from .architecture import Architecture, Graph, Node, TaskShape, infer_shapes
 from .board import BOARDS, Board, find_board, load_board
-from .budget import Budget
+from .budget import Budget, Resources
 from .cost.cost import Cost, estimate_cost
 from .data.dataset import Dataset
 from .evaluation.cached import Cached
@@ -111,6 +111,7 @@ __all__ = [
   'Recipe',
   'Recurrent',
   'Reinforce',
+  'Resources',
   'Reward',
   'Screened',
   'SearchError',

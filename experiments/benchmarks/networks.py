@@ -27,8 +27,7 @@ def draw(settings: Settings, seed: int) -> Iterator[Architecture]:
   task, table = settings.dataset.task, settings.table
   while True:
     architecture = decode(table.space, sample_uniform(table, rng))
-    needed = estimate_cost(architecture, task)
-    if settings.budget.fits(needed.flash_bytes, needed.sram_bytes, needed.macs, None):
+    if settings.budget.fits(estimate_cost(architecture, task).resources):
       yield architecture
 
 

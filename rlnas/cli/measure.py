@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 import rlnas
 from rlnas.board import BOARDS, Board, find_board
+from rlnas.budget import Resources
 from rlnas.cost.kernels import SPEEDS
 from rlnas.tflite.inspection import ModelReport
 
@@ -94,7 +95,7 @@ def show_boards(report: ModelReport, boards: list[Board]) -> None:
     flash = f'{report.flash_bytes:,} of {budget.flash_bytes:,}'
     parts = f'{head:,} + {tail:,}{" " if arena else "*"}'
     sram = f'{head + tail:,} of {budget.sram_bytes:,}'
-    fits = 'yes' if budget.fits(report.flash_bytes, head + tail) else 'no'
+    fits = 'yes' if budget.fits(Resources(report.flash_bytes, head + tail)) else 'no'
     print(f'{board.name:24}{board.kernels:10}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
   if any(board.kernels == 'unknown' for board in boards):
     print('* as measured here; what the kernels of this chip ask for is not known')
