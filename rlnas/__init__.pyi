@@ -15,7 +15,7 @@ from . import (
 )
 from .architecture import Architecture, Graph, Node, TaskShape, infer_shapes
 from .board import BOARDS, Board, find_board, load_board
-from .budget import Budget
+from .budget import Budget, Resources
 from .cli.build import build_space
 from .cli.config import FinishConfig, SearchConfig, read_config
 from .cli.search import run
@@ -116,6 +116,7 @@ __all__ = [
   'Recipe',
   'Recurrent',
   'Reinforce',
+  'Resources',
   'Reward',
   'Screened',
   'SearchConfig',

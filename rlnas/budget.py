@@ -1,9 +1,26 @@
-"""Budgets: what a board leaves for the model."""
+"""What a model takes of a board, and what the board leaves for it."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+
+
+@dataclasses.dataclass(frozen=True)
+class Resources:
+  """What a model takes, as far as it is known.
+
+  Attributes:
+    flash_bytes: of the .tflite file; None where it is not known, as for the others.
+    sram_bytes: of the tensor arena.
+    macs: multiply-accumulate operations of one inference.
+    latency_ms: of one inference in milliseconds.
+  """
+
+  flash_bytes: float | None
+  sram_bytes: float | None
+  macs: float | None = None
+  latency_ms: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,22 +52,22 @@ class Budget:
     if self.latency_ms is not None and not 0 < self.latency_ms < math.inf:
       raise ValueError(f'latency_ms={self.latency_ms!r}: must be a positive number (milliseconds)')
 
-  def fits(
-    self,
-    flash_bytes: float | None,
-    sram_bytes: float | None,
-    macs: float | None = None,
-    latency_ms: float | None = None,
-  ) -> bool:
-    """Whether a model of these figures fits, the limits included.
+  def fits(self, resources: Resources) -> bool:
+    """Whether a model that takes so much fits, the limits included.
 
     An unknown figure never fits where it has a limit.
     """
-    limits = (self.flash_bytes, self.sram_bytes, self.macs, self.latency_ms)
-    return all(
-      limit is None or (used is not None and used <= limit)
-      for used, limit in zip((flash_bytes, sram_bytes, macs, latency_ms), limits, strict=True)
+    return all(used is not None and used <= limit for used, limit in self.limited(resources))
+
+  def limited(self, resources: Resources) -> tuple[tuple[float | None, float], ...]:
+    """What is taken, and the limit, of each resource that has one."""
+    pairs = (
+      (resources.flash_bytes, self.flash_bytes),
+      (resources.sram_bytes, self.sram_bytes),
+      (resources.macs, self.macs),
+      (resources.latency_ms, self.latency_ms),
     )
+    return tuple((used, limit) for used, limit in pairs if limit is not None)
 
 
 def _is_integer(value: object) -> bool:

@@ -24,9 +24,7 @@ WORST_RATIO = 16.0
 
 def is_feasible(measurement: Measurement, budget: Budget) -> bool:
   """Whether the child was measured completely and fits into the budget."""
-  return measurement.status is Status.COMPLETE and budget.fits(
-    measurement.flash_bytes, measurement.sram_bytes, measurement.macs, measurement.latency_ms
-  )
+  return measurement.status is Status.COMPLETE and budget.fits(measurement.resources)
 
 
 def linear_excess(measurement: Measurement, budget: Budget, *, weight: float = 1.0) -> float:
@@ -154,13 +152,7 @@ def _accuracy(measurement: Measurement) -> float:
 
 def _ratios(measurement: Measurement, budget: Budget) -> tuple[float, ...]:
   """Of each resource that has a limit, what is used of it, in (0, WORST_RATIO]."""
-  pairs = (
-    (measurement.flash_bytes, budget.flash_bytes),
-    (measurement.sram_bytes, budget.sram_bytes),
-    (measurement.macs, budget.macs),
-    (measurement.latency_ms, budget.latency_ms),
-  )
-  return tuple(_ratio(used, limit) for used, limit in pairs if limit is not None)
+  return tuple(_ratio(used, limit) for used, limit in budget.limited(measurement.resources))
 
 
 def _ratio(used: float | None, limit: float) -> float:

@@ -14,6 +14,7 @@ import math
 from typing import Any
 
 from rlnas.architecture import Architecture
+from rlnas.budget import Resources
 
 
 class Status(str, enum.Enum):
@@ -93,6 +94,11 @@ class Measurement:
   expected_accuracy: float | None = None
   seconds: float = 0.0
   detail: str = ''
+
+  @property
+  def resources(self) -> Resources:
+    """What the network takes."""
+    return Resources(self.flash_bytes, self.sram_bytes, self.macs, self.latency_ms)
 
   def to_record(self) -> dict[str, Any]:
     """For JSON."""

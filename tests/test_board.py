@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlnas.board import BOARDS, Board, find_board, load_board
-from rlnas.budget import Budget
+from rlnas.budget import Budget, Resources
 
 OWN = {
   'name': 'my-board',
@@ -54,7 +54,7 @@ def test_a_budget_is_made_of_positive_integers(name, value):
   ],
 )
 def test_what_fits_a_budget(flash, sram, fits):
-  assert Budget(flash_bytes=100, sram_bytes=50).fits(flash, sram) is fits
+  assert Budget(flash_bytes=100, sram_bytes=50).fits(Resources(flash, sram)) is fits
 
 
 def test_a_budget_can_be_replaced_in_part():
@@ -219,12 +219,12 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 
 
 def test_limits_of_work_and_time_are_optional():
-  assert Budget(10, 10).fits(10, 10)
-  assert Budget(10, 10).fits(10, 10, 10**9, 10**9)
+  assert Budget(10, 10).fits(Resources(10, 10))
+  assert Budget(10, 10).fits(Resources(10, 10, 10**9, 10**9))
   for limited in (Budget(10, 10, macs=5), Budget(10, 10, latency_ms=5.0)):
-    assert not limited.fits(10, 10)  # unknown
-    assert limited.fits(10, 10, 5, 5.0)
-    assert not limited.fits(10, 10, 6, 5.1)
+    assert not limited.fits(Resources(10, 10))  # unknown
+    assert limited.fits(Resources(10, 10, 5, 5.0))
+    assert not limited.fits(Resources(10, 10, 6, 5.1))
 
 
 @pytest.mark.parametrize(

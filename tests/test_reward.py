@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlnas.budget import Budget
+from rlnas.budget import Budget, Resources
 from rlnas.reward import (
   WORST_RATIO,
   absolute,
@@ -248,6 +248,7 @@ def test_work_and_time_count_where_they_are_limited(function):
     macs=2_000,
     latency_ms=4.0,
   )
+  assert measurement.resources == Resources(100, 100, 2_000, 4.0)
   free = function(measurement, Budget(100, 100))
   assert function(measurement, Budget(100, 100, macs=2_000, latency_ms=4.0)) == free
   for limited in (Budget(100, 100, macs=1_000), Budget(100, 100, latency_ms=2.0)):

@@ -187,8 +187,7 @@ def networks_within(data: Dataset, count: int, budget: Budget, seed: int) -> lis
   """Networks of the chain space that keep a budget, uniformly drawn."""
   kept: list[Architecture] = []
   for architecture in draw('chain', 200 * count, seed):
-    needed = estimate_cost(architecture, data.task)
-    if budget.fits(needed.flash_bytes, needed.sram_bytes, needed.macs, None):
+    if budget.fits(estimate_cost(architecture, data.task).resources):
       kept.append(architecture)
     if len(kept) == count:
       return kept

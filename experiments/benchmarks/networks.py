@@ -27,8 +27,7 @@ def draw(setup: Setup, seed: int) -> Iterator[Architecture]:
   task, table = setup.dataset.task, setup.table
   while True:
     architecture = decode(table.space, sample_uniform(table, rng))
-    needed = estimate_cost(architecture, task)
-    if setup.budget.fits(needed.flash_bytes, needed.sram_bytes, needed.macs, None):
+    if setup.budget.fits(estimate_cost(architecture, task).resources):
       yield architecture
 
 

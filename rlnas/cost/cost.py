@@ -27,6 +27,7 @@ import dataclasses
 import numpy as np
 
 from rlnas.architecture import Architecture, TaskShape
+from rlnas.budget import Resources
 from rlnas.cost.arena_head import MEAN_SCRATCH
 from rlnas.cost.arena_tail import HOST, KINDS, Nodes, used_bytes
 from rlnas.cost.flash import bytes_of, constants_of, counted
@@ -58,6 +59,11 @@ class Cost:
   def sram_bytes(self) -> int:
     """The tensor arena: head and tail."""
     return self.arena_head_bytes + self.arena_tail_bytes
+
+  @property
+  def resources(self) -> Resources:
+    """What the network takes, but for the latency."""
+    return Resources(self.flash_bytes, self.sram_bytes, self.macs)
 
 
 def estimate_cost(architecture: Architecture, task: TaskShape) -> Cost:

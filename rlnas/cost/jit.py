@@ -28,7 +28,7 @@ _COST = (
   *('arena_head', 'arena_tail', 'beam_search', 'cost', 'flash', 'jit', 'limits', 'nodes'),
   *('operators', 'scale_order', 'schedule', 'tasks'),
 )
-SOURCES = ('architecture.py', *(f'cost/{name}.py' for name in _COST))
+SOURCES = ('architecture.py', 'budget.py', *(f'cost/{name}.py' for name in _COST))
 _PACKAGE = pathlib.Path(__file__).parents[1]
 
 

@@ -14,7 +14,7 @@ import time
 from typing import cast
 
 from rlnas.architecture import Architecture, TaskShape
-from rlnas.budget import Budget
+from rlnas.budget import Budget, Resources
 from rlnas.cost.cost import Cost, estimate_cost
 from rlnas.cost.kernels import Speed
 from rlnas.cost.latency import latency_ms
@@ -53,7 +53,7 @@ def may_fit(
 
 def _may_fit(budget: Budget, estimate: Cost, latency: float | None) -> bool:
   flash, sram = (size / (1 + MARGIN) for size in (estimate.flash_bytes, estimate.sram_bytes))
-  return budget.fits(flash, sram, estimate.macs, latency)
+  return budget.fits(Resources(flash, sram, estimate.macs, latency))
 
 
 def _check_speed(budget: Budget, speed: Speed | None) -> None:
@@ -113,7 +113,7 @@ class Screened:
     )
 
     def fits(flash_bytes: float, sram_bytes: float) -> bool:
-      return self.budget.fits(flash_bytes, sram_bytes, estimate.macs, latency)
+      return self.budget.fits(Resources(flash_bytes, sram_bytes, estimate.macs, latency))
 
     flash, sram = estimate.flash_bytes, estimate.sram_bytes
     if not _may_fit(self.budget, estimate, latency):

@@ -20,6 +20,7 @@ import numpy as np
 from absl import logging
 
 from rlnas.backend import captured_output, flatbuffer_utils, quiet, tf
+from rlnas.budget import Resources
 from rlnas.cost.arena_head import (
   MAX_ARENA_BYTES,
   MEAN_SCRATCH,
@@ -61,6 +62,11 @@ class Footprint:
   arena_head_bytes: int
   arena_tail_bytes: int
   sram_source: str
+
+  @property
+  def resources(self) -> Resources:
+    """What the network takes of the memories."""
+    return Resources(self.flash_bytes, self.sram_bytes)
 
 
 def measure(model: Model) -> Footprint:

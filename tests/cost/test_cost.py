@@ -6,6 +6,7 @@ import pytest
 
 from rlnas.architecture import Architecture, Graph, Node, TaskShape, infer_shapes
 from rlnas.backend import keras, quiet, tf
+from rlnas.budget import Resources
 from rlnas.child.builder import build
 from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.cost import Cost, estimate_cost
@@ -147,6 +148,8 @@ def test_agrees_with_the_converted_network(space, seed):
   assert found.arena_tail_bytes == pytest.approx(footprint.arena_tail_bytes, rel=0.003)
   assert found.sram_bytes == found.arena_head_bytes + found.arena_tail_bytes
   assert found.flash_bytes == pytest.approx(footprint.flash_bytes, rel=0.015)
+  assert found.resources == Resources(found.flash_bytes, found.sram_bytes, found.macs)
+  assert footprint.resources == Resources(footprint.flash_bytes, footprint.sram_bytes)
 
 
 def test_a_wide_concatenation_costs_its_copies():
