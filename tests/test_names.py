@@ -25,6 +25,7 @@ PATHS = re.compile(r'(?<![\w./-])(?:rlnas|experiments|tests|docs)/[\w./*-]*')
 FILES = re.compile(r'(?<![\w./*-])(?:\w[\w-]*/)*\w[\w-]*\.pyi?\b(?!\.)')
 # Files of others, and those that tests write.
 FOREIGN = {'nasnet_utils.py', 'example.py', 'parts.py', 'script.py', 'sitecustomize.py'}
+MISSPELT = {'rlnas.Chian'}  # on purpose, in a test
 FLAGS = re.compile(r'(?<![\w-])--([a-z]\w+)')
 # Of absl, TensorBoard and Ray, and '--flag=value' in a usage.
 FOREIGN_FLAGS = {
@@ -163,7 +164,7 @@ def our_files() -> frozenset[str]:
 
 
 def test_dotted_names_resolve():
-  assert unknown(DOTTED, is_name) == ''
+  assert unknown(DOTTED, lambda name: is_name(name) or name in MISSPELT) == ''
 
 
 def test_paths_exist():
