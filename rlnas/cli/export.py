@@ -62,10 +62,16 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
   found = json.loads((workdir / 'result.json').read_text())['best']
   winner = trials[found['trial']]
   architecture = Architecture.from_rows(found['architecture'])  # may be pruned
-  proposal = dataclasses.replace(winner.proposal, architecture=architecture)
+  latency_ms = found.get('latency_ms')
+  if 'latency_ms' not in found and architecture == winner.proposal.architecture:
+    latency_ms = winner.measurement.latency_ms  # written before results told it
   origin = Origin(
     trials=tuple(trials),
-    winner=dataclasses.replace(winner, proposal=proposal),
+    winner=dataclasses.replace(
+      winner,
+      proposal=dataclasses.replace(winner.proposal, architecture=architecture),
+      measurement=dataclasses.replace(winner.measurement, latency_ms=latency_ms),
+    ),
     board=_board_title(config),
     command=command(config),
     configuration=configuration,

@@ -95,6 +95,7 @@ def finish(
   """
   import tqdm
 
+  from rlnas.cost.kernels import SPEEDS
   from rlnas.evaluation.executors import WorkerPool
   from rlnas.finishing.winner import finish_best, write_winner
   from rlnas.trial import derive_seed
@@ -113,6 +114,7 @@ def finish(
       budget,
       plan=plan,
       seed=derive_seed(config.seed, 'finish'),
+      speed=SPEEDS.get(config.board),
       folder=workdir / 'finalists',
       executor_factory=lambda e: WorkerPool(e, workers=workers, trial_timeout=math.inf),
       on_finished=on_finished,
@@ -170,6 +172,9 @@ def show_winner(
   show(f'\nTrained fully, up to {config.finish.epochs} epochs (validation data):')
   show(format_finalists(winner.finalists))
   low, high = winner.int8_test_interval
+  latency = ''
+  if winner.latency_ms is not None:
+    latency = f'  latency                   {winner.latency_ms:,.1f} ms, estimated\n'
   show(
     f'\nWinner: trial {winner.trial.index}\n'
     f'  int8 test accuracy        {winner.int8_test_accuracy:.4f}  (test data, read once; 95 % '
@@ -178,6 +183,7 @@ def show_winner(
     f'  flash                     {footprint.flash_bytes:,} of {budget.flash_bytes:,} B\n'
     f'  SRAM                      {footprint.sram_bytes:,} of {budget.sram_bytes:,} B\n'
     f'  MACs                      {winner.macs:,}\n'
+    f'{latency}'
     f'\n{workdir / "best/model.tflite"}, {workdir / "result.json"}, {workdir / "pareto.png"}'
   )
 

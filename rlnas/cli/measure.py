@@ -113,10 +113,8 @@ def show_boards(report: ModelReport, boards: list[Board]) -> None:
     flash = f'{report.flash_bytes:,} of {budget.flash_bytes:,}'
     parts = f'{head:,} + {tail:,}{" " if arena else "*"}'
     sram = f'{head + tail:,} of {budget.sram_bytes:,}'
-    fits = 'yes' if budget.fits(report.flash_bytes, head + tail) else 'no'
-    show(f'{board.name:24}{board.kernels:10}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
     fits = 'yes' if budget.fits(Resources(report.flash_bytes, head + tail)) else 'no'
-    print(f'{board.name:24}{board.kernels:10}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
+    show(f'{board.name:24}{board.kernels:10}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
   if any(board.kernels == 'unknown' for board in boards):
     show('* as measured here; what the kernels of this chip ask for is not known')
 

@@ -11,8 +11,10 @@ import json
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
-from rlnas.architecture import Architecture
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.budget import Budget
+from rlnas.cost.kernels import Speed
+from rlnas.cost.latency import latency_ms
 from rlnas.finishing.evaluator import Finishing
 from rlnas.interfaces import Executor
 from rlnas.pareto import pareto_front
@@ -199,7 +201,8 @@ def finish_candidates(
   return [done[key] for key in range(len(candidates))]
 
 
-def fits(finalist: Finalist, trial: Trial, budget: Budget) -> bool:
-  """Whether a finalist keeps the budget; its latency is that of its trial."""
-  latency_ms = trial.measurement.latency_ms
-  return is_feasible(dataclasses.replace(finalist.measurement, latency_ms=latency_ms), budget)
+def timed(finalist: Finalist, task: TaskShape, speed: Speed | None) -> Finalist:
+  """The finalist with the latency of its own network, which may be pruned; None if not known."""
+  latency = latency_ms(finalist.candidate.architecture, task, speed=speed)
+  measurement = dataclasses.replace(finalist.measurement, latency_ms=latency)
+  return dataclasses.replace(finalist, measurement=measurement)

@@ -11,8 +11,9 @@ from absl import logging
 
 from rlnas.architecture import Architecture, widened
 from rlnas.budget import Budget
-from rlnas.finishing.finalists import Candidate, Finalist, fits, rank_trials
+from rlnas.finishing.finalists import Candidate, Finalist, rank_trials
 from rlnas.finishing.recipe import Recipe
+from rlnas.reward import is_feasible
 from rlnas.search.loop import SearchError
 from rlnas.trial import Status, Trial, derive_seed
 
@@ -177,7 +178,7 @@ class _Run:
     kept = []
     for finalist in self.finish_all(candidates, teachers, start):
       trial, measured = trial_of(finalist, self.trials), finalist.measurement
-      if fits(finalist, trial, self.budget):
+      if is_feasible(measured, self.budget):
         kept.append(finalist)
       elif measured.status is Status.COMPLETE:
         logging.warning(

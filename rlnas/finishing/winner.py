@@ -18,10 +18,11 @@ from rlnas.budget import Budget
 from rlnas.child.distill import Teacher
 from rlnas.child.inherit import save_weights
 from rlnas.child.prune import prune_filters
+from rlnas.cost.kernels import Speed
 from rlnas.data.dataset import Dataset
 from rlnas.evaluation.executors import InProcess
 from rlnas.finishing.evaluator import Finishing
-from rlnas.finishing.finalists import Candidate, Finalist, FinalistFile, finish_candidates
+from rlnas.finishing.finalists import Candidate, Finalist, FinalistFile, finish_candidates, timed
 from rlnas.finishing.plan import Plan, run_plan, trial_of
 from rlnas.interfaces import Evaluator, Executor
 from rlnas.reports.classification_metrics import wilson_interval
@@ -47,6 +48,7 @@ class Winner:
       test examples, not that of the search or of the training.
     footprint: flash and SRAM of `model`.
     macs: multiply-accumulate operations of one inference.
+    latency_ms: of one inference of `architecture`, estimated; None if the board's speed is unknown.
     finalists: all that it was chosen from, the best first.
   """
 
@@ -59,6 +61,7 @@ class Winner:
   int8_test_interval: tuple[float, float]
   footprint: Footprint
   macs: int
+  latency_ms: float | None
   finalists: tuple[Finalist, ...]
 
 
@@ -69,6 +72,7 @@ def finish_best(
   *,
   plan: Plan,
   seed: int,
+  speed: Speed | None = None,
   folder: str | os.PathLike[str] | None = None,
   executor_factory: Callable[[Evaluator], Executor] = InProcess,
   on_finished: Callable[[Finalist], None] | None = None,
@@ -84,6 +88,7 @@ def finish_best(
     budget: what the winner has to fit.
     plan: what is trained, and how.
     seed: decides initial weights, order of examples and their changes.
+    speed: of the board; without it no latency is known, and none can be limited.
     folder: keeps each finalist as soon as it is done, so that what was interrupted goes on; by
       default they are kept until the end of the call.
     executor_factory: gives the executor of an evaluator, such as `lambda e: WorkerPool(e,
@@ -112,7 +117,10 @@ def finish_best(
       found = [Teacher(t.candidate.architecture, plain.weights_path(t.name)) for t in teachers]
       evaluator = Finishing(dataset, plan.recipe, where, teachers=found, start=start)
       with contextlib.closing(executor_factory(evaluator)) as executor:
-        return finish_candidates(candidates, evaluator, executor, store, on_finished=on_finished)
+        finished = finish_candidates(
+          candidates, evaluator, executor, store, on_finished=on_finished
+        )
+      return [timed(finalist, dataset.task, speed) for finalist in finished]
 
     def prune(finalist: Finalist, share: float) -> tuple[Architecture, pathlib.Path]:
       whole = Teacher(finalist.candidate.architecture, plain.weights_path(finalist.name))
@@ -137,6 +145,7 @@ def finish_best(
     int8_test_interval=wilson_interval(round(accuracy * examples), examples),
     footprint=measure(model),
     macs=measured.macs or 0,
+    latency_ms=measured.latency_ms,
     finalists=tuple(finalists),
   )
 
@@ -183,6 +192,7 @@ def write_winner(
       'int8_test_interval': list(winner.int8_test_interval),
       **dataclasses.asdict(winner.footprint),
       'macs': winner.macs,
+      'latency_ms': winner.latency_ms,
       'input': {  # the network reads (x - offset) / scale
         'shape': list(dataset.input_shape),
         'offset': np.asarray(dataset.scaling.offset).tolist(),

@@ -2,9 +2,11 @@
 
 import json
 import shlex
+import shutil
 
 import pytest
 
+from rlnas.cli.main import main
 from rlnas.tflite.footprint import measure
 from tests.cli.command import launched, refused
 
@@ -38,6 +40,17 @@ def test_a_search_leaves_the_bundle_and_export_writes_the_same(workdir):
   done = launched('export', f'--workdir={workdir}')
   assert done.returncode == 0, done.stderr
   assert {path: path.read_bytes() for path in best.rglob('*') if path.is_file()} == before
+
+
+@pytest.mark.slow
+def test_the_report_tells_the_latency_of_the_winner_not_of_its_trial(workdir, tmp_path):
+  copy = tmp_path / 'copy'
+  shutil.copytree(workdir, copy)
+  result = json.loads((copy / 'result.json').read_text())
+  result['best']['latency_ms'] = 12.34
+  (copy / 'result.json').write_text(json.dumps(result))
+  main(['export', f'--workdir={copy}'])
+  assert '12.3 ms' in (copy / 'best' / 'REPORT.md').read_text()
 
 
 @pytest.mark.slow

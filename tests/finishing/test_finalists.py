@@ -7,6 +7,8 @@ import json
 import pytest
 
 from rlnas.budget import Budget
+from rlnas.cost.kernels import SPEEDS
+from rlnas.cost.latency import latency_ms
 from rlnas.data import loaders
 from rlnas.evaluation.executors import InProcess, WorkerPool
 from rlnas.finishing.finalists import FinalistFile, rank_trials
@@ -173,17 +175,28 @@ def test_the_best_are_taught(teaching, tmp_path):
 
 def test_the_best_is_pruned_beside(tmp_path):
   plan = Plan(Recipe(2), top=1, prune=0.5)
-  winner = finished(tmp_path, plan=plan)
+  speed = SPEEDS['esp32']
+  winner = finished(tmp_path, plan=plan, speed=speed)
   by_note = {f.candidate.note: f for f in winner.finalists}
   assert set(by_note) == {'', 'pruned by 0.5'}
   whole, less = by_note[''], by_note['pruned by 0.5']
   assert less.measurement.parameters < whole.measurement.parameters
   model = (tmp_path / f'{less.name}.tflite').read_bytes()
   assert len(model) == less.measurement.flash_bytes < whole.measurement.flash_bytes
+  # Each has the latency of its own network, not that of the trial that both stem from.
+  for f in winner.finalists:
+    own = latency_ms(f.candidate.architecture, DIGITS.task, speed=speed)
+    assert f.measurement.latency_ms == own
+  assert less.measurement.latency_ms < whole.measurement.latency_ms
+  assert winner.latency_ms == winner.finalists[0].measurement.latency_ms
+  write_winner(winner, TRIALS, BUDGET, tmp_path, dataset=DIGITS, seconds=1.0)
+  result = json.loads((tmp_path / 'result.json').read_text())
+  assert result['best']['latency_ms'] == winner.latency_ms
   assert winner.architecture == winner.finalists[0].candidate.architecture
   assert len(winner.model) == winner.finalists[0].measurement.flash_bytes
   again = finished(tmp_path, plan=plan, executor_factory=Refusing)
   assert again.model == winner.model
+  assert again.latency_ms is None  # of an unknown board
   with pytest.raises(ValueError, match=r'prune=1: must lie in \(0, 1\)'):
     Plan(Recipe(1), prune=1)
 
