@@ -1,14 +1,15 @@
 """Rewards: how a measurement and a board's budget become one number to maximise.
 
-All are pure functions of (measurement, budget), so that a journal can be rewarded anew, and all
-share what follows. Accuracy is that of the quantized network on validation data, or, where its
-training was stopped early and a `Pruner` predicts it, what it would have been. The resources are
-flash and SRAM, and multiply-accumulate operations and latency where the budget limits them, each as
-the ratio of what is used to what the budget allows; a ratio counts as `WORST_RATIO` where it is
-larger or where the figure is unknown, so that every reward is finite and a child too large to be
-measured is never better off than one that was measured. A child that no
-microcontroller runs ('infeasible') earns nothing for its accuracy, only its penalty. A failed
-evaluation is an accident and has no reward: ValueError.
+All are pure functions of (measurement, budget), so that a journal can be rewarded anew
+(`Trial.rewarded_measurement`), and all share what follows. Accuracy is that of the quantized
+network on validation data; where its training was stopped early and a `Pruner` predicts what it
+would have been, the search puts that in its place. The resources are flash and SRAM, and
+multiply-accumulate operations and latency where the budget limits them, each as the ratio of what
+is used to what the budget allows; a ratio counts as `WORST_RATIO` where it is larger or where the
+figure is unknown, so that every reward is finite and a child too large to be measured is never
+better off than one that was measured. A child that no microcontroller runs ('infeasible') earns
+nothing for its accuracy, only its penalty. A failed evaluation is an accident and has no reward:
+ValueError.
 """
 
 from __future__ import annotations
@@ -139,14 +140,11 @@ def _accuracy(measurement: Measurement) -> float:
     raise ValueError(f'measurement.status={measurement.status.value!r}: has no reward')
   if measurement.status is Status.INFEASIBLE:
     return 0.0
-  name = (
-    'int8_validation_accuracy' if measurement.expected_accuracy is None else 'expected_accuracy'
-  )
-  accuracy = getattr(measurement, name)
+  accuracy = measurement.int8_validation_accuracy
   if accuracy is None:
     return 0.0
   if not 0 <= accuracy <= 1:
-    raise ValueError(f'{name}={accuracy}: must lie in [0, 1]')
+    raise ValueError(f'int8_validation_accuracy={accuracy}: must lie in [0, 1]')
   return float(accuracy)
 
 

@@ -75,8 +75,6 @@ class Measurement:
     parameters: trainable weights.
     latency_ms: of one inference on the board, estimated; None where the board's speed is unknown.
     curve: validation accuracy of the float network after each stage that it was trained.
-    expected_accuracy: predicted int8 validation accuracy after all stages, where it was not trained
-      so far; rewards take it in place of the one measured.
     seconds: wall time of the evaluation.
     detail: cause of a failure or infeasibility, for people.
   """
@@ -91,7 +89,6 @@ class Measurement:
   parameters: int | None = None
   latency_ms: float | None = None
   curve: tuple[float, ...] = ()
-  expected_accuracy: float | None = None
   seconds: float = 0.0
   detail: str = ''
 
@@ -106,9 +103,17 @@ class Measurement:
 
   @classmethod
   def from_record(cls, record: dict[str, Any]) -> Measurement:
-    """The exact inverse of `to_record`. Raises ValueError or TypeError where it is another."""
+    """The exact inverse of `to_record`. Raises ValueError or TypeError where it is another.
+
+    Records of earlier versions held a prediction too, which is left out: it belongs to the trial.
+    """
     status, curve = Status(record['status']), tuple(record.get('curve', ()))
-    return cls(**{**record, 'status': status, 'curve': curve})
+    fields = {**record, 'status': status, 'curve': curve}
+    fields.pop(_EARLIER_PREDICTION, None)
+    return cls(**fields)
+
+
+_EARLIER_PREDICTION = 'expected_accuracy'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +127,8 @@ class Trial:
     proposal: what was evaluated.
     measurement: what was found.
     reward: what the strategy is told; None where the evaluation failed.
+    predicted_accuracy: int8 validation accuracy that a `Pruner` predicts after all stages; None
+      where the network was trained so far, or nothing is predicted.
   """
 
   index: int
@@ -130,6 +137,17 @@ class Trial:
   proposal: Proposal
   measurement: Measurement
   reward: float | None
+  predicted_accuracy: float | None = None
+
+  @property
+  def rewarded_measurement(self) -> Measurement:
+    """What the reward is computed from: a predicted accuracy takes the place of the measured one.
+
+    So `reward(trial.rewarded_measurement, budget)` rewards the trials of a journal anew.
+    """
+    if self.predicted_accuracy is None:
+      return self.measurement
+    return dataclasses.replace(self.measurement, int8_validation_accuracy=self.predicted_accuracy)
 
   def to_json(self) -> str:
     """One line of JSON."""
@@ -138,6 +156,7 @@ class Trial:
       'batch': self.batch,
       'seed': self.seed,
       'reward': self.reward,
+      'predicted_accuracy': self.predicted_accuracy,
       'tokens': list(self.proposal.tokens),
       'log_prob': self.proposal.log_prob,
       'parent': self.proposal.parent,
@@ -149,10 +168,15 @@ class Trial:
 
   @classmethod
   def from_json(cls, text: str) -> Trial:
-    """The exact inverse of `to_json`. Raises ValueError where the text is no trial."""
+    """The exact inverse of `to_json`. Raises ValueError where the text is no trial.
+
+    In lines of earlier versions the prediction is found in the record of the measurement.
+    """
     try:
       record: dict[str, Any] = json.loads(text)
       architecture = Architecture.from_rows(record['architecture'])
+      measurement = Measurement.from_record(record['measurement'])
+      earlier = record['measurement'].get(_EARLIER_PREDICTION)
       return cls(
         index=record['index'],
         batch=record['batch'],
@@ -160,8 +184,9 @@ class Trial:
         proposal=Proposal(
           tuple(record['tokens']), architecture, record['log_prob'], record.get('parent')
         ),
-        measurement=Measurement.from_record(record['measurement']),
+        measurement=measurement,
         reward=record['reward'],
+        predicted_accuracy=record.get('predicted_accuracy', earlier),
       )
     except (KeyError, TypeError, ValueError) as error:
       raise ValueError(f'not a trial: {type(error).__name__}: {error}') from error
@@ -188,6 +213,7 @@ def check_types(trial: Trial) -> None:
   measurement, proposal = trial.measurement, trial.proposal
   values = [
     ('reward', trial.reward, 'float | None'),
+    ('predicted_accuracy', trial.predicted_accuracy, 'float | None'),
     ('log_prob', proposal.log_prob, 'float | None'),
     ('parent', proposal.parent, 'int | None'),
   ]

@@ -141,7 +141,7 @@ def whole(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
   )
 
 
-def climbing(*, foreseen: bool) -> Estimator:
+def climbing(*, predicts: bool) -> Estimator:
   """What a strategy is told at the end of the pruner, wave by wave."""
 
   def score(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
@@ -163,10 +163,11 @@ def climbing(*, foreseen: bool) -> Estimator:
       )
       now = []
       for key, measurement in sorted(found, key=lambda item: item[0]):
-        expected = pruner.expected_accuracy(wave[key], measurement, told)
-        worth = dataclasses.replace(measurement, expected_accuracy=expected if foreseen else None)
-        reward = linear_excess(worth, setup.budget)
-        now.append(Trial(first + key, 0, seeds[key], Proposal((), wave[key]), worth, reward))
+        predicted = pruner.predicted_accuracy(wave[key], measurement, told) if predicts else None
+        proposal = Proposal((), wave[key])
+        trial = Trial(first + key, 0, seeds[key], proposal, measurement, None, predicted)
+        reward = linear_excess(trial.rewarded_measurement, setup.budget)
+        now.append(dataclasses.replace(trial, reward=reward))
       told += now
     return [trial.reward or 0.0 for trial in told[len(others) :]]
 
@@ -180,8 +181,8 @@ ESTIMATORS: Mapping[str, Estimator] = {
   'epochs2': briefly_trained(2),
   'shared': shared,
   'top': whole,
-  'pruner': climbing(foreseen=True),
-  'unpredicted': climbing(foreseen=False),
+  'pruner': climbing(predicts=True),
+  'unpredicted': climbing(predicts=False),
 }
 flags.DEFINE_list(
   'estimators',

@@ -69,9 +69,8 @@ class Cached:
     """Takes over what the journal of a search without inherited weights holds."""
     for trial in trials:
       if trial.measurement.status is not Status.FAILED:
-        measurement = dataclasses.replace(trial.measurement, expected_accuracy=None)
         name = self._name(trial.proposal.architecture, trial.seed, NO_TERMS)
-        self._known[_stage(name, measurement)] = measurement
+        self._known[_stage(name, trial.measurement)] = trial.measurement
 
   def submit(
     self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS

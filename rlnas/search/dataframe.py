@@ -23,10 +23,10 @@ def to_dataframe(journal: str | os.PathLike[str] | Iterable[Trial]) -> pd.DataFr
     journal: its path, or trials in any order.
 
   Returns:
-    A frame indexed by the index of the trial. Columns: batch, seed, reward, tokens (a tuple),
-    log_prob, parent (the index of a trial), digest (of the architecture), nodes (how many it has),
-    and the fields of `Measurement` by their names. What is unknown is missing (NaN or NA). The
-    types of the columns are the same whatever the trials.
+    A frame indexed by the index of the trial. Columns: batch, seed, reward, predicted_accuracy,
+    tokens (a tuple), log_prob, parent (the index of a trial), digest (of the architecture), nodes
+    (how many it has), and the fields of `Measurement` by their names. What is unknown is missing
+    (NaN or NA). The types of the columns are the same whatever the trials.
 
   Raises:
     JournalError: the file is damaged.
@@ -43,6 +43,7 @@ def to_dataframe(journal: str | os.PathLike[str] | Iterable[Trial]) -> pd.DataFr
     'batch': ('int64', [t.batch for t in trials]),
     'seed': ('int64', [t.seed for t in trials]),
     'reward': ('float64', [t.reward for t in trials]),
+    'predicted_accuracy': ('float64', [t.predicted_accuracy for t in trials]),
     'tokens': ('object', [t.proposal.tokens for t in trials]),
     'log_prob': ('float64', [t.proposal.log_prob for t in trials]),
     'parent': ('Int64', [t.proposal.parent for t in trials]),

@@ -93,10 +93,10 @@ class Pruner:
     curves = [t.measurement.curve for t in told if t.measurement.curve]
     return self._rule(curves, stages=self._stages)
 
-  def expected_accuracy(
+  def predicted_accuracy(
     self, architecture: Architecture, measurement: Measurement, told: Sequence[Trial]
   ) -> float | None:
-    """What a child is worth that was stopped early; None for all others.
+    """What a child that was stopped early would have reached; None for all others.
 
     Args:
       architecture: of the child.

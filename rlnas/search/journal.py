@@ -25,7 +25,8 @@ from rlnas.search.line_file import LineFile, LockedError
 from rlnas.trial import Trial, check_types
 
 FORMAT = 'rlnas-journal'
-VERSION = 1
+VERSION = 2
+_READABLE = (1, 2)  # version 1 held the predicted accuracy within the measurement
 
 
 class JournalError(ValueError):
@@ -44,8 +45,8 @@ class Journal:
     trials: what the journal held when it was opened, in order of their indices.
 
   Raises:
-    JournalError: the file is no journal, is damaged, was begun with another configuration, or is
-      being written by another process.
+    JournalError: the file is no journal, is damaged, was begun with another configuration or by an
+      earlier version, or is being written by another process.
     OSError: the file cannot be read or written.
   """
 
@@ -118,7 +119,13 @@ class Journal:
     lines = _whole_lines(content)
     header = self._header()
     if lines:
-      _check_configuration(file.path, _read_header(file.path, lines[0]), self._configuration)
+      version, configuration = _read_header(file.path, lines[0])
+      if version != VERSION:
+        raise JournalError(
+          f'{file.path}: is of format version {version}; a search that it began can be read and '
+          f'finished, but only one of version {VERSION} goes on: choose another folder'
+        )
+      _check_configuration(file.path, configuration, self._configuration)
     elif not header.encode().startswith(content):
       raise JournalError(f'{file.path}:1: not the header of a journal: {content[:80]!r}')
     trials = _parse(file.path, lines[1:])
@@ -161,7 +168,7 @@ class Journal:
 
 
 def read_journal(path: str | os.PathLike[str]) -> tuple[dict[str, Scalar | None], list[Trial]]:
-  """Reads a journal without touching it.
+  """Reads a journal, of this version or an earlier one, without touching it.
 
   Returns:
     The configuration and the trials.
@@ -176,7 +183,7 @@ def read_journal(path: str | os.PathLike[str]) -> tuple[dict[str, Scalar | None]
     raise JournalError(f'{path}: no header line')
   trials = _parse(path, lines[1:])
   _check_order(path, trials)
-  return _read_header(path, lines[0]), trials
+  return _read_header(path, lines[0])[1], trials
 
 
 def _ahead_of(path: pathlib.Path) -> pathlib.Path:
@@ -188,13 +195,14 @@ def _whole_lines(content: bytes) -> list[bytes]:
   return content.split(b'\n')[:-1]
 
 
-def _read_header(path: pathlib.Path, line: bytes) -> dict[str, Scalar | None]:
-  """The configuration in a journal's first line. Raises JournalError."""
+def _read_header(path: pathlib.Path, line: bytes) -> tuple[int, dict[str, Scalar | None]]:
+  """The version and the configuration in a journal's first line. Raises JournalError."""
   try:
     header = json.loads(line)
-    if header['format'] != FORMAT or header['version'] != VERSION:
-      raise JournalError(f'{path}: not of format {FORMAT} version {VERSION}: {line[:80]!r}')
-    return dict(header['configuration'])
+    if header['format'] != FORMAT or header['version'] not in _READABLE:
+      versions = ' or '.join(map(str, _READABLE))
+      raise JournalError(f'{path}: not of format {FORMAT} version {versions}: {line[:80]!r}')
+    return header['version'], dict(header['configuration'])
   except (ValueError, KeyError, TypeError) as error:
     if isinstance(error, JournalError):
       raise

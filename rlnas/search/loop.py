@@ -220,12 +220,11 @@ class _Children:
     if arrived is None:
       return
     index, measurement = arrived
-    ordered = self._running[index]
+    ordered, predicted = self._running[index], None
     if self._pruner is not None:
       architecture = ordered.proposal.architecture
-      expected = self._pruner.expected_accuracy(architecture, measurement, ordered.known)
-      measurement = dataclasses.replace(measurement, expected_accuracy=expected)
-    trial = _conclude(ordered, measurement, self._reward, self._budget)
+      predicted = self._pruner.predicted_accuracy(architecture, measurement, ordered.known)
+    trial = _conclude(ordered, measurement, predicted, self._reward, self._budget)
     if self._journal is not None:
       self._journal.add(trial)
     self._finished[index] = trial
@@ -261,22 +260,25 @@ def _check_same(trial: Trial, ordered: _Ordered) -> None:
     )
 
 
-def _conclude(ordered: _Ordered, measurement: Measurement, reward: Reward, budget: Budget) -> Trial:
+def _conclude(
+  ordered: _Ordered,
+  measurement: Measurement,
+  predicted: float | None,
+  reward: Reward,
+  budget: Budget,
+) -> Trial:
   """Rewards a measurement. One that has no reward, or that JSON cannot hold, is a failure too."""
-
-  def trial(measurement: Measurement, earned: float | None) -> Trial:
-    place = (ordered.index, ordered.batch, ordered.seed)
-    return Trial(*place, ordered.proposal, measurement, earned)
-
+  place = (ordered.index, ordered.batch, ordered.seed)
+  trial = Trial(*place, ordered.proposal, measurement, None, predicted)
   if measurement.status is Status.FAILED:
-    return trial(measurement, None)
+    return trial
   try:
-    concluded = trial(measurement, reward(measurement, budget))
+    concluded = dataclasses.replace(trial, reward=reward(trial.rewarded_measurement, budget))
     concluded.to_json()
     check_types(concluded)  # else the journal would refuse it when it is read again
   except (ArithmeticError, TypeError, ValueError) as error:
-    detail = f'not to be rewarded or recorded ({error}): {measurement}'
-    return trial(Measurement(Status.FAILED, detail=detail), None)
+    detail = f'not to be rewarded or recorded ({error}): {trial.rewarded_measurement}'
+    return Trial(*place, ordered.proposal, Measurement(Status.FAILED, detail=detail), None)
   return concluded
 
 

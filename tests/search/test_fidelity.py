@@ -138,11 +138,11 @@ def test_what_was_stopped_is_foretold_from_those_at_the_top():
   told = [trial(i, measurement(2)[0]) for i in range(60)]
   stopped, final = measurement(1)
   pruner = Pruner(2, rule=SuccessiveHalving(), predictor=by_regression)
-  expected = pruner.expected_accuracy(small_network(), stopped, told)
-  assert expected == pytest.approx(final, abs=0.02)  # the ridge shrinks towards the mean
-  assert abs(expected - final) < abs(stopped.curve[0] - final)
-  assert pruner.expected_accuracy(small_network(), stopped, told[:5]) is None
-  assert pruner.expected_accuracy(small_network(), measurement(2)[0], told) is None
+  predicted = pruner.predicted_accuracy(small_network(), stopped, told)
+  assert predicted == pytest.approx(final, abs=0.02)  # the ridge shrinks towards the mean
+  assert abs(predicted - final) < abs(stopped.curve[0] - final)
+  assert pruner.predicted_accuracy(small_network(), stopped, told[:5]) is None
+  assert pruner.predicted_accuracy(small_network(), measurement(2)[0], told) is None
 
 
 BLANK = Measurement(Status.COMPLETE, int8_validation_accuracy=0.8, macs=2_000_000, parameters=10)
@@ -153,7 +153,7 @@ def test_blockqnn_prefers_the_smaller_of_two_equal_networks():
   assert pruner.thresholds([]) == (math.inf,)
   small = dataclasses.replace(BLANK, curve=(0.8,))
   large = dataclasses.replace(small, macs=20_000_000)
-  worth = [pruner.expected_accuracy(small_network(), m, []) for m in (small, large)]
+  worth = [pruner.predicted_accuracy(small_network(), m, []) for m in (small, large)]
   assert worth[0] - worth[1] == pytest.approx(0.01 * math.log(10))
 
 
@@ -163,12 +163,13 @@ def test_a_ladder_spares_training_and_ends_well():
   assert reached.count(1) > 25
   assert reached.count(3) >= 8
   for t in trials:
+    assert t.reward == linear_excess(t.rewarded_measurement, BUDGET)
     stopped_after_warm_up = len(t.measurement.curve) < 3 and t.index >= 40
-    assert (t.measurement.expected_accuracy is not None) or not stopped_after_warm_up
-    if t.measurement.expected_accuracy is not None:
-      assert t.reward == t.measurement.expected_accuracy
+    assert (t.predicted_accuracy is not None) or not stopped_after_warm_up
+    if t.predicted_accuracy is not None:
+      assert t.reward == t.predicted_accuracy != t.measurement.int8_validation_accuracy
   best = max(trials, key=lambda t: t.reward)
-  assert len(best.measurement.curve) == 3 or best.measurement.expected_accuracy is not None
+  assert len(best.measurement.curve) == 3 or best.predicted_accuracy is not None
 
 
 def test_a_search_on_a_ladder_resumes_to_the_same_journal(tmp_path):

@@ -226,12 +226,13 @@ def test_two_searches_cannot_write_one_journal(tmp_path):
   ('line', 'replacement', 'message'),
   [
     (0, 'hello', r'journal.jsonl:1: not the header'),
-    (0, '{"format": "rlnas-journal", "version": 99, "configuration": {}}', 'version 1'),
+    (0, '{"format": "rlnas-journal", "version": 99, "configuration": {}}', 'version 1 or 2'),
     (2, '{"index": 1', r'journal.jsonl:3: damaged line'),
     (2, '{"index": 1}', r'journal.jsonl:3: damaged line \(not a trial: KeyError'),
     (2, edited(reward='high'), r"journal.jsonl:3: damaged line \(reward='high': must be float"),
     (2, edited(reward=float('nan')), r'journal.jsonl:3: damaged line \(reward=nan: must be finite'),
     (2, edited(reward=None), r'reward=None: does not go with status complete'),
+    (2, edited(predicted_accuracy=[]), r'predicted_accuracy=\[\]: must be float \| None'),
     (2, edited(tokens=[1.5]), r'journal.jsonl:3: damaged line \(tokens=1.5: must be int'),
     (2, edited(index=True), r'index=True: must be int'),
     (2, trial(5).to_json(), r'journal.jsonl:3: trial 5 stands where 1 belongs'),
@@ -251,6 +252,52 @@ def test_damage_is_named_and_never_guessed_away(tmp_path, line, replacement, mes
   with pytest.raises(JournalError, match=message):
     Journal(path, configuration=CONFIGURATION)
   assert path.read_bytes() == damaged, 'nothing is lost'
+
+
+VERSION_1 = """\
+{"format": "rlnas-journal", "version": 1, "configuration": {"seed": 1}}
+{"index":0,"batch":0,"seed":7,"reward":0.5,"tokens":[1],"log_prob":-1.25,"parent":null,\
+"digest":"","measurement":{"status":"complete","validation_accuracy":0.25,\
+"int8_validation_accuracy":0.125,"flash_bytes":2000,"sram_bytes":1000,"sram_source":"tflm",\
+"macs":90,"parameters":10,"latency_ms":null,"curve":[0.25],"expected_accuracy":0.5,\
+"seconds":1.5,"detail":""},"architecture":[["input",[],{}],["global_avg_pool",[0],{}],\
+["classifier",[1],{}]]}
+{"index":1,"batch":0,"seed":8,"reward":null,"tokens":[2],"log_prob":null,"parent":0,\
+"digest":"","measurement":{"status":"failed","validation_accuracy":null,\
+"int8_validation_accuracy":null,"flash_bytes":null,"sram_bytes":null,"sram_source":"",\
+"macs":null,"parameters":null,"latency_ms":null,"curve":[],"expected_accuracy":null,\
+"seconds":0.5,"detail":"an accident"},"architecture":[["input",[],{}],\
+["global_avg_pool",[0],{}],["classifier",[1],{}]]}
+"""
+
+
+def test_a_journal_of_version_1_is_read_and_not_gone_on_with(tmp_path):
+  path = tmp_path / 'journal.jsonl'
+  path.write_text(VERSION_1)
+  configuration, (predicted, failed) = read_journal(path)
+  assert configuration == {'seed': 1}
+  assert predicted.predicted_accuracy == predicted.reward == 0.5
+  assert predicted.measurement == Measurement(
+    Status.COMPLETE,
+    validation_accuracy=0.25,
+    int8_validation_accuracy=0.125,
+    flash_bytes=2000,
+    sram_bytes=1000,
+    sram_source='tflm',
+    macs=90,
+    parameters=10,
+    curve=(0.25,),
+    seconds=1.5,
+  )
+  assert predicted.rewarded_measurement.int8_validation_accuracy == 0.5
+  assert (failed.predicted_accuracy, failed.reward, failed.proposal.parent) == (None, None, 0)
+  assert failed.measurement.detail == 'an accident'
+  assert to_dataframe(path)['predicted_accuracy'].to_list()[0] == 0.5
+  with pytest.raises(
+    JournalError, match=r'journal.jsonl: is of format version 1; .*another folder'
+  ):
+    Journal(path, configuration={'seed': 1})
+  assert path.read_text() == VERSION_1
 
 
 def test_another_configuration_is_refused_with_its_differences(tmp_path):
@@ -292,6 +339,7 @@ def test_a_frame_holds_every_trial_with_types_that_do_not_depend_on_them(tmp_pat
   assert frame['flash_bytes'].isna().to_list() == [False, True]
   assert frame['reward'].to_list()[0] == 0.5
   assert frame['reward'].isna().to_list() == [False, True]
+  assert frame['predicted_accuracy'].isna().to_list() == [True, True]
   assert frame['status'].to_list() == ['complete', 'failed']
   assert frame['curve'].to_list() == [(0.1, 0.2), ()]
   assert frame['tokens'].to_list() == [(1, 2, 0), (1, 2, 1)]
