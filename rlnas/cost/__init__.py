@@ -1,4 +1,4 @@
-"""What a network costs on the chip, estimated from its architecture alone: nothing is built."""
+"""Estimates what a network costs on the chip from its architecture alone; builds no model."""
 
 from __future__ import annotations
 

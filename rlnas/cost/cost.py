@@ -1,10 +1,11 @@
-"""What a network costs, from its architecture alone: no TensorFlow, 0.03 to 0.3 ms.
+"""Estimates what a network costs from its architecture alone: no TensorFlow, 0.03 to 0.3 ms.
 
-Used to turn down networks outside a budget before they are trained.
+A search uses it to reject networks outside the budget before it trains them.
 
-Errors against converted networks that took no part in fitting, and the arena that TFLite Micro
-allocated for them (`experiments/benchmarks/fit_cost.py --count=14 --held_out=40`; 40 networks a
-row, mean / worst); parameters and the head of the arena were exact for all 320:
+The table gives the errors (mean / worst, 40 networks a row) for converted networks that were not
+used for fitting, and for the arena that TFLite Micro allocated for them
+(`experiments/benchmarks/fit_cost.py --count=14 --held_out=40`). Parameters and the head of the
+arena were exact for all 320 networks:
 
   space               flash             tail
   chain               0.08% / 0.34%   0.00% / 0.00%
@@ -16,8 +17,8 @@ row, mean / worst); parameters and the head of the arena were exact for all 320:
   multibranch, pad    0.08% / 0.33%   0.00% / 0.00%
   recurrent, 3 steps  0.20% / 0.59%   0.08% / 0.34%
 
-Where the memory of a recurrent cell grows without bound its range is cut, so that steps share their
-scales and, with equal weights, their biases, which the weights alone decide.
+If the memory of a recurrent cell grows without bound, its range is cut. Steps then share their
+scales and, with equal weights, their biases. Whether this happens depends on the weights alone.
 """
 
 from __future__ import annotations
@@ -42,11 +43,12 @@ class Cost:
   """What a network costs.
 
   Attributes:
-    macs: multiply-accumulate operations of convolutions and dense layers, one inference.
-    parameters: trainable weights: kernels, gamma and beta of batch normalisation, dense layers.
+    macs: multiply-accumulate operations of convolutions and dense layers in one inference.
+    parameters: number of trainable weights: kernels, gamma and beta of batch normalisation, dense
+      layers.
     flash_bytes: estimated size of the .tflite file of the trained network.
     arena_head_bytes: planned size of the activations in the tensor arena, input included.
-    arena_tail_bytes: estimated size of the interpreter's structures there.
+    arena_tail_bytes: estimated size of the interpreter's structures in the tensor arena.
   """
 
   macs: int
@@ -57,12 +59,12 @@ class Cost:
 
   @property
   def sram_bytes(self) -> int:
-    """The tensor arena: head and tail."""
+    """Size of the tensor arena: head and tail."""
     return self.arena_head_bytes + self.arena_tail_bytes
 
   @property
   def resources(self) -> Resources:
-    """What the network takes, but for the latency."""
+    """The resources that the network needs, without the latency."""
     return Resources(self.flash_bytes, self.sram_bytes, self.macs)
 
 
@@ -71,10 +73,10 @@ def estimate_cost(architecture: Architecture, task: TaskShape) -> Cost:
 
   Args:
     architecture: the network.
-    task: what it reads and tells apart.
+    task: shape of its input and number of its classes.
 
   Raises:
-    ValueError: the shapes of the network do not fit together, or it is nothing but its input.
+    ValueError: the shapes of the network do not fit together, or it has no node but its input.
   """
   nodes, rows = encoded(architecture)
   fitting, *found = _cost(nodes, rows, entry_of(task), task.classes)
@@ -87,7 +89,10 @@ def estimate_cost(architecture: Architecture, task: TaskShape) -> Cost:
 def _cost(
   nodes: Records, rows: Indices, entry: tuple[int, int, int, int], classes: int
 ) -> tuple[bool, int, int, int, int, int]:
-  """Whether all shapes fit, and the fields of `Cost`; see `rlnas.cost.operators.converted`."""
+  """Returns whether all shapes fit, then the fields of `Cost` (0 if they do not fit).
+
+  For the arguments see `rlnas.cost.operators.converted`.
+  """
   network = converted(nodes, rows, entry, classes)
   if not fits(network):
     return False, 0, 0, 0, 0, 0
@@ -99,12 +104,17 @@ def _cost(
 
 @compiled
 def _tail_bytes(network: Converted, constants: int) -> int:
-  """The interpreter's structures on this machine; `constants` as `constants_of`."""
+  """Returns the size of the interpreter's structures on this machine.
+
+  Args:
+    network: the network.
+    constants: number of its constant tensors; see `constants_of`.
+  """
   operators, starts, kernels = network.operators, network.starts, network.kernels
   kinds, scales = np.empty(len(operators), np.int64), np.empty(len(operators), np.int64)
   channels, scratch, tensors = np.zeros(len(network.nodes), np.int64), 0, 1 + len(operators)
   for kernel in kernels:
-    # Every layer has a bias of its own, though layers may share its values.
+    # Every layer has its own bias tensor, even if layers share its values.
     tensors += 1 + kernel['stored']
     if not (kernel['dense'] and kernel['channels'] == 1):
       channels[kernel['node']] = kernel['channels']

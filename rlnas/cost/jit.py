@@ -1,13 +1,13 @@
-"""Functions that Numba compiles when they are first called.
+"""Compiles functions with Numba when they are first called.
 
-What is compiled is kept on the disk, beside the package where that can be written to and in the
-user's cache otherwise, so that it takes its seconds once an installation. Numba compiles a function
-anew when the file changes that it stands in; a compiled function, however, holds the machine code
-of those it calls and the constants that it takes from other modules, too. So there is a folder for
-every state of `SOURCES` together: the modules of compiled functions, and those whose names, codes
-and layouts are frozen in them.
+The machine code is kept on disk, so that an installation compiles only once, for some seconds: in
+the package's folder if it is writable, otherwise in the user's cache. Numba recompiles a function
+if the file that defines it changes. A compiled function, however, also contains the machine code of
+the functions that it calls and the constants that it takes from other modules. Therefore each
+state of all `SOURCES` together has its own cache folder. `SOURCES` are the modules with compiled
+functions, and those whose names, codes and layouts are frozen in the compiled functions.
 
-Numba is imported here alone, as TensorFlow is in `rlnas.backend`.
+Only this module imports Numba, as only `rlnas.backend` imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _PACKAGE = pathlib.Path(__file__).parents[1]
 
 
 def compiled(function: Function) -> Function:
-  """The function as machine code; for integers, arrays, records and tuples of them."""
+  """Compiles a function of integers, arrays, records and tuples of them to machine code."""
   return _compiled(function, inline='never')
 
 
 def inlined(function: Function) -> Function:
-  """As `compiled`, put in place of its calls: to hand over arrays takes longer than a few lines."""
+  """As `compiled`, but inlined: for short functions, since passing arrays takes longer."""
   return _compiled(function, inline='always')
 
 
@@ -46,10 +46,10 @@ def _compiled(function: Function, inline: str) -> Function:
   folder = _folder()
   if folder is None:
     return cast(Function, njit(inline=inline)(function))
-  before, config.CACHE_DIR = config.CACHE_DIR, folder  # it is asked for by `njit` alone
+  before, config.CACHE_DIR = config.CACHE_DIR, folder  # only `njit` reads it
   try:
     return cast(Function, njit(cache=True, inline=inline)(function))
-  except RuntimeError:  # the folder could be written to a moment ago, and Numba found no other
+  except RuntimeError:  # the folder is no longer writable, and Numba found no other
     return cast(Function, njit(inline=inline)(function))
   finally:
     config.CACHE_DIR = before
@@ -57,7 +57,7 @@ def _compiled(function: Function, inline: str) -> Function:
 
 @functools.cache
 def _folder() -> str | None:
-  """Where machine code of this state of the sources is kept; None if no folder can be made."""
+  """Returns the cache folder for this state of the sources; None if no folder can be made."""
   state = hashlib.sha256(b''.join((_PACKAGE / name).read_bytes() for name in SOURCES))
   name = f'numba-{state.hexdigest()[:16]}'
   home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
@@ -66,7 +66,7 @@ def _folder() -> str | None:
     folder = os.path.join(base, name)
     try:
       os.makedirs(folder, exist_ok=True)
-      tempfile.TemporaryFile(dir=folder).close()  # as Numba does: permissions do not tell all
+      tempfile.TemporaryFile(dir=folder).close()  # as Numba does: permissions alone are no proof
     except OSError:
       continue
     return folder

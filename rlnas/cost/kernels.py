@@ -1,20 +1,21 @@
-"""From this machine to the chip: the tensor arena on 32 bits, and the time of an inference.
+"""Predicts the tensor arena on a 32-bit chip and the time of an inference there.
 
 TFLite Micro's recording allocator counts the interpreter's structures on this machine, where
-pointers take 8 bytes. On a microcontroller they take 4, so that the tail of the arena is smaller;
-the kernels of some chips ask for scratch memory in its head. Both depend on the kernels:
+pointers take 8 bytes. On a microcontroller they take 4, so the tail of the arena is smaller there.
+The kernels of some chips also request scratch memory in the head. Both depend on the kernels:
 
-- 'esp_nn' on an ESP32: no scratch but softmax's. Four networks that boards read (MLPerf Tiny's
-  keyword spotting, anomaly detection and image classification, and person detection): predicted to
-  the byte.
-- 'cmsis_nn' on cores with DSP instructions (Cortex-M4, M7, M33): columns of the input in 16 bits.
-  The same four, read on an nRF52840: three predicted to the byte, one 16 bytes too large. The
-  readings are of an Arduino library; other builds need less (see `rlnas.cost.arena_tail`).
-- 'reference', the portable kernels: no reading.
-- 'unknown': what such kernels ask for is not known here, as those of ESP-NN for the ESP32-S3.
+- 'esp_nn' on an ESP32: only softmax requests scratch memory. The prediction was exact to the byte
+  for four networks that were measured on boards (MLPerf Tiny's keyword spotting, anomaly detection
+  and image classification, and person detection).
+- 'cmsis_nn' on cores with DSP instructions (Cortex-M4, M7, M33): scratch memory for columns of the
+  input in 16 bits. For the same four networks, measured on an nRF52840, three predictions were
+  exact to the byte and one was 16 bytes too large. These measurements used an Arduino library;
+  other builds need less (see `rlnas.cost.arena_tail`).
+- 'reference', the portable kernels: not measured.
+- 'unknown': kernels whose requests rlnas does not know, such as ESP-NN's for the ESP32-S3.
 
-Readings and throughputs are from github.com/avionicharshit-byte/mcufit-bench (results/results.jsonl
-and its README).
+Measurements and throughputs are from github.com/avionicharshit-byte/mcufit-bench
+(results/results.jsonl and its README).
 """
 
 from __future__ import annotations
@@ -44,17 +45,17 @@ KERNELS = (*_BUILDS, 'unknown')
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-  """What an operator has to do in one inference.
+  """The work of an operator in one inference.
 
   Attributes:
-    kind: TensorFlow Lite's name, 'CONV_2D'.
-    macs: multiply-accumulate operations.
-    elements: that it reads, or writes where that is more; constants apart.
+    kind: TensorFlow Lite's name of the operator, for example 'CONV_2D'.
+    macs: number of multiply-accumulate operations.
+    elements: number of elements that it reads or writes, whichever is larger; without constants.
     kernel_shape: (height, width, input channels) of a convolution, (height, width, channels) of a
-      depthwise one; () for others.
-    channels: of its result.
-    scales: how many channels of its kernel have a scale of their own.
-    inputs: how many tensors it reads.
+      depthwise convolution; () for other operators.
+    channels: number of channels of its result.
+    scales: number of channels of its kernel that have their own scale.
+    inputs: number of tensors that it reads.
   """
 
   kind: str
@@ -68,13 +69,13 @@ class Work:
 
 @dataclasses.dataclass(frozen=True)
 class Structures:
-  """How many of the interpreter's structures lie in the tail.
+  """Numbers of the interpreter's structures in the tail of the arena.
 
   Attributes:
-    eval_tensors: TfLiteEvalTensor, one a tensor.
-    tensors: TfLiteTensor, of inputs and outputs.
-    quantizations: allocations for their quantization.
-    nodes: NodeAndRegistration, one an operator.
+    eval_tensors: TfLiteEvalTensor, one for each tensor.
+    tensors: TfLiteTensor, for inputs and outputs.
+    quantizations: allocations for the quantization of inputs and outputs.
+    nodes: NodeAndRegistration, one for each operator.
   """
 
   eval_tensors: int
@@ -86,15 +87,16 @@ class Structures:
 def chip_tail_bytes(
   recorded_bytes: int, structures: Structures, work: Sequence[Work], *, kernels: str
 ) -> int:
-  """The arena's tail on a 32-bit chip.
+  """Predicts the size of the arena's tail on a 32-bit chip.
 
-  Structures are laid out as here and as there. What was recorded here beyond them, of operators
-  whose structures are not known, counts in full there, where it can only be smaller.
+  The known structures are laid out twice: for this machine and for the chip. Bytes recorded here
+  beyond the known structures belong to operators whose structures are not known. They are added
+  in full to the prediction, which makes it an upper bound: on the chip they can only be smaller.
 
   Args:
-    recorded_bytes: the tail as counted on a 64-bit machine.
-    structures: of the same count.
-    work: of the operators in order.
+    recorded_bytes: size of the tail as recorded on a 64-bit machine.
+    structures: the numbers of structures in the same recording.
+    work: the work of the operators, in order.
     kernels: one of `KERNELS`, but not 'unknown'.
 
   Raises:
@@ -120,20 +122,21 @@ def chip_tail_bytes(
 
 
 def _scratch_areas(work: Work, kernels: str) -> int:
-  """How many scratch areas a kernel asks for."""
+  """Returns the number of scratch areas that a kernel requests."""
   if work.kind == 'MEAN':
     return 3
   return int(scratch_bytes(work, kernels=kernels) > 0)
 
 
 def scratch_bytes(work: Work, *, kernels: str) -> int:
-  """What a kernel asks for in the arena's head while it runs.
+  """Returns the scratch memory in bytes that a kernel requests in the arena's head while it runs.
 
   CMSIS-NN (arm_convolve_s8_get_buffer_size, arm_depthwise_conv_s8_opt_get_buffer_size and
-  arm_avgpool_s8_get_buffer_size on cores with DSP instructions): two columns of a convolution's
-  input in 16 bits, none for 1x1; one of a depthwise convolution; a 32-bit sum a channel.
+  arm_avgpool_s8_get_buffer_size on cores with DSP instructions): two columns of the input in 16
+  bits for a convolution, none if it is 1x1; one column for a depthwise convolution; one 32-bit sum
+  per channel for average pooling.
 
-  ESP-NN on the ESP32: a 32-bit value a class for softmax.
+  ESP-NN on the ESP32: one 32-bit value per class for softmax.
 
   Raises:
     ValueError: there are no such kernels.
@@ -159,14 +162,15 @@ def _build(kernels: str) -> Build:
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-  """Throughput that was read on a board.
+  """Throughput that was measured on a board.
 
   Attributes:
-    clock_hz: at which it was read.
-    macs_per_cycle: by operator.
-    seconds_per_call: by operator, of those whose time hardly depends on their size.
-    elements_per_cycle: of addition; operators without a reading are taken to be as fast.
-    error: bound on the relative errors of the whole networks that were read.
+    clock_hz: clock of the board during the measurement.
+    macs_per_cycle: throughput by operator.
+    seconds_per_call: time by operator, for operators whose time hardly depends on their size.
+    elements_per_cycle: throughput of addition; operators without a measurement are assumed to be
+      as fast.
+    error: bound on the relative errors for the whole networks that were measured.
   """
 
   clock_hz: int
@@ -176,11 +180,14 @@ class Speed:
   error: float
 
   def latency_ms(self, work: Sequence[Work]) -> float:
-    """Time of one inference in milliseconds."""
+    """Estimates the time of one inference in milliseconds."""
     return 1e3 * sum(map(self._seconds, work))
 
   def error_of(self, work: Sequence[Work]) -> float:
-    """Relative error to expect of `latency_ms`: all the time of operators without a reading too."""
+    """Estimates the relative error of `latency_ms`.
+
+    The whole time of operators without a measurement counts as error, too.
+    """
     total = sum(map(self._seconds, work))
     unread = sum(self._seconds(w) for w in work if not self._has_reading(w.kind))
     return self.error + (1 - self.error) * unread / total if total else self.error
@@ -196,13 +203,13 @@ class Speed:
     return work.elements / (self.elements_per_cycle * self.clock_hz)
 
 
-# By the name of the board. Medians of whole networks in ms, and what is predicted:
+# By the name of the board. Measured medians of whole networks in ms, and the prediction's error:
 #                         ESP32            nRF52840
 #   keyword spotting      162.3   +0.3 %    224.6  +19.1 %
 #   anomaly detection      49.3   +0.1 %     22.0   +0.6 %
 #   image classification  724.5   +1.8 %   1241.8  -12.7 %
 #   person detection      474.2   -6.4 %    657.3  +14.1 %
-# The throughputs are means over the same networks, so that others may differ more.
+# The throughputs are means over the same networks, so the error may be larger for others.
 SPEEDS: Mapping[str, Speed] = types.MappingProxyType(
   {
     'esp32': Speed(

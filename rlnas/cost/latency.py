@@ -1,4 +1,4 @@
-"""The time of an inference on a board, from the architecture alone."""
+"""Estimates the time of an inference on a board from the architecture alone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from rlnas.cost.operators import Converted, arena_tasks, predict_operators
 
 
 def latency_ms(architecture: Architecture, task: TaskShape, *, speed: Speed | None) -> float | None:
-  """Time of one inference in milliseconds; None where the board's speed is not known.
+  """Estimates the time of one inference in milliseconds.
 
   Args:
     architecture: the network.
-    task: what it reads and tells apart.
-    speed: of the board, from `rlnas.cost.kernels.SPEEDS`.
+    task: shape of its input and number of its classes.
+    speed: speed of the board, from `rlnas.cost.kernels.SPEEDS`; None if it is not known.
+
+  Returns:
+    The time, or None if `speed` is None.
 
   Raises:
     ValueError: the shapes of the network do not fit together.
@@ -27,7 +30,7 @@ def latency_ms(architecture: Architecture, task: TaskShape, *, speed: Speed | No
 
 
 def work_of(network: Converted) -> list[Work]:
-  """What each operator has to do."""
+  """Returns the work of each operator, in order."""
   operators, kernels = network.operators, network.kernels
   macs = np.zeros(len(network.nodes), np.int64)
   macs[kernels['node']] = kernels['weights'] * kernels['places']

@@ -1,4 +1,4 @@
-"""What TFLite Micro's kernels cannot do, rewritten into what they can."""
+"""Rewrites networks that exceed the limits of TFLite Micro's kernels into equivalent ones."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ MAX_CONCAT_INPUTS = 10  # kMaxInputNum in tensorflow/lite/micro/kernels/concaten
 
 
 def within_limits(architecture: Architecture) -> Architecture:
-  """The same network with concatenations of at most `MAX_CONCAT_INPUTS` values.
+  """Returns the same network with concatenations of at most `MAX_CONCAT_INPUTS` values.
 
-  Of a wider one the first values are concatenated beforehand, no more of them than needed.
+  It splits a wider concatenation: an additional node concatenates as few of the first values as
+  needed.
   """
   if all(n.op != 'concat' or len(n.inputs) <= MAX_CONCAT_INPUTS for n in architecture.nodes):
     return architecture
   nodes: list[Node] = []
-  place: list[int] = []  # of each node among the new ones
+  place: list[int] = []  # index of each old node among the new ones
   for node in architecture.nodes:
     inputs = tuple(place[i] for i in node.inputs)
     while node.op == 'concat' and len(inputs) > MAX_CONCAT_INPUTS:

@@ -1,7 +1,7 @@
-"""The nodes of an architecture as records of integers, and the shapes of their values.
+"""Encodes the nodes of an architecture as records of integers, and infers their shapes.
 
-Numba's compiled functions go through records, not through nodes; `rlnas.cost.operators` and what
-follows from it are built on them.
+Functions compiled by Numba can process such records, but not `Node` objects. They are the input of
+`rlnas.cost.operators`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rlnas.cost.limits import MAX_CONCAT_INPUTS, within_limits
 Indices = npt.NDArray[np.int64]
 Records = npt.NDArray[np.void]
 
-# Operators by the names that TensorFlow Lite gives them; their codes are places in `KINDS`.
+# TensorFlow Lite's name of each operation's operator; its index in `KINDS` is its code.
 _KIND_OF = {
   'conv': 'CONV_2D',
   'dilated_conv': 'CONV_2D',
@@ -41,16 +41,17 @@ _KIND_OF = {
 
 
 def records(names: str) -> np.dtype[np.void]:
-  """Of integers with these names, which blanks divide."""
+  """Returns the dtype of records of integers with these names, separated by blanks."""
   return np.dtype([(name, np.int64) for name in names.split()])
 
 
-# A node: its operation and the kind of its operator, as codes; its attributes, 0 for those it has
-# not, where width is filters, units or the count of frames, and key the weights that dense layers
-# share or the first frame.
+# A node: its operation and the kind of its operator as codes, and its attributes, 0 if it lacks
+# them. Width is the number of filters, units or frames; key is the number of the weights that dense
+# layers share, or the first frame.
 NODE = records('op kind width kernel_height kernel_width stride dilation relu key')
 # The shape of a value without the batch: (height, width, channels), (frames, features) or
-# (features,); missing dimensions are 1, and the last one is called channels. Rank 0: no such value.
+# (features,). Missing dimensions are 1, and the last one is called channels. Rank 0 means that
+# there is no value.
 SHAPE = records('rank height width channels')
 OPS = {op: code for code, op in enumerate(OPERATIONS)}
 _CONV, _DILATED, _DEPTHWISE = (OPS[op] for op in ('conv', 'dilated_conv', 'depthwise_conv'))
@@ -62,7 +63,7 @@ _FIELDS = {'filters': 'width', 'units': 'width', 'count': 'width', 'weights': 'k
 
 
 class _Records(dict[tuple[tuple[str, Scalar], ...], bytes]):
-  """The record of a node of one operation by its attributes."""
+  """Caches the records of one operation's nodes by their attributes."""
 
   def __init__(self, op: str) -> None:
     super().__init__()
@@ -82,7 +83,7 @@ class _Records(dict[tuple[tuple[str, Scalar], ...], bytes]):
 
 
 class _Inputs(dict[tuple[int, ...], bytes]):
-  """How many inputs a node reads, and which, as 64-bit integers."""
+  """Caches the encoded inputs of nodes: their number, then their indices, as 64-bit integers."""
 
   def __missing__(self, inputs: tuple[int, ...]) -> bytes:
     row = np.array([len(inputs), *inputs], np.int64).tobytes()
@@ -91,21 +92,25 @@ class _Inputs(dict[tuple[int, ...], bytes]):
     return row
 
 
-# To look them up takes a fifth of the time that it takes to make them.
-_MOST_KNOWN = 10_000  # of each operation, a megabyte or two; a space has some dozens
+# A lookup takes a fifth of the time of encoding.
+_MOST_KNOWN = 10_000  # for each operation, one or two megabytes; a space has some dozens
 _RECORDS, _ROWS = {op: _Records(op) for op in OPERATIONS}, _Inputs()
 _WIDEST_ROW = 8 * (1 + MAX_CONCAT_INPUTS)  # bytes
 
 
 def encoded(architecture: Architecture) -> tuple[Records, Indices]:
-  """The nodes within the limits as records, and row by row how many each reads, and which.
+  """Encodes an architecture after `within_limits`.
+
+  Returns:
+    The nodes as records, of dtype `NODE`, and one row for each node: the number of its inputs, then
+    their indices.
 
   Raises:
     ValueError: there is no node but the input.
   """
   nodes = architecture.nodes
   if len(nodes) == 1:
-    raise ValueError('architecture: there is nothing but the input')
+    raise ValueError('architecture: has nothing but the input; must have another node')
   rows = [_ROWS[node.inputs] for node in nodes]
   if max(map(len, rows)) > _WIDEST_ROW:
     return encoded(within_limits(architecture))
@@ -114,7 +119,7 @@ def encoded(architecture: Architecture) -> tuple[Records, Indices]:
 
 
 def entry_of(task: TaskShape) -> tuple[int, int, int, int]:
-  """The fields of `SHAPE` of what the network reads."""
+  """Returns the shape of the network's input as the fields of `SHAPE`."""
   *sides, channels = task.input_shape
   height, width = (*sides, 1)[:2]
   return 1 + len(sides), height, width, channels
@@ -122,7 +127,11 @@ def entry_of(task: TaskShape) -> tuple[int, int, int, int]:
 
 @compiled
 def read_by(rows: Indices, count: int) -> tuple[Indices, Indices]:
-  """Starts and sources of `count` nodes: node i reads `sources[starts[i]:starts[i + 1]]`."""
+  """Decodes the inputs of `count` nodes from the rows of `encoded`.
+
+  Returns:
+    `starts` and `sources`: node i reads `sources[starts[i]:starts[i + 1]]`.
+  """
   starts, sources = np.zeros(count + 1, np.int64), np.empty(len(rows) - count, np.int64)
   place = 0
   for index in range(count):
@@ -142,14 +151,15 @@ def shapes_of(
   entry: tuple[int, int, int, int],
   classes: int,
 ) -> Records:
-  """The shapes of all nodes' values, of dtype `SHAPE`; rank 0 from the first that does not fit.
+  """Infers the shapes of all nodes' values, of dtype `SHAPE`.
 
-  The rules are those of `rlnas.architecture.infer_shapes`.
+  The rules are those of `rlnas.architecture.infer_shapes`. If a shape does not fit, it and all
+  shapes after it have rank 0.
 
   Args:
     nodes: see `encoded`.
     starts: see `read_by`.
-    sources: see there.
+    sources: see `read_by`.
     entry: see `entry_of`.
     classes: width of the classifier.
   """

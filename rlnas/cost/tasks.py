@@ -1,4 +1,4 @@
-"""Operators as tasks: what each reads, and the memory that it needs."""
+"""Describes operators as tasks: the results that each reads, and the memory that it needs."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from rlnas.cost.scale_order import listed
 Bytes = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
 
-INPUT = -1  # in place of a task: the network's input
+INPUT = -1  # the network's input, in place of the index of a task
 
 
 class Task(NamedTuple):
   """An operator and the memory that it needs.
 
   Attributes:
-    inputs: the tasks whose results it reads, each once, or `INPUT`; constants are not in the arena.
-    size_bytes: of its result.
-    scratch_bytes: of each area that it needs while it runs.
+    inputs: the tasks whose results it reads, each once, or `INPUT`; without constants, which are
+      not in the arena.
+    size_bytes: size of its result.
+    scratch_bytes: size of each scratch area that it needs while it runs.
   """
 
   inputs: tuple[int, ...]
@@ -37,10 +38,10 @@ class Tasks(NamedTuple):
 
   Attributes:
     starts: task i reads the results `sources[starts[i]:starts[i + 1]]`.
-    sources: tasks, or `INPUT`.
-    sizes: of the network's input, then of each result.
+    sources: indices of tasks, or `INPUT`.
+    sizes: size of the network's input, then of each result.
     areas: task i needs `scratch[areas[i]:areas[i + 1]]` while it runs.
-    scratch: sizes.
+    scratch: sizes of the scratch areas.
   """
 
   starts: Indices
@@ -51,26 +52,26 @@ class Tasks(NamedTuple):
 
   @classmethod
   def of(cls, tasks: Sequence[Task], input_bytes: int) -> Tasks:
-    """The arrays of `tasks`, the last of which writes the network's output."""
+    """Builds the arrays from `tasks`, the last of which writes the network's output."""
     sizes = np.array([input_bytes, *(task.size_bytes for task in tasks)], np.int64)
     inputs, scratch = [t.inputs for t in tasks], [t.scratch_bytes for t in tasks]
     return cls(*listed(inputs), sizes, *listed(scratch))
 
 
 class TaskGraph(NamedTuple):
-  """What the searches for an order need of `Tasks`; all sizes are in bytes.
+  """The tasks as the searches for an order need them; all sizes are in bytes, aligned.
 
   Attributes:
     starts: task i reads the results `sources[starts[i]:starts[i + 1]]`, each once.
-    sources: tasks, or `INPUT`.
-    sizes: of the network's input, then of each result, as they are aligned.
-    during: what each task adds while it runs, result and scratch.
-    reading: result i - 1, or the input where i is 0, is read by the tasks
-      `readers[reading[i]:reading[i + 1]]`.
-    readers: tasks.
+    sources: indices of tasks, or `INPUT`.
+    sizes: size of the network's input, then of each result.
+    during: bytes that each task adds while it runs: its result and scratch areas.
+    reading: the tasks `readers[reading[i]:reading[i + 1]]` read result i - 1, or the input if i is
+      0.
+    readers: indices of tasks.
     areas: task i needs `scratch[areas[i]:areas[i + 1]]` while it runs.
-    scratch: sizes, as they are aligned.
-    widest: what the most demanding task needs alone.
+    scratch: sizes of the scratch areas.
+    widest: the largest memory that a single task needs: inputs, result and scratch areas.
   """
 
   starts: Indices
@@ -86,7 +87,7 @@ class TaskGraph(NamedTuple):
 
 @compiled
 def graph_of(tasks: Tasks) -> TaskGraph:
-  """Of tasks in an order in which they can run."""
+  """Builds the graph of tasks that are given in an order in which they can run."""
   starts, sources, sizes, areas, scratch = tasks
   count = len(starts) - 1
   sizes = -(-sizes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
