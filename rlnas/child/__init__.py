@@ -1,4 +1,4 @@
-"""Networks as tf-keras models: built, trained, pruned, trained aware of quantization."""
+"""Networks as tf-keras models: building, training, pruning and quantization-aware training."""
 
 from __future__ import annotations
 

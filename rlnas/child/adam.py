@@ -1,4 +1,4 @@
-"""Adam on a cosine, for use inside a graph.
+"""The Adam optimiser with a cosine schedule, for use inside a TensorFlow graph.
 
 Kingma & Ba 2015, algorithm 1; the learning rate follows Loshchilov & Hutter 2017, equation 5,
 without restarts.
@@ -15,15 +15,14 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # as Keras has it
 
 
 class Adam:
-  """One fused operation a variable.
+  """Adam with one fused operation per variable.
 
-  The learning rate rises in a straight line over the first `warmup` of all steps, and falls from
-  there to 0 as half a cosine.
+  The learning rate rises linearly during the warm-up and then falls to 0 as half a cosine.
 
   Args:
-    variables: to train.
-    learning_rate: the highest.
-    warmup: share of the steps, in [0, 1).
+    variables: the variables to train.
+    learning_rate: the highest learning rate.
+    warmup: the warm-up's share of all steps, in [0, 1).
   """
 
   def __init__(
@@ -36,7 +35,7 @@ class Adam:
     self._warmup = warmup
 
   def start(self, steps: int) -> None:
-    """Forgets all, for a training of so many steps."""
+    """Resets the state for a training of `steps` steps."""
     self._step.assign(0.0)
     self._steps.assign(float(steps))
     for _, first, second in self._slots:
@@ -44,7 +43,7 @@ class Adam:
       second.assign(tf.zeros_like(second))
 
   def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-    """One step of all variables."""
+    """Updates each variable by one step; `gradients` are in the order of the variables."""
     learning_rate = self._present_rate()
     time = self._step.assign_add(1.0)
     for (variable, first, second), gradient in zip(self._slots, gradients, strict=True):

@@ -1,4 +1,4 @@
-"""Random changes of training images that leave their class as it is."""
+"""Data augmentation: random changes of training images that do not change their class."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from rlnas.backend import tf
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-  """What is done to each image, drawn anew each time that it is seen; nothing by default.
+  """Random changes of images, drawn anew whenever an image is used; no changes by default.
 
   Attributes:
-    shift_pixels: the image is moved by up to so many pixels down or up and right or left; its edge
-      is repeated into the gap.
-    flip: whether half of the images are mirrored left to right: right for clothes and animals,
-      wrong for digits and letters.
+    shift_pixels: the largest shift in pixels, down or up and right or left; the image's edge is
+      repeated to fill the gap.
+    flip: whether to mirror half of the images left to right. It suits clothes and animals, but not
+      digits and letters.
 
   Raises:
     ValueError: `shift_pixels` is negative.
@@ -33,7 +33,7 @@ class Augmentation:
       raise ValueError(f'shift_pixels={self.shift_pixels}: must be at least 0')
 
   def check_reads(self, input_shape: Sequence[int]) -> None:
-    """Raises ValueError where examples of that shape are no images and would be changed."""
+    """Raises ValueError if it would change examples of this shape, which are not images."""
     if self != Augmentation() and len(input_shape) != 3:
       raise ValueError(
         f'shift_pixels={self.shift_pixels}, flip={self.flip}: examples of {tuple(input_shape)} are '
@@ -41,7 +41,7 @@ class Augmentation:
       )
 
   def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> npt.NDArray[np.int32]:
-    """Random changes of [*shape, 3]: pixels down, pixels right, and 1 where mirrored."""
+    """Draws random changes [*shape, 3]: pixels down, pixels right, and 1 to mirror or 0."""
     changes = np.zeros((*shape, 3), np.int32)
     most = self.shift_pixels
     changes[..., :2] = rng.integers(-most, most, (*shape, 2), endpoint=True)
@@ -53,8 +53,8 @@ class Augmentation:
     """Changes images, inside a graph.
 
     Args:
-      images: any type. [B, H, W, C], or whatever else where nothing is done to them
-      changes: of `draw`. [B, 3]
+      images: images of any type. [B, H, W, C], or any shape if there is nothing to change
+      changes: the changes that `draw` returned. [B, 3]
 
     Returns:
       The changed images. [B, H, W, C]
@@ -71,14 +71,14 @@ NO_AUGMENTATION = Augmentation()
 
 
 def suited_augmentation(input_shape: Sequence[int], *, flip: bool = False) -> Augmentation:
-  """Shifts by up to a fourteenth of an image's shorter side (2 pixels for MNIST).
+  """Returns shifts by up to a fourteenth of an image's shorter side (2 pixels for MNIST).
 
   Args:
-    input_shape: of the examples; sequences are not changed.
-    flip: whether images are mirrored, too.
+    input_shape: shape of the examples; sequences are not changed.
+    flip: whether to mirror images, too.
 
   Raises:
-    ValueError: sequences are to be mirrored.
+    ValueError: `flip` is True, but the examples are sequences.
   """
   is_image = len(input_shape) == 3
   chosen = Augmentation(min(input_shape[:2]) // 14 if is_image else 0, flip)
@@ -87,7 +87,7 @@ def suited_augmentation(input_shape: Sequence[int], *, flip: bool = False) -> Au
 
 
 def _shifted(images: tf.Tensor, shifts: tf.Tensor) -> tf.Tensor:
-  """Moves images of [B, H, W, C] by shifts of [B, 2]; the edge is repeated into the gap."""
+  """Moves images [B, H, W, C] by shifts [B, 2] and repeats their edge to fill the gap."""
   for axis in (1, 2):
     side = images.shape[axis]
     source = tf.range(side) - shifts[:, axis - 1, tf.newaxis]  # [B, side]

@@ -1,9 +1,9 @@
-"""From an architecture to a Keras model: one small function an operation.
+"""Builds a Keras model from an architecture, with one small function per operation.
 
-A convolution is Conv2D without bias, batch normalisation (Ioffe & Szegedy 2015) and activation.
-Kernels are drawn as He et al. 2015 propose (arXiv:1502.01852, equation 10), each from a seed of its
-own, so that the weights are bit-identical in every process. Layers take their names from their
-node, since a .tflite file carries them.
+A convolution becomes Conv2D without bias, batch normalisation (Ioffe & Szegedy 2015) and an
+activation. Kernels are initialised as He et al. 2015 propose (arXiv:1502.01852, equation 10), each
+from its own seed, so that the weights are bit-identical in every process. Layers are named after
+their node, because a .tflite file contains their names.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from rlnas.backend import keras, tf
 from rlnas.cost.limits import within_limits
 from rlnas.trial import derive_seed
 
-# A child sees some hundreds of batches: with Keras' 0.99 the moving statistics would still hold
-# much of their initial values.
+# A network is trained with some hundreds of batches: with Keras' 0.99 the moving statistics would
+# still contain much of their initial values.
 BATCH_NORM_MOMENTUM = 0.9
 
 
@@ -26,12 +26,12 @@ def build(architecture: Architecture, task: TaskShape, *, seed: int) -> keras.Mo
   """Builds an untrained network.
 
   Args:
-    architecture: what to build.
-    task: what it reads and tells apart.
-    seed: decides the initial weights.
+    architecture: the network to build.
+    task: shape of its input and number of its classes.
+    seed: determines the initial weights.
 
   Returns:
-    float32 inputs, already scaled [N, *input_shape] -> logits [N, classes].
+    A model: scaled float32 inputs [N, *input_shape] -> logits [N, classes].
 
   Raises:
     ValueError: the shapes of the network do not fit together.
@@ -48,14 +48,14 @@ def build(architecture: Architecture, task: TaskShape, *, seed: int) -> keras.Mo
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-  """A node and what its layers need to know.
+  """A node and what is needed to build its layers.
 
   Attributes:
-    index: of the node.
-    node: the operation.
-    shape: of its value, without the batch.
-    seed: of the network.
-    shared: dense layers by their `weights` attribute; filled on the way.
+    index: index of the node.
+    node: the node.
+    shape: shape of its value, without the batch.
+    seed: seed of the network.
+    shared: dense layers by their `weights` attribute; `_dense` adds to them.
   """
 
   index: int
@@ -68,7 +68,7 @@ class _Place:
     return f'node{self.index}_{layer}'
 
   def he_normal(self, fan_in: int) -> keras.initializers.Initializer:
-    # Not keras' HeNormal, which multiplies the fan-in of a depthwise kernel by the channels.
+    # Keras' HeNormal is not used: it multiplies the fan-in of a depthwise kernel by the channels.
     return keras.initializers.RandomNormal(
       stddev=math.sqrt(2 / fan_in), seed=derive_seed(self.seed, 'node', self.index)
     )
@@ -116,7 +116,7 @@ def _depthwise_conv(place: _Place, x: tf.Tensor) -> tf.Tensor:
 
 
 def _normalised(place: _Place, x: tf.Tensor) -> tf.Tensor:
-  """Batch normalisation and activation, which conversion folds into the convolution before."""
+  """Adds batch normalisation and activation; conversion folds them into the convolution."""
   norm = keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=place.name('norm'))
   return _relu(place, norm(x)) if place.node['activation'] == 'relu' else norm(x)
 
@@ -150,7 +150,7 @@ def _relu(place: _Place, x: tf.Tensor) -> tf.Tensor:
 
 
 def _saturate(place: _Place, x: tf.Tensor) -> tf.Tensor:
-  """The operations 'tanh' and 'sigmoid' bear Keras' names."""
+  """Adds tanh or sigmoid; the names of these operations are those of Keras."""
   return keras.layers.Activation(place.node.op, name=place.name(place.node.op))(x)
 
 

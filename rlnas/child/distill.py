@@ -1,8 +1,8 @@
-"""Knowledge distillation: a network learns from the probabilities of others, not labels alone.
+"""Knowledge distillation: a network learns from the probabilities of others besides the labels.
 
 Hinton, Vinyals & Dean 2015 (arXiv:1503.02531), section 2: with q_i = exp(z_i / T) / sum_j exp(z_j /
-T) (equation 1) a high temperature T shows which wrong classes a teacher holds for likely. Of
-several teachers the mean of the probabilities is learnt (section 3).
+T) (equation 1) a high temperature T shows which wrong classes a teacher considers likely. With
+several teachers, the network learns the mean of their probabilities (section 3).
 """
 
 from __future__ import annotations
@@ -19,24 +19,29 @@ from rlnas.child.train import Loss, cross_entropy
 from rlnas.data.dataset import Dataset
 
 TEMPERATURE = 4.0
-# Of the loss. The labels have the rest: "considerably lower weight" suits them best (section 2).
+# The teachers' weight in the loss. The labels have the rest: a "considerably lower weight" suits
+# them best (section 2).
 TEACHERS_SHARE = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
 class Teacher:
-  """A trained network on the disk.
+  """A trained network on disk.
 
   Attributes:
     architecture: the network.
-    weights: file of its weights (`rlnas.child.inherit.save_weights`).
+    weights: path of its weights, as `rlnas.child.inherit.save_weights` writes them.
   """
 
   architecture: Architecture
   weights: pathlib.Path
 
   def load(self, dataset: Dataset) -> keras.Model:
-    """The network. Raises ValueError where the weights are missing or of another one."""
+    """Builds the network with its weights.
+
+    Raises:
+      ValueError: the weights are missing, or belong to another network.
+    """
     network = build(self.architecture, dataset.task, seed=0)
     layers = sum(bool(layer.weights) for layer in network.layers)
     if inherit_weights(network, self.weights) != layers:
@@ -50,15 +55,16 @@ def distillation(
   temperature: float = TEMPERATURE,
   share: float = TEACHERS_SHARE,
 ) -> Loss:
-  """The loss of a student: (1 - share) cross-entropy + share T^2 KL(teachers || student).
+  """Returns the student's loss: (1 - share) cross-entropy + share T^2 KL(teachers || student).
 
-  The factor T^2 makes up for the gradients of softened probabilities, which are that much smaller
-  (section 2). The teachers see what the student sees, shifted images for example.
+  The factor T^2 compensates for the gradients of softened probabilities, which are 1 / T^2 times
+  as large (section 2). The teachers read the same inputs as the student, for example shifted
+  images.
 
   Args:
-    teachers: float32 [B, ...] -> logits [B, classes]; taken in inference mode.
+    teachers: models, float32 [B, ...] -> logits [B, classes]; they run in inference mode.
     temperature: T; positive.
-    share: of the teachers, in [0, 1].
+    share: the teachers' weight in the loss, in [0, 1].
 
   Raises:
     ValueError: there is no teacher, or an argument is out of its range.

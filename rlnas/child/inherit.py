@@ -1,8 +1,8 @@
-"""A mutant begins with the weights of its parent (Real et al. 2017, section 3.6).
+"""Weight inheritance: a mutant starts with its parent's weights (Real et al. 2017, section 3.6).
 
-Layers are matched in the order in which they run, by kind and by the shapes of their weights: the
-longest common subsequences, as a tool that compares two texts finds them. What a mutation has
-inserted or reshaped keeps its fresh weights, all layers around it are inherited.
+Layers are matched in the order in which they run, by kind and by the shapes of their weights. The
+matching finds longest common subsequences, as a text comparison does. Layers that a mutation
+inserted or reshaped keep their fresh weights; all layers around them inherit theirs.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from rlnas.backend import keras
 
 
 class _Layer(NamedTuple):
-  """What has to agree."""
+  """What must be equal in two layers for them to match."""
 
   kind: str
   shapes: tuple[tuple[int, ...], ...]
 
 
 def save_weights(model: keras.Model, path: pathlib.Path) -> None:
-  """Writes all weights of a network, statistics of batch normalisation included.
+  """Writes all weights of a network, including the statistics of batch normalisation.
 
   Args:
     model: the network.
-    path: of the .npz file; it is there whole or not at all.
+    path: path of the .npz file; it is written atomically.
 
   Raises:
-    OSError: it cannot be written.
+    OSError: the file cannot be written.
   """
   arrays = {}
   for place, layer in enumerate(_with_weights(model)):
@@ -47,14 +47,14 @@ def save_weights(model: keras.Model, path: pathlib.Path) -> None:
 
 
 def inherit_weights(model: keras.Model, path: pathlib.Path) -> int:
-  """Gives a network the weights of another one where the two agree.
+  """Copies the weights of another network into the layers that match.
 
   Args:
-    model: the network, of which matching layers are changed.
-    path: of a file that `save_weights` wrote.
+    model: the network; its matching layers are changed.
+    path: path of a file that `save_weights` wrote.
 
   Returns:
-    The number of layers that were inherited.
+    The number of layers that inherited weights.
 
   Raises:
     ValueError: the file does not exist or is damaged.
@@ -81,7 +81,7 @@ def _shapes(arrays: list[npt.NDArray[np.float32]]) -> tuple[tuple[int, ...], ...
 
 
 def _read(path: pathlib.Path) -> list[tuple[str, list[npt.NDArray[np.float32]]]]:
-  """Kind and arrays of each layer."""
+  """Reads the kind and the arrays of each layer."""
   layers: dict[int, tuple[str, list[npt.NDArray[np.float32]]]] = {}
   try:
     with np.load(path, allow_pickle=False) as file:
@@ -90,7 +90,7 @@ def _read(path: pathlib.Path) -> list[tuple[str, list[npt.NDArray[np.float32]]]]
         layers.setdefault(int(place), (kind, []))[1].append(file[name])
   except FileNotFoundError as error:
     raise ValueError(
-      f'{path}: the weights of the parent are gone; without them the search cannot go on'
+      f'{path}: the weights of the parent are gone; the search cannot continue without them'
     ) from error
   except (OSError, ValueError, KeyError) as error:
     raise ValueError(f'{path}: not the weights of a network ({error})') from error

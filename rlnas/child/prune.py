@@ -1,13 +1,13 @@
-"""Structured pruning: the weakest filters of a trained network go, and with them memory and work.
+"""Structured pruning: removes the weakest filters of a trained network to save memory and work.
 
 Zeros spread over a kernel (unstructured sparsity) neither shrink a .tflite file, which stores them
-like other weights, nor save TFLite Micro any work; whole filters do both, and what is left is an
-ordinary smaller network. Li et al. 2017 (arXiv:1608.08710, section 3.1) remove the filters of
-smallest L1 norm and train the rest further; here the norm is that of the filter with its batch
-normalisation, without which its size means nothing.
+like other weights, nor save TFLite Micro any work. Removing whole filters does both and leaves an
+ordinary smaller network. Li et al. 2017 (arXiv:1608.08710, section 3.1) remove the filters with the
+smallest L1 norm and train the rest further. Here the norm is that of the filter together with its
+batch normalisation, without which the filter's size means nothing.
 
-Where values are added or multiplied, their channels can only go together; where they are
-concatenated, each part keeps its own. So every network of convolutions can be pruned.
+If values are added or multiplied, their channels can only be removed together; if they are
+concatenated, each part keeps its own channels. So every network of convolutions can be pruned.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ _TIED = ('add', 'multiply')
 def prune_filters(
   network: keras.Model, architecture: Architecture, *, share: float
 ) -> tuple[Architecture, keras.Model]:
-  """Removes the weakest filters of every convolution; at least one of each stays.
+  """Removes the weakest filters of every convolution, but keeps at least one of each.
 
   Args:
-    network: trained, as `build` gives it for `architecture`; it is not changed.
-    architecture: of the network.
-    share: of the filters, in (0, 1), rounded down for each convolution, or for all together whose
-      results are added up.
+    network: a trained network, as `build` returns it for `architecture`; it is not changed.
+    architecture: the network's architecture.
+    share: share of the filters to remove, in (0, 1). Their number is rounded down for each
+      convolution, or for each group of convolutions whose results are added or multiplied.
 
   Returns:
     The smaller network's architecture, and the network itself with the weights of the filters that
-    are left; it has to be trained further.
+    are left; it must be trained further.
 
   Raises:
     ValueError: `share` is out of its range, or the network has no filters to spare.
   """
   if not 0 < share < 1:
     raise ValueError(f'share={share}: must lie in (0, 1)')
-  architecture = within_limits(architecture)  # the layers bear its indices
+  architecture = within_limits(architecture)  # the layers are named after its indices
   task = TaskShape(network.input_shape[1:], network.output_shape[-1])
   channels = _Channels(architecture, task)
   removed = channels.weakest(_scores(network, architecture), share)
@@ -71,15 +71,16 @@ def prune_filters(
 
 
 class _Channels:
-  """Which channels of a network's values are one and the same.
+  """Finds out which channels of a network's values can only be removed together.
 
   Attributes:
-    of_nodes: for each node the channels of its value, as numbers; equal ones go or stay together.
+    of_nodes: for each node the channels of its value, as numbers. Channels with equal numbers are
+      removed or kept together.
   """
 
   def __init__(self, architecture: Architecture, task: TaskShape) -> None:
     self._parent: list[int] = []
-    self._filters: dict[int, list[int]] = {}  # channels that a convolution makes
+    self._filters: dict[int, list[int]] = {}  # channels of each convolution's result
     shapes = infer_shapes(architecture, task)
     found: list[list[int]] = []
     for index, (node, shape) in enumerate(zip(architecture.nodes, shapes, strict=True)):
@@ -105,7 +106,7 @@ class _Channels:
     self._fixed = {channel for row in fixed for channel in row}
 
   def weakest(self, scores: dict[int, npt.NDArray[np.float64]], share: float) -> set[int]:
-    """The channels to remove, by the scores of each convolution's filters."""
+    """Returns the channels to remove, by the scores of each convolution's filters."""
     strength: dict[int, float] = {}
     for index, row in self._filters.items():
       for channel, score in zip(row, scores[index], strict=True):
@@ -118,7 +119,7 @@ class _Channels:
     return removed
 
   def _groups(self) -> list[set[int]]:
-    """The channels of convolutions that share some."""
+    """Groups the channels of convolutions: those that share a channel form one group."""
     groups: list[set[int]] = []
     for row in self._filters.values():
       joined = set(row)
@@ -143,7 +144,7 @@ class _Channels:
 
 
 def _scores(network: keras.Model, architecture: Architecture) -> dict[int, npt.NDArray[np.float64]]:
-  """The L1 norm of each filter with its batch normalisation, by node."""
+  """Returns the L1 norm of each filter with its batch normalisation, by node."""
   scores = {}
   for index, node in enumerate(architecture.nodes):
     if node.op in _CONVOLUTIONS:
@@ -161,7 +162,14 @@ def _left(
   entering: npt.NDArray[np.bool_],
   leaving: npt.NDArray[np.bool_],
 ) -> list[npt.NDArray[Any]]:
-  """What is left of a layer's weights."""
+  """Returns the weights of a layer without the removed channels.
+
+  Args:
+    layer: the layer, which determines the axes of the channels.
+    weights: its weights before pruning.
+    entering: whether each input channel is kept.
+    leaving: whether each output channel is kept.
+  """
   kind = type(layer)
   if kind is keras.layers.Conv2D:
     return [weights[0][:, :, entering][..., leaving]]

@@ -1,22 +1,23 @@
-"""Quantization-aware training: the network learns with the rounding that int8 will bring.
+"""Quantization-aware training: the network is trained with the rounding of the int8 model.
 
-A twin of a trained network is wrapped layer by layer by tensorflow-model-optimization, trained a
-little further, and what it learned goes back into the network, which is converted like any other
-(`rlnas.tflite.quantize`). The twin rounds weights in each step and passes gradients through, as
-Jacob et al. 2018 (arXiv:1712.05877, section 3) and Krishnamoorthi 2018 (arXiv:1806.08342, section
-3) do. With its default settings tensorflow-model-optimization made short trainings worse; here
+tensorflow-model-optimization wraps each layer of a twin of the trained network. The twin is trained
+a little further, and its weights are copied back into the network, which is converted like any
+other (`rlnas.tflite.quantize`). The twin rounds weights in each step and passes gradients through,
+as Jacob et al. 2018 (arXiv:1712.05877, section 3) and Krishnamoorthi 2018 (arXiv:1806.08342,
+section 3) do. With its default settings tensorflow-model-optimization made short trainings worse.
+The differences to them are:
 
-- the ranges of activations are those of the calibrated network, as the int8 model will have them
-  (one for all that a concatenation ties together, say), and stay. By default they start at ±6 and
-  move by a thousandth a batch, so that a short training sees wrong ones.
-- quantizers stand exactly where the int8 model has a tensor.
-- batch normalisation is folded into the convolution before with its moving statistics, so that the
-  rounded weights are those of the chip. By default it goes on with statistics of batches.
-- the weights of depthwise convolutions have a range a channel, as on the chip; by default they
-  share one, for the quantizer looks at the last axis, which is 1 for them.
+- The ranges of activations are fixed to those of the calibrated network, which the int8 model will
+  have (for example one range for all values that a concatenation ties together). By default they
+  start at ±6 and move by a thousandth per batch, so that a short training uses wrong ranges.
+- Quantizers are placed exactly where the int8 model has a tensor.
+- Batch normalisation is folded, with its moving statistics, into the convolution before it, so that
+  the rounded weights are those on the chip. By default it continues to use statistics of batches.
+- The weights of depthwise convolutions have one range per channel, as on the chip. By default all
+  channels share one range, because the quantizer uses the last axis, whose size is 1 for them.
 
-All operators of rlnas are covered. The int8 model has the operators, and so the size and the arena,
-of the one without this training.
+All operators of rlnas are supported. The int8 model has the same operators, and so the same size
+and arena, as the model without this training.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ with quiet():
     LastValueQuantizer,
   )
 
-# The least and the greatest value of each layer's result, by the layer's name.
+# The smallest and the largest value of each layer's result, by the layer's name.
 Ranges = Mapping[str, tuple[float, float]]
 
 _KERNELS = {
@@ -45,22 +46,23 @@ _KERNELS = {
   keras.layers.DepthwiseConv2D: 'depthwise_kernel',
   keras.layers.Dense: 'kernel',
 }
-# The scales that int8 results of these have in TensorFlow Lite, whatever they are.
+# The ranges of their int8 results in TensorFlow Lite, whatever their values are.
 _FIXED = {'tanh': (-1.0, 127 / 128), 'sigmoid': (0.0, 255 / 256)}
 _OUTPUT = 'Identity'  # the name of the result in a calibrated file
 _PREFIX = 'aware_'
 
 
 def read_ranges(calibrated: bytes, network: keras.Model) -> dict[str, tuple[float, float]]:
-  """The ranges that a network will be quantized by.
+  """Reads the ranges with which a network will be quantized.
 
   Args:
-    calibrated: what `rlnas.tflite.quantize.calibrate` made of the network.
-    network: the network; its last layer gives the result.
+    calibrated: the file that `rlnas.tflite.quantize.calibrate` returned for the network.
+    network: the network; its last layer computes the result.
 
   Returns:
-    The range of each layer's result that is a tensor of the int8 model, and that of the input.
-    Layers that run several times, as in recurrent cells, are left out: each time has its own.
+    By the layer's name, the range of each result that is a tensor of the int8 model, and the range
+    of the input. Layers that run several times, as in recurrent cells, are left out: each of their
+    runs has its own range.
   """
   model = flatbuffer_utils.convert_bytearray_to_object(bytearray(calibrated))
   graph = model.subgraphs[0]
@@ -75,7 +77,7 @@ def read_ranges(calibrated: bytes, network: keras.Model) -> dict[str, tuple[floa
 
 
 def with_ranges(calibrated: bytes, network: keras.Model, ranges: Ranges) -> bytes:
-  """Gives a calibrated file the ranges that its network was trained with, where there are any."""
+  """Replaces the ranges in a calibrated file by those that the network was trained with, if any."""
   model = flatbuffer_utils.convert_bytearray_to_object(bytearray(calibrated))
   for name, quantization in _results(model, network):
     if name in ranges:
@@ -84,14 +86,14 @@ def with_ranges(calibrated: bytes, network: keras.Model, ranges: Ranges) -> byte
 
 
 def aware_twin(network: keras.Model, ranges: Ranges) -> keras.Model:
-  """A network that computes as the int8 model of another will, and can be trained.
+  """Builds a trainable twin that computes like the network's future int8 model.
 
   Args:
-    network: trained; as `rlnas.child.builder` builds it.
-    ranges: of `read_ranges`.
+    network: a trained network, as `rlnas.child.builder` builds it.
+    ranges: the ranges from `read_ranges`.
 
   Returns:
-    float32 [B, ...] -> logits [B, classes].
+    A model: float32 [B, ...] -> logits [B, classes].
   """
   folded = _folded(network)
 
@@ -118,9 +120,9 @@ def aware_twin(network: keras.Model, ranges: Ranges) -> keras.Model:
 
 
 def adopt(network: keras.Model, twin: keras.Model) -> None:
-  """Gives a network the weights that its twin has learned.
+  """Copies the weights of a trained twin into its network.
 
-  Its batch normalisation only adds the bias from now on.
+  Afterwards the network's batch normalisation only adds the bias.
   """
   norms = _norms(network)
   for layer in network.layers:
@@ -137,7 +139,7 @@ def adopt(network: keras.Model, twin: keras.Model) -> None:
 
 
 class _Rounding(QuantizeConfig):
-  """How the weights of a layer, where it has any, and its result are rounded."""
+  """How to round the weights of a layer, if it has any, and its result."""
 
   def __init__(self, kernel: str, result: tuple[float, float] | None) -> None:
     self._kernel = kernel
@@ -174,7 +176,7 @@ class _Rounding(QuantizeConfig):
 
 
 class _DepthwiseQuantizer(LastValueQuantizer):
-  """One range a channel for kernels of [H, W, C, 1]."""
+  """Uses one range per channel for kernels [H, W, C, 1]."""
 
   def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> Any:
     height, width, channels, _ = tensor_shape
@@ -186,20 +188,21 @@ class _DepthwiseQuantizer(LastValueQuantizer):
 
 
 def _range_of(layer: keras.layers.Layer, ranges: Ranges) -> tuple[float, float] | None:
-  """Within which the result of a layer is rounded, if it is."""
+  """Returns the range in which the result of a layer is rounded; None if it is not rounded."""
   fixed = _FIXED.get(layer.get_config().get('activation', ''))
   if fixed is not None or layer.name not in ranges:
     return fixed
   least, most = ranges[layer.name]
   least, most = min(least, 0.0), max(most, 0.0)
-  return (least, most) if most - least > 0 else None  # a dead one is 0 without rounding
+  return (least, most) if most - least > 0 else None  # a dead layer's result is 0 anyway
 
 
 def _results(model: Any, network: keras.Model) -> list[tuple[str, Any]]:
-  """The results of operators as (name of the layer, range).
+  """Returns the results of operators as (name of the layer, range).
 
-  A tensor's name is that of the last operation that was fused into its operator, as in
-  'child/node1_relu/Relu;child/node1_conv/Conv2D', but for biases: equal ones share a name.
+  A tensor has the name of the last operation that was fused into its operator, as in
+  'child/node1_relu/Relu;child/node1_conv/Conv2D'. Names of biases are ignored, because equal biases
+  share a name.
   """
   graph = model.subgraphs[0]
   found = []
@@ -214,13 +217,13 @@ def _results(model: Any, network: keras.Model) -> list[tuple[str, Any]]:
 
 
 def _weights_of(twin: keras.Model, name: str) -> list[tf.Variable]:
-  """The kernel, and the bias where there is one, of a layer's twin."""
+  """Returns the kernel of a layer's twin, and its bias if there is one."""
   variables = twin.layers[-1].get_layer(f'{_PREFIX}{name}').trainable_weights
   return sorted(variables, key=lambda v: 'bias' in v.name)
 
 
 def _norms(network: keras.Model) -> dict[str, keras.layers.Layer]:
-  """The batch normalisation behind each convolution, by the name of the convolution."""
+  """Returns the batch normalisation after each convolution, by the name of the convolution."""
   norms = {}
   for layer in network.layers:
     if type(layer) is keras.layers.BatchNormalization:
@@ -229,7 +232,11 @@ def _norms(network: keras.Model) -> dict[str, keras.layers.Layer]:
 
 
 def _folded(network: keras.Model) -> dict[str, list[npt.NDArray[np.float32]]]:
-  """Kernel and bias of each convolution with its batch normalisation (Jacob et al., eq. 14)."""
+  """Folds the batch normalisation into each convolution (Jacob et al., eq. 14).
+
+  Returns:
+    Kernel and bias, by the name of the convolution.
+  """
   folded = {}
   for name, norm in _norms(network).items():
     layer = network.get_layer(name)

@@ -1,10 +1,12 @@
-"""Which layers of a space's networks share their weights, found from the architecture alone.
+"""Determines from architectures alone which layers of a space's networks share their weights.
 
-- The place of a layer is its depth, the most convolutions on a way from the image to it, depthwise
-  ones not counted; of like layers at equal depth the first, second and so on are different ones.
-- An array is as large as the largest layer at its place. Others take its first channels and the
-  centre of its window (Cai et al. 2020, Once-for-All, arXiv:1908.09791, section 3).
-- Of a concatenation each part has weights of its own, named after the depth that it comes from, as
+- Layers of the same kind at the same place share weights. The place is the depth: the largest
+  number of convolutions on a path from the image to the layer, without depthwise ones. If a network
+  has several layers of one kind at one depth, they are numbered and have different weights.
+- A shared array is as large as the largest layer at its place. Smaller layers use its first
+  channels and the centre of its window (Cai et al. 2020, Once-for-All, arXiv:1908.09791, section
+  3).
+- Each part of a concatenation has its own weights, named after the depth that it comes from, as
   ENAS has them for each incoming connection (Pham et al. 2018, arXiv:1802.03268, section 2).
 """
 
@@ -22,21 +24,21 @@ _REFUSED = ('dense', 'frames')
 
 
 class Slice(NamedTuple):
-  """A part of a shared array: the centre of its window [height, width], the first channels."""
+  """A part of a shared array: the centre of its window [height, width] and its first channels."""
 
   name: str
   shape: Shape
 
 
 class Layer(NamedTuple):
-  """What a node with weights takes from the supernet.
+  """The weights that a node takes from the supernet.
 
   Attributes:
     node: index of the node.
-    kernels: concatenated along the input channels they are the layer's kernel, or the weights of
-      the classifier [channels, classes].
-    norm: name of scale and offset of the batch normalisation; '' for the classifier.
-    channels: of the output.
+    kernels: parts that, concatenated along the input channels, are the layer's kernel or the
+      weights of the classifier [channels, classes].
+    norm: name of the scale and the offset of the batch normalisation; '' for the classifier.
+    channels: number of output channels.
   """
 
   node: int
@@ -46,28 +48,28 @@ class Layer(NamedTuple):
 
   @property
   def slices(self) -> tuple[Slice, ...]:
-    """The kernels, then scale and offset, or the classifier's bias."""
+    """The kernels, then scale and offset or, for the classifier, the bias."""
     names = (f'{self.norm}/gamma', f'{self.norm}/beta') if self.norm else ('classifier/bias',)
     return (*self.kernels, *(Slice(name, (self.channels,)) for name in names))
 
 
 class _Part(NamedTuple):
-  """Channels of a value that come from one node, and its depth."""
+  """The number of a value's channels that come from one node, and the node's depth."""
 
   depth: int
   channels: int
 
 
 def layers_of(architecture: Architecture, task: TaskShape) -> tuple[Layer, ...]:
-  """What every node with weights takes from the supernet, in order.
+  """Returns what each node with weights takes from the supernet, in the order of the nodes.
 
   Args:
     architecture: the network, within the limits of `rlnas.cost.limits`.
-    task: what it reads and tells apart.
+    task: shape of its input and number of its classes.
 
   Raises:
-    ValueError: the network has operations whose weights are not shared by place: 'dense' nodes
-      share theirs already, from one step of a recurrent network to the next.
+    ValueError: the network has 'dense' or 'frames' nodes. Weights of 'dense' nodes are not shared
+      by place: the steps of a recurrent network share them already.
   """
   shapes = infer_shapes(architecture, task)
   depths: list[int] = []
@@ -104,7 +106,7 @@ def _layer(index: int, node: Node, place: str, read: Sequence[_Part], shape: Sha
 
 
 def _slices(place: str, read: Sequence[_Part], shape: Callable[[int], Shape]) -> tuple[Slice, ...]:
-  """One of each part that is read; what is no concatenation comes from the depth before."""
+  """Returns one slice for each part of the input; several if the input is a concatenation."""
   if len(read) == 1:
     return (Slice(place, shape(read[0].channels)),)
   found, counts = [], Counter[int]()
@@ -117,7 +119,7 @@ def _slices(place: str, read: Sequence[_Part], shape: Callable[[int], Shape]) ->
 def _parts(
   node: Node, depth: int, inputs: Sequence[tuple[_Part, ...]], shape: Shape
 ) -> tuple[_Part, ...]:
-  """Where the channels of a value come from."""
+  """Returns the nodes that the channels of a value come from."""
   if node.op == 'concat':
     return tuple(part for parts in inputs for part in parts)
   if node.op in (*_MIXING, 'input') or (node.op in COMMUTATIVE and len(set(inputs)) > 1):

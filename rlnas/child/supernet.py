@@ -1,15 +1,15 @@
-"""One set of weights for all networks of a space (Pham et al. 2018, ENAS).
+"""A supernet: one set of weights for all networks of a space (Pham et al. 2018, ENAS).
 
-A network of the space is a path through the supernet: where two networks have the same kind of
-layer at the same depth, they read the same weights (arXiv:1802.03268, section 2;
+A network of the space is a path through the supernet: if two networks have the same kind of layer
+at the same depth, they use the same weights (arXiv:1802.03268, section 2;
 `rlnas.child.shared_layers`). `rlnas.child.train_supernet` trains them.
 
-Kernels begin near the identity (Zagoruyko & Komodakis 2017, DiracNets, arXiv:1706.00388), so that a
-channel means the same whatever layers it has come through, from the first step on.
+Kernels are initialised near the identity (Zagoruyko & Komodakis 2017, DiracNets, arXiv:1706.00388),
+so that from the first step on a channel has the same meaning behind any layers.
 
-Moving statistics of batch normalisation mean nothing where networks change with every step. Paths
-run with statistics of the batch, and those of a network that is looked at are estimated anew (Guo
-et al. 2020, arXiv:1904.00420, section 3.4; Bender et al. 2018, section 3.3).
+Moving statistics of batch normalisation mean nothing if the network changes in every step. The
+training uses statistics of the batch, and the statistics of a network to evaluate are estimated
+anew (Guo et al. 2020, arXiv:1904.00420, section 3.4; Bender et al. 2018, section 3.3).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rlnas.trial import derive_seed
 
 Float32Array = npt.NDArray[np.float32]
 
-_NOISE = 0.3  # of the kernels of He et al. 2015 beside the identity; 0.03, 0.1 and 1 learned slower
+_NOISE = 0.3  # factor of He et al. 2015's kernels, added to the identity; 0.03, 0.1, 1 were slower
 _EPSILON = 1e-3  # of batch normalisation, as Keras has it
 
 
@@ -40,9 +40,9 @@ class Supernet:
   """Trained shared weights.
 
   Attributes:
-    arrays: by the names of `Slice`.
-    task: what the networks read and tell apart.
-    seed: of the training; decides weights that no step has reached.
+    arrays: the weights by the names of `Slice`.
+    task: shape of the networks' input and number of their classes.
+    seed: seed of the training; also determines weights that no step has trained.
   """
 
   arrays: Mapping[str, Float32Array]
@@ -50,15 +50,15 @@ class Supernet:
   seed: int
 
   def network(self, architecture: Architecture, batches: Sequence[Float32Array]) -> keras.Model:
-    """Builds a network with its part of the weights.
+    """Builds a network with its part of the shared weights.
 
-    Where it is wider or deeper than all networks of the training, the rest of its weights are
-    fresh.
+    If it is wider or deeper than all networks of the training, its remaining weights are initial
+    ones.
 
     Args:
       architecture: the network.
-      batches: network inputs, [N, *input_shape] each; the statistics of batch normalisation are the
-        means of theirs.
+      batches: network inputs, [N, *input_shape] each. The statistics of batch normalisation are the
+        means of the batches' statistics.
 
     Returns:
       As `rlnas.child.builder.build`.
@@ -99,10 +99,10 @@ class Supernet:
 
 
 def initial(wanted: Slice, seed: int) -> Float32Array:
-  """Weights before training: scale 1, offset 0, kernels the identity and noise."""
+  """Returns weights before training: scale 1, offset 0, and kernels of the identity plus noise."""
   if len(wanted.shape) == 1:
     return np.full(wanted.shape, wanted.name.endswith('/gamma'), np.float32)
-  # A depthwise kernel [height, width, channels, 1] sums over its window alone.
+  # A depthwise kernel [height, width, channels, 1] sums over its window only.
   depthwise = wanted.name.startswith('depthwise_conv')
   window = wanted.shape[:2] if depthwise else wanted.shape[:-1]
   rng = np.random.default_rng(derive_seed(seed, wanted.name))
@@ -115,12 +115,12 @@ def initial(wanted: Slice, seed: int) -> Float32Array:
 
 
 def _centre(side: int) -> int:
-  """The element of a window that lies on the pixel of the output."""
+  """Returns the index of a window's element that lies on the output's pixel."""
   return (side - 1) // 2
 
 
 def within(whole: Sequence[int], part: Sequence[int]) -> tuple[slice, ...]:
-  """Where a `Slice` of the one shape lies in an array of the other."""
+  """Returns where a `Slice` of shape `part` lies in an array of shape `whole`."""
   starts = [0] * len(whole)
   if len(whole) == 4:
     starts[:2] = [_centre(side) - _centre(own) for side, own in zip(whole[:2], part, strict=False)]
@@ -133,9 +133,9 @@ class _Run(NamedTuple):
 
 
 class Path:
-  """Runs one network on weights that are handed in, with the statistics of the batch.
+  """Runs one network on given weights, with the statistics of the batch.
 
-  Eager: every step has another network, and to trace one takes longer than to run it.
+  It runs eagerly: each step has another network, and tracing one takes longer than running it.
   """
 
   def __init__(self, architecture: Architecture, layers: Sequence[Layer]) -> None:
@@ -143,7 +143,12 @@ class Path:
     self._layers = {layer.node: layer for layer in layers}
 
   def run(self, x: tf.Tensor, take: Callable[[Slice], tf.Tensor]) -> _Run:
-    """Float32 network inputs [B, ...] to logits."""
+    """Computes the logits and the statistics of the batch.
+
+    Args:
+      x: float32 network inputs. [B, ...]
+      take: returns the weights of a slice.
+    """
     values: list[tf.Tensor] = []
     moments: list[tuple[tf.Tensor, tf.Tensor]] = []
     for index, node in enumerate(self._nodes):

@@ -1,7 +1,7 @@
-"""Trains child networks on data in memory, a whole epoch in one graph.
+"""Trains networks on data in memory, a whole epoch in one graph.
 
-Against a loop in Python, a `tf.while_loop` over batches saves the calls and the input pipeline,
-which take longer than a small child's arithmetic.
+Unlike a loop in Python, a `tf.while_loop` over batches needs no calls and no input pipeline, which
+take longer than a small network's arithmetic.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from rlnas.data.scaling import Scaling
 Array = npt.NDArray[Any]
 # Network inputs [B, ...], labels [B] and logits [B, classes] -> one loss an example [B].
 Loss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-# Is called with the number of finished epochs and the mean loss of the last one; True ends it all.
+# Called with the number of finished epochs and the mean loss of the last one; True ends the
+# training.
 OnEpoch = Callable[[int, float], bool | None]
 
-# Far beyond any weight that classifies; some 1e30 end the process of TensorFlow Lite's quantizer.
+# Far above any useful weight; with weights of some 1e30 TensorFlow Lite's quantizer ends the
+# process.
 HUGE_WEIGHT = 1e10
 
 _EVALUATION_BATCH = 500
@@ -53,20 +55,20 @@ def train(
 ) -> float:
   """Trains a network in place on the training data.
 
-  Each epoch visits the examples in a new random order. What does not fill a batch is left out of
-  that epoch; fewer examples than a batch are one batch.
+  Each epoch visits the examples in a new random order. Examples that do not fill a batch are left
+  out of that epoch. If there are fewer examples than a batch, they form one batch.
 
   Args:
-    model: float32 [B, ...] -> logits [B, classes].
+    model: the network: float32 [B, ...] -> logits [B, classes].
     dataset: its training data and its scaling are used.
-    epochs: how often to go through the training data.
-    seed: decides the order of the examples and their changes.
-    batch_size: examples a step.
-    learning_rate: the highest, see `Adam`.
+    epochs: number of passes through the training data.
+    seed: determines the order of the examples and their changes.
+    batch_size: examples per step.
+    learning_rate: the highest learning rate; see `Adam`.
     warmup: share of the steps in which the learning rate rises.
     augmentation: random changes of the examples.
-    loss: what is made small.
-    on_epoch: called after each epoch with its number and mean loss; ends the training where it
+    loss: the loss to minimise.
+    on_epoch: called after each epoch with its number and mean loss; the training ends if it
       returns True.
 
   Returns:
@@ -89,16 +91,16 @@ def train(
 
 
 class Trainer:
-  """Trains one network in place, in one or several goes; its graph is traced once.
+  """Trains one network in place, in one or several runs; traces its graph once.
 
   Args:
-    model: see `train`, as for the following.
+    model: the network: float32 [B, ...] -> logits [B, classes].
     dataset: its training data and its scaling are used.
-    batch_size: examples a step.
-    learning_rate: the highest of each go.
-    warmup: share of the steps of a go in which the learning rate rises.
+    batch_size: examples per step.
+    learning_rate: the highest learning rate of each run; see `Adam`.
+    warmup: share of a run's steps in which the learning rate rises.
     augmentation: random changes of the examples.
-    loss: what is made small.
+    loss: the loss to minimise.
 
   Raises:
     ValueError: an argument is out of its range.
@@ -136,13 +138,13 @@ class Trainer:
     examples: int | None = None,
     on_epoch: OnEpoch | None = None,
   ) -> float:
-    """Goes on from the present weights, with a fresh optimiser and schedule.
+    """Trains further from the current weights, with a reset optimiser and schedule.
 
     Args:
-      epochs: see `train`, as for what is not named here.
-      seed: decides the order of the examples and their changes.
-      examples: how many of the training data are used, from the first; all by default.
-      on_epoch: called after each epoch; ends the training where it returns True.
+      epochs: number of passes through the examples; see `train`.
+      seed: determines the order of the examples and their changes.
+      examples: number of training examples to use, from the first; all by default.
+      on_epoch: called after each epoch; the training ends if it returns True.
 
     Returns:
       The mean loss of the last epoch.
@@ -178,16 +180,16 @@ class Trainer:
 
 
 def accuracy(model: keras.Model, x: Array, y: Array, *, scaling: Scaling) -> float:
-  """Share of examples whose label has the largest logit.
+  """Returns the share of examples whose label has the largest logit.
 
   Args:
-    model: float32 [B, ...] -> logits [B, classes].
+    model: the network: float32 [B, ...] -> logits [B, classes].
     x: uint8 or float32 examples as in the data set. [N, ...]
     y: labels. [N]
-    scaling: what the network sees of `x`.
+    scaling: how to scale `x` for the network.
 
   Raises:
-    ValueError: there are no examples, or not one label each.
+    ValueError: there are no examples, or not one label for each.
   """
   return accuracy_function(model, x, y, scaling=scaling)()
 
@@ -195,7 +197,10 @@ def accuracy(model: keras.Model, x: Array, y: Array, *, scaling: Scaling) -> flo
 def accuracy_function(
   model: keras.Model, x: Array, y: Array, *, scaling: Scaling
 ) -> Callable[[], float]:
-  """As `accuracy`, of whatever weights the network has when the result is called; traced once."""
+  """Returns a function that computes `accuracy` with the network's weights at the time of the call.
+
+  The graph is traced once.
+  """
   if len(x) == 0 or y.shape != x.shape[:1]:
     raise ValueError(
       f'y of shape {y.shape}: must be one label for each of {len(x)} examples, N >= 1'
@@ -228,9 +233,9 @@ def _check_settings(batch_size: int, learning_rate: float, warmup: float) -> Non
 def _epoch_function(
   model: keras.Model, dataset: Dataset, adam: Adam, augmentation: Augmentation, loss: Loss
 ) -> tf.types.experimental.PolymorphicFunction:
-  """One epoch as a function of x [N, ...], y [N], order [steps, B] and changes [steps, B, 3].
+  """Returns a function that trains one epoch and returns the mean loss.
 
-  It returns the mean loss.
+  Its arguments are x [N, ...], y [N], order [steps, B] and changes [steps, B, 3].
   """
 
   @tf.function(autograph=False)

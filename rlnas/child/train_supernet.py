@@ -1,13 +1,13 @@
 """Trains the weights that the networks of a space share (`rlnas.child.supernet`).
 
 Every step trains the path of one network with one batch, as in Guo et al. 2020 (arXiv:1904.00420,
-section 3.2), who draw it uniformly: no controller takes part, so that one supernet serves every
+section 3.2), who draw the network uniformly. No controller takes part, so one supernet serves every
 strategy.
 
-In every step a layer finds other layers below it, so most of what the supernet shares, and how it
-begins, is needed to learn at all: after 800 chains on small digits the loss was 1.5; with weights
-of their own for each window it was 2.0, with a classifier for each depth as well 2.2, and without
-the identity 2.3, which is chance.
+In every step a layer has other layers below it. The training therefore needs most of the sharing
+and the initialisation of the supernet: after 800 chains on small digits the loss was 1.5. With
+separate weights for each window size it was 2.0, with a separate classifier for each depth as well
+2.2, and without the identity 2.3, which is chance.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rlnas.cost.limits import within_limits
 from rlnas.data.dataset import Dataset
 from rlnas.trial import derive_seed
 
-# Is called with the number of finished steps and the loss of the last one.
+# Called with the number of finished steps and the loss of the last one.
 OnStep = Callable[[int, float], object]
 
 _BETA_1, _BETA_2, _ADAM_EPSILON = 0.9, 0.999, 1e-7  # as `rlnas.child.adam`
@@ -41,18 +41,18 @@ def train_supernet(
   learning_rate: float = 1e-2,
   on_step: OnStep | None = None,
 ) -> Supernet:
-  """Trains shared weights, each step those of one network.
+  """Trains shared weights; each step trains those of one network.
 
   Args:
     architectures: the network of each step, in order; draw them from the space.
     dataset: its training data and its scaling are used.
-    seed: decides the initial weights and the order of the examples.
-    batch_size: examples a step.
-    learning_rate: of the first step; falls to 0 as half a cosine.
+    seed: determines the initial weights and the order of the examples.
+    batch_size: examples per step.
+    learning_rate: learning rate of the first step; it falls to 0 as half a cosine.
     on_step: called after each step.
 
   Raises:
-    ValueError: an argument is out of its range, or as `layers_of`.
+    ValueError: an argument is out of its range, or `layers_of` rejects a network.
     FloatingPointError: the loss is no longer finite.
   """
   if not architectures:
@@ -83,9 +83,9 @@ def train_supernet(
 
 
 class _Bank:
-  """The shared weights as variables, and Adam (Kingma & Ba 2015, algorithm 1) for each.
+  """The shared weights as variables, with Adam (Kingma & Ba 2015, algorithm 1) for each.
 
-  A variable counts the steps that reached it, and rests in all others.
+  Each variable counts only the steps that use it; other steps do not change it.
   """
 
   def __init__(self, paths: Sequence[Sequence[Layer]], seed: int) -> None:
@@ -107,7 +107,7 @@ class _Bank:
     return {name: variable.numpy() for name, variable in self._variables.items()}
 
   def descend(self, path: Path, x: tf.Tensor, y: tf.Tensor, rate: float) -> float:
-    """One step of all that the path reads; returns the mean cross-entropy in nats."""
+    """Trains the weights of a path by one step; returns the mean cross-entropy in nats."""
     reached: list[str] = []
 
     def take(wanted: Slice) -> tf.Tensor:
