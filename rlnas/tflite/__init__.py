@@ -1,4 +1,4 @@
-"""The .tflite file: conversion to int8, what it computes, and what it takes on the chip."""
+"""The .tflite file: conversion to int8, inference, and the memory that it needs on the chip."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Makes a .tflite file as small as TFLite Micro allows, and its tensor arena too.
+"""Makes a .tflite file and its tensor arena as small as TFLite Micro allows.
 
-What only tools read goes: names, metadata, signatures, the quantization of biases and of other
-constants that no kernel looks at. Equal parts (zero points, shapes, options) are stored once: a
-flatbuffer may point at one place from many. Operators run in the order that needs the smallest
-arena (`rlnas.cost.schedule`). The outputs stay the same to the bit, which is checked for every
-model.
+It removes what only tools read: names, metadata, signatures, and the quantization of biases and
+other constants that no kernel uses. It stores equal parts (zero points, shapes, options) once,
+because a flatbuffer may refer to one place several times. It puts the operators into the order that
+needs the smallest arena (`rlnas.cost.schedule`). The outputs stay the same to the bit, which is
+checked for every model.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ from rlnas.tflite.inference import int8_logits, tflm_logits
 _schema = flatbuffer_utils.schema_fb
 _Operator = _schema.BuiltinOperator
 _IDENTIFIER = b'TFL3'
-_BUFFER_ALIGNMENT = 16  # force_align of Buffer.data in the schema; kernels may count on it
-# Operators whose results are not negative where nothing that they read is.
+_BUFFER_ALIGNMENT = 16  # force_align of Buffer.data in the schema; kernels may rely on it
+# Operators whose results are not negative if none of their inputs is.
 _KEEP_SIGN = frozenset({*SCALES, _Operator.ADD, _Operator.MUL, _Operator.MEAN})
 
 _WITH_BIAS = frozenset({_Operator.CONV_2D, _Operator.DEPTHWISE_CONV_2D, _Operator.FULLY_CONNECTED})
 
-CHECKED_INPUTS = 2  # on which both models must agree
+CHECKED_INPUTS = 2  # number of inputs for which the outputs must be the same
 
 
 def compact(model: bytes) -> bytes:
-  """The same network in fewer bytes and, where another order of operators helps, a smaller arena.
+  """Packs a network into fewer bytes and, if another order of operators helps, a smaller arena.
 
   Args:
-    model: a full-integer .tflite file of one input, one output, and one result an operator.
+    model: a full-integer .tflite file with one input and one output; each operator has one result.
 
   Returns:
-    The smaller file; or `model` itself, with a warning, should its outputs differ.
+    The smaller file; or, with a warning, `model` itself if the outputs would differ.
 
   Raises:
-    ValueError: the model is not as described.
+    ValueError: the model does not meet these conditions.
   """
   graph = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
   _separate_biases(graph)
@@ -68,12 +68,15 @@ def compact(model: bytes) -> bytes:
 
 
 def agree(model: bytes, other: bytes, *, inputs: int = CHECKED_INPUTS) -> bool:
-  """Whether two int8 models give the same outputs, to the bit, on random inputs.
+  """Returns whether two int8 models give the same outputs, to the bit, for random inputs.
+
+  They run on TFLite Micro if it is installed and the arena is not too large, otherwise on
+  TensorFlow Lite.
 
   Args:
     model: a .tflite file.
-    other: a .tflite file of the same input.
-    inputs: how many are tried, on TFLite Micro where it is installed and the arena not too large.
+    other: a .tflite file with the same input shape.
+    inputs: number of random inputs.
   """
   shape = _input_shape(model)
   rng = np.random.default_rng(0)
@@ -84,7 +87,7 @@ def agree(model: bytes, other: bytes, *, inputs: int = CHECKED_INPUTS) -> bool:
 def _outputs(model: bytes, x: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
   try:
     return tflm_logits(model, x, scaling=UNSCALED)
-  except (ImportError, ArenaOverflow):  # not installed, or larger than it is given
+  except (ImportError, ArenaOverflow):  # not installed, or the arena is too large
     return int8_logits(model, x, scaling=UNSCALED)
 
 
@@ -106,7 +109,7 @@ def _strip(graph: Any) -> None:
     if tensor.type == _schema.TensorType.INT32:  # biases, axes, shapes
       tensor.quantization = None
     if not _is_constant(graph, tensor):
-      tensor.buffer = 0  # that of all tensors without data, by convention
+      tensor.buffer = 0  # by convention the buffer of all tensors without data
   used = sorted({0, *(tensor.buffer for tensor in subgraph.tensors)})
   place = {old: new for new, old in enumerate(used)}
   graph.buffers = [graph.buffers[old] for old in used]
@@ -120,7 +123,7 @@ def _is_constant(graph: Any, tensor: Any) -> bool:
 
 
 def _tasks(graph: Any) -> tuple[list[Task], int]:
-  """The operators as `least_arena_order` takes them, and the size of the input."""
+  """Returns the operators as tasks for `least_arena_order`, and the size of the input."""
   subgraph = graph.subgraphs[0]
   (entry,), outputs = subgraph.inputs, subgraph.outputs
   writers = {int(entry): INPUT}
@@ -156,14 +159,17 @@ def _scratch(graph: Any, operator: Any) -> tuple[int, ...]:
 
 
 class _Builder(flatbuffers.Builder):
-  """Stores vectors once that are one array, or equal integers; data as the schema aligns it."""
+  """Deduplicates vectors and aligns buffers' data as the schema demands.
+
+  It stores an array only once, and equal vectors of int32 only once.
+  """
 
   def __init__(self) -> None:
     super().__init__(1024)
     self._vectors: dict[object, int] = {}
 
   def CreateNumpyVector(self, x: npt.NDArray[Any]) -> int:  # noqa: N802 (the base class's)
-    """Where the vector lies, written now or before."""
+    """Writes the vector, unless it has been written before, and returns its place."""
     key: object = x.tobytes() if x.dtype == np.int32 else id(x)  # shapes and lists of tensors
     if key not in self._vectors:
       if x.dtype == np.uint8:  # the data of a buffer
@@ -173,14 +179,14 @@ class _Builder(flatbuffers.Builder):
 
 
 class _Once:
-  """Stands for equal tables of a model; written once."""
+  """Deduplicates equal tables of a model."""
 
   def __init__(self, table: Any) -> None:
     self._table = table
     self._place: int | None = None
 
   def Pack(self, builder: _Builder) -> int:  # noqa: N802 (as all tables)
-    """Where the table lies, written now or before."""
+    """Writes the table, unless it has been written before, and returns its place."""
     if self._place is None:
       self._place = self._table.Pack(builder)
     place: int = self._place
@@ -188,7 +194,7 @@ class _Once:
 
 
 def _pack(graph: Any) -> bytes:
-  """The bytes of the model, equal tables and vectors stored once."""
+  """Returns the bytes of the model, with equal tables and vectors stored once."""
   known: dict[tuple[Any, ...], _Once] = {}
 
   def once(table: Any, *kind: object) -> _Once | None:
@@ -212,15 +218,15 @@ def _hashable(value: Any) -> Any:
   return (value.dtype.str, value.tobytes()) if isinstance(value, np.ndarray) else value
 
 
-# What is shared follows from the operators, never from equal values by chance: else the size of a
-# file would depend on its weights, and could not be known before they are trained.
+# The operators determine which parts are shared, not values that are equal by chance. Otherwise the
+# size of a file would depend on the weights and could not be predicted before the training.
 
 
 def _separate_biases(graph: Any) -> None:
-  """Gives biases buffers of their own that the converter merged because they came out equal.
+  """Separates the buffers of biases that the converter merged because their values are equal.
 
-  A bias is stored in the scale of its layer's input times that of its kernel, so that it may be
-  shared only by layers that share both.
+  The scale of a bias is the scale of its layer's input times that of its kernel, so only layers
+  that share both may share a bias.
   """
   subgraph = graph.subgraphs[0]
   tied = _tied(graph)
@@ -247,7 +253,10 @@ def _separate_biases(graph: Any) -> None:
 
 
 def _tied(graph: Any) -> list[int]:
-  """For each tensor the first of those that have its scale, whatever the weights are."""
+  """Returns for each tensor one that represents all tensors with its scale, whatever the weights.
+
+  Tensors have the same scale if they have the same representative.
+  """
   subgraph = graph.subgraphs[0]
   parent = list(range(len(subgraph.tensors)))
 
@@ -268,7 +277,7 @@ def _tied(graph: Any) -> list[int]:
 
 
 def _share_zero_points(graph: Any) -> None:
-  """Makes one array of the zero points of kernels (0), and of what is never negative (-128)."""
+  """Shares the arrays of equal zero points: of kernels (0) and of values never negative (-128)."""
   subgraph = graph.subgraphs[0]
   positive: set[int] = set()
   for operator in subgraph.operators:
@@ -288,6 +297,6 @@ def _share_zero_points(graph: Any) -> None:
 
 
 def _values(graph: Any, operator: Any) -> list[int]:
-  """The tensors that an operator reads, constants apart."""
+  """Returns the tensors that an operator reads, without constants."""
   tensors = graph.subgraphs[0].tensors
   return [int(t) for t in operator.inputs if t >= 0 and not _is_constant(graph, tensors[t])]

@@ -1,9 +1,9 @@
-"""What a quantized network needs, as a microcontroller would run it.
+"""Measures the flash and SRAM that a quantized network needs on a microcontroller.
 
 Flash is the size of the .tflite file. SRAM is the tensor arena as TFLite Micro allocates it: the
-head holds activations and scratch, the tail the interpreter's structures (David et al. 2021,
-TensorFlow Lite Micro, section 4.4). On a 64-bit machine the structures hold wide pointers, so the
-tail is larger here than on a 32-bit chip: the figure errs on the safe side.
+head holds activations and scratch memory, the tail the interpreter's structures (David et al. 2021,
+TensorFlow Lite Micro, section 4.4). On a 64-bit machine the structures hold wider pointers, so the
+tail is larger here than on a 32-bit chip: the figure is an upper bound.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ _WITH_KERNEL = frozenset({'CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED'})
 
 
 class ArenaOverflow(ValueError):  # noqa: N818 (names what happened, as OverflowError does)
-  """The network needs a tensor arena beyond `MAX_ARENA_BYTES`."""
+  """The network needs a tensor arena larger than `MAX_ARENA_BYTES`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Footprint:
-  """What a network takes on the chip.
+  """The memory that a network needs on the chip.
 
   Attributes:
     flash_bytes: size of the .tflite file.
-    sram_bytes: tensor arena in use once the network is loaded: head and tail. While it loads,
-      TFLite Micro plans beside the tail, in about 32 bytes a tensor and 40 a buffer. Where that
-      is more than the head a firmware must reserve more: 4,632 instead of 3,984 bytes for the
-      anomaly detector of MLPerf Tiny, 1.2 to 1.4 times as much for unrolled recurrent networks,
-      80 bytes for one of 230 convolutional ones, nothing for the others.
-    arena_head_bytes: activations and scratch.
-    arena_tail_bytes: structures of the interpreter.
-    sram_source: 'tflm' where TFLite Micro was run, 'analytic' where it is not installable.
+    sram_bytes: size of the tensor arena once the network is loaded: head and tail. While it loads,
+      TFLite Micro's planner needs about 32 bytes per tensor and 40 per buffer beside the tail. If
+      that is more than the head, a firmware must reserve more: 4,632 instead of 3,984 bytes for the
+      anomaly detector of MLPerf Tiny, 1.2 to 1.4 times as much for unrolled recurrent networks, 80
+      bytes more for one of 230 convolutional networks, and nothing more for the others.
+    arena_head_bytes: size of activations and scratch memory.
+    arena_tail_bytes: size of the interpreter's structures.
+    sram_source: 'tflm' if TFLite Micro was run, 'analytic' if it is not installed.
   """
 
   flash_bytes: int
@@ -65,22 +65,22 @@ class Footprint:
 
   @property
   def resources(self) -> Resources:
-    """What the network takes of the memories."""
+    """The flash and SRAM that the network needs."""
     return Resources(self.flash_bytes, self.sram_bytes)
 
 
 def measure(model: Model) -> Footprint:
-  """Loads a .tflite file into TFLite Micro and reads what its recording allocator counted.
+  """Measures a .tflite file by loading it into TFLite Micro, which has a recording allocator.
 
-  Where TFLite Micro is not installable, the plan of `analytic_footprint` stands in for it and a
-  warning is logged once.
+  If TFLite Micro is not installed, the plan of `analytic_footprint` is returned and a warning is
+  logged once.
 
   Args:
     model: path or bytes of the file.
 
   Raises:
     ValueError: the model is no .tflite file, or has an operator that TFLite Micro lacks.
-    ArenaOverflow: the arena would pass `MAX_ARENA_BYTES`.
+    ArenaOverflow: the arena would be larger than `MAX_ARENA_BYTES`.
     RuntimeError: TFLite Micro cannot load the model for another reason, which is quoted.
   """
   content = read_model(model)
@@ -101,15 +101,15 @@ def measure(model: Model) -> Footprint:
 
 
 def analytic_footprint(model: Model) -> Footprint:
-  """Plans the arena as TFLite Micro would, without it.
+  """Plans the arena as TFLite Micro does, but without running it.
 
-  Over 256 random networks (89 chains, 119 that branch, 48 unrolled recurrent ones) the head was
-  always exact, as was the tail over 42 networks of all spaces. Of operators that
-  `rlnas.cost.arena_tail` does not know, what their kernels keep is missing from it.
+  The head was exact for all of 256 random networks (89 chains, 119 that branch, 48 unrolled
+  recurrent ones), and the tail for 42 networks of all spaces. The tail lacks the data of kernels
+  for operators that `rlnas.cost.arena_tail` does not know.
 
   Raises:
     ValueError: the model is no .tflite file.
-    ArenaOverflow: the arena would pass `MAX_ARENA_BYTES`.
+    ArenaOverflow: the arena would be larger than `MAX_ARENA_BYTES`.
   """
   content = read_model(model)
   interpreter = interpreter_of(content)
@@ -130,12 +130,16 @@ def analytic_footprint(model: Model) -> Footprint:
 
 
 def read_model(model: Model) -> bytes:
-  """The bytes of a file. Raises OSError."""
+  """Returns the bytes of a model or reads them from its file. Raises OSError if it cannot."""
   return model if isinstance(model, bytes) else pathlib.Path(model).read_bytes()
 
 
 def interpreter_of(content: bytes) -> Any:
-  """TensorFlow Lite's interpreter; it verifies the file, which TFLite Micro does not."""
+  """Opens TensorFlow Lite's interpreter; unlike TFLite Micro, it verifies the file.
+
+  Raises:
+    ValueError: `content` is not a .tflite file.
+  """
   with quiet():
     try:
       return tf.lite.Interpreter(
@@ -158,7 +162,7 @@ def _load_in_tflm(content: bytes) -> str:
     try:
       runtime.Interpreter.from_bytes(content, arena_size=ROOMY_ARENA_BYTES).print_allocations()
       loaded = True
-    except RuntimeError:  # its cause stands in the output
+    except RuntimeError:  # the output contains its cause
       pass
     output.seek(0)
     report = ' '.join(output.read().decode(errors='replace').split())
@@ -169,18 +173,22 @@ def _load_in_tflm(content: bytes) -> str:
 
 
 def check_operators(report: str) -> None:
-  """Raises ValueError where TFLite Micro reports an operator that it lacks."""
+  """Raises ValueError if TFLite Micro reports an operator that it lacks."""
   if missing := re.search(r'Failed to get registration from op code (\S+)', report):
     raise ValueError(f'model: TFLite Micro has no operator {missing[1]}')
 
 
 def overflow_message(head: int, tail: int) -> str:
-  """That the arena passes `MAX_ARENA_BYTES`."""
+  """Returns the message that the arena is larger than `MAX_ARENA_BYTES`."""
   return f'the tensor arena needs {head} + {tail} bytes, more than {MAX_ARENA_BYTES}'
 
 
 def counted(report: str, part: str) -> int:
-  """The bytes of a part of the arena ('total', 'head', 'tail') in the allocator's report."""
+  """Reads the bytes of a part of the arena ('total', 'head', 'tail') from the allocator's report.
+
+  Raises:
+    RuntimeError: the report does not contain them.
+  """
   found = re.search(rf'Arena allocation {part} (\d+) bytes', report)
   if not found:
     raise RuntimeError(f'TFLite Micro reports no {part} of its arena: {report!r}')
@@ -190,7 +198,10 @@ def counted(report: str, part: str) -> int:
 def arena_buffers(
   interpreter: Any, tensors: dict[int, Any], operators: Sequence[dict[str, Any]]
 ) -> list[Buffer]:
-  """Tensors by index, then scratch, as MicroAllocator lists them; step 0 is the input's."""
+  """Lists the arena's buffers as MicroAllocator does: tensors by index, then scratch areas.
+
+  The input is written in step 0, and operator i (from 0 on) runs in step i + 1.
+  """
   first = {int(t['index']): 0 for t in interpreter.get_input_details()}
   last = dict(first)
   for step, operator in enumerate(operators, start=1):
@@ -221,7 +232,7 @@ def arena_buffers(
 
 
 def scales_of(kind: str, kernel: dict[str, Any]) -> int:
-  """How many multipliers the kernel of an operator takes, one a channel."""
+  """Returns the number of multipliers, one per channel, that an operator's kernel stores."""
   if kind in ('CONV_2D', 'DEPTHWISE_CONV_2D') and kernel['dtype'] == np.int8:
     return int(kernel['shape'][0 if kind == 'CONV_2D' else -1])
   scales = len(kernel['quantization_parameters']['scales'])

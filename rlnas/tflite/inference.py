@@ -1,10 +1,11 @@
-"""What a quantized network says of examples: its int8 outputs, and how often they are right.
+"""Runs quantized networks: their int8 outputs and their accuracy.
 
-They come from TensorFlow Lite's builtin kernels without delegates, which are fast. Operator by
-operator they agree with TFLite Micro's to one unit of the int8 result; XNNPACK does not.
-Deep networks amplify what their depthwise convolutions, and recurrent ones what their dense layers,
-products and tanh round otherwise: outputs of 200 untrained networks differed by at most 1 unit
-(multi-branch), 6 (NASNet cells) and 11 (unrolled recurrent cells). `tflm_logits` has none of it.
+The outputs come from TensorFlow Lite's builtin kernels without delegates, which are fast. Each
+operator agrees with TFLite Micro's to one unit of the int8 result; XNNPACK's do not. Deep networks
+amplify the different rounding of depthwise convolutions, and recurrent networks that of dense
+layers, products and tanh: outputs of 200 untrained networks differed by at most 1 unit
+(multi-branch), 6 (NASNet cells) and 11 (unrolled recurrent cells). `tflm_logits` runs TFLite Micro
+itself, so its outputs have no such difference.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ def int8_logits(
   Args:
     model: path or bytes of a full-integer .tflite file.
     x: uint8 or float32 examples as in the data set. [N, ...]
-    scaling: what the network sees of `x`, before it is rounded to its int8 input.
-    batch_size: examples a call.
+    scaling: how to scale `x` for the network, before it is rounded to the int8 input.
+    batch_size: examples per call.
 
   Returns:
     The int8 outputs, not rescaled. [N, classes]
 
   Raises:
-    ValueError: the model is no .tflite file, not int8, or `x` does not fit it.
+    ValueError: the model is no .tflite file or not int8, or `x` does not fit it.
   """
   interpreter = interpreter_of(read_model(model))
   details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -64,17 +65,19 @@ def int8_accuracy(
   scaling: Scaling,
   batch_size: int = 100,
 ) -> float:
-  """Share of examples whose label has the largest int8 output; of equal ones the first counts.
+  """Returns the share of examples whose label has the largest int8 output.
+
+  If several outputs are the largest, the first of them counts.
 
   Args:
-    model: as for `int8_logits`.
-    x: as for `int8_logits`. [N, ...]
+    model: see `int8_logits`.
+    x: see `int8_logits`. [N, ...]
     y: labels. [N]
-    scaling: as for `int8_logits`.
-    batch_size: examples a call.
+    scaling: see `int8_logits`.
+    batch_size: examples per call.
 
   Raises:
-    ValueError: as `int8_logits`, or `y` has another length than `x`.
+    ValueError: as for `int8_logits`, or `y` has another length than `x`.
   """
   if y.shape != x.shape[:1]:
     raise ValueError(f'y of shape {y.shape}: must be one label for each of {len(x)} examples')
@@ -83,17 +86,17 @@ def int8_accuracy(
 
 
 def tflm_logits(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> Int8Array:
-  """As `int8_logits`, on TFLite Micro, one example at a time: slow, for checks.
+  """As `int8_logits`, but on TFLite Micro and one example at a time: slow, for checks.
 
   Raises:
     ImportError: TFLite Micro is not installed.
-    ValueError, ArenaOverflow, RuntimeError: as `measure` and `int8_logits`.
+    ValueError, ArenaOverflow, RuntimeError: as for `measure` and `int8_logits`.
   """
   content = read_model(model)
   interpreter = interpreter_of(content)
   details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
   _check_fit(details, x)
-  measure(content)  # names what is wrong, if anything
+  measure(content)  # raises an error that names the fault, if the model has one
   from tflite_micro import runtime
 
   outputs = []
@@ -115,7 +118,7 @@ def _check_fit(details: Sequence[dict[str, Any]], x: npt.NDArray[Any]) -> None:
 
 
 def _quantized(x: npt.NDArray[Any], detail: dict[str, Any], scaling: Scaling) -> Int8Array:
-  """The int8 input that stands for raw examples; halves round to even, the rest saturates."""
+  """Quantizes raw examples to int8 inputs; halves round to even, values out of range saturate."""
   step, zero_point = detail['quantization']
 
   def to_int8(values: npt.NDArray[Any]) -> Int8Array:

@@ -1,7 +1,7 @@
-"""What any .tflite file takes and does, operator by operator: `rlnas.measure`.
+"""Inspects any .tflite file, operator by operator: `rlnas.measure`.
 
-It works on files that others made, and does not trust them: the flatbuffer is verified, the arena
-is planned before anything is allocated, and TFLite Micro runs in a process of its own.
+It also reads files from other tools and does not trust them: it verifies the flatbuffer, plans the
+arena before it allocates anything, and runs TFLite Micro in a separate process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rlnas.tflite import footprint as measuring
 from rlnas.tflite.footprint import ArenaOverflow, Footprint
 
 MOST_FILE_BYTES = 64 * 2**20  # more flash than any microcontroller has
-_SECONDS = 120  # that TFLite Micro may take to load a model
+_SECONDS = 120  # time limit for TFLite Micro to load a model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +33,12 @@ class OperatorReport:
   """An operator, in the order of execution.
 
   Attributes:
-    kind: TensorFlow Lite's name, 'CONV_2D'.
-    macs: multiply-accumulate operations of one inference.
-    shape: of its (first) result, with the batch.
-    live_bytes: of the arena's head in use while it runs, aligned.
-    constant_bytes: its weights, biases and other constants.
-    work: what its time depends on.
+    kind: TensorFlow Lite's name of the operator, for example 'CONV_2D'.
+    macs: number of multiply-accumulate operations in one inference.
+    shape: shape of its (first) result, with the batch.
+    live_bytes: size of the arena's head in use while it runs, aligned.
+    constant_bytes: size of its weights, biases and other constants.
+    work: the work that determines its time.
   """
 
   kind: str
@@ -51,20 +51,21 @@ class OperatorReport:
 
 @dataclasses.dataclass(frozen=True)
 class ModelReport:
-  """What a .tflite file takes and does.
+  """The memory and the work of a .tflite file.
 
   Attributes:
     flash_bytes: size of the file.
-    sram_bytes: tensor arena, head and tail.
-    arena_head_bytes: activations and scratch.
-    arena_tail_bytes: structures of the interpreter, as on this 64-bit machine.
-    sram_source: 'tflm' where TFLite Micro was run, 'analytic' where it is not installable.
-    macs: multiply-accumulate operations of one inference.
-    operators: in the order of execution.
-    constants: (name or shape, bytes) of the weights and other constants, the largest first.
-    quantization_bytes: scales and zero points, as stored for every tensor that has them.
-    structures: what lies in the arena's tail.
-    buffers: what lies in the arena's head.
+    sram_bytes: size of the tensor arena, head and tail.
+    arena_head_bytes: size of activations and scratch memory.
+    arena_tail_bytes: size of the interpreter's structures on this 64-bit machine.
+    sram_source: 'tflm' if TFLite Micro was run, 'analytic' if it is not installed.
+    macs: number of multiply-accumulate operations in one inference.
+    operators: the operators, in the order of execution.
+    constants: (label, bytes) of the weights and other constants, the largest first. A label is the
+      name, or the number if there is no name, with the shape.
+    quantization_bytes: size of scales and zero points if stored for every tensor that has them.
+    structures: numbers of the structures in the arena's tail.
+    buffers: the buffers in the arena's head.
   """
 
   flash_bytes: int
@@ -81,25 +82,31 @@ class ModelReport:
 
   @property
   def constant_bytes(self) -> int:
-    """Of all weights, biases and other constants."""
+    """Size of all weights, biases and other constants."""
     return sum(size for _, size in self.constants)
 
   @property
   def overhead_bytes(self) -> int:
-    """Of the file beside constants, scales and zero points; negative where tables are shared."""
+    """Size of the file without constants, scales and zero points.
+
+    It can be negative if the file shares tables, because scales count for every tensor.
+    """
     return self.flash_bytes - self.constant_bytes - self.quantization_bytes
 
   @property
   def peak(self) -> tuple[int, ...]:
-    """Indices of the operators during which the most of the head is in use."""
+    """Indices of the operators during which the largest part of the head is in use."""
     most = max((o.live_bytes for o in self.operators), default=0)
     return tuple(i for i, o in enumerate(self.operators) if o.live_bytes == most)
 
   def chip_arena_bytes(self, kernels: str) -> tuple[int, int] | None:
-    """(head, tail) of the arena on a 32-bit chip; None where its kernels are 'unknown'.
+    """Predicts the size of the arena on a 32-bit chip.
 
     Args:
       kernels: one of `rlnas.cost.kernels.KERNELS`.
+
+    Returns:
+      (head, tail) in bytes; None if `kernels` is 'unknown'.
 
     Raises:
       ValueError: there are no such kernels.
@@ -114,17 +121,17 @@ class ModelReport:
 
 
 def measure(model: measuring.Model) -> ModelReport:
-  """Examines a .tflite file.
+  """Inspects a .tflite file.
 
   Args:
-    model: path or bytes of the file; it need not be one of ours, nor sound.
+    model: path or bytes of the file. It may come from any tool, and may be damaged.
 
   Returns:
-    Its report. Where TFLite Micro is not installed, SRAM is planned and `sram_source` says so.
+    Its report. If TFLite Micro is not installed, SRAM is planned and `sram_source` says so.
 
   Raises:
     ValueError: the file is no .tflite file or damaged, is larger than `MOST_FILE_BYTES`, has an
-      operator that TFLite Micro lacks, which is named, or needs an arena beyond
+      operator that TFLite Micro lacks (the message names it), or needs an arena larger than
       `rlnas.tflite.footprint.MAX_ARENA_BYTES` (ArenaOverflow).
     OSError: the file cannot be read.
   """
@@ -175,7 +182,7 @@ def _read(model: measuring.Model) -> bytes:
 
 
 def _check_sound(tensors: Mapping[int, Any], operators: Sequence[Any]) -> None:
-  """Raises ValueError where a tensor has no definite size, or there is nothing to run."""
+  """Raises ValueError if a tensor has no definite size or no numbers, or there are no operators."""
   if not operators:
     raise ValueError('model: has no operators')
   for index, tensor in tensors.items():
@@ -187,16 +194,16 @@ def _check_sound(tensors: Mapping[int, Any], operators: Sequence[Any]) -> None:
 
 
 def _check_indices(content: bytes) -> None:
-  """Raises ValueError where an operator names a tensor that is not there.
+  """Raises ValueError if an operator refers to a tensor that does not exist.
 
-  TensorFlow Lite's interpreter leaves such an operator out, TFLite Micro reads beyond its tensors.
+  TensorFlow Lite's interpreter ignores such an operator; TFLite Micro reads beyond its tensors.
   """
   graph = measuring.schema.Model.GetRootAsModel(content, 0).Subgraphs(0)
   count = graph.TensorsLength()
   for place in range(graph.OperatorsLength()):
     operator = graph.Operators(place)
     named = [operator.Inputs(i) for i in range(operator.InputsLength())]
-    named = [i for i in named if i != -1]  # an input that is left out
+    named = [i for i in named if i != -1]  # -1 is an optional input that is left out
     named += [operator.Outputs(i) for i in range(operator.OutputsLength())]
     for index in named:
       if not 0 <= index < count:
@@ -210,7 +217,7 @@ class _Constant:
 
 
 def _constants(content: bytes) -> dict[int, _Constant]:
-  """By tensor; a buffer that several tensors read is counted for the first."""
+  """Returns the constants by tensor; a buffer that several tensors share counts for the first."""
   root = measuring.schema.Model.GetRootAsModel(content, 0)
   graph = root.Subgraphs(0)
   found: dict[int, _Constant] = {}
@@ -259,7 +266,7 @@ def _operator_report(
 
 
 def _macs(kind: str, shapes: Sequence[tuple[int, ...]], result: tuple[int, ...]) -> int:
-  """Of operators that multiply matrices; the others have none."""
+  """Returns the multiply-accumulate operations; 0 for operators that multiply no matrices."""
   if kind in ('CONV_2D', 'FULLY_CONNECTED'):  # output channels come first in the kernel
     return math.prod(result) * math.prod(shapes[1][1:])
   if kind == 'DEPTHWISE_CONV_2D':  # (1, height, width, channels)
@@ -274,7 +281,7 @@ def _macs(kind: str, shapes: Sequence[tuple[int, ...]], result: tuple[int, ...])
 def _allocated(
   content: bytes, planned: Footprint, tensors: int, operators: int
 ) -> tuple[Footprint, Structures]:
-  """What TFLite Micro allocates; what was planned where it is not installed."""
+  """Returns what TFLite Micro allocates, or the planned values if it is not installed."""
   if importlib.util.find_spec('tflite_micro') is None:
     return planned, Structures(tensors, 2, 4, operators)
   report = _load_elsewhere(content)
@@ -296,7 +303,7 @@ def _allocations(report: str, name: str) -> int:
 
 
 def _load_elsewhere(content: bytes) -> str:
-  """The recording allocator's report, from a process that may die of a damaged file."""
+  """Returns the recording allocator's report; a damaged file ends only the separate process."""
   command = [sys.executable, '-m', 'rlnas.tflite.tflm_probe']
   root = pathlib.Path(__file__).parents[2]
   paths = os.pathsep.join([str(root), *filter(None, [os.environ.get('PYTHONPATH')])])
@@ -310,7 +317,7 @@ def _load_elsewhere(content: bytes) -> str:
       env={**os.environ, 'PYTHONPATH': paths},
     )
   except subprocess.TimeoutExpired as error:
-    raise ValueError(f'model of {len(content)} bytes: TFLite Micro does not end') from error
+    raise ValueError(f'model of {len(content)} bytes: TFLite Micro takes too long') from error
   report = ' '.join((done.stdout + done.stderr).decode(errors='replace').split())
   if done.returncode == 0:
     return report

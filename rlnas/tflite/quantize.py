@@ -1,9 +1,9 @@
 """Post-training quantization to full int8 (Jacob et al. 2018, arXiv:1712.05877, section 3).
 
-The network is converted from one traced function, without a SavedModel in between: 0.2 s a child
+The network is converted from one traced function, without a SavedModel in between: 0.2 s a network
 instead of 2 to 3 s. Calibration and quantization are two calls, so that
-`rlnas.tflite.calibration_fixes` can mend in between what would come out wrong. Equal weights and
-equal layer names give equal bytes (a .tflite file carries the names, so a builder must not take
+`rlnas.tflite.calibration_fixes` can correct the calibrated network in between. Equal weights and
+equal layer names give equal bytes (a .tflite file contains the names, so a builder must not take
 them from Keras' global counter).
 """
 
@@ -23,16 +23,16 @@ Float32Array = npt.NDArray[np.float32]
 
 
 def calibration_rows(x: npt.NDArray[Any], *, scaling: Scaling, count: int = 100) -> Float32Array:
-  """Examples to calibrate with: evenly spaced ones and the two that hold the extremes of `x`.
+  """Selects examples for calibration: evenly spaced ones, and the two with the extremes of `x`.
 
   With the extremes the int8 input covers all of the data: uint8 images over [0, 255] divided by
   255 get the scale 1/255 and the zero point -128, so a firmware converts a pixel by subtracting
-  128. They are real examples; an artificial one would widen the ranges of the layers inside.
+  128. They are real examples, because an artificial one would widen the ranges of inner layers.
 
   Args:
     x: uint8 or float32 training examples in any order. [N, ...]
-    scaling: what the network sees of `x`.
-    count: how many evenly spaced examples. 50 to 100 are enough: more changed no accuracy.
+    scaling: how to scale `x` for the network.
+    count: number of evenly spaced examples. 50 to 100 are enough: more changed no accuracy.
 
   Returns:
     float32 network inputs. [at most count + 2, ...]
@@ -46,7 +46,7 @@ def calibration_rows(x: npt.NDArray[Any], *, scaling: Scaling, count: int = 100)
     raise ValueError(f'count={count}: must be at least 1')
   chosen = set(np.linspace(0, len(x) - 1, min(count, len(x))).astype(int).tolist())
   width = x[0].size
-  # Of a whole data set in uint8 there is no scaled copy; numbers do not move the extremes.
+  # Scaling by plain numbers does not move the extremes, so it needs no scaled copy of the data.
   seen = scaling.apply(x) if scaling.is_per_feature else x
   chosen |= {int(np.argmin(seen)) // width, int(np.argmax(seen)) // width}
   return scaling.apply(x[sorted(chosen)].astype(np.float32)).astype(np.float32)
@@ -55,10 +55,10 @@ def calibration_rows(x: npt.NDArray[Any], *, scaling: Scaling, count: int = 100)
 def quantize(model: keras.Model, calibration: Float32Array) -> bytes:
   """Converts a trained network to a .tflite file with int8 weights, activations, input and output.
 
-  The file is packed, and its operators ordered, for TFLite Micro (`rlnas.tflite.compact`).
+  The file is packed and its operators are ordered for TFLite Micro (`rlnas.tflite.compact`).
 
   Args:
-    model: a network of one input and one output; taken in inference mode. [N, ...] -> [N, classes]
+    model: a network with one input and one output, used in inference mode. [N, ...] -> [N, classes]
     calibration: network inputs that show the range of every activation; see `calibration_rows`.
 
   Returns:
@@ -72,16 +72,19 @@ def quantize(model: keras.Model, calibration: Float32Array) -> bytes:
 
 
 def convert(model: keras.Model, calibration: Float32Array) -> bytes:
-  """As `quantize`, but as the converter leaves it: with names and in the order of conversion."""
+  """As `quantize`, but does not pack the file: it keeps names and the order of conversion."""
   return to_int8(calibrate(model, calibration))
 
 
 def calibrate(model: keras.Model, calibration: Float32Array) -> bytes:
-  """The network as a .tflite file in floating point, whose tensors hold the ranges to quantize by.
+  """Converts a network to a floating-point .tflite file with the ranges to quantize with.
 
   Args:
-    model: see `quantize`, as for the following.
-    calibration: shows the range of every activation.
+    model: see `quantize`.
+    calibration: see `quantize`.
+
+  Returns:
+    The bytes of the file; its tensors hold their ranges.
 
   Raises:
     ValueError: `calibration` does not fit the model or is not finite.
@@ -108,7 +111,7 @@ def calibrate(model: keras.Model, calibration: Float32Array) -> bytes:
 
 
 def to_int8(calibrated: bytes) -> bytes:
-  """Quantizes what `calibrate` gave. Raises ValueError where a tensor is no integer then."""
+  """Quantizes a file from `calibrate`. Raises ValueError if a result tensor is no integer."""
   with quiet():
     converted = bytes(
       mlir_quantize(
@@ -120,7 +123,7 @@ def to_int8(calibrated: bytes) -> bytes:
 
 
 def check_integer(model: bytes) -> None:
-  """Raises ValueError that names the tensors of a .tflite file which are not integers, if any."""
+  """Raises ValueError if a .tflite file has tensors that are not integers, and names them."""
   with quiet():
     tensors = tf.lite.Interpreter(model_content=model).get_tensor_details()
   floats = [t['name'] for t in tensors if not np.issubdtype(t['dtype'], np.integer)]

@@ -1,7 +1,7 @@
-"""Loads a .tflite file from the standard input into TFLite Micro and prints what it allocated.
+"""Loads a .tflite file from standard input into TFLite Micro and prints what it allocated.
 
-A program of its own (`python -m rlnas.tflite.tflm_probe`), because TFLite Micro does not verify
-what it reads: a damaged file can end its process, which should not be the caller's.
+This is a separate program (`python -m rlnas.tflite.tflm_probe`), because TFLite Micro does not
+verify its input: a damaged file can end the process, which must not be the caller's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MOST_MEMORY_BYTES = 4 * 2**30
 
 
 def main() -> None:
-  """Ends with exit code 0 where the model was loaded; the cause stands in the output otherwise."""
+  """Exits with code 0 if the model was loaded; otherwise the output contains the cause."""
   import resource
 
   from tflite_micro import runtime
