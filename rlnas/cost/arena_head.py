@@ -1,10 +1,10 @@
-"""The tensor arena of TFLite Micro, planned without TensorFlow.
+"""Plans the head of TFLite Micro's tensor arena without TensorFlow.
 
 TFLite Micro (`tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc`) places buffers in
-order of decreasing size, the later of two equal ones first, each at the lowest offset where no
-buffer that lives at the same time is in the way. That part of the arena is its head; the tail
-holds the interpreter's own structures. They hold pointers, so that the tail of a 32-bit chip is
-smaller than that of the 64-bit machine it is measured on.
+order of decreasing size, the later of two equal ones first. Each gets the lowest offset that
+overlaps no buffer live at the same time. These buffers are the head of the arena; the tail holds
+the interpreter's own structures. They hold pointers, so the tail on a 32-bit chip is smaller than
+on the 64-bit machine that measures it.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from rlnas.cost.jit import compiled
 Bytes = npt.NDArray[np.int64]
 Steps = npt.NDArray[np.int64]
 
-# More SRAM than any microcontroller of the board table has.
+# More SRAM than any microcontroller in the board table has.
 MAX_ARENA_BYTES = 4 * 2**20
-# TFLite Micro may read a null pointer (and end its process) in an arena that is a little too small,
-# so it is given twice the room, and only models whose plan passes the limit above.
+# TFLite Micro may read a null pointer (and end its process) if the arena is a little too small.
+# Therefore it gets twice the limit, and only models whose planned arena is within the limit.
 ROOMY_ARENA_BYTES = 2 * MAX_ARENA_BYTES
-ANY_BYTES = 2**62  # no network needs as many
+ANY_BYTES = 2**62  # no limit: more than any network needs
 ALIGNMENT_BYTES = 16  # MicroArenaBufferAlignment() in micro_arena_constants.h
 
 
 @dataclasses.dataclass(frozen=True)
 class Buffer:
-  """A tensor or scratch area of the arena.
+  """A tensor or scratch area in the arena.
 
   Attributes:
     size_bytes: its size before alignment.
     first: the step (operator) that writes it, from 0 on.
-    last: the last step that reads it, included.
+    last: the last step that reads it, inclusive.
 
   Raises:
     ValueError: the size or `first` is negative, or `last` comes before `first`.
@@ -57,11 +57,11 @@ class Buffer:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """Where the buffers lie.
+  """The places of the buffers.
 
   Attributes:
-    offsets: of each buffer, in the order given, in bytes.
-    total_bytes: end of the highest buffer: the head of the arena.
+    offsets: offset of each buffer in bytes, in the given order.
+    total_bytes: end of the highest buffer: the size of the arena's head.
   """
 
   offsets: tuple[int, ...]
@@ -72,8 +72,8 @@ def greedy_plan(buffers: Sequence[Buffer]) -> Plan:
   """Places the buffers as TFLite Micro does.
 
   Args:
-    buffers: in the order in which TFLite Micro lists them: tensors by index, then scratch areas
-      by operator.
+    buffers: the buffers in the order in which TFLite Micro lists them: tensors by index, then
+      scratch areas by operator.
 
   Returns:
     The plan; sizes are rounded up to `ALIGNMENT_BYTES`.
@@ -87,25 +87,25 @@ def greedy_plan(buffers: Sequence[Buffer]) -> Plan:
 
 @compiled
 def greedy_offsets(sizes: Bytes, first: Steps, last: Steps, most: int) -> tuple[Bytes, int]:
-  """As `greedy_plan`, compiled: the search for an order plans by the thousand.
+  """As `greedy_plan`, but compiled, because the search for an order makes thousands of plans.
 
   Args:
-    sizes: of the buffers, as `aligned`.
+    sizes: sizes of the buffers, rounded as by `aligned`.
     first: the steps that write them.
     last: the last steps that read them.
-    most: bytes; a plan that reaches them is not finished.
+    most: limit in bytes; the planning stops if it reaches the limit.
 
   Returns:
-    The offsets of those that are placed, and where the highest one ends.
+    The offsets of the placed buffers, and the end of the highest one.
   """
   count, offsets, ends, head = len(sizes), np.zeros_like(sizes), np.zeros_like(sizes), 0
   turns = np.sort(sizes * count + np.arange(count))[::-1] % count  # of equal ones the later first
-  # Who lives at step t: `alive[room[t]:filled[t]]`, of those that are placed.
+  # The placed buffers that are live at step t are `alive[room[t]:filled[t]]`.
   room = _room(first, last)
   filled, alive = room[:-1].copy(), np.empty(room[-1], np.int64)
-  # The one placed last of those that begin at a step, and of each buffer the one placed before it.
+  # For each step, the last placed buffer that begins there; for each buffer, the one before it.
   latest, before = np.full(len(filled), -1), np.empty(count, np.int64)
-  lows, highs = np.empty(count, np.int64), np.empty(count, np.int64)  # of those in the way
+  lows, highs = np.empty(count, np.int64), np.empty(count, np.int64)  # of buffers live meanwhile
   for index in turns:
     begin, end, size, met = first[index], last[index], sizes[index], 0
     for place in range(room[begin], filled[begin]):
@@ -135,7 +135,7 @@ def greedy_offsets(sizes: Bytes, first: Steps, last: Steps, most: int) -> tuple[
 
 @compiled
 def _room(first: Steps, last: Steps) -> Steps:
-  """Where the list of the buffers that live at each step begins, and where the last one ends."""
+  """Returns where the list of buffers live at each step begins, and where the last list ends."""
   room = np.zeros(np.max(last) + 2 if len(last) else 1, np.int64)
   for index in range(len(first)):
     room[first[index]] += 1
@@ -148,20 +148,20 @@ def _room(first: Steps, last: Steps) -> Steps:
 
 
 def aligned(size: int) -> int:
-  """Rounded up to `ALIGNMENT_BYTES`."""
+  """Rounds a size up to a multiple of `ALIGNMENT_BYTES`."""
   return -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
-MEAN_SCRATCH = 3  # areas that the MEAN kernel asks for
+MEAN_SCRATCH = 3  # number of scratch areas that the MEAN kernel requests
 
 
 def mean_scratch(step: int, *, rank: int, axes: int, outputs: int) -> list[Buffer]:
-  """What the MEAN kernel asks for beside its tensors (`reduce_common.cc`), all of it int32.
+  """Returns the scratch areas that the MEAN kernel requests (`reduce_common.cc`), all int32.
 
   Args:
-    step: the operator's.
-    rank: dimensions of its input.
-    axes: how many of them it averages over.
-    outputs: elements of its result, which are summed up in 32 bits.
+    step: the step in which the operator runs.
+    rank: number of dimensions of its input.
+    axes: number of dimensions over which it averages.
+    outputs: number of elements of its result, which are summed in 32 bits.
   """
   return [Buffer(4 * count, step, step) for count in (rank, axes, outputs)]

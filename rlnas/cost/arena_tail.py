@@ -1,22 +1,22 @@
-"""The tail of TFLite Micro's tensor arena, structure by structure, as a build of it allocates them.
+"""Computes the tail of TFLite Micro's tensor arena, structure by structure, for a given build.
 
-The tail holds the interpreter's structures. How large they are depends on the build: pointers take
-8 bytes on this machine and 4 on a microcontroller, enumerations 1 byte where the compiler packs
-them, as GCC does for bare ARM cores, and kernels made for a chip keep more data than the portable
-ones. Here the structures are written down as the sources declare them
+The tail holds the interpreter's structures. Their size depends on the build. Pointers take 8 bytes
+on this machine and 4 on a microcontroller. Enumerations take 1 byte if the compiler packs them, as
+GCC does for bare ARM cores. Kernels made for a chip keep more data than the portable ones. This
+module lists the structures as the sources declare them
 (`tensorflow/lite/micro/micro_allocator.h`, `tensorflow/lite/c/common.h` and the kernels' headers),
-and laid out by the rules of C for the build in question.
+and lays them out by the rules of C for the build.
 
-What was checked:
-- `HOST`, tflite-micro 0.dev20261023 on x86-64: equal to the byte on 42 networks of all spaces and
-  on a network of every operator in `KINDS`.
+These builds were checked:
+- `HOST`, tflite-micro 0.dev20261023 on x86-64: exact to the byte for 42 networks of all spaces and
+  for a network of every operator in `KINDS`.
 - `ESP_NN`, esp-tflite-micro 1.3 on an ESP32, and `CMSIS_NN`, Chirale_TensorFLowLite 2.0.0 on an
-  nRF52840: equal to the byte on the arenas that boards read for keyword spotting and anomaly
+  nRF52840: exact to the byte for the arenas that boards measured for keyword spotting and anomaly
   detection of MLPerf Tiny (results/results.jsonl of github.com/avionicharshit-byte/mcufit-bench).
-  For its image classification and for person detection, rebuilt from their descriptions, too, but
-  for one that came out 16 bytes too large.
-- `REFERENCE`, the portable kernels on a chip, has no reading.
-Other releases may differ by a field or two, some bytes an operator.
+  Its image classification and person detection were rebuilt from their descriptions: exact, too,
+  except for one that was 16 bytes too large.
+- `REFERENCE`, the portable kernels on a chip, was not measured.
+Other releases may differ by one or two fields, which are some bytes per operator.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ import numpy.typing as npt
 
 Counts = npt.NDArray[np.int64]
 
-_BUFFER_ALIGNMENT = 16  # MicroArenaBufferAlignment(): of all that kernels ask for
+_BUFFER_ALIGNMENT = 16  # MicroArenaBufferAlignment(), for all memory that kernels request
 
 
 class Node(NamedTuple):
-  """An operator, as far as its structures depend on it.
+  """The properties of an operator that its structures depend on.
 
   Attributes:
-    kind: TensorFlow Lite's name, 'CONV_2D'.
-    scales: how many channels of its kernel have a scale of their own; 0 for other operators.
-    inputs: how many tensors it reads.
-    scratch: how many scratch areas its kernel asks for.
+    kind: TensorFlow Lite's name of the operator, for example 'CONV_2D'.
+    scales: number of channels of its kernel that have their own scale; 0 for other operators.
+    inputs: number of tensors that it reads.
+    scratch: number of scratch areas that its kernel requests.
   """
 
   kind: str
@@ -55,10 +55,10 @@ class Nodes(NamedTuple):
   """The operators of a network in order, as columns of `Node`.
 
   Attributes:
-    kinds: places in `KINDS`; its length for any other operator.
-    scales: see `Node`, as for the following.
-    inputs: of each operator.
-    scratch: of all operators together.
+    kinds: indices in `KINDS`; the length of `KINDS` for any other operator.
+    scales: for each operator, see `Node`.
+    inputs: for each operator, see `Node`.
+    scratch: number of scratch areas of all operators together.
   """
 
   kinds: Counts
@@ -68,7 +68,7 @@ class Nodes(NamedTuple):
 
   @classmethod
   def of(cls, nodes: Sequence[Node]) -> Nodes:
-    """The columns of `nodes`."""
+    """Returns the columns of `nodes`."""
     kinds = [_CODES.get(node.kind, len(KINDS)) for node in nodes]
     scales, inputs = [node.scales for node in nodes], [node.inputs for node in nodes]
     return cls(
@@ -83,17 +83,17 @@ class Nodes(NamedTuple):
 class Build:
   """A build of TFLite Micro.
 
-  Fields of a structure are written as one letter each, in the order of its declaration: P pointer
+  A structure is a string with one letter for each field, in the order of its declaration: P pointer
   or size_t, i int, int32 or float, d double, h int16, b bool or byte, e enumeration.
 
   Attributes:
-    pointer_bytes: 4 or 8.
-    enum_bytes: 1 or 4.
+    pointer_bytes: size of a pointer, 4 or 8.
+    enum_bytes: size of an enumeration, 1 or 4.
     fixed: the structures of the interpreter itself, in the order of allocation.
-    node: NodeAndRegistration, one an operator.
-    tensor: TfLiteTensor, of inputs and outputs.
-    options: TfLite...Params, by operator; those without are not listed.
-    data: what kernels keep for every operator; those without are not listed.
+    node: NodeAndRegistration, one for each operator.
+    tensor: TfLiteTensor, for inputs and outputs.
+    options: TfLite...Params, by operator; operators without them are not listed.
+    data: data that the kernel keeps, by operator; operators without data are not listed.
     concat_arrays: whether concatenation keeps scales and zero points of its inputs.
   """
 
@@ -107,12 +107,12 @@ class Build:
   concat_arrays: bool
 
   def layouts_of(self, *, inputs: int, outputs: int, quantized: bool) -> Layouts:
-    """See `tail_bytes`."""
+    """Returns the layouts of the structures; for the arguments see `tail_bytes`."""
     of = functools.partial(layout, pointer_bytes=self.pointer_bytes, enum_bytes=self.enum_bytes)
     ports = []
     for count in (inputs, outputs):
       ports.append((count * self.pointer_bytes, _BUFFER_ALIGNMENT))
-      # Of a quantized one TfLiteAffineQuantization, too, and its zero point.
+      # A quantized input or output also has a TfLiteAffineQuantization and its zero point.
       ports += [of(f) for f in (self.tensor, *(('PPi', 'ii') if quantized else ()))] * count
     kinds = [(*of(self.options.get(k, '')), of(self.data.get(k, ''))[0]) for k in KINDS]
     return Layouts(
@@ -129,11 +129,12 @@ class Layouts(NamedTuple):
   """Sizes and alignments of a build's structures in bytes, in the order of allocation.
 
   Attributes:
-    interpreter: of its own structures, [N, 2].
-    tensor_and_node: of what there is for each tensor, and for each node, [2, 2].
-    kinds: size and alignment of options and size of data, of all `KINDS` and any other, [K + 1, 3].
-    ports: of what there is for inputs and outputs, [P, 2].
-    pointer_bytes: 4 or 8.
+    interpreter: structures of the interpreter itself. [N, 2]
+    tensor_and_node: the structure of each tensor, and that of each node. [2, 2]
+    kinds: size and alignment of options, and size of data, for all `KINDS` and then for any other
+      operator. [K + 1, 3]
+    ports: structures of inputs and outputs. [P, 2]
+    pointer_bytes: size of a pointer, 4 or 8.
     concat: the kind that keeps arrays for its inputs; -1 for none.
   """
 
@@ -147,10 +148,10 @@ class Layouts(NamedTuple):
 
 @functools.cache
 def layout(fields: str, pointer_bytes: int, enum_bytes: int) -> tuple[int, int]:
-  """(size, alignment) of a structure in bytes, as a C compiler lays it out.
+  """Returns (size, alignment) of a structure in bytes, as a C compiler lays it out.
 
   Args:
-    fields: see `Build`.
+    fields: the structure; see `Build`.
     pointer_bytes: size of a pointer.
     enum_bytes: size of an enumeration.
   """
@@ -172,14 +173,14 @@ def tail_bytes(
   outputs: int = 1,
   quantized: bool = True,
 ) -> int:
-  """The tail of the arena, once the network is loaded.
+  """Returns the size of the arena's tail once the network is loaded.
 
   Args:
-    build: of TFLite Micro.
-    nodes: of those that are not in `KINDS` nothing is counted but the node.
-    tensors: how many tensors the network has, constants included.
-    inputs: of the network.
-    outputs: of the network.
+    build: the build of TFLite Micro.
+    nodes: the operators; if one is not in `KINDS`, only its node is counted.
+    tensors: number of the network's tensors, including constants.
+    inputs: number of the network's inputs.
+    outputs: number of the network's outputs.
     quantized: whether inputs and outputs have a scale.
   """
   layouts = build.layouts_of(inputs=inputs, outputs=outputs, quantized=quantized)
@@ -188,17 +189,17 @@ def tail_bytes(
 
 @functools.cache
 def _compiled() -> Callable[..., int]:
-  """Numba is loaded when it is first needed; boards and speeds are tables, which do without."""
+  """Returns `used_bytes` compiled; loads Numba only now, because the tables of boards need none."""
   from rlnas.cost.jit import compiled
 
   return compiled(used_bytes)
 
 
 def used_bytes(layouts: Layouts, nodes: Nodes, tensors: int) -> int:
-  """As `tail_bytes`; to be compiled.
+  """As `tail_bytes`, in a form that Numba can compile.
 
-  The tail grows as SingleArenaBufferAllocator::AllocatePersistentBuffer does: from the end of the
-  arena down, where an address is rounded after the size is taken off.
+  The tail grows as in SingleArenaBufferAllocator::AllocatePersistentBuffer: from the end of the
+  arena down; each address is rounded after the size is subtracted.
   """
   used = 0
   for size, alignment in layouts.interpreter:
@@ -231,7 +232,7 @@ _DENSE = 'iiiiiiiiiPPb'  # OpDataFullyConnected
 _POOL = _PADDING + 'iiii'  # OpDataPooling
 _SOFTMAX = 'diiiiiiiPPPPP'  # SoftmaxParams
 _CONCAT = 'bPPhii'  # ConcatenationParams
-_INDEX = 'i'  # of a scratch buffer
+_INDEX = 'i'  # index of a scratch buffer
 
 # TfLite...Params of tensorflow/lite/core/c/builtin_op_data.h.
 _OPTIONS = {
@@ -251,7 +252,7 @@ _OPTIONS = {
   'STRIDED_SLICE': 'iiiiib',
   'SUB': 'eb',
 }
-# What the portable kernels keep. Where the sources declare no pointers only the size matters.
+# Data that the portable kernels keep. If the sources declare no pointers, only the size matters.
 _DATA = {
   'ADD': 'b' + 14 * 'i',
   'AVERAGE_POOL_2D': _POOL,
@@ -275,16 +276,16 @@ _DATA = {
   'SUB': 13 * 'i',
   'TANH': 4 * 'i',
 }
-# Operators whose structures are written down.
+# Operators whose structures are listed.
 KINDS = tuple(sorted({*_OPTIONS, *_DATA, 'TRANSPOSE'}))
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 
 _LEAN_NODE = 'PPPPPPiP'  # TfLiteNode with TF_LITE_STATIC_MEMORY, and the registration
 _LEAN_TENSOR = 'ePiiPPPeeb'
-_FULL_NODE = 'PPPPPPPiPbP'  # without it, as Arduino libraries are compiled
+_FULL_NODE = 'PPPPPPPiPbP'  # without TF_LITE_STATIC_MEMORY, as Arduino libraries are compiled
 _FULL_TENSOR = 'ePPiiePPPPibbPPPP'
 
-# The package for Python: a recording allocator, and USE_TFLM_COMPRESSION.
+# The Python package has a recording allocator, and is compiled with USE_TFLM_COMPRESSION.
 _COMPRESSION = 'ii'  # scratch buffers of weights and bias
 HOST = Build(
   pointer_bytes=8,
@@ -299,7 +300,7 @@ HOST = Build(
   node=_LEAN_NODE,
   tensor=_LEAN_TENSOR,
   options=types.MappingProxyType(
-    # Of a dense layer 32 bytes are recorded, with gaps as of pointers; older releases declare 16.
+    # 32 bytes are recorded for a dense layer, padded as if for pointers; older releases declare 16.
     _OPTIONS | {'FULLY_CONNECTED': 'eebbePP'}
   ),
   data=types.MappingProxyType(
@@ -325,7 +326,7 @@ ESP_NN = Build(
   ),
   concat_arrays=True,
 )
-# ARM with packed enumerations, as an Arduino library: the larger node and tensor make this an upper
+# ARM with packed enumerations, as an Arduino library. The larger node and tensor make this an upper
 # bound for projects that define TF_LITE_STATIC_MEMORY.
 REFERENCE = Build(
   pointer_bytes=4,
@@ -337,8 +338,9 @@ REFERENCE = Build(
   data=types.MappingProxyType(_DATA),
   concat_arrays=True,
 )
-# Kernels of CMSIS-NN add the index of a scratch buffer; a dense layer pointers to multipliers and
-# shifts too, softmax the number and size of its rows. Options of convolutions as of that release.
+# Kernels of CMSIS-NN add the index of a scratch buffer. A dense layer also adds pointers to
+# multipliers and shifts; softmax adds the number and size of its rows. The options of convolutions
+# are those of that release.
 CMSIS_NN = dataclasses.replace(
   REFERENCE,
   options=types.MappingProxyType(_OPTIONS | {'CONV_2D': 'eiieii'}),

@@ -1,7 +1,7 @@
 """Beam search for the order of tasks that needs the least memory; see `rlnas.cost.schedule`.
 
-Compiled by Numba. Sets of tasks are bits of two integers, which tell whether two orders have come
-to the same set; of these the one with the smaller peak goes on.
+Numba compiles it. Sets of tasks are bits of two integers, so that the search can see whether two
+orders have run the same set of tasks. Of such orders it keeps the one with the smaller peak.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ Records = npt.NDArray[np.void]
 
 BEAM_WIDTH = 16  # 32 saves another 1 % of cells' arenas in twice the time
 _BITS = 60
-# Unrolled networks have more, and are trees with shared leaves, where the order of Sethi and Ullman
-# does better than any beam that was tried.
+# Unrolled networks have more. They are trees with shared leaves, for which the order of Sethi and
+# Ullman was better than that of every tested beam.
 MOST_TASKS = 2 * _BITS
 
-# The tasks that have not run, as bits of `low` and `high`, and the one that ran last, in the state
-# `origin` of a step before.
+# The tasks that have not run, as bits of `low` and `high`, and the task that ran last, starting
+# from the state `origin` of the step before.
 _STATE = np.dtype([(name, np.int64) for name in ('low', 'high', 'peak', 'live', 'origin', 'task')])
 
 
 class _Beam(NamedTuple):
-  """The states that a number of tasks may have led to.
+  """The best states after a number of tasks.
 
   Attributes:
-    states: of dtype `_STATE`, the best one first, of equal ones the first found. [BEAM_WIDTH]
-    ready: of each state, which tasks can run. [BEAM_WIDTH, T]
-    able: of each state, how many those are. [BEAM_WIDTH]
+    states: states of dtype `_STATE`, the best one first; of equal ones the one found first comes
+      first. [BEAM_WIDTH]
+    ready: for each state, the tasks that can run. [BEAM_WIDTH, T]
+    able: for each state, their number. [BEAM_WIDTH]
   """
 
   states: Records
@@ -45,14 +46,14 @@ class _Beam(NamedTuple):
 
 @compiled
 def by_beam(graph: TaskGraph, most: int) -> Indices:
-  """Beam search over sets of tasks that have run, by peak and then by live bytes.
+  """Searches over sets of tasks that have run, ranked by peak and then by live bytes.
 
   Args:
-    graph: of at most `MOST_TASKS` tasks.
-    most: bytes.
+    graph: the graph of at most `MOST_TASKS` tasks.
+    most: limit of the peak in bytes.
 
   Returns:
-    An order whose peak is below `most`; none where no such was found.
+    An order whose peak is below `most`; empty if the search found none.
   """
   reading, readers, count = graph.reading, graph.readers, len(graph.during)
   needs, others = _sets(graph)
@@ -64,7 +65,7 @@ def by_beam(graph: TaskGraph, most: int) -> Indices:
   for task in range(count):
     _add_if_ready(now, 0, needs, task)
   found, grown = 1, np.empty(count, np.int64)
-  trace = np.empty((count, BEAM_WIDTH, 2), np.int64)  # of each step and state: origin and task
+  trace = np.empty((count, BEAM_WIDTH, 2), np.int64)  # origin and task by step and state
   for step in range(count):
     found = _advance(graph, others, now, found, then, most, grown)
     if not found:
@@ -94,7 +95,11 @@ def _empty_beam(count: int) -> _Beam:
 
 @compiled
 def _sets(graph: TaskGraph) -> tuple[Indices, Indices]:
-  """As bits, which tasks each one waits for [T, 2], and who else reads each of `sources` [S, 2]."""
+  """Encodes sets of tasks as bits.
+
+  Returns:
+    The tasks that each task waits for [T, 2], and the other readers of each of `sources` [S, 2].
+  """
   starts, sources, count = graph.starts, graph.sources, len(graph.during)
   needs, others = np.zeros((count, 2), np.int64), np.zeros((len(sources), 2), np.int64)
   for index in range(count):
@@ -113,16 +118,19 @@ def _sets(graph: TaskGraph) -> tuple[Indices, Indices]:
 def _advance(
   graph: TaskGraph, others: Indices, now: _Beam, found: int, then: _Beam, most: int, grown: Bytes
 ) -> int:
-  """Finds the best of what the states may become, each set of tasks once; returns how many.
+  """Finds the best states after one more task, at most one for each set of tasks.
 
   Args:
-    graph: of all tasks.
+    graph: the graph of all tasks.
     others: see `_sets`.
-    now: the beam.
-    found: how many states it has.
-    then: its states are written.
-    most: bytes that the peak must stay below.
-    grown: has room for a number a task.
+    now: the current beam.
+    found: number of its states.
+    then: the next beam; its states are overwritten.
+    most: limit in bytes; the peak must stay below it.
+    grown: temporary array with one element per task.
+
+  Returns:
+    The number of states in `then`.
   """
   during, states, count = graph.during, then.states, 0
   for origin in range(found):
@@ -131,7 +139,7 @@ def _advance(
       task = now.ready[origin, turn]
       grown[turn] = _grown(graph, others, state, task)
       if grown[turn] <= 0 and state['live'] + during[task] <= state['peak']:
-        begin, end = turn, turn + 1  # what costs nothing now can only be worth less later
+        begin, end = turn, turn + 1  # a task that costs nothing now gains nothing by waiting
         break
     for turn in range(begin, end):
       task = now.ready[origin, turn]
@@ -164,13 +172,13 @@ def _advance(
 
 @inlined
 def _before(peak: int, live: int, state: Any) -> bool:
-  """Whether such a state is better than another one."""
+  """Returns whether a state with this peak and these live bytes is better than `state`."""
   return peak < state['peak'] or (peak == state['peak'] and live < state['live'])
 
 
 @inlined
 def _grown(graph: TaskGraph, others: Indices, state: Any, task: int) -> int:
-  """What remains, in bytes, once a ready task has run."""
+  """Returns by how many bytes the live memory has grown once a ready task has run."""
   size = graph.sizes[task + 1]
   for place in range(graph.starts[task], graph.starts[task + 1]):
     if not (others[place, 0] & state['low'] | others[place, 1] & state['high']):
@@ -180,7 +188,7 @@ def _grown(graph: TaskGraph, others: Indices, state: Any, task: int) -> int:
 
 @inlined
 def _add_if_ready(beam: _Beam, place: int, needs: Indices, task: int) -> None:
-  """Adds a task to those that can run in a state if it waits for none."""
+  """Adds a task to those that can run in a state if it waits for no other task."""
   state = beam.states[place]
   if not (needs[task, 0] & state['low'] | needs[task, 1] & state['high']):
     beam.ready[place, beam.able[place]] = task

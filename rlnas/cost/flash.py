@@ -1,7 +1,8 @@
-"""The size of the .tflite file of a network, estimated from what the conversion makes of it.
+"""Estimates the size of a network's .tflite file from its predicted operators and kernels.
 
-A file that `rlnas.tflite.compact` has packed stores equal parts once: zero points of equal number,
-equal shapes, equal options. What remains is counted here; `FLASH_BYTES` says what each takes.
+A file that `rlnas.tflite.compact` has packed stores equal parts once: equally many zero points,
+equal shapes, equal options. This module counts the parts that remain and multiplies the counts by
+the bytes in `FLASH_BYTES`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from rlnas.cost.operators import KIND_SCALES, SCALES, Converted, Indices, Record
 from rlnas.cost.scale_order import Scale, scale_owners
 from rlnas.cost.tasks import INPUT
 
-# Least squares by experiments/benchmarks/fit_cost.py.
+# Bytes of each part, fitted with least squares by experiments/benchmarks/fit_cost.py.
 FLASH_BYTES: Mapping[str, float] = {
   'ADD': 69.62,
   'AVERAGE_POOL_2D': 57.68,
@@ -46,7 +47,7 @@ FLASH_BYTES: Mapping[str, float] = {
   'zero point': 11.44,
 }
 
-# What is counted: operators by their codes, then the others.
+# The parts that are counted: operators by their codes, then the others.
 _OTHERS = (
   *('network', 'concatenated', 'constant', 'bias', 'dense kernel', 'byte', 'width', 'shape'),
   *('options', 'scale', 'zero point'),
@@ -69,26 +70,26 @@ _POOLS = np.array([kind.endswith('POOL_2D') for kind in KINDS])
 
 
 def flash_features(network: Converted) -> dict[str, int]:
-  """How often the .tflite file of a network has each key of `FLASH_BYTES`."""
+  """Returns how often the .tflite file of a network has each part in `FLASH_BYTES`."""
   counts = dict(zip(_FEATURES, counted(network).tolist(), strict=True))
   return {name: counts[name] for name in FLASH_BYTES}
 
 
 @compiled
 def bytes_of(counts: Indices) -> int:
-  """The size of a file of which so much was `counted`."""
+  """Returns the size of a file with the counts of `counted`."""
   return round(np.sum(counts * _BYTES))
 
 
 @compiled
 def constants_of(counts: Indices) -> int:
-  """How many constant tensors there are beside kernels and biases."""
+  """Returns the number of constant tensors besides kernels and biases."""
   return int(counts[_CONSTANT])
 
 
 @compiled
 def counted(network: Converted) -> Indices:
-  """What the .tflite file of a network holds, in an order of this module's own."""
+  """Counts the parts of a network's .tflite file, in the order of `_FEATURES`."""
   nodes, shapes, operators, starts, sources, kernels = network
   owners = scale_owners(starts, sources, scales_of(operators))
   counts = np.zeros(_ZERO_POINT + 1, np.int64)
@@ -126,7 +127,7 @@ def counted(network: Converted) -> Indices:
       count += 1
     if kernel['stored']:
       counts[_DENSE_KERNEL] += kernel['dense']
-      counts[_BYTE] += _aligned(kernel['weights']) + 4 * kernel['channels']  # a scale each
+      counts[_BYTE] += _aligned(kernel['weights']) + 4 * kernel['channels']  # one scale each
       _put(written, count, -1, kernel['weights'], kernel['channels'], 0, 0)
       if kernel['dense']:
         _put(written, count, -2, kernel['key'], 0, 0, 0)
@@ -141,7 +142,7 @@ def counted(network: Converted) -> Indices:
 
 @compiled
 def _rows(count: int) -> Indices:
-  """Rows to be compared, see `_put`."""
+  """Returns empty rows for `_first_ones` to compare; see `_put`."""
   return np.zeros((count, 5), np.int64)
 
 
@@ -152,7 +153,7 @@ def _put(rows: Indices, index: int, a: int, b: int, c: int, d: int, e: int) -> N
 
 @compiled
 def _options(nodes: Records, operators: Records) -> Indices:
-  """What tells the options of each operator that has some from those of others."""
+  """Returns a row for each operator with options; equal rows mean equal options."""
   found, count = _rows(len(operators)), 0
   for index in range(len(operators)):
     o = operators[index]
@@ -175,7 +176,7 @@ def _options(nodes: Records, operators: Records) -> Indices:
 def _scales(
   operators: Records, starts: Indices, sources: Indices, owners: Indices
 ) -> tuple[int, int]:
-  """How many scales are stored, and how many zero points.
+  """Returns the number of stored scales, and of stored zero points.
 
   The zero point of values that are never negative is stored once (see `rlnas.tflite.compact`).
   """
@@ -193,7 +194,7 @@ def _scales(
       for source in reads:
         if source == INPUT or not positive[source]:
           positive[index] = False
-    # tanh and sigmoid have one scale each.
+    # All results of tanh have one scale, and all of sigmoid.
     scale = own[index] + 2 if kind not in (_TANH, _LOGISTIC) else int(kind == _TANH)
     met[scale] = True
     above[scale] |= positive[index]
@@ -206,13 +207,13 @@ def _scales(
 
 @compiled
 def _input_scales(operators: Records, starts: Indices, sources: Indices, nodes: int) -> Indices:
-  """For every node something that tells the scale of its (first) input from others."""
+  """Returns for every node a number that is equal for equal scales of the (first) input."""
   own, read = np.empty(len(operators), np.int64), np.full(nodes, INPUT)
   for index in range(len(operators)):
     kind, source = operators[index]['kind'], sources[starts[index]]
     first = INPUT if source == INPUT else own[source]
     read[operators[index]['node']] = first
-    if kind in (_TANH, _LOGISTIC):  # theirs is 1/128 and 1/256
+    if kind in (_TANH, _LOGISTIC):  # their scales are 1/128 and 1/256
       own[index] = INPUT - 1 - int(kind == _TANH)
     else:
       own[index] = first if kind in (_SLICE, _RESHAPE) else index
@@ -223,7 +224,7 @@ def _input_scales(operators: Records, starts: Indices, sources: Indices, nodes: 
 def _constants(
   nodes: Records, shapes: Records, operators: Records, starts: Indices, sources: Indices
 ) -> Indices:
-  """The constant tensors beside kernels and biases; equal ones are stored once."""
+  """Returns a row for each constant tensor besides kernels and biases; equal ones count once."""
   found, count = _rows(3 * len(operators)), 0
   for index in range(len(operators)):
     o = operators[index]
@@ -251,7 +252,7 @@ def _constants(
 
 @compiled
 def _first_ones(rows: Indices) -> npt.NDArray[np.bool_]:
-  """Which rows equal none before them."""
+  """Returns for each row whether it equals no row before it."""
   slots = 16
   while slots < 2 * len(rows):
     slots *= 2

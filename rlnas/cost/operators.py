@@ -1,11 +1,11 @@
-"""The operators and kernels that the conversion makes of an architecture, without TensorFlow.
+"""Predicts the operators and kernels of a converted architecture, without TensorFlow.
 
-Nearly every node becomes one operator; ReLU is merged into the sum or product before it, and slices
-of a sequence are flattened by an operator of their own. `rlnas.tflite.calibration_fixes` puts them
-into the order that is predicted here, and sees to it that the quantizer adds none.
+Nearly every node becomes one operator. ReLU is merged into the sum or product before it, and a
+separate operator flattens slices of a sequence. `rlnas.tflite.calibration_fixes` sorts the
+operators into the order that is predicted here, and prevents the quantizer from adding any.
 
-A network is an array of records for its nodes, its operators and its kernels each, which Numba's
-compiled functions go through.
+The nodes, the operators and the kernels of a network are one array of records each, because
+functions compiled by Numba can process them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rlnas.cost.tasks import INPUT, Tasks
 Indices = npt.NDArray[np.int64]
 Records = npt.NDArray[np.void]
 
-# What they do to the scale of their values; the others have one of their own.
+# What operators do to the scale of their values; the result of any other has its own scale.
 SCALES = {
   'MAX_POOL_2D': Scale.KEPT,
   'AVERAGE_POOL_2D': Scale.KEPT,
@@ -38,12 +38,12 @@ SCALES = {
 KIND_SCALES = np.array([SCALES.get(kind, Scale.OWN) for kind in KINDS], np.int64)
 
 
-# An operator: the node that it stems from, whether ReLU is merged into it, the shape of its result.
+# An operator: its node, whether ReLU is merged into it, and the shape of its result.
 OPERATOR = records('kind node relu rank height width channels elements')
-# The weights of a convolution or dense layer: the node that has it; a key that is equal for kernels
-# that are stored once, and whether it is the first of these; whether it is a dense layer, which has
-# a bias (others have batch normalisation); elements, each used once at every place of the map;
-# outputs, each with a scale of its own.
+# The weights of a convolution or dense layer: node is its node; key is equal for kernels that are
+# stored once, and stored is 1 for the first of these; dense is 1 for a dense layer, which has a
+# bias (others have batch normalisation); weights is the number of elements, each used once at each
+# of the map's places; channels is the number of outputs, each with its own scale.
 KERNEL = records('node key stored dense weights channels places')
 
 _DEPTHWISE, _DENSE, _CLASSIFIER = (OPS[op] for op in ('depthwise_conv', 'dense', 'classifier'))
@@ -51,8 +51,8 @@ _CONVOLUTIONS = tuple(OPS[op] for op in ('conv', 'dilated_conv', 'depthwise_conv
 _PAD_LIKE, _FRAMES, _RELU = (OPS[op] for op in ('pad_like', 'frames', 'relu'))
 _PAD, _SLICE, _RESHAPE = (KINDS.index(kind) for kind in ('PAD', 'STRIDED_SLICE', 'RESHAPE'))
 _MEAN = KINDS.index('MEAN')
-# Scratch of an average over height and width of (batch, h, w, channels): two areas, and of a third
-# so much a channel.
+# Scratch memory of an average over height and width of (batch, h, w, channels): the sizes of two
+# areas, and the size of a third one per channel.
 _MEAN_AREAS = tuple(area.size_bytes for area in mean_scratch(0, rank=4, axes=2, outputs=1))
 _TAKES_RELU = np.array(
   [k in ('ADD', 'MUL', 'FULLY_CONNECTED', 'CONV_2D', 'DEPTHWISE_CONV_2D') for k in KINDS]
@@ -60,16 +60,16 @@ _TAKES_RELU = np.array(
 
 
 class Converted(NamedTuple):
-  """What is known of a converted network beforehand.
+  """A prediction of the converted network.
 
   Attributes:
-    nodes: those of the network within the limits of TFLite Micro, of dtype `NODE`.
-    shapes: of the nodes' values, of dtype `SHAPE`.
-    operators: in the order of the tensors that they write, of dtype `OPERATOR`. They run in that of
-      `rlnas.cost.schedule.least_arena_order`.
+    nodes: nodes of the network after `within_limits`, of dtype `NODE`.
+    shapes: shapes of the nodes' values, of dtype `SHAPE`.
+    operators: operators in the order of the tensors that they write, of dtype `OPERATOR`. They run
+      in the order of `rlnas.cost.schedule.least_arena_order`.
     starts: operator i reads the results `sources[starts[i]:starts[i + 1]]`.
-    sources: operators, or `INPUT`.
-    kernels: of its nodes in order, of dtype `KERNEL`.
+    sources: indices of operators, or `INPUT`.
+    kernels: kernels of the nodes, in the nodes' order, of dtype `KERNEL`.
   """
 
   nodes: Records
@@ -81,11 +81,11 @@ class Converted(NamedTuple):
 
 
 def predict_operators(architecture: Architecture, task: TaskShape) -> Converted:
-  """What the conversion will make of a network.
+  """Predicts the operators and kernels of a network after conversion.
 
   Args:
     architecture: the network.
-    task: what it reads and tells apart.
+    task: shape of its input and number of its classes.
 
   Raises:
     ValueError: the shapes of the network do not fit together.
@@ -98,7 +98,7 @@ def predict_operators(architecture: Architecture, task: TaskShape) -> Converted:
 
 
 def misfit(architecture: Architecture, task: TaskShape) -> ValueError:
-  """What does not fit in a network whose shapes do not fit together."""
+  """Returns the error that says which shapes of a network do not fit together."""
   try:
     infer_shapes(architecture, task)
   except ValueError as error:
@@ -110,11 +110,11 @@ def misfit(architecture: Architecture, task: TaskShape) -> ValueError:
 def converted(
   nodes: Records, rows: Indices, entry: tuple[int, int, int, int], classes: int
 ) -> Converted:
-  """As `predict_operators`; without operators and kernels where the shapes do not fit together.
+  """As `predict_operators`, but returns no operators and kernels if the shapes do not fit together.
 
   Args:
     nodes: see `rlnas.cost.nodes.encoded`.
-    rows: see there.
+    rows: see `rlnas.cost.nodes.encoded`.
     entry: see `rlnas.cost.nodes.entry_of`.
     classes: width of the classifier.
   """
@@ -132,13 +132,13 @@ def converted(
 
 @compiled
 def fits(network: Converted) -> bool:
-  """Whether the shapes of its values fit together."""
+  """Returns whether the shapes of the network's values fit together."""
   return network.shapes[-1]['rank'] > 0
 
 
 @compiled
 def scales_of(operators: Records) -> Indices:
-  """What each does to the scale of its values, see `Scale`."""
+  """Returns what each operator does to the scale of its values; see `Scale`."""
   scales = np.empty(len(operators), np.int64)
   for index in range(len(operators)):
     scales[index] = KIND_SCALES[operators[index]['kind']]
@@ -147,7 +147,7 @@ def scales_of(operators: Records) -> Indices:
 
 @compiled
 def arena_tasks(network: Converted) -> Tasks:
-  """The operators as `rlnas.cost.schedule` takes them; all is int8."""
+  """Returns the operators as tasks for `rlnas.cost.schedule`; all tensors are int8."""
   operators, entry = network.operators, network.shapes[0]
   count = len(operators)
   sizes, areas = np.empty(count + 1, np.int64), np.zeros(count + 1, np.int64)
@@ -165,9 +165,9 @@ def arena_tasks(network: Converted) -> Tasks:
 
 @compiled
 def work_and_weights(kernels: Records) -> tuple[int, int]:
-  """Multiply-accumulate operations of one inference, and trainable weights.
+  """Returns the multiply-accumulate operations of one inference, and the trainable weights.
 
-  Those are the kernels, biases of dense layers, and gamma and beta of batch normalisation.
+  Trainable are the kernels, the biases of dense layers, and gamma and beta of batch normalisation.
   """
   macs, weights = 0, 0
   for kernel in kernels:
@@ -179,7 +179,7 @@ def work_and_weights(kernels: Records) -> tuple[int, int]:
 
 @compiled
 def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records) -> Records:
-  """The kernels of all nodes in order."""
+  """Returns the kernels of all nodes, in order."""
   kernels, count = np.zeros(len(nodes), KERNEL), 0
   for index in range(1, len(nodes)):
     node, shape = nodes[index], shapes[index]
@@ -207,7 +207,7 @@ def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records)
 def _written(
   nodes: Records, starts: Indices, sources: Indices, shapes: Records
 ) -> tuple[Records, Indices, Indices]:
-  """The operators of the nodes in order, and starts and sources of what they read."""
+  """Returns the operators in the order of the nodes, and `starts` and `sources` of their inputs."""
   operators, readers = np.zeros(2 * len(nodes), OPERATOR), np.zeros(len(nodes), np.int64)
   for index in range(1, len(nodes)):
     for place in range(starts[index], starts[index + 1]):
@@ -229,7 +229,7 @@ def _written(
       operators[before]['relu'], wrote[index] = 1, before
       continue
     if node['op'] == _PAD_LIKE:
-      # Of its second input it takes nothing but the size, so that two of them may be one operator.
+      # It reads only the size of its second input, so two such nodes may be one operator.
       taken = taken[:1]
       known = _padded(operators[:count], begins, reads, before, shape)
       if known >= 0:
@@ -256,7 +256,7 @@ def _written(
 
 @compiled
 def _padded(operators: Records, begins: Indices, reads: Indices, source: int, shape: Any) -> int:
-  """The operator that pads a result to a shape already; -1 where there is none."""
+  """Returns an operator that already pads a result to this shape; -1 if there is none."""
   for index in range(len(operators)):
     operator = operators[index]
     if (
@@ -290,7 +290,7 @@ def _write(
 def _reordered(
   operators: Records, starts: Indices, sources: Indices, order: Indices
 ) -> tuple[Records, Indices, Indices]:
-  """Those operators that `order` names, and what they read, renumbered."""
+  """Returns the operators in `order`, and the renumbered `starts` and `sources` of their inputs."""
   ordered, place = np.empty(len(order), OPERATOR), np.empty(len(operators), np.int64)
   begins, reads = np.zeros(len(order) + 1, np.int64), np.empty_like(sources)
   for new in range(len(order)):

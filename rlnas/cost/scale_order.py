@@ -1,13 +1,14 @@
-"""In which order a network runs, and which of its values must have one int8 scale.
+"""Determines the order of a network's operators, and which values must have one int8 scale.
 
-The int8 forms of pooling, padding, slicing and concatenation read and write in one scale. The
-converter's quantizer takes that scale from the concatenation and hands it back to all that leads
-there. An operator that keeps the scale of such a value must precede the concatenation, or it is
-never told the scale and stays in floating point (seen with TensorFlow 2.21).
+The int8 forms of pooling, padding, slicing and concatenation have the same scale for their inputs
+and their result. The converter's quantizer takes that scale from the concatenation and passes it
+back to all values that lead there. An operator that keeps the scale of such a value must precede
+the concatenation; otherwise it does not receive the scale and stays in floating point (seen with
+TensorFlow 2.21).
 
-A network is three arrays here, so that Numba can compile what runs on it: operator i reads the
-results `sources[starts[i]:starts[i + 1]]`, of which those below 0 (the network's input) are passed
-over, and does `scales[i]` to their scale.
+Here a network is three arrays, so that Numba can compile the functions: operator i reads the
+results `sources[starts[i]:starts[i + 1]]` and has the effect `scales[i]` on their scale. Sources
+below 0 (the network's input) are ignored.
 """
 
 from __future__ import annotations
@@ -26,22 +27,22 @@ Indices = npt.NDArray[np.int64]
 class Scale(enum.IntEnum):
   """What an operator does to the scale of its values."""
 
-  OWN = 0  # its result has a scale of its own
+  OWN = 0  # its result has its own scale
   KEPT = 1  # its result has the scale of its only input
-  JOINED = 2  # its inputs and its result have one scale: concatenation
+  JOINED = 2  # its inputs and its result have the same scale: concatenation
 
 
 _OWN, _KEPT, _JOINED = map(int, Scale)
 
 
 def listed(inputs: Sequence[Sequence[int]]) -> tuple[Indices, Indices]:
-  """`starts` and `sources` of operators that read `inputs`."""
+  """Returns `starts` and `sources` of operators that read `inputs`."""
   starts = np.cumsum([0, *map(len, inputs)], dtype=np.int64)
   return starts, np.array([i for each in inputs for i in each], np.int64)
 
 
 def scale_groups(starts: Indices, sources: Indices, scales: Indices) -> tuple[tuple[int, ...], ...]:
-  """Operators whose results concatenations force into one scale, group by group."""
+  """Returns groups of operators whose results must have one scale because of concatenations."""
   groups: dict[int, list[int]] = {}
   for index, first in enumerate(scale_owners(starts, sources, scales).tolist()):
     if first >= 0:
@@ -51,14 +52,17 @@ def scale_groups(starts: Indices, sources: Indices, scales: Indices) -> tuple[tu
 
 @compiled
 def scale_owners(starts: Indices, sources: Indices, scales: Indices) -> Indices:
-  """The first operator of each one's group of one scale; -1 where no concatenation forces it."""
+  """Returns the first operator of each operator's group of one scale.
+
+  It is -1 if no concatenation forces the group to have one scale.
+  """
   parent = np.arange(len(scales))
   for index in range(len(scales)):
     if scales[index] != _OWN:
       for source in sources[starts[index] : starts[index + 1]]:
         if source >= 0:
           parent[_root(parent, source)] = _root(parent, index)
-  first = np.full(len(scales), -1)  # of each group, by its root; no group is -1
+  first = np.full(len(scales), -1)  # first operator of each group, by its root; -1: no group
   joined = np.zeros(len(scales), np.bool_)
   for index in range(len(scales)):
     root = _root(parent, index)
@@ -83,18 +87,19 @@ def _root(parent: Indices, index: int) -> int:
 
 @compiled
 def execution_order(starts: Indices, sources: Indices, scales: Indices, output: int) -> Indices:
-  """Depth first from the output, and what keeps a scale before the concatenation that sets it.
+  """Orders operators depth first from the output.
 
-  The order depends on the graph alone, not on the numbering.
+  Operators that keep a scale come before the concatenation that sets it. The order depends only on
+  the graph, not on the numbering.
 
   Args:
     starts: where the inputs of each operator begin in `sources`.
     sources: the operators whose results are read, without constants; below 0: the input.
-    scales: of each operator, a `Scale`.
+    scales: a `Scale` for each operator.
     output: index of the operator that writes the network's output.
 
   Returns:
-    Indices of those operators that the output depends on.
+    Indices of the operators that the output depends on.
   """
   plain = post_order(starts, sources, output)
   kept, joins = np.empty(len(plain), np.int64), np.empty(len(plain), np.int64)
@@ -110,7 +115,7 @@ def execution_order(starts: Indices, sources: Indices, scales: Indices, output: 
     return plain
   kept = kept[:keeps]
   early = np.empty((joined, keeps), np.int64)
-  begins = np.zeros_like(starts)  # of what comes before each operator
+  begins = np.zeros_like(starts)  # where the operators before each operator begin in `before`
   for turn in range(joined):
     begins[joins[turn] + 1] = _early(starts, sources, scales, kept, joins[turn], early[turn])
   for index in range(len(scales)):
@@ -136,18 +141,18 @@ def _early(
   join: int,
   found: Indices,
 ) -> int:
-  """Writes those operators that keep the scale of a value which the concatenation `join` sets.
+  """Finds operators that keep the scale of a value if the concatenation `join` sets that scale.
 
   Args:
     starts: see `execution_order`.
-    sources: see there.
-    scales: see there.
+    sources: see `execution_order`.
+    scales: see `execution_order`.
     kept: all operators that keep a scale; each has one input.
     join: the concatenation.
-    found: has room for all of `kept`.
+    found: the operators are written here; as long as `kept`.
 
   Returns:
-    How many there are.
+    The number of operators found.
   """
   met, count = np.zeros(len(scales), np.bool_), 0
   stack = np.empty(len(sources) + 1, np.int64)
@@ -169,7 +174,7 @@ def _early(
 
 @inlined
 def _push_inputs(stack: Indices, depth: int, starts: Indices, sources: Indices, index: int) -> int:
-  """Puts what an operator reads onto the stack, the first on top; returns the stack's depth."""
+  """Pushes an operator's inputs onto the stack, the first on top; returns the stack's depth."""
   for source in sources[starts[index] : starts[index + 1]][::-1]:
     if source >= 0:
       stack[depth] = source
@@ -179,10 +184,13 @@ def _push_inputs(stack: Indices, depth: int, starts: Indices, sources: Indices, 
 
 @compiled
 def post_order(starts: Indices, before: Indices, output: int) -> Indices:
-  """Each index after all of its `before`, without recursion: unrolled networks are deep."""
+  """Orders indices so that each comes after all of its `before`.
+
+  It uses no recursion, because unrolled networks are deep.
+  """
   count = len(starts) - 1
   order, placed = np.empty(count, np.int64), np.zeros(count, np.bool_)
-  stack = np.empty(len(before) + 1, np.int64)  # each index pushes what it misses once
+  stack = np.empty(len(before) + 1, np.int64)  # each index pushes its missing ones once
   stack[0] = output
   depth, done = 1, 0
   while depth:

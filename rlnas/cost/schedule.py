@@ -1,14 +1,14 @@
-"""In which order the operators of a finished network run: the one that needs the smallest arena.
+"""Searches for the order of a network's operators that needs the smallest tensor arena.
 
 TFLite Micro runs operators in the order of the file and keeps every tensor from the operator that
-writes it to the last one that reads it. A network that branches has many orders; which of them is
-best decides up to 45 % of the arena's head (of cells), a fifth on the mean. The result of every
-operator is the same to the bit.
+writes it to the last one that reads it. A network with branches has many possible orders. The best
+one saves up to 45 % of the arena's head (in networks of cells), a fifth on average. The result of
+every operator is the same to the bit.
 
-The smallest peak of live bytes is what is looked for (ordering a graph for the least memory is
-NP-complete: Sethi 1975, "Complete register allocation problems"), by a beam search and by two
-greedy rules; since TFLite Micro's planner (`rlnas.cost.arena_head`) leaves gaps, its plan decides
-between them and the order given.
+A beam search and two greedy rules look for the smallest peak of live bytes (ordering a graph for
+the least memory is NP-complete: Sethi 1975, "Complete register allocation problems"). TFLite
+Micro's planner (`rlnas.cost.arena_head`) leaves gaps, so its plan selects among the orders found
+and the given order.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ Indices = npt.NDArray[np.int64]
 
 
 def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[int]) -> int:
-  """The head of the arena as TFLite Micro plans it.
+  """Returns the size of the arena's head as TFLite Micro plans it.
 
   Args:
-    tasks: in the order of the tensors that they write; the last writes the network's output.
+    tasks: the tasks in the order of the tensors that they write; the last writes the network's
+      output.
     input_bytes: size of the network's input.
-    order: a permutation of the tasks in which all inputs come first.
+    order: a permutation of the tasks, in which each task comes after those that it reads.
 
   Raises:
     ValueError: `order` is no permutation of the tasks.
@@ -46,10 +47,10 @@ def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[in
 
 @compiled
 def least_arena_order(tasks: Tasks) -> tuple[Indices, int]:
-  """An order of small arena, and the head of that arena: the order given, unless another is better.
+  """Searches for an order with a small arena; keeps the given order unless another one is better.
 
   Args:
-    tasks: in an order in which they can run; the last writes the network's output.
+    tasks: the tasks in an order in which they can run; the last writes the network's output.
 
   Returns:
     A permutation of the tasks, and the size of the arena's head in bytes.
@@ -63,7 +64,7 @@ def least_arena_order(tasks: Tasks) -> tuple[Indices, int]:
 
 @compiled
 def least_arena_bytes(tasks: Tasks) -> int:
-  """The head of that arena alone, which is found sooner. See `least_arena_order`."""
+  """As `least_arena_order`, but returns only the size of the arena's head; it is faster."""
   graph = graph_of(tasks)
   _, least = _least(graph)
   return _head_bytes(graph, np.arange(len(graph.during)), least)
@@ -71,10 +72,10 @@ def least_arena_bytes(tasks: Tasks) -> int:
 
 @compiled
 def _least(graph: TaskGraph) -> tuple[Indices, int]:
-  """The best order that the searches find, and the head of its arena."""
+  """Returns the best order that the searches find, and the size of its arena's head."""
   best = _by_need(graph)
   least = _head_bytes(graph, best, ANY_BYTES)
-  if least > graph.widest:  # which no order can do without
+  if least > graph.widest:  # a lower bound for every order
     order = _by_growth(graph)
     head = _head_bytes(graph, order, least)
     if head < least:
@@ -89,7 +90,7 @@ def _least(graph: TaskGraph) -> tuple[Indices, int]:
 
 @compiled
 def _head_bytes(graph: TaskGraph, order: Indices, most: int) -> int:
-  """The head of an order's arena, or `most` where it is not below that."""
+  """Returns the size of the arena's head for an order, or `most` if it is not below `most`."""
   if len(order) < len(graph.during) or _peak(graph, order) >= most:
     return most
   starts, sources, sizes = graph.starts, graph.sources, graph.sizes
@@ -113,7 +114,7 @@ def _head_bytes(graph: TaskGraph, order: Indices, most: int) -> int:
 
 @compiled
 def _peak(graph: TaskGraph, order: Indices) -> int:
-  """The most bytes that are live at a time; no planner does with less."""
+  """Returns the largest number of bytes live at one time, a lower bound for every planner."""
   starts, sources, sizes, during = graph.starts, graph.sources, graph.sizes, graph.during
   left = graph.reading[1:] - graph.reading[:-1]  # readers of each result that have not run
   live, peak = sizes[0], 0
@@ -129,7 +130,7 @@ def _peak(graph: TaskGraph, order: Indices) -> int:
 
 @compiled
 def _by_growth(graph: TaskGraph) -> Indices:
-  """Always what leaves the fewest bytes live."""
+  """Orders the tasks greedily: the next one leaves the fewest bytes live."""
   starts, sources, sizes, during = graph.starts, graph.sources, graph.sizes, graph.during
   reading, readers = graph.reading, graph.readers
   count = len(during)
@@ -168,17 +169,20 @@ def _by_growth(graph: TaskGraph) -> Indices:
 
 @compiled
 def _by_need(graph: TaskGraph) -> Indices:
-  """Depth first, what needs the most memory first (Sethi & Ullman 1970, for trees)."""
+  """Orders the tasks depth first; reads first what needs the most memory.
+
+  Sethi & Ullman 1970, for trees.
+  """
   return post_order(graph.starts, _by_spared(graph), len(graph.during) - 1)
 
 
 @compiled
 def _by_spared(graph: TaskGraph) -> Indices:
-  """The sources of each task, first the one after which the most memory is free again."""
+  """Sorts the sources of each task: first the one after which the most memory is free again."""
   starts, sources, sizes, during = graph.starts, graph.sources, graph.sizes, graph.during
   first = sources.copy()
-  needed = np.zeros(len(during), np.int64)  # to compute each result, were the graph a tree
-  spared = np.zeros(len(during), np.int64)  # of that, beyond the result itself
+  needed = np.zeros(len(during), np.int64)  # bytes to compute each result if the graph is a tree
+  spared = np.zeros(len(during), np.int64)  # bytes of `needed` that are free again afterwards
   for index in range(len(during)):
     begin, end, kept, most = starts[index], starts[index + 1], 0, 0
     for place in range(begin + 1, end):

@@ -317,7 +317,9 @@ def _load_elsewhere(content: bytes) -> str:
       env={**os.environ, 'PYTHONPATH': paths},
     )
   except subprocess.TimeoutExpired as error:
-    raise ValueError(f'model of {len(content)} bytes: TFLite Micro takes too long') from error
+    raise ValueError(
+      f'model of {len(content)} bytes: TFLite Micro takes too long to load'
+    ) from error
   report = ' '.join((done.stdout + done.stderr).decode(errors='replace').split())
   if done.returncode == 0:
     return report
