@@ -70,7 +70,7 @@ def distillation(
     ValueError: there is no teacher, or an argument is out of its range.
   """
   if not teachers:
-    raise ValueError('teachers=(): must be at least one')
+    raise ValueError('teachers=(): must hold at least one')
   if not temperature > 0:
     raise ValueError(f'temperature={temperature}: must be positive')
   if not 0 <= share <= 1:

@@ -78,7 +78,7 @@ def layers_of(architecture: Architecture, task: TaskShape) -> tuple[Layer, ...]:
   counts: Counter[str] = Counter()
   for index, (node, shape) in enumerate(zip(architecture.nodes, shapes, strict=True)):
     if node.op in _REFUSED:
-      raise ValueError(f'node {index}: a supernet has no {node.op} nodes, only maps')
+      raise ValueError(f'node {index}: a supernet has no {node.op} nodes, only those of images')
     depth = max((depths[i] for i in node.inputs), default=0) + (node.op in _MIXING)
     read = parts[node.inputs[0]] if node.inputs else ()
     if node.op in _CONVOLUTIONS:

@@ -169,7 +169,7 @@ def _by_growth(graph: TaskGraph) -> Indices:
 
 @compiled
 def _by_need(graph: TaskGraph) -> Indices:
-  """Orders the tasks depth first; reads first what needs the most memory.
+  """Orders the tasks depth first, starting with the inputs that free the most memory.
 
   Sethi & Ullman 1970, for trees.
   """

@@ -207,7 +207,7 @@ def _check_indices(content: bytes) -> None:
     named += [operator.Outputs(i) for i in range(operator.OutputsLength())]
     for index in named:
       if not 0 <= index < count:
-        raise ValueError(f'model: operator {place} has the tensor {index}, of {count}')
+        raise ValueError(f'model: operator {place} has the tensor {index}; must be below {count}')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +226,9 @@ def _constants(content: bytes) -> dict[int, _Constant]:
     tensor = graph.Tensors(index)
     buffer = tensor.Buffer()
     if buffer >= root.BuffersLength():
-      raise ValueError(f'model: tensor {index} reads buffer {buffer} of {root.BuffersLength()}')
+      raise ValueError(
+        f'model: tensor {index} reads buffer {buffer}; must be below {root.BuffersLength()}'
+      )
     size = root.Buffers(buffer).DataLength()
     if size:
       shape = 'x'.join(str(tensor.Shape(i)) for i in range(tensor.ShapeLength()))

@@ -73,7 +73,7 @@ def test_other_weights_are_refused(tmp_path):
 @pytest.mark.parametrize(
   ('teachers', 'options', 'message'),
   [
-    ([], {}, 'must be at least one'),
+    ([], {}, 'must hold at least one'),
     ([None], {'temperature': 0}, 'temperature=0: must be positive'),
     ([None], {'share': 1.5}, r'share=1.5: must lie in \[0, 1\]'),
   ],
