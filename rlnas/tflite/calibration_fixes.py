@@ -14,7 +14,7 @@ values share a scale):
   saved 1 % of flash and 4 % of SRAM in multi-branch networks, and some in the others.
 - TFLite Micro computes tanh and sigmoid of 0 as -1 and 0 if the scale of the input is 8 or more
   (`input_range_radius` is then 0 in its kernels). The unbounded memories of recurrent cells reach
-  such scales. `mend` cuts their ranges, to `SATURATION` if nothing else reads the values.
+  such scales. `mend` cuts their ranges, to `SATURATION` if only tanh and sigmoid read the values.
 - Addition ends the process (TFLITE_CHECK) if the scale of an input is 2 ** 19 times that of the
   result, for example if products of saturated values vanish, and their sums with them. `mend`
   widens the ranges of these sums.
