@@ -17,10 +17,11 @@ import functools
 import hashlib
 import json
 import operator
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 Scalar = int | float | str | bool
+Result = TypeVar('Result')
 Shape = tuple[int, ...]
 
 # Every operation and the attributes it must have. Convolutions are followed by batch
@@ -131,6 +132,27 @@ class Architecture:
       + ''.join(f' {name}={value}' for name, value in n.attributes)
       for i, n in enumerate(self.nodes)
     )
+
+
+def computed_once(
+  architecture: Architecture, name: str, key: object, compute: Callable[[], Result]
+) -> Result:
+  """What `compute` gives, kept with the network until it is asked for with another key.
+
+  The result lies in the network's `__dict__`, where its digest does. So it is no part of its value,
+  which alone is compared, hashed and written as JSON; but it goes along when the network is pickled
+  to a worker, which then need not compute it again.
+
+  Args:
+    architecture: the network.
+    name: of the result, private to the caller.
+    key: what the result depends on beside the network.
+    compute: computes it; what it raises is raised.
+  """
+  known = vars(architecture).get(name)
+  if known is None or known[0] != key:
+    known = vars(architecture)[name] = (key, compute())
+  return known[1]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,7 @@ import dataclasses
 
 import numpy as np
 
-from rlnas.architecture import Architecture, TaskShape
+from rlnas.architecture import Architecture, TaskShape, computed_once
 from rlnas.budget import Resources
 from rlnas.cost.arena_head import MEAN_SCRATCH
 from rlnas.cost.arena_tail import HOST, KINDS, Nodes, used_bytes
@@ -69,7 +69,7 @@ class Cost:
 
 
 def estimate_cost(architecture: Architecture, task: TaskShape) -> Cost:
-  """Counts and estimates what a network costs.
+  """Counts and estimates what a network costs, once: the estimate is kept with the network.
 
   Args:
     architecture: the network.
@@ -78,11 +78,15 @@ def estimate_cost(architecture: Architecture, task: TaskShape) -> Cost:
   Raises:
     ValueError: the shapes of the network do not fit together, or it has no node but its input.
   """
-  nodes, rows = encoded(architecture)
-  fitting, *found = _cost(nodes, rows, entry_of(task), task.classes)
-  if not fitting:
-    raise misfit(architecture, task)
-  return Cost(*found)
+
+  def estimate() -> Cost:
+    nodes, rows = encoded(architecture)
+    fitting, *found = _cost(nodes, rows, entry_of(task), task.classes)
+    if not fitting:
+      raise misfit(architecture, task)
+    return Cost(*found)
+
+  return computed_once(architecture, '_cost', task, estimate)
 
 
 @compiled

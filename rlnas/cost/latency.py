@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlnas.architecture import Architecture, TaskShape
+from rlnas.architecture import Architecture, TaskShape, computed_once
 from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.kernels import Speed, Work
 from rlnas.cost.operators import Converted, arena_tasks, predict_operators
@@ -12,6 +12,8 @@ from rlnas.cost.operators import Converted, arena_tasks, predict_operators
 
 def latency_ms(architecture: Architecture, task: TaskShape, *, speed: Speed | None) -> float | None:
   """Estimates the time of one inference in milliseconds.
+
+  It is computed once, and kept with the network.
 
   Args:
     architecture: the network.
@@ -26,7 +28,11 @@ def latency_ms(architecture: Architecture, task: TaskShape, *, speed: Speed | No
   """
   if speed is None:
     return None
-  return speed.latency_ms(work_of(predict_operators(architecture, task)))
+
+  def predict() -> float:
+    return speed.latency_ms(work_of(predict_operators(architecture, task)))
+
+  return computed_once(architecture, '_latency_ms', (task, speed), predict)
 
 
 def work_of(network: Converted) -> list[Work]:

@@ -1,3 +1,5 @@
+import dataclasses
+import pickle
 import subprocess
 import sys
 
@@ -8,8 +10,12 @@ from rlnas.architecture import Architecture, Graph, Node, TaskShape, infer_shape
 from rlnas.backend import keras, quiet, tf
 from rlnas.budget import Resources
 from rlnas.child.builder import build
+from rlnas.cost import cost
+from rlnas.cost import latency as speeds
 from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.cost import Cost, estimate_cost
+from rlnas.cost.kernels import SPEEDS
+from rlnas.cost.latency import latency_ms
 from rlnas.cost.limits import within_limits
 from rlnas.cost.nodes import encoded, entry_of, read_by, shapes_of
 from rlnas.cost.operators import arena_tasks, predict_operators
@@ -47,6 +53,7 @@ def chain() -> Architecture:
 
 
 COLOURS = TaskShape((15, 15, 3), 10)
+ESP32 = SPEEDS['esp32']
 
 
 def residual() -> Architecture:
@@ -186,6 +193,34 @@ def test_needs_no_tensorflow():
 def test_is_a_frozen_value():
   found = estimate_cost(chain(), TaskShape((16, 16, 1), 10))
   assert found == estimate_cost(chain(), TaskShape((16, 16, 1), 10)) == Cost(**vars(found))
+
+
+def test_an_estimate_is_kept_with_the_network_and_goes_along_to_workers(monkeypatch):
+  network, other = chain(), TaskShape((16, 16, 1), 10)
+  found, latency = estimate_cost(network, COLOURS), latency_ms(network, COLOURS, speed=ESP32)
+  sent = pickle.loads(pickle.dumps(network))  # noqa: S301 (made in this line)
+  asked = []
+  monkeypatch.setattr(
+    cost, '_cost', lambda *arguments: asked.append(arguments) or (True, 1, 2, 3, 4, 5)
+  )
+  monkeypatch.setattr(speeds, 'work_of', lambda converted: asked.append(converted) or [])
+  for known in (network, sent):
+    assert estimate_cost(known, COLOURS) == found
+    assert latency_ms(known, COLOURS, speed=ESP32) == latency
+  assert not asked
+  assert estimate_cost(network, other) == estimate_cost(network, other) == Cost(1, 2, 3, 4, 5)
+  assert latency_ms(network, COLOURS, speed=SPEEDS['arduino-nano-33-ble']) == 0
+  assert len(asked) == 2
+  assert estimate_cost(chain(), COLOURS) == Cost(1, 2, 3, 4, 5), 'it is asked for each object'
+
+
+def test_what_is_kept_is_no_part_of_the_network():
+  estimated, plain = chain(), chain()
+  estimate_cost(estimated, COLOURS)
+  assert estimated == plain
+  assert (hash(estimated), repr(estimated)) == (hash(plain), repr(plain))
+  assert (estimated.digest, estimated.to_json()) == (plain.digest, plain.to_json())
+  assert dataclasses.asdict(estimated) == dataclasses.asdict(plain)
 
 
 @pytest.mark.parametrize(

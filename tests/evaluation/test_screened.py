@@ -1,3 +1,4 @@
+import collections
 import dataclasses
 
 import numpy as np
@@ -5,17 +6,28 @@ import pytest
 
 from rlnas.architecture import Architecture, Graph, TaskShape
 from rlnas.budget import Budget
+from rlnas.child.builder import build
+from rlnas.cost import cost, latency
 from rlnas.cost.cost import estimate_cost
+from rlnas.cost.kernels import SPEEDS
+from rlnas.cost.nodes import encoded
 from rlnas.data import loaders
+from rlnas.evaluation.executors import InProcess
+from rlnas.evaluation.int8 import Ready, measure_int8
 from rlnas.evaluation.screened import Screened, may_fit
 from rlnas.evaluation.trained import Trained
 from rlnas.evaluation.untrained import untrained_footprint
+from rlnas.reward import linear_excess
+from rlnas.search.loop import run_search
 from rlnas.spaces import Chain, MultiBranch, NASNet
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
+from rlnas.strategies.controller import Controller
+from rlnas.strategies.imitation import Imitation
 from rlnas.trial import Measurement, Status
 
 TASK = TaskShape((28, 28, 1), 10)
+DIGITS = loaders.take(loaders.digits(), 100)
 
 
 @dataclasses.dataclass
@@ -97,6 +109,59 @@ def test_what_no_microcontroller_runs_is_infeasible():
   measurement, seen = screen(wide, Budget(estimate.flash_bytes, estimate.sram_bytes))
   assert not seen
   assert measurement.status is Status.INFEASIBLE
+
+
+class Unlearned:
+  """Measures networks as they are built."""
+
+  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+    return measure_int8(
+      architecture,
+      DIGITS,
+      lambda: Ready(build(architecture, DIGITS.task, seed=seed), 0.5),
+      calibration_examples=10,
+      speed=SPEEDS['esp32'],
+    )
+
+
+def test_a_search_estimates_each_proposed_network_once(monkeypatch):
+  """Before it is proposed; the screening and the measurement take the same estimate."""
+  estimated, timed = collections.Counter(), collections.Counter()
+  compiled, work_of = cost._cost, latency.work_of
+
+  def counted_cost(nodes, rows, *task):
+    estimated[nodes.tobytes() + rows.tobytes()] += 1
+    return compiled(nodes, rows, *task)
+
+  def counted_work(converted):
+    timed[converted.nodes.tobytes() + converted.sources.tobytes()] += 1
+    return work_of(converted)
+
+  monkeypatch.setattr(cost, '_cost', counted_cost)
+  monkeypatch.setattr(latency, 'work_of', counted_work)
+  table = compile_table(Chain(max_depth=3))
+  budget = Budget(40_000, 6_000, latency_ms=60.0)
+  speed = SPEEDS['esp32']
+
+  def admits(architecture: Architecture) -> bool:
+    return may_fit(architecture, budget, DIGITS.task, speed=speed)
+
+  trials = run_search(
+    Imitation(table, controller=Controller(table, seed=0), admits=admits, warm_up=2),
+    executor=InProcess(Screened(Unlearned(), budget, DIGITS.task, speed)),
+    reward=linear_excess,
+    budget=budget,
+    trials=6,
+    batch=2,
+  )
+  networks = [trial.proposal.architecture for trial in trials]
+  assert sum(trial.measurement.status is Status.COMPLETE for trial in trials) >= 4
+  assert len(set(networks)) == len(networks)
+  for network in networks:
+    assert estimated[b''.join(part.tobytes() for part in encoded(network))] == 1
+  assert sum(estimated.values()) > len(networks), 'some were estimated and not proposed'
+  assert set(timed.values()) == {1}
+  assert len(timed) == len(estimated)
 
 
 @pytest.mark.slow
