@@ -115,7 +115,7 @@ def decode(space: Space, tokens: Sequence[int]) -> Architecture:
   def choose(decision: Decision) -> int:
     token = next(remaining, None)
     if token is None:
-      raise ValueError(f'tokens: {len(tokens)} given, but {decision.name!r} asks for another')
+      raise ValueError(f'tokens: {len(tokens)} given, but {decision.name!r} needs another')
     return int(token)
 
   _, taken, architecture = walk(space, choose)

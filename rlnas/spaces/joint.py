@@ -33,7 +33,7 @@ class Joint:
     max_strides: largest number of stages with stride 2.
     cells: number of cells that the stages choose from.
     blocks: number of blocks of each cell.
-    operations: operations that a block can apply, names of `nasnet.OPERATIONS`.
+    operations: operations that a block can apply, names of `rlnas.spaces.nasnet.OPERATIONS`.
 
   Raises:
     ValueError: an option is out of its range.
@@ -115,6 +115,6 @@ def _stack(stages: Sequence[_Stage], cells: Sequence[nasnet.Cell]) -> Architectu
 
 
 def _open_stage(graph: Graph, x: layers.Map, stage: _Stage) -> nasnet.HiddenState:
-  """The 3x3 convolution that a stage begins with."""
+  """Adds the 3x3 convolution at the start of a stage."""
   node = layers.conv(graph, x.node, filters=stage.width, kernel=3, stride=stage.stride)
   return nasnet.HiddenState(layers.Map(node, x.stride * stage.stride), stage.width)

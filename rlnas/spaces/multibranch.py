@@ -54,7 +54,8 @@ class MultiBranch:
     filters: numbers of output channels of a layer to choose from.
     strides: strides to choose from; must hold 1. If it holds nothing else, there is no decision.
     max_strides: largest number of layers with a stride above 1.
-    operations: 'conv', 'separable_conv' or both; if there is one, there is no decision.
+    operations: operations to choose from, 'conv', 'separable_conv' or both; if there is one, there
+      is no decision.
     pool_after: indices of layers, from 0, after which max pooling halves all maps that later layers
       can read: the outputs of the layers up to there, and the image. (The paper's 39 layers have
       such poolings at 13 and 24; ENAS reduces all earlier layers at such a point.) May exceed

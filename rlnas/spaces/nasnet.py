@@ -226,7 +226,7 @@ class NASNet:
 
   Attributes:
     blocks: number of blocks of each cell, B.
-    operations: operations that a block can apply, names of `OPERATIONS`.
+    operations: operations that a block can apply, names of `rlnas.spaces.nasnet.OPERATIONS`.
     repeats: number of normal cells before, between and after the two reduction cells, N.
     filters: number of channels within the first cells, F; it doubles at each reduction.
     stem_stride: stride of the 3x3 convolution before the first cell.

@@ -50,7 +50,7 @@ class Recurrent:
 
   Attributes:
     base: number of leaves of the cell's tree.
-    units: width of h, c and every node of the tree.
+    units: number of units of the state h, the memory c and every node of the tree.
     steps: number of times that the cell runs.
     frames_per_step: number of frames of the sequence that the cell reads in each step.
 

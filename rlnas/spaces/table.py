@@ -182,7 +182,7 @@ def states_of(table: Table, tokens: Sequence[int]) -> tuple[int, ...]:
     states.append(state)
     state = int(table.next[state, token])
   if state != table.end:
-    raise ValueError(f'tokens: {len(tokens)} given, but {table.names[state]!r} asks for another')
+    raise ValueError(f'tokens: {len(tokens)} given, but {table.names[state]!r} needs another')
   return tuple(states)
 
 

@@ -74,9 +74,9 @@ class Controller:
     Args:
       tables: the compiled spaces whose symbols get weights. The controller can later be used with
         other tables, such as deeper ones, if they have no further symbols.
-      layers: number of LSTM layers.
-      units: hidden units of each LSTM layer, and width of the embeddings.
-      init_scale: initial weights are uniform in [-init_scale, init_scale].
+      layers: number of LSTM layers of the controller.
+      units: hidden units of each LSTM layer of the controller, and width of its embeddings.
+      init_scale: initial weights of the controller are uniform in [-init_scale, init_scale].
       seed: seed of the initial weights.
 
     Raises:

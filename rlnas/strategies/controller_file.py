@@ -74,7 +74,7 @@ def write_parts(path: str | os.PathLike[str], parts: Parts) -> None:
       _check_symbol(symbol)
     _check_weights(parts)
   except ValueError as error:
-    raise ValueError(f'{path}: a controller that cannot be saved ({error})') from error
+    raise ValueError(f'{path}: this controller cannot be saved ({error})') from error
   header = {
     'format': FORMAT,
     'layers': parts.layers,
@@ -114,7 +114,7 @@ def read_parts(path: str | os.PathLike[str]) -> Parts:
 
 def _parse(content: io.BytesIO) -> Parts:
   if not zipfile.is_zipfile(content):
-    raise ValueError('no .npz file, or one that is cut off')
+    raise ValueError('not an .npz file, or a truncated one')
   content.seek(0)
   with np.load(content, allow_pickle=False) as file:
     if _HEADER not in file.files:

@@ -5,7 +5,7 @@ best sequences that it has sampled so far. This needs neither a baseline nor a s
 and a good network stays in the queue until better ones replace it. Five additions suit a search of
 some dozens to some hundred networks, where each evaluation is expensive:
 
-- The first proposals are uniform over the space, so that the queue starts from a fair sample.
+- The first proposals are uniform over the space, so the queue starts from a fair sample.
 - A share of the uniform distribution is mixed into every choice, so the policy also samples
   networks that are unlike those in its queue.
 - The strategy skips architectures that already have a result. Of several samples it proposes the
@@ -64,7 +64,7 @@ class Imitation:
     Args:
       table: the compiled space to propose from.
       controller: the policy that learns; it must know the table's symbols.
-      best: how many architectures the queue holds, K in the paper.
+      best: number of architectures in the queue, K in the paper.
       learning_rate: learning rate of Adam.
       exploration: share of the uniform distribution, in [0, 1], in the mixture that each choice is
         drawn from.

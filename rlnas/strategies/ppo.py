@@ -49,7 +49,7 @@ class PPO:
       entropy_weight: weight of the entropy bonus, in units of reward per nat.
       clip: largest relative change of a sequence's probability since its proposal; updates that
         would take it further have no gradient.
-      updates: gradient steps for each batch; 10, like the epochs in table 3 of Schulman et al.
+      updates: gradient steps for each batch; Schulman et al. use 10 epochs (table 3).
 
     Raises:
       ValueError: an argument is out of its range.

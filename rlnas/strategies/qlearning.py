@@ -81,9 +81,11 @@ class QLearning:
     """
     for epsilon, trials in schedule:
       if not 0 <= epsilon <= 1 or trials < 1:
-        raise ValueError(f'schedule: stage {(epsilon, trials)}: must be ([0, 1], at least 1)')
+        raise ValueError(
+          f'schedule: stage {(epsilon, trials)}: must have epsilon in [0, 1], trials >= 1'
+        )
     if not schedule:
-      raise ValueError(f'schedule={schedule}: must have a stage')
+      raise ValueError(f'schedule={schedule}: must have at least one stage')
     if replays < 1:
       raise ValueError(f'replays={replays}: must be at least 1')
     if not 0 < learning_rate <= 1:

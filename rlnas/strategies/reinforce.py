@@ -87,7 +87,7 @@ class Reinforce:
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Learns from a batch of trials; failed trials are ignored.
 
-    The advantage of a trial is its reward less the baseline before this batch.
+    The advantage of a trial is its reward minus the baseline before this batch.
 
     Returns:
       loss, entropy of the policy in nats (estimated on the batch) and gradient_norm, all before

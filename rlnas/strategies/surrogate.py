@@ -73,7 +73,7 @@ class Surrogate:
       ValueError: `learn` was not called, or a sequence is not in the space.
     """
     if not self._learnt:
-      raise ValueError('predict: learn comes first')
+      raise ValueError('predict: call learn first')
     return _kernel([self._network(walk) for walk in walks], self._learnt) @ self._weights
 
   def _network(self, walk: Tokens) -> _Network:
