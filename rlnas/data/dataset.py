@@ -120,7 +120,7 @@ def validate(dataset: Dataset) -> None:
 
 
 def take(dataset: Dataset, count: int) -> Dataset:
-  """Returns the data set with its first `count` training examples only, for quick trainings.
+  """Returns the data set with only its first `count` training examples, for short training.
 
   The training data are shuffled, so these are a random sample. Raises ValueError if there are
   fewer.

@@ -70,7 +70,7 @@ def mnist5k() -> Dataset:
 
 
 def digits() -> Dataset:
-  """The 1,797 handwritten digits of scikit-learn, for quick trials.
+  """The 1,797 handwritten digits of scikit-learn, for quick experiments.
 
   Returns:
     uint8 [N, 8, 8, 1] with values 0 to 16: 1,258 training, 180 validation, 359 test images.

@@ -78,8 +78,8 @@ PAPER_OPERATIONS = (
   'twice_separable_conv_7x7',
 )
 
-# For microcontrollers: every node costs flash (a convolution about half a kilobyte beside its
-# weights), so separable convolutions are applied once and windows are small.
+# For microcontrollers: every node costs flash (a convolution about half a kilobyte in addition
+# to its weights), so separable convolutions are applied once and windows are small.
 MICRO_OPERATIONS = (
   'identity',
   'conv_1x1',
@@ -222,7 +222,7 @@ class NASNet:
 
   The paper has B = 5. With F = 6 and 28x28x1 images the median network takes 68 KB of flash with
   three blocks and 91 KB with four (`rlnas.cost.cost`): even the smallest stack has five cells, and
-  each convolution costs half a kilobyte beside its weights.
+  each convolution costs half a kilobyte in addition to its weights.
 
   Attributes:
     blocks: number of blocks of each cell, B.

@@ -102,7 +102,7 @@ class Imitation:
     self._uniform_log_prob = -math.log(table.size)
     self._known: set[str] = set()  # digests of all trials told
     self._walks: set[Tokens] = set()  # the same, as tokens, which are quicker to compare
-    self._found: dict[str, tuple[float, Tokens]] = {}  # this descent: best reward, by digest
+    self._found: dict[str, tuple[float, Tokens]] = {}  # results of this descent, by digest
     self._surrogate = Surrogate(table)
     self._stale = True  # whether the regressor has yet to learn the last trials
     self._told = 0  # trials of this descent

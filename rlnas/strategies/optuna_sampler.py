@@ -29,8 +29,8 @@ class OptunaSampler:
   """Proposes what a sampler of Optuna suggests.
 
   Each call of `ask` builds a new study in memory, from the trials told and a sampler whose seed
-  comes from the generator, so `ask` changes no state. A sampler that keeps a state of its own
-  beside the study's trials therefore starts without it. The time of a proposal grows with the
+  comes from the generator, so `ask` changes no state. A sampler that keeps a state of its own, in
+  addition to the study's trials, starts without it. The time of a proposal grows with the
   number of trials told: after 200 it is some 20 ms (chain, TPE).
   """
 

@@ -281,7 +281,7 @@ BAD_ARRAYS = {
     'x_test: examples have type float32; those of x_train have uint8',
   ),
   'numbered names': ({'class_names': np.arange(4)}, 'class_names: has type int64'),
-  'same names': ({'class_names': np.array(['a', 'b', 'a', 'c'])}, "class_names: 'a' stands more"),
+  'same names': ({'class_names': np.array(['a', 'b', 'a', 'c'])}, "class_names: 'a' occurs more"),
   'nameless': ({'class_names': np.array(['a', 'b', '', 'c'])}, 'class_names=.*non-empty strings'),
 }
 
