@@ -30,7 +30,7 @@ class Budget:
   Attributes:
     flash_bytes: largest size of the .tflite file in bytes.
     sram_bytes: largest size of the tensor arena in bytes.
-    macs: largest number of multiply-accumulate operations of one inference; None if there is no limit.
+    macs: largest number of multiply-accumulate operations of one inference; None if unlimited.
     latency_ms: longest time of one inference in milliseconds; None if there is no limit.
 
   Raises:
