@@ -1,13 +1,13 @@
-"""The phenotype: a network as a frozen list of operations in static single assignment form.
+"""The phenotype: a network as an immutable list of operations in single-assignment form.
 
-Every search space decodes to the same flat tuple of `Node`, so one builder, one cost model, one
-drawing and one digest serve them all. Node 0 is the input, the last node is the output, and a node
-reads only nodes before it. An architecture knows neither the data set (the classifier takes its
-width from the task) nor TensorFlow.
+Every search space decodes to a flat tuple of `Node`, so all spaces share one builder, one cost
+model, one drawing and one digest. Node 0 is the input, the last node is the output, and a node
+reads only nodes before it. An architecture depends neither on the data set (the width of the
+classifier comes from the task) nor on TensorFlow.
 
-The nodes stand in a canonical order, so that two descriptions of one network (other numbering,
-other order of the terms of a sum, branches that lead nowhere) give the same digest; the idea of
-hashing a cell independently of its labelling is from Ying et al. 2019 (NAS-Bench-101, section 2).
+The nodes have a canonical order, so two descriptions of one network (with another numbering, other
+order of the terms of a sum, or unused branches) have the same digest. The idea of hashing a cell
+independently of its labelling is from Ying et al. 2019 (NAS-Bench-101, section 2).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Scalar = int | float | str | bool
 Result = TypeVar('Result')
 Shape = tuple[int, ...]
 
-# Every operation and the attributes it must have. Convolutions are followed by batch
-# normalisation and by their activation ('relu' or 'none'). All padding is 'same', so the side of a
-# map after stride s is ceil(side / s). `pad_like` fills its first input with zeros, on all sides
-# alike, up to the height and width of its second. `frames` takes `count` frames of a sequence from
-# frame `first` on, as one vector. `dense` nodes of equal `weights` share their weights.
+# Every operation and the attributes that it must have. A convolution includes batch normalisation
+# and its activation ('relu' or 'none'). All padding is 'same', so the side of a map after stride s
+# is ceil(side / s). `pad_like` pads its first input with zeros, equally on all sides, to the height
+# and width of its second. `frames` returns `count` frames of a sequence, starting at frame `first`,
+# as one vector. `dense` nodes with equal `weights` share their weights.
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
   'input': (),
   'conv': ('activation', 'filters', 'kernel_height', 'kernel_width', 'stride'),
@@ -67,8 +67,8 @@ class Node:
 
   Attributes:
     op: a key of `OPERATIONS`.
-    inputs: indices of the nodes that it reads.
-    attributes: (name, value) pairs in the order of their names.
+    inputs: indices of the nodes that the node reads.
+    attributes: (name, value) pairs, sorted by name.
   """
 
   op: str
@@ -76,16 +76,17 @@ class Node:
   attributes: tuple[tuple[str, Scalar], ...] = ()
 
   def __getitem__(self, name: str) -> Any:
-    """The value of one attribute; raises KeyError where the operation has none of that name."""
+    """Returns the value of an attribute. Raises KeyError if there is none of that name."""
     return dict(self.attributes)[name]
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-  """A network: nodes in order of execution, the last one being the output.
+  """A network: nodes in the order of execution; the last one is the output.
 
   Raises:
-    ValueError: a node is unknown, lacks an attribute or reads a node that does not precede it.
+    ValueError: a node has an unknown operation or wrong attributes, or reads a node that does not
+      precede it.
   """
 
   nodes: tuple[Node, ...]
@@ -98,17 +99,17 @@ class Architecture:
 
   @functools.cached_property
   def digest(self) -> str:
-    """SHA-256 of the JSON form as 64 hexadecimal digits: the key of caches."""
+    """SHA-256 of the JSON form as 64 hexadecimal digits; the key in caches."""
     return hashlib.sha256(self.to_json().encode()).hexdigest()
 
   def to_json(self) -> str:
-    """One line of JSON: a list of [op, inputs, attributes]."""
+    """Returns one line of JSON: a list of [op, inputs, attributes]."""
     rows = [[n.op, list(n.inputs), dict(n.attributes)] for n in self.nodes]
     return json.dumps(rows, separators=(',', ':'))
 
   @classmethod
   def from_json(cls, text: str) -> Architecture:
-    """The exact inverse of `to_json`. Raises ValueError where the text is no architecture."""
+    """The exact inverse of `to_json`. Raises ValueError if the text is not an architecture."""
     try:
       return cls.from_rows(json.loads(text))
     except json.JSONDecodeError as error:
@@ -116,7 +117,7 @@ class Architecture:
 
   @classmethod
   def from_rows(cls, rows: Any) -> Architecture:
-    """Builds from parsed JSON, a list of [op, inputs, attributes]. Raises ValueError."""
+    """Builds an architecture from parsed JSON, as `to_json` writes it. Raises ValueError."""
     try:
       nodes = tuple(
         Node(str(op), tuple(int(i) for i in inputs), tuple(sorted(dict(attributes).items())))
@@ -157,14 +158,14 @@ def computed_once(
 
 @dataclasses.dataclass(frozen=True)
 class TaskShape:
-  """The shapes at the two ends of a network: what it reads, and how many classes it tells apart.
+  """Shape of the input of a network, and number of classes of its output.
 
   Attributes:
-    input_shape: of an example: (height, width, channels), or (time, features).
-    classes: width of the classifier.
+    input_shape: shape of an example: (height, width, channels), or (time, features).
+    classes: number of classes, the width of the classifier.
 
   Raises:
-    ValueError: `input_shape` has neither two nor three sides, or a figure is no positive integer.
+    ValueError: `input_shape` has neither two nor three sides, or a number is no positive integer.
   """
 
   input_shape: Shape
@@ -176,18 +177,18 @@ class TaskShape:
       raise ValueError(f'input_shape={sides}: must be two or three positive integers')
     if not _is_positive(classes):
       raise ValueError(f'classes={classes!r}: must be a positive integer')
-    # Those of numpy too become integers of Python, which compiled functions and JSON take.
+    # NumPy integers become Python integers, as compiled functions and JSON need them.
     object.__setattr__(self, 'input_shape', tuple(map(operator.index, sides)))
     object.__setattr__(self, 'classes', operator.index(classes))
 
 
 def _is_positive(value: Any) -> bool:
-  """Whether it is an integer, of Python or numpy, of at least 1."""
+  """Whether `value` is an integer, of Python or NumPy, of at least 1."""
   return hasattr(value, '__index__') and not isinstance(value, bool) and value >= 1
 
 
 class Graph:
-  """Builds an architecture node by node; `finish` prunes what does not reach the output.
+  """Builds an architecture node by node; `finish` removes nodes that the output does not need.
 
   ```
   graph = Graph()
@@ -203,33 +204,33 @@ class Graph:
     self._nodes = [Node('input')]
 
   def add(self, op: str, *inputs: int, **attributes: Scalar) -> int:
-    """Appends a node and returns its index. Raises ValueError where the node is malformed."""
+    """Appends a node and returns its index. Raises ValueError if the node is malformed."""
     node = Node(op, inputs, tuple(sorted(attributes.items())))
     _check_node(len(self._nodes), node)
     self._nodes.append(node)
     return len(self._nodes) - 1
 
   def classify(self, value: int) -> int:
-    """Global average pooling and the dense layer that gives one logit a class."""
+    """Adds global average pooling and the dense layer that gives one logit for each class."""
     return self.add('classifier', self.add('global_avg_pool', value))
 
   def finish(self, output: int) -> Architecture:
-    """Freezes the nodes that `output` depends on, in canonical order."""
+    """Returns the network of the nodes that `output` depends on, in canonical order."""
     return Architecture(_canonical(self._nodes, output))
 
 
 def infer_shapes(architecture: Architecture, task: TaskShape) -> tuple[Shape, ...]:
-  """The shape of every node's value, without the batch dimension.
+  """Computes the shape of every node's value, without the batch dimension.
 
   Args:
     architecture: the network.
-    task: what it reads and tells apart.
+    task: its input shape and number of classes.
 
   Returns:
-    One shape a node: (height, width, channels), or (features,) after global pooling.
+    One shape for each node: (height, width, channels), or (features,) after global pooling.
 
   Raises:
-    ValueError: two values that are added or concatenated differ in shape.
+    ValueError: an operation cannot take the shapes of its inputs, such as a sum of two shapes.
   """
   shapes: list[Shape] = []
   for index, node in enumerate(architecture.nodes):
@@ -304,7 +305,7 @@ def _check_node(index: int, node: Node) -> None:
 
 
 def _canonical(nodes: Sequence[Node], output: int) -> tuple[Node, ...]:
-  """Depth-first order from the output; terms of a sum in the order of their subtrees' hashes."""
+  """Orders nodes depth first from the output, terms of a sum by the hashes of their subtrees."""
   hashes: list[str] = []
   for node in nodes:
     below = [hashes[i] for i in node.inputs]
@@ -314,7 +315,7 @@ def _canonical(nodes: Sequence[Node], output: int) -> tuple[Node, ...]:
   shared: dict[Node, int] = {}  # equal nodes without weights compute the same value
   ordered = [nodes[0]]
   stack = [output]
-  while stack:  # post-order without recursion: unrolled networks are thousands of nodes deep
+  while stack:  # post-order, not recursive: unrolled networks are thousands of nodes deep
     index = stack[-1]
     inputs: Sequence[int] = nodes[index].inputs
     if nodes[index].op in COMMUTATIVE:
@@ -337,19 +338,19 @@ def _canonical(nodes: Sequence[Node], output: int) -> tuple[Node, ...]:
   return tuple(ordered)
 
 
-_WIDTHS = ('filters', 'units')  # attributes that say how wide a result is
+_WIDTHS = ('filters', 'units')  # attributes that are the width of a result
 
 
 def with_widths(architecture: Architecture, widths: Mapping[int, int]) -> Architecture:
-  """Gives nodes other numbers of filters or units.
+  """Returns the network with other numbers of filters or units.
 
   Args:
     architecture: the network.
-    widths: new width by index of the node.
+    widths: new widths by index of the node.
 
   Returns:
-    A network whose nodes have the same indices. Whether its shapes fit together is for
-    `infer_shapes` to say.
+    A network whose nodes have the same indices. `infer_shapes` tells whether its shapes fit
+    together; this function does not check them.
 
   Raises:
     ValueError: a node has no width, or the new one is below 1.
@@ -366,7 +367,7 @@ def with_widths(architecture: Architecture, widths: Mapping[int, int]) -> Archit
 
 
 def widened(architecture: Architecture, factor: int) -> Architecture:
-  """Multiplies all widths. Raises ValueError where `factor` is below 1."""
+  """Multiplies all widths by `factor`. Raises ValueError if it is below 1."""
   return with_widths(
     architecture,
     {i: factor * width for i, n in enumerate(architecture.nodes) if (width := _width(n))},

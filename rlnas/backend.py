@@ -1,16 +1,16 @@
-"""TensorFlow and Keras 2, loaded quietly and held to one thread.
+"""TensorFlow and Keras 2, loaded without log messages and limited to one thread.
 
-Every module that needs TensorFlow writes `from rlnas.backend import keras, tf`; nothing else
-imports it, so `import rlnas` stays fast.
+Every module that needs TensorFlow writes `from rlnas.backend import keras, tf`; no other module
+imports TensorFlow, so `import rlnas` stays fast.
 
-One thread makes a child bit-identical in every process, first or later in it; two threads round
-differently. Parallelism comes from processes instead (`rlnas.evaluation.executors`), which is also
-faster.
+With one thread, a trained network is bit-identical in every process, whatever ran there before;
+with two threads, rounding differs. Parallelism comes from processes instead
+(`rlnas.evaluation.executors`), which is also faster.
 
-oneDNN rounds differently, too. TensorFlow decides by the processor whether it is on (with AVX-512),
-unless TF_ENABLE_ONEDNN_OPTS says so; `ONEDNN` tells. Turned on where TensorFlow leaves it off it
-trains children in half the time, but it ended the process in the gradient of a 1x1 filter with
-stride 2 on a single channel.
+Rounding also depends on oneDNN. TensorFlow turns it on or off by processor (on with AVX-512) unless
+TF_ENABLE_ONEDNN_OPTS is set; `ONEDNN` is the result. If you turn it on where TensorFlow does
+not, networks train in half the time, but the process has crashed in the gradient of a 1x1 filter
+with stride 2 on a single channel.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from absl import logging
 
 @contextlib.contextmanager
 def captured_output() -> Iterator[IO[bytes]]:
-  """Sends what this process writes to descriptors 1 and 2, from C++ too, into a file.
+  """Redirects output of this process to descriptors 1 and 2, also from C++, to a file.
 
   Yields:
-    The file, to be read (after `seek(0)`) inside the block.
+    The file; read it inside the block, after `seek(0)`.
   """
   sys.stdout.flush()
   sys.stderr.flush()
@@ -51,7 +51,7 @@ def captured_output() -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-  """Keeps the notices of TensorFlow's converters and interpreters from the user's terminal."""
+  """Hides messages of TensorFlow's converters and interpreters from the terminal."""
   verbosity = logging.get_verbosity()
   with captured_output(), warnings.catch_warnings():
     warnings.simplefilter('ignore')
@@ -80,7 +80,7 @@ with quiet():
     _single = False
 if not _single:
   logging.warning(
-    'TensorFlow was started before rlnas, with its own thread settings: children trained in this '
+    'TensorFlow was started before rlnas, with its own thread settings: networks trained in this '
     'process will differ in rounding from those of worker processes.'
   )
 

@@ -1,9 +1,9 @@
-"""Boards and budgets: what a microcontroller leaves for the model.
+"""Boards and their budgets: the memory that a microcontroller leaves for the model.
 
-A model is two things on a chip: the .tflite file in flash, and the tensor arena, one array in SRAM.
-Both share the chip with the TFLite Micro runtime and the application, so that a board's budget is
-its memory less what those two reserve. `BOARDS` is a table of public figures, each board with its
-source; a board of one's own is a JSON file (`load_board`).
+A model takes two things of a chip: flash for the .tflite file, and SRAM for the tensor arena, which
+is one array. The TFLite Micro runtime and the application share both memories, so a board's budget
+is its memory minus what those two reserve. `BOARDS` is a table of public figures with a source for
+each board. You can describe your own board in a JSON file (`load_board`).
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class Board:
   """A microcontroller board.
 
   Attributes:
-    name: its slug, what a user types.
-    title: its name for people.
+    name: short name for commands, such as 'nucleo-f446re'.
+    title: full name for reports.
     core: the processor core that runs the model.
-    clock_hz: highest clock of that core.
+    clock_hz: highest clock rate of that core.
     flash_bytes: memory for programs and constants, on the chip or beside it.
-    sram_bytes: the largest piece of on-chip SRAM that one array can lie in: the arena cannot be
-      split over memory banks, and external RAM is not counted.
-    reserved_flash_bytes: flash of the runtime and the application.
-    reserved_sram_bytes: SRAM of stack, heap, drivers and application.
-    source: where the figures are from.
-    kernels: of TFLite Micro on it, one of `rlnas.cost.kernels.KERNELS`.
+    sram_bytes: largest piece of on-chip SRAM that can hold one array: the arena cannot be split
+      over memory banks, and external RAM is not counted.
+    reserved_flash_bytes: flash that the runtime and the application take.
+    reserved_sram_bytes: SRAM that the application takes: stack, heap, drivers and application.
+    source: source of the figures.
+    kernels: kernels of TFLite Micro on this board, one of `rlnas.cost.kernels.KERNELS`.
 
   Raises:
     ValueError: a figure is not an integer in its range, or a text is empty.
@@ -74,7 +74,7 @@ class Board:
 
   @property
   def budget(self) -> Budget:
-    """What runtime and application leave for the model. Raises ValueError where that is nothing."""
+    """What runtime and application leave for the model. Raises ValueError if it is nothing."""
     for memory in ('flash', 'sram'):
       total, reserved = getattr(self, f'{memory}_bytes'), getattr(self, f'reserved_{memory}_bytes')
       if reserved >= total:
@@ -89,10 +89,10 @@ class Board:
 
 
 def find_board(name_or_path: str | os.PathLike[str]) -> Board:
-  """The board of a name in `BOARDS`, or of a path that ends in .json.
+  """Returns the board with a name in `BOARDS`, or reads it from a path that ends in .json.
 
   Raises:
-    ValueError: there is no such name, or the file describes no board.
+    ValueError: there is no such name, or the file does not describe a board.
     OSError: the file cannot be read.
   """
   name = os.fspath(name_or_path)
@@ -110,12 +110,13 @@ def find_board(name_or_path: str | os.PathLike[str]) -> Board:
 def load_board(path: str | os.PathLike[str]) -> Board:
   """Reads a board from a JSON object whose keys are the fields of `Board`.
 
-  'name', 'clock_hz', 'flash_bytes' and 'sram_bytes' must be there. Where the others are not, the
-  reserves are those of a program without an operating system (see `BOARDS`), the title is the name
-  and the source is the file.
+  'name', 'clock_hz', 'flash_bytes' and 'sram_bytes' are required. The title defaults to the name,
+  the source is the path of the file, and the reserved memory is that of a program without an
+  operating system.
 
   Raises:
-    ValueError: the file holds something else; names the file, the key, its value and the rule.
+    ValueError: the file is no such object; the message names the file, the key, its value and
+      the rule.
     OSError: the file cannot be read.
   """
   content = pathlib.Path(path).read_bytes()
@@ -158,32 +159,32 @@ def _is_integer(value: object) -> bool:
 # end. With `_BARE_METAL` that is 57,344 bytes; the whole program of TFLM's keyword_benchmark, model
 # apart, has 56,860 bytes of text (tensorflow/tflite-micro, pull request 378).
 _TFLM_SMALL = 48 * _KIB
-# Measured on an nRF52840 with CMSIS-NN and on an ESP32-S3 board with ESP-NN, bytes beside the model
-# (github.com/avionicharshit-byte/mcufit-bench). Cores without a reading take the nearest one's.
+# Bytes beside the model, measured on an nRF52840 with CMSIS-NN and on an ESP32-S3 board with ESP-NN
+# (github.com/avionicharshit-byte/mcufit-bench). Cores without a measurement use the closest one.
 _TFLM_CMSIS_NN = 84_528
 _TFLM_ESP_NN = 114_579
 
 
-# Which kernels TFLite Micro has for a core; the portable ones for the others.
+# The kernels that TFLite Micro has for a core. All other cores use the portable ones.
 _KERNELS_OF = {
   'Cortex-M4': 'cmsis_nn',
   'Cortex-M7': 'cmsis_nn',
   'Cortex-M33': 'cmsis_nn',
   'Xtensa LX6': 'esp_nn',
-  'Xtensa LX7': 'unknown',  # ESP-NN in assembler: its scratch differs from release to release
+  'Xtensa LX7': 'unknown',  # ESP-NN in assembler: its scratch memory depends on the release
 }
 
 
 class _Application(NamedTuple):
-  """What everything but runtime and model takes."""
+  """Memory of an application, without runtime and model."""
 
   flash_bytes: int
   sram_bytes: int
 
 
-# Kinds of application. Where no source is given the figure is a convention of this table; those of
-# SRAM lie in the range that mcufit reserves on boards of the kind (`reserved_sram` in boards.yaml
-# of github.com/avionicharshit-byte/mcufit).
+# Kinds of application. A figure without a source is a convention of this table; those for SRAM lie
+# in the range that mcufit reserves on such boards (`reserved_sram` in boards.yaml of
+# github.com/avionicharshit-byte/mcufit).
 # No operating system: vector table, drivers, a loop; 4 KiB of stack, buffers and C library.
 _BARE_METAL = _Application(8 * _KIB, 4 * _KIB)
 # The Arduino core with USB, and its bootloader, on a chip with 32 KiB of SRAM.
@@ -209,7 +210,7 @@ def _board(
   application: _Application,
   source: str,
 ) -> Board:
-  """A row of the table; `memory_kib` is (flash, largest piece of SRAM)."""
+  """Makes a row of the table; `memory_kib` is (flash, largest piece of SRAM)."""
   flash_kib, sram_kib = memory_kib
   return Board(
     name=name,
@@ -227,7 +228,7 @@ def _board(
 
 # fmt: off
 _TABLE = (
-  # The smallest first. Name, title, core, MHz, (flash, SRAM) in KiB, runtime, application, source.
+  # Smallest SRAM first. Name, title, core, MHz, (flash, SRAM) in KiB, runtime, application, source.
   _board('bluepill-f103c8', 'Blue Pill (STM32F103C8)', 'Cortex-M3', 72, (64, 20),
          _TFLM_SMALL, _BARE_METAL, 'ST datasheet DS5319 (STM32F103x8), features'),
   _board('nucleo-l010rb', 'ST NUCLEO-L010RB (STM32L010RB)', 'Cortex-M0+', 32, (128, 20),

@@ -1,4 +1,4 @@
-"""What a model takes of a board, and what the board leaves for it."""
+"""The resources that a model takes, and the budget that a board leaves for it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import math
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-  """What a model takes, as far as it is known.
+  """The resources that a model takes; a figure is None if it is unknown.
 
   Attributes:
-    flash_bytes: of the .tflite file; None where it is not known, as for the others.
-    sram_bytes: of the tensor arena.
+    flash_bytes: size of the .tflite file in bytes.
+    sram_bytes: size of the tensor arena in bytes.
     macs: multiply-accumulate operations of one inference.
-    latency_ms: of one inference in milliseconds.
+    latency_ms: time of one inference in milliseconds.
   """
 
   flash_bytes: float | None
@@ -25,16 +25,16 @@ class Resources:
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-  """What the model may take.
+  """The limits of a model's resources.
 
   Attributes:
-    flash_bytes: most bytes of the .tflite file.
-    sram_bytes: most bytes of the tensor arena.
-    macs: most multiply-accumulate operations of an inference; None where they do not matter.
-    latency_ms: longest inference in milliseconds; None where it does not matter.
+    flash_bytes: largest size of the .tflite file in bytes.
+    sram_bytes: largest size of the tensor arena in bytes.
+    macs: largest number of multiply-accumulate operations of one inference; None if unlimited.
+    latency_ms: longest time of one inference in milliseconds; None if there is no limit.
 
   Raises:
-    ValueError: a figure is not positive, or one of the first three no integer.
+    ValueError: a figure is not positive, or one of the first three is not an integer.
   """
 
   flash_bytes: int
@@ -53,14 +53,14 @@ class Budget:
       raise ValueError(f'latency_ms={self.latency_ms!r}: must be a positive number (milliseconds)')
 
   def fits(self, resources: Resources) -> bool:
-    """Whether a model that takes so much fits, the limits included.
+    """Whether every resource is at most its limit.
 
-    An unknown figure never fits where it has a limit.
+    An unknown figure does not fit if there is a limit for it.
     """
     return all(used is not None and used <= limit for used, limit in self.limited(resources))
 
   def limited(self, resources: Resources) -> tuple[tuple[float | None, float], ...]:
-    """What is taken, and the limit, of each resource that has one."""
+    """Returns (amount used, limit) for each resource that has a limit."""
     pairs = (
       (resources.flash_bytes, self.flash_bytes),
       (resources.sram_bytes, self.sram_bytes),

@@ -1,7 +1,7 @@
-"""The protocols that hold the library together. Nothing here has code: implement and pass.
+"""The protocols between the parts of the library. Implement one and pass the object.
 
-A strategy proposes, an evaluator measures, an executor says where evaluators run. (`Space`
-is a callable and stands beside `Decision` in `rlnas.spaces.decision`.)
+A strategy proposes networks, an evaluator measures them, and an executor runs evaluators. (`Space`
+is a callable, defined beside `Decision` in `rlnas.spaces.decision`.)
 """
 
 from __future__ import annotations
@@ -17,83 +17,86 @@ from rlnas.trial import NO_TERMS, Measurement, Proposal, Terms, Trial
 
 
 class Strategy(Protocol):
-  """Proposes architectures and learns from their rewards. It never sees data or a model."""
+  """Proposes architectures and learns from their rewards, without data or models."""
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
-    """Proposes `count` architectures. Changes no state; all randomness comes from `rng`."""
+    """Proposes `count` architectures. Changes no state; takes all randomness from `rng`."""
     ...
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Learns from one batch of trials; failed ones (reward None) teach nothing.
+    """Learns from one batch of trials; ignores failed ones (reward None).
 
     Returns:
-      Scalars worth watching, by name.
+      Scalars to log, by name.
     """
     ...
 
 
 class Evaluator(Protocol):
-  """Measures an architecture. Pure: same architecture and seed, same result, in any process."""
+  """Measures an architecture; the same architecture and seed give the same result everywhere."""
 
   def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
-    """Measures one architecture; an accident may be raised, the executor records it."""
+    """Measures one architecture. It may raise any exception; the executor records it."""
     ...
 
 
 class StagedEvaluator(Protocol):
-  """An evaluator whose result depends on `Terms` too: stages of training, inherited weights."""
+  """An evaluator that also depends on `Terms`: stages of training, inherited weights."""
 
   def evaluate(
     self, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
   ) -> Measurement:
-    """As `Evaluator.evaluate`; pure in all three arguments."""
+    """As `Evaluator.evaluate`; the result depends only on the three arguments."""
     ...
 
 
 class Reward(Protocol):
-  """Turns a measurement into one number to maximise; pure, so a journal can be re-rewarded."""
+  """Turns a measurement into one number to maximise.
+
+  It must be a pure function, so new rewards can be computed for the trials of a journal.
+  """
 
   def __call__(self, measurement: Measurement, budget: Budget) -> float:
-    """The reward of a complete or infeasible measurement."""
+    """Returns the reward of a complete or infeasible measurement."""
     ...
 
 
 class Executor(Protocol):
-  """Runs evaluations somewhere: here, in worker processes, on a cluster.
+  """Runs evaluations: in this process, in worker processes or on a cluster.
 
-  Accidents of a child are measurements too (status 'failed'); only what stops all evaluation is
-  raised. All methods are called from one thread.
+  If one evaluation fails, its measurement has the status 'failed'; methods raise only errors that
+  stop all evaluations. All methods are called from one thread.
   """
 
   def submit(
     self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
   ) -> None:
-    """Queues one evaluation under a key that no other one under way has.
+    """Queues one evaluation. No other evaluation in progress may have the same key.
 
     Terms other than the default need a `StagedEvaluator`.
     """
     ...
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
-    """Waits up to `timeout` seconds for any one measurement; returns its key with it, or None."""
+    """Waits up to `timeout` seconds for a measurement; returns (key, measurement) or None."""
     ...
 
   def withdraw(self) -> list[int]:
-    """Gives up evaluations that have not begun; returns their keys, which never come back."""
+    """Cancels evaluations that have not begun; returns their keys, which `collect` then omits."""
     ...
 
   def close(self) -> None:
-    """Ends all workers; evaluations still under way are given up."""
+    """Ends all workers and cancels evaluations in progress."""
     ...
 
 
 class Observer(Protocol):
-  """Watches a search: a progress bar, TensorBoard."""
+  """Follows a search, such as a progress bar or a TensorBoard writer."""
 
   def on_trial(self, trial: Trial) -> None:
-    """Called once a trial, in order of their indices, the ones read back on resuming included."""
+    """Called once for each trial, in order of index; on resuming, also for earlier trials."""
     ...
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
-    """Called after the strategy was told a batch, with the scalars that it gave."""
+    """Called after the strategy learned from a batch, with the scalars that `tell` returned."""
     ...

@@ -1,4 +1,4 @@
-"""What a search found: the best trial, the Pareto front, their table and picture."""
+"""Results of a search: the best trial, and the Pareto front with its table."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
 
 def best_trial(trials: Sequence[Trial], budget: Budget) -> Trial | None:
-  """The feasible trial of highest reward, the earliest among equals; None where none fits."""
+  """Returns the feasible trial of highest reward, the first of equals; None if there is none."""
   feasible = [t for t in trials if is_feasible(t.measurement, budget)]
   return max(feasible, key=lambda t: (t.reward, -t.index), default=None)
 
 
 def objectives(trial: Trial) -> tuple[float, int, int, int]:
-  """(int8 validation accuracy, flash bytes, SRAM bytes, MACs) of a complete trial."""
+  """Returns (int8 validation accuracy, flash bytes, SRAM bytes, MACs) of a complete trial.
+
+  Raises:
+    ValueError: one of the figures was not measured.
+  """
   m = trial.measurement
   figures = (m.int8_validation_accuracy, m.flash_bytes, m.sram_bytes, m.macs)
   if any(figure is None for figure in figures):
@@ -29,12 +33,12 @@ def objectives(trial: Trial) -> tuple[float, int, int, int]:
 
 
 def pareto_front(trials: Sequence[Trial], budget: Budget) -> list[Trial]:
-  """The feasible trials that no other one beats in accuracy, flash, SRAM and MACs together.
+  """Returns the feasible trials that no other dominates in accuracy, flash, SRAM and MACs.
 
-  Of trials with equal figures the earliest stands for all.
+  Of trials with equal figures, the front has the first.
 
   Returns:
-    The front, most accurate first.
+    The trials of the front, most accurate first.
   """
   costs: dict[tuple[float, ...], Trial] = {}
   for trial in trials:
@@ -50,7 +54,7 @@ def pareto_front(trials: Sequence[Trial], budget: Budget) -> list[Trial]:
 
 
 def format_front(front: Sequence[Trial]) -> str:
-  """The front as a table for a terminal."""
+  """Formats the front as a table for a terminal."""
   lines = [f'{"trial":>5}  {"int8 accuracy":>13}  {"flash B":>8}  {"SRAM B":>8}  {"MACs":>11}']
   for trial in front:
     accuracy, flash, sram, macs = objectives(trial)

@@ -1,15 +1,16 @@
-"""Rewards: how a measurement and a board's budget become one number to maximise.
+"""Rewards: functions of a measurement and a board's budget that return one number to maximise.
 
-All are pure functions of (measurement, budget), so that a journal can be rewarded anew
-(`Trial.rewarded_measurement`), and all share what follows. Accuracy is that of the quantized
-network on validation data; where its training was stopped early and a `Pruner` predicts what it
-would have been, the search puts that in its place. The resources are flash and SRAM, and
-multiply-accumulate operations and latency where the budget limits them, each as the ratio of what
-is used to what the budget allows; a ratio counts as `WORST_RATIO` where it is larger or where the
-figure is unknown, so that every reward is finite and a child too large to be measured is never
-better off than one that was measured. A child that no microcontroller runs ('infeasible') earns
-nothing for its accuracy, only its penalty. A failed evaluation is an accident and has no reward:
-ValueError.
+All are pure functions, so new rewards can be computed for the trials of a journal
+(`Trial.rewarded_measurement`). All share these rules:
+
+- Accuracy is the validation accuracy of the quantized network. If training stopped early and a
+  `Pruner` predicts the accuracy after all stages, the search uses the prediction instead.
+- Resources are flash and SRAM, and multiply-accumulate operations and latency if the budget limits
+  them. Each enters as the ratio of the amount used to its limit. If a ratio is above `WORST_RATIO`
+  or unknown, it counts as `WORST_RATIO`. So every reward is finite, and a network too large to be
+  measured never has a higher reward than one that was measured.
+- A network that no microcontroller runs ('infeasible') has accuracy 0 and keeps its penalty.
+- A failed evaluation has no reward: the functions raise ValueError.
 """
 
 from __future__ import annotations
@@ -19,30 +20,31 @@ import math
 from rlnas.budget import Budget
 from rlnas.trial import Measurement, Status
 
-# Beyond 16 times the budget it no longer matters how much larger a child is.
+# Beyond 16 times the budget, the reward no longer depends on how much larger a network is.
 WORST_RATIO = 16.0
 
 
 def is_feasible(measurement: Measurement, budget: Budget) -> bool:
-  """Whether the child was measured completely and fits into the budget."""
+  """Whether the network was measured completely and fits the budget."""
   return measurement.status is Status.COMPLETE and budget.fits(measurement.resources)
 
 
 def linear_excess(measurement: Measurement, budget: Budget, *, weight: float = 1.0) -> float:
-  """Accuracy less a penalty for what passes the budget; our form.
+  """Accuracy minus a penalty for exceeding the budget; the form is our own.
 
     accuracy - weight * sum over resources of log(1 + excess), excess = max(0, used / limit - 1)
 
-  Close to the limit the penalty is the excess itself (10 % too much costs 0.095, more than the
-  accuracy that 10 % more memory buys). Further out every doubling costs the same, log 2: the slope
-  that leads back to the budget lasts, yet a child of ten times the budget does not drown all
-  differences in accuracy, as it would with a penalty that stays linear. A feasible child earns
-  exactly its accuracy, so that unused memory is neither rewarded nor punished.
+  Close to the limit the penalty is about the excess (10 % too much costs 0.095, more than the
+  accuracy that 10 % more memory gains). Further out every doubling costs the same, log 2. So there
+  is always a slope back to the budget, but the penalty of a network of ten times the budget does
+  not outweigh all differences in accuracy, as a linear penalty would. The reward of a feasible
+  network is exactly its accuracy: unused memory is neither rewarded nor penalised.
 
   Args:
-    measurement: of the child.
-    budget: what the model may take.
-    weight: accuracy that an excess costs, for each unit; at least 0.
+    measurement: measurement of the network.
+    budget: limits of the resources.
+    weight: weight of the penalty for exceeding the budget, at least 0; with weight 1, an
+      excess of 1 % costs 0.01 accuracy.
 
   Returns:
     A number in [-n * weight * log(WORST_RATIO), 1] for n resources.
@@ -53,7 +55,7 @@ def linear_excess(measurement: Measurement, budget: Budget, *, weight: float = 1
   if not 0 <= weight < math.inf:
     raise ValueError(f'weight={weight}: must be a finite number of at least 0')
   accuracy = _accuracy(measurement)
-  # log(1 + excess) = log(ratio) where the ratio is above 1.
+  # log(1 + excess) = log(ratio) if the ratio is above 1.
   return accuracy - weight * sum(math.log(max(1.0, r)) for r in _ratios(measurement, budget))
 
 
@@ -63,18 +65,18 @@ def weighted_product(
   """MnasNet's reward (Tan et al. 2019, arXiv:1807.11626, section 3.1, equations 2 and 3).
 
     accuracy * product over resources of (used / limit) ** w
-    w = w_below where used <= limit, otherwise w_above
+    w = w_below if used <= limit, otherwise w_above
 
-  The paper has one resource, latency; its two settings are the hard constraint (0, -1), the
-  default here, and the soft one (-0.07, -0.07), which trades memory below the limit for accuracy
-  too: twice the memory for 5 % more accuracy. A child without accuracy earns 0, whatever its size:
-  where many children are infeasible this leads nowhere, and `linear_excess` does.
+  The paper has one resource, latency, and two settings: the hard constraint (0, -1), the default
+  here, and the soft one (-0.07, -0.07), which also trades memory below the limit for accuracy:
+  twice the memory for 5 % more accuracy. A network with accuracy 0 has reward 0, whatever its size.
+  So if many networks are infeasible, this reward gives no direction; `linear_excess` does.
 
   Args:
-    measurement: of the child.
-    budget: what the model may take.
-    w_below: exponent within the limit, in [-10, 0].
-    w_above: exponent beyond it, in [-10, 0].
+    measurement: measurement of the network.
+    budget: limits of the resources.
+    w_below: exponent of the ratio used / limit if it is at most 1, in [-10, 0].
+    w_above: exponent of the ratio used / limit if it is above 1, in [-10, 0].
 
   Returns:
     A number of at least 0.
@@ -96,14 +98,14 @@ def absolute(measurement: Measurement, budget: Budget, *, beta: float = -0.1) ->
 
     accuracy + beta * sum over resources of |used / limit - 1|
 
-  The child is drawn to the limit from both sides: one that leaves memory unused is punished as much
-  as one that takes too much, which suits a search whose larger networks are the better ones. The
-  default of beta is that of the authors' code (google-research/tunas, rl_cost_model_exponent).
+  Unused memory costs as much as memory beyond the limit, so networks close to the limit have the
+  highest rewards. This suits a search in which larger networks are better. The default of beta is
+  that of the authors' code (google-research/tunas, rl_cost_model_exponent).
 
   Args:
-    measurement: of the child.
-    budget: what the model may take.
-    beta: price of the distance from the limit, finite and at most 0.
+    measurement: measurement of the network.
+    budget: limits of the resources.
+    beta: change of the reward for each unit of |used / limit - 1|, finite and at most 0.
 
   Returns:
     A number in [n * beta * (WORST_RATIO - 1), 1] for n resources.
@@ -118,11 +120,11 @@ def absolute(measurement: Measurement, budget: Budget, *, beta: float = -0.1) ->
 
 
 def death_penalty(measurement: Measurement, budget: Budget) -> float:
-  """Accuracy where the child is feasible, otherwise 0: the baseline of all constraint handling.
+  """Accuracy if the network is feasible, otherwise 0: the simplest way to handle constraints.
 
   The name is from evolutionary computation (Coello Coello 2002, "Theoretical and numerical
   constraint-handling techniques used with evolutionary algorithms: a survey of the state of the
-  art"). All infeasible children are alike, so nothing says in which direction the budget lies.
+  art"). All infeasible networks have the same reward, which gives no direction to the budget.
 
   Returns:
     A number in [0, 1].
@@ -135,7 +137,7 @@ def death_penalty(measurement: Measurement, budget: Budget) -> float:
 
 
 def _accuracy(measurement: Measurement) -> float:
-  """The accuracy term; raises ValueError for a measurement that has no reward."""
+  """Returns the accuracy term. Raises ValueError for a measurement that has no reward."""
   if measurement.status is Status.FAILED:
     raise ValueError(f'measurement.status={measurement.status.value!r}: has no reward')
   if measurement.status is Status.INFEASIBLE:
@@ -149,11 +151,11 @@ def _accuracy(measurement: Measurement) -> float:
 
 
 def _ratios(measurement: Measurement, budget: Budget) -> tuple[float, ...]:
-  """Of each resource that has a limit, what is used of it, in (0, WORST_RATIO]."""
+  """Returns used / limit of each resource that has a limit, in (0, WORST_RATIO]."""
   return tuple(_ratio(used, limit) for used, limit in budget.limited(measurement.resources))
 
 
 def _ratio(used: float | None, limit: float) -> float:
   if used is None or used >= WORST_RATIO * limit:
     return WORST_RATIO
-  return max(min(1.0, limit / 1000), used) / limit  # nothing takes nothing
+  return max(min(1.0, limit / 1000), used) / limit  # above 0 even if nothing is used

@@ -1,7 +1,7 @@
-"""What passes between the parts of a search: proposals, measurements and trials.
+"""Proposals, measurements and trials: the data that the parts of a search exchange.
 
-All are frozen and round-trip through JSON, so that a journal of trials is the whole state of a
-search. `seconds` is the only field that may differ between two runs of one seed.
+All are immutable and can be written to JSON and read back without loss, so a journal of trials is
+the whole state of a search. Only the field `seconds` can differ between two runs of one seed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ class Status(str, enum.Enum):
   """How an evaluation ended."""
 
   COMPLETE = 'complete'  # measured
-  INFEASIBLE = 'infeasible'  # a result: no microcontroller runs it; it earns a reward and teaches
-  FAILED = 'failed'  # an accident: recorded with its cause, never reaches a gradient
+  INFEASIBLE = 'infeasible'  # a result: no microcontroller runs the network; it has a reward
+  FAILED = 'failed'  # an error, recorded with its cause; strategies do not learn from it
 
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-  """What an evaluation depends on beside the network and the seed; nothing by default.
+  """What an evaluation depends on besides network and seed; by default nothing.
 
   Attributes:
-    thresholds: of each stage of the training but the last, the validation accuracy of the float
-      network below which the child is not trained further.
-    parent: name of the weights that the child begins with, or ''.
+    thresholds: one for each stage of the training but the last; training ends after the stage if
+      the validation accuracy of the float network is below it.
+    parent: name of the weights that training starts from, or '' for new weights.
   """
 
   thresholds: tuple[float, ...] = ()
@@ -44,14 +44,14 @@ NO_TERMS = Terms()
 
 @dataclasses.dataclass(frozen=True)
 class Proposal:
-  """What a strategy asks to be evaluated.
+  """A network that a strategy proposes for evaluation.
 
   Attributes:
-    tokens: the genotype, one choice index a decision.
+    tokens: the genotype, the index of the choice at each decision.
     architecture: the phenotype that the tokens decode to.
     log_prob: log-probability of the tokens under the policy that proposed them (natural log,
-      at most 0), or None where the strategy has no policy.
-    parent: index of the trial that it is a mutant of, if any.
+      at most 0), or None if the strategy has no policy.
+    parent: index of the trial whose network was mutated to this one, or None.
   """
 
   tokens: tuple[int, ...]
@@ -62,21 +62,22 @@ class Proposal:
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-  """What an evaluator found out. Figures that were not reached are None.
+  """The results of an evaluation. Figures that were not measured are None.
 
   Attributes:
     status: how the evaluation ended.
-    validation_accuracy: of the float network, in [0, 1].
-    int8_validation_accuracy: of the quantized network, in [0, 1].
-    flash_bytes: size of the .tflite file.
-    sram_bytes: tensor arena that TFLite Micro allocates.
-    sram_source: 'tflm' where TFLite Micro was run, 'analytic' where it is not installable.
+    validation_accuracy: validation accuracy of the float network, in [0, 1].
+    int8_validation_accuracy: validation accuracy of the quantized network, in [0, 1].
+    flash_bytes: size of the .tflite file in bytes.
+    sram_bytes: size of the tensor arena that TFLite Micro allocates, in bytes.
+    sram_source: 'tflm' if TFLite Micro allocated it, 'analytic' if it was computed without.
     macs: multiply-accumulate operations of one inference.
-    parameters: trainable weights.
-    latency_ms: of one inference on the board, estimated; None where the board's speed is unknown.
-    curve: validation accuracy of the float network after each stage that it was trained.
+    parameters: number of trainable weights.
+    latency_ms: estimated time of one inference on the board, in milliseconds; None if the board's
+      speed is unknown.
+    curve: validation accuracy of the float network after each stage of its training.
     seconds: wall time of the evaluation.
-    detail: cause of a failure or infeasibility, for people.
+    detail: cause of a failure or infeasibility, as a message.
   """
 
   status: Status
@@ -94,18 +95,19 @@ class Measurement:
 
   @property
   def resources(self) -> Resources:
-    """What the network takes."""
+    """The resources that the network takes."""
     return Resources(self.flash_bytes, self.sram_bytes, self.macs, self.latency_ms)
 
   def to_record(self) -> dict[str, Any]:
-    """For JSON."""
+    """Returns a dict that JSON can hold."""
     return {**dataclasses.asdict(self), 'status': self.status.value}
 
   @classmethod
   def from_record(cls, record: dict[str, Any]) -> Measurement:
-    """The exact inverse of `to_record`. Raises ValueError or TypeError where it is another.
+    """The exact inverse of `to_record`. Raises ValueError or TypeError for another record.
 
-    Records of earlier versions held a prediction too, which is left out: it belongs to the trial.
+    Records of earlier versions also held a predicted accuracy. It is left out here, since it now
+    belongs to the trial.
     """
     status, curve = Status(record['status']), tuple(record.get('curve', ()))
     fields = {**record, 'status': status, 'curve': curve}
@@ -121,14 +123,14 @@ class Trial:
   """One evaluated proposal: a line of the journal.
 
   Attributes:
-    index: place in the search, from 0.
-    batch: the batch that it was proposed with, from 0.
+    index: number of the trial in the search, from 0.
+    batch: number of the batch of its proposal, from 0.
     seed: seed of its evaluation.
-    proposal: what was evaluated.
-    measurement: what was found.
-    reward: what the strategy is told; None where the evaluation failed.
-    predicted_accuracy: int8 validation accuracy that a `Pruner` predicts after all stages; None
-      where the network was trained so far, or nothing is predicted.
+    proposal: the network evaluated.
+    measurement: the results.
+    reward: the reward that the strategy learns from; None if the evaluation failed.
+    predicted_accuracy: int8 validation accuracy after all stages, as a `Pruner` predicts it; None
+      if the network was trained for all stages, or without a prediction.
   """
 
   index: int
@@ -141,9 +143,9 @@ class Trial:
 
   @property
   def rewarded_measurement(self) -> Measurement:
-    """What the reward is computed from: a predicted accuracy takes the place of the measured one.
+    """The measurement to compute the reward from: a predicted accuracy replaces the measured one.
 
-    So `reward(trial.rewarded_measurement, budget)` rewards the trials of a journal anew.
+    So `reward(trial.rewarded_measurement, budget)` computes a new reward for a trial of a journal.
     """
     if self.predicted_accuracy is None:
       return self.measurement
@@ -168,9 +170,9 @@ class Trial:
 
   @classmethod
   def from_json(cls, text: str) -> Trial:
-    """The exact inverse of `to_json`. Raises ValueError where the text is no trial.
+    """The exact inverse of `to_json`. Raises ValueError if the text is not a trial.
 
-    In lines of earlier versions the prediction is found in the record of the measurement.
+    In lines of earlier versions, the record of the measurement holds the predicted accuracy.
     """
     try:
       record: dict[str, Any] = json.loads(text)
@@ -206,9 +208,9 @@ _MEASURED = [(f.name, str(f.type)) for f in dataclasses.fields(Measurement) if f
 
 
 def check_types(trial: Trial) -> None:
-  """Raises ValueError where a figure of a trial is not of the type that it must have.
+  """Raises ValueError if a value of a trial has a wrong type.
 
-  A file may hold anything, and so may what others' evaluators and rewards return.
+  This is necessary since files, evaluators and rewards of users can contain or return anything.
   """
   measurement, proposal = trial.measurement, trial.proposal
   values = [
@@ -232,19 +234,19 @@ def check_types(trial: Trial) -> None:
 
 
 def derive_seed(*parts: int | str) -> int:
-  """A seed in [0, 2**31) from a run's seed and a place in it, such as (7, 'trial', 12)."""
+  """Derives a seed in [0, 2**31) from a run's seed and a place in it, as (7, 'trial', 12)."""
   digest = hashlib.sha256(json.dumps(parts).encode()).digest()
   return int.from_bytes(digest[:4], 'big') >> 1
 
 
 def weights_name(architecture: Architecture, seed: int, terms: Terms, stages: int) -> str:
-  """The name of a child's weights: of all that they depend on but the evaluator's settings.
+  """Names the weights of a trained network by all that they depend on but evaluator settings.
 
   Args:
-    architecture: of the child.
-    seed: of its evaluation.
-    terms: of its evaluation.
-    stages: how far it was trained.
+    architecture: the network.
+    seed: seed of its evaluation.
+    terms: terms of its evaluation.
+    stages: number of stages that it was trained.
   """
   parts = [architecture.digest, seed, terms.parent, stages]
   return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

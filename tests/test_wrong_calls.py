@@ -118,7 +118,7 @@ WRONG = [
   (lambda: may_fit(ARCHITECTURE, LATENCY, TASK), 'speed', 'None', '5 ms'),
   (lambda: Decision('d', 'k', ()), "'d'", 'choices', 'at least one'),
   (lambda: Decision('d', 'k', (1, 1)), "'d'", '(1, 1)', 'repeat'),
-  (lambda: decode(TABLE.space, ()), 'tokens', '0', 'asks for another'),
+  (lambda: decode(TABLE.space, ()), 'tokens', '0', 'needs another'),
   (lambda: decode(TABLE.space, (*unrank(TABLE, 0), 0)), 'tokens', 'given', 'the walk ends'),
   (lambda: unrank(TABLE, -1), 'rank', '-1', 'must lie in'),
   (lambda: unrank(TABLE, TABLE.size), 'rank', str(TABLE.size), 'must lie in'),

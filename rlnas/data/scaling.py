@@ -1,4 +1,4 @@
-"""How raw values become what a network sees."""
+"""How the values of a data set are scaled for a network."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-PerFeature = (
-  float | npt.NDArray[np.float32]
-)  # one number for all values, or an array: of each feature
+PerFeature = float | npt.NDArray[np.float32]  # one number for all values, or one for each feature
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Scaling:
-  """The network sees `(x - offset) / scale`, as float32.
+  """Scales x to `(x - offset) / scale`, the float32 input of the network.
 
-  Two of them are equal where they hold equal numbers in equal shapes.
+  Two scalings are equal if their numbers and shapes are equal.
 
   Attributes:
-    offset: in units of x. A number, or float32 [F] (sequences), [C] or [W, C] (images).
-    scale: as offset.
+    offset: value of x that becomes 0. A number, or float32 [F] (sequences), [C] or [W, C] (images).
+    scale: divisor, in units of x; a number or an array as `offset`.
 
   Raises:
-    ValueError: `offset` is not finite, or `scale` not positive and finite.
+    ValueError: `offset` is not finite, or `scale` is not positive and finite.
   """
 
   offset: PerFeature
@@ -47,11 +45,11 @@ class Scaling:
 
   @property
   def is_per_feature(self) -> bool:
-    """Whether features have offsets or scales of their own."""
+    """Whether each feature has its own offset or scale."""
     return np.ndim(self.offset) > 0 or np.ndim(self.scale) > 0
 
   def apply(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """What the network sees of examples [N, ...], as precise as the type of `x` allows."""
+    """Scales examples [N, ...], as precisely as the type of `x` allows."""
     return (x - self.offset) / self.scale
 
 

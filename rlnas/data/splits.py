@@ -1,4 +1,4 @@
-"""Stratified splits that are the same in every process and with every version of NumPy."""
+"""Stratified splits that are the same in every process and for every version of NumPy."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _SEED = 0  # fixed: no split depends on the seed of a search
 
 
 def split(y: npt.NDArray[Any], *, val: int, test: int) -> tuple[Indices, Indices, Indices]:
-  """Shuffles the examples and sets some of each class apart.
+  """Shuffles the examples and splits off validation and test examples, stratified by class.
 
   Args:
     y: labels, integers from 0. [N]
-    val: how many examples to set apart for validation, in proportion to the classes, but at least
-      one of each; 0 for none.
-    test: the same for the test.
+    val: number of validation examples, in proportion to the classes but at least one of each; 0
+      for none.
+    test: number of test examples, likewise.
 
   Returns:
-    Shuffled indices into `y` for training, validation and test; together each index once.
+    Shuffled indices into `y` for training, validation and test; each index is in one of them.
 
   Raises:
-    ValueError: a class has too few examples to stand in every split.
+    ValueError: a class has too few examples for one in every split.
   """
   sizes = np.bincount(y)
   least = 1 + bool(val) + bool(test)
@@ -42,19 +42,19 @@ def split(y: npt.NDArray[Any], *, val: int, test: int) -> tuple[Indices, Indices
     labels = y[free]
     for label, quota in enumerate(_apportion(np.bincount(labels), count)):
       role[free[labels == label][:quota]] = number
-  # Shuffled anew: in the first order, classes whose quotas fill early would lead what is left.
+  # Shuffle again: in the first order, classes whose quotas fill early would lead the rest.
   order = _permutation(bits, len(y))
   train, val_indices, test_indices = (order[role[order] == number] for number in range(3))
   return train, val_indices, test_indices
 
 
 def _permutation(bits: np.random.PCG64, count: int) -> Indices:
-  """A random order. The raw bits are promised to be the same in every version of NumPy."""
+  """A random order. NumPy guarantees the same raw bits in every version."""
   return np.argsort(bits.random_raw(count), kind='stable')
 
 
 def _apportion(sizes: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
-  """Shares of `count` by largest remainder, at least 1 for each class that has examples."""
+  """Divides `count` by largest remainder; each class with examples gets at least 1."""
   if not count:
     return np.zeros_like(sizes)
   quotas, remainders = np.divmod(sizes * count, sizes.sum())

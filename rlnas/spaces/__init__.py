@@ -1,7 +1,7 @@
-"""Search spaces: one file a space, each a callable that starts a walk of decisions.
+"""Search spaces: each is a callable that starts a walk of decisions, and has one file.
 
-`rlnas.spaces.decision` is the language that they are written in, `rlnas.spaces.table` its compiler,
-`rlnas.spaces.layers` what their networks are built of.
+`rlnas.spaces.decision` defines decisions and walks, `rlnas.spaces.table` compiles a space to a
+table, and `rlnas.spaces.layers` has the layers that several spaces use.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
 """Blocks written as a Network Structure Code, stacked (Zhong et al. 2018, BlockQNN, section 3.1).
 
-A block is a list of layers, each of them a vector of five (table 1): its index, its type, the side
+A block is a list of layers, each a vector of five numbers (table 1): its index, its type, the side
 of its kernel and the indices of one or two predecessors, where 0 is the input of the block. A
-'terminal' ends the list. The layers without a successor are concatenated into the block's output.
-One block, repeated and with pooling in between, makes the whole network.
+'terminal' ends the list. The layers without a successor are concatenated to the block's output.
+The network repeats one block, with pooling in between.
 
-Where a microcontroller asks for something else than the paper:
+Differences from the paper, to suit microcontrollers:
 
 - The paper's convolution is pre-activated (ReLU, convolution, batch normalisation). Here the ReLU
-  comes last: an int8 convolution then includes it, where a ReLU in front costs an operator and a
+  comes last: an int8 convolution then includes it, whereas a ReLU in front needs an operator and a
   tensor of its own.
-- The paper hands the concatenated output on as it is. Here a 1x1 convolution brings it back to the
-  block's filters, for otherwise widths multiply from block to block.
-- Terms of a sum that differ in channels are brought to the block's filters by 1x1 convolutions.
-- Pooling with a window of one pixel is in table 1, and is the identity: it takes no operator.
+- The paper passes the concatenated output on unchanged. Here a 1x1 convolution reduces it to the
+  block's filters, since otherwise the widths multiply from block to block.
+- If terms of a sum differ in channels, 1x1 convolutions bring them to the block's filters.
+- Pooling with a window of one pixel (in table 1) is the identity, so it needs no operator.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rlnas.architecture import Architecture, Graph, Scalar
 from rlnas.spaces import layers
 from rlnas.spaces.decision import Decision, Walk
 
-# Table 1, in its order. Types with a window, and the sides that it may have:
+# The types of table 1, in its order. Those in KERNELS have a window, with these sides.
 KERNELS = {'conv': (1, 3, 5), 'max_pool': (1, 3), 'avg_pool': (1, 3)}
 BINARY = ('add', 'concat')
 TYPES = (*KERNELS, 'identity', *BINARY, 'terminal')
@@ -35,16 +35,16 @@ TYPES = (*KERNELS, 'identity', *BINARY, 'terminal')
 class BlockQNN:
   """The space of blocks.
 
-  Predecessors are plain indices, as in the paper: no anchors. The first layer of a block cannot be
-  'terminal', for an empty block is no block.
+  Predecessors are plain indices, as in the paper, not anchors. The first layer of a block cannot
+  be 'terminal', so no block is empty.
 
   Attributes:
-    max_layers: most layers of a block, the terminal not counted.
-    filters: output channels of a convolution, one entry a stage; stages are divided by 2x2 max
-      pooling. The paper doubles them with every pooling.
-    repeats: blocks in a row within a stage.
-    stem_stride: stride of the 3x3 convolution before the first block; 2 makes every tensor of the
-      first stage, the largest of the network, four times smaller.
+    max_layers: largest number of layers of a block, without the terminal.
+    filters: output channels of the convolutions of each stage; 2x2 max pooling separates the
+      stages. The paper doubles the filters with every pooling.
+    repeats: number of blocks in each stage.
+    stem_stride: stride of the 3x3 convolution before the first block, 1 or 2; 2 makes every tensor
+      of the first stage, the largest of the network, four times smaller.
 
   Raises:
     ValueError: an option is out of its range.
@@ -66,7 +66,7 @@ class BlockQNN:
 
   @classmethod
   def paper(cls) -> BlockQNN:
-    """The paper's limits for CIFAR: at most 23 indices, the last of them left to the terminal."""
+    """The paper's limits for CIFAR: at most 23 indices, the last of them for the terminal."""
     return cls(max_layers=22, filters=(32, 64, 128), repeats=4, stem_stride=1)
 
   def __call__(self) -> Walk:
@@ -92,7 +92,7 @@ class BlockQNN:
 
 @dataclasses.dataclass(frozen=True)
 class _Layer:
-  """One vector of the code, without its index; `kernel` is 0 where the type has no window."""
+  """One vector of the code, without its index; `kernel` is 0 if the type has no window."""
 
   op: str
   kernel: int
@@ -100,7 +100,7 @@ class _Layer:
 
 
 def _walk_layer(index: int) -> Generator[Decision, Scalar, _Layer | None]:
-  """The decisions of one layer; None where it is the terminal."""
+  """The decisions of one layer; returns None if it is the terminal."""
   at = f'layer{index}/'
   op = str((yield Decision(at + 'type', 'type', TYPES if index > 1 else TYPES[:-1])))
   if op == 'terminal':
@@ -160,7 +160,7 @@ def _concat(graph: Graph, parts: Sequence[_Value]) -> _Value:
 
 
 def _of_width(graph: Graph, x: _Value, filters: int) -> _Value:
-  """`x` itself where it has so many channels, else a 1x1 convolution of it."""
+  """`x` itself if it has `filters` channels, else a 1x1 convolution of it."""
   if x.channels == filters:
     return x
   return _Value(layers.conv(graph, x.node, filters=filters, kernel=1), filters)

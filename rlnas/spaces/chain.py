@@ -1,7 +1,7 @@
 """Chain-structured networks (Wistuba et al. 2019, section 2.1): each layer reads the one before.
 
-Depth is chosen by a 'stop' among the operations. A chain ends in global average pooling and a
-dense classifier.
+The choice 'stop' among the operations ends the chain, so it decides the depth. Global average
+pooling and a dense classifier follow.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ class Chain:
   """The chain space.
 
   Attributes:
-    max_depth: most layers of a chain.
-    operations: what a layer can be, of 'conv', 'separable_conv', 'max_pool', 'avg_pool' and
-      'identity'. The first layer is a convolution, for a network without one cannot learn.
-    kernels: sides of the square windows.
-    filters: output channels of a convolution.
-    max_strides: how many layers may have stride 2; each halves both sides of the map.
+    max_depth: largest number of layers.
+    operations: operations to choose from for each layer, among 'conv', 'separable_conv',
+      'max_pool', 'avg_pool' and 'identity'. The first layer is always a convolution, since a
+      network without one cannot learn.
+    kernels: window sides to choose from; windows are square.
+    filters: numbers of output channels to choose from for each convolution.
+    max_strides: largest number of layers with stride 2; each halves both sides of the map.
 
   Raises:
     ValueError: an option is out of its range.

@@ -1,7 +1,7 @@
 """A search space as a grammar: a generator that yields decisions and returns an architecture.
 
-A space is written the way its paper describes it. It is any callable that starts such a
-generator: a function, or a frozen dataclass with `__call__` where it has options.
+A space is any callable that starts such a generator: a function, or a frozen dataclass with
+`__call__` if it has options. Its code can follow the description in a paper step by step.
 
 ```
 def two_layers():
@@ -27,19 +27,23 @@ Space = Callable[[], Walk]
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-  """One choice that a space leaves open.
+  """One decision of a space.
 
-  The author promises that equal `state` means equal future: whatever the choices before, the
-  same (name, memory) is followed by the same decisions. `rlnas.spaces.table` relies on it.
+  Equal states must have equal futures: whatever the earlier choices were, the same decisions must
+  follow the same (name, memory). `rlnas.spaces.table` relies on it.
 
   Attributes:
-    name: its place, for people and for mutation, unique within a walk: 'layer3/skip1'.
-    kind: decisions of one kind share the controller's embedding and softmax weights: 'filters'.
-    choices: at least one JSON scalar, no two of them equal (as 1, 1.0 and True are).
-    memory: what the future depends on beyond the name, a count of strides, say.
-    points_to: for each choice the anchor that it points at, or None; empty where none points.
-    anchor: remember the controller's hidden state of this step under this name.
-    hold: do not advance the LSTM: given its state, independent of the step before.
+    name: name of the decision, unique within a walk, such as 'layer3/skip1'. Mutation keeps old
+      choices by name.
+    kind: kind of the decision, such as 'filters'. Decisions of one kind share the controller's
+      embeddings and softmax weights.
+    choices: at least one JSON scalar, no two of them equal (note that 1 == 1.0 == True).
+    memory: everything besides the name that later decisions depend on, such as a count of strides.
+    points_to: for each choice, the name of the anchor that it points at, or None; empty if no
+      choice points at one.
+    anchor: name under which the controller's hidden state at this step is stored; '' stores none.
+    hold: whether the LSTM does not advance at this step; then, given the LSTM's state, the choice
+      is independent of the one before.
   """
 
   name: str
@@ -63,21 +67,21 @@ class Decision:
 
   @property
   def state(self) -> tuple[str, tuple[Hashable, ...]]:
-    """The state of the automaton that the space compiles to."""
+    """The state of this decision in the finite automaton that the space compiles to."""
     return (self.name, self.memory)
 
 
 def walk(
   space: Space, choose: Callable[[Decision], int]
 ) -> tuple[tuple[Decision, ...], tuple[int, ...], Architecture]:
-  """Drives a space from its first decision to its architecture.
+  """Walks through a space from its first decision to its architecture.
 
   Args:
     space: the space.
-    choose: given a decision, the index of the choice to take.
+    choose: returns the index of the choice to take at a decision.
 
   Returns:
-    The decisions met, the index chosen at each, and the architecture.
+    The decisions of the walk, the index chosen at each, and the architecture.
 
   Raises:
     ValueError: a chosen index is out of range.
@@ -101,7 +105,7 @@ def walk(
 
 
 def decode(space: Space, tokens: Sequence[int]) -> Architecture:
-  """The architecture that a token sequence describes.
+  """Returns the architecture that a token sequence describes.
 
   Raises:
     ValueError: too few or too many tokens, or one out of range.
@@ -111,7 +115,7 @@ def decode(space: Space, tokens: Sequence[int]) -> Architecture:
   def choose(decision: Decision) -> int:
     token = next(remaining, None)
     if token is None:
-      raise ValueError(f'tokens: {len(tokens)} given, but {decision.name!r} asks for another')
+      raise ValueError(f'tokens: {len(tokens)} given, but {decision.name!r} needs another')
     return int(token)
 
   _, taken, architecture = walk(space, choose)

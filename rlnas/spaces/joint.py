@@ -1,10 +1,10 @@
-"""Cells and their stacking in one sequence of tokens: micro- and macro-architecture together.
+"""Cells and how they are stacked, in one sequence of tokens: micro- and macro-architecture.
 
-A cell-based space fixes how its cells are stacked, and what is left is engineered by hand. Ideally
-both are optimized jointly (Elsken, Metzen & Hutter 2019, Neural Architecture Search: A Survey,
-section 2); here one controller does so. First come the stages: how often a cell is repeated, how
-wide it is, whether the map is halved before, and which of the cells it is. The cells follow, in the
-grammar of NASNet (`rlnas.spaces.nasnet`; Zoph et al. 2018, section 3.1).
+A cell-based space searches cells, but how they are stacked is engineered by hand. Ideally both are
+optimized jointly (Elsken, Metzen & Hutter 2019, Neural Architecture Search: A Survey, section 2).
+This space does so. The decisions on the stages come first: how often each stage repeats its cell,
+its width, which cell it uses, and whether the map is halved before. The decisions on the cells
+follow, as in NASNet (`rlnas.spaces.nasnet`; Zoph et al. 2018, section 3.1).
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from rlnas.spaces.decision import Decision, Walk
 class Joint:
   """The space of stages together with their cells.
 
-  The first stage begins with a 3x3 convolution, the stem, and so does every stage of stride 2. As
-  in NASNet, a cell reads the outputs of the two before it, among which these convolutions count.
-  A cell that no stage picks is described but not built.
+  The first stage and every stage of stride 2 begin with a 3x3 convolution. As in NASNet, a cell
+  reads the outputs of the two cells before it, or of these convolutions in their place. A cell that
+  no stage picks is part of the tokens but not of the network.
 
   Attributes:
-    max_stages: most stages.
-    max_repeats: how often a stage's cell is repeated at most. From the second stage on, 0 is on
-      offer too and ends the network.
-    widths: channels within a cell.
-    max_strides: how many stages may have stride 2.
-    cells: how many cells there are to choose from.
-    blocks: blocks of a cell.
-    operations: what a block can apply, names of `nasnet.OPERATIONS`.
+    max_stages: largest number of stages.
+    max_repeats: largest number of repeats of a stage's cell. From the second stage on, 0 is also
+      a choice and ends the network.
+    widths: numbers of channels within a cell to choose from.
+    max_strides: largest number of stages with stride 2.
+    cells: number of cells that the stages choose from.
+    blocks: number of blocks of each cell.
+    operations: operations that a block can apply, names of `rlnas.spaces.nasnet.OPERATIONS`.
 
   Raises:
     ValueError: an option is out of its range.
@@ -92,7 +92,7 @@ class Joint:
 
 @dataclasses.dataclass(frozen=True)
 class _Stage:
-  """`repeats` times the cell number `cell` at `width` channels, on a map reduced by `stride`."""
+  """`repeats` times cell number `cell` with `width` channels, on a map reduced by `stride`."""
 
   repeats: int
   width: int
@@ -115,6 +115,6 @@ def _stack(stages: Sequence[_Stage], cells: Sequence[nasnet.Cell]) -> Architectu
 
 
 def _open_stage(graph: Graph, x: layers.Map, stage: _Stage) -> nasnet.HiddenState:
-  """The 3x3 convolution that a stage begins with."""
+  """Adds the 3x3 convolution at the start of a stage."""
   node = layers.conv(graph, x.node, filters=stage.width, kernel=3, stride=stage.stride)
   return nasnet.HiddenState(layers.Map(node, x.stride * stage.stride), stage.width)

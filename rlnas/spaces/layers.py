@@ -9,10 +9,10 @@ from rlnas.architecture import Graph
 
 @dataclasses.dataclass(frozen=True)
 class Map:
-  """A node that gives a map, and how many times smaller than the image that map is.
+  """A node whose value is a map, and how many times smaller than the image that map is.
 
-  All padding is 'same', so a side is ceil(side of the image / stride): maps of equal stride are of
-  equal size whatever the image.
+  All padding is 'same', so a side is ceil(side of the image / stride): maps of equal stride have
+  equal sizes for every image.
   """
 
   node: int
@@ -67,7 +67,7 @@ def rectangular_separable_conv(
 
 
 def downsample(graph: Graph, x: Map, stride: int) -> Map:
-  """Max pooling, without overlap, to `stride`, a multiple of the map's; no node where equal."""
+  """Max pools a map, without overlap, to `stride`, a multiple of its own; no node if equal."""
   factor = stride // x.stride
   if factor == 1:
     return x
@@ -75,7 +75,7 @@ def downsample(graph: Graph, x: Map, stride: int) -> Map:
 
 
 def pad(graph: Graph, x: Map, like: Map) -> Map:
-  """Zeros around a map up to the size of another; no node where the sizes are equal."""
+  """Pads a map with zeros to the size of another; adds no node if the sizes are equal."""
   if x.stride == like.stride:
     return x
   return Map(graph.add('pad_like', x.node, like.node), like.stride)

@@ -1,14 +1,14 @@
 """Convolutional networks with skip connections (Zoph & Le 2016, sections 3.3 and 4.1).
 
 Each layer is a convolution whose filter height, width, stride and number of filters are chosen one
-after the other. Then its *anchor point* asks every earlier layer, by one sigmoid each, whether it
-is an input (set-selection attention between the anchors of the two layers):
+after the other. Then its *anchor point* decides for every earlier layer, by one sigmoid each,
+whether it is an input (set-selection attention between the anchors of the two layers):
 
   P(layer j is an input of layer i) = sigmoid(v' tanh(W_prev h_j + W_curr h_i))
 
-Whatever the bits, a network results (section 3.3): a layer without input reads the image, several
-inputs are concatenated in depth, and the outputs that no layer reads are concatenated before the
-classifier.
+Every combination of these bits is a network (section 3.3): a layer without input reads the image,
+several inputs are concatenated in depth, and the outputs that no layer reads are concatenated
+before the classifier.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ALIGNMENTS = ('pad', 'pool')
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-  """What was chosen for one layer; `inputs` are the earlier layers that it reads."""
+  """The choices of one layer; `inputs` are the earlier layers that it reads."""
 
   op: str
   height: int
@@ -43,25 +43,27 @@ class Layer:
 class MultiBranch:
   """The space of networks with skip connections. Its defaults suit microcontrollers.
 
-  The paper starts shallow and lets the networks grow as the search goes on (section 4.1):
-  `dataclasses.replace(space, depth=8)` asks no kind of question that a deeper one does not, so a
-  controller keeps its weights.
+  The paper starts with few layers and increases the depth during the search (section 4.1).
+  `dataclasses.replace(space, depth=8)` has the same kinds of decisions as the space of another
+  depth, so a controller keeps its weights.
 
   Attributes:
     depth: number of layers.
-    heights: heights of a filter.
-    widths: widths of a filter.
-    filters: output channels of a layer.
-    strides: steps of a filter; nothing is asked where 1 is the only one.
-    max_strides: how many layers may have a stride above 1.
-    operations: 'conv', 'separable_conv' or both; nothing is asked where there is one.
-    pool_after: layers, counted from 0, after which everything is halved by max pooling: the layers
-      up to there and the image, as those that follow read them. (The paper's 39 layers have such
-      poolings at 13 and 24; ENAS reduces all earlier layers at such a point.) May exceed `depth`.
-    align: how inputs of different sizes meet. 'pad': with zeros to the size of the largest, as in
-      the paper. 'pool': by max pooling to the size of the smallest, and where a layer has several
-      inputs, a 1x1 convolution brings them to its own number of filters first: fewer weights and
-      less memory.
+    heights: filter heights to choose from.
+    widths: filter widths to choose from.
+    filters: numbers of output channels of a layer to choose from.
+    strides: strides to choose from; must hold 1. If it holds nothing else, there is no decision.
+    max_strides: largest number of layers with a stride above 1.
+    operations: operations to choose from, 'conv', 'separable_conv' or both; if there is one, there
+      is no decision.
+    pool_after: indices of layers, from 0, after which max pooling halves all maps that later layers
+      can read: the outputs of the layers up to there, and the image. (The paper's 39 layers have
+      such poolings at 13 and 24; ENAS reduces all earlier layers at such a point.) May exceed
+      `depth`.
+    align: how inputs of different sizes are brought to one. 'pad': by zeros, to the size of the
+      largest, as in the paper. 'pool': by max pooling, to the size of the smallest; if a layer has
+      several inputs, a 1x1 convolution then reduces them to its own number of filters, which takes
+      fewer weights and less memory.
 
   Raises:
     ValueError: an option is out of its range.
@@ -98,7 +100,7 @@ class MultiBranch:
     if 1 not in self.strides:
       raise ValueError(f'strides={self.strides}: must hold 1')
     if self.align == 'pool' and not set(self.strides) <= {1, 2}:
-      raise ValueError(f"strides={self.strides}: must be 1 or 2 where align='pool'")
+      raise ValueError(f"strides={self.strides}: must be 1 or 2 if align='pool'")
     if (
       not self.operations
       or not set(self.operations) <= set(OPERATIONS)
@@ -113,7 +115,7 @@ class MultiBranch:
   def __call__(self) -> Walk:
     chosen: list[Layer] = []
     for i in range(self.depth):
-      # The bits stay out of the memory: what is asked next depends on the count of strides alone.
+      # The bits stay out of the memory: later decisions depend only on the count of strides.
       strided = sum(layer.stride > 1 for layer in chosen)
       chosen.append((yield from self._walk_layer(i, strided)))
     return self._assemble(chosen)
@@ -160,7 +162,7 @@ class MultiBranch:
     return graph.finish(graph.classify(self._join(graph, loose).node))
 
   def _join(self, graph: Graph, maps: Sequence[layers.Map], filters: int = 0) -> layers.Map:
-    """Concatenates maps of any sizes; `filters` above 0 lets 'pool' project the result to them."""
+    """Concatenates maps of any sizes; 'pool' then projects to `filters` channels, if above 0."""
     if len(maps) == 1:
       return maps[0]
     if self.align == 'pad':

@@ -1,10 +1,11 @@
 """The cell of NAS-Bench-201 (Dong & Yang 2020, arXiv:2001.00326, section 2.1), for benchmarks.
 
-Four points, an operation on each of the six edges between them, 5^6 = 15,625 cells: the benchmark
-has trained every one, and cells that compute the same function are separate entries with results
-of their own. So an architecture of this space is a record of the cell, not a network to deploy:
-nothing is pruned, every edge is one node, and equal digests mean equal choices. What surrounds the
-cell (three stages of five cells each) is the same for all and left out.
+A cell has four points and one of five operations on each of the six edges between them, so there
+are 5^6 = 15,625 cells. The authors have trained every one; cells that compute the same function are
+separate entries, each with its own results. So an architecture of this space is a record of the
+cell, not a network to deploy: nothing is pruned, every edge is one node, and equal digests mean
+equal choices. The network around the cell (three stages of five cells each) is the same for all
+cells and left out.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ _IMAGE = 0
 class NasBench201:
   """The space of cells.
 
-  Each edge has a kind of its own: what a convolution is worth between input and output says little
-  about its worth elsewhere, and the policies of published results have separate weights for each
-  edge too. No memory: an edge is decided in one state, whatever was chosen before.
+  Each edge has its own kind of decision: the value of a convolution between input and output says
+  little about its value on another edge, and the policies of published results have separate
+  weights for each edge too. Decisions have no memory: each edge has one state, whatever was chosen
+  before.
   """
 
   def __call__(self) -> Walk:
@@ -38,11 +40,11 @@ class NasBench201:
 
 
 def record(operations: Sequence[str]) -> Architecture:
-  """The record of a cell.
+  """Returns the record of a cell.
 
-  An edge 'none' is a ReLU that nothing reads, a skip a pooling of 1x1, the identity. A point that
-  no edge leads to has no value: the edges out of it read the image in its place, and nothing reads
-  them. Where that is the last point, the classifier reads the image.
+  An edge 'none' becomes a ReLU that no node reads. A skip becomes a 1x1 pooling, the identity. A
+  point that no edge leads to has no value: the edges out of it read the image in its place, and no
+  node reads them. If the last point has no value, the classifier reads the image.
 
   Args:
     operations: one of `OPERATIONS` for each of `EDGES`.
@@ -53,7 +55,7 @@ def record(operations: Sequence[str]) -> Architecture:
   if len(operations) != len(EDGES) or not set(operations) <= set(OPERATIONS):
     raise ValueError(f'operations={tuple(operations)}: must be {len(EDGES)} of {OPERATIONS}')
   nodes = [Node('input'), _conv(_IMAGE, 3)]
-  points = {0: 1}  # node that holds the value of each point that has one
+  points = {0: 1}  # the node with the value of each point that has one
   for (source, target), operation in zip(EDGES, operations, strict=True):
     edge = len(nodes)
     nodes.append(_edge(points.get(source, _IMAGE), operation))

@@ -1,4 +1,4 @@
-"""The NASNet space: cells found once, stacked as often as wished (Zoph et al. 2018).
+"""The NASNet space: searched cells, stacked to networks of any size (Zoph et al. 2018).
 
 Two cells are chosen (section 3.1): a normal cell, which keeps the size of its map, and a reduction
 cell, which halves it. A cell reads the outputs of the two cells before it, h_i and h_{i-1}, and
@@ -7,16 +7,16 @@ earlier block), an operation for each, and how to combine the results. The netwo
 
   stem, N normal cells, reduction, N normal cells, reduction, N normal cells, classifier
 
-with the number of filters F doubled at each reduction. N and F are no decisions, so the tokens of
-a small network describe a larger one of the same cells: `NASNet.transfer` (section 4).
+with the number of filters F doubled at each reduction. N and F are not decisions, so the tokens of
+a small network also describe a larger one of the same cells: `NASNet.transfer` (section 4).
 
-What the text leaves open follows the authors' code (tensorflow/models, nasnet_utils.py): the first
-cell reads the stem twice, a strided identity is a strided 1x1 convolution, the two halves of a
-separable convolution have no activation between them, and 1x1 convolutions stand only where
-channels or sizes must be matched, so what 'concat' gives keeps its channels until it is read. Two
-differences: batch normalisation and ReLU follow a convolution (there ReLU comes first), so that
-both fuse with it on a microcontroller; and a map from two cells back is halved by a strided 1x1
-convolution instead of two shifted halves.
+Details that the text leaves open follow the authors' code (tensorflow/models, nasnet_utils.py): the
+first cell reads the stem twice, a strided identity is a strided 1x1 convolution, the parts of a
+separable convolution have no activation between them, and 1x1 convolutions are used only to match
+channels or sizes, so the result of a 'concat' keeps its channels until it is read. Two differences
+from that code: batch normalisation and ReLU follow a convolution (there ReLU comes first), so both
+fuse with it on a microcontroller; and a strided 1x1 convolution halves a map from two cells back
+(there, two shifted halves do).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _separable(side: int) -> tuple[Step, ...]:
   return (Step('depthwise_conv', side, side), Step('conv', 1, 1))
 
 
-# What a block can apply to a hidden state, as steps one after the other.
+# The operations that a block can apply to a hidden state, each as a sequence of steps.
 OPERATIONS: Mapping[str, tuple[Step, ...]] = {
   'identity': (),
   'conv_1x1': (Step('conv', 1, 1),),
@@ -78,8 +78,8 @@ PAPER_OPERATIONS = (
   'twice_separable_conv_7x7',
 )
 
-# For microcontrollers: every node costs flash (about half a kilobyte a convolution, beside its
-# weights), so separable convolutions are applied once and windows are small.
+# For microcontrollers: every node costs flash (a convolution about half a kilobyte in addition
+# to its weights), so separable convolutions are applied once and windows are small.
 MICRO_OPERATIONS = (
   'identity',
   'conv_1x1',
@@ -98,7 +98,7 @@ class Block:
   Attributes:
     inputs: hidden states: 0 is h_i, the cell before; 1 is h_{i-1}, the cell before that; 2 + b is
       the output of block b.
-    operations: names of what is applied to each input.
+    operations: name of the operation on each input.
     combine: 'add' or 'concat'.
   """
 
@@ -121,14 +121,14 @@ class HiddenState:
 def walk_cell(
   tag: str, *, blocks: int, operations: Sequence[str]
 ) -> Generator[Decision, Scalar, Cell]:
-  """The decisions of one cell; a space of cells runs it by `yield from`.
+  """Yields the decisions of one cell and returns the cell; for `yield from` in a space.
 
   Args:
-    tag: name of the cell, first part of the names of its decisions and anchors.
+    tag: name of the cell, the first part of the names of its decisions and anchors.
     blocks: number of blocks.
-    operations: names of `OPERATIONS`.
+    operations: operations to choose from, names of `OPERATIONS`.
   """
-  for k in (0, 1):  # decisions without alternative: they write the anchors of the cell's inputs
+  for k in (0, 1):  # decisions with one choice, which write the anchors of the inputs
     yield Decision(f'{tag}/begin{k}', 'begin', (tag,), anchor=f'{tag}/{k}')
   cell = []
   for b in range(blocks):
@@ -148,15 +148,15 @@ def apply_cell(
 ) -> HiddenState:
   """Adds a cell to a graph.
 
-  Both inputs are brought to one size and `filters` channels, where they are not yet, by a 1x1
-  convolution. Outputs of blocks that no block reads are concatenated in depth (section 3.1, end).
+  1x1 convolutions bring both inputs to one size and to `filters` channels, if they differ. Outputs
+  of blocks that no block reads are concatenated in depth (section 3.1, end).
 
   Args:
-    graph: to which the nodes are added.
-    cell: what the cell is.
-    inputs: h_i and h_{i-1}, the latter of the same size or larger.
+    graph: the graph to add nodes to.
+    cell: the blocks of the cell.
+    inputs: h_i and h_{i-1}; the latter has the same size or is larger.
     filters: channels of each operation's result.
-    stride: 1, or 2 for a reduction cell, whose operations have stride 2 where they read an input.
+    stride: 1, or 2 for a reduction cell, whose operations on the cell's inputs have stride 2.
   """
   size = inputs[0].map.stride
   states = [_match(graph, s, filters, size) for s in inputs]
@@ -172,7 +172,7 @@ def apply_cell(
 
 
 def _match(graph: Graph, state: HiddenState, filters: int, size: int) -> HiddenState:
-  """A 1x1 convolution to `filters` channels and stride `size`, where the state is otherwise."""
+  """Brings a state to `filters` channels and stride `size`, by a 1x1 convolution if they differ."""
   if state.channels == filters and state.map.stride == size:
     return state
   stride = size // state.map.stride
@@ -183,9 +183,9 @@ def _match(graph: Graph, state: HiddenState, filters: int, size: int) -> HiddenS
 def _operate(
   graph: Graph, state: HiddenState, steps: Sequence[Step], filters: int, stride: int
 ) -> HiddenState:
-  """One operation, its stride in the first step; the result has `filters` channels."""
+  """Applies an operation, with the stride in its first step, to give `filters` channels."""
   size = state.map.stride * stride
-  if not steps or steps[0].op == 'dilated_conv':  # they cannot stride: a 1x1 convolution does
+  if not steps or steps[0].op == 'dilated_conv':  # no stride: a 1x1 convolution has it
     state = _match(graph, state, filters, size)
     stride = 1
   node, channels = state.map.node, state.channels
@@ -210,7 +210,7 @@ def _add_step(graph: Graph, x: int, step: Step, filters: int, stride: int) -> in
 
 
 def _combine(graph: Graph, how: str, states: Sequence[HiddenState]) -> HiddenState:
-  """The sum of states of equal channels, or their concatenation in depth."""
+  """Adds states of equal channels ('add'), or concatenates states in depth ('concat')."""
   node = graph.add(how, *(s.map.node for s in states))
   channels = states[0].channels if how == 'add' else sum(s.channels for s in states)
   return HiddenState(layers.Map(node, states[0].map.stride), channels)
@@ -220,15 +220,15 @@ def _combine(graph: Graph, how: str, states: Sequence[HiddenState]) -> HiddenSta
 class NASNet:
   """The space of pairs of cells. Its defaults suit microcontrollers.
 
-  The paper has B = 5. At F = 6 and 28x28x1 images three blocks take 68 KB of flash in the median,
-  four 91 KB (by `rlnas.cost.cost`): the cells stand five times in even the smallest stack, and
-  each convolution costs half a kilobyte beside its weights.
+  The paper has B = 5. With F = 6 and 28x28x1 images the median network takes 68 KB of flash with
+  three blocks and 91 KB with four (`rlnas.cost.cost`): even the smallest stack has five cells, and
+  each convolution costs half a kilobyte in addition to its weights.
 
   Attributes:
-    blocks: B, blocks of a cell.
-    operations: what a block can apply, names of `OPERATIONS`.
-    repeats: N, normal cells before, between and after the two reduction cells.
-    filters: F, channels within the first cells.
+    blocks: number of blocks of each cell, B.
+    operations: operations that a block can apply, names of `rlnas.spaces.nasnet.OPERATIONS`.
+    repeats: number of normal cells before, between and after the two reduction cells, N.
+    filters: number of channels within the first cells, F; it doubles at each reduction.
     stem_stride: stride of the 3x3 convolution before the first cell.
 
   Raises:
@@ -243,7 +243,7 @@ class NASNet:
 
   @classmethod
   def paper(cls, *, repeats: int = 6, filters: int = 32) -> NASNet:
-    """B = 5 and thirteen operations (section 3); N and F as of NASNet-A (6 @ 768) on CIFAR-10."""
+    """B = 5 and thirteen operations (section 3); N and F of NASNet-A (6 @ 768) on CIFAR-10."""
     return cls(
       blocks=5, operations=PAPER_OPERATIONS, repeats=repeats, filters=filters, stem_stride=1
     )
@@ -269,13 +269,13 @@ class NASNet:
   def transfer(
     self, tokens: Sequence[int], *, repeats: int, filters: int, stem_stride: int | None = None
   ) -> Architecture:
-    """The cells that `tokens` describe in a stack of another size (section 4).
+    """Stacks the cells that `tokens` describe to a network of another size (section 4).
 
     Args:
-      tokens: of this space.
+      tokens: a token sequence of this space.
       repeats: N of the new stack.
       filters: F of the new stack.
-      stem_stride: of the new stack; as here where not given.
+      stem_stride: stride of the new stack's stem; by default that of this space.
 
     Raises:
       ValueError: the tokens are not of this space, or an option is out of its range.

@@ -1,23 +1,23 @@
 """Recurrent cells (Zoph & Le 2017, section 3.4, figure 5), unrolled over a sequence.
 
-A cell of base N is a binary tree of 2N - 1 nodes. Each merges two values by a combination and an
-activation:
+A cell of base N is a binary tree of 2N - 1 nodes. Each node merges two values by a combination
+(`comb`) and an activation (`act`):
 
   leaf k < N         a_k = act(W_2k+1 x_t  comb  W_2k+2 h_t-1)
   node N + j         a_N+j = act(a_2j  comb  a_2j+1)
   the last node      h_t = a_2N-2
 
-The memory c enters at one index of the tree and leaves at another: where it enters, a is replaced
-by act(a comb c_t-1), the 'cell inject' of the paper; where it leaves, c_t is the value before the
+The memory c enters at one index of the tree and leaves at another. At the first, act(a comb c_t-1)
+replaces a (the 'cell inject' of the paper); at the second, c_t is the value before the
 activation. Tokens come in the paper's order: all nodes, the injection, the index that sets c_t, the
-index that reads c_t-1. With base 8 that makes 8^15 · 8 · 15 · 15 = 6.3 · 10^16 cells.
+index that reads c_t-1. With base 8 there are 8^15 · 8 · 15 · 15 = 6.3 · 10^16 cells.
 
-What the paper leaves open:
+The paper leaves two details open:
 
-- Where both indices name one node, c enters first: c_t = a comb c_t-1 before the activation, so
-  that a memory can add up as in an LSTM.
-- h_0 = tanh(W x_0) is learned from the first frames and c_0 = h_0. With zeros, every product with
-  the state would be zero in the first step, and its operators run for nothing.
+- If both indices are equal, c enters first: c_t = a comb c_t-1 before the activation, so a memory
+  can accumulate as in an LSTM.
+- h_0 = tanh(W x_0) is computed from the first frames with learned W, and c_0 = h_0. With zeros,
+  every product with the state would be zero in the first step and its operators useless.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ ACTIVATIONS = ('identity', 'tanh', 'sigmoid', 'relu')
 class Recurrent:
   """The space of recurrent cells, as classifiers of sequences of shape (time, features).
 
-  A cell is unrolled with shared weights, and the last h is classified. Time is cut into `steps`
-  pieces of `frames_per_step` frames, 49 frames into 7 x 7 by default. Frames beyond these are not
-  read; a shorter sequence does not fit (`infer_shapes` raises).
+  A cell is unrolled with shared weights, and the last h is classified. The sequence is cut into
+  `steps` pieces of `frames_per_step` frames, by default 49 frames into 7 x 7. Later frames are not
+  read; for a shorter sequence `infer_shapes` raises ValueError.
 
-  TFLite Micro keeps structures for every unrolled operator, whatever its tensors hold, so memory
-  grows with steps * base. Measured for speech features of (49, 10), at 7 steps of 24 units:
+  TFLite Micro keeps structures for every unrolled operator, whatever the size of its tensors, so
+  memory grows with steps * base. Measured for speech features of (49, 10), at 7 steps of 24 units:
 
     base                 2    4    8
     tensor arena, KB    23   38   75
     .tflite file, KB    27   43   82
 
-  That is why the defaults read several frames a step and have base 4, where the paper has 8.
+  So the defaults are several frames a step and base 4; the paper has base 8.
 
   Attributes:
-    base: leaves of the tree.
-    units: width of h, c and every node.
-    steps: how often the cell runs.
-    frames_per_step: frames that x_t holds.
+    base: number of leaves of the cell's tree.
+    units: number of units of the state h, the memory c and every node of the tree.
+    steps: number of times that the cell runs.
+    frames_per_step: number of frames of the sequence that the cell reads in each step.
 
   Raises:
     ValueError: an option is not positive.
@@ -94,13 +94,13 @@ class Recurrent:
 
 @dataclasses.dataclass(frozen=True)
 class _Merge:
-  """How a node of the tree makes one value of two."""
+  """How a node of the tree merges two values: names of combination and activation."""
 
   combination: str
   activation: str
 
   def apply(self, graph: Graph, left: int, right: int) -> tuple[int, int]:
-    """The merged value before and after the activation."""
+    """Returns the merged value before and after the activation."""
     before = graph.add(self.combination, left, right)
     after = before if self.activation == 'identity' else graph.add(self.activation, before)
     return before, after
@@ -116,7 +116,7 @@ class _Cell:
   read: int
 
   def step(self, graph: Graph, x: int, h: int, c: int, units: int) -> tuple[int, int]:
-    """h_t and c_t from x_t, h_t-1 and c_t-1."""
+    """Returns h_t and c_t, computed from x_t, h_t-1 and c_t-1."""
     base = (len(self.nodes) + 1) // 2
     values: list[int] = []
     new_c = c

@@ -1,13 +1,13 @@
 """A space compiled to integer tables: the states of a finite automaton and their transitions.
 
-`(name, memory)` of a decision is a state. `compile_table` explores every state once; from the
-arrays alone follow the exact size of the space, uniform sampling, enumeration, mutation, and the
-masks and transitions that the LSTM controller gathers from, for every space without further code.
+The pair `(name, memory)` of a decision is a state. `compile_table` explores every state once. Its
+arrays suffice to compute the exact size of any space, to sample uniformly, to enumerate, to mutate,
+and for the masks and transitions of the LSTM controller; a space needs no further code for these.
 
-Glossary: S states, A the most choices of a state, END = S the absorbing state after the last
-decision. A *token* is the index of a choice within its decision. A *symbol* is a (kind, choice)
-pair, such as ('filters', 16): what learned weights belong to, so that they survive in a deeper
-table of the same kinds.
+Glossary: S is the number of states, A the largest number of choices of a state, and END = S the
+absorbing state after the last decision. A *token* is the index of a choice within its decision. A
+*symbol* is a (kind, choice) pair, such as ('filters', 16). Learned weights belong to symbols, so a
+deeper table of the same kinds can reuse them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rlnas.architecture import Architecture, Scalar
 from rlnas.spaces.decision import Decision, Space
 
 IntArray = npt.NDArray[np.int32]
-Symbol = tuple[str, str, Scalar]  # kind, type of the choice, choice: True and 1 stay apart
+Symbol = tuple[str, str, Scalar]  # kind, type of the choice, choice; the type tells True from 1
 ROOT = 0
 
 
@@ -32,19 +32,19 @@ class Table:
   """A compiled space.
 
   Attributes:
-    space: what it was compiled from; `decode` needs it.
-    names: name of each state's decision; states that differ in memory alone share it.
-    choices: choices of each state.
+    space: the space, which `decode` needs.
+    names: name of each state's decision; states that differ only in memory share it. Length S.
+    choices: choices of each state. Length S.
     kinds: the kinds of decisions.
     anchors: names of the anchors.
     symbols: the (kind, type, choice) triples.
-    kind: index into `kinds`. [S]
-    symbol: index into `symbols`, -1 where a state has fewer choices. [S, A]
-    next: the state that a choice leads to, END = S. [S, A]
-    pointer: the anchor that a choice points at, or -1. [S, A]
-    writes: the anchor that the state's hidden vector is remembered as, or -1. [S]
-    hold: whether the LSTM stands still in this state. [S]
-    max_length: most decisions of a walk.
+    kind: index into `kinds` for each state. [S]
+    symbol: index into `symbols` for each choice; -1 beyond a state's last choice. [S, A]
+    next: the state that each choice leads to; END after the last decision. [S, A]
+    pointer: index of the anchor that each choice points at, or -1. [S, A]
+    writes: index of the anchor that stores the controller's hidden vector of a state, or -1. [S]
+    hold: whether the LSTM does not advance in this state. [S]
+    max_length: largest number of decisions of a walk.
   """
 
   space: Space
@@ -68,7 +68,7 @@ class Table:
 
   @functools.cached_property
   def completions(self) -> tuple[int, ...]:
-    """Number of walks from each state to the end, END included, exact. Length S + 1."""
+    """Exact number of walks from each state, END included, to END. Length S + 1."""
     counts = [0] * self.end + [1]
     for state in reversed(self.topological):
       counts[state] = sum(counts[self.next[state, a]] for a in range(len(self.choices[state])))
@@ -76,7 +76,7 @@ class Table:
 
   @functools.cached_property
   def topological(self) -> tuple[int, ...]:
-    """All states but END, each before those that it leads to."""
+    """All states but END, in an order in which each precedes those that it leads to."""
     return _topological(self.next, [len(c) for c in self.choices])
 
   @property
@@ -90,10 +90,10 @@ def compile_table(space: Space, *, max_states: int = 100_000) -> Table:
 
   Args:
     space: the space.
-    max_states: where to give up: a space with too much memory has too many states.
+    max_states: largest number of states; a space with too much memory has too many.
 
   Raises:
-    ValueError: the same state was met with two different decisions, a name or an anchor recurs
+    ValueError: one state has two different decisions, a name or an anchor recurs
       within a walk, a choice points at an anchor that no decision writes, a walk ends without an
       architecture, or there are too many states.
   """
@@ -138,7 +138,7 @@ def compile_table(space: Space, *, max_states: int = 100_000) -> Table:
 
 
 def unrank(table: Table, rank: int) -> tuple[int, ...]:
-  """The token sequence number `rank` in lexicographic order, 0 <= rank < table.size."""
+  """Returns token sequence number `rank` in lexicographic order; 0 <= rank < table.size."""
   if not 0 <= rank < table.size:
     raise ValueError(f'rank={rank}: must lie in [0, {table.size})')
   tokens: list[int] = []
@@ -155,21 +155,21 @@ def unrank(table: Table, rank: int) -> tuple[int, ...]:
 
 
 def enumerate_tokens(table: Table) -> Iterator[tuple[int, ...]]:
-  """Every token sequence of the space, in lexicographic order."""
+  """Iterates over all token sequences of the space, in lexicographic order."""
   return (unrank(table, rank) for rank in range(table.size))
 
 
 def sample_uniform(table: Table, rng: np.random.Generator) -> tuple[int, ...]:
-  """One token sequence, each of the space being exactly equally likely."""
+  """Draws one token sequence; all of the space are exactly equally likely."""
   bits = table.size.bit_length()
-  while True:  # rejection: a draw of so many bits is below the size in at least half of the cases
+  while True:  # rejection: a draw of `bits` bits is below the size in at least half of the cases
     rank = int.from_bytes(rng.bytes((bits + 7) // 8), 'big') >> (-bits % 8)
     if rank < table.size:
       return unrank(table, rank)
 
 
 def states_of(table: Table, tokens: Sequence[int]) -> tuple[int, ...]:
-  """The states that a token sequence passes. Raises ValueError where it is not in the space."""
+  """Returns the states of a token sequence. Raises ValueError if it is not in the space."""
   states: list[int] = []
   state = ROOT
   for position, token in enumerate(tokens):
@@ -182,12 +182,12 @@ def states_of(table: Table, tokens: Sequence[int]) -> tuple[int, ...]:
     states.append(state)
     state = int(table.next[state, token])
   if state != table.end:
-    raise ValueError(f'tokens: {len(tokens)} given, but {table.names[state]!r} asks for another')
+    raise ValueError(f'tokens: {len(tokens)} given, but {table.names[state]!r} needs another')
   return tuple(states)
 
 
 def choices_of(table: Table, tokens: Sequence[int]) -> dict[str, Scalar]:
-  """What was chosen at each decision, by its name: the genotype for people."""
+  """Returns the choice at each decision by the decision's name: readable tokens."""
   states = states_of(table, tokens)
   return {table.names[s]: table.choices[s][t] for s, t in zip(states, tokens, strict=True)}
 
@@ -196,8 +196,8 @@ def encode(table: Table, choices: Mapping[str, Scalar]) -> tuple[int, ...]:
   """The inverse of `choices_of`.
 
   Raises:
-    ValueError: a decision of the walk has no choice, or one that it does not offer, or a choice
-      belongs to no decision of the walk.
+    ValueError: `choices` lacks a decision of the walk, has a value that the decision does not
+      offer, or has a name that is no decision of the walk.
   """
   tokens: list[int] = []
   unused = set(choices)
@@ -219,12 +219,12 @@ def encode(table: Table, choices: Mapping[str, Scalar]) -> tuple[int, ...]:
 def mutate(table: Table, tokens: Sequence[int], rng: np.random.Generator) -> tuple[int, ...]:
   """Changes one decision and replays the walk (Real et al. 2017, section 3.2, generalised).
 
-  Every later decision keeps its old choice by name where that is still on offer; a decision that
-  is new, or whose old choice is gone, is drawn uniformly.
+  Every later decision keeps the choice that `tokens` has under its name, if it offers that choice;
+  otherwise its choice is drawn uniformly.
 
   Returns:
-    A token sequence of the space that differs from `tokens`; `tokens` itself where the space has
-    but one walk.
+    A token sequence of the space that differs from `tokens`; `tokens` itself if none of its
+    decisions has an alternative.
   """
   states = states_of(table, tokens)
   open_positions = [i for i, s in enumerate(states) if len(table.choices[s]) > 1]
@@ -253,7 +253,7 @@ _State = tuple[str, tuple[object, ...]]
 def _explore(
   space: Space, max_states: int
 ) -> tuple[dict[_State, Decision], dict[_State, list[_State | None]]]:
-  """Breadth first from the root; a state is reached by replaying the first prefix that met it."""
+  """Explores breadth first; reaches each state by replaying the first prefix that led to it."""
   root = _peek(space, ())
   if root is None:
     raise ValueError('space: it makes no decision')
@@ -261,7 +261,7 @@ def _explore(
   decisions: dict[_State, Decision] = {root.state: root}
   edges: dict[_State, list[_State | None]] = {}
   queue: list[_State] = [root.state]
-  for state in queue:  # grows while it is read
+  for state in queue:  # the loop appends to the queue
     edges[state] = []
     for choice in decisions[state].choices:
       prefix = (*prefixes[state], choice)
@@ -283,7 +283,7 @@ def _explore(
 
 
 def _peek(space: Space, prefix: Sequence[Scalar]) -> Decision | None:
-  """The decision after the choices `prefix`, None at the end."""
+  """Returns the decision after the choices `prefix`; None at the end of the walk."""
   generator = space()
   try:
     decision = next(generator)
@@ -302,7 +302,7 @@ def _symbol(decision: Decision, token: int) -> Symbol:
 
 
 def _topological(following: IntArray, counts: Sequence[int]) -> tuple[int, ...]:
-  """States so that each precedes those that it leads to (Kahn). Raises ValueError on a cycle."""
+  """Sorts states so that each precedes its successors (Kahn). Raises ValueError on a cycle."""
   end = len(counts)
   arrivals = [0] * (end + 1)
   for s in range(end):
@@ -323,10 +323,10 @@ def _topological(following: IntArray, counts: Sequence[int]) -> tuple[int, ...]:
 
 
 def _check_unique(following: IntArray, found: Sequence[Decision]) -> None:
-  """Raises ValueError where a walk can meet a name, or write an anchor, twice."""
+  """Raises ValueError if a walk can have a name, or write an anchor, twice."""
   counts = [len(d.choices) for d in found]
   bits: dict[tuple[str, str], int] = {}
-  met = [0] * (len(found) + 1)  # before each state, on any walk that leads there, as bit masks
+  met = [0] * (len(found) + 1)  # bit mask of what any walk to each state has met
   for state in _topological(following, counts):
     own = 0
     for what, text in (('name', found[state].name), ('anchor', found[state].anchor)):

@@ -1,7 +1,7 @@
 """Search strategies: each proposes architectures and learns from their rewards.
 
-One file a strategy. `random_search`, `evolution`, `qlearning` and `optuna_sampler` need no
-TensorFlow; those with a controller do.
+Each strategy has one file. `random_search`, `evolution`, `qlearning` and `optuna_sampler` need no
+TensorFlow; the strategies with a controller do.
 """
 
 from __future__ import annotations

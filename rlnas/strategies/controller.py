@@ -1,8 +1,8 @@
 """The controller: an LSTM policy over the token sequences of a compiled space.
 
-Zoph & Le 2016 (arXiv:1611.01578), section 3. This module holds the weights and speaks numpy; the
-equations are in `rlnas.strategies.lstm`. TensorFlow is loaded when a controller is made, so that
-the command line can read the arguments of this class without it.
+Zoph & Le 2016 (arXiv:1611.01578), section 3. This module holds the weights and takes and returns
+numpy arrays; the equations are in `rlnas.strategies.lstm`. TensorFlow is loaded when a controller
+is created, so the command line can read the arguments of this class without it.
 
 Glossary: B batch, T step, A choice, H unit, Y symbol.
 """
@@ -32,9 +32,9 @@ class Sample:
 
   Attributes:
     tokens: choice indices, 0 after the end of a walk. [B, T]
-    log_prob: log-probability of each sequence under the distribution that it was drawn from,
-      exploration included; natural logarithm. [B]
-    entropy: sum over the decisions of a walk of the policy's entropy there, in nats. [B]
+    log_prob: log-probability (natural logarithm) of each sequence under the distribution that it
+      was drawn from, exploration included. [B]
+    entropy: entropy of the policy, summed over the decisions of each walk, in nats. [B]
     length: number of decisions of each walk. [B]
   """
 
@@ -45,7 +45,7 @@ class Sample:
 
   @property
   def sequences(self) -> tuple[tuple[int, ...], ...]:
-    """The tokens without padding, as proposals hold them."""
+    """The tokens without padding, as in a `Proposal`."""
     rows = zip(self.tokens.tolist(), self.length.tolist(), strict=True)
     return tuple(tuple(row[:length]) for row, length in rows)
 
@@ -56,8 +56,8 @@ class Controller:
   The defaults are those of section 4.1: two layers of 35 units, weights uniform in [-0.08, 0.08].
 
   Attributes:
-    weights: all that it learns.
-    trainable_variables: the same as a flat tuple, in a fixed order.
+    weights: all learned weights.
+    trainable_variables: the same weights as a flat tuple, in a fixed order.
   """
 
   def __init__(
@@ -72,12 +72,12 @@ class Controller:
     """Draws the initial weights.
 
     Args:
-      tables: the compiled spaces whose symbols the controller shall know. Tables that come later
-        may be deeper, but may hold no further symbols.
-      layers: number of LSTM layers.
-      units: hidden units of a layer, and width of the embeddings.
-      init_scale: the weights start uniform in [-init_scale, init_scale].
-      seed: decides the initial weights.
+      tables: the compiled spaces whose symbols get weights. The controller can later be used with
+        other tables, such as deeper ones, if they have no further symbols.
+      layers: number of LSTM layers of the controller.
+      units: hidden units of each LSTM layer of the controller, and width of its embeddings.
+      init_scale: initial weights of the controller are uniform in [-init_scale, init_scale].
+      seed: seed of the initial weights.
 
     Raises:
       ValueError: an argument is out of its range.
@@ -99,7 +99,7 @@ class Controller:
     self._adopt(Parts(symbols, layers, units, weights))
 
   def _adopt(self, parts: Parts) -> None:
-    """Becomes the controller of these parts."""
+    """Sets symbols and weights, and traces the graph functions."""
     from rlnas.backend import tf
     from rlnas.strategies import lstm
 
@@ -111,19 +111,19 @@ class Controller:
     )
     self.weights = lstm.Weights(**variables, kernels=kernels, biases=biases)
     self.trainable_variables: tuple[tf.Variable, ...] = tuple(tf.nest.flatten(self.weights))
-    # A first trace with open shapes serves all batch sizes, lengths and tables.
+    # One trace with open shapes serves all batch sizes, lengths and tables.
     specs = (self.weights, lstm.TABLE_SPECS)
     lstm.sample.get_concrete_function(*specs, lstm.NOISE_SPEC, lstm.SCALAR_SPEC)
     lstm.score.get_concrete_function(*specs, lstm.TOKENS_SPEC)
 
   def save(self, path: str | os.PathLike[str]) -> None:
-    """Writes all weights and the symbols that they belong to, for `load`.
+    """Writes all weights, and the symbols that they belong to, to a file for `load`.
 
     Args:
-      path: of an .npz file, which is there whole or not at all; its folder is made if need be.
+      path: path of an .npz file. It is written atomically; its folder is created if needed.
 
     Raises:
-      ValueError: a weight is not finite, or a choice is no JSON scalar; nothing is written.
+      ValueError: a weight is not finite, or a choice is not a JSON scalar; nothing is written.
       OSError: the file cannot be written.
     """
     symbols = tuple(self._symbol_index)
@@ -134,14 +134,14 @@ class Controller:
 
   @classmethod
   def load(cls, path: str | os.PathLike[str]) -> Controller:
-    """Reads a controller that samples and scores as the saved one did, to the bit.
+    """Reads a controller; its samples and scores equal those of the saved one bit for bit.
 
     Args:
-      path: of a file that `save` wrote. Nothing in it is executed.
+      path: path of a file that `save` wrote. No code in it is executed.
 
     Raises:
-      ValueError: the file is damaged, holds no controller or one of another format, or a weight
-        has another shape or type than it must have or is not finite.
+      ValueError: the file is damaged, is not a controller or has another format, or a weight has a
+        wrong shape or type or is not finite.
       OSError: the file cannot be read.
     """
     controller = cls.__new__(cls)
@@ -151,16 +151,16 @@ class Controller:
   def sample(
     self, table: Table, count: int, rng: np.random.Generator, *, exploration: float = 0.0
   ) -> Sample:
-    """Draws token sequences; no gradient, no state.
+    """Draws token sequences. Computes no gradient and changes no state.
 
     Args:
       table: a compiled space.
-      count: how many sequences, B.
+      count: number of sequences, B.
       rng: the only source of randomness.
-      exploration: share of the uniform distribution in that of every choice.
+      exploration: share of the uniform distribution in the mixture that each choice is drawn from.
 
     Returns:
-      The sample, T being `table.max_length`.
+      The sample; T is `table.max_length`.
 
     Raises:
       ValueError: `count` is below 1, `exploration` does not lie in [0, 1], or the table has a
@@ -180,15 +180,15 @@ class Controller:
     return Sample(*(tensor.numpy() for tensor in results))
 
   def score(self, table: Table, tokens: npt.ArrayLike) -> tuple[tf.Tensor, tf.Tensor]:
-    """The probability of token sequences; differentiable in the weights.
+    """Log-probability and entropy of token sequences, differentiable in the weights.
 
     Args:
       table: a compiled space.
       tokens: int32 from `pad_tokens` or `Sample.tokens`, array or tensor. [B, T]
 
     Returns:
-      log_prob [B]: log-probability of each sequence, and entropy [B]: sum over the decisions of a
-      walk of the entropy of that choice, in nats. The mean of `entropy` over sequences drawn from
+      log_prob [B]: log-probability of each sequence. entropy [B]: entropy of the choices, summed
+      over the decisions of each walk, in nats. The mean of `entropy` over sequences drawn from
       the policy is the policy's entropy (chain rule).
 
     Raises:
@@ -200,7 +200,7 @@ class Controller:
     return lstm.score(self.weights, self.tensors_of(table), tf.convert_to_tensor(tokens, tf.int32))
 
   def tensors_of(self, table: Table) -> lstm.TableTensors:
-    """The table as `rlnas.strategies.lstm` takes it, made once.
+    """The table as tensors for `rlnas.strategies.lstm`; converted once and then cached.
 
     Raises:
       ValueError: the table has a symbol that the controller does not know.
@@ -219,13 +219,13 @@ class Controller:
 
 
 def pad_tokens(table: Table, sequences: Sequence[Sequence[int]]) -> IntArray:
-  """Token sequences as one array for `Controller.score`.
+  """Pads token sequences to one array for `Controller.score`.
 
   Returns:
-    The tokens, 0 after the end of a walk; T is the length of the longest. [B, T]
+    The tokens, with 0 after the end of each walk; T is the length of the longest. [B, T]
 
   Raises:
-    ValueError: there is no sequence, or one that is not in the space.
+    ValueError: there is no sequence, or one is not in the space.
   """
   if not sequences:
     raise ValueError('sequences=(): must hold at least one')

@@ -1,7 +1,7 @@
-"""What a controller consists of, and its file: an .npz archive without pickle.
+"""The file of a controller: an .npz archive without pickle.
 
-The file holds each weight as an array of its name and, as JSON in the array `header`, the number of
-this format, layers, units, and the symbols in the order of their weights.
+The file holds one array for each weight, under its name. The array `header` holds JSON: the number
+of the format, layers, units, and the symbols in the order of their weights.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _SCALARS = (bool, int, float, str)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Parts:
-  """All that decides what a controller samples.
+  """Everything that determines what a controller samples.
 
   Attributes:
-    symbols: that it knows, in the order of their weights. Length Y
+    symbols: the symbols that have weights, in the order of these weights. Length Y.
     layers: number of LSTM layers.
-    units: of a layer, H.
-    weights: by the names and of the shapes of `weight_shapes`.
+    units: hidden units of each layer, H.
+    weights: the weights by name; `weight_shapes` gives names and shapes.
   """
 
   symbols: tuple[Symbol, ...]
@@ -62,10 +62,10 @@ def weight_shapes(symbols: int, layers: int, units: int) -> dict[str, tuple[int,
 
 
 def write_parts(path: str | os.PathLike[str], parts: Parts) -> None:
-  """Writes a file that is there whole or not at all, in a folder that is made if need be.
+  """Writes the file atomically; creates its folder if needed.
 
   Raises:
-    ValueError: a weight is not finite, or a choice is no JSON scalar; nothing is written.
+    ValueError: a weight is not finite, or a choice is not a JSON scalar; nothing is written.
     OSError: the file cannot be written.
   """
   path = pathlib.Path(path)
@@ -74,7 +74,7 @@ def write_parts(path: str | os.PathLike[str], parts: Parts) -> None:
       _check_symbol(symbol)
     _check_weights(parts)
   except ValueError as error:
-    raise ValueError(f'{path}: a controller that cannot be saved ({error})') from error
+    raise ValueError(f'{path}: this controller cannot be saved ({error})') from error
   header = {
     'format': FORMAT,
     'layers': parts.layers,
@@ -98,30 +98,30 @@ def write_parts(path: str | os.PathLike[str], parts: Parts) -> None:
 
 
 def read_parts(path: str | os.PathLike[str]) -> Parts:
-  """Reads what `write_parts` wrote.
+  """Reads a file that `write_parts` wrote.
 
   Raises:
-    ValueError: the file is damaged, holds no controller or one of another format, or a weight has
-      another shape or type than it must have or is not finite.
+    ValueError: the file is damaged, is not a controller or has another format, or a weight has a
+      wrong shape or type or is not finite.
     OSError: the file cannot be read.
   """
   content = io.BytesIO(pathlib.Path(path).read_bytes())
   try:
     return _parse(content)
-  except Exception as error:  # zipfile, zlib and NumPy raise many kinds where bytes are damaged
+  except Exception as error:  # zipfile, zlib and NumPy raise many kinds if bytes are damaged
     raise ValueError(f'{path}: not a controller ({error})') from error
 
 
 def _parse(content: io.BytesIO) -> Parts:
   if not zipfile.is_zipfile(content):
-    raise ValueError('no .npz file, or one that is cut off')
+    raise ValueError('not an .npz file, or a truncated one')
   content.seek(0)
   with np.load(content, allow_pickle=False) as file:
     if _HEADER not in file.files:
       raise ValueError(f'it has no array {_HEADER!r}')
     symbols, layers, units = _parse_header(file[_HEADER])
     names = set(file.files) - {_HEADER}
-    # The number first: so many layers may stand in the header that naming them takes for ever.
+    # Compare the numbers first: naming the layers that a damaged header claims can take forever.
     count = len(weight_shapes(1, 0, 1)) + 2 * layers
     shapes = weight_shapes(len(symbols), layers, units) if count == len(names) else {}
     if names != set(shapes):
@@ -132,7 +132,7 @@ def _parse(content: io.BytesIO) -> Parts:
 
 
 def _parse_header(array: npt.NDArray[Any]) -> tuple[tuple[Symbol, ...], int, int]:
-  """Symbols, layers and units. Raises ValueError."""
+  """Returns symbols, layers and units. Raises ValueError if the header is malformed."""
   if not isinstance(array, np.ndarray) or array.shape != () or array.dtype.kind != 'U':
     raise ValueError(f'{_HEADER}: must be one string')
   header = json.loads(array.item())
@@ -154,7 +154,7 @@ def _parse_header(array: npt.NDArray[Any]) -> tuple[tuple[Symbol, ...], int, int
 
 
 def _check_symbol(symbol: Sequence[Any]) -> Symbol:
-  """A symbol as a table has it. Raises ValueError."""
+  """Returns the symbol as a tuple. Raises ValueError if it is malformed."""
   if isinstance(symbol, list | tuple) and len(symbol) == 3:
     kind, type_name, choice = symbol
     named = type(kind) is str and type(choice) in _SCALARS and type_name == type(choice).__name__
@@ -164,7 +164,7 @@ def _check_symbol(symbol: Sequence[Any]) -> Symbol:
 
 
 def _check_weights(parts: Parts) -> None:
-  """Raises ValueError."""
+  """Raises ValueError if a weight has a wrong shape or type or is not finite."""
   for name, shape in weight_shapes(len(parts.symbols), parts.layers, parts.units).items():
     weight = parts.weights[name]
     if not isinstance(weight, np.ndarray) or (weight.shape, weight.dtype) != (shape, np.float32):

@@ -1,13 +1,13 @@
 """Evolution by tournament and mutation (Real et al. 2017, arXiv:1703.01041; 2019, 1802.01548).
 
-A population of evaluated networks; each further proposal is a mutant of the best of a few that are
-drawn from it. Who makes room for the newcomer distinguishes the two papers:
+The strategy keeps a population of evaluated networks. Each proposal is a mutant of a parent, which
+is the best of a few individuals drawn at random. The papers differ in what a new one replaces:
 
-- aging evolution (Real et al. 2019, algorithm 1): the oldest dies. Nothing survives but by being
-  found good again and again, so a lucky evaluation does not rule the population for ever.
-- large-scale evolution (Real et al. 2017, section 3.1): of two drawn at random the worse dies.
+- aging evolution (Real et al. 2019, algorithm 1): the oldest. So a network with a lucky evaluation
+  leaves the population after some time, and only its descendants can remain.
+- large-scale evolution (Real et al. 2017, section 3.1): the worse of two drawn at random.
 
-No policy, so proposals have no log-probability.
+There is no policy, so proposals have no log-probability.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class _Individual:
 
 
 class Evolution:
-  """Proposes uniformly until the population is full, mutants from then on.
+  """Proposes uniformly until the population is full, and mutants from then on.
 
-  The papers evaluate thousands of networks; the defaults here are for one or two hundred. Theirs:
+  The papers evaluate thousands of networks; the defaults here suit one or two hundred. Theirs are
   `population=100, sample=25` (2019), `population=1000, sample=2, aging=False` (2017).
   """
 
@@ -50,11 +50,11 @@ class Evolution:
 
     Args:
       table: the compiled space to propose from.
-      population: number of individuals from which on one dies for each newcomer.
-      sample: how many different individuals are drawn for a tournament. The best becomes parent;
-        without aging, the worst of another draw dies.
-      aging: whether the oldest dies instead.
-      seed: decides the draws of those that may die.
+      population: largest number of individuals; once it is reached, each new one replaces another.
+      sample: number of different individuals drawn for a tournament. The best becomes the parent;
+        without aging, the worst of another tournament is removed.
+      aging: whether to remove the oldest individual instead of the worst of a tournament.
+      seed: seed of the tournaments that decide which individual is removed.
 
     Raises:
       ValueError: `population` is below 1, or `sample` is not in [1, population].
@@ -72,10 +72,10 @@ class Evolution:
     self._told = 0
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
-    """Draws `count` parents from the present population and mutates them.
+    """Draws `count` parents from the current population and mutates them.
 
-    While the population is not full, all `count` are uniform; so where batches overlap, somewhat
-    more than `population` are.
+    While the population is not full, all `count` proposals are uniform; so if batches overlap,
+    somewhat more than `population` proposals are uniform.
 
     Raises:
       ValueError: `count` is below 1.
@@ -88,15 +88,16 @@ class Evolution:
     return [self._mutant(rng) for _ in range(count)]
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Takes the trials into the population one by one, each for one that dies; failed ones not.
+    """Adds the trials one by one; once the population is full, each replaces an individual.
 
-    In the paper of 2017 the loser of the tournament that chose the parent dies. A trial does not
-    know that tournament, and with overlapping batches the loser may be dead already; so another
-    one is held here, drawn from a hash of the seed and the number of trials told.
+    Failed trials are ignored. In the paper of 2017, the loser of the tournament that chose the
+    parent is removed. A trial does not record that tournament, and if batches overlap, the loser
+    may be gone already. So this method holds a separate tournament, seeded by a hash of the seed
+    and the number of trials told.
 
     Returns:
-      population (its size), population_reward_mean, population_reward_best; nothing while it is
-      empty.
+      population (its size), population_reward_mean, population_reward_best; empty while the
+      population is empty.
 
     Raises:
       ValueError: a reward is not finite, or tokens are not in the space.
@@ -126,7 +127,7 @@ class Evolution:
     return max((self._population[i] for i in drawn), key=lambda individual: individual.reward)
 
   def _victim(self) -> int:
-    """Place in the population of the one that dies; of equals the oldest."""
+    """Index in the population of the individual to remove; of equals the oldest."""
     if self._aging:
       return 0
     rng = np.random.default_rng(derive_seed(self._seed, 'death', self._told))

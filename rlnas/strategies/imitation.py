@@ -1,18 +1,18 @@
-"""Priority queue training: the policy imitates the best that it has found itself.
+"""Priority queue training: the policy imitates the best networks that it has found.
 
-Abolafia et al. 2018 (arXiv:1801.03526), section 3: maximum likelihood of the K best sequences so
-far, sampled by the same network. It needs neither a baseline nor a scale of the rewards, and a
-lucky find is not forgotten. Five things suit it to some dozens to some hundred children, where
-each result is dear:
+Abolafia et al. 2018 (arXiv:1801.03526), section 3: the policy maximises the likelihood of the K
+best sequences that it has sampled so far. This needs neither a baseline nor a scale of the rewards,
+and a good network stays in the queue until better ones replace it. Five additions suit a search of
+some dozens to some hundred networks, where each evaluation is expensive:
 
-- The first proposals are uniform over the space, so that the queue starts from a fair sample.
-- A share of the uniform distribution is mixed into every choice, so that the policy stays wider
-  than its queue.
-- An architecture whose result is known is not proposed again, and of what the policy draws, the one
-  is proposed that a regressor of the results so far ranks best (`rlnas.strategies.surrogate`).
-- What is known not to fit, without training, is not proposed at all, if the caller can tell.
-- When nothing better was found for long, policy, queue and regressor start anew: another descent
-  leads to another optimum (random restarts), and the best of all stays in the journal.
+- The first proposals are uniform over the space, so the queue starts from a fair sample.
+- A share of the uniform distribution is mixed into every choice, so the policy also samples
+  networks that are unlike those in its queue.
+- The strategy skips architectures that already have a result. Of several samples it proposes the
+  one that a regressor, fitted to the results so far, ranks best (`rlnas.strategies.surrogate`).
+- The strategy skips architectures that `admits` rejects, for example those too large for the board.
+- After many trials without a better one, policy, queue and regressor start again (random restart),
+  since another descent can reach another optimum. The journal keeps the trials of all descents.
 """
 
 from __future__ import annotations
@@ -34,14 +34,17 @@ if TYPE_CHECKING:
   from rlnas.strategies.controller import Controller
 
 Tokens = tuple[int, ...]
-_UPDATES = 3  # steps of Adam a trial; one to three made no difference
-_PATIENCE = 3  # trials a nat
-_DRAWN = 32  # sequences a call of the controller
-_CALLS = 10  # calls without a new one before a collapsed policy, or an exhausted space, is given up
+_UPDATES = 3  # steps of Adam for each trial; one to three made no difference
+_PATIENCE = 3  # trials for each nat
+_DRAWN = 32  # sequences for each call of the controller
+_CALLS = 10  # calls of the controller for one proposal, before uniform samples are tried
 
 
 class Imitation:
-  """Imitates its own best; its state depends on its arguments and the trials told alone."""
+  """Imitates the best networks found so far.
+
+  Its state depends only on its arguments and on the trials that `tell` received.
+  """
 
   def __init__(
     self,
@@ -61,15 +64,18 @@ class Imitation:
     Args:
       table: the compiled space to propose from.
       controller: the policy that learns; it must know the table's symbols.
-      best: how many architectures the queue holds, K in the paper.
-      learning_rate: of Adam.
-      exploration: share of the uniform distribution in that of every choice.
-      warm_up: proposals are uniform over the space until a descent was told so many trials.
-      candidates: from how many draws, at most 32, the regressor picks; 1 does without it.
-      patience: trials without a better one after which another descent begins; by default three
-        for each nat of the space, the logarithm of its size.
-      admits: tells whether an architecture is worth an evaluation, such as
-        `rlnas.evaluation.screened.may_fit`; by default all are.
+      best: number of architectures in the queue, K in the paper.
+      learning_rate: learning rate of Adam.
+      exploration: share of the uniform distribution, in [0, 1], in the mixture that each choice is
+        drawn from.
+      warm_up: number of trials at the start of each descent whose proposals are drawn uniformly
+        from the space.
+      candidates: number of samples, at most 32, from which a regressor picks each proposal; 1
+        switches the regressor off.
+      patience: number of trials without a better one after which a new descent begins; by default
+        3 * ln(size of the space).
+      admits: returns whether an architecture is worth an evaluation, such as
+        `rlnas.evaluation.screened.may_fit`; by default every architecture is.
 
     Raises:
       ValueError: an argument is out of its range.
@@ -94,11 +100,11 @@ class Imitation:
     self._patience = patience
     self._admits = admits or (lambda architecture: True)
     self._uniform_log_prob = -math.log(table.size)
-    self._known: set[str] = set()  # digests of all that was told
+    self._known: set[str] = set()  # digests of all trials told
     self._walks: set[Tokens] = set()  # the same, as tokens, which are quicker to compare
-    self._found: dict[str, tuple[float, Tokens]] = {}  # of this descent, by digest
+    self._found: dict[str, tuple[float, Tokens]] = {}  # results of this descent, by digest
     self._surrogate = Surrogate(table)
-    self._stale = True  # whether the regressor has still to learn what was told last
+    self._stale = True  # whether the regressor has yet to learn the last trials
     self._told = 0  # trials of this descent
     self._idle = 0  # trials since its best
     self._descents = 1
@@ -116,17 +122,18 @@ class Imitation:
   def controller(self) -> Controller:
     """The policy that learns: what to save after a search (`Controller.save`).
 
-    Its weights are those of the present descent; where one has just begun, the initial ones.
+    Its weights are those of the current descent; if one has just begun, the initial weights.
     """
     return self._controller
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
-    """Proposes `count` architectures that differ from each other and from all that were told.
+    """Proposes `count` architectures that differ from each other and from all trials told.
 
-    Those of batches under way are not known and may be met again. Where hundreds of draws, from the
-    policy and then from the whole space, bring nothing new that is admitted, a new one that is not
-    is proposed, or else a known one. `log_prob` is that of the distribution drawn from, exploration
-    included, before any were left out and the regressor picked.
+    They may repeat architectures of batches that are still being evaluated. If hundreds of samples,
+    first from the policy and then from the whole space, contain no new architecture that `admits`
+    accepts, the strategy proposes a new one that `admits` rejects, or else one already evaluated.
+    `log_prob` is the log-probability under the distribution sampled from, exploration included; it
+    does not account for the samples skipped or for the regressor's choice.
 
     Raises:
       ValueError: `count` is below 1.
@@ -142,15 +149,16 @@ class Imitation:
     return proposals
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Puts the trials into the queue and imitates it; those that failed are not repeated.
+    """Adds the trials to the queue and imitates the queue.
 
-    Of equal rewards the one told first is the better.
+    Failed trials are not added, and their architectures are not proposed again. If two rewards are
+    equal, the trial told first ranks higher.
 
     Returns:
       loss, entropy of the policy in nats (estimated on the queue) and gradient_norm, all before
-      the first step; queue_mean, the mean reward of the queue; descents, how many were begun;
-      reward_mean, unique_rate and repeat_rate (`rlnas.strategies.trial_batches.Watch`). Nothing
-      where all trials failed.
+      the first step; queue_mean, the mean reward of the queue; descents, the number begun so far;
+      reward_mean, unique_rate and repeat_rate (`rlnas.strategies.trial_batches.Watch`). Empty if
+      all trials failed.
 
     Raises:
       ValueError: a reward is not finite, or tokens are not in the space.
@@ -199,10 +207,10 @@ class Imitation:
           if self._admits(proposal.architecture):
             return proposal
           new = new or proposal
-    return new or proposal  # the space is exhausted, as far as one can see
+    return new or proposal  # no new one that `admits` accepts was found
 
   def _draws(self, rng: np.random.Generator) -> Iterator[list[tuple[Tokens, float]]]:
-    """Walks and their log-probabilities, call by call, the one to be preferred first."""
+    """Yields lists of (walk, log-probability); in each list the preferred walk comes first."""
     for _ in range(_CALLS if self._told >= self._warm_up else 0):
       sample = self._controller.sample(self._table, _DRAWN, rng, exploration=self._exploration)
       drawn = dict(zip(sample.sequences, sample.log_prob.tolist(), strict=True))

@@ -1,7 +1,7 @@
-"""What the strategies with a controller share: gradient steps and baseline.
+"""Gradient steps and baseline, shared by the strategies with a controller.
 
-Everything here is a function of what was told, in its order, so that a search can be folded from
-its journal to the bit.
+All state here depends only on the trials told and their order. So a search can be resumed from its
+journal and continues bit for bit as if it had not stopped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rlnas.strategies import lstm
 from rlnas.strategies.controller import Controller, pad_tokens
 
 # Maps log_prob [B], entropy [B], vectors (each [B]) and settings (scalars) to the loss, a scalar.
-# A function of a module: controllers of one shape share what is traced from it.
+# It must be a module-level function: then controllers of one shape share its traced graph.
 Objective = Callable[
   [tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]], tf.Tensor
 ]
@@ -40,15 +40,15 @@ class Learner:
     settings: Sequence[float],
     learning_rate: float,
   ) -> None:
-    """Prepares the moments and traces the step where no controller of this shape did before.
+    """Prepares the moments and, if no controller of this shape did before, traces the step.
 
     Args:
-      table: the compiled space that is learned on.
-      controller: what learns.
+      table: the compiled space of the token sequences.
+      controller: the policy that learns.
       objective: the loss to minimise.
-      vectors: how many vectors the objective takes.
-      settings: the scalars that the objective takes.
-      learning_rate: of Adam.
+      vectors: number of vectors that the objective takes.
+      settings: values of the scalars that the objective takes.
+      learning_rate: learning rate of Adam.
 
     Raises:
       ValueError: `learning_rate` is not positive, or the controller does not know the table.
@@ -78,7 +78,7 @@ class Learner:
     )
 
   def reset(self) -> None:
-    """Takes weights and moments back to where they were at the beginning."""
+    """Resets weights and moments to their initial values."""
     self._steps = 0
     for variable, initial in zip(self._controller.trainable_variables, self._initial, strict=True):
       variable.assign(initial)
@@ -88,16 +88,16 @@ class Learner:
   def step(
     self, sequences: Sequence[Sequence[int]], *vectors: npt.ArrayLike, times: int = 1
   ) -> tuple[float, float, float]:
-    """Goes `times` steps down the loss on the same sequences.
+    """Takes `times` gradient steps on the same sequences.
 
     Args:
-      sequences: tokens, B of them.
-      vectors: what the objective takes beside them, each [B].
-      times: at least 1.
+      sequences: B token sequences.
+      vectors: the vectors that the objective takes, each [B].
+      times: number of steps, at least 1.
 
     Returns:
-      loss, entropy of the policy (mean over the sequences) and norm of the gradient, of the first
-      step.
+      loss, entropy of the policy (mean over the sequences) and norm of the gradient, all of the
+      first step.
 
     Raises:
       ValueError: there is no sequence, or one is not in the space.
@@ -120,7 +120,7 @@ class Learner:
 
 
 class _Schedule(NamedTuple):
-  """Learning rate of Adam, steps taken before, and steps to take: scalars."""
+  """Learning rate of Adam, steps taken before, and steps to take; all scalars."""
 
   learning_rate: tf.Tensor
   taken: tf.Tensor
@@ -138,7 +138,7 @@ def _descend(
   settings: tuple[tf.Tensor, ...],
   schedule: _Schedule,
 ) -> tf.Tensor:
-  """Steps of Adam; loss, mean entropy and norm of the gradient of the first one. [3]."""
+  """Steps of Adam. Returns loss, mean entropy and gradient norm of the first step. [3]."""
   variables = tf.nest.flatten(weights)
 
   def body(step: tf.Tensor, scalars: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -168,20 +168,20 @@ def _descend(
 
 
 class Baseline:
-  """An exponential moving average over the rewards of single trials in their order.
+  """An exponential moving average of the rewards, trial by trial.
 
-  Zoph & Le 2016, section 3.2. The mean of the first batch starts it.
+  Zoph & Le 2016, section 3.2. It starts at the mean of the first batch.
   """
 
   def __init__(self, decay: float) -> None:
-    """Takes the weight of the past. Raises ValueError where it does not lie in [0, 1)."""
+    """Sets the weight of earlier trials. Raises ValueError if it is not in [0, 1)."""
     if not 0 <= decay < 1:
       raise ValueError(f'baseline_decay={decay}: must lie in [0, 1)')
     self._decay = decay
     self.value: float | None = None
 
   def advantages(self, rewards: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Rewards less the baseline before this batch; then moves the baseline. [B]."""
+    """Returns rewards minus the baseline before this batch, then updates the baseline. [B]."""
     first = self.value is None
     value = sum(rewards) / len(rewards) if self.value is None else self.value
     advantages = np.array(rewards, np.float64) - value

@@ -1,7 +1,7 @@
-"""Equations of policy gradients as functions without state: tensors in, a scalar to minimise out.
+"""Losses of policy gradients: stateless functions from tensors to a scalar to minimise.
 
-B is the batch. A log-probability is that of a whole token sequence, for an architecture earns one
-reward; advantages are constants, no gradient flows into them.
+B is the batch size. Each log-probability belongs to a whole token sequence, since each architecture
+has one reward. Advantages are constants: no gradient flows into them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ def reinforce(log_prob: tf.Tensor, advantage: tf.Tensor) -> tf.Tensor:
 
   Args:
     log_prob: log-probability of each sequence under the policy that learns. [B]
-    advantage: reward less baseline, times the importance weight where the sequence was proposed
-      by an earlier policy (`truncated_importance`). [B]
+    advantage: reward minus baseline, times the importance weight if an earlier policy proposed the
+      sequence (`truncated_importance`). [B]
 
   Returns:
     The loss, a scalar.
@@ -31,16 +31,16 @@ def reinforce(log_prob: tf.Tensor, advantage: tf.Tensor) -> tf.Tensor:
 
 
 def truncated_importance(log_prob: tf.Tensor, old_log_prob: tf.Tensor) -> tf.Tensor:
-  """min(1, new probability / old probability): what a result of an earlier policy still counts.
+  """min(1, new probability / old probability): the weight of a sequence of an earlier policy.
 
   Truncated importance sampling (Ionides 2008, J. Comput. Graph. Stat. 17(2)) at the level 1 of
-  IMPALA (Espeholt et al. 2018, arXiv:1802.01561, section 4.1): no sequence counts more than a
-  fresh one, so the variance stays that of REINFORCE, at the price of some bias towards the earlier
+  IMPALA (Espeholt et al. 2018, arXiv:1802.01561, section 4.1): no sequence weighs more than a
+  new one, so the variance stays that of REINFORCE, at the cost of some bias towards the earlier
   policy.
 
   Args:
     log_prob: log-probability of each sequence under the policy that learns. [B]
-    old_log_prob: the same under the distribution that proposed them. [B]
+    old_log_prob: log-probability under the distribution that proposed the sequence. [B]
 
   Returns:
     The weights, constants in (0, 1]. [B]
@@ -55,8 +55,8 @@ def truncated_importance(log_prob: tf.Tensor, old_log_prob: tf.Tensor) -> tf.Ten
 def imitation(log_prob: tf.Tensor) -> tf.Tensor:
   """-mean(log_prob) of the sequences to imitate: maximum likelihood.
 
-  Priority queue training, Abolafia et al. 2018 (arXiv:1801.03526), section 3: its sequences are
-  the K best that were found so far.
+  Priority queue training, Abolafia et al. 2018 (arXiv:1801.03526), section 3; the sequences are
+  the K best found so far.
 
   Args:
     log_prob: log-probability of each sequence under the policy that learns. [K]
@@ -76,15 +76,15 @@ def clipped_surrogate(
 ) -> tf.Tensor:
   """-mean(min(r * advantage, clip(r, 1 - clip, 1 + clip) * advantage)), r = exp(new - old).
 
-  Schulman et al. 2017 (arXiv:1707.06347), equation 7, with its sign turned for minimising. The
-  action is the whole sequence, as it is what earns the reward; so is the ratio (Zheng et al. 2025,
-  arXiv:2507.18071, argue so where rewards are those of whole sequences).
+  Schulman et al. 2017 (arXiv:1707.06347), equation 7, with the opposite sign for minimising. The
+  action is the whole sequence, since the reward belongs to it; so the ratio is that of the whole
+  sequence (Zheng et al. 2025, arXiv:2507.18071, argue for this if sequences are rewarded).
 
   Args:
     log_prob: log-probability of each sequence under the policy that learns. [B]
-    old_log_prob: the same under the policy that proposed them; a constant. [B]
-    advantage: reward less baseline. [B]
-    clip: how far the ratio r may leave 1 before the gradient ends (epsilon in the paper), in
+    old_log_prob: log-probability under the policy that proposed the sequence; a constant. [B]
+    advantage: reward minus baseline. [B]
+    clip: distance of the ratio r from 1 beyond which the gradient is 0 (epsilon in the paper), in
       (0, 1).
 
   Returns:
@@ -95,20 +95,20 @@ def clipped_surrogate(
   """
   _check_vectors(log_prob=log_prob, old_log_prob=old_log_prob, advantage=advantage)
   advantage = tf.stop_gradient(advantage)
-  # Beyond any clip, but finite: of an infinite ratio the gradient is NaN even where it is clipped.
+  # Bounded beyond any clip: the gradient of an infinite ratio is NaN even if it is clipped.
   ratio = tf.exp(tf.minimum(log_prob - tf.stop_gradient(old_log_prob), 20.0))  # [B]
   clipped = tf.clip_by_value(ratio, 1 - clip, 1 + clip)  # [B]
   return -tf.reduce_mean(tf.minimum(ratio * advantage, clipped * advantage))
 
 
 def entropy_bonus(entropy: tf.Tensor) -> tf.Tensor:
-  """-mean(entropy): added to a loss with a positive weight, it keeps the policy exploring.
+  """-mean(entropy): added to a loss with a positive weight, it rewards exploration.
 
   Williams & Peng 1991 (Function optimization using connectionist reinforcement learning
   algorithms, section 5).
 
   Args:
-    entropy: of each sequence's choices, in nats. [B]
+    entropy: entropy of the choices of each sequence, in nats. [B]
 
   Returns:
     The loss, a scalar.
@@ -121,7 +121,7 @@ def entropy_bonus(entropy: tf.Tensor) -> tf.Tensor:
 
 
 def _check_vectors(**tensors: tf.Tensor) -> None:
-  """[B] beside [B, 1] would broadcast to [B, B] and learn nonsense in silence."""
+  """Rejects shapes other than [B]: [B] and [B, 1] would broadcast to [B, B] without an error."""
   shapes = {name: tensor.shape for name, tensor in tensors.items()}
   first = next(iter(shapes.values()))
   for name, shape in shapes.items():

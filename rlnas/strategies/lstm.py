@@ -1,27 +1,27 @@
 """The equations of the controller: pure functions of its weights and of a compiled table.
 
-Zoph & Le 2016 (arXiv:1611.01578), section 3: a recurrent network emits one decision a step and
+Zoph & Le 2016 (arXiv:1611.01578), section 3: a recurrent network makes one decision a step and
 reads each choice back as the input of the next step; section 3.3: it points at earlier layers by
-set-selection attention over *anchors*. No space is known here: states, masks, transitions and
-anchors come from a `rlnas.spaces.table.Table`, whose arrays are passed in as tensors. Weights
-belong to symbols (kind, choice), so a deeper table of the same symbols reuses them and does not
-retrace.
+set-selection attention over *anchors*. This module does not depend on a space: states, masks,
+transitions and anchors come from a `rlnas.spaces.table.Table`, whose arrays are passed in as
+tensors. Weights belong to symbols (kind, choice), so a deeper table of the same symbols reuses them
+without a new trace.
 
-One rule makes every logit (`_log_probs`), h being the hidden vector of the top layer:
+`_log_probs` computes every logit by one rule; h is the hidden vector of the top layer:
   a choice that points at anchor n:         v . tanh(W_prev h_n + W_curr h)   (section 3.3)
-  a sibling that points nowhere beside it:  0, so a (False, True) pair is the paper's sigmoid
+  a choice beside it without a pointer:     0, so a (False, True) pair is the paper's sigmoid
   a choice of a state without pointers:     head[symbol] . h + bias[symbol]
   a choice that the state does not offer:   ILLEGAL_LOGIT
 
-A state that holds does not advance the LSTM: it reuses the hidden vector of the state before it.
-The input of the next advancing step is the sum of the embeddings of all symbols chosen since (and
-in) the last advancing one. END is a state with one choice, so it adds exactly 0 to log-probability
-and entropy.
+A state with `hold` does not advance the LSTM: it reuses the hidden vector of the state before it.
+The input of the next step that advances is the sum of the embeddings of all symbols chosen since
+(and in) the last step that did. END is a state with one choice, so it adds exactly 0 to
+log-probability and entropy.
 
-Sampling goes step by step, for each choice depends on the one before. Scoring knows all choices
-beforehand: its loop runs the LSTM alone, and one matrix product makes the logits of all steps.
+Sampling runs step by step, since each choice depends on the one before. Scoring has all choices as
+input, so its loop runs only the LSTM, and one matrix product computes the logits of all steps.
 
-Glossary: B batch, T step, A choice, S state, N anchor, H unit, Y symbol, M any of B, T x B.
+Glossary: B batch, T step, A choice, S state, N anchor, H unit, Y symbol, M either B or T x B.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ import numpy as np
 from rlnas.backend import tf
 from rlnas.spaces.table import ROOT, IntArray, Table
 
-# exp() of it is 0 in float32, and so is its product with 0, where that of -inf would be NaN.
+# Its exp() is 0 in float32. It is finite, since the product of 0 and -inf would be NaN.
 ILLEGAL_LOGIT = -1e9
 
 
 class Weights(NamedTuple):
-  """All that the controller learns, float32.
+  """All weights of the controller, float32.
 
   Attributes:
     start: the first input. [1, H]
-    embedding: of the symbols. [Y, H]
-    head: dense logits of the symbols. [H, Y]
-    head_bias: their biases. [Y]
-    kernels: of the LSTM layers, input above recurrent. Each [2 H, 4 H]
-    biases: of the LSTM layers. Each [4 H]
-    w_prev: attention, from an anchor's hidden vector. [H, H]
-    w_curr: attention, from the present hidden vector. [H, H]
-    v: attention, to one logit. [H, 1]
+    embedding: embeddings of the symbols. [Y, H]
+    head: kernel of the dense layer that gives the logits of the symbols. [H, Y]
+    head_bias: bias of that layer. [Y]
+    kernels: kernels of the LSTM layers; the first H rows are for the input. Each [2 H, 4 H]
+    biases: biases of the LSTM layers. Each [4 H]
+    w_prev: attention weights for an anchor's hidden vector. [H, H]
+    w_curr: attention weights for the current hidden vector. [H, H]
+    v: attention weights for the logit. [H, 1]
   """
 
   start: tf.Variable
@@ -64,16 +64,16 @@ class Weights(NamedTuple):
 
 
 class TableTensors(NamedTuple):
-  """A table for the graph: END has a row of its own, with the single choice 0.
+  """A table as tensors. END has its own row, with the single choice 0.
 
   Attributes:
-    column: where a choice finds its logit among [head Y, anchors N, zero, illegal]. [S + 1, A]
-    symbol: index of the controller's symbol, 0 where there is none. [S + 1, A]
+    column: column of each choice's logit in [head Y, anchors N, zero, illegal]. [S + 1, A]
+    symbol: index of the controller's symbol; 0 if there is none. [S + 1, A]
     next: the state after a choice. [S + 1, A]
     writes: the anchor that a state writes, or -1. [S + 1]
-    hold: whether the LSTM stands still. [S + 1]
-    anchors: N, a scalar.
-    end: S, a scalar.
+    hold: whether the LSTM does not advance. [S + 1]
+    anchors: number of anchors N, a scalar.
+    end: index of END, S, a scalar.
   """
 
   column: tf.Tensor
@@ -136,14 +136,14 @@ def sample(
   """Draws walks by the Gumbel-max trick (Maddison et al. 2014, section 2).
 
   Args:
-    weights: of the controller.
-    table: the space.
+    weights: weights of the controller.
+    table: the compiled space.
     noise: standard Gumbel noise. [T, B, A]
-    exploration: share of the uniform distribution in that of every choice, in [0, 1].
+    exploration: share of the uniform distribution in that of each choice, in [0, 1].
 
   Returns:
     tokens [B, T], log_prob [B] under the distribution drawn from, entropy [B] of the policy
-    itself, length [B].
+    without exploration, length [B].
   """
   steps, batch = tf.shape(noise)[0], tf.shape(noise)[1]
   size = tf.shape(weights.start)[1]
@@ -169,7 +169,7 @@ def sample(
       state=after,
       memory=memory,
       pending=_carry(walk.pending, hold, tf.gather(weights.embedding, symbol)),
-      anchors=walk.anchors + written[:, :, tf.newaxis] * key,  # a walk writes an anchor once
+      anchors=walk.anchors + written[:, :, tf.newaxis] * key,  # a walk writes each anchor once
     )
     return step + 1, walk, totals
 
@@ -189,15 +189,15 @@ def sample(
 def score_graph(
   weights: Weights, table: TableTensors, tokens: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  """The probability of walks under the policy; differentiable in the weights.
+  """Log-probability and entropy of walks under the policy, differentiable in the weights.
 
   Args:
-    weights: of the controller.
-    table: the space.
-    tokens: choices, 0 after the end of a walk. [B, T]
+    weights: weights of the controller.
+    table: the compiled space.
+    tokens: indices of the choices, 0 after the end of a walk. [B, T]
 
   Returns:
-    log_prob [B] of each walk, and entropy [B]: the sum over its decisions of their entropies.
+    log_prob [B] of each walk, and entropy [B], summed over its decisions.
   """
   by_step = tf.transpose(tokens)  # [T, B]
   steps, batch = tf.shape(by_step)[0], tf.shape(by_step)[1]
@@ -222,7 +222,7 @@ def score_graph(
   return total[0], total[1]
 
 
-score = tf.function(score_graph, autograph=False)  # for callers outside of a graph
+score = tf.function(score_graph, autograph=False)  # for callers outside a graph
 
 
 class _Memory(NamedTuple):
@@ -233,13 +233,13 @@ class _Memory(NamedTuple):
 
 
 class _Walk(NamedTuple):
-  """Where a batch of walks stands.
+  """The state of a batch of walks.
 
   Attributes:
     state: current states. [B]
-    memory: of the LSTM.
-    pending: the input of the next advancing step. [B, H]
-    anchors: W_prev h of every anchor, 0 where it is not written. [B, N, H]
+    memory: state of the LSTM.
+    pending: input of the next step that advances the LSTM. [B, H]
+    anchors: W_prev h of every anchor; 0 if it is not yet written. [B, N, H]
   """
 
   state: tf.Tensor
@@ -249,7 +249,7 @@ class _Walk(NamedTuple):
 
 
 class _Totals(NamedTuple):
-  """What sampling gathers: tokens [T, B], and sums over the steps, each [B]."""
+  """Results of sampling: tokens [T, B], and sums over the steps, each [B]."""
 
   tokens: tf.TensorArray
   log_prob: tf.Tensor
@@ -264,7 +264,7 @@ def _log_probs(
   hidden: tf.Tensor,  # [M, H]
   anchors: tf.Tensor,  # [M, N, H]
 ) -> tf.Tensor:
-  """Log-probability of every choice: the one rule for logits. [M, A]."""
+  """Log-probability of every choice, by the rule at the top of this module. [M, A]."""
   dense = hidden @ weights.head + weights.head_bias  # [M, Y]
   query = (hidden @ weights.w_curr)[:, tf.newaxis]  # [M, 1, H]
   pointed = tf.squeeze(tf.tanh(anchors + query) @ weights.v, 2)  # [M, N]
@@ -290,14 +290,14 @@ def _mix(
 
 
 def _follow(table: TableTensors, state: tf.Tensor, token: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-  """The next states and the symbols chosen, each [B]."""
-  edge = state * tf.shape(table.next)[1] + token  # [B], index into [S + 1, A] laid flat
+  """Returns the next states and the symbols chosen, each [B]."""
+  edge = state * tf.shape(table.next)[1] + token  # [B], index into the flattened [S + 1, A]
   after = tf.gather(tf.reshape(table.next, [-1]), edge)
   return after, tf.gather(tf.reshape(table.symbol, [-1]), edge)
 
 
 def _carry(pending: tf.Tensor, hold: tf.Tensor, embedded: tf.Tensor) -> tf.Tensor:
-  """The next input: what was chosen now, beside what a holding state has not yet read. [B, H]."""
+  """The next input: the symbol chosen now, plus `pending` if the LSTM did not read it. [B, H]."""
   return tf.cast(hold, tf.float32)[:, tf.newaxis] * pending + embedded
 
 
@@ -307,7 +307,7 @@ def _forget(weights: Weights, batch: tf.Tensor) -> _Memory:
 
 
 def _advance(weights: Weights, memory: _Memory, hold: tf.Tensor, pending: tf.Tensor) -> _Memory:
-  """One step of the LSTM (Hochreiter & Schmidhuber 1997, with forget gates); holds stand still."""
+  """One step of the LSTM (Hochreiter & Schmidhuber 1997, with forget gates), except on `hold`."""
   hold = hold[:, tf.newaxis]  # [B, 1]
   hiddens, cells = [], []
   x = pending
@@ -322,7 +322,7 @@ def _advance(weights: Weights, memory: _Memory, hold: tf.Tensor, pending: tf.Ten
 
 
 def _route(table: TableTensors, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-  """States met and symbols chosen on the way of given tokens [T, B]: integers, no gradient."""
+  """The states and symbols that the tokens [T, B] lead through: integers, no gradient."""
   steps, batch = tf.shape(tokens)[0], tf.shape(tokens)[1]
   arrays = [tf.TensorArray(tf.int32, size=steps, element_shape=[None]) for _ in range(2)]
 
@@ -338,7 +338,7 @@ def _route(table: TableTensors, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
 
 
 def _hiddens(weights: Weights, hold: tf.Tensor, embedded: tf.Tensor) -> tf.Tensor:
-  """Hidden vectors of the top layer, given what was chosen at every step. [T, B, H]."""
+  """Hidden vectors of the top layer, given the embedded choice of every step. [T, B, H]."""
   steps, batch = tf.shape(hold)[0], tf.shape(hold)[1]
   array = tf.TensorArray(tf.float32, size=steps, element_shape=[None, weights.start.shape[1]])
 

@@ -1,9 +1,9 @@
-"""A few numbers that tell much of what a network is worth, whatever the space it comes from.
+"""Features of a network that predict its accuracy, for networks of any space.
 
-Work, weights, depth, sizes of the maps and how many operations of each kind there are: among
-networks that differ in all of their decisions these order accuracies better than the decisions
-do, until many networks have been trained (White et al. 2021, arXiv:2104.01177, section 3, find the
-same of such cheap predictors).
+The features are work, weights, depth, sizes of the maps and the number of operations of each kind.
+If networks differ in all of their decisions, the features rank accuracies better than
+the decisions do, until many networks have been trained (White et al. 2021, arXiv:2104.01177,
+section 3, find the same for such cheap predictors).
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ import numpy.typing as npt
 
 from rlnas.architecture import OPERATIONS, Architecture, TaskShape, infer_shapes
 
-# What is counted is compared between networks alone, so that any input of usual size serves.
+# The features only serve to compare networks, so any input of usual size will do.
 _IMAGE = (32, 32, 3)
-_FEATURES = 8  # of each frame of a sequence
+_FEATURES = 8  # in each frame of a sequence
 _CLASSES = 10
-_LARGE, _SMALL = 16, 8  # sides of maps: from half of the image's on, and below a quarter
+_LARGE, _SMALL = 16, 8  # sides of maps: at least half of the image's, and below a quarter
 
 _CONVOLUTIONS = ('conv', 'dilated_conv', 'depthwise_conv')
 
 
 def traits(architecture: Architecture) -> npt.NDArray[np.float64]:
-  """Describes a network, for an input of a size that is the same for all.
+  """Computes the features of a network, for an input whose size is the same for all networks.
 
   Returns:
-    Logarithms of multiply-accumulates, weights, the elements that the greediest operation reads
-    and writes, the widest convolution's filters, side and channels of the first and the last map;
-    depth in layers with weights; maps that are large, of middle size and small; windows beyond
-    3x3; how many nodes of each of `OPERATIONS` there are.
+    Logarithms of the multiply-accumulates, the weights, the most elements that one operation reads
+    and writes, the filters of the widest convolution, and side and channels of the first and the
+    last map; depth in layers with weights; numbers of large, medium and small maps; number of
+    windows larger than 3x3; number of nodes of each of `OPERATIONS`.
   """
   frames = [n['first'] + n['count'] for n in architecture.nodes if n.op == 'frames']
   input_shape = (max(frames), _FEATURES) if frames else _IMAGE
   shapes = infer_shapes(architecture, TaskShape(input_shape, _CLASSES))
   macs, greediest, widest, wide_windows = 0, 0, 1, 0
-  weights: dict[object, int] = {}  # of each kernel; dense layers may share theirs
+  weights: dict[object, int] = {}  # by kernel; dense layers can share one
   depths: list[int] = []
   for index, (node, shape) in enumerate(zip(architecture.nodes, shapes, strict=True)):
     read = [shapes[i] for i in node.inputs]

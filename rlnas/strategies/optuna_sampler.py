@@ -1,9 +1,9 @@
 """Optuna's samplers as a strategy: `pip install rlnas[optuna]`.
 
-Any sampler of Optuna (Akiba et al. 2019, arXiv:1907.10902) proposes from any space, so that the
+Any sampler of Optuna (Akiba et al. 2019, arXiv:1907.10902) can propose from any space. So the
 tree-structured Parzen estimator (TPE: Bergstra et al. 2011, "Algorithms for hyper-parameter
-optimization", NeurIPS) and others serve as baselines. A decision is a categorical parameter by its
-name, suggested as the walk meets it: what Optuna calls a conditional, define-by-run space.
+optimization", NeurIPS) and others can serve as baselines. Each decision is a categorical parameter
+of the same name, suggested when the walk reaches it: Optuna calls this a define-by-run space.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _MOST_SEED = 2**31
 class OptunaSampler:
   """Proposes what a sampler of Optuna suggests.
 
-  A study lives in memory and only while it is asked: each time it is made anew from the trials
-  told and a sampler with a seed from the generator, so that asking changes nothing. A sampler that
-  keeps a memory of its own beside the study's trials starts without it. The time of a proposal
-  grows with the number of trials told: after 200 it is some 20 ms (chain, TPE).
+  Each call of `ask` builds a new study in memory, from the trials told and a sampler whose seed
+  comes from the generator, so `ask` changes no state. A sampler that keeps a state of its own, in
+  addition to the study's trials, starts without it. The time of a proposal grows with the
+  number of trials told: after 200 it is some 20 ms (chain, TPE).
   """
 
   def __init__(
@@ -44,8 +44,8 @@ class OptunaSampler:
 
     Args:
       table: the compiled space to propose from.
-      sampler: makes a sampler for a seed in [0, 2**31); by default TPE as Optuna sets it up, which
-        avoids what it has proposed in the same batch (its constant liar).
+      sampler: makes a sampler from a seed in [0, 2**31); by default TPE with Optuna's defaults and
+        its constant liar, which avoids repeating proposals of the same batch.
 
     Raises:
       ImportError: Optuna is not installed.
@@ -58,7 +58,7 @@ class OptunaSampler:
     self._watch = Watch()
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
-    """Has the sampler suggest `count` walks, each knowing those before in this batch.
+    """Lets the sampler suggest `count` walks; each sees the earlier ones of this batch.
 
     Raises:
       ValueError: `count` is below 1.
@@ -74,11 +74,11 @@ class OptunaSampler:
     return [Proposal(tokens, decode(self._table.space, tokens)) for tokens in walks]
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Adds a batch to what the next studies hold; failed trials are left out.
+    """Adds a batch to the trials of the next studies; failed trials are left out.
 
     Returns:
-      reward_mean, unique_rate and repeat_rate (`rlnas.strategies.trial_batches.Watch`); nothing
-      where all trials failed.
+      reward_mean, unique_rate and repeat_rate (`rlnas.strategies.trial_batches.Watch`); empty
+      if all trials failed.
 
     Raises:
       ValueError: a reward is not finite, or tokens are not in the space.
@@ -118,7 +118,7 @@ class OptunaSampler:
 
   @contextlib.contextmanager
   def _silence(self) -> Iterator[None]:
-    """Studies announce themselves on the terminal."""
+    """Stops Optuna from logging each new study to the terminal."""
     verbosity = self._optuna.logging.get_verbosity()
     self._optuna.logging.set_verbosity(self._optuna.logging.ERROR)
     try:
@@ -128,10 +128,10 @@ class OptunaSampler:
 
 
 def _parameters(table: Table) -> tuple[str, ...]:
-  """A parameter's name for each state: that of its decision.
+  """Returns the name of the parameter for each state: that of its decision.
 
-  Optuna wants the choices of a name to be the same always. Where states of one name offer different
-  ones, by what was chosen before, the names tell the choices too.
+  Optuna requires that the choices of a parameter never change. If states of one name offer
+  different choices, depending on earlier decisions, the parameter's name includes the choices.
   """
   offers: dict[str, set[tuple[object, ...]]] = {}
   for name, choices in zip(table.names, table.choices, strict=True):

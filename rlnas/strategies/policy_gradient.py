@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PolicyGradient:
-  """Asks the controller, and tells it advantages by an objective of its owner.
+  """Samples from the controller and updates it with the given objective.
 
   The objective takes two vectors, the advantages and the log-probabilities at the time of the
   proposal, both [B].
@@ -35,7 +35,7 @@ class PolicyGradient:
     baseline_decay: float,
     updates: int,
   ) -> None:
-    """Prepares the learner; the arguments are those of the strategy and of `Learner`."""
+    """Prepares the learner. See the strategy and `Learner` for the arguments."""
     from rlnas.strategies.learner import Baseline, Learner  # TensorFlow
 
     check_at_least(1, updates=updates)
@@ -71,14 +71,14 @@ class PolicyGradient:
     ]
 
   def tell(self, trials: Sequence[Trial], *, normalise: bool = False) -> dict[str, float]:
-    """Learns from one batch; `normalise` brings its advantages to mean 0 and deviation 1."""
+    """Learns from one batch; `normalise` scales its advantages to mean 0 and deviation 1."""
     trials = taught(trials)
     if not trials:
       return {}
     proposals = [trial.proposal for trial in trials]
     log_probs = [p.log_prob for p in proposals if p.log_prob is not None]
     if len(log_probs) < len(proposals):
-      raise ValueError('trials: log_prob=None: the proposal is of a strategy without a policy')
+      raise ValueError('trials: log_prob=None: the proposal comes from a strategy without a policy')
     tokens = [proposal.tokens for proposal in proposals]
     advantages = self._baseline.advantages(rewards_of(trials))
     if normalise and len(trials) > 1:

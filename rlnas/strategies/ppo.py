@@ -1,8 +1,8 @@
-"""Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347), as NASNet was searched.
+"""Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347), the search of NASNet.
 
 Zoph et al. 2018 (arXiv:1707.07012), appendix A: PPO with learning rate 0.00035, an entropy bonus
 of weight 0.00001 and, as baseline, an exponential moving average with decay 0.95. Clip 0.2 is the
-best in table 1 of Schulman et al. A search of some dozens wants a higher learning rate.
+best in table 1 of Schulman et al. A search of some dozens of networks needs a higher learning rate.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class PPO:
-  """Learns by the clipped surrogate; its state depends on its arguments and the trials told."""
+  """Learns with the clipped surrogate objective.
+
+  Its state depends only on its arguments and on the trials that `tell` received.
+  """
 
   def __init__(
     self,
@@ -41,12 +44,12 @@ class PPO:
     Args:
       table: the compiled space to propose from.
       controller: the policy that learns; it must know the table's symbols.
-      learning_rate: of Adam.
-      baseline_decay: weight of the past in the baseline (`Reinforce`).
+      learning_rate: learning rate of Adam.
+      baseline_decay: weight of earlier trials in the baseline (see `Reinforce`).
       entropy_weight: weight of the entropy bonus, in units of reward per nat.
-      clip: how far the probability of a whole sequence may move from that of its proposal, as a
-        share of it, before its gradient ends.
-      updates: steps a batch; 10 epochs as in table 3 of Schulman et al.
+      clip: largest relative change of a sequence's probability since its proposal; updates that
+        would take it further have no gradient.
+      updates: gradient steps for each batch; Schulman et al. use 10 epochs (table 3).
 
     Raises:
       ValueError: an argument is out of its range.

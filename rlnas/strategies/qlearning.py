@@ -1,13 +1,13 @@
 """Q-learning over the states of a space.
 
-BlockQNN: Zhong et al. 2018, arXiv:1708.05552, section 3.2; it goes back to MetaQNN: Baker
-et al. 2017, arXiv:1611.02167.
+BlockQNN (Zhong et al. 2018, arXiv:1708.05552, section 3.2), which builds on MetaQNN (Baker
+et al. 2017, arXiv:1611.02167).
 
-A network is a walk through the table: in state s choose token a, get a share of the network's
-reward, be in the next state. The table Q(s, a) of what is still to come is learned from walks that
-are remembered and replayed; the next walk follows the best entries, or, with probability epsilon
-at each decision, any. Epsilon falls in stages. No policy in the sense of REINFORCE, so proposals
-have no log-probability.
+A network is a walk through the table: in state s, choose token a, receive a share of the network's
+reward and move to the next state. Q(s, a), the reward from there to the end of the walk, is learned
+from stored walks that are replayed. At each decision a new walk takes the choice with the largest Q
+or, with probability epsilon, a random one. Epsilon falls in stages. There is no policy in the sense
+of REINFORCE, so proposals have no log-probability.
 """
 
 from __future__ import annotations
@@ -60,28 +60,32 @@ class QLearning:
     initial: float = 0.5,
     seed: int = 0,
   ) -> None:
-    """Starts with an equal Q everywhere.
+    """Sets every entry of Q to `initial`.
 
     Args:
       table: the compiled space to propose from.
-      schedule: (epsilon, for how many trials told), one entry a stage.
-      replays: walks drawn from memory, with replacement, and learned from after each trial told.
-        MetaQNN draws 100 to 128, BlockQNN 64 for every 64 trials: too few for a short search.
-      learning_rate: how far an entry moves towards its target. Both papers have 0.01, for
-        thousands of networks; a walk that is found late in a short search is replayed some dozens
-        of times in all, and 0.1 makes it count.
-      initial: all entries at first; 0.5 in MetaQNN, whose authors advise the reward of an average
-        network.
-      seed: decides what is replayed.
+      schedule: stages of exploration, each a pair (epsilon, number of trials); epsilon is the
+        probability of a random choice.
+      replays: number of stored walks, drawn with replacement, that are learned from after each
+        trial. MetaQNN draws 100 to 128; BlockQNN draws 64 for every 64 trials, too few for a short
+        search.
+      learning_rate: share of the distance to its target that an entry of Q moves in one update.
+        Both papers use 0.01, for thousands of networks; in a short search, a walk found late is
+        replayed only some dozens of times, so it needs 0.1 to have an effect.
+      initial: value of all entries of Q at the start; 0.5 in MetaQNN, whose authors advise the
+        reward of an average network.
+      seed: seed of the draws of walks to replay.
 
     Raises:
       ValueError: an argument is out of its range.
     """
     for epsilon, trials in schedule:
       if not 0 <= epsilon <= 1 or trials < 1:
-        raise ValueError(f'schedule: stage {(epsilon, trials)}: must be ([0, 1], at least 1)')
+        raise ValueError(
+          f'schedule: stage {(epsilon, trials)}: must have epsilon in [0, 1], trials >= 1'
+        )
     if not schedule:
-      raise ValueError(f'schedule={schedule}: must have a stage')
+      raise ValueError(f'schedule={schedule}: must have at least one stage')
     if replays < 1:
       raise ValueError(f'replays={replays}: must be at least 1')
     if not 0 < learning_rate <= 1:
@@ -94,13 +98,13 @@ class QLearning:
     self._learning_rate = learning_rate
     self._seed = seed
     # Lists rather than arrays: entries are read and written one at a time. [S][A]
-    self._q = [[initial] * len(choices) for choices in table.choices] + [[0.0]]  # END: nothing
+    self._q = [[initial] * len(choices) for choices in table.choices] + [[0.0]]  # and END
     self._next = table.next.tolist()
     self._memories: list[_Memory] = []
 
   @property
   def epsilon(self) -> float:
-    """The present probability of choosing at random."""
+    """The current probability of a random choice."""
     left = len(self._memories)
     for epsilon, trials in self._schedule:
       left -= trials
@@ -109,7 +113,7 @@ class QLearning:
     return self._schedule[-1][0]
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
-    """Walks `count` times, each decision greedy with probability 1 - epsilon.
+    """Proposes `count` walks; each decision is greedy with probability 1 - epsilon.
 
     Raises:
       ValueError: `count` is below 1.
@@ -120,10 +124,10 @@ class QLearning:
     return [Proposal(tokens, decode(self._table.space, tokens)) for tokens in drawn]
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Remembers the trials one by one and replays after each; failed ones are left out.
+    """Stores the trials one by one and replays walks after each; failed trials are ignored.
 
     Returns:
-      epsilon (of the next proposals) and q_best, the largest entry of the first decision.
+      epsilon (of the next proposals) and q_best (the largest Q at the first decision).
 
     Raises:
       ValueError: a reward is not finite, or tokens are not in the space.
@@ -150,14 +154,15 @@ class QLearning:
     return tuple(tokens)
 
   def _learn(self, memory: _Memory) -> None:
-    """One replay, from the end of the walk to its beginning (BlockQNN, section 3.2).
+    """Replays one walk, from its end to its beginning (BlockQNN, section 3.2).
 
       Q(s_t, a_t) <- (1 - alpha) Q(s_t, a_t) + alpha (r_t + max_a Q(s_t+1, a))
 
-    The discount is 1 and the intermediate reward r_t = r_T / T: with reward at the end alone, early
-    decisions would long hear of nothing but the initial values, and the agent would end its walks
-    too early. The price: an early entry tends to the mean share of the walks that were replayed
-    through it and the best of what may follow, not to the reward of the best walk.
+    The discount is 1 and the intermediate reward r_t = r_T / T. If there was a reward at the end
+    only, the entries of early decisions would keep close to the initial values for a long time, and
+    the agent would end its walks too early. The drawback: an early entry tends to the mean share of
+    the walks replayed through it plus the largest entry that follows, not to the reward of the best
+    walk.
     """
     share = memory.reward / len(memory.steps)
     following = 0.0

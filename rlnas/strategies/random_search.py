@@ -1,7 +1,7 @@
 """Random search: every token sequence of the space is equally likely, and nothing is learned.
 
-The yardstick of every other strategy (Li & Talwalkar 2019, arXiv:1902.07638). Choosing uniformly
-at each decision instead would favour the short walks of a space.
+Random search is the baseline for every other strategy (Li & Talwalkar 2019, arXiv:1902.07638).
+A uniform choice at each decision would instead favour the short walks of a space.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class RandomSearch:
   """Proposes uniformly over a compiled space."""
 
   def __init__(self, table: Table) -> None:
-    """Takes the compiled space to draw from."""
+    """Sets the compiled space to draw from."""
     self._table = table
     self._log_prob = -math.log(table.size)
 
@@ -36,6 +36,6 @@ class RandomSearch:
     return [Proposal(t, decode(self._table.space, t), self._log_prob) for t in drawn]
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Learns nothing and has nothing to report."""
+    """Learns nothing and returns no scalars."""
     del trials
     return {}

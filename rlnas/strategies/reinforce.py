@@ -1,8 +1,8 @@
 """REINFORCE with a moving-average baseline (Zoph & Le 2016, arXiv:1611.01578, section 3.2).
 
-The controller proposes, and each batch of rewards moves it by Adam along the gradient of the
-expected reward. The paper's learning rate of 6e-4 suits its thousands of children; a search of
-some dozens wants a higher one.
+The controller proposes networks, and each batch of rewards updates its weights with Adam along the
+gradient of the expected reward. The paper's learning rate of 6e-4 suits its thousands of networks;
+a search of some dozens needs a higher one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class Reinforce:
-  """Learns by policy gradient; its state depends on its arguments and the trials told alone."""
+  """Learns by policy gradient.
+
+  Its state depends only on its arguments and on the trials that `tell` received.
+  """
 
   def __init__(
     self,
@@ -43,14 +46,15 @@ class Reinforce:
     Args:
       table: the compiled space to propose from.
       controller: the policy that learns; it must know the table's symbols.
-      learning_rate: of Adam.
-      baseline_decay: weight of the past in the baseline, an exponential moving average over the
-        rewards of single trials in their order. The mean of the first batch starts it.
+      learning_rate: learning rate of Adam.
+      baseline_decay: weight of earlier trials in the baseline, an exponential moving average of the
+        rewards, trial by trial. The baseline starts at the mean of the first batch.
       entropy_weight: weight of the entropy bonus, in units of reward per nat; 0 as in the paper.
-      normalise_advantages: whether the advantages of a batch are brought to mean 0 and deviation
-        1; those of a batch of one stay as they are.
-      updates: steps a batch. A sequence whose probability has fallen since it was proposed, by
-        the steps before or by the search's lag, counts less (`losses.truncated_importance`).
+      normalise_advantages: whether to scale the advantages of each batch to mean 0 and standard
+        deviation 1; a batch of one trial is not scaled.
+      updates: gradient steps for each batch. A sequence whose probability has fallen since it was
+        proposed (through earlier steps or the search's lag) has a smaller weight
+        (`losses.truncated_importance`).
 
     Raises:
       ValueError: an argument is out of its range.
@@ -81,14 +85,15 @@ class Reinforce:
     return self._policy.ask(count, rng)
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Learns from a batch; failed trials are left out, a batch without others is nothing.
+    """Learns from a batch of trials; failed trials are ignored.
 
-    The advantage of a trial is its reward less the baseline before this batch.
+    The advantage of a trial is its reward minus the baseline before this batch.
 
     Returns:
       loss, entropy of the policy in nats (estimated on the batch) and gradient_norm, all before
       the first step; baseline after this batch; reward_mean, unique_rate and repeat_rate
-      (`rlnas.strategies.trial_batches.Watch`). Nothing where all trials failed.
+      (`rlnas.strategies.trial_batches.Watch`). Empty if all trials
+      failed.
 
     Raises:
       ValueError: a reward is not finite, tokens are not in the space, or a proposal has no
@@ -114,7 +119,7 @@ def _objective(
 
 
 class CubedReward:
-  """A strategy that is told the cube of each reward, which spreads out the best.
+  """Wraps a strategy and passes it the cube of each reward, which spreads out the best rewards.
 
   Zoph & Le 2016, section 4.1: the reward of an image classifier is "the maximum validation
   accuracy of the last 5 epochs cubed".
@@ -126,16 +131,16 @@ class CubedReward:
 
   @property
   def controller(self) -> Controller:
-    """That of the wrapped strategy. Raises AttributeError if it has none."""
+    """The controller of the wrapped strategy. Raises AttributeError if it has none."""
     controller: Controller = self._strategy.controller  # type: ignore[attr-defined]
     return controller
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
-    """What the wrapped strategy proposes."""
+    """Returns the proposals of the wrapped strategy."""
     return self._strategy.ask(count, rng)
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Tells the wrapped strategy, whose scalars are those of the cubes."""
+    """Passes the cubed rewards on; the scalars returned are computed from the cubes."""
     cubed = [
       trial if trial.reward is None else dataclasses.replace(trial, reward=trial.reward**3)
       for trial in trials

@@ -1,11 +1,11 @@
-"""A regressor that ranks architectures which nobody has trained yet.
+"""A regressor that ranks architectures before they are trained.
 
-Kernel ridge regression. Two architectures are similar by their decisions, (1 + s)^2 / 4 where s is
-the share of named choices that two walks have in common, and by the features of the networks
-(`rlnas.strategies.network_features`), as a Gaussian of their standardised distance; the kernel is
-the sum. It learns from the order of the rewards alone, as normal scores, and only from that of the
-better half: how far the others miss, and by how much a reward punishes it, is nothing to it.
-(Predictors within architecture search: Deng et al. 2017, arXiv:1712.03351; White et al. 2021,
+It is kernel ridge regression. The kernel is a sum of two similarities of architectures: that of
+their decisions, (1 + s)^2 / 4, where s is the share of named choices that two walks have in common,
+and that of their features (`rlnas.strategies.network_features`), a Gaussian of the standardised
+distance. The targets are normal scores of the rewards, so only their order matters. All rewards
+below the median count as equal, so the size of a reward's penalty has no influence.
+(Predictors in architecture search: Deng et al. 2017, arXiv:1712.03351; White et al. 2021,
 arXiv:2104.01177, compare them.)
 """
 
@@ -28,32 +28,32 @@ from rlnas.strategies.network_features import traits
 Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
 
-_PENALTY = 0.3  # of kernel values up to 2
+_PENALTY = 0.3  # of ridge regression, for kernel values up to 2
 _WIDTH = 0.3  # of the Gaussian: its exponent is this times the mean squared difference of features
 _NORMAL = statistics.NormalDist()
 
 
 class _Network(NamedTuple):
-  choices: tuple[tuple[str, Scalar], ...]  # the name of each decision, and what was chosen
+  choices: tuple[tuple[str, Scalar], ...]  # (name of the decision, choice)
   traits: FloatArray
 
 
 class Surrogate:
-  """Ranks walks of one space by what is known of others."""
+  """Ranks walks of one space by the rewards of other walks."""
 
   def __init__(self, table: Table) -> None:
-    """Knows the space alone."""
+    """Starts untrained; `table` is the compiled space."""
     self._table = table
-    self._networks: dict[Tokens, _Network] = {}  # that it has learnt from, or met since
+    self._networks: dict[Tokens, _Network] = {}  # cache: learnt from, or predicted since
     self._learnt: list[_Network] = []
-    self._weights = np.zeros(0)  # of those that it has learnt from
+    self._weights = np.zeros(0)  # of the networks learnt from
 
   def learn(self, walks: Sequence[Tokens], rewards: Sequence[float]) -> None:
-    """Forgets what it knew and learns from these; the time grows with their third power.
+    """Fits the regressor to these walks alone; the time grows with the cube of their number.
 
     Args:
       walks: token sequences, at least one.
-      rewards: theirs.
+      rewards: rewards of the walks.
 
     Raises:
       ValueError: a sequence is not in the space.
@@ -67,13 +67,13 @@ class Surrogate:
     self._weights = model.dual_coef_
 
   def predict(self, walks: Sequence[Tokens]) -> FloatArray:
-    """Scores of walks, at least one; higher is better.
+    """Returns a score for each walk, higher is better; needs at least one walk.
 
     Raises:
-      ValueError: it has learnt nothing yet, or a sequence is not in the space.
+      ValueError: `learn` was not called, or a sequence is not in the space.
     """
     if not self._learnt:
-      raise ValueError('predict: learn comes first')
+      raise ValueError('predict: call learn first')
     return _kernel([self._network(walk) for walk in walks], self._learnt) @ self._weights
 
   def _network(self, walk: Tokens) -> _Network:
@@ -84,7 +84,7 @@ class Surrogate:
 
 
 def _kernel(networks: Sequence[_Network], learnt: Sequence[_Network]) -> FloatArray:
-  """How similar each is to each that was learnt from. [networks, learnt]."""
+  """Similarity of each network to each one learnt from. [networks, learnt]."""
   shared = _choices(networks, learnt) @ _choices(learnt, learnt).T
   numbers = np.stack([network.traits for network in learnt])
   varied = np.ptp(numbers, axis=0) > 0  # rounded, the deviation of equal numbers need not be 0
@@ -97,7 +97,7 @@ def _kernel(networks: Sequence[_Network], learnt: Sequence[_Network]) -> FloatAr
 
 
 def _choices(networks: Sequence[_Network], learnt: Sequence[_Network]) -> FloatArray:
-  """A column a choice that was learnt; products of rows are the shares in common."""
+  """One column for each choice learnt; the product of two rows is the share in common."""
   columns = {c: i for i, c in enumerate(dict.fromkeys(c for n in learnt for c in n.choices))}
   rows = np.zeros((len(networks), len(columns)))
   for row, network in zip(rows, networks, strict=True):
@@ -106,7 +106,7 @@ def _choices(networks: Sequence[_Network], learnt: Sequence[_Network]) -> FloatA
 
 
 def normal_scores(rewards: Sequence[float]) -> FloatArray:
-  """Quantiles of the normal distribution at the ranks of the rewards; equal ones share theirs.
+  """Quantiles of the normal distribution at the ranks of the rewards; equal rewards share one.
 
   (Blom 1958, with constant 1/2.)
   """

@@ -1,4 +1,4 @@
-"""What strategies that learn look at in the trials that they are told."""
+"""Helpers for strategies that learn from batches of trials."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from rlnas.trial import Trial
 
 
 class Watch:
-  """Tells a policy that learns from one that has collapsed onto a few architectures."""
+  """Computes scalars that show whether a policy has collapsed onto a few architectures."""
 
   def __init__(self) -> None:
-    """Has seen nothing."""
+    """Starts without earlier batches."""
     self._seen: set[tuple[int, ...]] = set()
 
   def scalars(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """reward_mean, unique_rate and repeat_rate of a batch that is not empty.
+    """Returns reward_mean, unique_rate and repeat_rate of a batch, which must not be empty.
 
-    unique_rate is the share of distinct token sequences in the batch, repeat_rate that of trials
-    whose sequence an earlier batch held.
+    unique_rate is the share of distinct token sequences in the batch, repeat_rate the share of
+    trials whose sequence is in an earlier batch.
     """
     tokens = [trial.proposal.tokens for trial in trials]
     rewards = rewards_of(trials)
@@ -33,7 +33,7 @@ class Watch:
 
 
 def taught(trials: Sequence[Trial]) -> list[Trial]:
-  """The trials that teach: all but the failed.
+  """Returns the trials to learn from: all but the failed ones.
 
   Raises:
     ValueError: a reward is not finite.
@@ -51,7 +51,7 @@ def rewards_of(trials: Sequence[Trial]) -> list[float]:
 
 
 def check_at_least(least: float, **values: float) -> None:
-  """Raises ValueError that names the first argument below `least`, or not finite."""
+  """Raises ValueError if a value is below `least` or not finite; names the first such argument."""
   for name, value in values.items():
     if not least <= value < math.inf:
       raise ValueError(f'{name}={value}: must be at least {least}')

@@ -281,7 +281,7 @@ BAD_ARRAYS = {
     'x_test: examples have type float32; those of x_train have uint8',
   ),
   'numbered names': ({'class_names': np.arange(4)}, 'class_names: has type int64'),
-  'same names': ({'class_names': np.array(['a', 'b', 'a', 'c'])}, "class_names: 'a' stands more"),
+  'same names': ({'class_names': np.array(['a', 'b', 'a', 'c'])}, "class_names: 'a' occurs more"),
   'nameless': ({'class_names': np.array(['a', 'b', '', 'c'])}, 'class_names=.*non-empty strings'),
 }
 
@@ -404,16 +404,16 @@ BAD_FOLDERS = {
   ),
   'alpha': (lambda root: write_image(root / 'cat/0.png', mode='RGBA'), r"0\.png: has mode 'RGBA'"),
   'palette': (lambda root: write_image(root / 'cat/0.png', mode='P'), r"0\.png: has mode 'P'"),
-  'truncated': (lambda root: spoil(root / 'dog/1.png', 90), r'dog.1\.png: is no readable'),
-  'empty': (lambda root: spoil(root / 'dog/1.png', 0), r'dog.1\.png: is no readable'),
-  'text': (lambda root: (root / 'dog/9.jpg').write_text('no'), r'dog.9\.jpg: is no readable'),
+  'truncated': (lambda root: spoil(root / 'dog/1.png', 90), r'dog.1\.png: is not a readable'),
+  'empty': (lambda root: spoil(root / 'dog/1.png', 0), r'dog.1\.png: is not a readable'),
+  'text': (lambda root: (root / 'dog/9.jpg').write_text('no'), r'dog.9\.jpg: is not a readable'),
   'no images': (lambda root: (root / 'bird').mkdir(), 'bird: has no image'),
   'bare split': (
     lambda root: (
       [(root / n).rename(root.parent / n) for n in ('cat', 'dog')]
       + [(root / 'train').mkdir(), (root / 'val').mkdir()]
     ),
-    r'train: has the subfolders \(\); must have one a class, at least 2',
+    r'train: has the subfolders \(\); must have one for each class, at least 2',
   ),
   'new class': (
     lambda root: (
@@ -559,7 +559,7 @@ def test_tar_members_are_read_in_the_order_asked_for(tmp_path):
     with pytest.raises(ValueError, match=rf'a\.tar\.gz: has no file {name}'):
       files.read_tar(path, [name])
   spoil(path, 60)
-  with pytest.raises(ValueError, match=r'a\.tar\.gz: is no readable'):
+  with pytest.raises(ValueError, match=r'a\.tar\.gz: is not a readable'):
     files.read_tar(path, ['folder/b'])
 
 

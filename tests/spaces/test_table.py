@@ -85,8 +85,8 @@ def test_mutation_of_a_single_walk_returns_it():
 @pytest.mark.parametrize(
   ('tokens', 'message'),
   [
-    ((), 'asks for another'),
-    ((0, 0, 0), 'asks for another'),
+    ((), 'needs another'),
+    ((0, 0, 0), 'needs another'),
     ((0, 0, 0, 9), r'token 9 .* must lie in \[0, 2\)'),
     ((0, 0, 0, 0, 5, 0), 'the walk ends after 5'),
   ],

@@ -90,7 +90,7 @@ def test_what_was_asked_before_changes_nothing():
 
 
 def test_a_prediction_needs_results():
-  with pytest.raises(ValueError, match='learn comes first'):
+  with pytest.raises(ValueError, match='call learn first'):
     Surrogate(TABLE).predict(draw(1, 0))
 
 
