@@ -147,7 +147,9 @@ class SearchConfig:
     None, "SRAM for the tensor arena in KiB; default: the board's.", group='task'
   )
   max_mmacs: float | None = _setting(
-    None, 'Most multiply-accumulates of one inference, in millions; default: no limit.', group='task'
+    None,
+    'Most multiply-accumulates of one inference, in millions; default: no limit.',
+    group='task',
   )
   max_latency_ms: float | None = _setting(
     None,
