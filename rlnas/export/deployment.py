@@ -113,8 +113,9 @@ class Reserve:
 def reserve(report: ModelReport) -> Reserve:
   """The arena to reserve for a network on a chip with reference kernels or CMSIS-NN's.
 
-  The measured tail holds pointers of 8 bytes, but those of the chip have 4. This is a further margin
-  of some hundred to a few thousand bytes, which is not counted here. Other kernels may need more.
+  The measured tail holds pointers of 8 bytes, but those of the chip have 4. This is a further
+  margin of some hundred to a few thousand bytes, which is not counted here. Other kernels may need
+  more.
   """
   arena = report.chip_arena_bytes('cmsis_nn')
   head = arena[0] if arena else report.arena_head_bytes
@@ -160,7 +161,7 @@ def _port(tensor: Any) -> Port:
 
 
 def _blocks(buffers: Sequence[Buffer], kinds: Sequence[str]) -> tuple[Block, ...]:
-  """The buffers with addresses; after its result, all buffers that an operator begins are scratch."""
+  """The buffers with addresses; after its result, all that an operator begins is scratch."""
   blocks: list[Block] = []
   written: set[int] = set()
   for buffer, offset in zip(buffers, greedy_plan(buffers).offsets, strict=True):

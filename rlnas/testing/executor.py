@@ -80,7 +80,7 @@ def check_executor(make: Make, *, patience: float = PATIENCE_SECONDS) -> None:
 
 
 def check_every_key_comes_back_once(make: Make, *, patience: float = PATIENCE_SECONDS) -> None:
-  """Each key has the measurement of its network and seed, also equal ones. Raises AssertionError."""
+  """Each key has the measurement of its network and seed. Raises AssertionError."""
   with _closing(make(Probe())) as executor:
     submitted = {}
     for place in range(12):  # of four networks, each twice with one seed and once with another

@@ -29,7 +29,7 @@ def check_space(space: Space, input_shape: tuple[int, ...], *, small: Space | No
 
   Args:
     space: the space.
-    input_shape: shape of an example: (height, width, channels), or (frames, features) of a sequence.
+    input_shape: shape of an example: (height, width, channels), or (frames, features).
     small: the space with options that give at most 20,000 token sequences, to be enumerated; by
       default `space` itself if it is that small, otherwise nothing is enumerated.
 

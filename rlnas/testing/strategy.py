@@ -158,7 +158,7 @@ def check_failed_trials_teach_nothing(make: Make, table: Table) -> None:
 
 
 def check_scalars_are_finite(make: Make, table: Table) -> None:
-  """Scalars are finite, also for equal rewards, one trial or only failures. Raises AssertionError."""
+  """Scalars are finite, even if rewards are equal or all trials fail. Raises AssertionError."""
   strategy = make(table)
   proposals = strategy.ask(6, _generator(0))
   for trials in (
