@@ -216,7 +216,7 @@ class SearchConfig:
   )
   fidelity: str | None = _setting(
     None,
-    'Replaces --epochs: stages of a training as EXAMPLESxEPOCHS, such as '
+    'Stages of a training, in place of --epochs: EXAMPLESxEPOCHS, such as '
     '10000x1,10000x1,50000x2; each continues with the weights of the one before. If there are '
     'several, --pruner decides which networks are promoted.',
     group='training',
