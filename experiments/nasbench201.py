@@ -1,4 +1,4 @@
-"""Compares strategies on NAS-Bench-201, where a search takes a fraction of a second.
+"""Compares strategies on NAS-Bench-201: a search in its table takes a fraction of a second.
 
   python experiments/nasbench201.py --table=nasbench201_cifar10.npz --out=runs/nasbench201.json
 

@@ -73,7 +73,7 @@ class Stopwatch:
     self._last = time.perf_counter()
 
   def lap(self, stage: str) -> None:
-    """Ends a stage that began where the last one ended."""
+    """Ends a stage, which began at the end of the last one."""
     now = time.perf_counter()
     self.seconds[stage] = now - self._last
     self._last = now
@@ -202,7 +202,7 @@ def stage_table(columns: dict[str, Sequence[Child]]) -> str:
     for name, group in columns.items()
   }
   stages = list(dict.fromkeys(stage for total in totals.values() for stage in total))
-  rows = [f'| seconds a child | {" | ".join(totals)} |', '|---|' + '---|' * len(totals)]
+  rows = [f'| seconds per trial | {" | ".join(totals)} |', '|---|' + '---|' * len(totals)]
   for stage in stages:
     cells = [f'{total[stage]:.2f}' if stage in total else '–' for total in totals.values()]
     rows.append(f'| {stage} | {" | ".join(cells)} |')

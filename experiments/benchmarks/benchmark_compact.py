@@ -39,7 +39,7 @@ flags.DEFINE_integer('inputs', 50, 'Inputs that outputs are compared on.', lower
 flags.DEFINE_float('most_kib', 32, 'Largest packed file whose flash is compared, in KiB.')
 flags.DEFINE_list('spaces', list(cases()), 'Which to measure.')
 flags.DEFINE_integer('seed', 0, 'Decides networks, weights and inputs.')
-flags.DEFINE_integer('workers', None, 'Processes; default: one a core.', lower_bound=1)
+flags.DEFINE_integer('workers', None, 'Processes; default: one per core.', lower_bound=1)
 
 # Images are small, since TFLite Micro takes a second for a hundred inferences of 1 million MACs.
 IMAGE, SEQUENCE = TaskShape((14, 14, 1), 10), TaskShape((49, 10), 10)

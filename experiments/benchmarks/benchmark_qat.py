@@ -152,7 +152,7 @@ def network_of(name: str, dataset: Dataset) -> Architecture:
 
 
 def separable_concat() -> Architecture:
-  """Separable 5x5 convolutions beside each other, concatenated: what suffered most by default."""
+  """Parallel separable 5x5 convolutions, concatenated: the network that lost most by default."""
   graph = Graph()
   x = layers.conv(graph, graph.input, filters=16, kernel=3, stride=2)
   parts = [layers.separable_conv(graph, x, filters=16, kernel=5) for _ in range(2)]

@@ -53,7 +53,7 @@ flags.DEFINE_list('sequence', ['49', '10'], 'Length and features of a sequence.'
 flags.DEFINE_integer('classes', 10, 'Width of the classifier.', lower_bound=2)
 flags.DEFINE_list('spaces', list(cases()), 'Which to check.')
 flags.DEFINE_integer('seed', 0, 'Decides networks, weights and inputs.')
-flags.DEFINE_integer('workers', None, 'Processes; default: one a core.', lower_bound=1)
+flags.DEFINE_integer('workers', None, 'Processes; default: one per core.', lower_bound=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -62,7 +62,7 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_list('spaces', list(cases()), 'Whose networks to fit, and to state the errors of.')
 flags.DEFINE_integer('seed', 0, 'Decides networks and weights.')
-flags.DEFINE_integer('workers', None, 'Processes; default: one a core.', lower_bound=1)
+flags.DEFINE_integer('workers', None, 'Processes; default: one per core.', lower_bound=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +121,7 @@ def fit(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 def time_estimates(samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
-  """Microseconds of an estimate of each network, in each pass. [PASSES, N]"""
+  """Microseconds of an estimate of each network, in each pass, [PASSES, N]."""
   taken = np.empty((PASSES, len(samples)))
   for row, (column, s) in itertools.product(range(PASSES), enumerate(samples)):
     begin = timeit.default_timer()

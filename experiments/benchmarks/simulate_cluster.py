@@ -39,10 +39,10 @@ flags.DEFINE_list('lags', ['1', '3', '7'], 'Lags to try.')
 flags.DEFINE_float('seconds', 60.0, 'Mean duration of a trial.', lower_bound=0.001)
 flags.DEFINE_float('spread', 0.5, 'Deviation of the logarithm of durations.', lower_bound=0)
 flags.DEFINE_float(
-  'deaths', 0.01, 'Share of children whose worker dies once.', lower_bound=0, upper_bound=1
+  'deaths', 0.01, 'Share of trials whose worker dies once.', lower_bound=0, upper_bound=1
 )
 flags.DEFINE_float(
-  'hangs', 0.001, 'Share of children that hang to the time-out.', lower_bound=0, upper_bound=1
+  'hangs', 0.001, 'Share of trials that hang until the time-out.', lower_bound=0, upper_bound=1
 )
 flags.DEFINE_float('timeout', 600.0, 'Time-out of a trial, in seconds.', lower_bound=0)
 flags.DEFINE_string('strategy', 'evolution', f'One of {", ".join(STRATEGIES)}.')

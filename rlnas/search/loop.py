@@ -292,7 +292,7 @@ class _Health:
     self._failure: Trial | None = None  # the latest
 
   def check(self, told: Sequence[Trial], *, evaluated: set[int]) -> None:
-    """Checks a batch; a batch from the journal alone never stops the search.
+    """Checks a batch; trials from the journal alone never stop the search.
 
     Raises:
       SearchError: too many failed.

@@ -188,7 +188,7 @@ def check_close_gives_up_what_is_under_way(
     _collect_first(executor, range(5), patience + slow_seconds)  # now workers have begun
     started = time.monotonic()
   seconds = time.monotonic() - started
-  rule = 'close gives up evaluations that are under way'
+  rule = 'close does not wait for evaluations that are under way'
   require(seconds < slow_seconds / 2, rule, seconds=seconds)
 
 
