@@ -303,7 +303,7 @@ def plot(results: dict[str, list[Run]], path: pathlib.Path) -> None:
 def main(arguments: list[str]) -> None:
   """Runs all searches, writes and prints the results."""
   if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]}: must all be flags (--name=value)')
+    raise ValueError(f'arguments: {arguments[1:]}: must all be flags')
   workers = default_workers() if FLAGS.workers is None else FLAGS.workers
   for name, value in (('runs', FLAGS.runs), ('workers', workers)):
     if value < 1:

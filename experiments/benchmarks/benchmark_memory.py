@@ -44,7 +44,7 @@ def megabytes(pid: int | str, field: str) -> float:
 def main(arguments: list[str]) -> None:
   """Evaluates networks and reads the memory after each."""
   if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]}: must all be flags (--name=value)')
+    raise ValueError(f'arguments: {arguments[1:]}: must all be flags')
   check_positive('children')
   check_positive('workers')
   data = loaders.as_images(loaders.load(FLAGS.dataset, data_dir=FLAGS.data_dir)).without_test()

@@ -173,7 +173,7 @@ def main(arguments: list[str]) -> None:
   """Prints a row for each batch size and lag."""
   choose('strategy', FLAGS.strategy, STRATEGIES)
   if len(arguments) > 1:
-    raise app.UsageError(f'arguments: {arguments[1:]}: must all be flags (--name=value)')
+    raise app.UsageError(f'arguments: {arguments[1:]}: must all be flags')
   trials = 30 * FLAGS.workers if FLAGS.trials is None else FLAGS.trials
   print(f'{FLAGS.workers} workers, {trials} trials of {FLAGS.seconds:g} s, {FLAGS.strategy}')
   print(

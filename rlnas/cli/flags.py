@@ -125,7 +125,7 @@ def check_positive(name: str, flag_values: flags.FlagValues = flags.FLAGS) -> No
 def no_arguments(arguments: list[str]) -> None:
   """Raises ValueError if there are arguments besides flags; the first one is the program."""
   if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]}: must all be flags (--name=value)')
+    raise ValueError(f'arguments: {arguments[1:]}: must all be flags')
 
 
 def parse(flag_values: flags.FlagValues, arguments: list[str]) -> list[str]:

@@ -109,7 +109,7 @@ class Screened:
       macs=estimate.macs,
       parameters=estimate.parameters,
       latency_ms=latency,
-      detail='the estimate exceeds the budget; not trained',
+      detail='estimated cost exceeds the budget; not trained',
     )
 
     def fits(flash_bytes: float, sram_bytes: float) -> bool:
@@ -131,5 +131,5 @@ class Screened:
       flash_bytes=footprint.flash_bytes,
       sram_bytes=footprint.sram_bytes,
       sram_source=footprint.sram_source,
-      detail='the measured size exceeds the budget; not trained',
+      detail='measured size exceeds the budget; not trained',
     )
