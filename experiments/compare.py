@@ -1,12 +1,12 @@
-"""Compares strategies, or rewards, on one space at equal trials over several seeds.
+"""Compares strategies, or rewards, on one space with equal trials over several seeds.
 
   python experiments/compare.py --seeds=0,1,2 --trials=120 --workdir=runs/compare
   python experiments/compare.py --strategies=reinforce --rewards=linear_excess,absolute
 
-Every pair of strategy and reward is an arm. The workdir then holds a journal for each arm and
-seed, from which the same command resumes, compare.json, and compare.png: the best feasible int8
-validation accuracy against trials, mean and deviation over the seeds. A network that several arms
-propose with one seed is trained once.
+Every pair of strategy and reward is an arm. The script writes to --workdir a journal for each arm
+and seed, from which the same command resumes, compare.json, and compare.png: the best feasible int8
+validation accuracy against trials, mean and deviation over the seeds. If several arms propose a
+network with the same seed, it is trained once.
 """
 
 from __future__ import annotations
@@ -45,22 +45,20 @@ from rlnas.trial import Trial
 FLAGS = flags.FLAGS
 define_search_flags(without=OF_ONE_SEARCH)
 flags.adopt_module_key_flags(cli_flags)
-flags.DEFINE_list(
-  'strategies', list(STRATEGIES), 'What proposes, separated by commas; by default all there is.'
-)
+flags.DEFINE_list('strategies', list(STRATEGIES), 'Strategies, separated by commas; default: all.')
 flags.DEFINE_list(
   'rewards', ['linear_excess'], f'Some of {", ".join(REWARDS)}, separated by commas.'
 )
-flags.DEFINE_list('seeds', ['0', '1', '2'], 'Whole numbers: one search of each arm a seed.')
+flags.DEFINE_list('seeds', ['0', '1', '2'], 'Whole numbers: each arm has one search per seed.')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Arm:
-  """What one strategy and reward reached.
+  """The results of one strategy and reward.
 
   Attributes:
-    strategy: name.
-    reward: name.
+    strategy: name of the strategy.
+    reward: name of the reward.
     best: best feasible int8 validation accuracy after each trial, 0 before the first feasible
       one. [seeds, trials]
     feasible: share of feasible trials, by seed. [seeds]
@@ -103,7 +101,7 @@ def main(arguments: list[str]) -> None:
 
 
 def read_seeds() -> list[int]:
-  """The seeds. Raises ValueError where they are not different whole numbers."""
+  """The seeds. Raises ValueError if they are not different whole numbers."""
   if not all(seed.isdecimal() for seed in FLAGS.seeds) or not FLAGS.seeds:
     raise ValueError(f'--seeds={",".join(FLAGS.seeds)}: must be whole numbers such as 0,1,2')
   seeds = [int(seed) for seed in FLAGS.seeds]
@@ -120,7 +118,7 @@ def run_arm(
   where: Cached,
   workdir: pathlib.Path,
 ) -> Arm:
-  """One search a seed, each with a journal of its own."""
+  """Runs one search per seed, each with its own journal."""
   runs = []
   for seed in seeds:
     arm = setup.having(strategy=strategy, reward=reward, seed=seed)
@@ -152,7 +150,7 @@ def run_arm(
 
 
 def feasible_accuracies(trials: tuple[Trial, ...], setup: Setup) -> list[float]:
-  """int8 validation accuracy of each trial, 0 where it does not fit the budget."""
+  """int8 validation accuracy of each trial; 0 if it does not fit the budget."""
   return [
     t.measurement.int8_validation_accuracy or 0.0
     if is_feasible(t.measurement, setup.budget)
@@ -184,7 +182,7 @@ def spread(values: npt.NDArray[np.float64]) -> str:
 
 
 def deviations(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-  """Sample deviation over the first axis, the seeds; NaN where there is one alone."""
+  """Sample deviation over the first axis, the seeds; NaN if there is only one."""
   return np.asarray(
     values.std(axis=0, ddof=1) if len(values) > 1 else np.full_like(values[0], np.nan)
   )

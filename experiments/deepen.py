@@ -1,12 +1,12 @@
-"""Searches networks with skip connections that grow: Zoph & Le 2016, section 4.1.
+"""Searches for networks with skip connections, deeper step by step: Zoph & Le 2016, section 4.1.
 
   python experiments/deepen.py --depths=2,4,6 --trials=40 --workdir=runs/deepen
 
-The paper starts with 6 layers and adds 2 every 1,600 samples. Here each of --depths is searched for
---trials children by REINFORCE, with a journal of its own in --workdir, from which the same command
-resumes; the controller keeps its weights from one depth to the next (Adam and the baseline begin
-anew). --fresh forgets them, to tell what they are worth. Prints a table with a line for each
-depth; test data are not read.
+The paper starts with 6 layers and adds 2 every 1,600 samples. Here REINFORCE searches each of
+--depths for --trials trials, with its own journal in --workdir, from which the same command
+resumes. The controller keeps its weights from one depth to the next (Adam and the baseline start
+again). With --fresh it does not, to show the effect of the weights. Prints a table with a line for
+each depth; test data are not used.
 """
 
 from __future__ import annotations
@@ -39,9 +39,13 @@ from rlnas.trial import Trial, derive_seed
 FLAGS = flags.FLAGS
 define_search_flags(without=OF_ONE_SEARCH, space='multibranch', workdir='runs/deepen')
 flags.adopt_module_key_flags(cli_flags)
-flags.DEFINE_list('depths', ['2', '4', '6'], 'Layers, --trials children each; default: 2,4,6.')
-flags.DEFINE_float('learning_rate', 2.5e-3, 'Of Adam; the paper has 6e-4 for thousands of trials.')
-flags.DEFINE_bool('fresh', False, 'Whether each depth begins with a new controller.')
+flags.DEFINE_list(
+  'depths', ['2', '4', '6'], 'Layers; each depth has --trials trials; default: 2,4,6.'
+)
+flags.DEFINE_float(
+  'learning_rate', 2.5e-3, 'Learning rate; the paper has 6e-4 for thousands of trials.'
+)
+flags.DEFINE_bool('fresh', False, 'Whether each depth starts with a new controller.')
 flags.DEFINE_integer('seed', 0, 'Decides everything random; default: 0.')
 
 
@@ -50,9 +54,9 @@ def main(arguments: list[str]) -> None:
   depths = read_depths()
   setup = read_setup(arguments)
   if FLAGS.space != 'multibranch':
-    raise ValueError(f'--space={FLAGS.space}: must be multibranch, whose depth --depths sets')
+    raise ValueError(f'--space={FLAGS.space}: must be multibranch (--depths sets its depth)')
   if any(option.startswith('depth=') for option in FLAGS.space_option):
-    raise ValueError(f'--space_option={FLAGS.space_option}: the depth is set by --depths')
+    raise ValueError(f'--space_option={FLAGS.space_option}: must not set depth; use --depths')
   space = cast(MultiBranch, build_space(setup.config))
   tables = {d: compile_table(dataclasses.replace(space, depth=d)) for d in depths}
   controller = Controller(tuple(tables.values()), seed=controller_seed(depths[0]))
@@ -67,20 +71,20 @@ def main(arguments: list[str]) -> None:
 
 
 def read_depths() -> list[int]:
-  """The depths. Raises ValueError where they do not rise from at least 1."""
+  """The depths. Raises ValueError if they do not increase from at least 1."""
   depths = [int(depth) if depth.isdecimal() else 0 for depth in FLAGS.depths]
   if not depths or depths[0] < 1 or depths != sorted(set(depths)):
-    raise ValueError(f'--depths={",".join(FLAGS.depths)}: must be rising, such as 2,4,6')
+    raise ValueError(f'--depths={",".join(FLAGS.depths)}: must increase, such as 2,4,6')
   return depths
 
 
 def controller_seed(depth: int) -> int:
-  """Of the initial weights."""
+  """The seed of the initial weights."""
   return derive_seed(FLAGS.seed, 'controller', depth)
 
 
 def search(depth: int, table: Table, controller: Controller, setup: Setup) -> tuple[Trial, ...]:
-  """Searches the networks of one depth, or goes on with their journal."""
+  """Searches the networks of one depth, or resumes from their journal."""
   decides = journal_configuration(setup.having(strategy='reinforce', seed=FLAGS.seed))
   decides |= {'depths': ','.join(FLAGS.depths), 'depth': depth, 'trials': FLAGS.trials}
   decides |= {'learning_rate': FLAGS.learning_rate, 'fresh': FLAGS.fresh}
@@ -119,7 +123,7 @@ def row(depth: int, table: Table, trials: Sequence[Trial], setup: Setup) -> str:
 
 
 def mean_reward(trials: Iterable[Trial]) -> float:
-  """Of those that did not fail."""
+  """The mean reward of the trials that did not fail."""
   rewards = [trial.reward for trial in trials if trial.reward is not None]
   return float(np.mean(rewards)) if rewards else float('nan')
 

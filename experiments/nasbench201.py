@@ -1,12 +1,12 @@
-"""Compares strategies on NAS-Bench-201, where a search takes a fraction of a second.
+"""Compares strategies on NAS-Bench-201: a search in its table takes a fraction of a second.
 
   python experiments/nasbench201.py --table=nasbench201_cifar10.npz --out=runs/nasbench201.json
 
 The published protocol (NATS-Bench: Dong et al. 2021, arXiv:2009.00437): strategies are told the
-validation accuracy after 12 epochs; a search ends when the simulated seconds are spent, each
-evaluation costing what it took on the benchmark's GPU; its result is the test accuracy after 200
-epochs of the cell that validated best. Many runs of each strategy are compared by Welch's t-test,
-and a picture beside --out shows how the result grows.
+validation accuracy after 12 epochs. A search ends when the simulated seconds are spent; each
+evaluation costs the time that it took on the benchmark's GPU. The result of a search is the test
+accuracy after 200 epochs of the cell with the best validation accuracy. Welch's t-test compares
+many runs of each strategy, and a picture beside --out shows how the results improve.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from rlnas.spaces.nasbench201 import NasBench201
 from rlnas.spaces.table import Table, compile_table
 from rlnas.trial import Measurement, Trial, derive_seed
 
-# The strategies of the command line, with its settings; 'default' is the one that it takes.
+# The strategies of the command line, with its settings; 'default' is its default strategy.
 STRATEGIES = {'default': SearchConfig.strategy, **{name: name for name in choices.STRATEGIES}}
 
-UNLIMITED = Budget(flash_bytes=2**62, sram_bytes=2**62)  # sizes play no part here
+UNLIMITED = Budget(flash_bytes=2**62, sram_bytes=2**62)  # sizes do not matter here
 CHECKPOINTS = (0.3, 0.6, 1.0)  # shares of the budget at which results are printed
-SPEED_TRIALS, SPEED_BATCH = 3_200, 32  # of the searches that the loop is timed with
-RUNS_PER_TASK = 5  # enough that a worker is rarely idle, few enough that all end at about one time
+SPEED_TRIALS, SPEED_BATCH = 3_200, 32  # of the searches that measure the speed of the loop
+RUNS_PER_TASK = 5  # workers are rarely idle, and all end at about the same time
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('table', None, 'The .npz file of results; see rlnas/evaluation/lookup.py.')
@@ -56,7 +56,7 @@ flags.DEFINE_float('budget_seconds', 20_000, 'Simulated seconds that a search ma
 flags.DEFINE_integer('runs', 500, 'Searches by each strategy.')
 flags.DEFINE_integer('seed', 0, 'Decides everything random.')
 flags.DEFINE_bool('free_repeats', False, 'Whether evaluating a cell again costs nothing.')
-flags.DEFINE_integer('workers', None, 'Processes of one thread; default: one a core.')
+flags.DEFINE_integer('workers', None, 'Processes with one thread each; default: one per core.')
 flags.DEFINE_string('out', 'runs/nasbench201.json', 'Where to write the results; .png beside it.')
 flags.mark_flag_as_required('table')
 
@@ -66,10 +66,10 @@ class Run:
   """One search.
 
   Attributes:
-    test_200: test accuracy in percent after 200 epochs of the cell that validated best.
-    validation_12: validation accuracy in percent that it was chosen for.
-    evaluations: how many evaluations were paid for.
-    curve: (simulated seconds, `test_200` from then on) wherever a better cell was found.
+    test_200: test accuracy in percent after 200 epochs of the cell with the best validation.
+    validation_12: validation accuracy in percent of that cell after 12 epochs.
+    evaluations: number of evaluations that were charged.
+    curve: (simulated seconds, `test_200` from then on) for each better cell that was found.
   """
 
   test_200: float
@@ -78,7 +78,7 @@ class Run:
   curve: tuple[tuple[float, float], ...]
 
   def test_after(self, seconds: float) -> float:
-    """`test_200` of the cell that validated best until then; NaN before the first."""
+    """`test_200` of the cell with the best validation until then; NaN before the first."""
     return next((test for found, test in reversed(self.curve) if found <= seconds), math.nan)
 
 
@@ -87,10 +87,10 @@ class BudgetSpentError(Exception):
 
 
 class Ledger:
-  """An observer that keeps account and ends the search; what ends too late does not count."""
+  """An observer that counts simulated seconds and ends the search; late trials do not count."""
 
   def __init__(self, budget_seconds: float, *, free_repeats: bool) -> None:
-    """Starts with all seconds unspent."""
+    """Starts with no seconds spent."""
     self._budget_seconds = budget_seconds
     self._free_repeats = free_repeats
     self._seen: set[tuple[int, ...]] = set()
@@ -125,7 +125,7 @@ def validation_accuracy(measurement: Measurement, budget: Budget) -> float:
 
 @functools.lru_cache(maxsize=1)
 def benchmark(path: str) -> tuple[NasBench201Data, InProcess, Table, dict[tuple[int, ...], float]]:
-  """What all runs of a process share; the last is `test_200` in percent by tokens."""
+  """The data that all runs of a process share; the last is `test_200` in percent by tokens."""
   data = NasBench201Data.read(path)
   percent = [100 * accuracy for accuracy in data.test_200.tolist()]
   by_tokens = dict(zip(map(tuple, data.operations.tolist()), percent, strict=True))
@@ -135,11 +135,11 @@ def benchmark(path: str) -> tuple[NasBench201Data, InProcess, Table, dict[tuple[
 def search_once(
   name: str, path: str, *, budget_seconds: float, free_repeats: bool, seed: int
 ) -> Run:
-  """One search of one strategy, batches of one and no lag, as in the published loops."""
+  """Runs one search of one strategy, with batches of one and no lag, as in the published loops."""
   data, executor, table, test_200 = benchmark(path)
   ledger = Ledger(budget_seconds, free_repeats=free_repeats)
-  # A strategy that only repeats itself for free would never end: ten times what the budget can
-  # pay for is enough.
+  # If repeats are free, a strategy that only repeats would never end: so the limit is ten times the
+  # number of evaluations that the budget allows.
   most = 10 * math.ceil(budget_seconds / float(np.min(data.seconds)))
   with contextlib.suppress(BudgetSpentError):
     run_search(
@@ -154,7 +154,7 @@ def search_once(
       observers=[ledger],
     )
   if not ledger.found:
-    raise ValueError(f'--budget_seconds={budget_seconds}: no evaluation ends within')
+    raise ValueError(f'--budget_seconds={budget_seconds}: must be long enough for one evaluation')
   curve = tuple((seconds, test_200[t.proposal.tokens]) for seconds, t in ledger.found)
   best = 100 * (ledger.found[-1][1].reward or 0)
   return Run(curve[-1][1], best, ledger.evaluations, curve)
@@ -163,7 +163,7 @@ def search_once(
 def search_many(
   name: str, path: str, seeds: Sequence[int], *, budget_seconds: float, free_repeats: bool
 ) -> list[Run]:
-  """Some runs of one strategy: a worker's task."""
+  """Does some runs of one strategy: the task of a worker."""
   search = functools.partial(
     search_once, name, path, budget_seconds=budget_seconds, free_repeats=free_repeats
   )
@@ -224,7 +224,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def show_speed() -> None:
-  """Prints how many trials a second the search loop handles in this process."""
+  """Prints how many trials per second the search loop handles in this process."""
   _, executor, table, _ = benchmark(FLAGS.table)
   for name, batch in (('evolution', 1), ('reinforce', SPEED_BATCH)):
     # The first batches trace the functions of the controller and are not counted.
@@ -239,28 +239,28 @@ def show_speed() -> None:
       seed=FLAGS.seed,
       observers=[clock],
     )
-    print(f'{name}: {clock.trials_per_second:,.0f} trials a second on one core, batch {batch}')
+    print(f'{name}: {clock.trials_per_second:,.0f} trials per second on one core, batch {batch}')
 
 
 class Stopwatch:
   """An observer that counts the trials after the first batches, and their seconds."""
 
   def __init__(self, first_batch: int) -> None:
-    """Begins to count once `first_batch` batches were told."""
+    """Starts counting after `first_batch` batches."""
     self._first_batch = first_batch
     self._batches = self._trials = 0
     self._started = self._ended = 0.0
 
   @property
   def trials_per_second(self) -> float:
-    """Over all batches that were counted."""
+    """The mean over all counted batches."""
     return self._trials / (self._ended - self._started)
 
   def on_trial(self, trial: Trial) -> None:
     """Nothing to do."""
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
-    """Counts."""
+    """Counts the trials of a batch."""
     self._batches += 1
     self._ended = time.perf_counter()
     if self._batches <= self._first_batch:
@@ -290,7 +290,7 @@ def plot(results: dict[str, list[Run]], path: pathlib.Path) -> None:
     )
     lowest.append(float(mean[len(mean) // 20]))
     highest.append(float(mean[-1] + deviation[-1]))
-  # The first cells are anything from 10 % on; what counts happens above.
+  # The first cells may have any accuracy from 10 % on; the important part is above.
   axes.set_ylim(min(lowest), max(highest) + 0.05)
   axes.set_xlabel('simulated seconds')
   axes.set_ylabel('test accuracy of the best validated cell, %')
@@ -301,9 +301,9 @@ def plot(results: dict[str, list[Run]], path: pathlib.Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-  """Runs, writes and prints."""
+  """Runs all searches, writes and prints the results."""
   if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+    raise ValueError(f'arguments: {arguments[1:]}: must all be flags')
   workers = default_workers() if FLAGS.workers is None else FLAGS.workers
   for name, value in (('runs', FLAGS.runs), ('workers', workers)):
     if value < 1:
@@ -313,8 +313,8 @@ def main(arguments: list[str]) -> None:
   names = list(dict.fromkeys(FLAGS.strategies))
   unknown = set(names) - set(STRATEGIES)
   if unknown or not names:
-    raise ValueError(f'--strategies={",".join(names)}: must be of {", ".join(STRATEGIES)}')
-  NasBench201Data.read(FLAGS.table)  # a mistake is told here, before workers are started
+    raise ValueError(f'--strategies={",".join(names)}: must be some of {", ".join(STRATEGIES)}')
+  NasBench201Data.read(FLAGS.table)  # shows an error in the table before workers start
   started = time.perf_counter()
   results = search_all(names, workers)
   show(results)
@@ -333,7 +333,7 @@ def main(arguments: list[str]) -> None:
 
 
 def run(arguments: list[str]) -> None:
-  """Runs `main`; a mistake of the user or of the machine is one line, not a traceback."""
+  """Runs `main`; shows an error of the user or the machine in one line, without a traceback."""
   try:
     main(arguments)
   except (ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Searches a network for a microcontroller: the command `rlnas search` as an experiment."""
+"""Searches for a network for a microcontroller: the command `rlnas search` as a script."""
 
 import sys
 

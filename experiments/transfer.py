@@ -3,8 +3,9 @@
   rlnas search --space=nasnet --workdir=runs/cells
   python experiments/transfer.py --search=runs/cells --repeats=2 --filters=12
 
-Zoph et al. 2018, section 4: cells found on small images in a small stack also serve in a larger
-one. Both stacks are trained alike and compared on validation data; test data are not read.
+Zoph et al. 2018, section 4: cells found on small images in a small stack also work in a larger
+stack. Both stacks are trained in the same way and compared on validation data; test data are not
+used.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ define_flags(FLAGS, 'dataset', 'data_dir', 'epochs')
 flags.adopt_module_key_flags(cli_flags)
 FLAGS.set_default('dataset', 'fashion_mnist')
 FLAGS.set_default('epochs', 8)
-flags.DEFINE_integer('train_examples', None, 'Training examples; all where not given.')
+flags.DEFINE_integer('train_examples', None, 'Number of training examples; default: all.')
 flags.DEFINE_integer('repeats', 2, 'Normal cells between reductions in the larger stack.')
 flags.DEFINE_integer('filters', 12, 'Filters of the first cells in the larger stack.')
 flags.DEFINE_integer('seed', 0, 'Decides initial weights and the order of examples.')
@@ -48,11 +49,13 @@ def main(arguments: list[str]) -> None:
   check_positive('epochs')
   configuration, trials = read_journal(pathlib.Path(FLAGS.search) / 'journal.jsonl')
   if configuration['space'] != 'nasnet':
-    raise ValueError(f'--search={FLAGS.search}: a search of space {configuration["space"]!r}')
+    raise ValueError(
+      f'--search={FLAGS.search}: has space {configuration["space"]!r}; must have nasnet'
+    )
   space = NASNet(**space_options('nasnet', str(configuration['space_options']).split()))
   best = best_trial(trials, budget_of(configuration))
   if best is None:
-    raise ValueError(f'--search={FLAGS.search}: no trial keeps its budget')
+    raise ValueError(f'--search={FLAGS.search}: must have a trial that fits its budget')
   dataset = loaders.as_images(loaders.load(FLAGS.dataset, data_dir=FLAGS.data_dir))
   if FLAGS.train_examples is not None:
     dataset = loaders.take(dataset, FLAGS.train_examples)

@@ -1,14 +1,15 @@
-"""How many children an hour: a plain Keras loop against this library's pipeline, in one run.
+"""Measures trials per hour: a plain Keras loop against this library's pipeline, in one run.
 
   python experiments/benchmarks/benchmark_children.py --dataset=fashion_mnist --examples=10000 \
     --epochs=2
 
-Both train the same networks of the chain space from the same weights, with the same batches an
+Both train the same networks of the chain space from the same weights, with the same batches per
 epoch, optimiser and schedule, quantize them to int8 and validate both forms on the same images.
 The plain loop does it as tutorials do: `fit`, `evaluate`, `TFLiteConverter.from_keras_model`, and
-the interpreter one image at a time, all with a thread a core. Ours runs in worker processes of one
-thread. The two take turns in blocks, so that a busy machine slows both. Starting the processes is
-not counted on either side. Ends with the seconds of each stage, accuracies, and the speedup.
+the interpreter one image at a time, all with one thread per core. Ours runs in worker processes
+with one thread each. The two take turns in blocks, so a busy machine slows both. The start of the
+processes does not count on either side. Prints the seconds of each stage, accuracies, and the
+speedup.
 """
 
 from __future__ import annotations
@@ -43,21 +44,21 @@ from rlnas.trial import Measurement, Status
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('dataset', 'fashion_mnist', 'What the networks classify: images.')
-flags.DEFINE_string('data_dir', None, 'Folder of IDX or binary files; downloads where not given.')
+flags.DEFINE_string('data_dir', None, 'Folder of IDX or binary files; default: downloads.')
 flags.DEFINE_integer('examples', 10000, 'Training images; default: 10,000.')
-flags.DEFINE_integer('epochs', 2, 'Epochs of a child; default: 2.')
+flags.DEFINE_integer('epochs', 2, 'Epochs of a trial; default: 2.')
 flags.DEFINE_integer('children', 24, 'Networks to train on either side; default: 24.')
 flags.DEFINE_integer('blocks', 3, 'How often the two sides take turns; default: 3.')
 flags.DEFINE_string(
   'board', 'nucleo-l010rb', 'Whose budget the networks keep; default: nucleo-l010rb.'
 )
-flags.DEFINE_integer('workers', None, 'Worker processes of ours; default: one a core.')
+flags.DEFINE_integer('workers', None, 'Worker processes of ours; default: one per core.')
 flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
 
 
 @dataclasses.dataclass(frozen=True)
 class Child:
-  """What one side made of a network: accuracies in [0, 1], and seconds by stage."""
+  """The results of one side for a network: accuracies in [0, 1], and seconds by stage."""
 
   accuracy: float
   int8_accuracy: float
@@ -72,14 +73,14 @@ class Stopwatch:
     self._last = time.perf_counter()
 
   def lap(self, stage: str) -> None:
-    """Ends a stage that began where the last one ended."""
+    """Ends a stage, which began at the end of the last one."""
     now = time.perf_counter()
     self.seconds[stage] = now - self._last
     self._last = now
 
 
 def plain_child(architecture: Architecture, data: Dataset, epochs: int, seed: int) -> Child:
-  """Trains, converts and validates a network in the manner of tutorials."""
+  """Trains, converts and validates a network as tutorials do."""
   watch = Stopwatch()
   x_train = data.scaling.apply(data.x_train.astype(np.float32))
   x_val = data.scaling.apply(data.x_val.astype(np.float32))
@@ -123,7 +124,7 @@ def _one_by_one(content: bytes, x: np.ndarray, y: np.ndarray) -> int:
 
 
 def our_stages(architecture: Architecture, data: Dataset, epochs: int, seed: int) -> Child:
-  """What `Trained` does, with a look at the clock between its steps."""
+  """Does the same as `Trained`, and measures the time of each step."""
   watch = Stopwatch()
   model = build(architecture, data.task, seed=seed)
   watch.lap('build')
@@ -141,7 +142,7 @@ def our_stages(architecture: Architecture, data: Dataset, epochs: int, seed: int
 
 
 def serve_plain(connection: Connection, data: Dataset, epochs: int, seed: int) -> None:
-  """A process that evaluates networks as a plain loop would, with a thread a core."""
+  """A process that evaluates networks in a plain loop, with one thread per core."""
   tf.config.threading.set_intra_op_parallelism_threads(default_workers())
   tf.config.threading.set_inter_op_parallelism_threads(default_workers())
   while (architecture := connection.recv()) is not None:
@@ -149,7 +150,7 @@ def serve_plain(connection: Connection, data: Dataset, epochs: int, seed: int) -
 
 
 class Plain:
-  """The plain loop, in a process of its own: threads are set once in a process."""
+  """The plain loop in its own process, as a process can set its threads only once."""
 
   def __init__(self, data: Dataset, epochs: int, seed: int) -> None:
     context = multiprocessing.get_context('spawn')
@@ -173,7 +174,7 @@ class Plain:
 def evaluate_ours(
   pool: WorkerPool, networks: Sequence[Architecture], seed: int
 ) -> list[Measurement]:
-  """All networks through the pool, in their order."""
+  """Evaluates all networks in the pool; returns results in their order."""
   for key, architecture in enumerate(networks):
     pool.submit(key, architecture, seed=seed)
   found: dict[int, Measurement] = {}
@@ -184,7 +185,7 @@ def evaluate_ours(
 
 
 def networks_within(data: Dataset, count: int, budget: Budget, seed: int) -> list[Architecture]:
-  """Networks of the chain space that keep a budget, uniformly drawn."""
+  """Networks of the chain space that fit a budget, drawn uniformly."""
   kept: list[Architecture] = []
   for architecture in draw('chain', 200 * count, seed):
     if budget.fits(estimate_cost(architecture, data.task).resources):
@@ -195,13 +196,13 @@ def networks_within(data: Dataset, count: int, budget: Budget, seed: int) -> lis
 
 
 def stage_table(columns: dict[str, Sequence[Child]]) -> str:
-  """Mean seconds a stage, in Markdown."""
+  """Mean seconds per stage, in Markdown."""
   totals = {
     name: {stage: float(np.mean([c.seconds[stage] for c in group])) for stage in group[0].seconds}
     for name, group in columns.items()
   }
   stages = list(dict.fromkeys(stage for total in totals.values() for stage in total))
-  rows = [f'| seconds a child | {" | ".join(totals)} |', '|---|' + '---|' * len(totals)]
+  rows = [f'| seconds per trial | {" | ".join(totals)} |', '|---|' + '---|' * len(totals)]
   for stage in stages:
     cells = [f'{total[stage]:.2f}' if stage in total else '–' for total in totals.values()]
     rows.append(f'| {stage} | {" | ".join(cells)} |')
@@ -216,7 +217,7 @@ def spread(name: str, values: Sequence[float]) -> str:
 
 
 def main(arguments: list[str]) -> None:
-  """Runs both sides in turns and prints what they took."""
+  """Runs both sides in turns and prints their times."""
   if len(arguments) > 1:
     raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
   for name in ('examples', 'epochs', 'children', 'blocks', 'workers'):
@@ -242,12 +243,12 @@ def main(arguments: list[str]) -> None:
     ours += evaluate_ours(pool, chosen, FLAGS.seed)
     seconds['plain'] += between - started
     seconds['ours'] += time.perf_counter() - between
-    print(f'{len(ours)} children: plain {seconds["plain"]:.1f} s, ours {seconds["ours"]:.1f} s')
+    print(f'{len(ours)} trials: plain {seconds["plain"]:.1f} s, ours {seconds["ours"]:.1f} s')
   plain.close()
   pool.close()
   failed = [m.detail for m in ours if m.status is not Status.COMPLETE]
   if failed:
-    raise ValueError(f'{len(failed)} children failed, the first with: {failed[0]}')
+    raise ValueError(f'{len(failed)} trials failed; cause of the first: {failed[0]}')
   alone = [our_stages(a, data, FLAGS.epochs, FLAGS.seed) for a in [first, *networks]][1:]
   print(stage_table({f'plain, {default_workers()} threads': theirs, 'ours, 1 thread': alone}))
   for name, values in (
@@ -259,7 +260,7 @@ def main(arguments: list[str]) -> None:
     print(spread(name, values))
   hourly = {name: len(networks) / value * 3600 for name, value in seconds.items()}
   print(
-    f'children an hour: plain {hourly["plain"]:.0f}, ours {hourly["ours"]:.0f} ({workers} workers)'
+    f'trials per hour: plain {hourly["plain"]:.0f}, ours {hourly["ours"]:.0f} ({workers} workers)'
   )
   print(f'speedup {hourly["ours"] / hourly["plain"]:.2f}x')
 

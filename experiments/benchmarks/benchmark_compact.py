@@ -1,12 +1,12 @@
-"""Measures what packing and ordering save: flash, and the tensor arena, over random networks.
+"""Measures how much flash and arena the packing and ordering save, over random networks.
 
   python experiments/benchmarks/benchmark_compact.py --count=100
 
 Networks of all spaces with random weights are converted three times: by the documented route of
 TensorFlow Lite (`TFLiteConverter.from_keras_model`), as `rlnas.tflite.quantize.convert` does it,
 and packed. Flash is compared with the first, for packed files below --most_kib; arenas and outputs
-on TFLite Micro with the second. The exit code is 1 where an output differs or an arena grew. A
-table is printed in Markdown.
+on TFLite Micro with the second. The exit code is 1 if an output differs or an arena is larger.
+Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ flags.DEFINE_integer('inputs', 50, 'Inputs that outputs are compared on.', lower
 flags.DEFINE_float('most_kib', 32, 'Largest packed file whose flash is compared, in KiB.')
 flags.DEFINE_list('spaces', list(cases()), 'Which to measure.')
 flags.DEFINE_integer('seed', 0, 'Decides networks, weights and inputs.')
-flags.DEFINE_integer('workers', None, 'Processes; default: one a core.', lower_bound=1)
+flags.DEFINE_integer('workers', None, 'Processes; default: one per core.', lower_bound=1)
 
 # Images are small, since TFLite Micro takes a second for a hundred inferences of 1 million MACs.
 IMAGE, SEQUENCE = TaskShape((14, 14, 1), 10), TaskShape((49, 10), 10)
@@ -50,13 +50,13 @@ class Outcome:
   """Bytes of one network.
 
   Attributes:
-    documented: file of the documented route; 0 where it fails or was not tried.
+    documented: file of the documented route; 0 if it fails or was not tried.
     converted: file before packing.
-    packed: file afterwards.
+    packed: file after packing.
     head_before: head of the arena before the operators were ordered.
-    head_after: afterwards.
+    head_after: head of the arena after that.
     same: whether all outputs are the same.
-    seconds: what packing took, its check included.
+    seconds: time of packing, with its check.
   """
 
   documented: int
@@ -71,7 +71,7 @@ class Outcome:
 def check(
   architecture: Architecture, task: TaskShape, inputs: int, most_bytes: float, seed: int
 ) -> Outcome | None:
-  """Converts a network in three ways; None where its arena is too large for any chip."""
+  """Converts a network in three ways; None if its arena is too large for any chip."""
   model = build_trained_looking(architecture, task, seed=seed)
   calibration = noise(task.input_shape, CALIBRATION_EXAMPLES, seed)
   converted = convert(model, calibration)
@@ -94,7 +94,7 @@ def check(
 
 
 def documented_bytes(model: keras.Model, calibration: Float32Array) -> int:
-  """Size of the file that the documented route makes; 0 where it makes none."""
+  """Size of the file that the documented route makes; 0 if it makes none."""
   with quiet():
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -166,7 +166,7 @@ def table(results: dict[str, list[Outcome]]) -> str:
 
 
 def main(arguments: list[str]) -> None:
-  """Runs, prints, and ends with exit code 1 where a network was made worse."""
+  """Runs, prints, and ends with exit code 1 if a network became worse."""
   if len(arguments) > 1:
     sys.exit(f'error: arguments {arguments[1:]} are not understood; all settings are flags')
   unknown = set(FLAGS.spaces) - set(cases())

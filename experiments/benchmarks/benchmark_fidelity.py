@@ -1,13 +1,13 @@
-"""How much sooner a search with a pruner of fidelities gets where one without it gets.
+"""Measures how much sooner a search with a pruner reaches the accuracy of one without.
 
   python experiments/benchmarks/benchmark_fidelity.py --dataset=fashion_mnist --minutes=20 \
     --seeds=0,1
 
-One search trains every child through all stages (--fidelity), the other only those that the pruner
-promotes. Only children that went through all stages count, so that both are judged by the same
+One search trains every network through all stages (--fidelity), the other only those that the
+pruner promotes. Only trials that completed all stages count, so both are compared by the same
 training. Prints when each reached the best accuracy that the first had after --minutes.
 
-Time is that of the processor, as if it were spent by --workers idle cores.
+Time is processor time, as if --workers idle cores spent it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ flags.DEFINE_list('seeds', ['0', '1'], 'One pair of searches a seed; default: 0,
 
 
 def search(setup: Setup, pruner: Pruner | None, seed: int, clock: Clock, name: str) -> None:
-  """Searches until the clock says stop; goes on with its journal."""
+  """Searches until the clock ends it; resumes from its journal."""
   workdir = pathlib.Path(FLAGS.workdir)
   decides = journal_configuration(setup)
   journal = Journal(
@@ -94,7 +94,7 @@ def main(arguments: list[str]) -> None:
     path = pathlib.Path(FLAGS.workdir) / f'curves-{seed}.json'
     path.write_text(json.dumps(result, indent=2) + '\n')
   print(
-    '| seed | children | best | found at, min | with pruner: children (through all stages) | best '
+    '| seed | trials | best | found at, min | with pruner: trials (through all stages) | best '
     '| reached at, min | sooner than the end | sooner than it was found |'
   )
   print('|' + '---|' * 9)

@@ -1,11 +1,12 @@
-"""Mutants that begin with their parent's weights, against training from scratch at equal time.
+"""Compares mutants with their parent's weights and training from scratch, at equal time.
 
   python experiments/benchmarks/benchmark_inheritance.py --fidelity=10000x1 --minutes=10 \
     --seeds=0,1
 
 Two searches by evolution for each seed, of equal processor time (on --workers idle cores). Rewards
-of inherited weights come from longer training, so they cannot be compared; instead the best
---finalists of each search are trained from scratch alike, for --final_epochs on all training data.
+of inherited weights come from longer training, so they cannot be compared. Instead the best
+--finalists of each search are trained from scratch in the same way, for --final_epochs on all
+training data.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ flags.DEFINE_integer('final_epochs', 2, 'Epochs of that training; default: 2.', 
 
 
 def search(setup: Setup, seed: int, inherit: bool) -> list[Trial]:
-  """The trials of a search of --minutes; one that was stopped goes on."""
+  """The trials of a search of --minutes; resumes a search that was stopped."""
   name = 'inherited' if inherit else 'scratch'
   setup = setup.having(strategy='evolution', seed=seed, inherit=inherit)
   path = pathlib.Path(FLAGS.workdir) / f'{name}-{seed}.jsonl'
@@ -104,7 +105,7 @@ def main(arguments: list[str]) -> None:
         f'| {seed} | {"inherited" if inherit else "from scratch"} | {len(trials)} '
         f'({len(trained)}) | {max(final):.4f} | {np.mean(final):.4f} |'
       )
-  print('| seed | weights | children (trained) | best finalist | mean finalist |')
+  print('| seed | weights | trials (trained) | best finalist | mean finalist |')
   print('|---|---|---|---|---|')
   print('\n'.join(rows))
 

@@ -1,10 +1,10 @@
-"""How much memory a long search takes: this process and its workers, over many children.
+"""Measures the memory of a long search: of this process and its workers, over many trials.
 
   python experiments/benchmarks/benchmark_memory.py --children=300
 
-Children of the chain space on MNIST images, each trained for one epoch, go through one pool as in a
-search. Prints how much this process has grown since the first child, and the most that any worker
-has held (Linux only: /proc).
+One pool trains networks of the chain space on MNIST images, each for one epoch, as in a search.
+Prints how much this process has grown since the first trial, and the most memory that any worker
+had (Linux only: /proc).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from rlnas.evaluation.trained import Trained
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('dataset', 'mnist5k', 'What the networks classify: images; default: mnist5k.')
-flags.DEFINE_string('data_dir', None, 'Folder of IDX or binary files; downloads where not given.')
-flags.DEFINE_integer('children', 300, 'Children to evaluate; default: 300.')
+flags.DEFINE_string('data_dir', None, 'Folder of IDX or binary files; default: downloads.')
+flags.DEFINE_integer('children', 300, 'Number of trials; default: 300.')
 flags.DEFINE_float('kib', 64, 'Most KiB of flash, and of SRAM, of a network; default: 64.')
-flags.DEFINE_integer('workers', None, 'Worker processes; default: one a core.')
+flags.DEFINE_integer('workers', None, 'Worker processes; default: one per core.')
 flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
 
 
@@ -42,9 +42,9 @@ def megabytes(pid: int | str, field: str) -> float:
 
 
 def main(arguments: list[str]) -> None:
-  """Evaluates and looks at the memory after each child."""
+  """Evaluates networks and reads the memory after each."""
   if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+    raise ValueError(f'arguments: {arguments[1:]}: must all be flags')
   check_positive('children')
   check_positive('workers')
   data = loaders.as_images(loaders.load(FLAGS.dataset, data_dir=FLAGS.data_dir)).without_test()
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
       count += 1
   first, most, failed = 0.0, 0.0, 0
   workers: set[int | None] = set()
-  for _ in tqdm.trange(count, unit='child', dynamic_ncols=True):
+  for _ in tqdm.trange(count, unit='trial', dynamic_ncols=True):
     while (arrived := pool.collect(60.0)) is None:
       pass
     failed += arrived[1].int8_validation_accuracy is None
@@ -68,8 +68,8 @@ def main(arguments: list[str]) -> None:
   grown = megabytes('self', 'VmRSS') - first
   pool.close()
   print(
-    f'{count} children ({failed} failed), {len(workers)} worker processes: this process grew by '
-    f'{grown:.0f} MB to {first + grown:.0f} MB; the largest worker held {most:.0f} MB'
+    f'{count} trials ({failed} failed), {len(workers)} worker processes: this process grew by '
+    f'{grown:.0f} MB to {first + grown:.0f} MB; the largest worker had {most:.0f} MB'
   )
 
 

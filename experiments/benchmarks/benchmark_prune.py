@@ -1,9 +1,9 @@
-"""What pruning gains: zeros of tensorflow-model-optimization against whole filters.
+"""Measures the gain of pruning: zeros of tensorflow-model-optimization against whole filters.
 
   python experiments/benchmarks/benchmark_prune.py --dataset=mnist5k
 
-A network is trained, pruned, trained further by equal epochs and quantized. The table tells sizes
-of the packed .tflite file, of that file compressed by zlib, and what TFLite Micro needs.
+A network is trained, pruned, trained further for equal epochs and quantized. The table shows the
+sizes of the packed .tflite file, of that file compressed by zlib, and of TFLite Micro's arena.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def example() -> Architecture:
 
 
 def with_zeros(network: keras.Model, share: float, recipe: Recipe, dataset: Dataset) -> Finished:
-  """Keeps the smallest weights of each kernel at 0, anew in each step of the training."""
+  """Sets the smallest weights of each kernel to 0 in each step of the training."""
   with quiet():
     from tensorflow_model_optimization.sparsity.keras import (
       ConstantSparsity,

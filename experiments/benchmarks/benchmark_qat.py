@@ -1,11 +1,11 @@
-"""Quantization-aware training against further training as before, on networks of unlike shapes.
+"""Compares quantization-aware training with further training as before, on different networks.
 
   python experiments/benchmarks/benchmark_qat.py --dataset=fashion_mnist --train_examples=10000
 
-Each network is trained, then trained further in three ways of equal epochs, from the same weights
+Each network is trained, then trained further in three ways with equal epochs, from the same weights
 and with the same order of examples: as before; aware of quantization as
 tensorflow-model-optimization does by default; aware of it as rlnas does (`rlnas.child.qat`). The
-table tells the accuracy of the int8 models on validation data, and what they need.
+table shows the accuracy of the int8 models on validation data, and their sizes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _FLASH_BYTES = (8 * 1024, 64 * 1024)  # of the networks that are drawn
 
 
 def main(arguments: list[str]) -> None:
-  """Prints one row a network."""
+  """Prints one row per network."""
   if len(arguments) > 1:
     raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
   for name in ('train_examples', 'epochs', 'further_epochs'):
@@ -113,7 +113,7 @@ def aware_by_default(
 ) -> bytes | None:
   """The int8 model of the training as tensorflow-model-optimization does it by default.
 
-  None where it cannot be converted, as where a pooling got another scale than what it reads.
+  None if it cannot be converted, for example if a pooling has another scale than its input.
   """
   with quiet():
     from tensorflow_model_optimization.quantization.keras import quantize_model
@@ -139,7 +139,7 @@ def aware_by_default(
 
 
 def network_of(name: str, dataset: Dataset) -> Architecture:
-  """The hand-made network, or the first that is drawn from a space and is of a common size."""
+  """The hand-made network, or the first drawn one of a space that has a common size."""
   if name == 'separable':
     return separable_concat()
   space = choose('networks', name, _SPACES)
@@ -152,7 +152,7 @@ def network_of(name: str, dataset: Dataset) -> Architecture:
 
 
 def separable_concat() -> Architecture:
-  """Separable 5x5 convolutions beside each other, concatenated: what suffered most by default."""
+  """Parallel separable 5x5 convolutions, concatenated: the network that lost most by default."""
   graph = Graph()
   x = layers.conv(graph, graph.input, filters=16, kernel=3, stride=2)
   parts = [layers.separable_conv(graph, x, filters=16, kernel=5) for _ in range(2)]

@@ -1,19 +1,19 @@
-"""How well cheap estimates rank networks: Spearman's correlation with their full training.
+"""Measures how well cheap estimates rank networks: Spearman's correlation with full training.
 
   python experiments/benchmarks/benchmark_ranking.py --dataset=fashion_mnist --space=chain \
     --truth=runs/truth-chain.jsonl
 
-The networks are uniform among those that keep the budget. Truth is the int8 validation accuracy
-after --truth_epochs epochs of all training data, the mean over --truth_seeds seeds; it is kept in a
-file of lines and never computed twice. Each estimate has other seeds than the truth. Prints a
-table with bootstrap intervals of 90 % and writes ranking-SPACE.json into --workdir.
+The networks are drawn uniformly among those that fit the budget. The truth is the int8 validation
+accuracy after --truth_epochs epochs on all training data, the mean over --truth_seeds seeds; a file
+of lines keeps it, so it is never computed twice. Each estimate has other seeds than the truth.
+Prints a table with bootstrap intervals of 90 % and writes ranking-SPACE.json into --workdir.
 
-`top` is the accuracy after all stages of --fidelity, for every network. `pruner` is what a
-strategy is told of them in a search, where most are stopped below, with --before others ahead of
-them; `unpredicted` is the same without predictor. `shared` is the accuracy with the weights of a
-supernet, whose training counts as time.
+`top` is the accuracy after all stages of --fidelity, for every network. `pruner` is the accuracy
+that a strategy is told in a search that stops most networks early, with --before other networks
+before them; `unpredicted` is the same without predictor. `shared` is the accuracy with the weights
+of a supernet, whose training counts as time.
 
-Time is that of the processor, of all processes and with their start.
+Time is processor time of all processes, with their start.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def briefly_trained(epochs: int) -> Estimator:
 
 
 def shared(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
-  """Accuracy with the weights of a supernet, which is trained here on networks drawn anew."""
+  """Accuracy with the weights of a supernet, which it trains on newly drawn networks."""
   supernet = supernet_of(
     setup, seed=derive_seed(FLAGS.seed, 'supernet'), steps=FLAGS.supernet_steps
   )
@@ -142,7 +142,7 @@ def whole(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
 
 
 def climbing(*, predicts: bool) -> Estimator:
-  """What a strategy is told at the end of the pruner, wave by wave."""
+  """The accuracies that a strategy is told with a pruner, wave by wave."""
 
   def score(setup: Setup, architectures: Sequence[Architecture]) -> list[float]:
     pruner = choose('pruner', FLAGS.pruner, PRUNERS)(len(setup.config.stages()))
@@ -205,13 +205,13 @@ def spearman(scores: Sequence[float], truths: Sequence[float]) -> tuple[float, f
 
 
 def processor_seconds() -> float:
-  """Of this process and of all that it started and that have ended."""
+  """Processor time of this process and of all ended processes that it started."""
   times = os.times()
   return times.user + times.system + times.children_user + times.children_system
 
 
 def main(arguments: list[str]) -> None:
-  """Finds the truth, then what each estimate says of it."""
+  """Computes the truth, then compares each estimate with it."""
   for name in ('truth_epochs', 'truth_seeds', 'examples', 'supernet_steps'):
     check_positive(name)
   chosen = {name: choose('estimators', name, ESTIMATORS) for name in FLAGS.estimators}

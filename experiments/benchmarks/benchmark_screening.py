@@ -1,11 +1,11 @@
-"""Checks the screening of networks against training all of them, and states the time it saves.
+"""Compares the screening of networks with training all of them, and prints the saved time.
 
   python experiments/benchmarks/benchmark_screening.py --space=nasnet --trials=50 --flash_kib=32 \
     --sram_kib=24
 
 Networks drawn uniformly from the space are trained, quantized and measured; each is also converted
-with random weights, and screened. The exit code is 1 where the untrained network has another size
-than the trained one, or where the screening is wrong about the budget.
+with random weights, and screened. The exit code is 1 if the untrained network has another size than
+the trained one, or if the screening is wrong about the budget.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ flags.DEFINE_integer('seed', 0, 'Decides the networks and their training.')
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-  """What became of a network.
+  """The results for a network.
 
   Attributes:
     trained: measurement after training.
-    untrained: (flash, SRAM) in bytes of the network with random weights; (0, 0) where the arena
+    untrained: (flash, SRAM) in bytes of the network with random weights; (0, 0) if the arena
       overflows.
-    untrained_seconds: what that took.
-    passed: whether the screening would have it trained.
-    screening_seconds: what the verdict took.
+    untrained_seconds: time of that measurement.
+    passed: whether the screening would train it.
+    screening_seconds: time of the screening.
   """
 
   trained: Measurement
@@ -71,7 +71,7 @@ class Verdict:
 
 
 def check(architecture: Architecture, setup: Setup, epochs: int, seed: int) -> Outcome:
-  """Trains a network, and finds out what is known of it without."""
+  """Trains a network, and measures it without training."""
   data = setup.dataset
   screened = Screened(Verdict(), setup.budget, data.task)
   times = [time.perf_counter()]
@@ -123,7 +123,7 @@ def size(measurement: Measurement) -> tuple[int, int]:
 
 
 def show(outcomes: list[Outcome], setup: Setup) -> None:
-  """Prints how often the screening was right, and what it saved."""
+  """Prints how often the screening was right, and the saved time."""
   count, budget = len(outcomes), setup.budget
   fits = [is_feasible(o.trained, budget) for o in outcomes]
   exact = sum(o.untrained == size(o.trained) for o in outcomes)

@@ -1,11 +1,11 @@
-"""Weights of a supernet against training from scratch, at equal time.
+"""Compares the weights of a supernet with training from scratch, at equal time.
 
   python experiments/benchmarks/benchmark_sharing.py --dataset=fashion_mnist --seconds=1200
 
 Two random searches take equal processor time. One trains each network from scratch, for one epoch
-of --examples. The other trains a supernet with --share of the time, and spends the rest on looking
-at networks with its weights. Then the best --finalists of each are trained alike from scratch, for
---final_epochs of all training data: what they reach there is what the searches are worth.
+of --examples. The other trains a supernet for --share of the time, and evaluates networks with its
+weights for the rest. Then the best --finalists of each are trained from scratch in the same way,
+for --final_epochs on all training data: their accuracies show which search is better.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ _PILOT_STEPS = 40  # that tell how long one takes; they count
 def search(
   setup: Setup, evaluator: Evaluator, seconds: float, title: str
 ) -> tuple[list[Architecture], int]:
-  """Looks at random networks until the processors have spent the time.
+  """Evaluates random networks until the processors have spent the time.
 
   Returns:
-    The best few different ones, and how many there were.
+    The best few different networks, and the number of evaluated ones.
   """
   data, budget = setup.dataset, setup.budget
   screened = Screened(evaluator, budget, data.task)
@@ -81,7 +81,7 @@ def search(
 
 
 def share_weights(setup: Setup) -> tuple[WeightSharing, float]:
-  """Trains a supernet in about --share of the time; the seconds that are left."""
+  """Trains a supernet in about --share of the time; returns the remaining seconds."""
   started = time.process_time()
   supernet_of(setup, seed=0, steps=_PILOT_STEPS)
   a_step = (time.process_time() - started) / _PILOT_STEPS
@@ -97,7 +97,7 @@ def share_weights(setup: Setup) -> tuple[WeightSharing, float]:
 
 
 def main(arguments: list[str]) -> None:
-  """Runs both searches and trains what they found."""
+  """Runs both searches and trains their finalists."""
   check_positive('seconds')
   check_positive('examples')
   if not 0 < FLAGS.share < 1:

@@ -5,13 +5,13 @@
     --classes=2
 
 Networks are drawn uniformly, given random weights (biases and statistics of batch normalisation
-too), quantized, and run both on TensorFlow Lite's builtin kernels and on TFLite Micro. A table is
-printed; the exit code is 1 unless all of them pass. "ran" includes the networks whose tensor arena
-would pass what any microcontroller has: they are turned down by name, not by a crash.
+too), quantized, and run both on TensorFlow Lite's builtin kernels and on TFLite Micro. Prints a
+table; the exit code is 1 if any network fails. "ran" includes the networks whose tensor arena would
+be larger than that of any microcontroller: they are rejected with an error, not by a crash.
 
 "differs" is the greatest difference of the two runtimes, in int8 units of the output, over the
-networks and their inputs. Where it is above 1, the operators that caused it are named: those that
-make different results of equal inputs, by the greatest difference seen.
+networks and their inputs. If it is above 1, the table names the operators that caused it: those
+that give different results for equal inputs, with the greatest difference.
 """
 
 from __future__ import annotations
@@ -53,25 +53,25 @@ flags.DEFINE_list('sequence', ['49', '10'], 'Length and features of a sequence.'
 flags.DEFINE_integer('classes', 10, 'Width of the classifier.', lower_bound=2)
 flags.DEFINE_list('spaces', list(cases()), 'Which to check.')
 flags.DEFINE_integer('seed', 0, 'Decides networks, weights and inputs.')
-flags.DEFINE_integer('workers', None, 'Processes; default: one a core.', lower_bound=1)
+flags.DEFINE_integer('workers', None, 'Processes; default: one per core.', lower_bound=1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-  """How far a network came.
+  """The stages that a network passed.
 
   Attributes:
     built: whether it could be built.
-    converted: whether a file without float tensors came out.
-    ran: whether it ran in TFLite Micro, or was found to need too large an arena.
+    converted: whether its file has no float tensors.
+    ran: whether it ran in TFLite Micro, or needs too large an arena.
     feasible: whether it ran.
-    flash_bytes: size of the file; 0 where there is none, as for the following.
-    arena_bytes: tensor arena.
+    flash_bytes: size of the file; 0 if there is none, as for the following.
+    arena_bytes: size of the tensor arena.
     macs: multiply-accumulate operations.
-    difference: greatest between the runtimes, in units of the int8 output.
-    causes: (operator, greatest difference that it makes of equal inputs).
+    difference: greatest difference of the runtimes, in units of the int8 output.
+    causes: (operator, greatest difference for equal inputs).
     seconds: wall time, from building to running.
-    error: traceback of what went wrong, or ''.
+    error: traceback of the error, or ''.
   """
 
   built: bool = False
@@ -123,7 +123,7 @@ def run(model: bytes, x: npt.NDArray[np.float32], outcome: Outcome) -> Outcome:
 
 
 def operator_differences(model: bytes, x: npt.NDArray[np.float32]) -> tuple[tuple[str, int], ...]:
-  """Operators that give different results of equal inputs in the two runtimes, worst first."""
+  """Operators that give different results for equal inputs in the two runtimes, worst first."""
   from tflite_micro import runtime
 
   worst: collections.Counter[str] = collections.Counter()
@@ -162,7 +162,7 @@ def operator_differences(model: bytes, x: npt.NDArray[np.float32]) -> tuple[tupl
 def check_all(
   names: Sequence[str], shapes: dict[bool, tuple[int, ...]]
 ) -> dict[str, list[Outcome]]:
-  """All networks of all spaces, in worker processes that a crash does not take along."""
+  """Checks all networks of all spaces in worker processes; a crash ends only one of them."""
   workers = FLAGS.workers or default_workers()
   with pebble.ProcessPool(
     max_workers=workers,
@@ -194,7 +194,7 @@ def check_all(
 
 
 def outcome_of(future: pebble.ProcessFuture) -> Outcome:
-  """What a worker found out; a crash counts as a failure of all stages."""
+  """The result of a worker; a crash counts as a failure of all stages."""
   try:
     outcome: Outcome = future.result()
   except pebble.ProcessExpired as error:
@@ -246,7 +246,7 @@ def parse_shape(flag: str, rank: int) -> tuple[int, ...]:
 
 
 def main(arguments: list[str]) -> None:
-  """Runs, prints, and ends with exit code 1 where a network failed."""
+  """Runs, prints, and ends with exit code 1 if a network failed."""
   if len(arguments) > 1:
     sys.exit(f'error: arguments {arguments[1:]} are not understood; all settings are flags')
   unknown = set(FLAGS.spaces) - set(cases())

@@ -1,12 +1,12 @@
-"""How well the regressor of --strategy=imitation ranks networks that a search has trained.
+"""Measures how well the regressor of --strategy=imitation ranks networks that a search trained.
 
   python experiments/benchmarks/benchmark_surrogate.py runs/first/journal.jsonl \
     runs/second/journal.jsonl
 
-The trained networks of all journals are split at random, again and again; the regressor learns from
-some of them, and its scores of the others are compared with their int8 validation accuracies. The
-table tells Spearman's correlation, mean and deviation over the splits. The journals must be of one
-space and one data set; searches by --strategy=random give a fair sample of the space.
+The trained networks of all journals are split at random many times; the regressor learns from some
+of them, and its scores of the others are compared with their int8 validation accuracies. The table
+shows Spearman's correlation, mean and deviation over the splits. The journals must have the same
+space and data set; searches by --strategy=random give a fair sample of the space.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SAME = ('space', 'space_options', 'dataset_digest', 'fidelity')
 
 
 def read(paths: list[str]) -> tuple[Table, list[tuple[Trial, Measurement]]]:
-  """The space of some journals, and their trained networks, each once."""
+  """The space of the journals, and their trained networks, each once."""
   if not paths:
     raise ValueError('arguments: name at least one journal')
   configurations = []
@@ -57,7 +57,7 @@ def read(paths: list[str]) -> tuple[Table, list[tuple[Trial, Measurement]]]:
 def correlations(
   table: Table, trained: list[tuple[Trial, Measurement]], learnt: int, rng: np.random.Generator
 ) -> dict[str, float]:
-  """Spearman's correlation of each score on what one random split leaves."""
+  """Spearman's correlation of each score on the test networks of one random split."""
   order = rng.permutation(len(trained)).tolist()
   known, others = ([trained[i] for i in part] for part in (order[:learnt], order[learnt:]))
   surrogate = Surrogate(table)

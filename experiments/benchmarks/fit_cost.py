@@ -1,13 +1,13 @@
-"""Fits the size of .tflite files and states the errors of `cost` on networks it has not seen.
+"""Fits the size of .tflite files and prints the errors of `cost` on other networks.
 
   python experiments/benchmarks/fit_cost.py --count=25 --held_out=20
 
-Networks of all spaces, drawn uniformly, are converted with random weights and measured. The weights
-of the least squares make relative errors count alike. Prints `FLASH_BYTES` of `rlnas.cost.flash`,
-to be copied, and a table of the errors of all estimates on networks that took no part, in
-Markdown. Every network is timed by itself in each of many passes over all of them, so that a slow
-spell of the machine does not meet one space alone: the last columns are the means of the networks'
-best and median passes, and the median of the network that takes longest.
+Networks of all spaces, drawn uniformly, are converted with random weights and measured. The least
+squares are weighted to minimise relative errors. Prints `FLASH_BYTES` of `rlnas.cost.flash`, to be
+copied, and a Markdown table of the errors of all estimates on networks that were not fitted. Every
+network is timed alone in each of many passes over all networks, so that a time in which the machine
+is slow does not affect only one space. The last columns are the means of the networks' best and
+median passes, and the median of the slowest network.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_list('spaces', list(cases()), 'Whose networks to fit, and to state the errors of.')
 flags.DEFINE_integer('seed', 0, 'Decides networks and weights.')
-flags.DEFINE_integer('workers', None, 'Processes; default: one a core.', lower_bound=1)
+flags.DEFINE_integer('workers', None, 'Processes; default: one per core.', lower_bound=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Sample:
 
 
 def sample(case: str, architecture: Architecture, task: TaskShape, seed: int) -> Sample | None:
-  """Converts and measures a network; None where it needs too large an arena."""
+  """Converts and measures a network; None if it needs too large an arena."""
   model = convert_untrained(architecture, task, seed=seed)
   try:
     return Sample(case, architecture, task, measure(model))
@@ -111,7 +111,7 @@ def sample_all(count: int, seed: int) -> list[Sample]:
 
 
 def fit(samples: Sequence[Sample]) -> dict[str, float]:
-  """Bytes a feature, by least squares of the relative errors."""
+  """Bytes per feature, by least squares of the relative errors."""
   features = [flash_features(predict_operators(s.architecture, s.task)) for s in samples]
   names = sorted(set().union(*features))
   matrix = np.array([[f[name] for name in names] for f in features], float)  # [sample, feature]
@@ -121,7 +121,7 @@ def fit(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 def time_estimates(samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
-  """Microseconds of an estimate of each, in each pass, [PASSES, N]."""
+  """Microseconds of an estimate of each network, in each pass, [PASSES, N]."""
   taken = np.empty((PASSES, len(samples)))
   for row, (column, s) in itertools.product(range(PASSES), enumerate(samples)):
     network = dataclasses.replace(s.architecture)  # with which no estimate is kept yet

@@ -1,4 +1,4 @@
-"""Networks that keep a budget, drawn at random and evaluated side by side. It defines no flags."""
+"""Draws random networks that fit a budget, and evaluates them in parallel. Defines no flags."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rlnas.trial import NO_TERMS, Measurement, Status, Terms, derive_seed
 
 
 def draw(setup: Setup, seed: int) -> Iterator[Architecture]:
-  """Networks that keep the budget, uniform among all sequences of choices that do, without end."""
+  """Draws networks that fit the budget, uniform over their sequences of choices, without end."""
   rng = np.random.default_rng(seed)
   task, table = setup.dataset.task, setup.table
   while True:
@@ -32,7 +32,7 @@ def draw(setup: Setup, seed: int) -> Iterator[Architecture]:
 
 
 def draw_different(setup: Setup, seed: int, count: int) -> list[Architecture]:
-  """The first so many different networks of `draw`."""
+  """The first `count` different networks of `draw`."""
   found: dict[str, Architecture] = {}
   for architecture in draw(setup, seed):
     found.setdefault(architecture.digest, architecture)
@@ -50,7 +50,7 @@ def evaluate(
   title: str,
   terms: Terms = NO_TERMS,
 ) -> Iterator[tuple[int, Measurement]]:
-  """Index and measurement of each network, as they come. Raises ValueError where one failed."""
+  """Index and measurement of each network, as they finish. Raises ValueError if one failed."""
   pool = WorkerPool(evaluator, workers=workers)
   bar = tqdm.tqdm(total=len(seeds), unit='network', desc=title, dynamic_ncols=True)
   with contextlib.closing(pool), bar:
@@ -80,7 +80,7 @@ def accuracies(
 
 
 def supernet_of(setup: Setup, *, seed: int, steps: int) -> Supernet:
-  """Trains a supernet on networks that keep the budget, each drawn for one step."""
+  """Trains a supernet on networks that fit the budget, a new one for each step."""
   drawn = list(itertools.islice(draw(setup, derive_seed(seed, 'networks')), steps))
   with tqdm.tqdm(total=steps, unit='step', desc='supernet', dynamic_ncols=True) as bar:
     return train_supernet(drawn, setup.dataset, seed=seed, on_step=lambda step, loss: bar.update())

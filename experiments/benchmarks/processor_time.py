@@ -1,7 +1,7 @@
-"""Searches of equal processor time, for comparisons that a busy machine does not change.
+"""Searches with equal processor time, for comparisons that a busy machine does not change.
 
-Trials are dealt, in their order, to whichever of some idle cores would be free first. The time that
-a search on real cores waits for the slowest of a batch does not count.
+Each trial, in order, goes to the simulated core that is free first. The time that a search on real
+cores waits for the slowest trial of a batch does not count.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_TRIALS = 100_000  # the clock ends a search long before
 
 @dataclasses.dataclass(frozen=True)
 class Timed:
-  """Wraps an evaluator; `seconds` are those that the processor spent."""
+  """Wraps an evaluator; `seconds` are processor time."""
 
   evaluator: StagedEvaluator
 
@@ -40,21 +40,21 @@ class TimeIsUpError(Exception):
 
 
 class Clock:
-  """An observer that deals trials to cores and ends the search after some time, or at a target.
+  """An observer that assigns trials to cores and ends the search after some time, or at a target.
 
   Args:
-    budget: decides what is feasible.
-    stages: of a whole training.
-    workers: cores.
-    seconds: after which the search ends.
-    target: accuracy at which it ends before that.
+    budget: decides which trials are feasible.
+    stages: number of stages of a full training.
+    workers: number of cores.
+    seconds: time after which the search ends.
+    target: accuracy at which it ends earlier.
 
   Attributes:
-    curve: (seconds, best accuracy so far of a feasible child that went through all stages), one
-      for each such child that was better than those before.
-    seconds: when the last trial so far ended.
-    trials: how many there were.
-    whole: how many went through all stages.
+    curve: (seconds, best accuracy so far of a feasible trial that completed all stages), one for
+      each such trial that was better than those before.
+    seconds: end of the last trial so far.
+    trials: number of trials.
+    whole: number of trials that completed all stages.
   """
 
   def __init__(
@@ -73,7 +73,7 @@ class Clock:
     return self.curve[-1][1] if self.curve else 0.0
 
   def on_trial(self, trial: Trial) -> None:
-    """Looks at a trial. Raises TimeIsUpError."""
+    """Adds a trial. Raises TimeIsUpError."""
     end = heapq.heappop(self._free) + trial.measurement.seconds
     heapq.heappush(self._free, end)
     if end > self._limit:

@@ -1,12 +1,12 @@
-"""How many workers can one search feed? Its real loop, journal and strategy, on simulated workers.
+"""Measures how many workers one search keeps busy: real loop and strategy, simulated workers.
 
   python experiments/benchmarks/simulate_cluster.py --workers=1000 --batches=100,250,500 \
     --lags=1,3,7
 
-Only the children are made up: their durations are drawn, their results follow from the network.
-The clock is simulated, but what this process really takes to propose, record and learn is charged
-to it; workers wait meanwhile. Shares are those of the middle of the search, between the trials at
-a fifth and at four fifths.
+The loop, the journal and the strategy are real; only the evaluations are simulated: their durations
+are random, and their results depend on the network. The clock is simulated too, but the real time
+that this process needs to propose, record and learn is added to it, while workers wait. Shares are
+those of the middle of the search, between the trials at a fifth and at four fifths.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from rlnas.trial import NO_TERMS, Measurement, Status, Terms, derive_seed
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer('workers', 1000, 'Simulated workers.', lower_bound=1)
-flags.DEFINE_integer('trials', None, 'Children; default: 30 a worker.', lower_bound=10)
+flags.DEFINE_integer('trials', None, 'Number of trials; default: 30 per worker.', lower_bound=10)
 flags.DEFINE_list('batches', ['100', '250', '500', '1000'], 'Batch sizes to try.')
 flags.DEFINE_list('lags', ['1', '3', '7'], 'Lags to try.')
-flags.DEFINE_float('seconds', 60.0, 'Mean duration of a child.', lower_bound=0.001)
+flags.DEFINE_float('seconds', 60.0, 'Mean duration of a trial.', lower_bound=0.001)
 flags.DEFINE_float('spread', 0.5, 'Deviation of the logarithm of durations.', lower_bound=0)
 flags.DEFINE_float(
-  'deaths', 0.01, 'Share of children whose worker dies once.', lower_bound=0, upper_bound=1
+  'deaths', 0.01, 'Share of trials whose worker dies once.', lower_bound=0, upper_bound=1
 )
 flags.DEFINE_float(
-  'hangs', 0.001, 'Share of children that hang to the time-out.', lower_bound=0, upper_bound=1
+  'hangs', 0.001, 'Share of trials that hang until the time-out.', lower_bound=0, upper_bound=1
 )
-flags.DEFINE_float('timeout', 600.0, 'Time-out of a child, in seconds.', lower_bound=0)
-flags.DEFINE_string('strategy', 'evolution', f'What proposes: {", ".join(STRATEGIES)}.')
+flags.DEFINE_float('timeout', 600.0, 'Time-out of a trial, in seconds.', lower_bound=0)
+flags.DEFINE_string('strategy', 'evolution', f'One of {", ".join(STRATEGIES)}.')
 flags.DEFINE_string('folder', None, 'Folder for the journals; default: a temporary one.')
 
 
@@ -54,7 +54,7 @@ class SimulatedCluster:
 
   Attributes:
     now: simulated seconds since the start.
-    coordinator_seconds: what this process took between calls, in real time.
+    coordinator_seconds: real time that this process needed between calls.
     work: (begin, end) of each evaluation, in simulated seconds.
     collected_at: simulated time at which each result was fetched, in order.
   """
@@ -79,7 +79,7 @@ class SimulatedCluster:
     self._left = time.perf_counter()
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
-    """Goes on to the next time at which a worker has finished."""
+    """Moves the clock to the next time at which a worker finishes."""
     self._charge()
     if not self._finishing:
       return None
@@ -92,13 +92,13 @@ class SimulatedCluster:
     return key, measurement
 
   def withdraw(self) -> list[int]:
-    """Gives up what no worker has begun."""
+    """Drops the evaluations that no worker has begun."""
     keys = [key for key, _, _ in self._queue]
     self._queue.clear()
     return keys
 
   def close(self) -> None:
-    """Nothing to end."""
+    """Does nothing."""
 
   def _charge(self) -> None:
     elapsed = time.perf_counter() - self._left
@@ -115,7 +115,7 @@ class SimulatedCluster:
 
 
 def evaluate(architecture: Architecture, seed: int) -> tuple[float, Measurement]:
-  """How long a made-up child takes, in seconds, and what comes out."""
+  """The duration of a simulated evaluation, in seconds, and its result."""
   rng = np.random.default_rng(seed)
   seconds = FLAGS.seconds * float(np.exp(FLAGS.spread * rng.normal() - FLAGS.spread**2 / 2))
   if rng.random() < FLAGS.hangs:
@@ -138,7 +138,7 @@ def evaluate(architecture: Architecture, seed: int) -> tuple[float, Measurement]
 
 
 def busy_share(cluster: SimulatedCluster, workers: int) -> float:
-  """Share of the workers' time that was work, in the middle of the search."""
+  """Share of their time that workers were busy, in the middle of the search."""
   count = len(cluster.collected_at)
   begin, end = cluster.collected_at[count // 5], cluster.collected_at[4 * count // 5]
   worked = sum(max(0.0, min(e, end) - max(b, begin)) for b, e in cluster.work)
@@ -173,9 +173,9 @@ def main(arguments: list[str]) -> None:
   """Prints a row for each batch size and lag."""
   choose('strategy', FLAGS.strategy, STRATEGIES)
   if len(arguments) > 1:
-    raise app.UsageError(f'arguments: {arguments[1:]} are not understood')
+    raise app.UsageError(f'arguments: {arguments[1:]}: must all be flags')
   trials = 30 * FLAGS.workers if FLAGS.trials is None else FLAGS.trials
-  print(f'{FLAGS.workers} workers, {trials} children of {FLAGS.seconds:g} s, {FLAGS.strategy}')
+  print(f'{FLAGS.workers} workers, {trials} trials of {FLAGS.seconds:g} s, {FLAGS.strategy}')
   print(
     f'{"batch":>6} {"lag":>4} {"window":>7} {"busy":>7} {"hours":>7} {"own ms":>9} {"bytes":>8}'
   )

@@ -1,4 +1,4 @@
-"""`rlnas boards`: the boards that are known, and what each leaves for a model."""
+"""`rlnas boards`: lists the known boards and the memory that each has for a model."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ USAGE = 'rlnas boards [NAME or FILE.json ...]'
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-  """This command has no flags of its own."""
+  """This command has no flags."""
   del flag_values
 
 
 def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
-  """Prints all boards, or those that are named with the sources of their figures."""
+  """Prints all boards, or only the named ones, with the sources of their figures."""
   del flag_values
   named = [find_board(name) for name in arguments[1:]]
   show(format_boards(named or list(BOARDS.values())))

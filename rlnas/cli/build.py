@@ -1,4 +1,4 @@
-"""What a configuration names, as objects: data, table, strategy, reward, evaluator, executor."""
+"""Builds the objects of a configuration: data, table, strategy, reward, evaluator, executor."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setup:
-  """What a search works on.
+  """The inputs of a search.
 
   Attributes:
-    config: that it was made from.
-    dataset: shaped as the networks read it.
-    table: of the space.
-    budget: that networks have to keep.
-    speed: of the board, if it is known.
-    workers: processes that train.
+    config: configuration of the search.
+    dataset: the data, in the shape that the networks read.
+    table: the compiled space.
+    budget: the limits that networks must fit.
+    speed: speed of the board; None if not known.
+    workers: number of worker processes.
   """
 
   config: SearchConfig
@@ -49,11 +49,11 @@ class Setup:
   workers: int
 
   def having(self, **settings: Any) -> Setup:
-    """The same with other settings that change neither data, space nor budget."""
+    """A copy with other settings, which must not change data, space or budget."""
     return dataclasses.replace(self, config=dataclasses.replace(self.config, **settings))
 
   def build_strategy(self) -> Strategy:
-    """A new strategy as the configuration names it. Raises ValueError."""
+    """Builds the strategy that the configuration names. Raises ValueError."""
     return build_strategy(
       self.config.strategy,
       self.table,
@@ -63,7 +63,7 @@ class Setup:
     )
 
   def admits(self, architecture: Architecture) -> bool:
-    """Whether a network may keep the budget, as far as is known without training."""
+    """Whether a network may fit the budget, by an estimate without training."""
     from rlnas.evaluation.screened import may_fit
 
     return may_fit(architecture, self.budget, self.dataset.task, speed=self.speed)
@@ -85,7 +85,7 @@ def set_up(config: SearchConfig) -> Setup:
   finish = config.finish
   if (finish.flip or finish.shift) and len(dataset.input_shape) != 3:
     raise ValueError(
-      f'--finish_flip, --finish_shift: examples of {dataset.input_shape} are no images'
+      f'--finish_flip, --finish_shift: need images, but examples have shape {dataset.input_shape}'
     )
   return Setup(
     config=config,
@@ -98,7 +98,7 @@ def set_up(config: SearchConfig) -> Setup:
 
 
 def shaped_for(architecture: Architecture, dataset: Dataset) -> Dataset:
-  """The data as a network reads them: as images, or as sequences.
+  """The data in the shape that a network reads: images or sequences.
 
   Raises:
     ValueError: the network can read neither.
@@ -116,7 +116,7 @@ def shaped_for(architecture: Architecture, dataset: Dataset) -> Dataset:
 
 
 def build_space(config: SearchConfig) -> Space:
-  """The space. Raises ValueError."""
+  """Builds the space. Raises ValueError."""
   space: Space = choices.find('space', config.space)(
     **choices.space_options(config.space, config.space_options)
   )
@@ -131,14 +131,14 @@ def build_strategy(
   options: tuple[str, ...] = (),
   admits: Callable[[Architecture], bool] | None = None,
 ) -> Strategy:
-  """A strategy over a table, with a controller of its own if it takes one.
+  """Builds a strategy over a table, with its own controller if it needs one.
 
   Args:
     name: a strategy that the command line offers, or package.module:Name.
     table: the compiled space.
-    seed: decides the initial weights of a controller, and what else the strategy draws.
+    seed: decides the initial weights of a controller, and the strategy's other random numbers.
     options: 'name=value' of the strategy or the controller.
-    admits: whether a network is worth an evaluation.
+    admits: returns whether a network may fit the budget.
 
   Raises:
     ValueError: a name or an option is wrong.
@@ -157,14 +157,14 @@ def build_strategy(
 
 
 def build_reward(config: SearchConfig) -> Reward:
-  """The reward with its options. Raises ValueError."""
+  """Builds the reward with its options. Raises ValueError."""
   reward: Reward = choices.find('reward', config.reward)
   options = choices.reward_options(config.reward, config.reward_options)
   return functools.partial(reward, **options) if options else reward
 
 
 def build_pruner(config: SearchConfig) -> Pruner | None:
-  """Decides which networks are trained beyond the first stage; None if there is only one."""
+  """Builds the pruner, which promotes networks to later stages; None for a single stage."""
   stages = len(config.stages())
   return choices.PRUNERS[config.pruner](stages) if stages > 1 else None
 
@@ -177,7 +177,7 @@ def build_stages(config: SearchConfig) -> tuple[Stage, ...]:
 
 
 def build_evaluator(setup: Setup) -> StagedEvaluator:
-  """Trains and measures networks that have a chance to keep the budget."""
+  """Builds the evaluator, which trains and measures networks that may fit the budget."""
   from rlnas.evaluation.screened import Screened
   from rlnas.evaluation.trained import Trained
 
@@ -188,7 +188,7 @@ def build_evaluator(setup: Setup) -> StagedEvaluator:
 
 
 def build_executor(setup: Setup) -> Executor:
-  """Runs trials where the configuration says."""
+  """Builds the executor that the configuration names."""
   config = setup.config
   if config.executor == 'ray':
     from rlnas.evaluation.ray_executor import RayCluster
@@ -204,7 +204,7 @@ def build_executor(setup: Setup) -> Executor:
 
 
 def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
-  """All that decides the course of a search; its journal refuses to continue with another."""
+  """All settings that decide the course of a search; to resume it, they must be the same."""
   from rlnas.backend import ONEDNN, tf
 
   config = setup.config
@@ -224,7 +224,7 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
     'pruner': config.pruner if len(stages) > 1 else None,
     'inherit': config.inherit,
     'seed': config.seed,
-    # Other versions round differently, so that resuming would not give the same search.
+    # Other versions round differently, so a resumed search would not be the same.
     'rlnas': rlnas.__version__,
     'tensorflow': tf.__version__,
     'onednn': str(int(ONEDNN)),

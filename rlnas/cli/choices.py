@@ -1,6 +1,6 @@
-"""The names that the command line offers, and what each stands for. The one place to add another.
+"""The names that the command line offers, and the class or function of each: add new ones here.
 
-Modules are named and not imported, since those with a controller load TensorFlow.
+Modules are named and not imported, as those with a controller load TensorFlow.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ STRATEGIES: Mapping[str, str] = {
   'tpe': 'rlnas.strategies.optuna_sampler:OptunaSampler',
   'random': 'rlnas.strategies.random_search:RandomSearch',
 }
-# Searches on real children see some dozens of trials, the papers thousands: learning rates are
-# raised to match (BUILD_NOTES.md).
+# A search with real training has some dozens of trials, the papers have thousands: so the learning
+# rates are higher (BUILD_NOTES.md).
 STRATEGY_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
   'reinforce': {'learning_rate': 2.5e-3},
   'ppo': {'learning_rate': 1e-3, 'updates': 4},
@@ -54,7 +54,7 @@ REWARDS: Mapping[str, str] = {
   'absolute': 'rlnas.reward:absolute',
   'death_penalty': 'rlnas.reward:death_penalty',
 }
-# By the number of stages of a training.
+# Each makes a pruner for a number of stages.
 PRUNERS: Mapping[str, Callable[[int], Pruner]] = {
   'halving': lambda stages: Pruner(stages, rule=SuccessiveHalving(), predictor=by_regression),
   'curve': lambda stages: Pruner(stages, rule=CurveExtrapolation(), predictor=by_regression),
@@ -67,14 +67,14 @@ _CONTROLLER = 'rlnas.strategies.controller:Controller'
 
 
 def check_one_of(name: str, value: str, offered: Collection[str]) -> None:
-  """Raises ValueError that lists what there is if `value` is not offered."""
+  """Raises a ValueError that lists all names if `value` is not one of them."""
   if value not in offered:
     listed = ', '.join(offered)
     raise ValueError(f'{name}={value!r}: must be one of {listed}{did_you_mean(value, offered)}')
 
 
 def choose(flag: str, value: str, offered: Mapping[str, Chosen]) -> Chosen:
-  """The entry that a flag names. Raises ValueError that lists what there is."""
+  """The entry that a flag names. Raises a ValueError that lists all names."""
   check_one_of(f'--{flag}', value, offered)
   return offered[value]
 
@@ -96,7 +96,7 @@ def check_name(kind: str, value: str) -> None:
 def find(kind: str, value: str) -> Any:
   """The space, strategy or reward of a name.
 
-  A module of one's own may lie in the present folder, as with `python -m`.
+  A user's own module may be in the current folder, as with `python -m`.
 
   Raises:
     ValueError: there is no such name, or its module cannot be imported.
@@ -123,7 +123,7 @@ def space_options(name: str, texts: Sequence[str]) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class StrategyOptions:
-  """Keyword arguments of a strategy, and of the controller that it is given."""
+  """Keyword arguments of a strategy, and of its controller."""
 
   strategy: dict[str, Any]
   controller: dict[str, Any]

@@ -1,8 +1,8 @@
 """The configuration of a search: every setting with its default, text and rule, in one place.
 
-The flags of the command line are made from these two classes (`rlnas.cli.flags`), `config.json` in
-the folder of a search holds one of them, and in Python `rlnas.run(SearchConfig(...))` does what the
-command does. What can be checked without data is checked when a configuration is made.
+`rlnas.cli.flags` makes the flags of the command line from these two classes, `config.json` in the
+folder of a search holds one of them, and in Python `rlnas.run(SearchConfig(...))` does the same as
+the command. A new configuration checks everything that needs no data.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from rlnas.cost.kernels import SPEEDS
 from rlnas.data.loaders import BUILT_IN
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, check_timeout
 
-FORMAT = 2  # of config.json; before it had a number it was 1
+FORMAT = 2  # of config.json; files without a number have format 1
 EXECUTORS = ('pool', 'ray')
 TEACHERS = ('ensemble', 'wide')
 
 
 def _setting(default: Any, text: str, *, group: str, flag: str = '') -> Any:
-  """A field with the text of its flag, and the flag's name if that is another."""
+  """A field with the text of its flag, and the flag's name if it differs."""
   return dataclasses.field(default=default, metadata={'text': text, 'group': group, 'flag': flag})
 
 
 @dataclasses.dataclass(frozen=True)
 class FinishConfig:
-  """How a search ends: some of its networks are trained fully, and one of them wins.
+  """How a search is finished: the finalists are trained fully, and one of them wins.
 
   Raises:
     ValueError: a setting breaks its rule; the message begins with its name.
@@ -43,14 +43,15 @@ class FinishConfig:
 
   top: int = _setting(
     4,
-    'Networks that are trained fully: the best by reward, and others along the Pareto front.',
+    'Number of finalists, which are trained fully: the best by reward, and others of the Pareto '
+    'front.',
     group='finishing',
   )
   epochs: int = _setting(
-    60, 'Epochs that each of them is trained, from scratch.', group='finishing'
+    60, 'Epochs that each finalist is trained, from scratch.', group='finishing'
   )
   seeds: int = _setting(
-    1, 'How many times the best two are trained, each time with a new seed.', group='finishing'
+    1, 'Number of seeds with which the best two finalists are trained.', group='finishing'
   )
   learning_rate: float = _setting(
     LEARNING_RATE,
@@ -65,37 +66,37 @@ class FinishConfig:
   patience: int | None = _setting(
     None,
     'Ends a training after so many epochs without a better validation accuracy, and keeps the '
-    'weights of the best epoch. By default all epochs are trained and the last weights kept.',
+    'weights of the best epoch. By default all epochs run and the last weights are kept.',
     group='finishing',
   )
   shift: int | None = _setting(
     None,
-    "Pixels by which images are moved at random at most; default: a fourteenth of an image's "
-    'shorter side, none for sequences.',
+    'Images are moved at random by up to so many pixels; default: a fourteenth of the shorter '
+    'side, none for sequences.',
     group='finishing',
   )
   flip: bool = _setting(
     False,
-    'Whether images are mirrored at random: for clothes, not for digits.',
+    'Whether images are mirrored at random: useful for clothes, not for digits.',
     group='finishing',
   )
   further_epochs: int | None = _setting(
     None,
     'Epochs of a further training, once as before and once aware of quantization; of the three '
-    'models the best on int8 validation data is kept. None by default.',
+    'models the one with the best int8 validation accuracy is kept. None by default.',
     group='finishing',
   )
   teacher: str | None = _setting(
     None,
     f'One of {", ".join(TEACHERS)}: the best two networks are trained once more, from scratch, by '
-    'knowledge distillation, from the best finalists together or from a copy of the best one with '
-    'twice the filters. Not by default.',
+    'knowledge distillation. The teacher is an ensemble of the best finalists, or a copy of the '
+    'best one with twice the filters. None by default.',
     group='finishing',
   )
   prune: float | None = _setting(
     None,
-    'Share of its filters that a copy of the best network loses, the weakest first, before it is '
-    'trained again from what is left; it wins if it is better. None by default.',
+    'Share of the filters to remove from a copy of the best network, the weakest first. The copy '
+    'is then trained from its remaining weights and wins if it is better. None by default.',
     group='finishing',
   )
 
@@ -117,7 +118,7 @@ class FinishConfig:
 class SearchConfig:
   """All settings of a search; `rlnas search --help` shows them with their meaning.
 
-  A space, strategy or reward of one's own is named as 'package.module:Name'.
+  Name your own space, strategy or reward as 'package.module:Name'.
 
   Raises:
     ValueError: a setting breaks its rule; the message begins with its name.
@@ -125,7 +126,7 @@ class SearchConfig:
 
   dataset: str = _setting(
     'mnist5k',
-    f'What the networks classify: {", ".join(BUILT_IN)}, the path of an .npz file '
+    f'Data that the networks classify: {", ".join(BUILT_IN)}, the path of an .npz file '
     '(x_train, y_train, optional x_val, y_val, x_test, y_test) or of a folder of images by class.',
     group='task',
   )
@@ -136,45 +137,47 @@ class SearchConfig:
   )
   board: str = _setting(
     'nucleo-l010rb',
-    f'The board whose budget holds: {", ".join(BOARDS)}, or the path of a .json file.',
+    f'Board whose budget is used: {", ".join(BOARDS)}, or the path of a .json file.',
     group='task',
   )
   flash_kib: float | None = _setting(
-    None, "Flash for the .tflite file in KiB, in place of the board's.", group='task'
+    None, "Flash for the .tflite file in KiB; default: the board's.", group='task'
   )
   sram_kib: float | None = _setting(
-    None, "SRAM for the tensor arena in KiB, in place of the board's.", group='task'
+    None, "SRAM for the tensor arena in KiB; default: the board's.", group='task'
   )
   max_mmacs: float | None = _setting(
-    None, 'Most multiply-accumulates of an inference, in millions; by default any.', group='task'
+    None,
+    'Most multiply-accumulates of one inference, in millions; default: no limit.',
+    group='task',
   )
   max_latency_ms: float | None = _setting(
     None,
-    'Longest inference in milliseconds, on a board whose speed is known: '
-    f'{", ".join(SPEEDS)}. By default any.',
+    'Longest inference in milliseconds, for a board whose speed is known: '
+    f'{", ".join(SPEEDS)}. Default: no limit.',
     group='task',
   )
   space: str = _setting(
     'chain',
-    f'Which networks exist: {", ".join(choices.SPACES)}, or package.module:Name.',
+    f'Space of networks: {", ".join(choices.SPACES)}, or package.module:Name.',
     group='search',
   )
   space_options: tuple[str, ...] = _setting(
     (),
     'Option of the space as name=value, tuples with commas; may be repeated, for example '
-    '--space_option=max_depth=6 --space_option=filters=8,16. By default as listed below.',
+    '--space_option=max_depth=6 --space_option=filters=8,16. The defaults are listed below.',
     group='search',
     flag='space_option',
   )
   strategy: str = _setting(
     'imitation',
-    f'What proposes networks: {", ".join(choices.STRATEGIES)}, or package.module:Name.',
+    f'Strategy that proposes networks: {", ".join(choices.STRATEGIES)}, or package.module:Name.',
     group='search',
   )
   strategy_options: tuple[str, ...] = _setting(
     (),
-    'Option of the strategy, or of its controller, as name=value; may be repeated. By default as '
-    'listed below.',
+    'Option of the strategy, or of its controller, as name=value; may be repeated. The defaults '
+    'are listed below.',
     group='search',
     flag='strategy_option',
   )
@@ -185,26 +188,26 @@ class SearchConfig:
   )
   reward_options: tuple[str, ...] = _setting(
     (),
-    'Option of the reward as name=value; may be repeated. By default as listed below.',
+    'Option of the reward as name=value; may be repeated. The defaults are listed below.',
     group='search',
     flag='reward_option',
   )
   trials: int = _setting(
-    40, 'Networks to evaluate; more trials than before continue a search.', group='search'
+    40, 'Number of trials; a larger number than before continues a search.', group='search'
   )
   minutes: float | None = _setting(
     None,
-    'Ends the search before --trials, when its trials took so many minutes on --workers processes '
-    'that were always busy; by default it does not end before.',
+    'Ends the search before --trials, when the times of its trials add up to so many minutes for '
+    'each of --workers processes; default: no limit.',
     group='search',
   )
   batch: int = _setting(
-    4, 'Networks that are proposed, and told to the strategy, together.', group='search'
+    4, 'Number of networks that the strategy proposes, and learns from, together.', group='search'
   )
   lag: int = _setting(
     1,
-    'Batches that may be under way beside the one that is told. --batch times (1 + --lag) trials '
-    'must be more than there are workers, or some are idle.',
+    'Batches that may run besides the oldest one. If --batch times (1 + --lag) is not larger than '
+    'the number of workers, some workers are idle.',
     group='search',
   )
   seed: int = _setting(0, 'Decides everything random.', group='search')
@@ -213,9 +216,9 @@ class SearchConfig:
   )
   fidelity: str | None = _setting(
     None,
-    'In place of --epochs: stages of a training as EXAMPLESxEPOCHS, such as '
-    '10000x1,10000x1,50000x2; each continues with the weights of the one before. With several, '
-    '--pruner says which networks are promoted.',
+    'Stages of a training, in place of --epochs: EXAMPLESxEPOCHS, such as '
+    '10000x1,10000x1,50000x2; each continues with the weights of the one before. If there are '
+    'several, --pruner decides which networks are promoted.',
     group='training',
   )
   pruner: str = _setting(
@@ -226,31 +229,31 @@ class SearchConfig:
   )
   inherit: bool = _setting(
     False,
-    'Whether mutants begin with the weights of their parent (--strategy=evolution).',
+    'Whether mutants start from the weights of their parent (--strategy=evolution).',
     group='training',
   )
   workdir: str = _setting('runs/search', 'Folder for all files of the search.', group='execution')
   executor: str = _setting(
     'pool',
-    f'Where networks are trained: {" or ".join(EXECUTORS)}, --workers processes or Ray.',
+    f'Where networks are trained: {" or ".join(EXECUTORS)} (--workers processes, or Ray).',
     group='execution',
   )
   workers: int | None = _setting(
-    None, 'Worker processes of one thread; default: one a core.', group='execution'
+    None, 'Worker processes with one thread each; default: one per core.', group='execution'
   )
   trial_timeout: float = _setting(
-    TRIAL_TIMEOUT, 'Seconds after which a trial has failed.', group='execution'
+    TRIAL_TIMEOUT, 'Seconds after which a trial is stopped and counts as failed.', group='execution'
   )
   ray_address: str | None = _setting(
     None,
-    "Head of the Ray cluster, such as 10.0.0.1:6379, or 'auto' for the one on this machine; "
-    'without it, --executor=ray starts one on this machine alone.',
+    "Head node of the Ray cluster, such as 10.0.0.1:6379, or 'auto' for the cluster on this "
+    'machine; default: --executor=ray starts a cluster of this machine alone.',
     group='execution',
   )
   cache_dir: str | None = _setting(
     None,
-    'Folder of measurements that searches of one seed share; not shared by default, nor with '
-    '--inherit.',
+    'Folder of measurements that searches with the same seed share; default: not shared. Cannot '
+    'be used with --inherit.',
     group='execution',
   )
   finish: FinishConfig = dataclasses.field(default_factory=FinishConfig)
@@ -273,10 +276,10 @@ class SearchConfig:
     _check_execution(self)
 
   def check(self) -> None:
-    """Checks what the configuration names outside itself: the board's file, own classes, options.
+    """Checks what the configuration refers to: the board's file, the user's classes, options.
 
-    Apart from the construction, so that the configuration of a finished search can be read where
-    those are gone.
+    The constructor does not, so that the configuration of a finished search can be read if those
+    are gone.
 
     Raises:
       ValueError: a setting breaks its rule; the message begins with its name.
@@ -303,7 +306,7 @@ class SearchConfig:
     return tuple(found)
 
   def budget(self) -> Budget:
-    """The board's budget, with the limits that are set in place of its own.
+    """The board's budget, with the limits that the settings replace.
 
     Raises:
       ValueError: there is no such board, or a limit is out of its range.
@@ -341,13 +344,13 @@ def _check_positive(config: object, *names: str) -> None:
 
 
 def _check_execution(config: SearchConfig) -> None:
-  """Raises ValueError if a setting that says how trials run is wrong."""
+  """Raises ValueError if a setting of the execution is wrong."""
   choices.check_one_of('executor', config.executor, EXECUTORS)
   check_timeout(config.trial_timeout)
   for name in ('cache_dir', 'ray_address'):
     value = getattr(config, name)
     if config.inherit and value is not None:
-      raise ValueError(f'{name}={value}: not with --inherit, whose weights stay within --workdir')
+      raise ValueError(f'{name}={value}: not with --inherit, whose weights stay in --workdir')
   if config.minutes is not None and not 0 < config.minutes < math.inf:
     raise ValueError(f'minutes={config.minutes}: must be a positive number of minutes')
   if config.executor == 'ray' and config.minutes is not None:
@@ -389,7 +392,7 @@ def read_config(workdir: str | os.PathLike[str]) -> SearchConfig:
 
 
 def _from_format_1(old: Mapping[str, Any]) -> dict[str, Any]:
-  """The fields of a configuration that was written before it had a format number."""
+  """The fields of a configuration of format 1, which had no format number."""
   known = {field.name for field in dataclasses.fields(SearchConfig)} - {'finish'}
   record = {name: value for name, value in old.items() if name in known}
   record['space_options'] = str(old.get('space_options', '')).split()
@@ -411,7 +414,7 @@ def _limits(old: Mapping[str, Any]) -> dict[str, float]:
   try:
     board: Budget | None = find_board(old['board']).budget
   except (KeyError, OSError, ValueError):
-    board = None  # a file of one's own that is gone
+    board = None  # the user's board file is gone
   units = (
     ('flash_bytes', 'flash_kib', 1024),
     ('sram_bytes', 'sram_kib', 1024),

@@ -1,6 +1,6 @@
-"""`rlnas export`: writes the deployment bundle of a finished search beside its model, anew.
+"""`rlnas export`: writes the deployment bundle of a finished search again, beside its model.
 
-`rlnas search` does the same at its end. The folder best/ then holds model.cc, model.h,
+`rlnas search` does the same when it ends. The folder best/ then holds model.cc, model.h,
 rlnas_model.h, test_vectors.h, main.cc, report.html, REPORT.md and figures/.
 """
 
@@ -43,14 +43,15 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
   """Writes the bundle of a finished search.
 
   Args:
-    workdir: of the search; holds config.json, journal.jsonl, result.json and best/model.tflite.
-    dataset: that it was made on.
+    workdir: folder of the search, with config.json, journal.jsonl, result.json and
+      best/model.tflite.
+    dataset: the data of the search.
 
   Returns:
-    The folder that holds the bundle.
+    The folder of the bundle.
 
   Raises:
-    ValueError: the data set is another, or a file is not what it should be.
+    ValueError: the data set differs from that of the search, or a file has wrong content.
     OSError: a file is missing or cannot be written.
   """
   from rlnas.architecture import Architecture
@@ -64,7 +65,7 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
   architecture = Architecture.from_rows(found['architecture'])  # may be pruned
   latency_ms = found.get('latency_ms')
   if 'latency_ms' not in found and architecture == winner.proposal.architecture:
-    latency_ms = winner.measurement.latency_ms  # written before results told it
+    latency_ms = winner.measurement.latency_ms  # an older version wrote results without latency
   origin = Origin(
     trials=tuple(trials),
     winner=dataclasses.replace(
@@ -85,7 +86,7 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
 
 
 def command(config: SearchConfig) -> str:
-  """The command that makes the same search again, for a shell: what differs from the defaults."""
+  """The shell command that makes the same search again, with all settings that are not defaults."""
   values: list[tuple[str, object]] = []
   for field in dataclasses.fields(SearchConfig):
     value = getattr(config, field.name)
@@ -108,7 +109,7 @@ def _flag(value: object) -> str:
 
 
 def _board_title(config: SearchConfig) -> str:
-  """The board's name for people; a file of one's own may be gone by now."""
+  """The board's title, or its name if the user's board file is gone."""
   from rlnas.board import find_board
 
   try:

@@ -1,8 +1,8 @@
-"""`rlnas finish`: finishes a search anew from its journal, with other settings.
+"""`rlnas finish`: finishes a search again from its journal, with other settings.
 
-Networks that were trained with the same settings before, here or by `rlnas search`, are not trained
-again, so that the same command continues where it was stopped. Settings of the finishing that are
-not given have their defaults.
+Networks that this command or `rlnas search` has already trained with the same settings are not
+trained again, so the same command resumes after an interruption. Finishing settings that you do not
+give have their defaults.
 """
 
 from __future__ import annotations
@@ -81,12 +81,12 @@ def finish(
   """Trains the finalists in worker processes, writes the winner's files and shows the outcome.
 
   Args:
-    trials: of the search.
-    dataset: that it was made on.
-    budget: that the winner has to fit.
-    config: of the search.
-    workers: processes that train.
-    since: when the work began, by `time.perf_counter`.
+    trials: trials of the search.
+    dataset: the data of the search.
+    budget: the limits that the winner must fit.
+    config: configuration of the search.
+    workers: number of worker processes.
+    since: start of the work, from `time.perf_counter`.
 
   Raises:
     ValueError: the settings do not fit the data.
@@ -126,7 +126,7 @@ def finish(
 
 
 def plan_of(config: SearchConfig, dataset: Dataset) -> Plan:
-  """What a search ends with. Raises ValueError if images are to be changed that are none."""
+  """The plan of the finishing. Raises ValueError if it has flip or shift, but no images."""
   from rlnas.child.augment import suited_augmentation
   from rlnas.finishing.plan import Plan, Teaching
   from rlnas.finishing.recipe import Recipe
@@ -134,7 +134,7 @@ def plan_of(config: SearchConfig, dataset: Dataset) -> Plan:
   asked = config.finish
   if (asked.flip or asked.shift) and len(dataset.input_shape) != 3:
     raise ValueError(
-      f'--finish_flip, --finish_shift: examples of {dataset.input_shape} are no images'
+      f'--finish_flip, --finish_shift: need images, but examples have shape {dataset.input_shape}'
     )
   augmentation = suited_augmentation(dataset.input_shape, flip=asked.flip)
   if asked.shift is not None:
@@ -166,10 +166,10 @@ def show_winner(
   failed = [t for t in trials if t.measurement.status is Status.FAILED]
   if failed:
     cause = failed[0].measurement.detail.strip().splitlines()[-1]
-    show(f'\n{len(failed)} of {len(trials)} trials failed; the first with: {cause}')
+    show(f'\n{len(failed)} of {len(trials)} trials failed; cause of the first: {cause}')
   show('\nPareto front of the search (validation data):')
   show(format_front(pareto_front(trials, budget)))
-  show(f'\nTrained fully, up to {config.finish.epochs} epochs (validation data):')
+  show(f'\nFinalists, trained for up to {config.finish.epochs} epochs (validation data):')
   show(format_finalists(winner.finalists))
   low, high = winner.int8_test_interval
   latency = ''
@@ -177,7 +177,7 @@ def show_winner(
     latency = f'  latency                   {winner.latency_ms:,.1f} ms, estimated\n'
   show(
     f'\nWinner: trial {winner.trial.index}\n'
-    f'  int8 test accuracy        {winner.int8_test_accuracy:.4f}  (test data, read once; 95 % '
+    f'  int8 test accuracy        {winner.int8_test_accuracy:.4f}  (test data, used once; 95 % '
     f'interval {low:.4f} to {high:.4f})\n'
     f'  int8 validation accuracy  {winner.int8_validation_accuracy:.4f}\n'
     f'  flash                     {footprint.flash_bytes:,} of {budget.flash_bytes:,} B\n'

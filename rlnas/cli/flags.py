@@ -1,6 +1,6 @@
 """absl flags of the settings of a search: defined from `SearchConfig`, and read into one at once.
 
-`rlnas` defines them in a set of flags of each command, an experiment in absl's own.
+`rlnas` defines them in a separate set of flags for each command, an experiment in absl's own set.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rlnas.cli.options import did_you_mean
 if TYPE_CHECKING:
   from rlnas.cli.build import Setup
 
-# Settings that mean nothing where an experiment makes several searches and sets them itself.
+# Settings without a meaning if an experiment runs several searches and sets them itself.
 OF_ONE_SEARCH = (
   *('strategy', 'strategy_options', 'reward', 'reward_options', 'minutes', 'seed', 'lag'),
   *('executor', 'ray_address', 'trial_timeout', 'cache_dir'),
@@ -44,12 +44,12 @@ def define_search_flags(
   without: Collection[str] = (),
   **defaults: Any,
 ) -> None:
-  """Defines a flag for each setting of a search, but not those of its finishing.
+  """Defines a flag for each setting of a search, except those of its finishing.
 
   Args:
-    flag_values: where they are defined.
+    flag_values: the set of flags to define them in.
     without: settings that get no flag.
-    **defaults: other defaults than those of `SearchConfig`.
+    **defaults: defaults that replace those of `SearchConfig`.
   """
   for field in dataclasses.fields(SearchConfig):
     if field.metadata and field.name not in without:
@@ -63,7 +63,7 @@ def define_finish_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
 
 
 def define_flags(flag_values: flags.FlagValues, *names: str) -> None:
-  """Defines the flags of some settings of a search alone; those not given are None."""
+  """Defines the flags of only some settings of a search, with the default None."""
   for field in dataclasses.fields(SearchConfig):
     if field.name in names:
       _define(field, flag_values, default=None)
@@ -73,8 +73,8 @@ def read_search_config(flag_values: flags.FlagValues = flags.FLAGS, **others: An
   """The configuration that the flags give, checked.
 
   Args:
-    flag_values: parsed; settings without a flag have their defaults.
-    **others: settings in place of their flags.
+    flag_values: parsed flags; settings without a flag have their defaults.
+    **others: settings that replace their flags.
 
   Raises:
     ValueError: a setting breaks its rule; the message begins with its flag.
@@ -108,7 +108,7 @@ def read_finish_config(flag_values: flags.FlagValues = flags.FLAGS) -> FinishCon
 
 
 def read_setup(arguments: list[str]) -> Setup:
-  """What the flags of an experiment name, loaded. Raises as `read_search_config` and `set_up`."""
+  """Reads an experiment's flags and loads the data. Raises as `read_search_config`, `set_up`."""
   from rlnas.cli.build import set_up
 
   no_arguments(arguments)
@@ -123,16 +123,16 @@ def check_positive(name: str, flag_values: flags.FlagValues = flags.FLAGS) -> No
 
 
 def no_arguments(arguments: list[str]) -> None:
-  """Raises ValueError if anything but flags was given; `arguments` begin with the program."""
+  """Raises ValueError if there are arguments besides flags; the first one is the program."""
   if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+    raise ValueError(f'arguments: {arguments[1:]}: must all be flags')
 
 
 def parse(flag_values: flags.FlagValues, arguments: list[str]) -> list[str]:
-  """Parses flags; returns what is no flag, the program first.
+  """Parses flags; returns the other arguments, the program first.
 
   Raises:
-    ValueError: a flag is unknown (the error says what may have been meant) or has no such value.
+    ValueError: a flag is unknown (the error suggests similar ones) or has a wrong value.
   """
   try:
     return flag_values(arguments)
@@ -144,7 +144,7 @@ def parse(flag_values: flags.FlagValues, arguments: list[str]) -> list[str]:
 
 
 def help_text(flag_values: flags.FlagValues) -> str:
-  """The flags for a terminal: those of the command itself, then settings by topic."""
+  """The flags as text for a terminal: those of the command itself, then settings by topic."""
   metadata = _metadata()
   settings = [name for name in metadata if name in flag_values]
   own = [n for n in flag_values if n not in metadata and flag_values[n].name == n]
@@ -203,7 +203,7 @@ def _metadata() -> dict[str, Mapping[str, str]]:
 
 
 def _with_dashes(error: ValueError, prefix: str) -> str:
-  """The text of an error that names a setting, by its flag; others as they are."""
+  """The text of an error, with the flag in place of the setting that it names, if any."""
   text = str(error)
   names = {name.removeprefix(prefix) for name in _metadata()}
   name = re.split(r'[=:]', text)[0]
@@ -212,7 +212,7 @@ def _with_dashes(error: ValueError, prefix: str) -> str:
 
 def _entry(flag: flags.Flag) -> str:
   switch = f'--[no]{flag.name}' if flag.boolean else f'--{flag.name}={_default(flag)}'
-  # absl adds a hint of its own to the text of a flag that may be repeated.
+  # absl adds a hint to the text of a flag that may be repeated.
   text = (flag.help or '').split(';\n')[0]
   return _wrapped(switch, text)
 
@@ -233,5 +233,5 @@ def _wrapped(head: str, text: str) -> str:
 
 
 def show(text: str) -> None:
-  """Prints for a person."""
+  """Prints text for the user."""
   sys.stdout.write(text.rstrip('\n') + '\n')

@@ -1,4 +1,4 @@
-"""Errors in one line: what the user or the machine did wrong is told, without a traceback."""
+"""Shows expected errors, of the user or the machine, in one line without a traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Guard:
   """A context in which an expected error ends the process with one line, exit code 1."""
 
   def __enter__(self) -> None:
-    """Nothing to prepare."""
+    """Does nothing."""
 
   def __exit__(
     self,
@@ -22,9 +22,9 @@ class Guard:
     error: BaseException | None,
     traceback: TracebackType | None,
   ) -> None:
-    """Tells the error."""
+    """Ends the process with the text of an expected error."""
     if isinstance(error, KeyboardInterrupt):
-      sys.exit('\nstopped; the same command goes on')
+      sys.exit('\nstopped; run the same command again to resume')
     if isinstance(error, _expected()):
       sys.exit(f'error: {error}')
 
@@ -40,7 +40,7 @@ def run(main: Callable[[list[str]], None]) -> None:
 
 
 def _expected() -> tuple[Any, ...]:
-  """The errors that are the user's or the machine's; imported late, for a command's help."""
+  """The errors of the user or the machine; imported late, so that a command's help is fast."""
   from rlnas.evaluation.executors import ExecutorError
   from rlnas.search.loop import SearchError
 

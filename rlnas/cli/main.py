@@ -14,18 +14,18 @@ from rlnas.cli.guard import Guard
 from rlnas.cli.options import did_you_mean
 
 COMMANDS = {
-  'search': 'Searches a network for a board and leaves a deployable int8 model.',
-  'finish': 'Finishes a search anew, with other settings.',
+  'search': 'Searches for a network that fits a board and writes a deployable int8 model.',
+  'finish': 'Finishes a search again, with other settings.',
   'report': 'Rebuilds the report of a search from its journal.',
-  'measure': 'Reports what a .tflite file takes on a microcontroller.',
-  'export': 'Writes the deployment bundle of a finished search anew.',
-  'boards': 'Lists the boards and what each leaves for a model.',
+  'measure': 'Reports the memory that a .tflite file needs on a microcontroller.',
+  'export': 'Writes the deployment bundle of a finished search again.',
+  'boards': 'Lists the boards and the memory that each has for a model.',
 }
 _HELP = ('-h', '--help', '--helpshort', 'help')
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Runs `rlnas COMMAND ...`; the arguments are the process's unless given."""
+  """Runs `rlnas COMMAND ...`; by default with the arguments of the process."""
   given = list(sys.argv[1:] if arguments is None else arguments)
   if not given or given[0] in _HELP:
     show(overview())
@@ -43,11 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run_command(name: str, arguments: Sequence[str]) -> None:
-  """Runs one command; a mistake of the user ends the process with one line.
+  """Runs one command; a user error ends the process with one line.
 
   Args:
     name: one of `COMMANDS`.
-    arguments: what follows it.
+    arguments: the arguments after it.
   """
   with Guard():
     module = importlib.import_module(f'rlnas.cli.{name}')
@@ -60,10 +60,10 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
 
 
 def overview() -> str:
-  """What there is, for a terminal."""
+  """The list of commands, for a terminal."""
   lines = ['usage: rlnas COMMAND [--flag=value ...]', '']
   lines += [f'  {name:8} {text}' for name, text in COMMANDS.items()]
-  lines += ['', 'rlnas COMMAND --help tells the flags of a command.']
+  lines += ['', 'rlnas COMMAND --help shows the flags of a command.']
   return '\n'.join(lines)
 
 

@@ -1,7 +1,7 @@
-"""`rlnas measure`: what a .tflite file takes on a microcontroller, and on which boards it fits.
+"""`rlnas measure`: the memory that a .tflite file needs, and the boards that it fits.
 
-The file may be anyone's. A picture of the memory in use over the operators is written beside it, or
-where --out says.
+The file may come from any tool. The command also writes a picture of the memory in use over the
+operators, beside the file or to --out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
   """The flags of this command."""
   boards = ', '.join(BOARDS)
   flags.DEFINE_string(
-    'board', None, f'Only this one: {boards}, or a .json file; or all.', flag_values=flag_values
+    'board', None, f'One of {boards}, or a .json file; default: all.', flag_values=flag_values
   )
   flags.DEFINE_string(
     'out',
@@ -38,14 +38,14 @@ def define_flags(flag_values: flags.FlagValues) -> None:
   flags.DEFINE_integer(
     'constants',
     8,
-    'How many of the largest constants to list.',
+    'Number of the largest constants to list.',
     lower_bound=0,
     flag_values=flag_values,
   )
 
 
 def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
-  """Measures and prints."""
+  """Measures the file, prints the results and draws the picture."""
   if len(arguments) != 2:
     raise ValueError(f'arguments: {arguments[1:]}: must be the path of one .tflite file')
   path = pathlib.Path(arguments[1])
@@ -64,14 +64,14 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
 
 
 def show_sizes(report: ModelReport, *, constants: int) -> None:
-  """Flash by what it holds, and the tensor arena."""
+  """Prints the parts of the flash and of the tensor arena."""
   source = {'tflm': 'allocated by TFLite Micro', 'analytic': 'planned without TFLite Micro'}
   show(f'flash            {report.flash_bytes:>12,} B')
   show(f'  constants      {report.constant_bytes:>12,} B')
   for name, size in report.constants[:constants]:
     show(f'    {size:>12,} B  {name if len(name) < 64 else "…" + name[-62:]}')
   show(f'  quantization   {report.quantization_bytes:>12,} B  scales and zero points')
-  show(f'  all else       {report.overhead_bytes:>12,} B  operators, tensors, names, metadata')
+  show(f'  other          {report.overhead_bytes:>12,} B  operators, tensors, names, metadata')
   show(f'tensor arena     {report.sram_bytes:>12,} B  {source[report.sram_source]}')
   show(f'  head           {report.arena_head_bytes:>12,} B  activations and scratch')
   show(f'  tail           {report.arena_tail_bytes:>12,} B  structures, with 64-bit pointers')
@@ -79,7 +79,7 @@ def show_sizes(report: ModelReport, *, constants: int) -> None:
 
 
 def show_operators(report: ModelReport) -> None:
-  """Each operator in its order, and sums by kind."""
+  """Prints each operator in order, and sums by kind."""
   show(f'{"":4}{"operator":24}{"result":>20}{"MACs":>14}{"constants B":>13}{"live B":>11}')
   for index, o in enumerate(report.operators):
     shape = 'x'.join(map(str, o.shape))
@@ -98,7 +98,7 @@ def show_operators(report: ModelReport) -> None:
 
 
 def show_boards(report: ModelReport, boards: list[Board]) -> None:
-  """Whether it fits, with the arena on the chip and the time of an inference where known."""
+  """Prints for each board whether it fits, its arena and, if known, the time of an inference."""
   show(
     f'{"board":24}{"kernels":10}{"flash B":>20}{"head + tail B":>18}{"SRAM B":>20}{"ms":>17}  fits'
   )
@@ -116,7 +116,7 @@ def show_boards(report: ModelReport, boards: list[Board]) -> None:
     fits = 'yes' if budget.fits(Resources(report.flash_bytes, head + tail)) else 'no'
     show(f'{board.name:24}{board.kernels:10}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
   if any(board.kernels == 'unknown' for board in boards):
-    show('* as measured here; what the kernels of this chip ask for is not known')
+    show("* as measured on this machine; the needs of this chip's kernels are not known")
 
 
 def plot(report: ModelReport, path: pathlib.Path, *, title: str) -> None:

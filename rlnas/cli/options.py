@@ -1,7 +1,7 @@
-"""Options as 'name=value' texts: read by the types, defaults and texts of a function's signature.
+"""Options as 'name=value' texts, read from the signature and docstring of a function.
 
-Whatever takes keyword arguments (a space, a strategy, a reward) so takes options on the command
-line, without anything written about them a second time.
+Every keyword argument of a space, a strategy or a reward is an option on the command line; its
+type, default and text are written only once, in its own code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 _SCALARS: Mapping[str, Callable[[str], Any]] = {'int': int, 'float': float, 'str': str}
 _BOOLS = {'true': True, '1': True, 'yes': True, 'false': False, '0': False, 'no': False}
-_NOT_READABLE = ('Callable', 'Controller', 'Table')  # no text stands for one
+_NOT_READABLE = ('Callable', 'Controller', 'Table')  # types that cannot be written as text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Option:
   """A keyword argument that a text may set.
 
   Attributes:
-    name: of the argument.
+    name: name of the argument.
     kind: its annotation, such as 'int', 'float | None' or 'tuple[int, ...]'.
     default: its default value.
-    text: what its docstring says.
+    text: its description in the docstring.
   """
 
   name: str
@@ -36,7 +36,7 @@ class Option:
   text: str
 
   def read(self, text: str) -> Any:
-    """The value that a text stands for. Raises ValueError if it is of another type."""
+    """Converts a text to a value. Raises ValueError if it has another type."""
     kinds = [kind.strip() for kind in re.split(r'\|', self.kind)]
     if text == 'None' and 'None' in kinds:
       return None
@@ -45,7 +45,7 @@ class Option:
       return _SCALARS[kind](text)
     if kind == 'bool':
       if text.lower() not in _BOOLS:
-        raise ValueError(f'{text!r} is neither true nor false')
+        raise ValueError(f'{text!r}: must be true or false')
       return _BOOLS[text.lower()]
     if item := re.fullmatch(r'(?:tuple|Sequence)\[(int|float|str)(?:, \.\.\.)?\]', kind):
       return tuple(_SCALARS[item[1]](part) for part in text.split(',') if part)
@@ -56,7 +56,7 @@ class Option:
 
 
 def written(value: Any) -> str:
-  """A value as its option is written."""
+  """A value as text, as an option has it."""
   if isinstance(value, tuple):
     nested = any(isinstance(item, tuple) for item in value)
     return json.dumps(value, separators=(',', ':')) if nested else ','.join(map(str, value))
@@ -67,8 +67,8 @@ def options_of(function: Callable[..., Any], *, without: Collection[str] = ()) -
   """The options of a function or class: its arguments that have a default.
 
   Args:
-    function: whose signature and docstring are read.
-    without: names of arguments that are no options.
+    function: the function or class.
+    without: names of arguments that are not options.
   """
   texts = _texts(function)
   found = {}
@@ -87,13 +87,13 @@ def read_options(
   """Reads 'name=value' texts.
 
   Args:
-    flag: that they were given by, for errors.
-    texts: to read; of several with one name the last counts.
-    options: that there are, by name.
-    of: what has them, for errors.
+    flag: name of the flag of the texts, for errors.
+    texts: texts to read; of several with one name the last counts.
+    options: all options, by name.
+    of: name of the owner of the options, for errors.
 
   Raises:
-    ValueError: no such option, or a value of another type.
+    ValueError: there is no such option, or a value has another type.
   """
   values = {}
   for given in texts:
@@ -114,7 +114,7 @@ def read_options(
 
 
 def did_you_mean(name: str, offered: Iterable[str]) -> str:
-  """The end of an error: what may have been meant; '' if nothing is near."""
+  """The end of an error: suggests similar names; '' if there is none."""
   close = difflib.get_close_matches(name, list(offered), n=2, cutoff=0.6)
   return f'; did you mean {" or ".join(close)}?' if close else ''
 
@@ -133,7 +133,7 @@ def _kind(parameter: inspect.Parameter) -> str:
 
 
 def _texts(function: Callable[..., Any]) -> dict[str, str]:
-  """What the sections 'Args:' and 'Attributes:' of the docstrings say, by name."""
+  """The texts in the sections 'Args:' and 'Attributes:' of the docstrings, by name."""
   documented = [function, getattr(function, '__init__', None)]
   found: dict[str, str] = {}
   for documented_by in documented:

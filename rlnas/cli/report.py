@@ -1,7 +1,7 @@
 """`rlnas report`: rebuilds every picture and table of a search from its journal alone.
 
-It leaves search.html (which needs no network and no other file), SEARCH.md and figures/ in the
-folder of the search. It may be run while the search goes on.
+It writes search.html (which needs no internet and no other file), SEARCH.md and figures/ to the
+folder of the search. It may run while the search runs.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def report(workdir: pathlib.Path) -> pathlib.Path:
   """Writes the report of a search beside its journal.
 
   Raises:
-    ValueError: the journal is damaged, empty, or does not tell the budget.
-    OSError: it cannot be read, or the report not be written.
+    ValueError: the journal is damaged, is empty, or has no budget.
+    OSError: the journal cannot be read, or the report cannot be written.
   """
   from rlnas.reports.html import write_page
   from rlnas.reports.search_report import search_page

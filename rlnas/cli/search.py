@@ -1,4 +1,4 @@
-"""`rlnas search`: searches a network for a microcontroller and leaves a deployable int8 model.
+"""`rlnas search`: searches for a network for a microcontroller; writes a deployable int8 model.
 
 The same command on the same folder resumes the search. The folder then holds config.json,
 journal.jsonl, tensorboard/, controller.npz (if the strategy has a controller), finalists/,
@@ -42,7 +42,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 
 def extra_help() -> str:
-  """What --help says beside the flags."""
+  """The text of --help after the flags."""
   return 'Options, with their defaults:\n' + options_text()
 
 
@@ -56,13 +56,13 @@ def run(config: SearchConfig) -> Winner:
   """Searches, finishes the winner and writes the results, as the command does; shows progress.
 
   Args:
-    config: of the search. A search that its `workdir` holds already is continued.
+    config: configuration of the search. If its `workdir` holds a search, that search is resumed.
 
   Returns:
     The winner; its files are in `workdir`/best.
 
   Raises:
-    ValueError: a setting is wrong, or `workdir` holds a search of another configuration.
+    ValueError: a setting is wrong, or `workdir` holds a search with another configuration.
     OSError: a file cannot be read or written.
     SearchError: no network fits the budget, or too many trials fail.
     ExecutorError: worker processes cannot be started.
@@ -86,7 +86,7 @@ def run(config: SearchConfig) -> Winner:
 
 
 def search(setup: Setup) -> tuple[Trial, ...]:
-  """Runs the search, or continues the one in the workdir."""
+  """Runs the search, or resumes the one in the workdir."""
   from rlnas.cli import build
   from rlnas.evaluation.cached import Cached
   from rlnas.reports.tensorboard import ProgressBar, TensorBoard
@@ -100,7 +100,8 @@ def search(setup: Setup) -> tuple[Trial, ...]:
     stack.callback(journal.close)
     if len(journal.trials) > config.trials:
       raise ValueError(
-        f'--trials={config.trials}: {journal.path} holds {len(journal.trials)} already'
+        f'--trials={config.trials}: must be at least {len(journal.trials)}, the number of trials '
+        f'in {journal.path}'
       )
     write_config(config, workdir)
     announce(setup, resumed=len(journal.trials))
@@ -142,12 +143,12 @@ def search(setup: Setup) -> tuple[Trial, ...]:
       )
     _keep_controller(strategy, workdir)
   if executor.hits:
-    show(f'known    {executor.hits} of {len(limit.trials)} networks were not trained again')
+    show(f'cached   {executor.hits} of {len(limit.trials)} trials repeated a known network')
   return tuple(limit.trials)
 
 
 def announce(setup: Setup, *, resumed: int) -> None:
-  """Tells what is about to happen."""
+  """Shows what the search is about to do."""
   config, data, budget = setup.config, setup.dataset, setup.budget
   workdir = pathlib.Path(config.workdir)
   lines = [
@@ -166,9 +167,9 @@ class _TimeIsUpError(Exception):
 
 
 class _Limit:
-  """An observer that ends a search when its trials took so many seconds in all.
+  """An observer that ends a search when its trials took `seconds` together.
 
-  The times of trials are in the journal, so that a resumed search ends at the same trial.
+  The journal holds the times of the trials, so a resumed search ends at the same trial.
   """
 
   def __init__(self, seconds: float) -> None:
@@ -176,12 +177,12 @@ class _Limit:
     self.trials: list[Trial] = []
 
   def on_trial(self, trial: Trial) -> None:
-    """Counts."""
+    """Adds the trial and its time."""
     self.trials.append(trial)
     self._left -= trial.measurement.seconds
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
-    """Raises _TimeIsUpError."""
+    """Raises _TimeIsUpError if no time is left."""
     del trials, scalars
     if self._left <= 0:
       raise _TimeIsUpError
@@ -194,7 +195,7 @@ def _keep_controller(strategy: Strategy, workdir: pathlib.Path) -> None:
 
 
 def _evaluated_by(decides: Mapping[str, object], config: SearchConfig) -> str:
-  """What decides a measurement, of all that decides a search."""
+  """The settings that decide a measurement, among those that decide a search."""
   others = (
     *('strategy', 'strategy_options', 'reward', 'reward_options', 'batch', 'lag', 'seed'),
     *('space', 'space_options'),

@@ -1,4 +1,4 @@
-"""What the folder of a search tells the commands that read it."""
+"""Reads the folder of a search for the commands that need it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def given_config(flag_values: flags.FlagValues) -> SearchConfig:
-  """The configuration of the search in --workdir, with the flags that say how to go on.
+  """The configuration of the search in --workdir, with the flags of this command.
 
   Raises:
     ValueError: a flag is wrong, or the folder holds no search.
@@ -52,29 +52,29 @@ def budget_of(configuration: Mapping[str, Any]) -> Budget:
 def dataset_of(
   config: SearchConfig, configuration: Mapping[str, Any], trials: Sequence[Trial]
 ) -> Dataset:
-  """The data that a search was made on, shaped as its networks read them.
+  """The data of a search, in the shape that its networks read.
 
   Raises:
-    ValueError: the journal has no trial, or the data are not those of the search.
+    ValueError: the journal has no trial, or the data differ from those of the search.
     OSError: the data cannot be read.
   """
   from rlnas.cli.build import shaped_for
   from rlnas.data import loaders
 
   if not trials:
-    raise ValueError(f'--workdir={config.workdir}: its journal holds no trial')
+    raise ValueError(f'--workdir={config.workdir}: its journal must hold at least one trial')
   dataset = loaders.load(config.dataset, data_dir=config.data_dir)
   dataset = shaped_for(trials[0].proposal.architecture, dataset)
   if configuration.get('dataset_digest') != dataset.digest:
     raise ValueError(
-      f'dataset {dataset.name}: has digest {dataset.digest}; the search in {config.workdir} was '
-      f'made on {configuration.get("dataset_digest")}'
+      f'dataset {dataset.name}: has digest {dataset.digest}; must be that of the search in '
+      f'{config.workdir}, {configuration.get("dataset_digest")}'
     )
   return dataset
 
 
 def space_of(configuration: Mapping[str, Scalar | None]) -> Space | None:
-  """The space that a journal's tokens belong to; None if it is one's own and gone."""
+  """The space of a journal's tokens; None if it is the user's own and is gone."""
   name, options = str(configuration.get('space')), str(configuration.get('space_options', ''))
   try:
     space: Space = choices.find('space', name)(**choices.space_options(name, options.split()))

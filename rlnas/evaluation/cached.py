@@ -1,8 +1,8 @@
 """Evaluates nothing twice: equal networks with equal seeds and settings have equal measurements.
 
-Within a search the seed of an evaluation follows from the network, so that a strategy which
-proposes a network again is answered at once. With a folder, searches of one seed share their
-measurements, also at the same time.
+Within a search the seed of an evaluation depends only on the network, so a network that is proposed
+again gets its measurement at once. With a folder, searches with the same seed share their
+measurements, also while they run at the same time.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from rlnas.trial import NO_TERMS, Measurement, Status, Terms, Trial
 
 
 class Cached:
-  """Wraps an executor. What was measured before comes back with `seconds` of 0.
+  """Wraps an executor. A repeated measurement comes from memory, with `seconds` of 0.
 
-  Failures are not kept: they may have been the machine's.
+  Failures are not kept: the machine may have caused them.
 
   Attributes:
-    hits: evaluations that were spared.
+    hits: number of evaluations that were not needed.
   """
 
   def __init__(
@@ -40,17 +40,17 @@ class Cached:
     stages: int = 1,
     folder: str | os.PathLike[str] | None = None,
   ) -> None:
-    """Keeps measurements in memory, and in a folder where one is given.
+    """Keeps measurements in memory, and in a folder if one is given.
 
     Args:
-      executor: evaluates what is not known.
-      settings: all that decides a measurement beside network and seed (data, epochs, version): a
-        text that differs where one of them does.
-      stages: of a whole training.
-      folder: made where it does not exist; may be shared.
+      executor: evaluates what is not known yet.
+      settings: everything besides network and seed that changes a measurement (data, epochs,
+        version), as a text that differs if one of them differs.
+      stages: number of stages of a full training.
+      folder: created if it does not exist; several searches may share it.
 
     Raises:
-      OSError: the folder cannot be made.
+      OSError: the folder cannot be created.
     """
     self._executor = executor
     self._settings = settings
@@ -59,14 +59,14 @@ class Cached:
     if self._folder is not None:
       self._folder.mkdir(parents=True, exist_ok=True)
     self._known: dict[str, Measurement] = {}
-    # Keys that wait for one measurement, its own first, by name and thresholds.
+    # The keys that wait for each measurement, by name and thresholds; the first one was submitted.
     self._under_way: dict[tuple[str, tuple[float, ...]], list[int]] = {}
     self._names: dict[int, tuple[str, tuple[float, ...]]] = {}
     self._ready: collections.deque[tuple[int, Measurement]] = collections.deque()
     self.hits = 0
 
   def remember(self, trials: Iterable[Trial]) -> None:
-    """Takes over what the journal of a search without inherited weights holds."""
+    """Adds the trials of a journal whose search did not inherit weights."""
     for trial in trials:
       if trial.measurement.status is not Status.FAILED:
         name = self._name(trial.proposal.architecture, trial.seed, NO_TERMS)
@@ -75,7 +75,7 @@ class Cached:
   def submit(
     self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
   ) -> None:
-    """Answers from what is known, waits for an equal one under way, or queues an evaluation."""
+    """Answers from the cache, waits for an equal evaluation that runs, or queues a new one."""
     name = self._name(architecture, seed, terms)
     equal = name, terms.thresholds
     if (measurement := self._find(name, terms.thresholds)) is not None:
@@ -88,7 +88,7 @@ class Cached:
       self._executor.submit(key, architecture, seed=seed, terms=terms)
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
-    """What is known first; else what the executor collects."""
+    """Returns a cached measurement if there is one; else collects one from the executor."""
     if self._ready:
       return self._ready.popleft()
     arrived = self._executor.collect(timeout)
@@ -104,7 +104,7 @@ class Cached:
     return key, measurement
 
   def withdraw(self) -> list[int]:
-    """Gives up what has not begun, and what waits for it."""
+    """Drops the evaluations that have not begun, and those that wait for them."""
     given_up = []
     for key in self._executor.withdraw():
       given_up += self._under_way.pop(self._names.pop(key))
@@ -124,10 +124,10 @@ class Cached:
     return hashlib.sha256(text.encode()).hexdigest()
 
   def _find(self, name: str, thresholds: tuple[float, ...]) -> Measurement | None:
-    """What an evaluation would end with; None where that is not known.
+    """The measurement that an evaluation would give; None if it is not known.
 
-    A training that went further than these thresholds would let it tells where it would have ended,
-    and only one that ended there is an answer.
+    The curve of a longer training shows at which stage these thresholds would have stopped it. Only
+    a measurement of a training that stopped at that stage is an answer.
     """
     whole = max(self._stages, len(thresholds) + 1)
     for stages in range(whole, -1, -1):
@@ -152,7 +152,7 @@ class Cached:
       except FileNotFoundError:
         return None
       except (OSError, ValueError, TypeError, KeyError) as error:
-        logging.warning('%s is left unread: %s', self._path(name), error)
+        logging.warning('%s is skipped: %s', self._path(name), error)
         return None
     return self._known.get(name)
 
@@ -162,14 +162,14 @@ class Cached:
       return
     path = self._path(name)
     path.parent.mkdir(exist_ok=True)
-    # Renamed when whole, so that nobody ever reads half a file.
+    # Written in full, then renamed, so that no process reads half a file.
     with tempfile.NamedTemporaryFile('w', dir=path.parent, suffix='.tmp', delete=False) as file:
       json.dump(measurement.to_record(), file)
     pathlib.Path(file.name).replace(path)
 
   def _path(self, name: str) -> pathlib.Path:
     if self._folder is None:
-      raise ValueError('folder=None: there is no path')
+      raise ValueError('folder=None: must be given to have a path')
     return self._folder / name[:2] / f'{name}.json'
 
 

@@ -1,7 +1,7 @@
 """Where evaluations run: in this process, or in worker processes of one thread each.
 
-Whatever goes wrong with a child (an exception, a worker killed by a signal, a training that does
-not end) comes back as a measurement of status 'failed' that says why; the search goes on.
+If an evaluation fails (an exception, a worker killed by a signal, a training that does not end),
+the executor returns a measurement of status 'failed' that says why, and the search continues.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from rlnas.evaluation.workers import Task, Worker, evaluate_safely, start_worker
 from rlnas.interfaces import Evaluator
 from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 
-TRIAL_TIMEOUT = 3600.0  # seconds; children train for seconds to minutes
+TRIAL_TIMEOUT = 3600.0  # seconds; a trial trains for seconds to minutes
 _MOST_FALSE_STARTS = 3  # workers in a row that end before they are ready
 
 
 class ExecutorError(RuntimeError):
-  """Nothing can be evaluated, whatever the child."""
+  """The executor cannot evaluate any network."""
 
 
 class InProcess:
-  """Evaluates one child after the other in this process, when a result is asked for.
+  """Evaluates one network after the other in this process, each when `collect` is called.
 
-  Simple, and all that a cheap evaluator needs. Children that train leave memory behind: for more
-  than some dozens of them use `WorkerPool`, which also survives their death.
+  Simple, and enough for a cheap evaluator. Each training leaves memory behind: for more than a few
+  dozen trainings use `WorkerPool`, which also survives a crash.
   """
 
   def __init__(self, evaluator: Evaluator) -> None:
@@ -47,40 +47,41 @@ class InProcess:
     self._queue.append(Task(key, architecture, seed, terms))
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
-    """Evaluates the oldest, however long it takes; None where nothing is queued."""
+    """Evaluates the oldest task, however long it takes. Returns None if nothing is queued."""
     if not self._queue:
       return None
     task = self._queue.popleft()
     return task.key, evaluate_safely(self._evaluator, task.architecture, task.seed, task.terms)
 
   def withdraw(self) -> list[int]:
-    """Gives up all that is queued."""
+    """Drops all queued evaluations and returns their keys."""
     return _emptied(self._queue)
 
   def close(self) -> None:
-    """Nothing to end."""
+    """Does nothing."""
 
 
 class WorkerPool:
-  """Evaluates in spawned worker processes, which are replaced after some children.
+  """Evaluates in spawned worker processes, each of which is replaced after some evaluations.
 
-  Where there is one for each core they are held to it (on Linux), and all map the evaluator's
-  arrays instead of copying them. Its successor starts while it evaluates its last child.
+  If there is one worker for each core, each is pinned to its core (on Linux). All workers map the
+  evaluator's arrays instead of copying them. While a worker does its last evaluation, the next
+  worker already starts.
 
-  A worker that dies is replaced and its child evaluated once more, since the fault may have been
-  the machine's; a child whose second worker dies too has failed. Workers end with this process,
-  however it ends.
+  If a worker dies, the pool replaces it and evaluates the network once more: a worker's death does
+  not mean that the network failed. If the second worker dies too, the trial has failed. Workers
+  end with this process, however it ends.
   """
 
   def __init__(
     self, evaluator: Evaluator, *, workers: int, trial_timeout: float = TRIAL_TIMEOUT
   ) -> None:
-    """Starts nothing yet.
+    """Stores the settings; workers start at the first `submit`.
 
     Args:
       evaluator: pickled; its arrays are shared by all workers.
-      workers: number of processes; each trains with one thread, so one a core is best.
-      trial_timeout: seconds after which a child is killed and has failed.
+      workers: number of processes; each trains with one thread, so one per core is best.
+      trial_timeout: seconds after which an evaluation is killed and counts as failed.
 
     Raises:
       ValueError: `workers` is below 1, or `trial_timeout` is not positive.
@@ -99,7 +100,7 @@ class WorkerPool:
   def submit(
     self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
   ) -> None:
-    """Queues one evaluation, and starts it where a worker is free."""
+    """Queues one evaluation, and starts it if a worker is free."""
     self._queue.append(Task(key, architecture, seed, terms))
     self._hand_out()
 
@@ -110,7 +111,7 @@ class WorkerPool:
       timeout: seconds to wait at most.
 
     Returns:
-      The key it was submitted with and the measurement, or None where none came in time.
+      The key it was submitted with and the measurement, or None if none arrived in time.
 
     Raises:
       ExecutorError: workers end before they are ready, or cannot load the evaluator.
@@ -131,22 +132,22 @@ class WorkerPool:
     return self._results.popleft()
 
   def withdraw(self) -> list[int]:
-    """Gives up what no worker has begun.
+    """Drops the evaluations that no worker has begun.
 
     Returns:
-      The keys; all others will still be collected.
+      Their keys; the measurements of all others can still be collected.
     """
     return _emptied(self._queue)
 
   def close(self) -> None:
-    """Ends all workers; evaluations still under way are given up."""
+    """Ends all workers; running evaluations are lost."""
     self._queue.clear()
     for worker in list(self._workers):
       self._dismiss(worker)
     self._evaluator.close()
 
   def _hand_out(self) -> None:
-    """Hands queued tasks to workers, starting them where needed."""
+    """Sends queued tasks to workers, and starts workers if needed."""
     while self._queue:
       free = next((w for w in self._workers if self._is_free(w)), None)
       if free is None:
@@ -167,14 +168,14 @@ class WorkerPool:
         self._workers.append(start_worker(free.slot, self._core(free.slot)))
 
   def _is_free(self, worker: Worker) -> bool:
-    """Whether it can be given a task; a successor waits for the one whose place it takes."""
+    """Whether it can take a task; a new worker waits until the one that it replaces is done."""
     rivals = (w for w in self._workers if w.slot == worker.slot)
     return worker.ready and all(w.task is None for w in rivals)
 
   def _core(self, slot: int) -> int | None:
-    """The core of a slot where there is one worker for each core; else the system chooses.
+    """The core of a slot if there is one worker for each core; else None: the system chooses.
 
-    Several small pools would otherwise share the first cores while others are idle.
+    Otherwise several small pools would share the first cores while other cores are idle.
     """
     if not hasattr(os, 'sched_getaffinity'):
       return None
@@ -188,7 +189,7 @@ class WorkerPool:
       self._remove_dead(worker)
       return
     if isinstance(message, Measurement):
-      assert worker.task is not None  # noqa: S101  a worker speaks when it is asked
+      assert worker.task is not None  # noqa: S101  a worker sends only answers
       self._results.append((worker.task.key, message))
       worker.task = None
       if worker.is_spent():
@@ -203,7 +204,7 @@ class WorkerPool:
         worker.connection.send(self._evaluator.handle)
 
   def _remove_dead(self, worker: Worker) -> None:
-    """Its process has ended without being told to."""
+    """Handles a worker process that ended by itself."""
     self._dismiss(worker)
     code, task = worker.process.exitcode, worker.task
     cause = f'the worker process died (exit code {code}; a negative code is a signal)'
@@ -216,33 +217,33 @@ class WorkerPool:
           "if __name__ == '__main__':"
         )
     elif task is not None and not task.again:
-      logging.warning('%s; its child runs once more', cause)
+      logging.warning('%s; its trial runs once more', cause)
       self._queue.appendleft(dataclasses.replace(task, again=True))
     elif task is not None:
       self._results.append((task.key, Measurement(Status.FAILED, detail=f'{cause}, twice')))
 
   def _time_out(self, worker: Worker) -> None:
-    """Its child takes too long."""
+    """Ends a worker whose evaluation takes too long."""
     self._dismiss(worker)
     if worker.task is not None:
-      detail = f'the child ran for longer than trial_timeout={self._trial_timeout:g} seconds'
+      detail = f'the trial ran for longer than trial_timeout={self._trial_timeout:g} seconds'
       self._results.append((worker.task.key, Measurement(Status.FAILED, detail=detail)))
 
   def _dismiss(self, worker: Worker) -> None:
     self._workers.remove(worker)
     worker.connection.close()
-    worker.process.kill()  # a no-op where it has ended already
+    worker.process.kill()  # does nothing if it has ended already
     worker.process.join()
 
 
 def check_timeout(trial_timeout: float) -> None:
-  """Raises ValueError where a number of seconds is not positive."""
+  """Raises ValueError if a number of seconds is not positive."""
   if not trial_timeout > 0:
     raise ValueError(f'trial_timeout={trial_timeout}: must be a positive number of seconds')
 
 
 def default_workers() -> int:
-  """One worker a core that this process may use."""
+  """One worker for each core that this process may use."""
   if hasattr(os, 'sched_getaffinity'):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What a child is measured by: its int8 form, on validation data and on TFLite Micro."""
+"""Measures the int8 form of a network, on validation data and on TFLite Micro."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Ready(NamedTuple):
 
   Attributes:
     network: float32 [B, ...] -> logits [B, classes].
-    validation_accuracy: of that, in [0, 1].
+    validation_accuracy: of `network`, in [0, 1].
     curve: validation accuracy after each stage of its training.
   """
 
@@ -40,18 +40,18 @@ def measure_int8(
   calibration_examples: int,
   speed: Speed | None,
 ) -> Measurement:
-  """Makes a network, quantizes it and measures what comes out.
+  """Makes a network, quantizes it and measures the int8 network.
 
   Args:
     architecture: the network.
-    dataset: its training data calibrate, its validation data judge.
-    make: trains it, or finds its weights; not called where the activations alone need more than
-      `MAX_ARENA_BYTES`.
+    dataset: training data for the calibration, validation data for the accuracy.
+    make: trains the network, or finds its weights; not called if the activations alone need more
+      than `MAX_ARENA_BYTES`.
     calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
-    speed: of the board; without it there is no latency.
+    speed: speed of the board; without it there is no latency.
 
   Returns:
-    The measurement, 'infeasible' where the tensor arena would pass `MAX_ARENA_BYTES`.
+    The measurement, 'infeasible' if the tensor arena would exceed `MAX_ARENA_BYTES`.
 
   Raises:
     ValueError: the network does not fit the data set.

@@ -1,7 +1,6 @@
-"""Tabular benchmarks: an evaluation looks up what was trained once and for all.
+"""Tabular benchmarks: an evaluation looks up a stored result and trains nothing.
 
-Every architecture of a small space has its entry, so that a whole search takes a fraction of a
-second.
+The table holds every architecture of a small space, so a whole search takes a fraction of a second.
 
 `NasBench201Data` reads the results of NAS-Bench-201 (Dong & Yang 2020, arXiv:2001.00326).
 """
@@ -29,14 +28,14 @@ EVALUATION_EPOCHS = 12 + 1.07 + 0.24
 
 
 class Lookup:
-  """An evaluator that knows all answers. The seed changes nothing."""
+  """An evaluator that looks measurements up in a table. The seed changes nothing."""
 
   def __init__(self, measurements: Mapping[str, Measurement]) -> None:
-    """Takes the measurement of each architecture by its digest."""
+    """Stores the measurement of each architecture, by its digest."""
     self._measurements = dict(measurements)
 
   def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
-    """The stored measurement; its `seconds` are what the original evaluation took.
+    """Returns the stored measurement; its `seconds` are the time of the original evaluation.
 
     Raises:
       ValueError: the benchmark lacks the architecture.
@@ -50,15 +49,15 @@ class Lookup:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class NasBench201Data:
-  """Results of NAS-Bench-201 on one data set, C cells.
+  """Results of NAS-Bench-201 on one data set, for C cells.
 
   Attributes:
-    operations: of each cell, indices into `nasbench201.OPERATIONS`. [C, 6]
+    operations: the operations of each cell, as indices into `nasbench201.OPERATIONS`. [C, 6]
     validation_12: validation accuracy after the 12-epoch schedule, in [0, 1]. [C]
     test_200: test accuracy after the 200-epoch schedule, in [0, 1]. [C]
-    seconds: what a 12-epoch evaluation takes on the benchmark's GPU. [C]
+    seconds: time of a 12-epoch evaluation on the benchmark's GPU. [C]
     macs: multiply-accumulate operations of the whole network (the benchmark calls them FLOPs). [C]
-    parameters: of the whole network. [C]
+    parameters: number of parameters of the whole network. [C]
   """
 
   operations: npt.NDArray[np.int64]
@@ -72,11 +71,11 @@ class NasBench201Data:
   def read(cls, path: str | os.PathLike[str]) -> NasBench201Data:
     """Reads an .npz file.
 
-    Its arrays: op_names, ops (indices into op_names, one row a cell), validation_12 and test_200
+    Its arrays: op_names, ops (indices into op_names, one row per cell), validation_12 and test_200
     (percent), train_epoch_seconds, flops_m and params_m (millions).
 
     Raises:
-      ValueError: an array is missing or of another shape, names other operations, holds values
+      ValueError: an array is missing, has another shape, names other operations or holds values
         out of range, or a cell occurs twice.
       OSError: the file cannot be read.
     """
@@ -97,9 +96,9 @@ class NasBench201Data:
     )
 
   def evaluator(self) -> Lookup:
-    """Looks up the 12-epoch results of the architectures of `nasbench201.NasBench201`.
+    """An evaluator that looks up 12-epoch results of architectures of `nasbench201.NasBench201`.
 
-    The networks were never quantized nor converted, so int8 accuracy and sizes stay None.
+    The networks were never quantized or converted, so int8 accuracy and sizes are None.
     """
     return Lookup(
       {

@@ -1,10 +1,10 @@
 """Evaluation on a Ray cluster of many machines: `pip install rlnas[ray]`.
 
-The evaluator with its data set goes once into Ray's object store, from which each node fetches it;
-each child is one task of one core. Within a task the child runs in a worker process of its own, as
-it does locally (`rlnas.evaluation.executors.WorkerPool`): what a time-out or a crash records is the
-same, so one seed gives one journal, here or there. A node that leaves takes no trial with it: Ray
-runs its tasks again on another.
+The evaluator with its data set is put once into Ray's object store, and each node fetches it from
+there. Each trial is one task that uses one core. Within a task the trial runs in a worker process
+of its own, as it does locally (`rlnas.evaluation.executors.WorkerPool`): a time-out or a crash
+gives the same record, so one seed gives one journal on a cluster and on one machine. If a node
+leaves, no trial is lost: Ray runs its tasks again on another node.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from rlnas.evaluation.executors import TRIAL_TIMEOUT, ExecutorError, WorkerPool,
 from rlnas.interfaces import Evaluator
 from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 
-# A child that crashes is held by its worker process; what is left are nodes that leave.
+# The worker process catches crashes of a trial, so Ray retries only when a node leaves.
 _RETRIES = 20
-_CORES_SECONDS = 2.0  # how long a count of the cluster's cores is believed
+_CORES_SECONDS = 2.0  # how long a count of the cluster's cores stays valid
 
 
 class RayCluster:
   """Evaluates on the cores of a Ray cluster.
 
-  No more children are handed to Ray than the cluster has cores; the others wait here. Nodes may
-  join and leave at any time. The node that this process runs on, and the head, must stay.
+  Ray gets at most as many trials as the cluster has cores; the others wait here. Nodes may join
+  and leave at any time. The node that this process runs on and the head node must stay.
   """
 
   def __init__(
@@ -45,13 +45,13 @@ class RayCluster:
 
     Args:
       evaluator: pickled once; its class must be importable on all nodes.
-      address: of the head, such as '10.0.0.1:6379', or 'auto' for the cluster that runs on this
-        machine; where it is None a cluster is started in this process, of this machine alone.
-      trial_timeout: seconds after which a child is killed and has failed.
+      address: address of the head node, such as '10.0.0.1:6379', or 'auto' for the cluster that
+        runs on this machine. If None, this process starts a cluster of this machine alone.
+      trial_timeout: seconds after which an evaluation is killed and counts as failed.
 
     Raises:
       ImportError: Ray is not installed.
-      ValueError: `trial_timeout` is not positive, or `address` not of such a form.
+      ValueError: `trial_timeout` is not positive, or `address` does not have this form.
       ExecutorError: there is no cluster at the address.
     """
     check_timeout(trial_timeout)
@@ -79,10 +79,10 @@ class RayCluster:
     self._feed()
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
-    """Waits for one measurement; None where none came in time.
+    """Waits for one measurement; returns None if none arrived in time.
 
     Raises:
-      ExecutorError: a node has other versions, which would round differently.
+      ExecutorError: a node has other versions of the software, which round differently.
     """
     self._feed()
     if not self._running:
@@ -103,13 +103,13 @@ class RayCluster:
     return key, measurement
 
   def withdraw(self) -> list[int]:
-    """Gives up what was not handed to Ray yet; returns the keys."""
+    """Drops the evaluations that Ray did not get yet; returns their keys."""
     keys = [key for key, *_ in self._queue]
     self._queue.clear()
     return keys
 
   def close(self) -> None:
-    """Cancels what runs, and leaves the cluster if it was joined or started here."""
+    """Cancels running tasks, and leaves the cluster if this object joined or started it."""
     self._queue.clear()
     for reference in self._running:
       self._ray.cancel(reference, force=True)
@@ -142,7 +142,7 @@ def _load_ray() -> Any:
 
 
 def _check_address(address: str | None) -> None:
-  """Ray itself waits for minutes where nothing answers."""
+  """Checks the address first, as Ray itself waits for minutes if nothing answers."""
   if address is None or address == 'auto':
     return
   host, _, port = address.rpartition(':')
@@ -169,9 +169,9 @@ def _evaluate_on_node(
   seed: int,
   terms: Terms,
 ) -> tuple[dict[str, str], Measurement]:
-  """A task: one child, in a process of its own beside Ray's worker.
+  """A task: evaluates one network in a process of its own beside Ray's worker.
 
-  The reference to the evaluator stands in a list, for Ray would fetch a bare one for each task.
+  The reference to the evaluator is in a list, as Ray would fetch a bare one for each task.
   """
   global _pool
   if _pool is None or _pool[0] != run:
@@ -186,7 +186,7 @@ def _evaluate_on_node(
     while arrived is None:
       arrived = pool.collect(60.0)
   except BaseException:
-    _pool = None  # what was asked for is still in its queue, and would answer the next task
+    _pool = None  # its queue still holds this evaluation, whose result would answer the next task
     pool.close()
     raise
   return _versions(), arrived[1]

@@ -1,10 +1,10 @@
-"""Spares the training of networks that miss the budget.
+"""Skips the training of networks that exceed the budget.
 
-What a network needs is estimated before anything is built (`rlnas.cost.cost`). Where the estimate
-is further from the budget than its known error, it decides. Near the limit the network is converted
-with random weights and measured, a few tenths of a second, which gives the size of the trained
-network exactly (`rlnas.evaluation.untrained`). So nothing that misses the budget is ever trained,
-and nothing that keeps it is turned down.
+The cost of a network is estimated before anything is built (`rlnas.cost.cost`). If the estimate is
+further from the budget than its known error, the estimate decides. Near the limit the network is
+converted with random weights and measured; this takes a few tenths of a second and gives exactly
+the size of the trained network (`rlnas.evaluation.untrained`). So no network that exceeds the
+budget is trained, and no network that fits it is rejected.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rlnas.interfaces import Evaluator, StagedEvaluator
 from rlnas.tflite.footprint import ArenaOverflow
 from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 
-# Twice the worst error of the estimate that was measured (`rlnas.cost.cost`).
+# Twice the largest measured error of the estimate (`rlnas.cost.cost`).
 MARGIN = 0.05
 
 
@@ -34,13 +34,13 @@ def may_fit(
   *,
   speed: Speed | None = None,
 ) -> bool:
-  """Whether a network may keep a budget; False where the estimate rules it out.
+  """Whether a network may fit a budget; False if the estimate rules it out.
 
   Args:
     architecture: the network.
-    budget: what has to be kept.
-    task: what the network reads and tells apart.
-    speed: of the board, where the budget limits the latency.
+    budget: the limits.
+    task: the input shape and the number of classes.
+    speed: speed of the board; needed if the budget limits the latency.
 
   Raises:
     ValueError: the budget limits the latency, and `speed` is None.
@@ -58,21 +58,21 @@ def _may_fit(budget: Budget, estimate: Cost, latency: float | None) -> bool:
 
 def _check_speed(budget: Budget, speed: Speed | None) -> None:
   if budget.latency_ms is not None and speed is None:
-    raise ValueError(f'speed=None: must be given, for the budget allows {budget.latency_ms} ms')
+    raise ValueError(f'speed=None: must be given, as the budget allows {budget.latency_ms} ms')
 
 
 @dataclasses.dataclass(frozen=True)
 class Screened:
-  """Wraps an evaluator; what misses the budget is 'infeasible' and not trained.
+  """Wraps an evaluator; a network that exceeds the budget is 'infeasible' and not trained.
 
-  Such a measurement has no accuracy, but it has sizes, so that a reward can still say how far away
-  the budget is: those measured where `sram_source` is 'tflm', else those estimated.
+  Such a measurement has no accuracy, but it has sizes, so that a reward can still tell how far the
+  network is from the budget. The sizes are measured if `sram_source` is 'tflm', else estimated.
 
   Attributes:
-    evaluator: evaluates the others.
-    budget: what has to be kept.
-    task: what the network reads and tells apart.
-    speed: of the board, where the budget limits the latency.
+    evaluator: evaluates the networks that fit.
+    budget: the limits.
+    task: the input shape and the number of classes.
+    speed: speed of the board; needed if the budget limits the latency.
 
   Raises:
     ValueError: the budget limits the latency, and `speed` is None.
@@ -89,7 +89,7 @@ class Screened:
   def evaluate(
     self, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
   ) -> Measurement:
-    """Screens, and evaluates what fits. Raises what the wrapped evaluator raises."""
+    """Evaluates the network if it fits. Raises what the wrapped evaluator raises."""
     started = time.perf_counter()
     found = self._screen(architecture, estimate_cost(architecture, self.task))
     if found is None:
@@ -99,7 +99,7 @@ class Screened:
     return dataclasses.replace(found, seconds=time.perf_counter() - started)
 
   def _screen(self, architecture: Architecture, estimate: Cost) -> Measurement | None:
-    """What is known of a network that misses the budget; None where it keeps it."""
+    """The measurement of a network that exceeds the budget; None if it fits the budget."""
     latency = latency_ms(architecture, self.task, speed=self.speed)
     missed = Measurement(
       Status.INFEASIBLE,
@@ -109,7 +109,7 @@ class Screened:
       macs=estimate.macs,
       parameters=estimate.parameters,
       latency_ms=latency,
-      detail='estimated beyond the budget; not trained',
+      detail='estimated cost exceeds the budget; not trained',
     )
 
     def fits(flash_bytes: float, sram_bytes: float) -> bool:
@@ -131,5 +131,5 @@ class Screened:
       flash_bytes=footprint.flash_bytes,
       sram_bytes=footprint.sram_bytes,
       sram_source=footprint.sram_source,
-      detail='measured beyond the budget; not trained',
+      detail='measured size exceeds the budget; not trained',
     )

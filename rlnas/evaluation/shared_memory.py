@@ -1,7 +1,7 @@
 """One copy of large arrays for all worker processes of a machine.
 
-`pickle` can leave arrays out of what it writes (PEP 574). They go into one piece of shared memory
-that every worker maps, so that a data set is neither copied to a worker nor kept once in each.
+`pickle` can leave arrays out of its output (PEP 574). They go into one block of shared memory that
+every worker maps, so that a data set is in memory once, and not once in each worker.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import weakref
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
-_LINUX = '/dev/shm'  # noqa: S108  where it keeps shared memory
+_LINUX = '/dev/shm'  # noqa: S108  where Linux keeps shared memory
 _ALIGNMENT_BYTES = 64  # of each array, for vector instructions
 
 
 @dataclasses.dataclass(frozen=True)
 class Handle:
-  """Where another process of this machine finds an object; small, so it can be sent.
+  """Tells another process of this machine where an object is; small enough to be sent.
 
   Attributes:
     body: the object without its arrays, pickled.
-    name: of the shared memory, or '' where nothing is shared and `body` is whole.
+    name: name of the shared memory, or '' if nothing is shared and `body` holds everything.
     places: (offset, bytes) of each array.
   """
 
@@ -35,13 +35,13 @@ class Handle:
 
 
 class Shared:
-  """Keeps an object where other processes can map it, until `close` or the end of this process.
+  """Keeps an object in shared memory until `close` or the end of this process.
 
   Args:
     value: anything that can be pickled.
 
   Attributes:
-    handle: for `attach`, in processes that this one started.
+    handle: argument of `attach` in processes that this one started.
   """
 
   def __init__(self, value: object) -> None:
@@ -65,16 +65,16 @@ class Shared:
     self._finalizer = weakref.finalize(self, _discard, memory)
 
   def close(self) -> None:
-    """Frees the memory once all processes that map it have ended."""
+    """Frees the memory as soon as all processes that map it have ended."""
     if self._finalizer is not None:
       self._finalizer()
 
 
 def attach(handle: Handle) -> tuple[Any, object]:
-  """The object of a handle; its arrays cannot be written to.
+  """Returns the object of a handle; its arrays are read-only.
 
   Returns:
-    The object, and what must be kept as long as it is used.
+    The object, and the memory, which must be kept as long as the object is used.
   """
   if not handle.name:
     return pickle.loads(handle.body), None  # noqa: S301  from the parent process
@@ -91,9 +91,9 @@ def _bytes_of(memory: SharedMemory) -> memoryview:
 
 
 def _has_room(size: int) -> bool:
-  """Whether shared memory can take so many bytes: Linux kills who writes beyond its end.
+  """Whether shared memory has room for `size` bytes: Linux kills a process that exceeds it.
 
-  Containers often have 64 MiB of it. Without room every worker gets a copy.
+  Containers often have only 64 MiB of it. If there is no room, every worker gets a copy.
   """
   return not os.path.isdir(_LINUX) or shutil.disk_usage(_LINUX).free > 2 * size
 

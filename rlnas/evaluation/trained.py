@@ -1,7 +1,7 @@
 """The evaluator of a search on real data: train briefly, quantize, measure as on the chip.
 
-A training may have stages, each of which goes on from the weights of the one before; `Terms` say
-how good a child must be to be trained further (`rlnas.search.fidelity`).
+A training may have stages, each of which starts from the weights of the stage before. `Terms` give
+the accuracy that a network must reach to be trained further (`rlnas.search.fidelity`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from rlnas.trial import NO_TERMS, Measurement, Terms, derive_seed, weights_name
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-  """A part of a training, with a learning rate that falls from its start to 0.
+  """A part of a training, in which the learning rate falls from its first value to 0.
 
   Attributes:
-    epochs: how often it goes through its data.
-    examples: how many of the training data it sees, from the first; all where None.
+    epochs: number of passes over its data.
+    examples: how many of the training examples it uses, from the first; all if None.
 
   Raises:
     ValueError: a figure is below 1.
@@ -45,7 +45,7 @@ class Stage:
 class Trained:
   """Trains each network from scratch and measures its int8 form on the validation data.
 
-  It keeps no test data, and can be pickled to worker processes.
+  It drops the test data, and can be pickled to worker processes.
   """
 
   def __init__(
@@ -59,17 +59,16 @@ class Trained:
     speed: Speed | None = None,
     weights: str | os.PathLike[str] | None = None,
   ) -> None:
-    """Keeps the settings.
+    """Stores the settings.
 
     Args:
-      dataset: what to train and validate on.
-      epochs: of a child's training, or its stages.
-      batch_size: of a child's training.
-      learning_rate: of a child's first step.
+      dataset: the data to train and validate on.
+      epochs: epochs of a training, or its stages.
+      batch_size: examples per step.
+      learning_rate: learning rate of the first step.
       calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
-      speed: of the board; without it measurements have no latency.
-      weights: folder where the weights of each child are kept for its mutants; without it they
-        are not.
+      speed: speed of the board; without it measurements have no latency.
+      weights: folder that keeps the weights of each network for its mutants; None keeps none.
 
     Raises:
       ValueError: an argument is out of its range.
@@ -98,12 +97,12 @@ class Trained:
 
     Args:
       architecture: the network.
-      seed: decides initial weights and the order of the examples.
-      terms: thresholds, of which there may be one less than stages, and inherited weights.
+      seed: decides the initial weights and the order of the examples.
+      terms: thresholds, at most one less than stages, and inherited weights.
 
     Returns:
-      The measurement, 'infeasible' where the tensor arena would pass `MAX_ARENA_BYTES`: such a
-      network is not even trained where its activations alone tell.
+      The measurement, 'infeasible' if the tensor arena would exceed `MAX_ARENA_BYTES`. If the
+      activations alone exceed it, the network is not trained.
 
     Raises:
       ValueError: the network does not fit the data set, or the terms do not fit this evaluator.
@@ -141,7 +140,8 @@ class Trained:
   def _check(self, terms: Terms) -> None:
     if len(terms.thresholds) >= len(self._stages):
       raise ValueError(
-        f'terms: {len(terms.thresholds)} thresholds for a training of {len(self._stages)} stages'
+        f'terms: {len(terms.thresholds)} thresholds for a training of {len(self._stages)} stages: '
+        'must be fewer than stages'
       )
     if terms.parent and self._weights is None:
-      raise ValueError('terms: a parent, but weights=None: no weights are kept')
+      raise ValueError(f'terms: parent={terms.parent!r} needs kept weights, but weights=None')

@@ -1,8 +1,8 @@
-"""The exact size of a network before a second is spent on training it.
+"""The exact size of a network without training it.
 
 The bytes of a .tflite file and the arena that TFLite Micro allocates for it do not depend on the
-values of the weights, with one exception: the converter stores equal constants once, and with the
-zero biases of a fresh network there are many. So random ones take their place.
+values of the weights, with one exception: the converter stores equal constants only once, and the
+zero biases of a new network are all equal. So random biases replace them.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ CALIBRATION_EXAMPLES = 10
 
 
 def untrained_footprint(architecture: Architecture, task: TaskShape) -> Footprint:
-  """Converts a network with random weights and measures it: what it will take when trained.
+  """Converts a network with random weights and measures the size that it will have when trained.
 
   Args:
     architecture: the network.
-    task: what it reads and tells apart.
+    task: its input shape and number of classes.
 
   Raises:
     ValueError: the shapes of the network do not fit together.
-    ArenaOverflow: the arena would pass any microcontroller's.
+    ArenaOverflow: the arena would be larger than that of any microcontroller.
   """
   return measure(convert_untrained(architecture, task, seed=0))
 
@@ -42,7 +42,7 @@ def convert_untrained(architecture: Architecture, task: TaskShape, *, seed: int)
 
 
 def build_trained_looking(architecture: Architecture, task: TaskShape, *, seed: int) -> keras.Model:
-  """Builds a network with random biases and statistics of batch normalisation."""
+  """Builds a network with random biases and random statistics of batch normalisation."""
   model = build(architecture, task, seed=seed)
   rng = np.random.default_rng(seed)
   for weight in model.weights:
@@ -55,7 +55,7 @@ def build_trained_looking(architecture: Architecture, task: TaskShape, *, seed: 
 
 
 def noise(shape: Sequence[int], count: int, seed: int) -> npt.NDArray[np.float32]:
-  """Noise in [0, 1], brighter and darker from one example to the next: [count, *shape]."""
+  """Noise in [0, 1] whose brightness differs from example to example: [count, *shape]."""
   rng = np.random.default_rng(seed)
   brightness = rng.random((count, *(1 for _ in shape)))
   return (brightness * rng.random((count, *shape))).astype(np.float32)

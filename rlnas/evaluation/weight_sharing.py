@@ -1,7 +1,7 @@
 """An evaluator that trains nothing: networks take their weights from a supernet.
 
-What is measured is the int8 network, as `rlnas.evaluation.trained` does it; its sizes are those of
-the network trained alone. The accuracy is lower, and only good for comparing networks.
+It measures the int8 network, as `rlnas.evaluation.trained` does; the sizes equal those of the
+network trained alone. The accuracy is lower, so use it only to compare networks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _STATISTICS_BATCH = 128
 class WeightSharing:
   """Measures the int8 form of each network with its part of the weights of a supernet.
 
-  It keeps no test data, and can be pickled to worker processes.
+  It drops the test data, and can be pickled to worker processes.
   """
 
   def __init__(
@@ -34,14 +34,14 @@ class WeightSharing:
     calibration_examples: int = 100,
     speed: Speed | None = None,
   ) -> None:
-    """Keeps the settings.
+    """Stores the settings.
 
     Args:
-      dataset: what the supernet was trained on.
+      dataset: the data that the supernet was trained on.
       supernet: the weights.
-      statistics_examples: training data that the statistics of batch normalisation are taken from.
+      statistics_examples: how many training examples give the statistics of batch normalisation.
       calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
-      speed: of the board; without it measurements have no latency.
+      speed: speed of the board; without it measurements have no latency.
 
     Raises:
       ValueError: the supernet does not fit the data set, or a number is below 1.
@@ -69,13 +69,13 @@ class WeightSharing:
 
     Args:
       architecture: the network.
-      seed: decides nothing: all that is random is the training of the supernet.
+      seed: has no effect: only the training of the supernet is random.
 
     Returns:
-      The measurement, 'infeasible' where the tensor arena would pass `MAX_ARENA_BYTES`.
+      The measurement, 'infeasible' if the tensor arena would exceed `MAX_ARENA_BYTES`.
 
     Raises:
-      ValueError: the network does not fit the data set, or a supernet.
+      ValueError: the network does not fit the data set or the supernet.
     """
     del seed
     return measure_int8(

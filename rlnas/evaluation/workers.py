@@ -1,4 +1,4 @@
-"""A worker process: one thread, one core, one child after the other, no longer than its parent."""
+"""A worker process: one thread, one core, one evaluation at a time; it ends with its parent."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from rlnas.evaluation.shared_memory import attach
 from rlnas.interfaces import Evaluator, StagedEvaluator
 from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 
-# A Keras child leaves 14 to 19 MB behind in its process (measured; clear_session does not help),
-# so that a worker has grown by some 0.7 GB when it is replaced.
+# A Keras network leaves 14 to 19 MB behind in its process (measured; clear_session does not help),
+# so a worker has grown by about 0.7 GB when it is replaced.
 CHILDREN_PER_WORKER = 40
 
 
@@ -33,7 +33,7 @@ def evaluate_safely(
   seed: int,
   terms: Terms = NO_TERMS,
 ) -> Measurement:
-  """Evaluates; an exception becomes a 'failed' measurement with its traceback."""
+  """Evaluates a network; an exception becomes a 'failed' measurement with its traceback."""
   started = time.perf_counter()
   try:
     if terms == NO_TERMS:
@@ -43,14 +43,14 @@ def evaluate_safely(
     if not isinstance(found, Measurement):
       raise TypeError(f'evaluate returned {found!r}: must be a Measurement')
     return found
-  except Exception:  # whatever a child does, the search must hear of it and go on
+  except Exception:  # whatever goes wrong, the search must get an answer and continue
     seconds = time.perf_counter() - started
     return Measurement(Status.FAILED, seconds=seconds, detail=traceback.format_exc())
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """An evaluation that was asked for."""
+  """An evaluation to run."""
 
   key: int
   architecture: Architecture
@@ -61,7 +61,7 @@ class Task:
 
 @dataclasses.dataclass
 class Worker:
-  """A process as this side sees it. It greets, is sent the evaluator, says that it is ready."""
+  """A process as its parent sees it: it sends a greeting, gets the evaluator, reports ready."""
 
   process: SpawnProcess
   connection: Connection
@@ -84,7 +84,7 @@ def start_worker(slot: int, core: int | None) -> Worker:
 
   Args:
     slot: its place among the workers.
-    core: that it is held to, if any.
+    core: the core that it is pinned to, or None.
   """
   context = multiprocessing.get_context('spawn')
   ours, theirs = context.Pipe()
@@ -97,8 +97,8 @@ def start_worker(slot: int, core: int | None) -> Worker:
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-  """A process started in here never hears Ctrl-C, which the terminal sends to workers too."""
-  if not hasattr(signal, 'pthread_sigmask'):  # Windows; `_work` does what it can
+  """A process started in here never gets Ctrl-C, which the terminal sends to workers too."""
+  if not hasattr(signal, 'pthread_sigmask'):  # Windows; `_work` ignores the signal instead
     yield
     return
   before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
@@ -133,10 +133,10 @@ def _work(connection: Connection, parent: int, core: int | None) -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-  """A parent that is killed cannot end its workers: each sees to it itself.
+  """Ends this process when its parent ends: a killed parent cannot end its workers itself.
 
-  On Linux the kernel does it, even while TensorFlow computes; elsewhere a thread waits for the
-  parent's end.
+  On Linux the kernel does it, even while TensorFlow computes; on other systems a thread waits for
+  the parent's end.
   """
   if sys.platform == 'linux':
     pr_set_pdeathsig = 1  # linux/prctl.h

@@ -1,4 +1,4 @@
-"""What a firmware needs beside the model: C files, the arena to reserve, test vectors."""
+"""Files that a firmware needs besides the model: C files, the arena to reserve, test vectors."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""A deployment bundle: what a firmware needs beside model.tflite, as C files, with an example.
+"""A deployment bundle: the C files that a firmware needs besides model.tflite, and an example.
 
-The vectors let a firmware engineer see that the chip computes what TFLite Micro computes here.
+With the test vectors a firmware engineer can check that the chip computes the same as TFLite Micro
+on this machine.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from rlnas.export.example_main import MAIN
 from rlnas.tflite.inference import int8_logits, tflm_logits
 
 _MOST_VECTORS = 10
-_MOST_VECTOR_BYTES = 32 * 1024  # of inputs: they take flash in a firmware that checks itself
+_MOST_VECTOR_BYTES = 32 * 1024  # of all inputs: they need flash in a firmware that checks itself
 
 
 def deployment(model: bytes, dataset: Dataset) -> Deployment:
@@ -28,7 +29,7 @@ def deployment(model: bytes, dataset: Dataset) -> Deployment:
 
   Args:
     model: a full-integer .tflite file.
-    dataset: that it was trained on.
+    dataset: the data that it was trained on.
 
   Raises:
     ValueError: the model does not fit the data, or has an operator that is not in
@@ -37,7 +38,7 @@ def deployment(model: bytes, dataset: Dataset) -> Deployment:
   info = inspect(model)
   unknown = [kind for kind in info.kinds if kind not in RESOLVER_METHODS]
   if unknown:
-    raise ValueError(f'model: has {", ".join(unknown)}, of which no resolver method is known')
+    raise ValueError(f'model: has {", ".join(unknown)}, but no resolver method is known for it')
   if (info.input.shape[1:], info.output.shape) != (dataset.input_shape, (1, dataset.classes)):
     raise ValueError(
       f'model: reads {info.input.shape} and gives {info.output.shape}, but {dataset.name} '
@@ -50,15 +51,15 @@ def deployment(model: bytes, dataset: Dataset) -> Deployment:
 def export_model(
   model: bytes, dataset: Dataset, budget: Budget, folder: str | os.PathLike[str]
 ) -> None:
-  """Writes model.tflite and what `write_c_files` does, for users of the library.
+  """Writes model.tflite and the files of `write_c_files`, for users of the library.
 
   `rlnas.reports.model_report.write_bundle` adds the report of the search to them.
 
   Args:
     model: a full-integer .tflite file.
-    dataset: that it was trained on.
-    budget: of the board.
-    folder: where the files go; made if need be.
+    dataset: the data that it was trained on.
+    budget: budget of the board.
+    folder: folder for the files; created if it does not exist.
 
   Raises:
     ValueError: see `deployment`.
@@ -77,10 +78,10 @@ def write_c_files(
   """Writes model.cc, model.h, rlnas_model.h, test_vectors.h and main.cc.
 
   Args:
-    deployed: what the files tell.
-    dataset: names the classes and the scaling of raw values.
-    budget: of the board, quoted beside the arena.
-    folder: where the files go; it exists.
+    deployed: the model and its measurements.
+    dataset: gives the names of the classes and the scaling of raw values.
+    budget: budget of the board, shown in a comment beside the arena.
+    folder: folder for the files; it must exist.
 
   Raises:
     OSError: a file cannot be written.
@@ -97,19 +98,19 @@ def write_c_files(
 
 
 def _vectors(model: bytes, port: Port, dataset: Dataset) -> Vectors:
-  """The first validation example of each class, as many as there is room for."""
+  """The first validation example of each class, at most as many as fit `_MOST_VECTOR_BYTES`."""
   room = min(_MOST_VECTORS, max(2, _MOST_VECTOR_BYTES // port.size_bytes))
   _, first = np.unique(dataset.y_val, return_index=True)
   chosen = sorted(first)[:room]
   raw = dataset.x_val[chosen].astype(np.float64)
   seen = dataset.scaling.apply(raw)
   inputs = np.clip(np.rint(seen / port.scale + port.zero_point), -128, 127).astype(np.int8)
-  # As int8 values they are what they are, whatever the scaling of the raw ones.
+  # This scaling turns the float copies of the int8 values back into the same int8 values.
   scaling = Scaling(float(port.zero_point), 1 / port.scale)
   try:
     outputs = tflm_logits(model, inputs.astype(np.float32), scaling=scaling)
     interpreter = 'TFLite Micro'
   except ImportError:
     outputs = int8_logits(model, inputs.astype(np.float32), scaling=scaling)
-    interpreter = "TensorFlow Lite's builtin kernels, since TFLite Micro was not installed"
+    interpreter = "TensorFlow Lite's builtin kernels, as TFLite Micro was not installed"
   return Vectors(inputs, outputs, tuple(int(y) for y in dataset.y_val[chosen]), interpreter)

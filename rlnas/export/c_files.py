@@ -1,8 +1,8 @@
 """The C text of a deployment bundle.
 
-The headers are read by C and C++ alike and need nothing but the standard library; only main.cc
-needs TFLite Micro. Names of data sets and classes may hold anything: they become identifiers by
-`identifiers`, strings by `c_string` and comments by `comment`, and in no other way.
+The headers work in C and C++ and need only the standard library; only main.cc needs TFLite Micro.
+Names of data sets and classes may hold any characters: always convert them to identifiers with
+`identifiers`, to strings with `c_string` and to comments with `comment`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import Scaling
 from rlnas.export.deployment import DeploymentInfo, Port, Reserve
 
-# Methods of MicroMutableOpResolver for what `rlnas.tflite.quantize` makes of networks.
+# Methods of MicroMutableOpResolver for the operators that `rlnas.tflite.quantize` makes.
 RESOLVER_METHODS = {
   'ADD': 'AddAdd',
   'AVERAGE_POOL_2D': 'AddAveragePool2D',
@@ -45,10 +45,10 @@ class Vectors:
   """Examples with the outputs that a firmware must reproduce.
 
   Attributes:
-    inputs: what the network reads. int8 [N, ...]
-    outputs: what it gives. int8 [N, classes]
+    inputs: inputs of the network. int8 [N, ...]
+    outputs: outputs of the network. int8 [N, classes]
     labels: the true classes. [N]
-    interpreter: what computed the outputs.
+    interpreter: name of the software that computed the outputs.
   """
 
   inputs: npt.NDArray[np.int8]
@@ -59,7 +59,7 @@ class Vectors:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Deployment:
-  """A model with all that a firmware has to know of it."""
+  """A model with everything that a firmware must know about it."""
 
   model: bytes
   info: DeploymentInfo
@@ -70,8 +70,8 @@ class Deployment:
 def identifiers(names: Sequence[str]) -> tuple[str, ...]:
   """Names as upper-case parts of C identifiers, all different, in order.
 
-  What C does not allow becomes an underscore: 'T-shirt/top' is T_SHIRT_TOP. A name of which
-  nothing is left, or that another has taken, is followed by its index.
+  Characters that C does not allow become underscores: 'T-shirt/top' is T_SHIRT_TOP. An empty name,
+  or one that another class already has, gets its index at the end.
   """
   found: list[str] = []
   for index, name in enumerate(names):
@@ -85,7 +85,7 @@ def identifiers(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def c_string(text: str) -> str:
-  """A C string literal of the text's UTF-8 bytes: octal escapes for all that might mean more."""
+  """A C string literal of the text's UTF-8 bytes; special characters become octal escapes."""
   plain = set(map(ord, ' !#$%&()*+,-./:;<=>@[]^_{|}~')) | set(b'abcdefghijklmnopqrstuvwxyz')
   plain |= set(b'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789')
   data = text.encode('utf-8', errors='replace')
@@ -93,13 +93,13 @@ def c_string(text: str) -> str:
 
 
 def comment(text: str) -> str:
-  """Text that cannot end a C comment, begin another or continue a line: printable ASCII."""
+  """Text that is safe in a C comment: printable ASCII that cannot end it or continue a line."""
   ascii_text = re.sub(r'[^ -~]', '?', text).replace('\\', '/').replace('??', '? ')
   return ascii_text.replace('*', ' ')
 
 
 MODEL_HEADER = """\
-/* The network as a byte array; its contents are those of model.tflite. */
+/* The network as a byte array, with the same bytes as model.tflite. */
 #ifndef RLNAS_MODEL_DATA_H_
 #define RLNAS_MODEL_DATA_H_
 
@@ -149,10 +149,10 @@ def constants(deployed: Deployment, dataset: Dataset, budget: Budget) -> str:
   source, target = info.input, info.output
   kinds = info.kinds
   is_measured = info.report.sram_source == 'tflm'
-  counted = 'as TFLite Micro counts it' if is_measured else 'planned, not measured'
+  counted = 'measured by TFLite Micro' if is_measured else 'planned, not measured'
   classes = zip(identifiers(dataset.class_names), range(dataset.classes), strict=True)
   return f"""\
-/* What a firmware has to know of the network for {comment(dataset.name)}.
+/* What a firmware must know of the network for {comment(dataset.name)}.
  * Source of the data: {comment(dataset.source or 'unknown')}
  */
 #ifndef RLNAS_MODEL_H_
@@ -162,13 +162,13 @@ def constants(deployed: Deployment, dataset: Dataset, budget: Budget) -> str:
 #include <stdint.h>
 
 /* Bytes of the tensor arena to reserve, aligned to 16:
- *   {room.measured_bytes} in use once loaded ({counted}; a
- *     32-bit chip takes less than this 64-bit machine, since its pointers are shorter)
+ *   {room.measured_bytes} in use after loading ({counted}; a
+ *     32-bit chip needs less than this 64-bit machine, as its pointers are shorter)
  * + {room.kernel_bytes} scratch of CMSIS-NN's kernels (the reference kernels need none)
- * + {room.loading_bytes} more while the network is loaded
+ * + {room.loading_bytes} more while the network is being loaded
  * + {room.alignment_bytes} alignment
- * The budget was {budget.sram_bytes}, for what is in use once loaded. Kernels of other makers may
- * take more (ESP-NN on an ESP32-S3 does): main.cc prints what is used on the device. */
+ * The budget was {budget.sram_bytes}, for the bytes in use after loading. Other kernels may need
+ * more (ESP-NN on an ESP32-S3 does): main.cc prints how many bytes the device uses. */
 #define RLNAS_ARENA_BYTES {room.total_bytes}
 
 #define RLNAS_INPUT_SHAPE {{{', '.join(map(str, source.shape))}}}
@@ -192,12 +192,12 @@ extern const char* const rlnas_class_names[RLNAS_CLASSES];
 
 {_quantizer(source, dataset)}
 
-/* The real logit that an output stands for. The network ends without a softmax. */
+/* The real logit of an int8 output. The network has no softmax at its end. */
 static inline float rlnas_logit(int8_t output) {{
   return (float)((output - RLNAS_OUTPUT_ZERO_POINT) * RLNAS_OUTPUT_SCALE);
 }}
 
-/* The class of the largest output; of equal ones the first. */
+/* The class with the largest output; of equal ones the first. */
 static inline int rlnas_best_class(const int8_t* outputs) {{
   int best = 0;
   for (int i = 1; i < RLNAS_CLASSES; ++i) {{
@@ -225,7 +225,7 @@ bool rlnas_add_operators(Resolver* resolver) {{
 
 
 def _quantizer(port: Port, dataset: Dataset) -> str:
-  """The function that turns a raw value, a pixel say, into an int8 input."""
+  """The C function that turns a raw value, such as a pixel, into an int8 input."""
   is_pixel = dataset.x_train.dtype == np.uint8
   scaling = dataset.scaling
   if scaling.is_per_feature:
@@ -247,10 +247,10 @@ static inline int8_t rlnas_quantize({kind} raw) {{
 
 
 def _quantizer_of_features(scaling: Scaling) -> str:
-  """As `_quantizer`, where features have offsets and divisors of their own."""
+  """As `_quantizer`, if each feature has its own offset and divisor."""
   count = np.broadcast(np.ravel(scaling.offset), np.ravel(scaling.scale)).size
   return f"""\
-/* Inputs come in groups of so many features, each with an offset and a divisor. */
+/* Inputs come in groups of this many features, each with its own offset and divisor. */
 #define RLNAS_FEATURES {count}
 extern const float rlnas_offsets[RLNAS_FEATURES];
 extern const float rlnas_divisors[RLNAS_FEATURES];
@@ -265,7 +265,7 @@ static inline int8_t rlnas_quantize(float raw, int index) {{
 
 
 def _features(scaling: Scaling) -> str:
-  """The offsets and divisors of `_quantizer_of_features`, where there are any."""
+  """The offsets and divisors of `_quantizer_of_features`; '' if there are none."""
   if not scaling.is_per_feature:
     return ''
   offsets, divisors = np.broadcast_arrays(np.ravel(scaling.offset), np.ravel(scaling.scale))
@@ -303,7 +303,7 @@ static const int8_t rlnas_vector_outputs[RLNAS_VECTORS][RLNAS_CLASSES] = {{
 {_lines('  {' + ', '.join(map(str, row.tolist())) + '},' for row in outputs)}
 }};
 
-/* The true classes. The network may be wrong; the outputs above are right all the same. */
+/* The true classes. The network may be wrong; the device must still give the outputs above. */
 static const int rlnas_vector_labels[RLNAS_VECTORS] = {{{', '.join(map(str, vectors.labels))}}};
 
 #endif /* RLNAS_TEST_VECTORS_H_ */

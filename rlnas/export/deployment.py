@@ -1,6 +1,6 @@
 """What a firmware must know of a .tflite file: input, output, operators, and the arena to reserve.
 
-`rlnas.tflite.inspection` measures the file; here its buffers are placed and named, for people.
+`rlnas.tflite.inspection` measures the file; this module gives its buffers addresses and names.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from rlnas.tflite.inspection import ModelReport, measure
 
 _schema = flatbuffer_utils.schema_fb
 
-# What TFLite Micro plans in, beside the tail, while it loads a network (see
+# Memory that TFLite Micro needs for planning, besides the tail, while it loads a network (see
 # `rlnas.tflite.footprint.Footprint`).
 _LOADING_BYTES_A_TENSOR, _LOADING_BYTES_A_BUFFER = 32, 40
 
 
 @dataclasses.dataclass(frozen=True)
 class Port:
-  """The input or output of a network; it stands for (int8 - zero_point) * scale.
+  """The input or output of a network; its real value is (int8 - zero_point) * scale.
 
   Attributes:
     shape: with the batch of 1.
     scale: step of the int8 values.
-    zero_point: the int8 value that stands for 0.
+    zero_point: the int8 value of the real value 0.
   """
 
   shape: tuple[int, ...]
@@ -37,7 +37,7 @@ class Port:
 
   @property
   def size_bytes(self) -> int:
-    """Of its int8 values."""
+    """The size of its int8 values."""
     return math.prod(self.shape)
 
 
@@ -47,8 +47,8 @@ class Block:
 
   Attributes:
     label: the operator that writes it, 'input', or 'scratch'.
-    offset: where it lies, in bytes from the start of the arena.
-    size_bytes: before alignment.
+    offset: its address, in bytes from the start of the arena.
+    size_bytes: its size before alignment.
     first: the operator that writes it, from 1 on; 0 for the input.
     last: the last operator that reads it.
   """
@@ -62,13 +62,13 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class DeploymentInfo:
-  """A .tflite file, taken apart.
+  """What a firmware must know of a .tflite file.
 
   Attributes:
     input: its only input.
     output: its only output.
     report: its sizes and operators.
-    blocks: what lies in the head of the arena.
+    blocks: the tensors and scratch areas in the head of the arena.
   """
 
   input: Port
@@ -78,19 +78,19 @@ class DeploymentInfo:
 
   @property
   def kinds(self) -> tuple[str, ...]:
-    """The different operators, sorted by name: what a resolver must know."""
+    """The different operators, sorted by name, which a resolver must register."""
     return tuple(sorted({operator.kind for operator in self.report.operators}))
 
 
 @dataclasses.dataclass(frozen=True)
 class Reserve:
-  """The arena that a firmware reserves, and of what it consists.
+  """The arena that a firmware reserves, and its parts.
 
   Attributes:
-    measured_bytes: in use once the network is loaded, as TFLite Micro counted on this machine.
-    kernel_bytes: more where the scratch areas of CMSIS-NN lie in the arena as well.
+    measured_bytes: in use after the network is loaded, as TFLite Micro measured on this machine.
+    kernel_bytes: more if the arena also holds the scratch areas of CMSIS-NN.
     loading_bytes: more while the network is being loaded.
-    alignment_bytes: lost where the array is not aligned, and by rounding up.
+    alignment_bytes: lost if the array is not aligned, and by rounding up.
   """
 
   measured_bytes: int
@@ -100,21 +100,22 @@ class Reserve:
 
   @property
   def total_bytes(self) -> int:
-    """Of the array."""
+    """The size of the array."""
     parts = (self.measured_bytes, self.kernel_bytes, self.loading_bytes, self.alignment_bytes)
     return sum(parts)
 
   @property
   def margin_bytes(self) -> int:
-    """What is reserved beyond the measured size."""
+    """The bytes that are reserved beyond the measured size."""
     return self.total_bytes - self.measured_bytes
 
 
 def reserve(report: ModelReport) -> Reserve:
-  """What to reserve for a network on a chip whose kernels are the reference ones or CMSIS-NN's.
+  """The arena to reserve for a network on a chip with reference kernels or CMSIS-NN's.
 
-  The measured tail holds pointers of 8 bytes, those of the chip take 4: a further margin, of some
-  hundred bytes to a few thousand, that is not counted here. Kernels of other makers may need more.
+  The measured tail holds pointers of 8 bytes, but those of the chip have 4. This is a further
+  margin of some hundred to a few thousand bytes, which is not counted here. Other kernels may need
+  more.
   """
   arena = report.chip_arena_bytes('cmsis_nn')
   head = arena[0] if arena else report.arena_head_bytes
@@ -131,10 +132,10 @@ def reserve(report: ModelReport) -> Reserve:
 
 
 def inspect(model: bytes) -> DeploymentInfo:
-  """Takes a .tflite file apart.
+  """Reads and measures a .tflite file.
 
   Args:
-    model: a full-integer file of one input and one output, as `rlnas.tflite.quantize` makes it.
+    model: a full-integer file with one input and one output, as `rlnas.tflite.quantize` makes it.
 
   Raises:
     ValueError: the model is not as described.
@@ -160,7 +161,7 @@ def _port(tensor: Any) -> Port:
 
 
 def _blocks(buffers: Sequence[Buffer], kinds: Sequence[str]) -> tuple[Block, ...]:
-  """The buffers where they lie; after its result all that an operator begins is scratch."""
+  """The buffers with addresses; after its result, all that an operator begins is scratch."""
   blocks: list[Block] = []
   written: set[int] = set()
   for buffer, offset in zip(buffers, greedy_plan(buffers).offsets, strict=True):

@@ -4,7 +4,7 @@ MAIN = """\
 /* Runs the test vectors on the device with TensorFlow Lite for Microcontrollers.
  *
  * Compile it with model.cc and the library, as C++17. In an Arduino sketch call rlnas_check() from
- * setup() in place of main(). Only TFLite Micro's own headers are used, and MicroPrintf for output.
+ * setup() instead of main(). It needs only TFLite Micro's headers, and prints by MicroPrintf.
  */
 #include <stdint.h>
 
@@ -21,7 +21,7 @@ namespace {
 
 alignas(16) uint8_t arena[RLNAS_ARENA_BYTES];
 
-/* The greatest difference from the expected outputs of one vector, or -1 where it cannot run. */
+/* The greatest difference from the expected outputs of one vector, or -1 if it cannot run. */
 int Difference(tflite::MicroInterpreter* interpreter, int vector) {
   int8_t* input = interpreter->input(0)->data.int8;
   for (int i = 0; i < RLNAS_INPUT_BYTES; ++i) {
@@ -43,13 +43,13 @@ int Difference(tflite::MicroInterpreter* interpreter, int vector) {
 
 }  // namespace
 
-/* 0 where the device computes what it should. The reference kernels give the very outputs;
- * optimised ones may round otherwise, by 1. */
+/* Returns 0 if the device computes the expected outputs. The reference kernels give exactly these;
+ * optimised kernels may differ by 1 due to rounding. */
 int rlnas_check() {
   tflite::InitializeTarget();
   const tflite::Model* model = tflite::GetModel(rlnas_model);
   if (model->version() != TFLITE_SCHEMA_VERSION) {
-    MicroPrintf("model of schema %d, library of %d", static_cast<int>(model->version()),
+    MicroPrintf("model has schema %d, library %d", static_cast<int>(model->version()),
                 TFLITE_SCHEMA_VERSION);
     return 1;
   }

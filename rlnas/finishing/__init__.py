@@ -1,4 +1,4 @@
-"""From a finished search to its winner: the finalists are trained fully."""
+"""Finds the winner of a finished search: trains the finalists fully and chooses one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The evaluator of finalists: it trains fully, and leaves the files that a winner is made of."""
+"""The evaluator of finalists: trains fully, and writes the files that a winner needs."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from rlnas.trial import Measurement, Status
 class Finishing:
   """Trains each network by a recipe; keeps its .tflite file and its weights in a folder.
 
-  It keeps no test data, and can be pickled to worker processes of the same machine.
+  It drops the test data, and can be pickled to worker processes of the same machine.
 
   Args:
-    dataset: what to train and validate on.
-    recipe: how.
-    folder: where the files go; made if need be.
-    teachers: networks that it learns from beside the labels (`rlnas.child.distill`).
-    start: file of weights that a training begins with, named after all that decides them.
+    dataset: the data to train and validate on.
+    recipe: how to train.
+    folder: folder for the files; created if it does not exist.
+    teachers: networks to learn from, besides the labels (`rlnas.child.distill`).
+    start: file of the first weights; its name must depend on everything that decides them.
   """
 
   def __init__(
@@ -57,16 +57,16 @@ class Finishing:
     self._settings = [dataset.digest, dataclasses.asdict(recipe), versions, taught_by, begun]
 
   def name(self, architecture: Architecture, *, seed: int) -> str:
-    """The name of its files, of all that decides them."""
+    """The name of the network's files, a hash of everything that decides them."""
     parts = json.dumps([architecture.digest, seed, self._settings], sort_keys=True)
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
   def model_path(self, name: str) -> pathlib.Path:
-    """Where the .tflite file of that name is."""
+    """The path of the .tflite file of that name."""
     return self._folder / f'{name}.tflite'
 
   def weights_path(self, name: str) -> pathlib.Path:
-    """Where the weights of the float network of that name are (`rlnas.child.inherit`)."""
+    """The path of the weights of the float network of that name (`rlnas.child.inherit`)."""
     return self._folder / f'{name}.npz'
 
   def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
@@ -74,11 +74,11 @@ class Finishing:
 
     Args:
       architecture: the network.
-      seed: decides initial weights, the order of the examples and their changes.
+      seed: decides the initial weights, the order of the examples and their augmentation.
 
     Returns:
-      The measurement; `detail` says how the model was made. It is 'infeasible' where the tensor
-      arena passes what is measured.
+      The measurement; `detail` says how the model was made. It is 'infeasible' if the tensor arena
+      is too large to be measured.
 
     Raises:
       ValueError: the network does not fit the data set, or a teacher's weights are missing.
@@ -114,7 +114,7 @@ class Finishing:
 
 
 def _detail(found: Finished) -> str:
-  """Which way was kept, and what the others gave."""
+  """The way of training that was kept, and the accuracy of each."""
   if not found.compared:
     return ''
   others = ', '.join(f'{way} {accuracy:.4f}' for way, accuracy in found.compared)
@@ -122,7 +122,7 @@ def _detail(found: Finished) -> str:
 
 
 def write_whole(path: pathlib.Path, content: bytes) -> None:
-  """Writes a file that is there whole or not at all. Raises OSError."""
+  """Writes a file as a whole: never a part of it. Raises OSError."""
   path.parent.mkdir(parents=True, exist_ok=True)
   with tempfile.NamedTemporaryFile(dir=path.parent, suffix='.tmp', delete=False) as file:
     file.write(content)

@@ -1,7 +1,7 @@
-"""The last round of a search: some of its networks are trained fully, each once.
+"""Finalists: some networks of a search are trained fully, each once.
 
-A finalist that is done is a line in finalists.jsonl beside its .tflite file and its weights; an
-interrupted round goes on with those that are missing.
+A finished finalist is a line in finalists.jsonl beside its .tflite file and its weights; after an
+interruption only the missing ones are trained.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Candidate:
   """A network to finish.
 
   Attributes:
-    trial: index of the trial that it was found by.
+    trial: index of the trial that found the network.
     architecture: the network.
-    seed: of its training.
-    note: what sets it apart from the other candidates of its trial, for people.
+    seed: seed of its training.
+    note: how it differs from the other candidates of its trial, to be shown.
   """
 
   trial: int
@@ -44,12 +44,12 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True)
 class Finalist:
-  """A candidate that was finished.
+  """A candidate that was trained fully.
 
   Attributes:
     candidate: the network.
-    name: of its files.
-    measurement: on validation data.
+    name: name of its files.
+    measurement: measurement on validation data.
   """
 
   candidate: Candidate
@@ -76,10 +76,10 @@ class Finalist:
 
 
 class FinalistFile:
-  """What was finished before, and room for more: finalists.jsonl in a folder.
+  """The finished finalists: finalists.jsonl in a folder.
 
   Args:
-    folder: that holds the files of the finalists, too.
+    folder: folder of this file and of the finalists' files.
 
   Raises:
     ValueError: the file is damaged, or another process holds it.
@@ -106,7 +106,7 @@ class FinalistFile:
         raise ValueError(f'{path}:{number}: not a finalist ({error}); remove the line') from error
 
   def find(self, name: str, model_path: pathlib.Path) -> Measurement | None:
-    """What was measured, where the model is still there."""
+    """The stored measurement; None if there is none or the model file is missing."""
     known = self._known.get(name)
     if known is None or not model_path.exists():
       return None
@@ -125,13 +125,13 @@ def rank_trials(trials: Sequence[Trial], budget: Budget, *, top: int) -> list[Tr
   """The order in which feasible networks are finished, each network once.
 
   Of the first `top`, half have the highest rewards; the others are the most accurate of the Pareto
-  front that are not among them, so that unlike networks get their chance. All others follow by
+  front that are not among them, so that different networks are finished too. All others follow by
   their rewards, in case some of the first cannot be finished.
 
   Args:
-    trials: of the search.
-    budget: that they have to keep.
-    top: how many are to be finished.
+    trials: trials of the search.
+    budget: the limits that they must fit.
+    top: number of networks to finish.
 
   Raises:
     ValueError: `top` is below 1.
@@ -165,16 +165,16 @@ def finish_candidates(
 
   Args:
     candidates: the networks.
-    evaluator: how.
-    executor: of that evaluator.
-    store: of what is done.
-    on_finished: called with each, known ones first, then as they come.
+    evaluator: trains and measures.
+    executor: runs that evaluator.
+    store: stores the finished ones.
+    on_finished: called with each finalist: stored ones first, then as they finish.
 
   Returns:
-    All of them, in the order of the candidates; failed ones too, which are not recorded.
+    All of them, in the order of the candidates; also failed ones, which are not stored.
 
   Raises:
-    ExecutorError: none can be evaluated.
+    ExecutorError: no network can be evaluated.
     OSError: the store cannot be written.
   """
   names = [evaluator.name(c.architecture, seed=c.seed) for c in candidates]
@@ -202,7 +202,7 @@ def finish_candidates(
 
 
 def timed(finalist: Finalist, task: TaskShape, speed: Speed | None) -> Finalist:
-  """The finalist with the latency of its own network, which may be pruned; None if not known."""
+  """Adds the latency of the finalist's own network, which may be pruned; None if not known."""
   latency = latency_ms(finalist.candidate.architecture, task, speed=speed)
   measurement = dataclasses.replace(finalist.measurement, latency_ms=latency)
   return dataclasses.replace(finalist, measurement=measurement)

@@ -1,4 +1,4 @@
-"""The plan of the trainings that a search ends with, and how it is carried out."""
+"""The plan of the full trainings after a search, and the function that runs it."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from rlnas.reward import is_feasible
 from rlnas.search.loop import SearchError
 from rlnas.trial import Status, Trial, derive_seed
 
-# So many of the finalists are trained with further seeds, and by teachers.
+# So many of the best finalists are trained again with other seeds, and with teachers.
 LAST_FEW = 2
-_ENSEMBLE = 3  # at most so many finalists teach together
+_ENSEMBLE = 3  # largest number of finalists that teach together
 _WIDER = 2  # a wide teacher has so many times the filters
 
 
 class Teaching(enum.Enum):
-  """Whom the best finalists learn from, beside the labels, in a training of their own."""
+  """The teachers from which the best finalists learn, besides the labels, in one more training."""
 
   ENSEMBLE = 'ensemble'  # the best finalists together
-  WIDE = 'wide'  # a wider copy of the best one, which no budget binds
+  WIDE = 'wide'  # a wider copy of the best one, which need not fit the budget
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """How many networks a search ends with before the last choice.
+  """The full trainings from which the winner is chosen.
 
   Attributes:
-    recipe: how each is trained.
-    top: how many networks are trained (`rank_trials`).
-    seeds: how many times the best `LAST_FEW` of them are.
-    teaching: whether these are trained once more, and by whom.
-    prune: share of its filters that a copy of the best one loses (`rlnas.child.prune`), which is
-      then trained by the recipe from the weights that are left; it takes part in the last choice,
-      and its file is kept whatever is chosen.
+    recipe: how to train each network.
+    top: number of networks to train (`rank_trials`).
+    seeds: number of seeds with which the best `LAST_FEW` of them are trained.
+    teaching: the teachers of one more training of these; None for no such training.
+    prune: share of the filters to remove from a copy of the best network (`rlnas.child.prune`). The
+      copy is trained by the recipe from its remaining weights. It may become the winner, and its
+      file is kept in any case. None for no such copy.
 
   Raises:
     ValueError: a figure is out of its range.
@@ -62,7 +62,7 @@ class Plan:
 
   @property
   def trainings(self) -> int:
-    """How many there are, unless there are too few networks or some cannot be finished."""
+    """The number of trainings, if there are enough networks and all can be finished."""
     taught = self.teaching is not None
     repeats = self.seeds - 1 + taught
     others = (self.teaching is Teaching.WIDE) + (self.prune is not None)
@@ -85,12 +85,13 @@ def run_plan(
   """Runs all trainings of a plan, one round after the other.
 
   Args:
-    trials: of the search.
-    budget: that all finalists have to keep.
-    plan: what is trained, and how.
+    trials: trials of the search.
+    budget: the limits that all finalists must fit.
+    plan: what to train, and how.
     seed: decides the seeds of the trainings.
     finish_all: finishes candidates, given their teachers and a file of first weights.
-    prune: gives a smaller network, and a file of its first weights, for a share of filters.
+    prune: removes a share of the filters; returns the smaller network and a file of its first
+      weights.
 
   Returns:
     The finalists that fit the budget, the best first.
@@ -118,7 +119,7 @@ def trial_of(finalist: Finalist, trials: Sequence[Trial]) -> Trial:
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-  """The arguments of `run_plan`, for its rounds."""
+  """The arguments of `run_plan`, with its rounds as methods."""
 
   trials: Sequence[Trial]
   budget: Budget
@@ -128,7 +129,7 @@ class _Run:
   prune: Prune
 
   def first(self) -> list[Finalist]:
-    """The best networks, one training each; others take the place of those that do not fit."""
+    """The best networks, each trained once; the next ones replace those that do not fit."""
     waiting = rank_trials(self.trials, self.budget, top=self.plan.top)
     feasible = len(waiting)
     found: list[Finalist] = []
@@ -142,7 +143,7 @@ class _Run:
     return _sorted(found)
 
   def taught(self, found: Sequence[Finalist], teaching: Teaching) -> list[Finalist]:
-    """The best networks, trained by teachers; none where there is no teacher."""
+    """The best networks, trained with teachers; empty if the teacher cannot be trained."""
     teachers = found[:_ENSEMBLE]
     if teaching is Teaching.WIDE:
       best = found[0].candidate
@@ -157,7 +158,7 @@ class _Run:
     return self.fitting(students, teachers)
 
   def pruned(self, best: Finalist) -> list[Finalist]:
-    """The best network with fewer filters; none where it has none to spare."""
+    """The best network with fewer filters; empty if no filter can be removed."""
     share = self.plan.prune or 0.0
     try:
       smaller, start = self.prune(best, share)
@@ -174,7 +175,7 @@ class _Run:
     teachers: Sequence[Finalist] = (),
     start: pathlib.Path | None = None,
   ) -> list[Finalist]:
-    """Those of the candidates that could be finished and fit."""
+    """Finishes candidates, and returns those that fit the budget."""
     kept = []
     for finalist in self.finish_all(candidates, teachers, start):
       trial, measured = trial_of(finalist, self.trials), finalist.measurement
@@ -182,7 +183,7 @@ class _Run:
         kept.append(finalist)
       elif measured.status is Status.COMPLETE:
         logging.warning(
-          'trial %d passes the budget once trained: %s B flash, %s B SRAM',
+          'trial %d exceeds the budget after its full training: %s B flash, %s B SRAM',
           trial.index,
           measured.flash_bytes,
           measured.sram_bytes,
@@ -196,7 +197,7 @@ class _Run:
 
   def _why_none(self, feasible: int) -> str:
     if feasible:
-      return f'none of {feasible} feasible networks could be finished in the budget'
+      return f'none of {feasible} feasible networks could be finished within the budget'
     return (
       f'none of {len(self.trials)} trials fits {self.budget.flash_bytes:,} B flash and '
       f'{self.budget.sram_bytes:,} B SRAM; try more --trials, a larger budget or a smaller space'

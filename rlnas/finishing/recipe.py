@@ -1,8 +1,8 @@
-"""From an architecture to a fully trained int8 model: the path of finalists.
+"""Turns an architecture into a fully trained int8 model, as for finalists.
 
-Training may go on in two ways, on equal terms: as before, and aware of quantization
-(`rlnas.child.qat`). Which is the better one, if any, differs from network to network, so that the
-int8 accuracy on validation data decides.
+A trained network may be trained further in two ways with equal settings: as before, and aware of
+quantization (`rlnas.child.qat`). Which way is better, if any, differs from network to network, so
+the int8 accuracy on validation data decides.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from rlnas.tflite.inference import int8_accuracy
 from rlnas.tflite.quantize import calibrate, calibration_rows, quantize, to_int8
 
 CALIBRATION_EXAMPLES = 100
-# Of the epochs that a trained network is trained further: it has to refine, not to begin anew.
+# For the further epochs of a trained network: they refine its weights, so the rate is low.
 FURTHER_LEARNING_RATE = 1e-3
 
 
@@ -43,16 +43,17 @@ class Recipe:
   """How a finalist is trained.
 
   Attributes:
-    epochs: at most so many, from scratch.
-    learning_rate: the highest.
-    warmup: share of the steps in which the learning rate rises to it; then it falls to 0 as half a
-      cosine over what is left.
-    batch_size: examples a step.
+    epochs: largest number of epochs, from scratch.
+    learning_rate: highest learning rate.
+    warmup: share of the steps in which the learning rate rises to the highest; in the other steps
+      it falls to 0 as half a cosine.
+    batch_size: examples per step.
     augmentation: random changes of the training examples.
-    patience: the training ends after so many epochs without a better validation accuracy, and the
-      weights of the best epoch are kept, the last of equals; where None, those of the last epoch.
+    patience: the training ends after so many epochs without a better validation accuracy and keeps
+      the weights of the best epoch (of equals the last). If None, it keeps those of the last epoch.
     further_epochs: epochs of a further training at `FURTHER_LEARNING_RATE`, once as before and once
-      aware of quantization; of the three networks the best int8 model is kept.
+      aware of quantization; the best int8 model of the three networks is kept. None trains no
+      further.
 
   Raises:
     ValueError: a figure is out of its range.
@@ -83,7 +84,7 @@ class Finished:
     validation_accuracy: of `network`, in [0, 1].
     int8_validation_accuracy: of `model`.
     way: how the network was trained: 'trained', 'further' or 'aware'.
-    compared: the int8 validation accuracy of each way, where there were several.
+    compared: the int8 validation accuracy of each way, if there were several.
   """
 
   network: keras.Model
@@ -104,17 +105,17 @@ def finish(
   start: pathlib.Path | None = None,
   on_epoch: OnEpoch | None = None,
 ) -> Finished:
-  """Builds and trains a network and quantizes it. Equal arguments give equal bytes everywhere.
+  """Builds, trains and quantizes a network. Equal arguments give equal bytes everywhere.
 
   Args:
     architecture: the network.
-    dataset: its training and validation data are read.
-    recipe: how it is trained.
-    seed: decides initial weights, the order of the examples and their changes.
-    loss: what is made small.
-    start: file of weights (`rlnas.child.inherit`) that it begins with, in place of random ones.
-    on_epoch: called after each epoch with its number and mean loss; ends the training where it
-      returns True.
+    dataset: gives the training and validation data.
+    recipe: how to train it.
+    seed: decides the initial weights, the order of the examples and their augmentation.
+    loss: the loss to minimise.
+    start: file of the first weights (`rlnas.child.inherit`); None starts from random ones.
+    on_epoch: called after each epoch with its number and mean loss; if it returns True, the
+      training ends.
 
   Raises:
     ValueError: an argument is out of its range, or the network does not fit the data.
@@ -133,7 +134,7 @@ def finish(
       try:
         ways.append(train_further(network, dataset, recipe=further, seed=seed, loss=loss))
       except FloatingPointError as error:
-        logging.warning('a further training is left out: %s', error)
+        logging.warning('a further training failed and is skipped: %s', error)
   best = max(ways, key=lambda found: found.int8_validation_accuracy)  # of equals the first
   compared = tuple((found.way, found.int8_validation_accuracy) for found in ways)
   return dataclasses.replace(best, compared=compared if len(ways) > 1 else ())
@@ -172,7 +173,7 @@ def train_by(
 
 
 def quantized(network: keras.Model, dataset: Dataset) -> Finished:
-  """Quantizes a trained network and reads both accuracies on the validation data."""
+  """Quantizes a trained network and measures both accuracies on the validation data."""
   return _judged(network, quantize(network, calibration_of(dataset)), dataset)
 
 
@@ -194,14 +195,14 @@ def trained_further(
   seed: int,
   loss: Loss = cross_entropy,
 ) -> Finished:
-  """Trains a copy of a trained network as before: what `trained_aware` has to be better than.
+  """Trains a copy of a trained network further, as before; `trained_aware` is compared with it.
 
   Args:
-    network: trained; it is not changed.
-    dataset: its training and validation data are read.
-    recipe: of the further training.
-    seed: decides the order of the examples and their changes.
-    loss: what is made small.
+    network: a trained network; it is not changed.
+    dataset: gives the training and validation data.
+    recipe: recipe of the further training.
+    seed: decides the order of the examples and their augmentation.
+    loss: the loss to minimise.
 
   Raises:
     FloatingPointError: the training diverged.
@@ -219,7 +220,7 @@ def trained_aware(
   seed: int,
   loss: Loss = cross_entropy,
 ) -> Finished:
-  """As `trained_further`, with the rounding of the int8 model (`rlnas.child.qat`)."""
+  """Like `trained_further`, but with the rounding of the int8 model (`rlnas.child.qat`)."""
   from rlnas.child import qat  # tensorflow-model-optimization takes a second to load
 
   rows = calibration_of(dataset)
@@ -239,12 +240,12 @@ def _copied(network: keras.Model) -> keras.Model:
 
 
 def calibration_of(dataset: Dataset) -> npt.NDArray[np.float32]:
-  """The network inputs [N, ...] that the ranges of activations are taken from."""
+  """The network inputs [N, ...] that give the ranges of the activations."""
   return calibration_rows(dataset.x_train, scaling=dataset.scaling, count=CALIBRATION_EXAMPLES)
 
 
 class _Best:
-  """The weights of the epoch that validated best, the last of equals."""
+  """The weights of the epoch with the best validation accuracy (of equals the last)."""
 
   def __init__(self, network: keras.Model, dataset: Dataset, patience: int) -> None:
     self._network = network
@@ -257,7 +258,7 @@ class _Best:
     self._epochs_since = 0
 
   def hear(self) -> bool:
-    """An epoch has ended; whether the training should, too."""
+    """Checks the accuracy after an epoch; returns whether the training should end."""
     accuracy = self._validate()
     self._epochs_since = 0 if accuracy > self._accuracy else self._epochs_since + 1
     if accuracy >= self._accuracy:

@@ -1,4 +1,4 @@
-"""From a finished search to its winner: full training, one look at the test data, files."""
+"""Turns a finished search into its winner: full training, one test on the test data, files."""
 
 from __future__ import annotations
 
@@ -38,18 +38,19 @@ class Winner:
   """The network that a search ends with.
 
   Attributes:
-    trial: where it was found.
-    architecture: what was trained.
+    trial: the trial that found it.
+    architecture: the network that was trained.
     model: the .tflite file.
-    validation_accuracy: of the float network, in [0, 1].
-    int8_validation_accuracy: of `model`; what it was chosen by.
-    int8_test_accuracy: of `model`, on data that nothing before has seen.
-    int8_test_interval: 95 % confidence interval of that (Wilson 1927). It tells the chance of the
-      test examples, not that of the search or of the training.
+    validation_accuracy: accuracy of the float network, in [0, 1].
+    int8_validation_accuracy: accuracy of `model`, which decided the choice.
+    int8_test_accuracy: accuracy of `model` on the test data, which no earlier step uses.
+    int8_test_interval: 95 % confidence interval of that (Wilson 1927). It covers the random choice
+      of the test examples, not that of the search or of the training.
     footprint: flash and SRAM of `model`.
     macs: multiply-accumulate operations of one inference.
-    latency_ms: of one inference of `architecture`, estimated; None if the board's speed is unknown.
-    finalists: all that it was chosen from, the best first.
+    latency_ms: estimated time of one inference of `architecture`; None if the board's speed is
+      unknown.
+    finalists: all finalists that it was chosen from, the best first.
   """
 
   trial: Trial
@@ -77,21 +78,21 @@ def finish_best(
   executor_factory: Callable[[Evaluator], Executor] = InProcess,
   on_finished: Callable[[Finalist], None] | None = None,
 ) -> Winner:
-  """Trains finalists anew and fully, chooses one on validation data and reads its test accuracy.
+  """Trains finalists fully, chooses one on validation data and measures its test accuracy.
 
-  The trained files are measured again; where one passes the budget after all, or its training
-  fails, the next network takes its place. The result does not depend on the executor.
+  Each training starts from scratch. The trained files are measured again: if one exceeds the budget
+  or its training fails, the next network replaces it. The result does not depend on the executor.
 
   Args:
-    trials: of the search.
-    dataset: with its test data, which are read once, for the winner.
-    budget: what the winner has to fit.
-    plan: what is trained, and how.
-    seed: decides initial weights, order of examples and their changes.
-    speed: of the board; without it no latency is known, and none can be limited.
-    folder: keeps each finalist as soon as it is done, so that what was interrupted goes on; by
-      default they are kept until the end of the call.
-    executor_factory: gives the executor of an evaluator, such as `lambda e: WorkerPool(e,
+    trials: trials of the search.
+    dataset: the data; its test data are used once, for the winner.
+    budget: the limits that the winner must fit.
+    plan: what to train, and how.
+    seed: decides the initial weights, the order of the examples and their augmentation.
+    speed: speed of the board; without it no latency is known, and none can be limited.
+    folder: keeps each finalist as soon as it is finished, so that an interrupted call can resume;
+      by default they are kept until the end of the call.
+    executor_factory: makes the executor of an evaluator, for example `lambda e: WorkerPool(e,
       workers=2)`.
     on_finished: called with each finalist.
 
@@ -162,12 +163,12 @@ def write_winner(
   """Writes result.json and, in best/, model.tflite and architecture.json, .svg and .png.
 
   Args:
-    winner: of the search.
-    trials: of the search.
-    budget: that it had to keep.
-    folder: where the files go; made if need be.
-    dataset: what the network classifies.
-    seconds: that the search and its finish took.
+    winner: winner of the search.
+    trials: trials of the search.
+    budget: the limits that it fits.
+    folder: folder for the files; created if it does not exist.
+    dataset: the data that the network classifies.
+    seconds: duration of the search and the finish.
 
   Raises:
     OSError: a file cannot be written.

@@ -1,4 +1,4 @@
-"""What people look at: pages, figures, drawings, TensorBoard, notebooks."""
+"""Output for people: pages, figures, drawings, TensorBoard, notebooks."""
 
 from __future__ import annotations
 

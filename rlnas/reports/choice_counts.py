@@ -1,4 +1,4 @@
-"""What a policy came to prefer: the choices of a search by kind of decision and period."""
+"""Counts the choices of a search by kind of decision and period: what the policy prefers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy.typing as npt
 from rlnas.spaces.decision import Decision, Space, walk
 from rlnas.trial import Trial
 
-_MOST_CHOICES = 12  # rows of a picture; rarer ones are taken together
+_MOST_CHOICES = 12  # rows of a picture; the rarest choices share one row
 
 
 @dataclasses.dataclass(frozen=True)
 class Preference:
-  """How often the choices of one kind of decision were taken, period by period.
+  """How often each choice of one kind of decision was taken, in each period.
 
   Attributes:
-    kind: of the decisions.
-    choices: as text, in the order of the space; the last may stand for all rarer ones.
-    counts: decisions by choice and period. [choices, periods]
+    kind: the kind of decision.
+    choices: the choices as text, in the order of the space; the last may be all rarer ones.
+    counts: number of decisions by choice and period. [choices, periods]
   """
 
   kind: str
@@ -33,12 +33,12 @@ class Preference:
 def preferences(
   trials: Sequence[Trial], space: Space, edges: Sequence[int]
 ) -> tuple[Preference, ...]:
-  """What was chosen at each kind of decision with more than one choice.
+  """Counts the choices of each kind of decision with more than one choice.
 
   Args:
-    trials: in order.
-    space: that their tokens belong to.
-    edges: places in `trials` where periods begin, and one past the last.
+    trials: the trials, in order.
+    space: the space of their tokens.
+    edges: positions in `trials` at which periods begin, and one past the last.
 
   Raises:
     ValueError: the tokens do not belong to the space.

@@ -1,4 +1,4 @@
-"""How well a classifier does, class by class, and how far its confidence can be trusted."""
+"""Metrics of a classifier: accuracy, recall and precision by class, and calibration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Bin(NamedTuple):
   Attributes:
     confidence: their mean largest probability.
     accuracy: share of them that is right.
-    examples: how many there are.
+    examples: their number.
   """
 
   confidence: float
@@ -29,7 +29,7 @@ class Bin(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-  """What a classifier did with labelled examples.
+  """The results of a classifier on labelled examples.
 
   Attributes:
     confusion: number of examples by true class, then by predicted class.
@@ -41,12 +41,12 @@ class Quality:
 
   @property
   def examples(self) -> int:
-    """How many there were."""
+    """The number of examples."""
     return sum(map(sum, self.confusion))
 
   @property
   def correct(self) -> int:
-    """How many were classified right."""
+    """The number of examples that were classified right."""
     return sum(row[i] for i, row in enumerate(self.confusion))
 
   @property
@@ -56,12 +56,12 @@ class Quality:
 
   @property
   def recall(self) -> tuple[float | None, ...]:
-    """For each class the share of its examples that was recognised; None where it has none."""
+    """For each class the share of its examples that was recognised; None if it has none."""
     return tuple(_share(row[i], sum(row)) for i, row in enumerate(self.confusion))
 
   @property
   def precision(self) -> tuple[float | None, ...]:
-    """For each class the share of its predictions that was right; None where there was none."""
+    """For each class the share of its predictions that was right; None if there were none."""
     columns = tuple(zip(*self.confusion, strict=True))
     return tuple(_share(column[i], sum(column)) for i, column in enumerate(columns))
 
@@ -83,14 +83,14 @@ class Quality:
 
 
 def assess(logits: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Quality:
-  """Judges a classifier by its outputs.
+  """Computes the metrics of a classifier from its outputs.
 
   Args:
     logits: outputs before a softmax, in real units. [N, classes]
     labels: in [0, classes). [N]
 
   Raises:
-    ValueError: there are no examples, or not one label for each.
+    ValueError: there are no examples, or the number of labels differs.
   """
   if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
     raise ValueError(
@@ -112,7 +112,7 @@ def assess(logits: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Quality:
 def wilson_interval(correct: int, examples: int, *, z: float = 1.96) -> tuple[float, float]:
   """The 95 % confidence interval of a share (Wilson 1927), for `z` = 1.96.
 
-  It tells the chance of the examples, not that of the training's seed. Raises ValueError where
+  It covers the random choice of the examples, not that of the training's seed. Raises ValueError if
   there are no examples.
   """
   if not 0 <= correct <= examples or examples < 1:

@@ -1,4 +1,4 @@
-"""What a drawing of an architecture shows: its boxes, their labels, and what is left out."""
+"""The boxes of a drawing of an architecture: their labels, and which nodes it does not show."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from rlnas.architecture import Architecture, Node, Scalar, Shape, TaskShape, infer_shapes
 
-# A drawing of more boxes than this is a carpet; the rest becomes one box that says how many.
+# A drawing of more boxes is not readable; the rest becomes one box that says how many there are.
 MOST_BOXES = 150
-# A cell unrolled over time repeats itself: two steps show it and how its state is handed on.
+# A cell unrolled over time repeats: two steps show it and how its state passes to the next step.
 MOST_STEPS = 2
 
 _PILLS = frozenset({'add', 'multiply', 'concat', 'pad_like', 'relu', 'tanh', 'sigmoid', 'more'})
@@ -23,8 +23,8 @@ class Box:
   Attributes:
     kind: an operation of `rlnas.architecture`, 'separable_conv' or 'more'.
     label: its first line.
-    shape: its second line, the shape of the output; '' where there is none.
-    inputs: the boxes that it reads, by their places in the list of boxes.
+    shape: its second line, the shape of the output; '' if there is none.
+    inputs: the boxes that it reads, by their positions in the list of boxes.
   """
 
   kind: str
@@ -39,11 +39,11 @@ class Box:
 
 
 def boxes(architecture: Architecture, task: TaskShape) -> tuple[Box, ...]:
-  """What a drawing shows: one box a node, save what is left out.
+  """The boxes of a drawing: one for each node that it shows.
 
-  A depthwise convolution that only a 1x1 convolution reads is one box with it, 'separable'. Of an
-  unrolled cell there are `MOST_STEPS` steps, of any network at most `MOST_BOXES` boxes; one more
-  box stands for the rest, before the last.
+  A depthwise convolution that only a 1x1 convolution reads shares one box with it, 'separable'. An
+  unrolled cell has `MOST_STEPS` steps, any network at most `MOST_BOXES` boxes; the box before the
+  last one counts the rest.
 
   Raises:
     ValueError: the architecture cannot read the input.
@@ -86,7 +86,7 @@ def _separable(nodes: Sequence[Node]) -> dict[int, int]:
 def _selection(
   nodes: Sequence[Node], reads: Sequence[tuple[int, ...]], absorbed: set[int]
 ) -> tuple[list[int], list[int]]:
-  """The nodes to show, in order, and those to leave out."""
+  """The nodes to show, in order, and those to hide."""
   starts = sorted({node['first'] for node in nodes if node.op == 'frames'})
   keys: list[tuple[int, int]] = []  # (time step, length of the longest way from the input)
   for node, inputs in zip(nodes, reads, strict=True):
@@ -96,7 +96,7 @@ def _selection(
   *candidates, last = [i for i in range(len(nodes)) if i not in absorbed]
   first = sorted(candidates, key=lambda i: keys[i])[: MOST_BOXES - 2]
   begun = {i for i in first if keys[i][0] < MOST_STEPS}
-  if len(begun) < len(candidates):  # what serves only the rest belongs to it
+  if len(begun) < len(candidates):  # a node that only hidden nodes read is hidden too
     begun &= {j for i in begun for j in reads[i]}
   return [*sorted(begun), last], sorted(set(candidates) - begun)
 

@@ -1,9 +1,9 @@
 """Drawings of architectures as SVG and PNG: boxes from the image on top to the classifier below.
 
-A box is a layer with the shape of its output; its colour tells the kind of operation. Sums,
-concatenations, padding and activations on their own are small pills. A line that passes by other
-layers, a skip, keeps one colour from its source on; a dotted one hands on a size alone. The text of
-an SVG stays text.
+A box is a layer with the shape of its output; its colour shows the kind of operation. Sums,
+concatenations, padding and separate activations are small pills. A skip, a line that passes other
+layers, has one colour from its source on; a dotted line passes only a size. The text of an SVG
+stays text.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rlnas.reports.graph_layout import Layout, place
 
 _SUFFIXES = ('.svg', '.png')
 _DPI = 110
-# Above the defaults of matplotlib, so that a user's matplotlibrc changes nothing.
+# Applied to the defaults of matplotlib, so that a user's matplotlibrc changes nothing.
 _SETTINGS: Any = {
   'text.parse_math': False,
   'svg.fonttype': 'none',
@@ -75,12 +75,12 @@ def draw(
   task: TaskShape,
   title: str = '',
 ) -> None:
-  """Writes a drawing of an architecture; the same one always gives the same SVG, to the byte.
+  """Writes a drawing of an architecture; equal architectures give SVGs with equal bytes.
 
   Args:
     architecture: what to draw.
-    paths: files to write; their suffix, .svg or .png, says how.
-    task: what it reads and tells apart; the drawing tells the shapes that follow.
+    paths: files to write; the suffix, .svg or .png, decides the format.
+    task: input shape and number of classes; the drawing shows the shapes that follow.
     title: lines above the drawing.
 
   Raises:
@@ -100,7 +100,7 @@ def draw(
 def pixels(
   architecture: Architecture, *, task: TaskShape, title: str = ''
 ) -> npt.NDArray[np.uint8]:
-  """The drawing as an image [height, width, 3]; for arguments and errors see `draw`."""
+  """The drawing as an image [height, width, 3]. See `draw` for arguments and errors."""
   with matplotlib.style.context(['default', _SETTINGS]):
     figure = _figure(boxes(architecture, task), title)
     canvas = FigureCanvasAgg(figure)
@@ -161,7 +161,7 @@ def _text_width(text: str, points: float) -> float:
 def _rows(
   parts: Sequence[Box], edges: Sequence[tuple[int, int]], layout: Layout, *, top: float
 ) -> _Rows:
-  """Rows are as high as their highest box; where lines run far aside, the gap is larger."""
+  """Rows are as high as their highest box; if lines run far sideways, the gap is larger."""
   count = max(layout.ranks) + 1
   heights, aside = [0.0] * count, [0.0] * count
   for box, rank in zip(parts, layout.ranks, strict=True):
@@ -191,7 +191,7 @@ def _draw_edges(
   for target, box in enumerate(parts):
     x, width, rank = layout.x[target], _width(box), layout.ranks[target]
     ways = [((layout.x[u], *lanes[u, target]), u) for u in box.inputs]
-    ways.sort(key=lambda way: way[0][-1])  # arrows stand in the order in which lines arrive
+    ways.sort(key=lambda way: way[0][-1])  # arrows have the order in which lines arrive
     spread = min(_PORT, 0.6 * width / max(len(ways), 1))
     for port, (way, u) in enumerate(ways):
       aside = (port - (len(ways) - 1) / 2) * spread
@@ -205,12 +205,12 @@ def _draw_edges(
 def _skip_colors(
   lanes: dict[tuple[int, int], tuple[float, ...]], ranks: Sequence[int]
 ) -> dict[int, str]:
-  """A color for each source of skips: not that of another beside it, as long as colors last."""
+  """A color for each source of skips, different from those beside it if there are enough colors."""
   ends: dict[int, int] = {}
   for u, v in lanes:
     if lanes[u, v]:
       ends[u] = max(ends.get(u, 0), ranks[v])
-  free_from = [0] * len(_SKIPS)  # the row from which on each color is not in use
+  free_from = [0] * len(_SKIPS)  # the first row in which each color is free again
   colors = {}
   for u in sorted(ends, key=lambda u: (ranks[u], u)):
     unused = [c for c, row in enumerate(free_from) if row <= ranks[u]]
@@ -221,7 +221,7 @@ def _skip_colors(
 
 
 def _half_height(box: Box, aside: float, width: float) -> float:
-  """How far the upper border is above the middle, `aside` of the centre; pills have round ends."""
+  """Height of the upper border above the middle, at `aside` from the centre (pills are round)."""
   if not box.is_pill:
     return _BOX_HEIGHT / 2
   radius = _PILL_HEIGHT / 2
@@ -238,7 +238,7 @@ def _draw_edge(
   color: str,
   style: str,
 ) -> None:
-  """From the middle of the source down through its lanes; it bends between rows, never in one."""
+  """Draws a line from the middle of the source through its lanes; it bends only between rows."""
   points = [(way[0], (rows.top[rank] + rows.bottom[rank]) / 2)]
   codes = [Path.MOVETO]
   for x, x_next in zip(way, (*way[1:], end[0]), strict=True):

@@ -1,10 +1,10 @@
-"""Where the boxes and lines of a layered drawing go (Sugiyama, Tagawa & Toda 1981).
+"""Places the boxes and lines of a layered drawing (Sugiyama, Tagawa & Toda 1981).
 
-Every vertex gets a rank, the row that it stands in, so that edges point downward; an edge that
-passes over rows takes a lane in each of them, between the boxes and not behind them. `igraph`
-chooses the ranks, such that edges are short, and the order within rows, such that few edges cross.
-The places along a row solve a linear programme: the sum of horizontal lengths is least while
-neighbours keep their distance, lines that run on counting most so that they come out straight
+Every vertex gets a rank, its row, so that edges point downward. An edge that passes rows gets a
+lane in each of them, between the boxes and not behind them. `igraph` chooses the ranks so that
+edges are short, and the order within rows so that few edges cross. The places within a row solve a
+linear programme: it minimises the sum of horizontal lengths and keeps a distance between
+neighbours; lines that continue through a row have the largest weight, so that they are straight
 (Gansner et al. 1993, A Technique for Drawing Directed Graphs, section 4).
 """
 
@@ -22,10 +22,10 @@ from scipy.sparse import coo_matrix
 
 Edge = tuple[int, int]
 
-# How much the length of an edge counts by the number of its ends where the line runs on alone, in a
+# Weight of the length of an edge, by the number of its ends at which the line continues alone: in a
 # lane or into a vertex that has no other edge on that side (after section 4.1 of Gansner et al.).
 _WEIGHTS = (1.0, 2.0, 8.0)
-# How much a vertex is drawn to the middle of its neighbours: decides only between equal lengths.
+# Weight of a vertex's distance from the middle of its neighbours: decides between equal lengths.
 _CENTERING = 0.1
 
 
@@ -36,8 +36,8 @@ class Layout:
   Attributes:
     ranks: row of each vertex, 0 on top.
     x: centre of each vertex; 0 is the left border of the drawing.
-    lanes: of each edge the centres of its lanes, in the rows between those of its ends.
-    width: of the whole drawing.
+    lanes: for each edge the centres of its lanes, in the rows between those of its ends.
+    width: width of the whole drawing.
   """
 
   ranks: tuple[int, ...]
@@ -49,12 +49,12 @@ class Layout:
 def place(edges: Sequence[Edge], widths: Sequence[float], *, lane_width: float) -> Layout:
   """Places the vertices 0, 1, ... of an acyclic graph.
 
-  Edges from one vertex share their lanes as far as they go together.
+  Edges from one vertex share their lanes as long as they have the same rows.
 
   Args:
     edges: (from, to) of each edge, without repetition.
-    widths: of each vertex, with the space that is to stay free beside it.
-    lane_width: of a lane, likewise.
+    widths: width of each vertex, with the free space beside it.
+    lane_width: width of a lane, with the free space beside it.
 
   Raises:
     ValueError: an edge repeats, leads out of the graph or is part of a cycle.
@@ -109,7 +109,7 @@ def _rows(edges: Sequence[Edge], ranks: Sequence[int]) -> list[list[int]]:
 def _solve(
   edges: Sequence[Edge], rows: Sequence[Sequence[int]], widths: Sequence[float], *, vertices: int
 ) -> list[float]:
-  """Centres of all vertices, those from number `vertices` on being lanes."""
+  """Centres of all vertices; those with numbers of at least `vertices` are lanes."""
   leaving = collections.Counter(u for u, _ in edges)
   entering = collections.Counter(v for _, v in edges)
   lengths = []

@@ -1,6 +1,6 @@
-"""A report as a tree of blocks, written as HTML that needs nothing else, and as Markdown.
+"""A report as a tree of blocks, written as one self-contained HTML file and as Markdown.
 
-All text is escaped here, so names of data sets and classes may hold anything.
+This module escapes all text, so names of data sets and classes may hold any characters.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Code:
-  """Lines to be typed, or quoted as they are."""
+  """Lines of code or of a command, shown as they are."""
 
   text: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-  """A few figures to be seen first.
+  """A few important figures, shown first.
 
   Attributes:
     rows: (name, value, remark).
@@ -45,12 +45,12 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-  """A table; columns of numbers, the first apart, are set to the right.
+  """A table; columns of numbers, except the first, are aligned right.
 
   Attributes:
     head: names of the columns.
-    rows: a text a column.
-    summary: of a long table, which is closed until its reader opens it.
+    rows: one text per column.
+    summary: title of a long table, which is closed until the reader opens it; '' for others.
   """
 
   head: tuple[str, ...]
@@ -59,7 +59,7 @@ class Table:
 
   @property
   def numeric(self) -> tuple[bool, ...]:
-    """Whether each column is one of numbers."""
+    """Whether each column holds numbers."""
     return tuple(
       i > 0 and all(_NUMBER.fullmatch(row[i]) for row in self.rows) for i in range(len(self.head))
     )
@@ -70,9 +70,9 @@ class Figure:
   """A picture.
 
   Attributes:
-    name: of its file beside the Markdown: lower case, digits and hyphens.
+    name: name of its file beside the Markdown: lower-case letters, digits and hyphens.
     svg: the picture.
-    caption: a sentence on what it shows.
+    caption: a sentence that says what it shows.
   """
 
   name: str
@@ -81,19 +81,19 @@ class Figure:
 
   def __post_init__(self) -> None:
     if not re.fullmatch(r'[a-z0-9-]+', self.name):
-      raise ValueError(f'name={self.name!r}: must be of lower case letters, digits and hyphens')
+      raise ValueError(f'name={self.name!r}: must have lower-case letters, digits and hyphens only')
 
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-  """Pictures that stand side by side where there is room."""
+  """Pictures, side by side if there is room."""
 
   figures: tuple[Figure, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """Blocks that stand side by side where there is room."""
+  """Blocks, side by side if there is room."""
 
   blocks: tuple[Text | Table | Figures, ...]
 
@@ -103,7 +103,7 @@ Block = Text | Code | Facts | Table | Figures | Row
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """A heading and what stands below."""
+  """A heading and the blocks below it."""
 
   title: str
   blocks: tuple[Block, ...]
@@ -115,9 +115,9 @@ class Page:
 
   Attributes:
     title: its heading.
-    lead: a sentence below.
-    top: what comes before the first section.
-    sections: the rest.
+    lead: a sentence below the heading.
+    top: blocks before the first section.
+    sections: its sections.
   """
 
   title: str
@@ -129,7 +129,7 @@ class Page:
 def write_page(
   page: Page, folder: str | os.PathLike[str], *, html_name: str, markdown_name: str
 ) -> None:
-  """Writes a page as HTML and as Markdown; the latter's pictures go to figures/.
+  """Writes a page as HTML and as Markdown; the pictures of the Markdown go to figures/.
 
   Raises:
     OSError: a file cannot be written.
@@ -150,7 +150,7 @@ def _figures(block: Block) -> tuple[Figure, ...]:
 
 
 def to_html(page: Page) -> str:
-  """One file without scripts, links or anything from elsewhere; pictures are inside."""
+  """One HTML file without scripts or links; it contains its pictures."""
   sections = ''.join(
     f'<section>\n<h2>{html.escape(section.title)}</h2>\n{_html_blocks(section.blocks)}</section>\n'
     for section in page.sections
@@ -193,7 +193,7 @@ def _html_figure(figure: Figure) -> str:
   data = base64.b64encode(figure.svg.encode()).decode()
   caption = html.escape(figure.caption)
   width = _width_pixels(figure.svg)
-  least = round(0.65 * width)  # on a narrow screen rather scroll than become illegible
+  least = round(0.65 * width)  # a narrow screen scrolls, so that the text stays readable
   return (
     f'<figure style="flex-basis:{width}px">'
     f'<img src="data:image/svg+xml;base64,{data}" alt="{caption}" '
@@ -203,7 +203,7 @@ def _html_figure(figure: Figure) -> str:
 
 
 def _width_pixels(svg: str) -> int:
-  """The picture's own width: matplotlib states it in points, 4/3 of a pixel."""
+  """The picture's width: matplotlib gives it in points, each 4/3 of a pixel."""
   found = re.search(r'<svg[^>]*\swidth="([0-9.]+)pt"', svg)
   return round(float(found[1]) * 4 / 3) if found else 600
 
@@ -217,7 +217,7 @@ def _html_table(table: Table) -> str:
 
   rows = ''.join(f'<tr>{cells("td", row)}</tr>\n' for row in table.rows)
   head = f'<thead><tr>{cells("th", table.head)}</tr></thead>'
-  few = ' few' if len(table.head) <= 3 else ''  # only few columns leave room for long lines
+  few = ' few' if len(table.head) <= 3 else ''  # a table with few columns has room for long lines
   text = f'<div class="table{few}"><table>\n{head}\n<tbody>\n{rows}</tbody></table></div>\n'
   if not table.summary:
     return text
@@ -226,7 +226,7 @@ def _html_table(table: Table) -> str:
 
 
 def to_markdown(page: Page) -> str:
-  """The same with pictures in figures/, for a repository."""
+  """The page as Markdown, with pictures in figures/."""
   parts = [f'# {_markdown(page.title)}', _markdown(page.lead), *map(_markdown_block, page.top)]
   for section in page.sections:
     parts.append(f'## {_markdown(section.title)}')
@@ -254,5 +254,5 @@ def _markdown_block(block: Block) -> str:
 
 
 def _markdown(text: str) -> str:
-  """Text on one line in which nothing is markup."""
+  """Text on one line, with all markup escaped."""
   return re.sub(r'([\\`*_{}\[\]<>|#!~])', r'\\\1', ' '.join(text.split()))

@@ -1,7 +1,7 @@
-"""Pictures of a network for reports, as SVG text, and the look that all pictures share.
+"""Pictures of a network for reports, as SVG text, and the style that all pictures share.
 
-A few quiet colours; equal bytes for equal data. Each function draws one figure for a page of some
-450 to 900 pixels; titles and captions belong to the page (`rlnas.reports.html`).
+Equal data give equal bytes. Each function draws one figure of about 450 to 900 pixels for a page;
+titles and captions belong to the page (`rlnas.reports.html`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rlnas.export.deployment import DeploymentInfo
 from rlnas.reports.classification_metrics import Quality
 
 INK, GREY, BLUE, PALE_BLUE, ORANGE = '#2b3138', '#9aa3ad', '#2f6398', '#8fb3d6', '#c2622d'
-# Above the defaults of matplotlib, so that a user's matplotlibrc changes nothing.
+# Applied to the defaults of matplotlib, so that a user's matplotlibrc changes nothing.
 _STYLE: Any = {
   'axes.axisbelow': True,
   'axes.edgecolor': GREY,
@@ -67,7 +67,7 @@ def svg(figure: Figure) -> str:
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-  """Draws in the look of all reports, whatever the settings of the user's matplotlib."""
+  """A context that draws in the style of all reports, whatever the user's matplotlib settings."""
   with matplotlib.style.context(['default', _STYLE]):
     yield
 
@@ -82,7 +82,7 @@ def confusion_matrix(quality: Quality, names: Sequence[str]) -> str:
     figure = Figure(figsize=(side + 0.4, side))
     axes = figure.add_subplot()
     axes.grid(visible=False)
-    # A root lets few mistakes be seen beside many hits.
+    # The square root makes rare mistakes visible beside many hits.
     axes.imshow(np.sqrt(shares), cmap='Blues', vmin=0, vmax=1.15, aspect='equal')
     ticks = range(len(names))
     axes.set_xticks(ticks, labels)
@@ -124,7 +124,7 @@ def reliability(quality: Quality) -> str:
 
 
 def arena(info: DeploymentInfo) -> str:
-  """The head of the arena: what lies where, from which operator to which."""
+  """The head of the arena: the address of each tensor, from its first to its last operator."""
   steps = len(info.report.operators)
   top = info.report.arena_head_bytes / 1024
   with style():
@@ -159,5 +159,5 @@ def arena(info: DeploymentInfo) -> str:
 
 
 def short(name: str, most: int = 18) -> str:
-  """A name that leaves room for the picture."""
+  """A name, cut off after `most` characters."""
   return name if len(name) <= most else f'{name[: most - 1]}…'

@@ -36,13 +36,13 @@ from rlnas.reports.search_report import configuration_table, front_table, tradeo
 from rlnas.tflite.inference import int8_logits
 from rlnas.trial import Trial
 
-_MOST_ROWS = 24  # of a table that is open from the start
+_MOST_ROWS = 24  # a longer table is closed at first
 _FILES = (
   ('model.tflite', 'the network, full int8'),
   ('model.cc, model.h', 'the same bytes as an array aligned to 16, and the names of the classes'),
   ('rlnas_model.h', 'arena, shapes, scales, zero points, classes, and the list of operators'),
   ('test_vectors.h', 'int8 inputs and the outputs that the device must give'),
-  ('main.cc', 'runs the vectors with TFLite Micro on any board'),
+  ('main.cc', 'runs the test vectors with TFLite Micro on any board'),
   ('architecture.json', 'the network as the search wrote it'),
 )
 
@@ -52,13 +52,13 @@ class Origin:
   """How a network was found.
 
   Attributes:
-    trials: of the search.
-    winner: the trial whose network it is.
-    board: whose budget held.
-    command: that finds it again.
-    configuration: of the search.
-    finish_epochs: how long it was trained in the end.
-    validation_accuracy: of the float network, where it is known.
+    trials: trials of the search.
+    winner: the trial that found the network.
+    board: name of the board whose budget was used.
+    command: the command that finds it again.
+    configuration: configuration of the search.
+    finish_epochs: epochs of its full training, if known.
+    validation_accuracy: accuracy of the float network, if known.
   """
 
   trials: tuple[Trial, ...]
@@ -77,10 +77,10 @@ def write_bundle(
 
   Args:
     model: the .tflite file.
-    dataset: that it was trained on, with its test data.
-    budget: that it had to keep.
+    dataset: the data that it was trained on, with its test data.
+    budget: the limits that it fits.
     origin: how it was found.
-    folder: where the files go; made if need be.
+    folder: folder for the files; created if it does not exist.
 
   Raises:
     ValueError: the model does not fit the data.
@@ -96,7 +96,7 @@ def write_bundle(
 
 
 def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: Origin) -> Page:
-  """The report of a network, on the test data of `dataset`. Raises ValueError as `write_bundle`."""
+  """The report of a network on the test data of `dataset`. Raises ValueError as `write_bundle`."""
 
   def judged(split: str) -> Quality:
     x, y = getattr(dataset, f'x_{split}'), getattr(dataset, f'y_{split}')
@@ -113,8 +113,8 @@ def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: O
     Section('How it was found', _found(budget, origin)),
     Section('Data', _data(dataset)),
   )
-  lead = f'A full-integer network for {origin.board}: {budget.flash_bytes:,} B flash and '
-  lead += f'{budget.sram_bytes:,} B SRAM are left for it.'
+  lead = f'A full-integer network for {origin.board}, with a budget of {budget.flash_bytes:,} B '
+  lead += f'flash and {budget.sram_bytes:,} B SRAM.'
   return Page(
     f'{dataset.name} on {origin.board}',
     lead,
@@ -149,24 +149,24 @@ def _accuracy(
       names, quality.confusion, quality.recall, quality.precision, strict=True
     )
   )
-  measured = f'On {quality.examples:,} test examples that nothing before has seen. '
+  measured = f'On {quality.examples:,} test examples, which no earlier step uses. '
   if origin.validation_accuracy is not None:
     measured += 'On the validation data the float network reached '
-    measured += f'{origin.validation_accuracy:.4f}, this int8 one {validation.accuracy:.4f}. '
-  measured += 'The interval tells the chance of the test examples, not that of the training.'
+    measured += f'{origin.validation_accuracy:.4f}, this int8 network {validation.accuracy:.4f}. '
+  measured += 'The interval covers the random choice of the test examples, not of the training.'
   mistakes = ', '.join(
-    f'{names[true]} taken for {names[predicted]} ({count})'
+    f'{names[true]} classified as {names[predicted]} ({count})'
     for true, predicted, count in quality.confusions(3)
   )
-  caption = 'Accuracy over confidence; larger dots hold more examples.'
+  caption = 'Accuracy over confidence; a larger dot means more examples.'
   gap = sum(b.examples * (b.accuracy - b.confidence) for b in quality.reliability)
   calibration = (
-    f'Confidence is the largest probability of a softmax over the outputs. It is off by '
-    f'{quality.calibration_error:.3f} on the mean (expected calibration error, '
+    f'Confidence is the largest probability of a softmax over the outputs. Its mean error is '
+    f'{quality.calibration_error:.3f} (expected calibration error, '
     f'{len(quality.reliability)} bins).'
   )
   if abs(gap) > 0.01 * quality.examples:
-    calibration += f' The network is right {"more" if gap > 0 else "less"} often than it is sure.'
+    calibration += f' The accuracy is {"higher" if gap > 0 else "lower"} than the confidence.'
   return (
     Text(measured),
     Row(
@@ -205,7 +205,7 @@ def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Bl
   return (
     Row(
       (
-        Figures((Figure('network', svg, 'From the input on top to the logits.'),)),
+        Figures((Figure('network', svg, 'The network, from the input (top) to the logits.'),)),
         Table(head, rows, f'All {len(rows)} operators' if len(rows) > _MOST_ROWS else ''),
       )
     ),
@@ -221,25 +221,25 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
   rows = (
     ('head: activations and scratch', f'{foot.arena_head_bytes:,}'),
     ("tail: the interpreter's structures, on this 64-bit machine", f'{foot.arena_tail_bytes:,}'),
-    ('in use once loaded', f'{foot.sram_bytes:,}'),
+    ('in use after loading', f'{foot.sram_bytes:,}'),
     ("+ scratch of CMSIS-NN's kernels", f'{room.kernel_bytes:,}'),
-    ('+ more while the network is loaded', f'{room.loading_bytes:,}'),
+    ('+ more while the network is being loaded', f'{room.loading_bytes:,}'),
     ('+ alignment', f'{room.alignment_bytes:,}'),
     ('to reserve (RLNAS_ARENA_BYTES)', f'{room.total_bytes:,}'),
     ('estimated use on a 32-bit chip, reference kernels', on_chip[0]),
     ("the same, CMSIS-NN's kernels", on_chip[1]),
   )
   over = room.total_bytes - budget.sram_bytes
-  fits = f'The reserve passes the budget of {budget.sram_bytes:,} B by {over:,} B, which come from '
-  fits += 'what the application was left; with the reference kernels the array may be smaller.'
+  fits = f'The reserve exceeds the budget of {budget.sram_bytes:,} B by {over:,} B, which reduce '
+  fits += 'the memory of the application; with the reference kernels the array may be smaller.'
   peak = max(range(len(info.report.operators)), key=lambda i: info.report.operators[i].live_bytes)
-  note = f'The arena is fullest at operator {peak + 1}, {info.report.operators[peak].kind}. '
+  note = f'The arena needs most memory at operator {peak + 1}, {info.report.operators[peak].kind}. '
   is_measured = foot.sram_source == 'tflm'
   note += (
-    'TFLite Micro counted the bytes.' if is_measured else 'The bytes are planned, not measured.'
+    'TFLite Micro measured the bytes.' if is_measured else 'The bytes are planned, not measured.'
   )
   caption = 'The head of the arena while the operators run, left to right: each area is a tensor '
-  caption += 'where it lies. Black: bytes in use; dashed: what the plan needs.'
+  caption += 'at its address. Black: bytes in use; dashed: bytes that the plan needs.'
   return (
     Figures((Figure('arena', model_figures.arena(info), caption),)),
     Text(note),
@@ -258,7 +258,7 @@ def _firmware(deployed: Deployment, dataset: Dataset) -> tuple[Block, ...]:
   count = len(info.kinds)
   vectors = deployed.vectors
   return (
-    Table(('file', 'what it holds'), _FILES),
+    Table(('file', 'content'), _FILES),
     Table(('port', 'type and shape', 'scale', 'zero point'), ports),
     Text(
       'An input is round((raw - offset) / divisor / scale) + zero point, with '
@@ -278,11 +278,11 @@ def _scaling(scaling: Scaling) -> str:
 
 
 def _found(budget: Budget, origin: Origin) -> tuple[Block, ...]:
-  finish = 'then trained anew'
+  finish = 'then trained again from scratch'
   if origin.finish_epochs is not None:
     finish += f' for {origin.finish_epochs} epochs'
-  text = f'Trial {origin.winner.index} of a search over {len(origin.trials):,}, {finish}. '
-  text += 'The same command finds it again on the same kind of processor:'
+  text = f'Trial {origin.winner.index} of a search with {len(origin.trials):,} trials, {finish}. '
+  text += 'On the same kind of processor this command finds it again:'
   return (
     Text(text),
     Code(origin.command),
@@ -303,7 +303,7 @@ def _data(dataset: Dataset) -> tuple[Block, ...]:
   )
   source = dataset.source or 'unknown'
   text = f'Source and licence of {dataset.name}: {source}. test_vectors.h holds a few of its '
-  text += 'examples, which stay under that licence.'
+  text += 'examples, which have the same licence.'
   return Text(text), Table(('split', 'examples'), sizes), Text(f'Digest: {dataset.digest}')
 
 

@@ -1,4 +1,4 @@
-"""A search inside a notebook: progress and a picture that grows, in the output of the cell."""
+"""A search in a notebook: shows progress and a picture in the output of the cell."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SECONDS = 2.0  # between pictures: each takes a third of a second
 
 
 class Progress:
-  """An observer that shows how far a search is, its best network, and accuracy over memory.
+  """An observer that shows the progress of a search, its best network, and accuracy over memory.
 
   Args:
-    trials: length of the search.
+    trials: number of trials of the search.
     budget: decides what is feasible.
 
   Raises:
@@ -29,7 +29,7 @@ class Progress:
     try:
       from IPython import display
     except ImportError as error:
-      raise ImportError('Progress needs IPython, which a notebook brings') from error
+      raise ImportError('Progress needs IPython, which comes with a notebook') from error
     self._display = display
     self._total = trials
     self._budget = budget
@@ -38,11 +38,11 @@ class Progress:
     self._text, self._picture = (display.display(display_id=True) for _ in range(2))
 
   def on_trial(self, trial: Trial) -> None:
-    """Counts one more."""
+    """Adds one trial."""
     self._trials.append(trial)
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
-    """Tells how far the search is; draws anew, but not too often."""
+    """Shows the progress; draws the picture again, but not too often."""
     best = best_trial(self._trials, self._budget)
     found = 'nothing fits the budget yet'
     if best is not None:

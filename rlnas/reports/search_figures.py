@@ -19,14 +19,14 @@ def tradeoff(
   limit: float | None,
   chosen: tuple[float, float] | None,
 ) -> str:
-  """Accuracy over a cost, on a logarithmic axis where the costs differ much.
+  """Accuracy over a cost, on a logarithmic axis if the costs differ much.
 
   Args:
     groups: (cost, accuracy) of the trials 'over the budget', that 'fit', and of the 'Pareto
-      front'; one at least.
-    xlabel: what the cost is.
-    limit: the budget, in units of the cost.
-    chosen: (cost, accuracy) of the winner's trial.
+      front'; at least one point.
+    xlabel: name and unit of the cost.
+    limit: the budget, in the unit of the cost; None draws no line.
+    chosen: (cost, accuracy) of the winner's trial; None draws no mark.
   """
   marks = {
     'over the budget': ('x', GREY, 22),
@@ -69,7 +69,7 @@ def course(
   *,
   ylabel: str,
 ) -> str:
-  """A figure of each trial over the trials, with the best so far of those that fit."""
+  """A value of each trial over the trials, with the best value so far of those that fit."""
   fits = np.array(feasible, bool)
   x, y = np.array(indices), np.array(values)
   with style():
@@ -114,7 +114,7 @@ def share(
 def preference(
   shares: npt.NDArray[np.float64], choices: Sequence[str], edges: Sequence[int]
 ) -> str:
-  """How often each choice was taken, over the trials; for arguments see `preference_figure`."""
+  """How often each choice was taken, over the trials. See `preference_figure` for arguments."""
   with style():
     return svg(preference_figure(shares, choices, edges))
 
@@ -122,12 +122,12 @@ def preference(
 def preference_figure(
   shares: npt.NDArray[np.float64], choices: Sequence[str], edges: Sequence[int]
 ) -> Figure:
-  """A heat map of how often each choice was taken, over the trials; to be drawn within a `style`.
+  """A heat map of how often each choice was taken, over the trials. Call it within a `style`.
 
   Args:
-    shares: of the decisions of a period; a column sums to 1, or is NaN where there were none.
-      [choices, periods]
-    choices: a name a row.
+    shares: share of each choice among the decisions of a period; a column sums to 1, or is NaN if
+      there were no decisions. [choices, periods]
+    choices: name of each row.
     edges: first trial of each period, and one past the last. Length periods + 1.
   """
   figure = Figure(figsize=(4.9, 0.9 + 0.3 * len(choices)))
@@ -154,7 +154,7 @@ def preference_figure(
 
 
 def bars(amounts: Mapping[str, float], *, xlabel: str) -> str:
-  """One bar a name, the first on top."""
+  """One bar for each name, the first on top."""
   names = list(amounts)
   with style():
     figure = Figure(figsize=(4.9, 0.9 + 0.36 * len(names)))

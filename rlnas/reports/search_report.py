@@ -1,4 +1,4 @@
-"""The report of a search, from its journal alone: what was tried, found and preferred, and when."""
+"""The report of a search, from its journal alone: trials, results, preferences and times."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def search_page(
   """The report of a search.
 
   Args:
-    trials: of the journal.
-    budget: that decides what fits.
-    space: that the trials' tokens belong to; without it the report says nothing of decisions.
-    configuration: of the journal's header.
+    trials: trials of the journal.
+    budget: decides which trials fit.
+    space: the space of the trials' tokens; without it the report has no part on decisions.
+    configuration: configuration in the journal's header.
 
   Raises:
     ValueError: there are no trials, or `space` cannot read their tokens.
@@ -62,7 +62,7 @@ def search_page(
     Section('Time', _time(trials, budget)),
     Section('Configuration', (configuration_table(configuration),)),
   ]
-  lead = f'{len(trials)} trials for a budget of {budget.flash_bytes:,} B flash and '
+  lead = f'{len(trials)} trials with a budget of {budget.flash_bytes:,} B flash and '
   lead += f'{budget.sram_bytes:,} B SRAM.'
   title = f'Search: {", ".join(names)}' if names else 'Search'
   return Page(title, lead, (_facts(trials, budget, best),), tuple(sections))
@@ -94,8 +94,9 @@ def tradeoffs(
       chosen=points([chosen])[0] if chosen else None,
     )
     figures.append(Figure(f'tradeoff-{name}', svg, f'Accuracy over {spoken}.'))
-  note = 'Children of the search, trained briefly. On the front are those that no other one that '
-  note += 'fits beats in accuracy, flash, SRAM and MACs together.'
+  note = 'Each point is a trial, whose network was trained briefly. A trial is on the Pareto front '
+  note += 'if it fits and no other trial that fits beats it in accuracy, flash, SRAM and MACs '
+  note += 'together.'
   return Text(note), Figures(tuple(figures))
 
 
@@ -127,7 +128,7 @@ def _facts(trials: Sequence[Trial], budget: Budget, best: Trial | None) -> Facts
   rows = [
     ('trials', f'{len(trials):,}', f'{distinct:,} different networks'),
     ('fit the budget', f'{fitting / len(trials):.0%}', f'{fitting:,} trials'),
-    ('failed', f'{failed:,}', 'accidents, not rewarded'),
+    ('failed', f'{failed:,}', 'errors; no reward'),
     ('evaluation', f'{hours * 60:.1f} min' if hours < 2 else f'{hours:.1f} h', 'all workers'),
   ]
   if best is not None:
@@ -170,17 +171,17 @@ def _course(trials: Sequence[Trial], budget: Budget) -> tuple[Block, ...]:
     svg = search_figures.share(
       [t.index for t in scored],
       {'surprise': moving_mean(nats)},
-      ylabel='nats a decision',
+      ylabel='nats per decision',
       percent=False,
     )
-    caption = 'How open the policy was: mean of −log p of what it proposed, an estimate of its '
-    caption += f'entropy, over {_WINDOW} trials.'
+    caption = 'How much the policy explored: mean of −log p of its proposals over '
+    caption += f'{_WINDOW} trials, an estimate of its entropy.'
     figures.append(Figure('course-entropy', svg, caption))
   return (Figures(tuple(figures)),)
 
 
 def moving_mean(values: Sequence[float]) -> list[float]:
-  """The mean of each value and those before it, at most `_WINDOW` together."""
+  """The mean of each value and those before it, at most `_WINDOW` values."""
   sums = np.cumsum([0.0, *values])
   ends = range(1, len(values) + 1)
   return [float(sums[e] - sums[max(0, e - _WINDOW)]) / min(e, _WINDOW) for e in ends]
@@ -201,10 +202,10 @@ def _preferences(trials: Sequence[Trial], space: Space) -> tuple[Block, ...]:
     late = preference.counts[:, -quarter:].sum(axis=1)
     rows.append((preference.kind, *_favourite(preference, early), *_favourite(preference, late)))
   if not rows:
-    return (Text('The space leaves no choice.'),)
-  head = ('decision', 'favourite of the first quarter', 'share', 'of the last', 'share ')
-  note = 'Shares among the decisions that were met in a period, the explored ones included. A '
-  note += 'darker cell was chosen more often; a column adds up to 100 %.'
+    return (Text('Every decision of the space has only one choice.'),)
+  head = ('decision', 'most frequent in the first quarter', 'share', 'in the last', 'share ')
+  note = 'Shares among the decisions of a period, including exploration. A darker cell was chosen '
+  note += 'more often; a column adds up to 100 %.'
   return Text(note), Table(head, tuple(rows)), Figures(tuple(figures))
 
 
@@ -216,7 +217,7 @@ def _favourite(preference: Preference, counts: npt.NDArray[np.int64]) -> tuple[s
 
 
 def _time(trials: Sequence[Trial], budget: Budget) -> tuple[Block, ...]:
-  """Seconds by how the evaluation ended."""
+  """Seconds by the outcome of the evaluation."""
   seconds: dict[str, list[float]] = {
     name: [] for name in ('trained, fits', 'trained, too large', 'screened out', 'failed')
   }
@@ -233,9 +234,9 @@ def _time(trials: Sequence[Trial], budget: Budget) -> tuple[Block, ...]:
     for name, s in seconds.items()
     if s
   )
-  head = ('evaluations that were', 'trials', 'seconds', 'share', 'mean, s')
+  head = ('outcome', 'trials', 'seconds', 'share', 'mean, s')
   svg = search_figures.bars({row[0]: sum(seconds[row[0]]) / 60 for row in rows}, xlabel='minutes')
-  caption = 'Time of evaluations, added up over all workers.'
+  caption = 'Time of the evaluations, sum of all workers.'
   return Table(head, rows), Figures((Figure('time', svg, caption),)), *_failures(trials)
 
 
@@ -248,7 +249,7 @@ def _failures(trials: Sequence[Trial]) -> tuple[Block, ...]:
 
 
 def _operations(trial: Trial) -> str:
-  """The network's operations, counted: '4 conv, 2 depthwise conv, 1 max pool'."""
+  """Counts the network's operations, for example '4 conv, 2 depthwise conv, 1 max pool'."""
   hidden = ('input', 'global_avg_pool', 'classifier')
   nodes = trial.proposal.architecture.nodes
   counts = collections.Counter(n.op.replace('_', ' ') for n in nodes if n.op not in hidden)

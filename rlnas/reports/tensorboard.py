@@ -1,8 +1,8 @@
-"""Watching a search: a bar on the terminal, and TensorBoard.
+"""Observers that show a search: a progress bar on the terminal, and TensorBoard.
 
-TensorBoard shows curves of a search, pictures, and every child as a row of the HParams table. On
-resuming, the search loop hands over the trials of the journal again, so the event files are begun
-anew and the curves go on without a jump.
+TensorBoard shows curves and pictures of a search, and every trial as a row of the HParams table. A
+resumed search passes the trials of its journal to the observers again, so the event files are
+written again from the first trial and the curves have no gap.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from rlnas.reward import is_feasible
 from rlnas.spaces.table import Table
 from rlnas.trial import Status, Trial
 
-_FIRST_PICTURES = 20  # trials; then whenever there are half as many more, and at the end
+_FIRST_PICTURES = 20  # trials; the next pictures after half as many more, and at the end
 
 
 class TensorBoard:
   """An observer that writes TensorBoard events.
 
-  - Scalars: `rlnas.reports.tensorboard_scalars.DESCRIPTIONS` says what each is; those of the group
-  `strategy`
-    are what the strategy reports, by batch. Custom Scalars lays out those that belong together.
-  - Images: the architecture of each new best; now and then the Pareto front, and how often each
-    choice was proposed over the trials, by kind of decision.
-  - Text: the best network, and how it fits the budget.
-  - HParams: every child (`rlnas.reports.tensorboard_trials`).
+  - Scalars: `rlnas.reports.tensorboard_scalars.DESCRIPTIONS` describes each. The strategy reports
+    those of the group `strategy`, by batch. Custom Scalars shows related scalars in one chart.
+  - Images: the architecture of each new best trial; from time to time the Pareto front, and how
+    often each choice was proposed over the trials, by kind of decision.
+  - Text: the best network, and its share of the budget.
+  - HParams: every trial (`rlnas.reports.tensorboard_trials`).
 
   Args:
-    path: folder for the events; event files that it holds are deleted. TensorBoard may be given a
-      folder above, to compare several searches.
-    budget: decides what is feasible.
-    task: what the networks read and tell apart; the drawing tells the shapes that follow.
+    path: folder for the events; its old event files are deleted. To compare several searches, give
+      TensorBoard a folder above.
+    budget: decides which trials are feasible.
+    task: input shape and number of classes of the networks; the drawing shows the shapes that
+      follow.
     table: the compiled space; without it there are no pictures of choices.
   """
 
@@ -92,7 +92,7 @@ class TensorBoard:
     self._children.write(trial)
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
-    """Writes what the strategy reports, and pictures where it is time."""
+    """Writes the scalars of the strategy, and the pictures if they are due."""
     named = {f'strategy/{name}': value for name, value in scalars.items()}
     with self._writer.as_default(step=trials[-1].index):
       tf.summary.experimental.write_raw_pb(summary_of(named))
@@ -105,7 +105,7 @@ class TensorBoard:
     self._writer.flush()
 
   def close(self) -> None:
-    """Draws the last pictures; nothing may be written after."""
+    """Draws the last pictures and closes the files."""
     self._write_pictures()
     self._writer.close()
 
@@ -146,7 +146,7 @@ class TensorBoard:
       drawing = pixels(trial.proposal.architecture, task=self._task, title=title)
       text = best_text(trial, self._budget, self._task)
     except Exception:
-      # Hours of search must not end because of a picture; whoever reads the log can mend it.
+      # A picture must not end a search that has run for hours; the log holds the error.
       logging.exception('trial %d: its architecture could not be drawn', trial.index)
       return
     _image('best/architecture', drawing)
@@ -166,7 +166,7 @@ class TensorBoard:
           for kind, picture in self._choices.pictures().items():
             _image(f'policy/{kind}', picture)
       except Exception:
-        logging.exception('%d trials: their pictures could not be drawn', trials)
+        logging.exception('the pictures after %d trials could not be drawn', trials)
 
 
 def _image(name: str, picture: Pixels) -> None:
@@ -177,18 +177,18 @@ class ProgressBar:
   """An observer that shows a bar on the terminal: best accuracy, feasible share, time left.
 
   Args:
-    trials: length of the search.
-    budget: decides what is feasible.
+    trials: number of trials of the search.
+    budget: decides which trials are feasible.
   """
 
   def __init__(self, trials: int, *, budget: Budget) -> None:
-    self._bar = tqdm.tqdm(total=trials, unit='child', dynamic_ncols=True, desc='search')
+    self._bar = tqdm.tqdm(total=trials, unit='trial', dynamic_ncols=True, desc='search')
     self._budget = budget
     self._feasible = 0
     self._best = 0.0
 
   def on_trial(self, trial: Trial) -> None:
-    """Moves on by one child."""
+    """Moves the bar by one trial."""
     if is_feasible(trial.measurement, self._budget):
       self._feasible += 1
       self._best = max(self._best, trial.measurement.int8_validation_accuracy or 0.0)
@@ -198,7 +198,7 @@ class ProgressBar:
     self._bar.set_postfix_str(f'best int8 accuracy {best}, feasible {share:.0%}')
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
-    """Nothing to show."""
+    """Does nothing."""
 
   def close(self) -> None:
     """Leaves the finished bar on the terminal."""

@@ -1,7 +1,6 @@
 """Pictures and texts of a search for TensorBoard: the best network, the Pareto front, choices.
 
-What a long search needs for them is bounded, so that a picture of 100,000 trials takes no longer
-than one of 1,000.
+Their memory and time are bounded: a picture of 100,000 trials takes no longer than one of 1,000.
 """
 
 from __future__ import annotations
@@ -27,51 +26,51 @@ from rlnas.trial import Measurement, Status, Trial
 
 Pixels = npt.NDArray[np.uint8]
 
-_MOST_POINTS = 1000  # of a picture, the front aside
+_MOST_POINTS = 1000  # of a picture, besides the front
 _MOST_PERIODS = 24
 _DPI = 100
 
 
 class Front:
-  """The Pareto front of a search that goes on."""
+  """The Pareto front of a running search."""
 
   def __init__(self, budget: Budget) -> None:
-    """Takes the budget, which decides what fits."""
+    """Stores the budget, which decides which trials fit."""
     self._budget = budget
     self._recent: collections.deque[Trial] = collections.deque(maxlen=_MOST_POINTS)
     self._front: list[Trial] = []
 
   def add(self, trials: Sequence[Trial]) -> None:
-    """Goes on by some trials."""
+    """Adds trials."""
     complete = [t for t in trials if t.measurement.status is Status.COMPLETE]
     self._recent.extend(complete)
     self._front = pareto_front([*self._front, *complete], self._budget)
 
   def picture(self) -> Pixels | None:
-    """Accuracy over flash and SRAM of the latest trials and the front; None where there is none."""
+    """Accuracy over flash and SRAM of the latest trials and the front; None without trials."""
     shown = {trial.index: trial for trial in (*self._front, *self._recent)}
     if not shown:
       return None
-    found = f'{len(self._front)} on the Pareto front'
+    found = f'{len(self._front)} trials on the Pareto front'
     return _pixels(pareto_figure([shown[i] for i in sorted(shown)], self._budget, title=found))
 
 
 class Choices:
-  """How often each choice was proposed, period by period, by kind of decision.
+  """How often each choice was proposed, by kind of decision and period.
 
-  A period is a batch at first; when there are more than twice `_MOST_PERIODS`, neighbours become
-  one.
+  A period is a batch at first; if there are more than twice `_MOST_PERIODS`, each two neighbours
+  are merged.
   """
 
   def __init__(self, table: Table) -> None:
-    """Takes the compiled space."""
+    """Stores the compiled space."""
     self._table = table
-    self._first: list[int] = []  # trial of each period
+    self._first: list[int] = []  # first trial of each period
     self._counts: list[npt.NDArray[np.int64]] = []  # [periods][symbols]
     self._end = 0
 
   def add(self, trials: Sequence[Trial]) -> None:
-    """Goes on by a batch. Raises ValueError where tokens are not in the space."""
+    """Adds a batch. Raises ValueError if tokens are not in the space."""
     counts = np.zeros(len(self._table.symbols), np.int64)
     for trial in trials:
       states = states_of(self._table, trial.proposal.tokens)
@@ -83,7 +82,7 @@ class Choices:
       self._first, self._counts = self._first[::2], _sums_of_two(self._counts)
 
   def preferences(self) -> list[Preference]:
-    """Of each kind of decision with more than one choice."""
+    """The counts of each kind of decision with more than one choice."""
     found: dict[str, list[int]] = {}
     for symbol, (kind, _, _) in enumerate(self._table.symbols):
       found.setdefault(kind, []).append(symbol)
@@ -95,7 +94,7 @@ class Choices:
     ]
 
   def pictures(self) -> dict[str, Pixels]:
-    """A heat map of each kind: the share of its decisions that took each choice."""
+    """A heat map for each kind of decision: the share of each choice."""
     edges = [*self._first, self._end]
     pictures = {}
     for preference in self.preferences():
@@ -120,7 +119,7 @@ def _pixels(figure: Figure) -> Pixels:
 
 
 def best_text(trial: Trial, budget: Budget, task: TaskShape) -> str:
-  """A network as Markdown: what it reached, how it fits the board, its layers.
+  """A network as Markdown: its accuracy, its share of the budget, its layers.
 
   Raises:
     ValueError: the architecture cannot read the input.

@@ -1,6 +1,6 @@
-"""The curves that TensorBoard shows of a search: their names, meaning and layout.
+"""The curves that TensorBoard shows of a search: their names, descriptions and layout.
 
-The part of a name before the slash is its group. Each curve says in a sentence what it is.
+The part of a name before the slash is its group.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ DESCRIPTIONS = {
   'reward/trial': 'Reward of each trial.',
   'reward/mean_of_20': 'Mean reward of the last 20 trials: what the strategy has learned so far.',
   'reward/best_feasible': 'Best reward so far of a trial that fits the budget.',
-  'best/int8_validation_accuracy': 'Of the best trial so far that fits: int8, validation data.',
-  'best/flash_kib': 'Of the best trial so far that fits: size of the .tflite file.',
-  'best/sram_kib': 'Of the best trial so far that fits: tensor arena.',
-  'best/mega_macs': 'Of the best trial so far that fits: million multiply-accumulates.',
+  'best/int8_validation_accuracy': 'Best trial so far that fits: int8 validation accuracy.',
+  'best/flash_kib': 'Best trial so far that fits: size of the .tflite file.',
+  'best/sram_kib': 'Best trial so far that fits: size of the tensor arena.',
+  'best/mega_macs': 'Best trial so far that fits: million multiply-accumulates.',
   'search/feasible_rate': 'Share of all trials so far that fit the budget.',
-  'search/unique_rate': 'Distinct networks a trial, so far.',
-  'search/failed_rate': 'Share of all trials so far that failed: accidents, not bad networks.',
-  'child/int8_validation_accuracy': 'Of each child: the quantized network, validation data.',
-  'child/validation_accuracy': 'Of each child: the float network, validation data.',
-  'child/flash_kib': 'Of each child: size of the .tflite file; estimated where not trained.',
-  'child/sram_kib': 'Of each child: tensor arena; estimated where not trained.',
-  'child/mega_macs': 'Of each child: million multiply-accumulates of one inference.',
-  'child/latency_ms': 'Of each child: time of one inference on the board, estimated.',
-  'child/seconds': 'Of each child: wall time of its evaluation.',
-  'limit/flash_kib': 'What the board leaves for the .tflite file.',
-  'limit/sram_kib': 'What the board leaves for the tensor arena.',
-  'strategy/baseline': 'Moving average of the rewards, which advantages are measured from.',
-  'strategy/entropy': 'Of the policy, in nats a network: 0 where it always proposes the same.',
+  'search/unique_rate': 'Number of distinct networks per trial so far.',
+  'search/failed_rate': 'Share of all trials so far that failed: errors, not bad networks.',
+  'child/int8_validation_accuracy': 'Each trial: validation accuracy of the int8 network.',
+  'child/validation_accuracy': 'Each trial: validation accuracy of the float network.',
+  'child/flash_kib': 'Each trial: size of the .tflite file; estimated if not trained.',
+  'child/sram_kib': 'Each trial: size of the tensor arena; estimated if not trained.',
+  'child/mega_macs': 'Each trial: million multiply-accumulates of one inference.',
+  'child/latency_ms': 'Each trial: estimated time of one inference on the board.',
+  'child/seconds': 'Each trial: wall time of its evaluation.',
+  'limit/flash_kib': 'Flash that the board has for the .tflite file.',
+  'limit/sram_kib': 'SRAM that the board has for the tensor arena.',
+  'strategy/baseline': 'Moving average of the rewards; an advantage is a reward minus it.',
+  'strategy/entropy': 'Entropy of the policy in nats per network; 0 if all proposals are equal.',
   'strategy/gradient_norm': 'Norm of the gradient of the loss at the first step of a batch.',
-  'strategy/loss': 'What the strategy minimises, before the first step of a batch.',
-  'strategy/repeat_rate': 'Share of a batch that an earlier batch had proposed already.',
+  'strategy/loss': 'Loss of the strategy before the first step of a batch.',
+  'strategy/repeat_rate': 'Share of a batch that an earlier batch had already proposed.',
   'strategy/reward_mean': 'Mean reward of a batch.',
   'strategy/unique_rate': 'Share of distinct proposals within a batch.',
 }
@@ -68,7 +68,7 @@ _LAYOUT = {
 
 
 def summary_of(values: Mapping[str, float]) -> bytes:
-  """Scalars by name as one serialized summary: much quicker than writing each by itself."""
+  """Scalars by name as one serialized summary: much faster than writing each alone."""
   summary = Summary()
   for name, value in values.items():
     tensor = TensorProto(dtype=DT_FLOAT, float_val=[value])
@@ -93,7 +93,7 @@ def layout_summary() -> bytes:
 
 
 def child_scalars(trial: Trial, group: str = 'child') -> dict[str, float]:
-  """What is known of a network, in the units that the names tell."""
+  """The known results of a trial, in the units that the names give."""
   m = trial.measurement
   figures = {
     'int8_validation_accuracy': (m.int8_validation_accuracy, 1),

@@ -1,6 +1,7 @@
-"""The children of a search as rows of TensorBoard's page HParams.
+"""The trials of a search as rows of TensorBoard's page HParams.
 
-Columns are what every space has (how many convolutions, how wide), metrics what a child reached.
+The columns exist for every space (number of convolutions, largest width); the metrics are the
+results of the trial.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Children:
 
   Args:
     path: the folder.
-    run: name of the search: rows of two searches in one log directory stay apart by it.
+    run: name of the search: tells apart rows of several searches in one log directory.
   """
 
   def __init__(self, path: pathlib.Path, *, run: str) -> None:
@@ -53,7 +54,7 @@ class Children:
       )
 
   def write(self, trial: Trial) -> None:
-    """Adds a trial's row where it was measured completely and there is room."""
+    """Adds the row of a trial if it is complete and among the first `MOST_CHILDREN`."""
     if trial.measurement.status is not Status.COMPLETE or trial.index >= MOST_CHILDREN:
       return
     name = f'{trial.index:04d}'
@@ -66,7 +67,7 @@ class Children:
 
 
 def _hyperparameters(trial: Trial) -> dict[str, int | str]:
-  """The shape of a network in a few columns that every space has."""
+  """The size and the layers of a network, in columns that exist for every space."""
   nodes = trial.proposal.architecture.nodes
   attributes = [dict(n.attributes) for n in nodes]
   values = (

@@ -17,7 +17,7 @@ _DTYPES = {'int | None': 'Int64', 'float | None': 'float64', 'float': 'float64'}
 
 
 def to_dataframe(journal: str | os.PathLike[str] | Iterable[Trial]) -> pd.DataFrame:
-  """A journal as a table of one row a trial.
+  """A journal as a table with one row per trial.
 
   Args:
     journal: its path, or trials in any order.
@@ -25,8 +25,8 @@ def to_dataframe(journal: str | os.PathLike[str] | Iterable[Trial]) -> pd.DataFr
   Returns:
     A frame indexed by the index of the trial. Columns: batch, seed, reward, predicted_accuracy,
     tokens (a tuple), log_prob, parent (the index of a trial), digest (of the architecture), nodes
-    (how many it has), and the fields of `Measurement` by their names. What is unknown is missing
-    (NaN or NA). The types of the columns are the same whatever the trials.
+    (their number), and the fields of `Measurement` by their names. Unknown values are missing (NaN
+    or NA). The types of the columns do not depend on the trials.
 
   Raises:
     JournalError: the file is damaged.

@@ -3,9 +3,9 @@
 Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943) in its asynchronous form (Li et al.
 2020, arXiv:1810.05934, algorithm 2): a network is promoted to the next stage of its training if it
 is among the best at the present stage. Here it is compared with the trials that the strategy had
-been told of before the network was proposed, never with those under way. So the thresholds that it
-must reach are known when its training starts: it is promoted without waiting for other trials, in
-one worker and from its own weights, and the course of a search does not depend on timing or on the
+been told before the network was proposed, never with running trials. So the thresholds that it must
+reach are known when its training starts: it is promoted without waiting for other trials, in one
+worker and from its own weights, and the course of a search does not depend on timing or on the
 number of workers.
 
 The accuracy of a pruned trial is that of a short training. A reward of that accuracy would rank it
@@ -25,31 +25,31 @@ import numpy.typing as npt
 from rlnas.architecture import Architecture
 from rlnas.trial import Measurement, Trial
 
-WINDOW = 32  # how many of the latest children a child is judged against
+WINDOW = 32  # a network is compared with so many of the latest trials
 _MOST_FITTED = 64  # of the latest trials that completed all stages, from which others are predicted
 _LEAST_FITTED = 8  # trials that completed all stages before anything is predicted
-_RIDGE = 0.1  # weight of the squared slopes of standardised features, a child's worth
-_SIGMAS = 1.0  # by which a predicted accuracy may miss before a child is given up
+_RIDGE = 0.1  # weight of the squared slopes of standardised features, per trial
+_SIGMAS = 1.0  # a prediction may miss the target by so many standard deviations before it stops
 
 
 class PromotionRule(Protocol):
-  """Says what a child must reach at each stage but the last."""
+  """Gives the accuracy that a network must reach at each stage except the last."""
 
   def __call__(self, curves: Sequence[tuple[float, ...]], *, stages: int) -> tuple[float, ...]:
-    """The thresholds.
+    """Returns the thresholds.
 
     Args:
-      curves: accuracies by stage of the children before, as far as each was trained.
-      stages: of the training.
+      curves: accuracies by stage of the earlier trials, as far as each was trained.
+      stages: number of stages of a training.
 
     Returns:
-      stages - 1 accuracies; 0 lets everybody pass.
+      stages - 1 accuracies; every network reaches 0.
     """
     ...
 
 
 class Predictor(Protocol):
-  """Predicts what a pruned trial would have reached."""
+  """Predicts the accuracy that a pruned trial would have reached."""
 
   def __call__(
     self,
@@ -59,17 +59,17 @@ class Predictor(Protocol):
     *,
     stages: int,
   ) -> float | None:
-    """The int8 validation accuracy after all stages, in [0, 1], or None where it cannot tell."""
+    """The int8 validation accuracy after all stages, in [0, 1]; None if it cannot be predicted."""
     ...
 
 
 class Pruner:
-  """When a child is trained further, and what it is worth where it is not.
+  """Decides which networks are trained further, and predicts the accuracy of the others.
 
   Args:
-    stages: of the training (`rlnas.evaluation.trained.Stage`), at least 2.
-    rule: says what it must reach.
-    predictor: predicts the accuracy of the others; without it they keep the one they reached.
+    stages: number of stages of a training (`rlnas.evaluation.trained.Stage`), at least 2.
+    rule: gives the thresholds.
+    predictor: predicts the accuracy of pruned trials; without it they keep the one they reached.
 
   Raises:
     ValueError: there are less than two stages.
@@ -79,16 +79,16 @@ class Pruner:
     self, stages: int, *, rule: PromotionRule, predictor: Predictor | None = None
   ) -> None:
     if stages < 2:
-      raise ValueError(f'stages={stages}: a pruner has at least 2')
+      raise ValueError(f'stages={stages}: must be at least 2')
     self._stages = stages
     self._rule = rule
     self._predictor = predictor
 
   def thresholds(self, told: Sequence[Trial]) -> tuple[float, ...]:
-    """What children that are proposed now must reach at each stage but the last.
+    """The thresholds for networks that are proposed now, one for each stage except the last.
 
     Args:
-      told: the trials that the strategy was told of, in order.
+      told: the trials that the strategy was told, in order.
     """
     curves = [t.measurement.curve for t in told if t.measurement.curve]
     return self._rule(curves, stages=self._stages)
@@ -96,12 +96,12 @@ class Pruner:
   def predicted_accuracy(
     self, architecture: Architecture, measurement: Measurement, told: Sequence[Trial]
   ) -> float | None:
-    """What a child that was stopped early would have reached; None for all others.
+    """The accuracy that a pruned trial would have reached; None for all other trials.
 
     Args:
-      architecture: of the child.
-      measurement: of the child.
-      told: as when it was proposed.
+      architecture: architecture of the trial.
+      measurement: measurement of the trial.
+      told: the trials that the strategy had been told when it proposed the network.
     """
     if self._predictor is None or not 0 < len(measurement.curve) < self._stages:
       return None
@@ -109,13 +109,13 @@ class Pruner:
 
 
 class SuccessiveHalving:
-  """A child goes on where it is among the best of the last `WINDOW` at its stage.
+  """Promotes a network if it is among the best of the last `WINDOW` trials at its stage.
 
-  Their share is `share`, or less where more than that went on of late: a search gets better, so
-  that most of its children are better than those before.
+  It promotes `share` of them, or less if more than that were promoted lately: a search improves, so
+  most of its networks are better than earlier ones.
 
   Args:
-    share: that should go on, in (0, 1); a third is what Li et al. 2020 recommend (eta = 3).
+    share: share to promote, in (0, 1); Li et al. 2020 recommend a third (eta = 3).
 
   Raises:
     ValueError: `share` is out of its range.
@@ -142,20 +142,20 @@ class SuccessiveHalving:
 
 
 def promote_none(curves: Sequence[tuple[float, ...]], *, stages: int) -> tuple[float, ...]:
-  """Nobody goes on: for a predictor that judges by the first stage alone."""
+  """Promotes no network: for a predictor that needs only the first stage."""
   del curves
   return (math.inf,) * (stages - 1)
 
 
 class CurveExtrapolation:
-  """A child goes on unless its curve says that it will end below the best `share` of the finished.
+  """Promotes a network unless its curve predicts that it ends below the best `share` of trials.
 
-  From the stages of finished children a line is fitted from the accuracy at a stage to that at the
-  end; a child is given up where even a standard deviation above the line is not enough (after
+  From the trials that completed all stages it fits a line from the accuracy at a stage to that at
+  the end. A training is stopped if even a standard deviation above the line is not enough (after
   Baker et al. 2018, arXiv:1705.10823, with a linear model in place of a support vector machine).
 
   Args:
-    share: of the finished children that a child should join, in (0, 1).
+    share: the share of completed trials that a network should be among, in (0, 1).
 
   Raises:
     ValueError: `share` is out of its range.
@@ -178,7 +178,7 @@ class CurveExtrapolation:
       slope = float(np.cov(early, final)[0, 1] / max(np.var(early, ddof=1), 1e-12))
       level = float(final.mean() - slope * early.mean())
       error = float(np.std(final - level - slope * early))
-      useless = slope < 1e-3  # the stage tells nothing
+      useless = slope < 1e-3  # the accuracy at this stage predicts nothing
       thresholds.append(
         0.0 if useless else min(max((target - _SIGMAS * error - level) / slope, 0), 1)
       )
@@ -188,10 +188,10 @@ class CurveExtrapolation:
 def by_regression(
   architecture: Architecture, measurement: Measurement, told: Sequence[Trial], *, stages: int
 ) -> float | None:
-  """Ridge regression on children at the top: from accuracy, log MACs and log parameters.
+  """Ridge regression on completed trials: from accuracy, log MACs and log parameters.
 
-  What a network can still learn grows with its size, so that the accuracy of little training alone
-  ranks large networks too low.
+  A large network improves more in later stages, so the accuracy after a short training ranks large
+  networks too low.
   """
   del architecture
   stage = len(measurement.curve) - 1
@@ -202,7 +202,7 @@ def by_regression(
   ][-_MOST_FITTED:]
   if len(climbed) < _LEAST_FITTED:
     return None
-  features = np.array([_features(m, stage) for m in climbed])  # [children, 3]
+  features = np.array([_features(m, stage) for m in climbed])  # [trials, 3]
   final = np.array([m.int8_validation_accuracy for m in climbed], float)
   centre, spread = features.mean(0), np.maximum(features.std(0), 1e-6)
   scaled = (features - centre) / spread

@@ -12,8 +12,7 @@ from absl import logging
 class SoftInterrupt:
   """A context in which Ctrl-C sets `requested`; a second one raises KeyboardInterrupt.
 
-  An application that handles the signal itself, or a thread other than the main one, keeps what it
-  has.
+  It changes nothing if the application handles the signal itself, or outside the main thread.
 
   Attributes:
     requested: whether there was a Ctrl-C.
@@ -38,4 +37,4 @@ class SoftInterrupt:
     if self.requested:
       signal.default_int_handler(number, frame)
     self.requested = True
-    logging.warning('stopping once the children that run have finished; Ctrl-C again: at once')
+    logging.warning('stopping when the running trials have finished; Ctrl-C again stops at once')

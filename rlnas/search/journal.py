@@ -1,13 +1,13 @@
 """The only state of a search: an append-only file of JSON lines.
 
-The first line carries the format's version and the configuration of the search; every further
-line is one trial, in order of their indices. A line is on the disk before the strategy hears of
-its trial, so a search that was killed at any instant goes on from its journal. A half-written
-last line is dropped (its trial runs again); damage anywhere else is an error, never a guess.
+The first line holds the format's version and the configuration of the search; every further line
+is one trial, in order of their indices. A line is on the disk before the strategy is told its
+trial, so a search that was killed at any moment can resume from its journal. A half-written last
+line is dropped (its trial runs again); damage anywhere else is an error.
 
 Workers do not finish in order. A trial that finishes before an earlier one waits in a second file
-of the same format, `<journal>.ahead`, until its place in the journal comes; so the journal is the
-same to the byte whatever the workers did, and no finished trial is lost either.
+of the same format, `<journal>.ahead`, until it is next. So the journal has the same bytes whatever
+the order in which workers finish, and no finished trial is lost.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rlnas.trial import Trial, check_types
 
 FORMAT = 'rlnas-journal'
 VERSION = 2
-_READABLE = (1, 2)  # version 1 held the predicted accuracy within the measurement
+_READABLE = (1, 2)  # version 1 had the predicted accuracy in the measurement
 
 
 class JournalError(ValueError):
@@ -37,16 +37,16 @@ class Journal:
   """The journal of one search.
 
   Args:
-    path: the file; made, with its folder, where it does not exist.
-    configuration: whatever decides the course of the search, by name. A journal that was begun
-      with another configuration is refused, so that one file never mixes two searches.
+    path: the file; created, with its folder, if it does not exist.
+    configuration: every setting that decides the course of the search, by name. A journal with
+      another configuration is refused, so one file never mixes two searches.
 
   Attributes:
-    trials: what the journal held when it was opened, in order of their indices.
+    trials: the trials that the journal held when it was opened, in order of their indices.
 
   Raises:
-    JournalError: the file is no journal, is damaged, was begun with another configuration or by an
-      earlier version, or is being written by another process.
+    JournalError: the file is not a journal, is damaged, has another configuration or an earlier
+      version, or another process is writing it.
     OSError: the file cannot be read or written.
   """
 
@@ -55,7 +55,7 @@ class Journal:
   ) -> None:
     self.path = pathlib.Path(path)
     self._configuration = dict(configuration)
-    self._ahead: LineFile | None = None  # made when the first trial overtakes another
+    self._ahead: LineFile | None = None  # created when a trial first finishes before an earlier one
     self._waiting: dict[int, Trial] = {}  # finished, but not in the journal yet
     self._file, trials = self._open(self.path)
     try:
@@ -73,14 +73,14 @@ class Journal:
       raise
 
   def find(self, index: int) -> Trial | None:
-    """The trial of that index that was found on opening, or None."""
+    """The trial of that index if the files held it when they were opened, else None."""
     return self.trials[index] if index < len(self.trials) else self._found.get(index)
 
   def add(self, trial: Trial) -> None:
-    """Adds one trial, in whatever order they finish, and waits until the disk has it.
+    """Adds one trial, in any order, and waits until the disk has it.
 
     Raises:
-      OSError: the disk is full, or the files were taken away; what was added before is safe.
+      OSError: the disk is full, or the files were removed; earlier trials are safe.
       ValueError: the trial was added before.
     """
     if trial.index < self._next or trial.index in self._waiting:
@@ -114,7 +114,7 @@ class Journal:
       raise
 
   def _begin(self, file: LineFile) -> list[Trial]:
-    """Reads a file, mends its end, and gives it a header where it is new."""
+    """Reads a file, cuts off a half-written line, and writes a header if the file is new."""
     content = file.read()
     lines = _whole_lines(content)
     header = self._header()
@@ -122,8 +122,8 @@ class Journal:
       version, configuration = _read_header(file.path, lines[0])
       if version != VERSION:
         raise JournalError(
-          f'{file.path}: is of format version {version}; a search that it began can be read and '
-          f'finished, but only one of version {VERSION} goes on: choose another folder'
+          f'{file.path}: is of format version {version}; its search can be read and finished, but '
+          f'only a journal of version {VERSION} can be resumed: choose another folder'
         )
       _check_configuration(file.path, configuration, self._configuration)
     elif not header.encode().startswith(content):
@@ -141,7 +141,7 @@ class Journal:
     return json.dumps({'format': FORMAT, 'version': VERSION, 'configuration': self._configuration})
 
   def _settle(self) -> list[Trial]:
-    """Writes to the journal all trials whose place has come, and returns them."""
+    """Writes to the journal all waiting trials that are next, and returns them."""
     settled: list[Trial] = []
     while self._next + len(settled) in self._waiting:
       settled.append(self._waiting[self._next + len(settled)])
@@ -161,14 +161,14 @@ class Journal:
       return
     try:
       places = ', '.join(str(file.restore()) for file in files if file.is_lost())
-      outcome = f'all its trials were written anew to {places}'
+      outcome = f'all its trials were written again, to {places}'
     except OSError as error:
-      outcome = f'and could not be written anew ({error})'
+      outcome = f'it could not be written again ({error})'
     raise OSError(f'{self.path} was removed or replaced while the search ran; {outcome}')
 
 
 def read_journal(path: str | os.PathLike[str]) -> tuple[dict[str, Scalar | None], list[Trial]]:
-  """Reads a journal, of this version or an earlier one, without touching it.
+  """Reads a journal of this version or an earlier one, without changing it.
 
   Returns:
     The configuration and the trials.
@@ -191,7 +191,7 @@ def _ahead_of(path: pathlib.Path) -> pathlib.Path:
 
 
 def _whole_lines(content: bytes) -> list[bytes]:
-  """The lines before the last newline; what stands behind it was not written to its end."""
+  """The lines before the last newline; the rest is a half-written line."""
   return content.split(b'\n')[:-1]
 
 
@@ -230,7 +230,7 @@ def _check_configuration(
 def _parse(path: pathlib.Path, lines: list[bytes]) -> list[Trial]:
   trials: list[Trial] = []
   collecting = gc.isenabled()
-  gc.disable()  # nothing here is cyclic, and a collector that looks at millions of objects is slow
+  gc.disable()  # trials have no reference cycles, and scanning millions of objects is slow
   try:
     for index, line in enumerate(lines):
       trials.append(_parse_line(path, index, line))
@@ -256,6 +256,6 @@ def _check_order(path: pathlib.Path, trials: list[Trial]) -> None:
   for index, trial in enumerate(trials):
     if trial.index != index:
       raise JournalError(
-        f'{path}:{index + 2}: trial {trial.index} stands where {index} belongs. Restore the file, '
-        f'or keep only its first {index + 1} lines to run the later trials again.'
+        f'{path}:{index + 2}: is trial {trial.index}, must be trial {index}. Restore the file, or '
+        f'keep only its first {index + 1} lines to run the later trials again.'
       )

@@ -1,7 +1,7 @@
-"""A file of lines that survives: appended whole, on the disk before `append` returns.
+"""A file of lines that survives a crash: `append` writes whole lines and waits for the disk.
 
-Only one process can hold such a file. Where a line cannot be written (the disk is full) the file
-stays as it was; where the file was taken away while it is open, it can be restored.
+Only one process can hold such a file. If a line cannot be written (the disk is full), the file
+stays as it was. If the file is removed while it is open, it can be restored.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class LineFile:
   """An append-only file of lines, locked as long as it is open.
 
   Args:
-    path: the file; made, with its folder, where it does not exist.
+    path: the file; created, with its folder, if it does not exist.
 
   Raises:
-    LockedError: it is open elsewhere; the lock ends with the process that holds it.
+    LockedError: another process has it open; the lock ends with that process.
     OSError: it cannot be read or written.
   """
 
   def __init__(self, path: pathlib.Path) -> None:
     self.path = path
     path.parent.mkdir(parents=True, exist_ok=True)
-    self._file = path.open('a+b', buffering=0)  # no buffer: nothing is written later than we know
+    self._file = path.open('a+b', buffering=0)  # no buffer: no write happens later
     if fcntl is not None:  # Windows has none
       try:
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,7 +45,7 @@ class LineFile:
     self.size = self._file.seek(0, os.SEEK_END)
 
   def read(self) -> bytes:
-    """All that the file holds, whether or not its path still leads to it."""
+    """Everything that the file holds, even if its path was removed or replaced."""
     self._file.seek(0)
     return b''.join(iter(lambda: self._file.read(1 << 24), b''))
 
@@ -53,7 +53,7 @@ class LineFile:
     """Adds lines and waits until the disk has them.
 
     Raises:
-      OSError: it cannot; the file holds what it did before.
+      OSError: the lines cannot be written; the file is as before.
     """
     data = memoryview(''.join(f'{line}\n' for line in lines).encode())
     written = 0
@@ -65,7 +65,7 @@ class LineFile:
       self._file.truncate(self.size)
       cause = error.strerror or str(error)
       raise OSError(
-        error.errno, f'cannot be written ({cause}); what it holds is safe', str(self.path)
+        error.errno, f'cannot be written ({cause}); its earlier lines are safe', str(self.path)
       ) from error
     self.size += written
 
@@ -76,20 +76,20 @@ class LineFile:
     self.size = size
 
   def is_lost(self) -> bool:
-    """Whether the path leads nowhere or to another file."""
+    """Whether the path was removed, or leads to another file."""
     try:
       return not os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
     except OSError:
       return True
 
   def restore(self) -> pathlib.Path:
-    """Writes a lost file anew, beside whatever stands in its place now.
+    """Writes a lost file again, beside any file that has its path now.
 
     Returns:
-      Where.
+      The path of the new file.
 
     Raises:
-      OSError: that cannot be written either.
+      OSError: the new file cannot be written either.
     """
     place = self.path
     if place.exists():
@@ -102,12 +102,12 @@ class LineFile:
     return place
 
   def close(self) -> None:
-    """Closes the file and so unlocks it."""
+    """Closes and unlocks the file."""
     self._file.close()
 
 
 def _sync_folder(folder: pathlib.Path) -> None:
-  """A new file is only on the disk when its folder's entry is."""
+  """Writes the folder's entries to the disk: a new file is safe only after that."""
   if os.name == 'posix':
     descriptor = os.open(folder, os.O_RDONLY)
     try:

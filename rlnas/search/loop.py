@@ -1,9 +1,9 @@
 """The search loop: ask, evaluate, reward, append, tell.
 
-Batches overlap without losing determinism: batch k is proposed once the batches up to k - 1 - lag
-are told. So the course of a search depends on its seed, batch size and lag, never on the number
-of workers or on their timing. A search resumes by folding its journal through the same loop: a
-trial that the journal holds is not evaluated again, everything else happens as it did.
+Batches overlap and the search stays deterministic: batch k is proposed as soon as the strategy was
+told the batches up to k - 1 - lag. So the course of a search depends on its seed, batch size and
+lag, never on the number of workers or on their timing. To resume, a search runs its journal through
+the same loop: trials that the journal holds are not evaluated again, all other steps are the same.
 """
 
 from __future__ import annotations
@@ -31,19 +31,20 @@ from rlnas.trial import (
   weights_name,
 )
 
-# Rarer accidents are recorded and the search goes on; these say that something is broken.
+# A few failures are recorded and the search continues; this many mean that something is broken.
 MOST_FAILURES = 12  # in a row
 MOST_FAILED_SHARE = 0.5  # of all trials evaluated since the (re)start
-LEAST_JUDGED = 24  # trials, before the share is judged
-# Of a long journal only some batches are proposed again to see that it is this strategy's: as many
-# at its beginning and end, and one in so many between. The others are told as they stand.
+LEAST_JUDGED = 24  # trials that the share needs
+# Of a long journal only some batches are proposed again, to check that this strategy made them: so
+# many at the beginning, so many at the end, and every so many-th between. The strategy is told the
+# others as the journal has them.
 _VERIFIED_BATCHES = 128
-_REMEMBERED = 1024  # trials, from which a pruner judges
-_PATIENCE_SECONDS = 0.5  # between looks at whether the user wants to stop
+_REMEMBERED = 1024  # latest trials that a pruner gets
+_PATIENCE_SECONDS = 0.5  # between checks whether the user wants to stop
 
 
 class SearchError(RuntimeError):
-  """A search cannot go on, or ended without a result."""
+  """A search cannot continue, or ended without a result."""
 
 
 def run_search(
@@ -61,36 +62,35 @@ def run_search(
   journal: Journal | None = None,
   observers: Sequence[Observer] = (),
 ) -> tuple[Trial, ...]:
-  """Searches, or goes on with the search in `journal`.
+  """Runs a search, or resumes the search in `journal`.
 
   Args:
-    strategy: proposes and learns; must not have been told anything yet.
+    strategy: proposes and learns; must be new (`tell` was never called).
     executor: evaluates; the caller closes it.
     reward: turns a measurement and the budget into one number.
-    budget: what the model may take.
-    trials: how many children to evaluate, the journal's included.
-    batch: how many are proposed, and told, together.
-    lag: how many batches may be under way beside the one that is told.
+    budget: the limits of the model.
+    trials: number of trials, including those of the journal.
+    batch: number of networks per `ask`, and of trials per `tell`.
+    lag: number of batches that may run besides the oldest one.
     seed: decides everything random.
-    pruner: says which children are trained beyond their first stage; needs a `StagedEvaluator`.
-    inherit: whether mutants begin with the weights of the trial that they stem from; needs an
-      evaluator that keeps weights.
-    journal: remembers the trials; without one the search cannot resume.
-    observers: hear of every trial and batch.
+    pruner: decides which networks are trained beyond their first stage; needs a `StagedEvaluator`.
+    inherit: whether mutants start from the weights of their parent trial; needs an evaluator that
+      keeps weights.
+    journal: stores the trials; without one the search cannot resume.
+    observers: called for every trial and batch.
 
   Returns:
     All trials in order.
 
   Raises:
-    ValueError: `trials` or `batch` is below 1, or `lag` below 0; or the strategy proposes another
-      number of architectures than it was asked for, or tokens or a `log_prob` that a journal cannot
-      hold.
-    JournalError: the journal holds other proposals than this strategy makes.
-    OSError: the journal cannot be written, or was taken away.
+    ValueError: `trials` or `batch` is below 1, or `lag` below 0; or the strategy proposes more or
+      fewer architectures than asked for, or tokens or a `log_prob` that a journal cannot hold.
+    JournalError: the proposals in the journal differ from those of this strategy.
+    OSError: the journal cannot be written, or was removed.
     SearchError: each of the last `MOST_FAILURES` trials failed, or more than `MOST_FAILED_SHARE`
       of all.
-    KeyboardInterrupt: Ctrl-C; children that had begun were finished and recorded before (a second
-      Ctrl-C gives them up).
+    KeyboardInterrupt: Ctrl-C; running trials were finished and recorded first (a second Ctrl-C
+      drops them).
   """
   for name, value, least in (('trials', trials, 1), ('batch', batch, 1), ('lag', lag, 0)):
     if value < least:
@@ -98,7 +98,7 @@ def run_search(
   under_way: collections.deque[list[_Ordered]] = collections.deque()
   health = _Health(min(trials, MOST_FAILURES))
   done: list[Trial] = []
-  weights: list[str] = []  # the names of their weights
+  weights: list[str] = []  # names of the weights of the trials in `done`
   with SoftInterrupt() as interrupt:
     children = _Children(executor, reward, budget, journal, interrupt, pruner)
 
@@ -137,13 +137,13 @@ def run_search(
 
 
 def child_seed(seed: int, proposal: Proposal) -> int:
-  """The seed of an evaluation: equal networks of one search are equal children."""
+  """The seed of an evaluation: equal networks of one search get equal seeds."""
   return derive_seed(seed, 'child', proposal.architecture.digest)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Ordered:
-  """A proposal with its place in the search, and the latest trials that were told before it."""
+  """A proposal with its place in the search, and the latest trials told before it was made."""
 
   index: int
   batch: int
@@ -161,7 +161,7 @@ def _weights_of(ordered: _Ordered, trial: Trial) -> str:
 
 
 class _Children:
-  """The evaluations under way: from the journal where it has them, else from the executor."""
+  """The running trials: from the journal if it holds them, else from the executor."""
 
   def __init__(
     self,
@@ -183,9 +183,9 @@ class _Children:
     self.evaluated: set[int] = set()  # by this process
 
   def recall(self, batch: int, indices: range) -> list[Proposal] | None:
-    """The proposals of a batch deep within the journal, else None: `ask` has to make them.
+    """The proposals of a batch far inside the journal; None if `ask` must make them.
 
-    `ask` changes no state, so it can be left out.
+    `ask` changes no state, so it can be skipped.
     """
     if self._journal is None or batch < _VERIFIED_BATCHES or batch % _VERIFIED_BATCHES == 0:
       return None
@@ -194,7 +194,7 @@ class _Children:
     return [self._journal.trials[index].proposal for index in indices]
 
   def begin(self, ordered: _Ordered) -> _Ordered:
-    """Looks a proposal up in the journal, or has it evaluated."""
+    """Finds a proposal's trial in the journal, or submits the proposal to the executor."""
     recorded = None if self._journal is None else self._journal.find(ordered.index)
     if recorded is None:
       self._running[ordered.index] = ordered
@@ -208,7 +208,7 @@ class _Children:
     return ordered
 
   def finish(self, ordered: _Ordered) -> Trial:
-    """Waits for one trial, and keeps all that finish before it."""
+    """Waits for one trial, and stores all that finish before it."""
     while ordered.index not in self._finished:
       self._keep_next()
       if self._interrupt.requested:
@@ -231,7 +231,7 @@ class _Children:
     del self._running[index]
 
   def _stop(self) -> None:
-    """Keeps what runs, gives up the rest. Raises KeyboardInterrupt."""
+    """Finishes running trials and drops the others. Raises KeyboardInterrupt."""
     for index in self._executor.withdraw():
       del self._running[index]
     while self._running:
@@ -241,7 +241,7 @@ class _Children:
 
 def _checked(proposals: list[Proposal], count: int) -> list[Proposal]:
   if len(proposals) != count:
-    raise ValueError(f'strategy: ask({count}) gave {len(proposals)} proposals: must be as many')
+    raise ValueError(f'strategy: ask({count}) gave {len(proposals)} proposals: must give {count}')
   for proposal in proposals:
     if not all(type(token) is int for token in proposal.tokens):
       raise ValueError(f'strategy: tokens={proposal.tokens!r}: must be of type int')
@@ -267,7 +267,7 @@ def _conclude(
   reward: Reward,
   budget: Budget,
 ) -> Trial:
-  """Rewards a measurement. One that has no reward, or that JSON cannot hold, is a failure too."""
+  """Makes a trial with its reward. Without a reward, or if JSON cannot hold it, it has failed."""
   place = (ordered.index, ordered.batch, ordered.seed)
   trial = Trial(*place, ordered.proposal, measurement, None, predicted)
   if measurement.status is Status.FAILED:
@@ -275,15 +275,15 @@ def _conclude(
   try:
     concluded = dataclasses.replace(trial, reward=reward(trial.rewarded_measurement, budget))
     concluded.to_json()
-    check_types(concluded)  # else the journal would refuse it when it is read again
+    check_types(concluded)  # otherwise the journal could not be read again
   except (ArithmeticError, TypeError, ValueError) as error:
-    detail = f'not to be rewarded or recorded ({error}): {trial.rewarded_measurement}'
+    detail = f'cannot be rewarded or recorded ({error}): {trial.rewarded_measurement}'
     return Trial(*place, ordered.proposal, Measurement(Status.FAILED, detail=detail), None)
   return concluded
 
 
 class _Health:
-  """Stops a search whose children fail for a cause that no further child will mend."""
+  """Stops a search if so many trials fail that something must be broken."""
 
   def __init__(self, in_a_row: int) -> None:
     self._in_a_row = in_a_row
@@ -292,7 +292,7 @@ class _Health:
     self._failure: Trial | None = None  # the latest
 
   def check(self, told: Sequence[Trial], *, evaluated: set[int]) -> None:
-    """Looks at a batch; what is read from a journal counts only as what came before.
+    """Checks a batch; trials from the journal alone never stop the search.
 
     Raises:
       SearchError: too many failed.
@@ -313,5 +313,5 @@ class _Health:
     cause = self._failure.measurement.detail.strip().splitlines()[-1:] or ['unknown cause']
     raise SearchError(
       f'{found}, trial {self._failure.index} with: {cause[0]}. '
-      'Once the cause is mended, the same search goes on.'
+      'Fix the cause, then start the same search again to resume it.'
     )

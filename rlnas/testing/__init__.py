@@ -1,6 +1,6 @@
-"""Contract suites: what every space, strategy, evaluator and executor must hold.
+"""Contract suites: the rules that every space, strategy, evaluator and executor must keep.
 
-Whoever writes one runs the suite of its kind, in a test of any framework or none:
+If you write one, run its suite in a test, with or without a test framework:
 
 ```
 from rlnas.testing import check_strategy
@@ -9,8 +9,8 @@ def test_my_strategy():
   check_strategy(MyStrategy, table)
 ```
 
-A broken rule is an `AssertionError` that names it; what an implementation raises by itself passes
-through. The single checks of each suite stand in the module of its kind.
+A broken rule raises an `AssertionError` that names it; exceptions of the implementation itself pass
+through. Each module holds the single checks of its suite.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every evaluator must hold (`rlnas.interfaces.Evaluator`)."""
+"""The rules that every evaluator must keep (`rlnas.interfaces.Evaluator`)."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def check_evaluator(
   uses_seed: bool = True,
   processes: bool = True,
 ) -> None:
-  """Runs the whole suite; some dozen evaluations of each architecture.
+  """Runs the whole suite; it needs some dozen evaluations of each architecture.
 
   Args:
-    evaluator: must be picklable, so its class stands in a module.
+    evaluator: must be picklable, so its class must be in a module.
     architectures: at least two, the first of which can be measured; the others may be infeasible.
-    measures_all: whether every figure of a network is measured. Benchmarks lack some.
-    uses_seed: whether the seed decides something, as it does where a network is trained. If not,
-      the suite checks that it does not.
-    processes: whether results are compared with those of a spawned process; a script that calls
-      this does so under `if __name__ == '__main__':`.
+    measures_all: whether it measures every figure of a network. Benchmarks lack some.
+    uses_seed: whether the seed changes the result, as in a training. If not, the suite checks that
+      it does not.
+    processes: whether to compare results with those of a spawned process; a script must then call
+      this under `if __name__ == '__main__':`.
 
   Raises:
     AssertionError: a rule is broken; the message names it.
@@ -43,7 +43,7 @@ def check_evaluator(
   """
   if len(architectures) < 2:
     raise ValueError(f'architectures: {len(architectures)} given: must be at least 2')
-  # First, as long as nothing was evaluated that a copy of the evaluator could remember.
+  # This check is first: before any evaluation, the evaluator's copy cannot have stored a result.
   check_same_arguments_same_result(evaluator, architectures)
   if measures_all:
     check_measurement_is_whole(evaluator, architectures[0])
@@ -67,14 +67,14 @@ def check_measurement_is_whole(evaluator: Evaluator, architecture: Architecture)
 
 
 def check_figures_are_in_range(evaluator: Evaluator, architectures: Sequence[Architecture]) -> None:
-  """Each figure is in its range and of a type that JSON gives back. Raises AssertionError."""
+  """Each figure is in its range and of a type that JSON keeps. Raises AssertionError."""
   for architecture in architectures:
     _check_figures(evaluator.evaluate(architecture, seed=1), architecture)
 
 
 def _check_figures(measurement: Measurement, architecture: Architecture) -> None:
   status = measurement.status
-  rule = 'an evaluator returns complete or infeasible measurements, and raises what fails'
+  rule = 'an evaluator returns complete or infeasible measurements, and raises if it fails'
   require(status in (Status.COMPLETE, Status.INFEASIBLE), rule, status=status)
   explained = status is Status.COMPLETE or measurement.detail != ''
   require(explained, 'an infeasible measurement says in `detail` why')
@@ -99,21 +99,21 @@ def _check_figures(measurement: Measurement, architecture: Architecture) -> None
   timed = type(seconds) is float and 0 <= seconds < math.inf
   require(timed, 'seconds is a Python float of at least 0', seconds=seconds)
   trial = Trial(0, 0, 1, Proposal((0,), architecture), measurement, 0.5)
-  rule = 'a measurement survives its way through the JSON of a journal'
+  rule = 'a measurement is the same after it was written to a journal and read again'
   require(Trial.from_json(trial.to_json()) == trial, rule, measurement=measurement)
 
 
 def check_same_arguments_same_result(
   evaluator: Evaluator, architectures: Sequence[Architecture]
 ) -> None:
-  """Whatever was evaluated before, and by which copy of the evaluator. Raises AssertionError.
+  """Results depend on no earlier evaluation and no copy of the evaluator. Raises AssertionError.
 
-  The copy is what a worker process gets, whose arrays cannot be written to; it is made first.
+  The copy is made first. It is the same as in a worker process, with read-only arrays.
   """
   try:
     shared = Shared(evaluator)
   except Exception as error:  # whatever its class raises
-    rule = 'an evaluator can be pickled, for it goes to worker processes'
+    rule = 'an evaluator can be pickled, as it is sent to worker processes'
     raise AssertionError(f'{rule}; found {type(error).__name__}: {error}') from error
   try:
     first = evaluate_all(evaluator, architectures, 1)
@@ -130,13 +130,13 @@ def check_same_arguments_same_result(
 def _evaluate_by_copy(shared: Shared, architectures: Sequence[Architecture]) -> list[Measurement]:
   copy, memory = attach(shared.handle)
   found = evaluate_all(copy, architectures, 1)
-  del copy  # before the memory that its arrays lie in
+  del copy  # before the memory of its arrays
   del memory
   return found
 
 
 def check_the_seed_reaches_the_result(evaluator: Evaluator, architecture: Architecture) -> None:
-  """For evaluators that train: one seed in five that differs is enough. Raises AssertionError."""
+  """For evaluators that train: one of five seeds must differ from seed 0. Raises AssertionError."""
   first = evaluate_all(evaluator, [architecture], 0)
   differs = any(evaluate_all(evaluator, [architecture], seed) != first for seed in range(1, 6))
   require(differs, 'the seed reaches the result', measurement=first[0])
@@ -153,7 +153,7 @@ def check_the_seed_decides_nothing(
 def check_same_in_every_process(
   evaluator: Evaluator, architectures: Sequence[Architecture]
 ) -> None:
-  """Here, and in another order in a spawned process. Raises AssertionError."""
+  """Results are equal here and, in another order, in a spawned process. Raises AssertionError."""
   here = evaluate_all(evaluator, architectures, 1)
   context = multiprocessing.get_context('spawn')
   with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:

@@ -1,7 +1,7 @@
-"""What every executor must hold (`rlnas.interfaces.Executor`).
+"""The rules that every executor must keep (`rlnas.interfaces.Executor`).
 
-The suite brings its own evaluator, `Probe`, whose measurements follow from its arguments by a
-formula, so that it knows what has to come back.
+The suite has its own evaluator, `Probe`, which computes measurements from its arguments by a
+formula, so the suite knows the correct results.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _POLL_SECONDS = 0.01
 class Probe:
   """An evaluator whose measurement depends on all its arguments and on nothing else.
 
-  It trains in two stages in name, so that `Terms` have a meaning: a caching executor has to know
-  their number. The seed `FAILING` raises an ArithmeticError; the seed `SLOW` takes
+  It pretends to train in two stages, so that `Terms` have a meaning: a caching executor must know
+  the number of stages. The seed `FAILING` raises an ArithmeticError; the seed `SLOW` takes
   `slow_seconds`, others up to 0.02 seconds, so that workers finish out of order.
   """
 
@@ -40,7 +40,7 @@ class Probe:
   ) -> Measurement:
     """The measurement. Raises ArithmeticError."""
     if seed == FAILING:
-      raise ArithmeticError(f'seed {FAILING} is not to be had')
+      raise ArithmeticError(f'seed {FAILING} fails on purpose')
     time.sleep(self.slow_seconds if seed == SLOW else 0.01 * (seed % 3))
     drawn = derive_seed(architecture.digest, seed, terms.parent)
     accuracy = drawn / 2**31
@@ -63,10 +63,10 @@ def check_executor(make: Make, *, patience: float = PATIENCE_SECONDS) -> None:
   """Runs the whole suite, each check on an executor of its own.
 
   Args:
-    make: starts an executor of an evaluator, which can be pickled. A caching one is to be told
-      that a training has two stages.
-    patience: seconds that an evaluation of some hundredths of a second may take to come back, the
-      start of workers included.
+    make: starts an executor of an evaluator, which can be pickled. Give a caching executor two
+      stages.
+    patience: seconds that an evaluation of some hundredths of a second may take, with the start of
+      workers.
 
   Raises:
     AssertionError: a rule is broken; the message names it.
@@ -80,7 +80,7 @@ def check_executor(make: Make, *, patience: float = PATIENCE_SECONDS) -> None:
 
 
 def check_every_key_comes_back_once(make: Make, *, patience: float = PATIENCE_SECONDS) -> None:
-  """With the measurement of its own network and seed, equal ones too. Raises AssertionError."""
+  """Each key has the measurement of its network and seed. Raises AssertionError."""
   with _closing(make(Probe())) as executor:
     submitted = {}
     for place in range(12):  # of four networks, each twice with one seed and once with another
@@ -107,7 +107,7 @@ def check_terms_reach_the_evaluator(make: Make, *, patience: float = PATIENCE_SE
 
 
 def check_failures_are_measurements(make: Make, *, patience: float = PATIENCE_SECONDS) -> None:
-  """What raises has status 'failed' and tells the cause; others go on. Raises AssertionError."""
+  """Failures have status 'failed' and a cause; others continue. Raises AssertionError."""
   failed = 'an evaluator that raises gives a measurement of status failed'
   seeds = {0: 1, 1: FAILING, 2: 2, 3: FAILING, 4: 3}
   with _closing(make(Probe())) as executor:
@@ -120,15 +120,15 @@ def check_failures_are_measurements(make: Make, *, patience: float = PATIENCE_SE
   for key, seed in seeds.items():
     if seed == FAILING:
       require(found[key].status is Status.FAILED, failed, measurement=found[key])
-      told = 'ArithmeticError' in found[key].detail and 'not to be had' in found[key].detail
-      require(told, 'a failed measurement tells the cause in `detail`', detail=found[key].detail)
+      told = 'ArithmeticError' in found[key].detail and 'fails on purpose' in found[key].detail
+      require(told, 'a failed measurement has its cause in `detail`', detail=found[key].detail)
     else:
       expected = Probe().evaluate(network(0), seed=seed)
       _require_equal(found[key], expected, 'a failure changes no other measurement')
 
 
 def check_nothing_under_way_is_none(make: Make, *, patience: float = PATIENCE_SECONDS) -> None:
-  """`collect` gives None after its timeout, before and after work. Raises AssertionError."""
+  """`collect` returns None after its timeout if there is no work. Raises AssertionError."""
   with _closing(make(Probe())) as executor:
     _require_nothing_more(executor)
     withdrawn = list(executor.withdraw())
@@ -139,7 +139,7 @@ def check_nothing_under_way_is_none(make: Make, *, patience: float = PATIENCE_SE
 
 
 def check_withdrawn_keys_never_come_back(make: Make, *, patience: float = PATIENCE_SECONDS) -> None:
-  """All others do, and a withdrawn key can be used again. Raises AssertionError."""
+  """All other keys come back, and a withdrawn key can be used again. Raises AssertionError."""
   rule = 'withdrawn keys never come back'
   with _closing(make(Probe())) as executor:
     keys = range(12)
@@ -156,7 +156,7 @@ def check_withdrawn_keys_never_come_back(make: Make, *, patience: float = PATIEN
     _require_nothing_more(executor)
   for key, measurement in found.items():
     expected = Probe().evaluate(network(key % 3), seed=30 + key // 6)
-    _require_equal(measurement, expected, 'what is not withdrawn is measured as ever')
+    _require_equal(measurement, expected, 'a withdrawal changes no other measurement')
   for key, measurement in again.items():
     expected = Probe().evaluate(network(key % 3), seed=40 + key // 6)
     _require_equal(measurement, expected, 'a withdrawn key can be used again')
@@ -176,10 +176,10 @@ def check_close_gives_up_what_is_under_way(
   Args:
     make: as for `check_executor`.
     patience: as for `check_executor`.
-    slow_seconds: what an evaluation under way takes; closing may take half of that.
+    slow_seconds: duration of a running evaluation; `close` may take half of that.
 
   Raises:
-    AssertionError: it takes longer.
+    AssertionError: `close` takes longer.
   """
   with _closing(make(Probe(slow_seconds))) as executor:
     executor.submit(0, network(0), seed=0)
@@ -188,12 +188,12 @@ def check_close_gives_up_what_is_under_way(
     _collect_first(executor, range(5), patience + slow_seconds)  # now workers have begun
     started = time.monotonic()
   seconds = time.monotonic() - started
-  rule = 'close gives up evaluations that are under way'
+  rule = 'close does not wait for evaluations that are under way'
   require(seconds < slow_seconds / 2, rule, seconds=seconds)
 
 
 def network(number: int) -> Architecture:
-  """A small network; other numbers give others."""
+  """A small network; a different number gives a different network."""
   graph = Graph()
   x = graph.add(
     'conv',
@@ -221,7 +221,7 @@ def _collect(
   patience: float,
   rule: str = 'only keys that are under way come back',
 ) -> dict[int, Measurement]:
-  """What comes back for these keys, each once; `rule` forbids others."""
+  """Collects the measurements of these keys, each once; other keys break `rule`."""
   found: dict[int, Measurement] = {}
   until = time.monotonic() + patience
   while len(found) < len(keys):
@@ -242,7 +242,7 @@ def _collect(
 def _collect_first(
   executor: Executor, keys: Collection[int], patience: float
 ) -> dict[int, Measurement]:
-  """The first that comes back."""
+  """Collects the first measurement that comes back."""
   until = time.monotonic() + patience
   while (arrived := executor.collect(min(1.0, patience))) is None:
     rule = f'every submitted key comes back: the first within {patience:g} seconds'

@@ -1,6 +1,6 @@
-"""How a suite says which rule an implementation breaks.
+"""Functions that raise an AssertionError if an implementation breaks a rule.
 
-Not by `assert`, which `python -O` leaves out.
+They do not use `assert`, as `python -O` removes it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ def require(condition: bool, rule: str, /, **found: object) -> None:
   """Checks one rule.
 
   Args:
-    condition: whether it is kept.
-    rule: what must hold.
-    found: what to show if it does not, by name; long values are cut.
+    condition: whether the rule is kept.
+    rule: text of the rule.
+    found: values to show if it is broken, by name; long values are cut off.
 
   Raises:
     AssertionError: the condition is False; the message names the rule.

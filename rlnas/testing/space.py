@@ -1,4 +1,4 @@
-"""What every search space must hold (`rlnas.spaces.decision.Space`)."""
+"""The rules that every search space must keep (`rlnas.spaces.decision.Space`)."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def check_space(space: Space, input_shape: tuple[int, ...], *, small: Space | No
   """Runs the whole suite.
 
   Args:
-    space: as users have it.
-    input_shape: of an example: (height, width, channels), or (frames, features) of a sequence.
-    small: the space with options that leave at most 20,000 token sequences, which are enumerated;
-      by default `space` itself if it is that small, otherwise nothing is enumerated.
+    space: the space.
+    input_shape: shape of an example: (height, width, channels), or (frames, features).
+    small: the space with options that give at most 20,000 token sequences, to be enumerated; by
+      default `space` itself if it is that small, otherwise nothing is enumerated.
 
   Raises:
     AssertionError: a rule is broken; the message names it.
@@ -53,9 +53,9 @@ def check_space(space: Space, input_shape: tuple[int, ...], *, small: Space | No
 
 
 def check_equal_state_means_equal_future(space: Space) -> None:
-  """Whole decisions, and those that they lead to, agree if the state does. Raises AssertionError.
+  """Decisions of equal state, and the ones after them, are equal. Raises AssertionError.
 
-  By random walks: states that are hardly ever met may escape.
+  It uses random walks, which may miss rare states.
   """
   rule = 'equal state means equal future: a decision of equal name and memory is the same'
   next_rule = 'equal state means equal future: after equal state and choice comes the same decision'
@@ -78,7 +78,7 @@ def check_names_are_unique_within_a_walk(space: Space) -> None:
 
 
 def check_equal_choices_give_an_equal_network(space: Space) -> None:
-  """Whatever was built before: a space that keeps its graph fails. Raises AssertionError."""
+  """No earlier network matters: a space that keeps its graph fails. Raises AssertionError."""
   for _, tokens, architecture in list(_random_walks(space)):
     again = decode(space, tokens)
     rule = 'equal choices give an equal network, whatever was built before'
@@ -86,7 +86,7 @@ def check_equal_choices_give_an_equal_network(space: Space) -> None:
 
 
 def check_table_agrees_with_generator(table: Table) -> None:
-  """The compiled table says what the generator yields. Raises AssertionError."""
+  """The compiled table equals what the generator yields. Raises AssertionError."""
   for decisions, tokens, _ in _random_walks(table.space):
     for state, decision in zip(states_of(table, tokens), decisions, strict=True):
       _check_state(table, state, decision)
@@ -147,7 +147,7 @@ def check_round_trips(table: Table) -> None:
       again == architecture
       and hash(again) == hash(architecture)
       and again.digest == architecture.digest,
-      'a network survives its way through JSON, digest and hash included',
+      'a network is the same after JSON, with its digest and hash',
       tokens=tokens,
     )
 
@@ -155,11 +155,11 @@ def check_round_trips(table: Table) -> None:
 def check_mutation(table: Table) -> None:
   """Mutants are in the space, differ, and change any decision. Raises AssertionError.
 
-  Where a walk of n decisions has a chance of 1 / n that a certain one is changed first, 20 n
-  mutants miss it once in e^20.
+  If a certain one of n decisions is changed first with probability 1 / n, all of 20 n mutants miss
+  it with probability e^-20.
   """
   if table.size == 1:
-    return  # there are none
+    return  # there are no mutants
   rng = np.random.default_rng(2)
   tokens = sample_uniform(table, rng)
   for _ in range(_WALKS):
@@ -178,16 +178,16 @@ def check_mutation(table: Table) -> None:
 
 
 def check_shapes(space: Space, input_shape: tuple[int, ...]) -> None:
-  """Every network has shapes; for images whatever their size, down to one pixel.
+  """Every network has valid shapes; for images of any size, down to one pixel.
 
   Args:
     space: the space.
     input_shape: as for `check_space`.
 
   Raises:
-    AssertionError: a network has no shapes, or does not end with a logit for each class.
+    AssertionError: a network has no valid shapes, or does not end with one logit for each class.
   """
-  sequence = len(input_shape) == 2  # as long as the space was told
+  sequence = len(input_shape) == 2  # the space fixes the length of a sequence
   smallest = input_shape if sequence else (1, 1, input_shape[-1])
   for _, tokens, architecture in _random_walks(space):
     for shape in (input_shape, smallest):

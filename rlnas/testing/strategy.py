@@ -1,4 +1,4 @@
-"""What every strategy must hold (`rlnas.interfaces.Strategy`)."""
+"""The rules that every strategy must keep (`rlnas.interfaces.Strategy`)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Make = Callable[[Table], Strategy]
 
 # Batches of trials, large enough together to fill a population or to end a warm-up.
 _COUNTS = (1, 5, 16, 32, 16)
-# A trial's index is neither its place in its batch nor next to that of another trial, so that a
-# `parent` that is off by one, or no index at all, belongs to no trial.
+# A trial's index differs from its position in its batch and from the neighbours of other indices,
+# so a `parent` that is wrong by one, or that is a position, is no trial's index.
 _FIRST_INDEX = 1000
 _INDEX_STEP = 3
-_MOST_TRIALS = 64  # of a batch
+_MOST_TRIALS = 64  # in a batch
 
 
 def check_strategy(make: Make, table: Table) -> None:
   """Runs the whole suite.
 
   Args:
-    make: builds a fresh strategy for a table; two calls must give equal strategies.
-    table: a compiled space of some hundred token sequences or more.
+    make: builds a new strategy for a table; two calls must give equal strategies.
+    table: a compiled space with at least some hundred token sequences.
 
   Raises:
     AssertionError: a rule is broken; the message names it.
@@ -45,7 +45,7 @@ def check_strategy(make: Make, table: Table) -> None:
 
 
 def check_proposals_are_in_the_space(make: Make, table: Table) -> None:
-  """As many proposals as were asked for, each whole and of the space. Raises AssertionError."""
+  """`ask` gives the right number of proposals, all in the space. Raises AssertionError."""
   strategy = make(table)
   for batch, count in enumerate(_COUNTS):
     proposals = strategy.ask(count, _generator(batch))
@@ -99,7 +99,7 @@ def check_parents_were_told(make: Make, table: Table) -> None:
 
 
 def check_ask_changes_no_state(make: Make, table: Table) -> None:
-  """Asking twice, or something else in between, changes no later answer. Raises AssertionError."""
+  """Further calls of `ask` change no later result. Raises AssertionError."""
   curious, quiet = make(table), make(table)
   for batch in range(3):
     first = curious.ask(6, _generator(batch))
@@ -108,16 +108,16 @@ def check_ask_changes_no_state(make: Make, table: Table) -> None:
     rule = 'ask changes no state: asked again with an equal generator, it gives equal proposals'
     require(again == first, rule, first=first, again=again)
     other = quiet.ask(6, _generator(batch))
-    rule = 'ask changes no state: a strategy that was asked less gives equal proposals'
+    rule = 'ask changes no state: a strategy with fewer calls of ask gives equal proposals'
     require(other == first, rule, first=first, other=other)
     trials = evaluated(first, batch)
     scalars, others = curious.tell(trials), quiet.tell(trials)
-    rule = 'ask changes no state: a strategy that was asked less is told with equal scalars'
+    rule = 'ask changes no state: a strategy with fewer calls of ask returns equal scalars'
     require(scalars == others, rule, scalars=scalars, others=others)
 
 
 def check_ask_depends_on_the_generator(make: Make, table: Table) -> None:
-  """Other generators give other proposals. Raises AssertionError."""
+  """Different generators give different proposals. Raises AssertionError."""
   strategy = make(table)
   require(
     strategy.ask(16, _generator(0)) != strategy.ask(16, _generator(1)),
@@ -126,7 +126,7 @@ def check_ask_depends_on_the_generator(make: Make, table: Table) -> None:
 
 
 def check_fold_is_deterministic_to_the_bit(make: Make, table: Table) -> None:
-  """Told a journal's trials without being asked, it proposes the same. Raises AssertionError."""
+  """With a journal's trials and no `ask`, it proposes the same. Raises AssertionError."""
   original, resumed = make(table), make(table)
   journal = []
   for batch, count in enumerate((6, 6, 1, 6)):
@@ -141,10 +141,10 @@ def check_fold_is_deterministic_to_the_bit(make: Make, table: Table) -> None:
 
 
 def check_failed_trials_teach_nothing(make: Make, table: Table) -> None:
-  """Failed trials, a batch of them or among others, change no proposal. Raises AssertionError.
+  """Failed trials, alone or among others, change no proposal. Raises AssertionError.
 
-  Whether networks that failed are proposed again is left to the strategy: here they are told once
-  more, as evaluated.
+  A strategy may or may not propose failed networks again: so this check tells them once more, as
+  evaluated trials.
   """
   spared, burdened = make(table), make(table)
   for batch in range(2):
@@ -158,7 +158,7 @@ def check_failed_trials_teach_nothing(make: Make, table: Table) -> None:
 
 
 def check_scalars_are_finite(make: Make, table: Table) -> None:
-  """Also if rewards are equal, one trial is told or all have failed. Raises AssertionError."""
+  """Scalars are finite, even if rewards are equal or all trials fail. Raises AssertionError."""
   strategy = make(table)
   proposals = strategy.ask(6, _generator(0))
   for trials in (
@@ -176,7 +176,7 @@ def check_scalars_are_finite(make: Make, table: Table) -> None:
 
 
 def check_a_count_below_one_is_refused(make: Make, table: Table) -> None:
-  """`ask(0, rng)` is a ValueError that names the argument. Raises AssertionError."""
+  """`ask(0, rng)` raises a ValueError that names the argument. Raises AssertionError."""
   strategy = make(table)
   require_value_error(
     lambda: strategy.ask(0, _generator(0)), 'count=0', 'ask refuses a count below 1'
@@ -192,9 +192,9 @@ def evaluated(
   """Trials of a batch, at most 64; the second is infeasible, the third failed.
 
   Args:
-    proposals: what was evaluated.
-    batch: its number; the indices of trials grow with it.
-    reward: of a complete trial; by default rewards differ.
+    proposals: the evaluated proposals.
+    batch: number of the batch; the indices of trials grow with it.
+    reward: gives the reward of a complete trial; by default rewards differ.
   """
   trials = []
   for i, proposal in enumerate(proposals):
@@ -206,8 +206,8 @@ def evaluated(
 
 
 def failed(proposals: Sequence[Proposal], batch: int) -> list[Trial]:
-  """Trials of a batch, at most 64, that have all failed."""
-  measurement = Measurement(Status.FAILED, detail='an accident')
+  """Trials of a batch, at most 64, which have all failed."""
+  measurement = Measurement(Status.FAILED, detail='a test failure')
   return [_trial(i, batch, proposal, measurement, None) for i, proposal in enumerate(proposals)]
 
 

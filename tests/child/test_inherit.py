@@ -77,7 +77,7 @@ def test_a_child_goes_on_from_its_parent(tmp_path):
   assert inherited.validation_accuracy > max(first.validation_accuracy, alone.validation_accuracy)
   assert evaluator.evaluate(parent, seed=2, terms=terms).curve == inherited.curve
   assert len(list(tmp_path.glob('*.npz'))) == 3
-  with pytest.raises(ValueError, match='no weights are kept'):
+  with pytest.raises(ValueError, match='needs kept weights'):
     Trained(DIGITS).evaluate(parent, seed=2, terms=terms)
 
 

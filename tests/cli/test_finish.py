@@ -39,7 +39,7 @@ def test_a_search_is_finished_anew(workdir):
   assert tested == best['int8_test_accuracy']
   low, high = best['int8_test_interval']
   assert (
-    f'{tested:.4f}  (test data, read once; 95 % interval {low:.4f} to {high:.4f})' in done.stdout
+    f'{tested:.4f}  (test data, used once; 95 % interval {low:.4f} to {high:.4f})' in done.stdout
   )
   report = (workdir / 'best' / 'REPORT.md').read_text()
   assert '--finish_epochs=4' in report

@@ -126,7 +126,7 @@ def test_a_child_that_hangs_fails_at_the_timeout_and_the_others_go_on(tmp_path):
     pool.submit(key, architecture, seed=key)
   found = collect_all(pool, 5)
   pool.close()
-  assert found[2].detail == 'the child ran for longer than trial_timeout=2 seconds'
+  assert found[2].detail == 'the trial ran for longer than trial_timeout=2 seconds'
   assert [found[key].macs for key in range(5)] == [0, 1, None, 3, 4]
 
 

@@ -64,7 +64,7 @@ def test_figures_are_counted():
     'failed': '1',
     'evaluation': '0.6 min',
   }
-  time = tables(page)[('evaluations that were', 'trials', 'seconds', 'share', 'mean, s')]
+  time = tables(page)[('outcome', 'trials', 'seconds', 'share', 'mean, s')]
   assert [row[:3] for row in time.rows] == [
     ('trained, fits', '16', '32.0'),
     ('trained, too large', '2', '4.0'),

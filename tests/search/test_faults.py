@@ -195,7 +195,7 @@ def test_ctrl_c_keeps_what_runs_and_the_same_command_goes_on(tmp_path):
   wait_for(stopped, 'begin', 5)
   os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it too
   _, errors = process.communicate(timeout=60)
-  assert b'stopping once the children that run have finished' in errors
+  assert b'stopping when the running trials have finished' in errors
   assert b'KeyboardInterrupt' in errors
   ended = logged_seeds(stopped, 'end')
   assert sorted(logged_seeds(stopped, 'begin')) == sorted(ended), 'no child was cut off'

@@ -233,5 +233,5 @@ def test_a_share_is_between_none_and_all(make):
 
 
 def test_a_ladder_has_two_stages():
-  with pytest.raises(ValueError, match='stages=1: a pruner has at least 2'):
+  with pytest.raises(ValueError, match='stages=1: must be at least 2'):
     Pruner(1, rule=SuccessiveHalving())

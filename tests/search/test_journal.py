@@ -180,7 +180,7 @@ def test_a_full_disk_stops_and_loses_nothing(tmp_path):
   resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, hard))
   try:
     with pytest.raises(
-      OSError, match=r'cannot be written \(File too large\); what it holds is safe'
+      OSError, match=r'cannot be written \(File too large\); its earlier lines are safe'
     ):
       journal.add(trial(1))
   finally:
@@ -235,7 +235,7 @@ def test_two_searches_cannot_write_one_journal(tmp_path):
     (2, edited(predicted_accuracy=[]), r'predicted_accuracy=\[\]: must be float \| None'),
     (2, edited(tokens=[1.5]), r'journal.jsonl:3: damaged line \(tokens=1.5: must be int'),
     (2, edited(index=True), r'index=True: must be int'),
-    (2, trial(5).to_json(), r'journal.jsonl:3: trial 5 stands where 1 belongs'),
+    (2, trial(5).to_json(), r'journal.jsonl:3: is trial 5, must be trial 1'),
     (2, '\udcff', r'journal.jsonl:3: damaged line .*utf-8'),
   ],
 )

@@ -240,7 +240,7 @@ def test_what_a_journal_would_refuse_is_a_failure(tmp_path, journaled, change, e
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
-    (lambda proposals: proposals[1:], r'ask\(4\) gave 3 proposals: must be as many'),
+    (lambda proposals: proposals[1:], r'ask\(4\) gave 3 proposals: must give 4'),
     (lambda proposals: [*proposals, proposals[0]], r'ask\(4\) gave 5 proposals'),
     (
       lambda proposals: [dataclasses.replace(p, tokens=(np.int64(0),)) for p in proposals],

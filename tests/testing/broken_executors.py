@@ -130,7 +130,7 @@ EXECUTORS = {
   ForgetsTheTerms: 'each key has the measurement under its terms',
   LetsErrorsThrough: 'an evaluator that raises gives a measurement of status failed',
   CallsThemInfeasible: 'an evaluator that raises gives a measurement of status failed',
-  HidesTheCause: 'a failed measurement tells the cause in `detail`',
+  HidesTheCause: 'a failed measurement has its cause in `detail`',
   WithdrawsInName: 'withdrawn keys never come back',
   WithdrawsInSilence: 'every submitted key comes back: within',
   WithdrawsWhatHasCome: 'withdraw returns keys that are under way',
