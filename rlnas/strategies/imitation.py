@@ -24,11 +24,11 @@ import numpy as np
 
 from rlnas.architecture import Architecture
 from rlnas.backend import tf
-from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, sample_uniform
 from rlnas.strategies import losses
 from rlnas.strategies.controller import Controller
 from rlnas.strategies.learner import Learner
+from rlnas.strategies.proposals import propose
 from rlnas.strategies.surrogate import Surrogate
 from rlnas.strategies.trial_batches import Watch, check_at_least, taught
 from rlnas.trial import Proposal, Trial
@@ -183,7 +183,7 @@ class Imitation:
     new = None
     for drawn in self._draws(rng):
       for tokens, log_prob in drawn:
-        proposal = Proposal(tokens, decode(self._table.space, tokens), log_prob)
+        proposal = propose(self._table, tokens, log_prob=log_prob)
         if proposal.architecture.digest not in met:
           if self._admits(proposal.architecture):
             return proposal
