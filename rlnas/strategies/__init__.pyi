@@ -6,6 +6,7 @@ from .learner import Baseline, Learner
 from .optuna_sampler import OptunaSampler
 from .policy_gradient import PolicyGradient
 from .ppo import PPO
+from .proposals import propose
 from .qlearning import QLearning
 from .random_search import RandomSearch
 from .reinforce import CubedReward, Reinforce
@@ -28,4 +29,5 @@ __all__ = [
   'Surrogate',
   'losses',
   'pad_tokens',
+  'propose',
 ]

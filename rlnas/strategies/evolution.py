@@ -18,8 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, mutate, sample_uniform, states_of
+from rlnas.strategies.proposals import propose
 from rlnas.trial import Proposal, Trial, derive_seed
 
 
@@ -84,7 +84,7 @@ class Evolution:
       raise ValueError(f'count={count}: must be at least 1')
     if len(self._population) < self._size:
       drawn = [sample_uniform(self._table, rng) for _ in range(count)]
-      return [Proposal(tokens, decode(self._table.space, tokens)) for tokens in drawn]
+      return [propose(self._table, tokens) for tokens in drawn]
     return [self._mutant(rng) for _ in range(count)]
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
@@ -120,7 +120,7 @@ class Evolution:
   def _mutant(self, rng: np.random.Generator) -> Proposal:
     parent = self._parent(rng)
     tokens = mutate(self._table, parent.tokens, rng)
-    return Proposal(tokens, decode(self._table.space, tokens), parent=parent.index)
+    return propose(self._table, tokens, parent=parent.index)
 
   def _parent(self, rng: np.random.Generator) -> _Individual:
     drawn = rng.choice(self._size, self._sample, replace=False).tolist()

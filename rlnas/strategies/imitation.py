@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rlnas.architecture import Architecture
-from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, sample_uniform
+from rlnas.strategies.proposals import propose
 from rlnas.strategies.trial_batches import Watch, check_at_least, taught
 from rlnas.trial import Proposal, Trial
 
@@ -202,7 +202,7 @@ class Imitation:
     new = None
     for drawn in self._draws(rng):
       for tokens, log_prob in drawn:
-        proposal = Proposal(tokens, decode(self._table.space, tokens), log_prob)
+        proposal = propose(self._table, tokens, log_prob=log_prob)
         if proposal.architecture.digest not in met:
           if self._admits(proposal.architecture):
             return proposal

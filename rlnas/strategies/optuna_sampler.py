@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlnas.spaces.decision import decode
 from rlnas.spaces.table import ROOT, Table, states_of
+from rlnas.strategies.proposals import propose
 from rlnas.strategies.trial_batches import Watch, taught
 from rlnas.trial import Proposal, Trial
 
@@ -71,7 +71,7 @@ class OptunaSampler:
       )
       study.add_trials(self._told)
       walks = [self._walk(study.ask()) for _ in range(count)]
-    return [Proposal(tokens, decode(self._table.space, tokens)) for tokens in walks]
+    return [propose(self._table, tokens) for tokens in walks]
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Adds a batch to the trials of the next studies; failed trials are left out.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table
+from rlnas.strategies.proposals import propose
 from rlnas.strategies.trial_batches import Watch, check_at_least, rewards_of, taught
 from rlnas.trial import Proposal, Trial
 
@@ -66,7 +66,7 @@ class PolicyGradient:
     """
     sample = self._controller.sample(self._table, count, rng)
     return [
-      Proposal(tokens, decode(self._table.space, tokens), log_prob)
+      propose(self._table, tokens, log_prob=log_prob)
       for tokens, log_prob in zip(sample.sequences, sample.log_prob.tolist(), strict=True)
     ]
 

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlnas.spaces.decision import decode
 from rlnas.spaces.table import ROOT, Table, states_of
+from rlnas.strategies.proposals import propose
 from rlnas.trial import Proposal, Trial, derive_seed
 
 # (epsilon, trials): the stages of BlockQNN (section 4.1), which holds 1.0 for a little more than
@@ -121,7 +121,7 @@ class QLearning:
     if count < 1:
       raise ValueError(f'count={count}: must be at least 1')
     drawn = [self._walk(rng) for _ in range(count)]
-    return [Proposal(tokens, decode(self._table.space, tokens)) for tokens in drawn]
+    return [propose(self._table, tokens) for tokens in drawn]
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Stores the trials one by one and replays walks after each; failed trials are ignored.

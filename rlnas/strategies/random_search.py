@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, sample_uniform
+from rlnas.strategies.proposals import propose
 from rlnas.trial import Proposal, Trial
 
 
@@ -33,7 +33,7 @@ class RandomSearch:
     if count < 1:
       raise ValueError(f'count={count}: must be at least 1')
     drawn = [sample_uniform(self._table, rng) for _ in range(count)]
-    return [Proposal(t, decode(self._table.space, t), self._log_prob) for t in drawn]
+    return [propose(self._table, t, log_prob=self._log_prob) for t in drawn]
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Learns nothing and returns no scalars."""

@@ -11,8 +11,8 @@ from rlnas.reports.choice_counts import preferences
 from rlnas.reports.html import Facts, Figures, Table, to_html, write_page
 from rlnas.reports.search_report import moving_mean, search_page
 from rlnas.spaces import chain
-from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
+from rlnas.strategies.proposals import propose
 from rlnas.trial import Measurement, Proposal, Status, Trial
 
 BUDGET = Budget(flash_bytes=20_000, sram_bytes=10_000)
@@ -22,7 +22,8 @@ CONFIGURATION = {'strategy': 'imitation', 'space': 'chain', 'seed': 0}
 
 def trial(index: int, **changes) -> Trial:
   rng = np.random.default_rng(index)
-  tokens = tuple(map(int, sample_uniform(compile_table(SPACE), rng)))
+  table = compile_table(SPACE)
+  tokens = tuple(map(int, sample_uniform(table, rng)))
   measured = {
     'validation_accuracy': 0.5,
     'int8_validation_accuracy': 0.4 + index / 100,
@@ -34,7 +35,7 @@ def trial(index: int, **changes) -> Trial:
     'seconds': 2.0,
   }
   measurement = Measurement(Status.COMPLETE, **(measured | changes))
-  proposal = Proposal(tokens, decode(SPACE, tokens), -3.0)
+  proposal = propose(table, tokens, log_prob=-3.0)
   return Trial(index, 0, 1, proposal, measurement, 0.4)
 
 
@@ -94,9 +95,7 @@ def test_many_choices_are_taken_together():
   trials = []
   for i in range(40):
     tokens = tuple(map(int, sample_uniform(table, np.random.default_rng(i))))
-    trials.append(
-      dataclasses.replace(trial(i), proposal=Proposal(tokens, decode(space, tokens), None))
-    )
+    trials.append(dataclasses.replace(trial(i), proposal=propose(table, tokens)))
   found = {p.kind: p for p in preferences(trials, space, [0, 20, 40])}['filters']
   assert len(found.choices) == 12
   assert found.choices[-1] == '19 others'

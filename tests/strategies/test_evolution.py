@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from rlnas.spaces.decision import decode
 from rlnas.spaces.nasbench201 import NasBench201
 from rlnas.spaces.table import compile_table, unrank
 from rlnas.strategies.evolution import Evolution
+from rlnas.strategies.proposals import propose
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.trial import Proposal
 from tests.strategies import interactions
@@ -12,7 +12,7 @@ from tests.strategies.interactions import trials_of
 
 TABLE = compile_table(NasBench201())
 WALKS = [unrank(TABLE, 500 * i) for i in range(30)]
-PROPOSALS = [Proposal(tokens, decode(TABLE.space, tokens)) for tokens in WALKS]
+PROPOSALS = [propose(TABLE, tokens) for tokens in WALKS]
 
 
 def told(rewards, **options) -> tuple[Evolution, dict[str, float]]:
@@ -37,7 +37,7 @@ def distance(one, other) -> int:
 
 def test_the_best_of_the_sample_is_the_parent():
   walks = [(i,) * 6 for i in range(4)]
-  trials = trials_of([Proposal(w, decode(TABLE.space, w)) for w in walks], [1, 2, 9, 3])
+  trials = trials_of([propose(TABLE, w) for w in walks], [1, 2, 9, 3])
   for sample, winners in ((4, {2}), (2, {1, 2, 3})):  # of two different, the worst never wins
     strategy = Evolution(TABLE, population=4, sample=sample)
     strategy.tell(trials)

@@ -3,9 +3,10 @@ import pytest
 from scipy import stats
 
 from rlnas.architecture import Graph
-from rlnas.spaces.decision import Decision, decode
+from rlnas.spaces.decision import Decision
 from rlnas.spaces.nasbench201 import NasBench201
 from rlnas.spaces.table import compile_table, enumerate_tokens, unrank
+from rlnas.strategies.proposals import propose
 from rlnas.strategies.qlearning import SCHEDULE, QLearning
 from rlnas.trial import Proposal
 from tests.strategies import interactions
@@ -27,7 +28,7 @@ TABLE = compile_table(two_decisions)
 
 
 def proposal(*tokens: int) -> Proposal:
-  return Proposal(tokens, decode(TABLE.space, tokens))
+  return propose(TABLE, tokens)
 
 
 def greedy_tokens(strategy: QLearning) -> set[tuple[int, ...]]:
@@ -90,10 +91,7 @@ def test_the_schedule_is_for_a_search_of_a_hundred():
 
 def test_how_trials_are_batched_changes_nothing():
   table = compile_table(NasBench201())
-  proposals = [
-    Proposal(tokens, decode(table.space, tokens))
-    for tokens in (unrank(table, 500 * i) for i in range(30))
-  ]
+  proposals = [propose(table, unrank(table, 500 * i)) for i in range(30)]
   trials = trials_of(proposals, np.random.default_rng(0).random(30).tolist())
   whole, single = (QLearning(table, schedule=GREEDY) for _ in range(2))
   scalars = whole.tell(trials)
