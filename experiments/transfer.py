@@ -17,8 +17,8 @@ from absl import flags
 from rlnas.architecture import Architecture
 from rlnas.child.augment import suited_augmentation
 from rlnas.cli import flags as cli_flags
-from rlnas.cli.choices import space_options
-from rlnas.cli.flags import check_positive, define_flags, no_arguments
+from rlnas.cli.choices import recorded_options
+from rlnas.cli.flags import check_positive, define_some_flags, no_arguments
 from rlnas.cli.guard import run
 from rlnas.cli.workdir import budget_of
 from rlnas.cost.cost import estimate_cost
@@ -33,7 +33,7 @@ from rlnas.tflite.footprint import measure
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('search', None, 'Workdir of a search with --space=nasnet.', required=True)
-define_flags(FLAGS, 'dataset', 'data_dir', 'epochs')
+define_some_flags(FLAGS, 'dataset', 'data_dir', 'epochs')
 flags.adopt_module_key_flags(cli_flags)
 FLAGS.set_default('dataset', 'fashion_mnist')
 FLAGS.set_default('epochs', 8)
@@ -52,7 +52,8 @@ def main(arguments: list[str]) -> None:
     raise ValueError(
       f'--search={FLAGS.search}: has space {configuration["space"]!r}; must have nasnet'
     )
-  space = NASNet(**space_options('nasnet', str(configuration['space_options']).split()))
+  options = recorded_options('space', 'nasnet', str(configuration['space_options']))
+  space = NASNet(**options)
   best = best_trial(trials, budget_of(configuration))
   if best is None:
     raise ValueError(f'--search={FLAGS.search}: must have a trial that fits its budget')

@@ -52,6 +52,14 @@ class Budget:
     if self.latency_ms is not None and not 0 < self.latency_ms < math.inf:
       raise ValueError(f'latency_ms={self.latency_ms!r}: must be a positive number (milliseconds)')
 
+  def __str__(self) -> str:
+    parts = [f'{self.flash_bytes:,} B flash', f'{self.sram_bytes:,} B SRAM']
+    if self.macs is not None:
+      parts.append(f'{self.macs:,} MACs')
+    if self.latency_ms is not None:
+      parts.append(f'{self.latency_ms:g} ms')
+    return ', '.join(parts)
+
   def fits(self, resources: Resources) -> bool:
     """Whether every resource is at most its limit.
 

@@ -6,15 +6,16 @@ import dataclasses
 import functools
 import inspect
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import rlnas
 from rlnas.architecture import Architecture, Scalar, infer_shapes
 from rlnas.budget import Budget
 from rlnas.cli import choices
-from rlnas.cli.config import SearchConfig
-from rlnas.cost.kernels import SPEEDS, Speed
+from rlnas.cli.config import FinishConfig, SearchConfig
+from rlnas.cli.options import written
+from rlnas.cost.kernels import Speed
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
 from rlnas.evaluation.executors import default_workers
@@ -22,7 +23,7 @@ from rlnas.interfaces import Executor, Reward, StagedEvaluator, Strategy
 from rlnas.search.fidelity import Pruner
 from rlnas.spaces.decision import Space, decode
 from rlnas.spaces.table import Table, compile_table, unrank
-from rlnas.trial import derive_seed
+from rlnas.trial import Measurement, Status, derive_seed
 
 if TYPE_CHECKING:
   from rlnas.evaluation.trained import Stage
@@ -81,20 +82,23 @@ def set_up(config: SearchConfig) -> Setup:
   try:
     dataset = shaped_for(decode(table.space, unrank(table, 0)), dataset)
   except ValueError as error:  # every trial would fail
-    raise ValueError(f'--space={config.space}: {error}; see --space_option') from error
-  finish = config.finish
-  if (finish.flip or finish.shift) and len(dataset.input_shape) != 3:
-    raise ValueError(
-      f'--finish_flip, --finish_shift: need images, but examples have shape {dataset.input_shape}'
-    )
+    raise ValueError(f'space={config.space}: {error}; see --space_option') from error
+  check_augmentation(config.finish, dataset)
   return Setup(
     config=config,
     dataset=dataset,
     table=table,
     budget=config.budget(),
-    speed=SPEEDS.get(config.board),
+    speed=config.speed(),
     workers=default_workers() if config.workers is None else config.workers,
   )
+
+
+def check_augmentation(finish: FinishConfig, dataset: Dataset) -> None:
+  """Raises ValueError if images are to be moved or mirrored, and the examples are no images."""
+  for name, value in (('flip', finish.flip), ('shift', finish.shift)):
+    if value and len(dataset.input_shape) != 3:
+      raise ValueError(f'finish_{name}={value}: examples of {dataset.input_shape} are no images')
 
 
 def shaped_for(architecture: Architecture, dataset: Dataset) -> Dataset:
@@ -117,10 +121,10 @@ def shaped_for(architecture: Architecture, dataset: Dataset) -> Dataset:
 
 def build_space(config: SearchConfig) -> Space:
   """Builds the space. Raises ValueError."""
-  space: Space = choices.find('space', config.space)(
-    **choices.space_options(config.space, config.space_options)
-  )
-  return space
+  space = choices.find('space', config.space)
+  options = choices.space_options(config.space, config.space_options)
+  built: Space = _constructed('space', config.space, space, **options)
+  return built
 
 
 def build_strategy(
@@ -151,16 +155,50 @@ def build_strategy(
   if 'controller' in takes:
     from rlnas.strategies.controller import Controller
 
-    arguments['controller'] = Controller(table, seed=seed, **values.controller)
-  built: Strategy = strategy(table, **arguments, **values.strategy)
+    arguments['controller'] = _constructed(
+      'strategy', name, Controller, table, seed=seed, **values.controller
+    )
+  built: Strategy = _constructed('strategy', name, strategy, table, **arguments, **values.strategy)
   return built
 
 
 def build_reward(config: SearchConfig) -> Reward:
-  """Builds the reward with its options. Raises ValueError."""
+  """Builds the reward with its options, and tries it. Raises ValueError."""
   reward: Reward = choices.find('reward', config.reward)
   options = choices.reward_options(config.reward, config.reward_options)
+  complete = Measurement(
+    Status.COMPLETE,
+    validation_accuracy=0.5,
+    int8_validation_accuracy=0.5,
+    flash_bytes=1000,
+    sram_bytes=1000,
+    macs=1000,
+    latency_ms=1.0,
+  )
+  infeasible = Measurement(Status.INFEASIBLE, flash_bytes=1000, sram_bytes=1000, macs=1000)
+  for measurement in (complete, infeasible):
+    earned = _constructed('reward', config.reward, reward, measurement, config.budget(), **options)
+    if isinstance(earned, bool) or not isinstance(earned, (int, float)):
+      raise ValueError(f'reward={config.reward!r}: gives {earned!r}; must give a number')
   return functools.partial(reward, **options) if options else reward
+
+
+def _constructed(kind: str, name: str, make: Callable[..., Any], *args: Any, **options: Any) -> Any:
+  """Calls what a name stands for. Raises ValueError that begins with the setting at fault."""
+  try:
+    inspect.signature(make).bind(*args, **options)
+  except TypeError as error:
+    raise ValueError(f'{kind}={name!r}: cannot be called as it must be ({error})') from error
+  try:
+    return make(*args, **options)
+  except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
+    setting = f'{kind}_option={_shown(options)}' if options else f'{kind}={name!r}'
+    raise ValueError(f'{setting}: {error}') from error
+
+
+def _shown(options: Mapping[str, Any]) -> str:
+  own = {key: value for key, value in options.items() if key not in choices.GIVEN}
+  return ','.join(f'{key}={written(value)}' for key, value in own.items())
 
 
 def build_pruner(config: SearchConfig) -> Pruner | None:
@@ -209,14 +247,17 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
 
   config = setup.config
   stages = config.stages()
+  strategy = choices.strategy_options(config.strategy, config.strategy_options)
   return {
     'dataset_digest': setup.dataset.digest,
     'space': config.space,
-    'space_options': ' '.join(sorted(config.space_options)),
+    'space_options': choices.recorded(choices.space_options(config.space, config.space_options)),
     'strategy': config.strategy,
-    'strategy_options': ' '.join(sorted(config.strategy_options)),
+    'strategy_options': choices.recorded({**strategy.controller, **strategy.strategy}),
     'reward': config.reward,
-    'reward_options': ' '.join(sorted(config.reward_options)),
+    'reward_options': choices.recorded(
+      choices.reward_options(config.reward, config.reward_options)
+    ),
     **{f'budget_{name}': value for name, value in dataclasses.asdict(setup.budget).items()},
     'batch': config.batch,
     'lag': config.lag,

@@ -8,12 +8,13 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import json
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from rlnas.cli.options import Option, did_you_mean, options_of, read_options
+from rlnas.cli.options import Option, as_tuples, did_you_mean, options_of, read_options
 from rlnas.search.fidelity import (
   CurveExtrapolation,
   Pruner,
@@ -106,13 +107,16 @@ def find(kind: str, value: str) -> Any:
   if ':' in value and os.getcwd() not in sys.path:
     sys.path.insert(0, os.getcwd())
   try:
-    return getattr(importlib.import_module(module), name)
+    found = getattr(importlib.import_module(module), name)
   except ModuleNotFoundError as error:
     if error.name is not None and (module == error.name or module.startswith(f'{error.name}.')):
       raise ValueError(f'{kind}={value!r}: there is no module {error.name}') from error
     raise
   except AttributeError as error:
     raise ValueError(f'{kind}={value!r}: module {module} has no {name}') from error
+  if not callable(found):
+    raise ValueError(f'{kind}={value!r}: is {found!r}; must be callable')
+  return found
 
 
 def space_options(name: str, texts: Sequence[str]) -> dict[str, Any]:
@@ -160,3 +164,20 @@ def options_of_strategy(name: str) -> tuple[dict[str, Option], dict[str, Option]
 def reward_options(name: str, texts: Sequence[str]) -> dict[str, Any]:
   """The keyword arguments of a reward. Raises ValueError; see `read_options`."""
   return read_options('reward_option', texts, options_of(find('reward', name)), of=name)
+
+
+def recorded(options: Mapping[str, Any]) -> str:
+  """Options as a journal's header records them: JSON by name, '' for none."""
+  return json.dumps(options, sort_keys=True) if options else ''
+
+
+def recorded_options(kind: str, name: str, text: str) -> dict[str, Any]:
+  """The keyword arguments that `recorded` wrote, or 'name=value' texts of older journals.
+
+  Raises:
+    ValueError: they are no options of that name.
+  """
+  if not text.startswith('{'):
+    options = options_of(find(kind, name))
+    return read_options(f'{kind}_option', text.split(), options, of=name)
+  return {key: as_tuples(value) for key, value in json.loads(text).items()}

@@ -19,7 +19,7 @@ from rlnas.board import BOARDS, find_board
 from rlnas.budget import Budget
 from rlnas.child.defaults import LEARNING_RATE
 from rlnas.cli import choices
-from rlnas.cost.kernels import SPEEDS
+from rlnas.cost.kernels import SPEEDS, Speed
 from rlnas.data.loaders import BUILT_IN
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, check_timeout
 
@@ -101,6 +101,7 @@ class FinishConfig:
   )
 
   def __post_init__(self) -> None:
+    _check_types(self)
     _check_positive(self, 'top', 'epochs', 'seeds', 'patience', 'further_epochs')
     if not 0 < self.learning_rate < math.inf:
       raise ValueError(f'learning_rate={self.learning_rate}: must be positive')
@@ -259,6 +260,7 @@ class SearchConfig:
   finish: FinishConfig = dataclasses.field(default_factory=FinishConfig)
 
   def __post_init__(self) -> None:
+    _check_types(self)
     for field in dataclasses.fields(self):
       if field.type == 'tuple[str, ...]':
         object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
@@ -327,13 +329,43 @@ class SearchConfig:
     if self.max_latency_ms is not None:
       if not 0 < self.max_latency_ms < math.inf:
         raise ValueError(f'max_latency_ms={self.max_latency_ms}: must be positive (milliseconds)')
-      if self.board not in SPEEDS:
+      if self.speed() is None:
         raise ValueError(
           f'max_latency_ms={self.max_latency_ms}: the speed of --board={self.board} is not '
           f'known; must be one of {", ".join(SPEEDS)}'
         )
       budget = dataclasses.replace(budget, latency_ms=self.max_latency_ms)
     return budget
+
+  def speed(self) -> Speed | None:
+    """The speed of the board; None if it is not known, or the board's file is gone."""
+    try:
+      return SPEEDS.get(find_board(self.board).name)
+    except (OSError, ValueError):
+      return SPEEDS.get(self.board)
+
+
+def _check_types(config: object) -> None:
+  """Raises ValueError if a setting is not of the type that its field says."""
+  for field in dataclasses.fields(config):  # type: ignore[arg-type]
+    value, kind = getattr(config, field.name), str(field.type)
+    if field.name == 'finish' or (value is None and kind.endswith('| None')):
+      continue
+    if kind == 'tuple[str, ...]':
+      fits = isinstance(value, (tuple, list)) and all(isinstance(item, str) for item in value)
+    else:
+      allowed = _TYPES[kind.removesuffix(' | None')]
+      fits = isinstance(value, allowed) and (kind == 'bool' or not isinstance(value, bool))
+    if not fits:
+      raise ValueError(f'{field.metadata["flag"] or field.name}={value!r}: must be of type {kind}')
+
+
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+  'int': int,
+  'float': (int, float),
+  'bool': bool,
+  'str': str,
+}
 
 
 def _check_positive(config: object, *names: str) -> None:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from rlnas.cli.config import FinishConfig, SearchConfig, read_config
-from rlnas.cli.flags import FINISH, no_arguments, show
-from rlnas.cli.flags import define_flags as define_some_flags
+from rlnas.cli.flags import FINISH, define_some_flags, no_arguments, show
 from rlnas.cli.workdir import budget_of, dataset_of, given_config
 
 if TYPE_CHECKING:

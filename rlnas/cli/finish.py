@@ -19,12 +19,10 @@ from absl import flags
 from rlnas.cli.config import SearchConfig, write_config
 from rlnas.cli.flags import (
   define_finish_flags,
+  define_some_flags,
   no_arguments,
   read_finish_config,
   show,
-)
-from rlnas.cli.flags import (
-  define_flags as define_some_flags,
 )
 from rlnas.cli.workdir import budget_of, dataset_of, given_config
 from rlnas.trial import Status, Trial
@@ -95,7 +93,6 @@ def finish(
   """
   import tqdm
 
-  from rlnas.cost.kernels import SPEEDS
   from rlnas.evaluation.executors import WorkerPool
   from rlnas.finishing.winner import finish_best, write_winner
   from rlnas.trial import derive_seed
@@ -114,7 +111,7 @@ def finish(
       budget,
       plan=plan,
       seed=derive_seed(config.seed, 'finish'),
-      speed=SPEEDS.get(config.board),
+      speed=config.speed(),
       folder=workdir / 'finalists',
       executor_factory=lambda e: WorkerPool(e, workers=workers, trial_timeout=math.inf),
       on_finished=on_finished,
@@ -128,14 +125,12 @@ def finish(
 def plan_of(config: SearchConfig, dataset: Dataset) -> Plan:
   """The plan of the finishing. Raises ValueError if it has flip or shift, but no images."""
   from rlnas.child.augment import suited_augmentation
+  from rlnas.cli.build import check_augmentation
   from rlnas.finishing.plan import Plan, Teaching
   from rlnas.finishing.recipe import Recipe
 
   asked = config.finish
-  if (asked.flip or asked.shift) and len(dataset.input_shape) != 3:
-    raise ValueError(
-      f'--finish_flip, --finish_shift: need images, but examples have shape {dataset.input_shape}'
-    )
+  check_augmentation(asked, dataset)
   augmentation = suited_augmentation(dataset.input_shape, flip=asked.flip)
   if asked.shift is not None:
     augmentation = dataclasses.replace(augmentation, shift_pixels=asked.shift)

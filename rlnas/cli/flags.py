@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -62,7 +63,7 @@ def define_finish_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     _define(field, flag_values, default=field.default, prefix=FINISH)
 
 
-def define_flags(flag_values: flags.FlagValues, *names: str) -> None:
+def define_some_flags(flag_values: flags.FlagValues, *names: str) -> None:
   """Defines the flags of only some settings of a search, with the default None."""
   for field in dataclasses.fields(SearchConfig):
     if field.name in names:
@@ -86,11 +87,9 @@ def read_search_config(flag_values: flags.FlagValues = flags.FLAGS, **others: An
     if field.metadata and _flag_name(field) in flag_values
   }
   finish = read_finish_config(flag_values)
-  try:
+  with named_by_flags():
     config = SearchConfig(**{**given, **others}, finish=finish)
     config.check()
-  except ValueError as error:
-    raise ValueError(_with_dashes(error, '')) from error
   return config
 
 
@@ -101,10 +100,21 @@ def read_finish_config(flag_values: flags.FlagValues = flags.FLAGS) -> FinishCon
     for field in dataclasses.fields(FinishConfig)
     if FINISH + field.name in flag_values
   }
-  try:
+  with named_by_flags(FINISH):
     return FinishConfig(**given)
+
+
+@contextlib.contextmanager
+def named_by_flags(prefix: str = '') -> Iterator[None]:
+  """In a ValueError that begins with a setting, names its flag instead."""
+  try:
+    yield
   except ValueError as error:
-    raise ValueError(_with_dashes(error, FINISH)) from error
+    text = str(error)
+    names = {name.removeprefix(prefix) for name in _metadata()}
+    if type(error) is not ValueError or re.split(r'[=:]', text)[0] not in names:
+      raise
+    raise ValueError(f'--{prefix}{text}') from error
 
 
 def read_setup(arguments: list[str]) -> Setup:
@@ -112,7 +122,9 @@ def read_setup(arguments: list[str]) -> Setup:
   from rlnas.cli.build import set_up
 
   no_arguments(arguments)
-  return set_up(read_search_config())
+  config = read_search_config()
+  with named_by_flags():
+    return set_up(config)
 
 
 def check_positive(name: str, flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -137,7 +149,7 @@ def parse(flag_values: flags.FlagValues, arguments: list[str]) -> list[str]:
   try:
     return flag_values(arguments)
   except flags.UnrecognizedFlagError as error:
-    meant = did_you_mean(error.flagname, flag_values).replace('mean ', 'mean --')
+    meant = did_you_mean(f'--{error.flagname}', [f'--{name}' for name in flag_values])
     raise ValueError(f'--{error.flagname}: there is no such flag{meant}') from error
   except flags.Error as error:
     raise ValueError(str(error)) from error
@@ -200,14 +212,6 @@ def _metadata() -> dict[str, Mapping[str, str]]:
   fields = [f for f in dataclasses.fields(SearchConfig) if f.metadata]
   found = {_flag_name(f): f.metadata for f in fields}
   return found | {FINISH + f.name: f.metadata for f in dataclasses.fields(FinishConfig)}
-
-
-def _with_dashes(error: ValueError, prefix: str) -> str:
-  """The text of an error, with the flag in place of the setting that it names, if any."""
-  text = str(error)
-  names = {name.removeprefix(prefix) for name in _metadata()}
-  name = re.split(r'[=:]', text)[0]
-  return f'--{prefix}{text}' if name in names else text
 
 
 def _entry(flag: flags.Flag) -> str:

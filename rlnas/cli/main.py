@@ -21,13 +21,15 @@ COMMANDS = {
   'export': 'Writes the deployment bundle of a finished search again.',
   'boards': 'Lists the boards and the memory that each has for a model.',
 }
-_HELP = ('-h', '--help', '--helpshort', 'help')
+_HELP = ('-h', '--help', '--helpshort')
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
   """Runs `rlnas COMMAND ...`; by default with the arguments of the process."""
   given = list(sys.argv[1:] if arguments is None else arguments)
-  if not given or given[0] in _HELP:
+  if given[:1] == ['help'] and len(given) > 1:
+    given = [given[1], '--help']
+  if not given or given[0] in (*_HELP, 'help'):
     show(overview())
     sys.exit(0 if given else 2)
   if given[0] == '--version':

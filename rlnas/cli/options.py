@@ -49,7 +49,7 @@ class Option:
       return _BOOLS[text.lower()]
     if item := re.fullmatch(r'(?:tuple|Sequence)\[(int|float|str)(?:, \.\.\.)?\]', kind):
       return tuple(_SCALARS[item[1]](part) for part in text.split(',') if part)
-    return _as_tuples(json.loads(text))
+    return as_tuples(json.loads(text))
 
   def __str__(self) -> str:
     return f'{self.name}={written(self.default)}'
@@ -99,10 +99,9 @@ def read_options(
   for given in texts:
     name, equals, text = given.partition('=')
     if name not in options:
-      offered = ', '.join(map(str, options.values())) or 'none'
-      raise ValueError(
-        f'{flag}={given!r}: {of} has the options {offered}{did_you_mean(name, options)}'
-      )
+      offered = ', '.join(map(str, options.values()))
+      has = f'has the options {offered}' if offered else 'has no options'
+      raise ValueError(f'{flag}={given!r}: {of} {has}{did_you_mean(name, options)}')
     option = options[name]
     try:
       if not equals:
@@ -144,5 +143,6 @@ def _texts(function: Callable[..., Any]) -> dict[str, str]:
   return found
 
 
-def _as_tuples(value: Any) -> Any:
-  return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
+def as_tuples(value: Any) -> Any:
+  """Lists of JSON as tuples."""
+  return tuple(map(as_tuples, value)) if isinstance(value, list) else value

@@ -7,17 +7,11 @@ folder of the search. It may run while the search runs.
 from __future__ import annotations
 
 import pathlib
-from typing import TYPE_CHECKING
 
 from absl import flags
 
-from rlnas.cli.config import SearchConfig
-from rlnas.cli.flags import define_flags as define_some_flags
-from rlnas.cli.flags import no_arguments, show
-from rlnas.cli.workdir import budget_of, space_of
-
-if TYPE_CHECKING:
-  pass
+from rlnas.cli.flags import define_some_flags, no_arguments, show
+from rlnas.cli.workdir import budget_of, named_workdir, space_of
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -28,7 +22,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   """Writes the report of the search in the workdir."""
   no_arguments(arguments)
-  show(str(report(pathlib.Path(flag_values['workdir'].value or SearchConfig.workdir))))
+  show(str(report(named_workdir(flag_values))))
 
 
 def report(workdir: pathlib.Path) -> pathlib.Path:

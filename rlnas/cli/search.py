@@ -22,6 +22,7 @@ from rlnas.cli.config import SearchConfig, write_config
 from rlnas.cli.flags import (
   define_finish_flags,
   define_search_flags,
+  named_by_flags,
   no_arguments,
   options_text,
   read_search_config,
@@ -49,7 +50,9 @@ def extra_help() -> str:
 def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   """Runs the search that the flags describe."""
   no_arguments(arguments)
-  run(read_search_config(flag_values))
+  config = read_search_config(flag_values)
+  with named_by_flags():
+    run(config)
 
 
 def run(config: SearchConfig) -> Winner:
@@ -95,12 +98,14 @@ def search(setup: Setup) -> tuple[Trial, ...]:
 
   config, workdir = setup.config, pathlib.Path(setup.config.workdir)
   decides = build.journal_configuration(setup)
+  # A mistake in one of them is told before the folder belongs to this configuration.
+  strategy, reward = setup.build_strategy(), build.build_reward(config)
   with contextlib.ExitStack() as stack:
     journal = Journal(workdir / 'journal.jsonl', configuration=decides)
     stack.callback(journal.close)
     if len(journal.trials) > config.trials:
       raise ValueError(
-        f'--trials={config.trials}: must be at least {len(journal.trials)}, the number of trials '
+        f'trials={config.trials}: must be at least {len(journal.trials)}, the number of trials '
         f'in {journal.path}'
       )
     write_config(config, workdir)
@@ -125,12 +130,11 @@ def search(setup: Setup) -> tuple[Trial, ...]:
     stack.callback(events.close)
     seconds = math.inf if config.minutes is None else 60 * config.minutes * setup.workers
     limit = _Limit(seconds)
-    strategy = setup.build_strategy()
     with contextlib.suppress(_TimeIsUpError):
       run_search(
         strategy,
         executor=executor,
-        reward=build.build_reward(config),
+        reward=reward,
         budget=setup.budget,
         trials=config.trials,
         batch=config.batch,
@@ -154,7 +158,7 @@ def announce(setup: Setup, *, resumed: int) -> None:
   lines = [
     f'data     {data.name}: {data.source}',
     f'space    {config.space}: {float(setup.table.size):.3g} networks',
-    f'budget   {budget.flash_bytes:,} B flash, {budget.sram_bytes:,} B SRAM ({config.board})',
+    f'budget   {budget} ({config.board})',
     f'watch    tensorboard --logdir={workdir / "tensorboard"} --host=127.0.0.1',
   ]
   if resumed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
   from rlnas.spaces.decision import Space
 
 
+def named_workdir(flag_values: flags.FlagValues) -> pathlib.Path:
+  """The folder that --workdir names. Raises ValueError if it holds no search."""
+  workdir = pathlib.Path(flag_values['workdir'].value or SearchConfig.workdir)
+  if not (workdir / 'journal.jsonl').exists():
+    raise ValueError(
+      f'--workdir={workdir}: must be the folder of a search; it has no journal.jsonl'
+    )
+  return workdir
+
+
 def given_config(flag_values: flags.FlagValues) -> SearchConfig:
   """The configuration of the search in --workdir, with the flags of this command.
 
@@ -26,8 +37,7 @@ def given_config(flag_values: flags.FlagValues) -> SearchConfig:
     ValueError: a flag is wrong, or the folder holds no search.
     OSError: the folder cannot be read.
   """
-  workdir = flag_values['workdir'].value or SearchConfig.workdir
-  config = read_config(workdir)
+  config = read_config(named_workdir(flag_values))
   given = {
     name: flag_values[name].value
     for name in ('data_dir', 'workers')
@@ -75,9 +85,10 @@ def dataset_of(
 
 def space_of(configuration: Mapping[str, Scalar | None]) -> Space | None:
   """The space of a journal's tokens; None if it is the user's own and is gone."""
-  name, options = str(configuration.get('space')), str(configuration.get('space_options', ''))
+  name, options = (str(configuration.get(key, '')) for key in ('space', 'space_options'))
   try:
-    space: Space = choices.find('space', name)(**choices.space_options(name, options.split()))
+    arguments = choices.recorded_options('space', name, options)
+    space: Space = choices.find('space', name)(**arguments)
   except (ValueError, ImportError):
     return None
   return space

@@ -45,7 +45,7 @@ def may_fit(
   Raises:
     ValueError: the budget limits the latency, and `speed` is None.
   """
-  _check_speed(budget, speed)
+  check_speed(budget, speed)
   estimate = estimate_cost(architecture, task)
   latency = latency_ms(architecture, task, speed=speed)
   return _may_fit(budget, estimate, latency)
@@ -56,7 +56,8 @@ def _may_fit(budget: Budget, estimate: Cost, latency: float | None) -> bool:
   return budget.fits(Resources(flash, sram, estimate.macs, latency))
 
 
-def _check_speed(budget: Budget, speed: Speed | None) -> None:
+def check_speed(budget: Budget, speed: Speed | None) -> None:
+  """Raises ValueError if a budget limits the latency and the board's speed is not known."""
   if budget.latency_ms is not None and speed is None:
     raise ValueError(f'speed=None: must be given, as the budget allows {budget.latency_ms} ms')
 
@@ -84,7 +85,7 @@ class Screened:
   speed: Speed | None = None
 
   def __post_init__(self) -> None:
-    _check_speed(self.budget, self.speed)
+    check_speed(self.budget, self.speed)
 
   def evaluate(
     self, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS

@@ -198,10 +198,8 @@ class _Run:
   def _why_none(self, feasible: int) -> str:
     if feasible:
       return f'none of {feasible} feasible networks could be finished within the budget'
-    return (
-      f'none of {len(self.trials)} trials fits {self.budget.flash_bytes:,} B flash and '
-      f'{self.budget.sram_bytes:,} B SRAM; try more --trials, a larger budget or a smaller space'
-    )
+    found = f'none of {len(self.trials)} trials fits {self.budget}'
+    return f'{found}; try more --trials, a larger budget or a smaller space'
 
 
 def _cause(finalist: Finalist) -> str:

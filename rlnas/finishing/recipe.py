@@ -8,6 +8,7 @@ the int8 accuracy on validation data decides.
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 
 import numpy as np
@@ -72,6 +73,10 @@ class Recipe:
       value = getattr(self, name)
       if value is not None and value < 1:
         raise ValueError(f'{name}={value}: must be at least 1')
+    if not 0 < self.learning_rate < math.inf:
+      raise ValueError(f'learning_rate={self.learning_rate}: must be positive')
+    if not 0 <= self.warmup < 1:
+      raise ValueError(f'warmup={self.warmup}: must lie in [0, 1)')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from rlnas.child.prune import prune_filters
 from rlnas.cost.kernels import Speed
 from rlnas.data.dataset import Dataset
 from rlnas.evaluation.executors import InProcess
+from rlnas.evaluation.screened import check_speed
 from rlnas.finishing.evaluator import Finishing
 from rlnas.finishing.finalists import Candidate, Finalist, FinalistFile, finish_candidates, timed
 from rlnas.finishing.plan import Plan, run_plan, trial_of
@@ -101,6 +102,7 @@ def finish_best(
     ValueError: the folder holds something else.
     OSError: a file cannot be written.
   """
+  check_speed(budget, speed)
   with contextlib.ExitStack() as stack:
     if folder is None:
       folder = stack.enter_context(tempfile.TemporaryDirectory())

@@ -72,7 +72,7 @@ def run_search(
     trials: number of trials, including those of the journal.
     batch: number of networks per `ask`, and of trials per `tell`.
     lag: number of batches that may run besides the oldest one.
-    seed: decides everything random.
+    seed: decides what `ask` draws, and the seed of each evaluation. A controller has its own.
     pruner: decides which networks are trained beyond their first stage; needs a `StagedEvaluator`.
     inherit: whether mutants start from the weights of their parent trial; needs an evaluator that
       keeps weights.
@@ -103,10 +103,10 @@ def run_search(
     children = _Children(executor, reward, budget, journal, interrupt, pruner)
 
     def tell_oldest() -> None:
-      finished = under_way.popleft()
-      told = [children.finish(ordered) for ordered in finished]
+      oldest = under_way.popleft()
+      told = [children.finish(ordered) for ordered in oldest]
       done.extend(told)
-      weights.extend(map(_weights_of, finished, told))
+      weights.extend(map(_weights_of, oldest, told))
       for trial in told:
         for observer in observers:
           observer.on_trial(trial)
@@ -122,6 +122,7 @@ def run_search(
       proposals = children.recall(number, range(first, min(first + batch, trials)))
       if proposals is None:
         rng = np.random.default_rng(derive_seed(seed, 'batch', number))
+        # A whole batch is asked for, so that a search with more trials continues this course.
         proposals = _checked(strategy.ask(batch, rng), batch)[: trials - first]
       known = done[-_REMEMBERED:]
       thresholds = () if pruner is None else pruner.thresholds(known)
@@ -276,8 +277,9 @@ def _conclude(
     concluded = dataclasses.replace(trial, reward=reward(trial.rewarded_measurement, budget))
     concluded.to_json()
     check_types(concluded)  # otherwise the journal could not be read again
-  except (ArithmeticError, TypeError, ValueError) as error:
-    detail = f'cannot be rewarded or recorded ({error}): {trial.rewarded_measurement}'
+  except Exception as error:  # the reward is the user's; the search continues
+    found = trial.rewarded_measurement
+    detail = f'cannot be rewarded or recorded ({type(error).__name__}: {error}): {found}'
     return Trial(*place, ordered.proposal, Measurement(Status.FAILED, detail=detail), None)
   return concluded
 

@@ -6,9 +6,11 @@ from absl import flags
 
 from rlnas.board import BOARDS
 from rlnas.budget import Budget
+from rlnas.cli.choices import recorded, recorded_options, reward_options, space_options
 from rlnas.cli.config import FinishConfig, SearchConfig, read_config, write_config
 from rlnas.cli.export import command
 from rlnas.cli.flags import define_finish_flags, define_search_flags, parse, read_search_config
+from rlnas.cost.kernels import SPEEDS
 
 # As it was written before the file had a format number.
 FORMAT_1 = {
@@ -151,3 +153,39 @@ def test_every_setting_says_what_it_is_and_what_holds_without_it():
           word in text
           for word in ('efault', 'not given', 'without it', 'In place of', 'in place of')
         ), field.name
+
+
+@pytest.mark.parametrize(
+  ('settings', 'message'),
+  [
+    ({'space_options': 'max_depth=4'}, "space_option='max_depth=4': must be of type tuple"),
+    ({'trials': '4'}, "trials='4': must be of type int"),
+    ({'trials': 2.5}, 'trials=2.5: must be of type int'),
+    ({'inherit': 1}, 'inherit=1: must be of type bool'),
+    ({'flash_kib': True}, 'flash_kib=True: must be of type float'),
+  ],
+)
+def test_a_value_of_another_type_is_refused(settings, message):
+  with pytest.raises(ValueError, match='must be of type') as caught:
+    SearchConfig(**settings)
+  assert str(caught.value).startswith(message)
+
+
+def test_the_speed_is_that_of_the_board_however_it_is_given(tmp_path):
+  board = dataclasses.asdict(BOARDS['esp32'])
+  (tmp_path / 'copy.json').write_text(json.dumps(board))
+  assert SearchConfig(board=str(tmp_path / 'copy.json')).speed() is SPEEDS['esp32']
+  assert SearchConfig(board='nucleo-l010rb').speed() is None
+
+
+def test_options_are_recorded_as_values_whatever_their_order():
+  first = recorded(reward_options('absolute', ['beta=-0.1', 'beta=-0.5']))
+  assert first == recorded(reward_options('absolute', ['beta=-0.5'])) == '{"beta": -0.5}'
+  assert first != recorded(reward_options('absolute', ['beta=-0.5', 'beta=-0.1']))
+  spaced = recorded(space_options('chain', ['filters=8, 16']))
+  assert recorded_options('space', 'chain', spaced) == {'filters': (8, 16)}
+  assert recorded_options('space', 'chain', 'filters=8,16 max_depth=3') == {
+    'filters': (8, 16),
+    'max_depth': 3,
+  }
+  assert recorded({}) == ''

@@ -53,7 +53,7 @@ def test_a_search_is_finished_anew(workdir):
   ('arguments', 'message'),
   [
     (('absent',), "arguments: ['absent']"),
-    (('--workdir=absent',), 'absent/config.json'),
+    (('--workdir=absent',), '--workdir=absent: must be the folder of a search'),
     (('--finish_top=0',), '--finish_top=0: must be at least 1'),
   ],
 )

@@ -118,8 +118,8 @@ def test_the_help_of_search_tells_the_options_and_their_meaning(capsys):
   for text in ('--strategy=reinforce, --strategy_option=', 'learning_rate=0.0025', 'units=35'):
     assert text in shown
   # Texts come from the docstrings.
-  assert 'share of the uniform distribution in that of every choice' in shown
-  assert 'exponent within the limit' in shown
+  assert 'share of the uniform distribution, in [0, 1], in the mixture' in shown
+  assert 'exponent of the ratio used / limit if it is above 1' in shown
 
 
 def test_help_and_mistakes_do_not_load_tensorflow():
@@ -147,3 +147,69 @@ def test_it_runs_as_a_module_and_as_a_script():
   if script.exists():  # it is installed, not only on the path
     again = subprocess.run([script, 'boards', 'nucleo-l010rb'], capture_output=True, text=True)
     assert again.stdout == done.stdout
+
+
+OWN = """
+import dataclasses
+import rlnas
+
+
+@dataclasses.dataclass(frozen=True)
+class Space(rlnas.Chain):
+  def __post_init__(self):
+    raise TypeError('broken')
+
+
+class Needy:
+  def __init__(self, table, *, temperature): ...
+
+
+class Tableless:
+  def __init__(self, *, seed): ...
+
+
+def one_argument(measurement):
+  return 0.0
+
+
+def no_number(measurement, budget):
+  return 'good'
+
+
+NUMBER = 3
+"""
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (('--space=mine:Space',), "--space='mine:Space': broken"),
+    (('--space=mine:NUMBER',), "--space='mine:NUMBER': is 3; must be callable"),
+    (
+      ('--space_option=max_depth=0',),
+      '--space_option=max_depth=0: max_depth=0: must be at least 1',
+    ),
+    (('--strategy=mine:Needy',), "--strategy='mine:Needy': cannot be called as it must be"),
+    (('--strategy=mine:Tableless',), "--strategy='mine:Tableless': cannot be called as it must be"),
+    (('--strategy_option=units=-8',), 'units=-8: must be at least 1'),
+    (('--strategy=evolution', '--strategy_option=sample=50'), 'sample=50: must lie in'),
+    (('--strategy=random', '--strategy_option=x=1'), 'random has no options'),
+    (
+      ('--reward=mine:one_argument',),
+      "--reward='mine:one_argument': cannot be called as it must be",
+    ),
+    (('--reward=mine:no_number',), "--reward='mine:no_number': gives 'good'; must give a number"),
+    (
+      ('--reward=absolute', '--reward_option=beta=1'),
+      '--reward_option=beta=1.0: beta=1.0: must be',
+    ),
+  ],
+)
+def test_what_cannot_be_built_leaves_the_folder_free(flags, message, tmp_path, monkeypatch):
+  (tmp_path / 'mine.py').write_text(OWN)
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.syspath_prepend(tmp_path)
+  monkeypatch.delitem(sys.modules, 'mine', raising=False)
+  workdir = tmp_path / 'workdir'
+  assert message in refused('search', '--dataset=digits', f'--workdir={workdir}', *flags)
+  assert not (workdir / 'journal.jsonl').exists()

@@ -135,7 +135,7 @@ def test_it_writes_one_number_a_run_whatever_the_workers(tmp_path, table):
   [
     ('--runs=0', '--runs=0: must be at least 1'),
     ('--budget_seconds=-1', '--budget_seconds=-1.0: must be positive'),
-    ('--strategies=random,annealing', 'must be of random'),
+    ('--strategies=random,annealing', 'must be some of default'),
     ('--table=nowhere.npz', 'nowhere.npz'),
   ],
 )

@@ -207,7 +207,7 @@ class Refusing(InProcess):
 
 
 def test_nothing_feasible_is_an_error():
-  with pytest.raises(SearchError, match='none of 1 trials fits 20,000 B flash and 9,000 B SRAM'):
+  with pytest.raises(SearchError, match='none of 1 trials fits 20,000 B flash, 9,000 B SRAM'):
     finished(trials=TRIALS[1:2])
 
 
