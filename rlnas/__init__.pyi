@@ -17,7 +17,8 @@ from .architecture import Architecture, Graph, Node, TaskShape, infer_shapes
 from .board import BOARDS, Board, find_board, load_board
 from .budget import Budget, Resources
 from .cli.build import build_space
-from .cli.config import FinishConfig, SearchConfig, read_config
+from .cli.config import FinishConfig, SearchConfig
+from .cli.config_file import read_config
 from .cli.search import run
 from .cost.cost import Cost, estimate_cost
 from .data.dataset import Dataset

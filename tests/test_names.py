@@ -24,7 +24,7 @@ DOTTED = re.compile(r'(?<![\w./-])rlnas(?:\.[A-Za-z_]\w*)+')
 PATHS = re.compile(r'(?<![\w./-])(?:rlnas|experiments|tests|docs)/[\w./*-]*')
 FILES = re.compile(r'(?<![\w./*-])(?:\w[\w-]*/)*\w[\w-]*\.pyi?\b(?!\.)')
 # Files of others, and those that tests write.
-FOREIGN = {'nasnet_utils.py', 'example.py', 'parts.py', 'script.py', 'sitecustomize.py'}
+FOREIGN = {'nasnet_utils.py', 'example.py', 'mine.py', 'parts.py', 'script.py', 'sitecustomize.py'}
 MISSPELT = {'rlnas.Chian'}  # on purpose, in a test
 FLAGS = re.compile(r'(?<![\w-])--([a-z]\w+)')
 # Of absl, TensorBoard and Ray, and '--flag=value' in a usage.

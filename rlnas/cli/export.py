@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from rlnas.cli.config import FinishConfig, SearchConfig, read_config
+from rlnas.cli.config import FinishConfig, SearchConfig
+from rlnas.cli.config_file import read_config
 from rlnas.cli.flags import FINISH, define_some_flags, no_arguments, show
 from rlnas.cli.workdir import budget_of, dataset_of, given_config
 

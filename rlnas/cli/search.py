@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from rlnas.cli.config import SearchConfig, write_config
+from rlnas.cli.config import SearchConfig
+from rlnas.cli.config_file import write_config
 from rlnas.cli.flags import (
   define_finish_flags,
   define_search_flags,

@@ -11,7 +11,8 @@ from absl import flags
 
 from rlnas.budget import Budget
 from rlnas.cli import choices
-from rlnas.cli.config import SearchConfig, read_config
+from rlnas.cli.config import SearchConfig
+from rlnas.cli.config_file import read_config
 from rlnas.trial import Trial
 
 if TYPE_CHECKING:

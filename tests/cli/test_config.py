@@ -7,7 +7,8 @@ from absl import flags
 from rlnas.board import BOARDS
 from rlnas.budget import Budget
 from rlnas.cli.choices import recorded, recorded_options, reward_options, space_options
-from rlnas.cli.config import FinishConfig, SearchConfig, read_config, write_config
+from rlnas.cli.config import FinishConfig, SearchConfig
+from rlnas.cli.config_file import read_config, write_config
 from rlnas.cli.export import command
 from rlnas.cli.flags import define_finish_flags, define_search_flags, parse, read_search_config
 from rlnas.cost.kernels import SPEEDS
