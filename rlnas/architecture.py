@@ -51,7 +51,6 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
 COMMUTATIVE = frozenset({'add', 'multiply'})
 ACTIVATIONS = ('none', 'relu')
 _WEIGHTED = frozenset({'conv', 'dilated_conv', 'depthwise_conv', 'dense', 'classifier'})
-_ELEMENTWISE = frozenset({'relu', 'tanh', 'sigmoid'})
 _INPUT_COUNTS = {
   'input': (0, 0),
   'add': (2, 2),
@@ -59,6 +58,20 @@ _INPUT_COUNTS = {
   'concat': (2, None),
   'pad_like': (2, 2),
 }
+
+# The rules of shapes stand here once. They are functions of integers, so that `infer_shapes` calls
+# them as they are, and `rlnas.cost.nodes` as machine code: of the code of an operation, and of
+# (rank, height, width, channels), where sides that a value has not are 1 and its last one is called
+# channels. Rank 0: the values do not fit together.
+Sides = tuple[int, int, int, int]
+OPS = {op: code for code, op in enumerate(OPERATIONS)}
+_NO_SIDES = (0, 0, 0, 0)
+_KEEPING = tuple(OPS[op] for op in ('add', 'multiply', 'concat', 'relu', 'tanh', 'sigmoid'))
+_CONCAT, _FRAMES, _DENSE, _CLASSIFIER = (
+  OPS[op] for op in ('concat', 'frames', 'dense', 'classifier')
+)
+_PAD_LIKE, _GLOBAL_AVG_POOL = OPS['pad_like'], OPS['global_avg_pool']
+_SIZES = ('filters', 'units', 'count')  # attributes that say how wide a result is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,57 +245,95 @@ def infer_shapes(architecture: Architecture, task: TaskShape) -> tuple[Shape, ..
   Raises:
     ValueError: an operation cannot take the shapes of its inputs, such as a sum of two shapes.
   """
-  shapes: list[Shape] = []
-  for index, node in enumerate(architecture.nodes):
-    inputs = [shapes[i] for i in node.inputs]
-    shapes.append(_output_shape(index, node, inputs, task))
-  return tuple(shapes)
+  found = [input_sides(task)]
+  for index, node in enumerate(architecture.nodes[1:], 1):
+    op, size, stride, first = _figures(node.op, node.attributes)
+    source, *others = node.inputs
+    sides = found[source]
+    for other in others:
+      sides = joined_sides(op, sides, found[other])
+    sides = sides_after(op, sides, size, stride, first, task.classes)
+    if not sides[0]:
+      raise _misfit(index, node, [_shape(found[i]) for i in node.inputs])
+    found.append(sides)
+  return tuple(map(_shape, found))
 
 
-def _output_shape(index: int, node: Node, inputs: list[Shape], task: TaskShape) -> Shape:
-  if node.op == 'input':
-    return task.input_shape
-  if node.op == 'classifier':
-    return (task.classes,)
+def input_sides(task: TaskShape) -> Sides:
+  """What the network reads."""
+  *sides, channels = task.input_shape
+  height, width = (*sides, 1)[:2]
+  return 1 + len(sides), height, width, channels
+
+
+def joined_sides(op: int, sides: Sides, other: Sides) -> Sides:
+  """What an operation reads in all: `sides` of its first inputs together, and one `other`."""
+  rank, height, width, channels = sides
+  if op == _PAD_LIKE:
+    fits = rank == other[0] == 3 and height <= other[1] and width <= other[2]
+    return (3, other[1], other[2], channels) if fits else _NO_SIDES
+  if (rank, height, width) != (other[0], other[1], other[2]):
+    return _NO_SIDES
+  if op == _CONCAT:
+    return rank, height, width, channels + other[3]
+  return sides if channels == other[3] else _NO_SIDES
+
+
+def sides_after(op: int, sides: Sides, size: int, stride: int, first: int, classes: int) -> Sides:
+  """What an operation makes of what it reads.
+
+  Args:
+    op: of `OPS`.
+    sides: of what it reads; `joined_sides` where that is several values.
+    size: filters, units or frames; 0 where it has none of these.
+    stride: at least 1.
+    first: the first frame that it takes.
+    classes: width of the classifier.
+  """
+  rank, height, width, channels = sides
+  if rank == 0 or op in _KEEPING:
+    return sides
+  if op == _CLASSIFIER:
+    return 1, 1, 1, classes
+  if op == _DENSE:
+    return 1, 1, 1, size
+  if op == _FRAMES:
+    return (1, 1, 1, size * channels) if rank == 2 and first + size <= height else _NO_SIDES
+  if rank != 3:
+    return _NO_SIDES
+  if op == _GLOBAL_AVG_POOL:
+    return 1, 1, 1, channels
+  return 3, -(-height // stride), -(-width // stride), size if size else channels
+
+
+@functools.lru_cache(maxsize=10_000)
+def _figures(op: str, attributes: tuple[tuple[str, Any], ...]) -> tuple[int, int, int, int]:
+  """Code, size, stride and first frame of a node, as `sides_after` takes them."""
+  known = dict(attributes)
+  size = next((known[name] for name in _SIZES if name in known), 0)
+  return OPS[op], size, known.get('stride', 1), known.get('first', 0)
+
+
+def _shape(sides: Sides) -> Shape:
+  return (*sides[1 : sides[0]], sides[3])
+
+
+def _misfit(index: int, node: Node, inputs: list[Shape]) -> ValueError:
+  """What does not fit in a node."""
   first = inputs[0]
-  if node.op in ('add', 'multiply'):
-    if len(set(inputs)) > 1:
-      raise ValueError(f'node {index}: {node.op} of different shapes {inputs}')
-    return first
-  if node.op == 'concat':
-    if len({shape[:-1] for shape in inputs}) > 1:
-      raise ValueError(f'node {index}: concat of different sizes {inputs}')
-    return (*first[:-1], sum(shape[-1] for shape in inputs))
-  if node.op in _ELEMENTWISE:
-    return first
-  if node.op == 'dense':
-    return (node['units'],)
-  if node.op == 'frames':
-    if len(first) != 2 or node['first'] + node['count'] > first[0]:
-      raise ValueError(f'node {index}: frames from {node["first"]} on of a value of shape {first}')
-    return (node['count'] * first[1],)
-  if len(first) != 3:
-    raise ValueError(f'node {index}: {node.op} of shape {first}, not (height, width, channels)')
-  return _map_shape(index, node, inputs)
-
-
-def _map_shape(index: int, node: Node, inputs: list[Shape]) -> Shape:
-  """The shape of an operation on maps."""
-  height, width, channels = inputs[0]
-  if node.op == 'global_avg_pool':
-    return (channels,)
-  if node.op == 'pad_like':
-    target = inputs[1]
-    if len(target) != 3:
-      raise ValueError(f'node {index}: pad_like to shape {target}, not (height, width, channels)')
-    if target[0] < height or target[1] < width:
-      raise ValueError(f'node {index}: pad_like of {inputs[0]} to the smaller {target}')
-    return (target[0], target[1], channels)
-  if node.op == 'dilated_conv':
-    return (height, width, node['filters'])
-  stride = node['stride']
-  filters = node['filters'] if node.op == 'conv' else channels
-  return (-(-height // stride), -(-width // stride), filters)
+  if node.op in COMMUTATIVE:
+    found = f'{node.op} of different shapes {inputs}'
+  elif node.op == 'concat':
+    found = f'concat of different sizes {inputs}'
+  elif node.op == 'frames':
+    found = f'frames from {node["first"]} on of a value of shape {first}'
+  elif len(first) != 3:
+    found = f'{node.op} of shape {first}, not (height, width, channels)'
+  elif len(inputs[1]) != 3:
+    found = f'pad_like to shape {inputs[1]}, not (height, width, channels)'
+  else:
+    found = f'pad_like of {first} to the smaller {inputs[1]}'
+  return ValueError(f'node {index}: {found}')
 
 
 def _check_node(index: int, node: Node) -> None:
@@ -336,44 +387,3 @@ def _canonical(nodes: Sequence[Node], output: int) -> tuple[Node, ...]:
       shared[node] = len(ordered)
     ordered.append(node)
   return tuple(ordered)
-
-
-_WIDTHS = ('filters', 'units')  # attributes that are the width of a result
-
-
-def with_widths(architecture: Architecture, widths: Mapping[int, int]) -> Architecture:
-  """Returns the network with other numbers of filters or units.
-
-  Args:
-    architecture: the network.
-    widths: new widths by index of the node.
-
-  Returns:
-    A network whose nodes have the same indices. `infer_shapes` tells whether its shapes fit
-    together; this function does not check them.
-
-  Raises:
-    ValueError: a node has no width, or the new one is below 1.
-  """
-  nodes = list(architecture.nodes)
-  for index, width in widths.items():
-    attributes = dict(nodes[index].attributes)
-    named = [name for name in _WIDTHS if name in attributes]
-    if not named:
-      raise ValueError(f'widths: node {index} is a {nodes[index].op}, which has no width')
-    attributes[named[0]] = width
-    nodes[index] = dataclasses.replace(nodes[index], attributes=tuple(sorted(attributes.items())))
-  return Architecture(tuple(nodes))
-
-
-def widened(architecture: Architecture, factor: int) -> Architecture:
-  """Multiplies all widths by `factor`. Raises ValueError if it is below 1."""
-  return with_widths(
-    architecture,
-    {i: factor * width for i, n in enumerate(architecture.nodes) if (width := _width(n))},
-  )
-
-
-def _width(node: Node) -> int | None:
-  attributes = dict(node.attributes)
-  return next((int(attributes[name]) for name in _WIDTHS if name in attributes), None)

@@ -120,6 +120,16 @@ def test_numba_is_loaded_in_one_place():
     assert path.name == 'jit.py' or 'numba' not in {n.split('.')[0] for n in imports(path)}, path
 
 
+def test_decoding_and_drawing_do_not_load_numba():
+  code = (
+    'import sys, rlnas.reports.graph_drawing, rlnas.spaces.table, rlnas.strategies.random_search\n'
+    'from rlnas import Chain, TaskShape, decode, infer_shapes\n'
+    'infer_shapes(decode(Chain(max_depth=1), (0, 0, 0, 0)), TaskShape((8, 8, 1), 2))\n'
+    'sys.exit("numba" in sys.modules)'
+  )
+  assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
+
+
 def test_machine_code_belongs_to_the_state_of_all_modules_that_it_is_made_of():
   """Those with compiled functions, and those that they import names from."""
   known, marked = {ROOT / name for name in SOURCES}, 0

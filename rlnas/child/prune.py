@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Architecture, TaskShape, infer_shapes, with_widths
+from rlnas.architecture import Architecture, TaskShape, infer_shapes
 from rlnas.backend import keras
 from rlnas.child.builder import build
+from rlnas.child.widths import with_widths
 from rlnas.cost.limits import within_limits
 
 _CONVOLUTIONS = ('conv', 'dilated_conv')

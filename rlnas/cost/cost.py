@@ -27,14 +27,14 @@ import dataclasses
 
 import numpy as np
 
-from rlnas.architecture import Architecture, TaskShape, computed_once
+from rlnas.architecture import Architecture, Sides, TaskShape, computed_once, input_sides
 from rlnas.budget import Resources
 from rlnas.cost.arena_head import MEAN_SCRATCH
 from rlnas.cost.arena_tail import HOST, KINDS, Nodes, used_bytes
 from rlnas.cost.flash import bytes_of, constants_of, counted
 from rlnas.cost.jit import compiled
-from rlnas.cost.nodes import Indices, Records, encoded, entry_of
-from rlnas.cost.operators import Converted, arena_tasks, converted, fits, misfit, work_and_weights
+from rlnas.cost.nodes import Indices, Records, encoded
+from rlnas.cost.operators import Converted, arena_tasks, converted, fits, misfit, totals
 from rlnas.cost.schedule import least_arena_bytes
 
 
@@ -81,7 +81,7 @@ def estimate_cost(architecture: Architecture, task: TaskShape) -> Cost:
 
   def estimate() -> Cost:
     nodes, rows = encoded(architecture)
-    fitting, *found = _cost(nodes, rows, entry_of(task), task.classes)
+    fitting, *found = _cost(nodes, rows, input_sides(task), task.classes)
     if not fitting:
       raise misfit(architecture, task)
     return Cost(*found)
@@ -91,7 +91,7 @@ def estimate_cost(architecture: Architecture, task: TaskShape) -> Cost:
 
 @compiled
 def _cost(
-  nodes: Records, rows: Indices, entry: tuple[int, int, int, int], classes: int
+  nodes: Records, rows: Indices, entry: Sides, classes: int
 ) -> tuple[bool, int, int, int, int, int]:
   """Returns whether all shapes fit, then the fields of `Cost` (0 if they do not fit).
 
@@ -101,7 +101,7 @@ def _cost(
   if not fits(network):
     return False, 0, 0, 0, 0, 0
   counts = counted(network)
-  macs, parameters = work_and_weights(network.kernels)
+  macs, _, parameters = totals(network.kernels)
   flash, head = bytes_of(counts), least_arena_bytes(arena_tasks(network))
   return True, macs, parameters, flash, head, _tail_bytes(network, constants_of(counts))
 

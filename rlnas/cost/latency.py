@@ -39,7 +39,7 @@ def work_of(network: Converted) -> list[Work]:
   """Returns the work of each operator, in order."""
   operators, kernels = network.operators, network.kernels
   macs = np.zeros(len(network.nodes), np.int64)
-  macs[kernels['node']] = kernels['weights'] * kernels['places']
+  macs[kernels['node']] = kernels['macs']
   elements = arena_tasks(network).sizes
   read = np.add.reduceat(elements[network.sources + 1], network.starts[:-1])
   return [

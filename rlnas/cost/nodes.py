@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import OPERATIONS, Architecture, Scalar, TaskShape
+from rlnas.architecture import (
+  OPERATIONS,
+  OPS,
+  Architecture,
+  Scalar,
+  Sides,
+  joined_sides,
+  sides_after,
+)
 from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.jit import compiled, inlined
 from rlnas.cost.limits import MAX_CONCAT_INPUTS, within_limits
@@ -49,16 +57,8 @@ def records(names: str) -> np.dtype[np.void]:
 # them. Width is the number of filters, units or frames; key is the number of the weights that dense
 # layers share, or the first frame.
 NODE = records('op kind width kernel_height kernel_width stride dilation relu key')
-# The shape of a value without the batch: (height, width, channels), (frames, features) or
-# (features,). Missing dimensions are 1, and the last one is called channels. Rank 0 means that
-# there is no value.
+# The shape of a value without the batch, see `rlnas.architecture.Sides`.
 SHAPE = records('rank height width channels')
-OPS = {op: code for code, op in enumerate(OPERATIONS)}
-_CONV, _DILATED, _DEPTHWISE = (OPS[op] for op in ('conv', 'dilated_conv', 'depthwise_conv'))
-_ADD, _MULTIPLY, _CONCAT = (OPS[op] for op in ('add', 'multiply', 'concat'))
-_RELU, _TANH, _SIGMOID = (OPS[op] for op in ('relu', 'tanh', 'sigmoid'))
-_PAD_LIKE, _FRAMES, _POOL = (OPS[op] for op in ('pad_like', 'frames', 'global_avg_pool'))
-_DENSE, _CLASSIFIER = (OPS[op] for op in ('dense', 'classifier'))
 _FIELDS = {'filters': 'width', 'units': 'width', 'count': 'width', 'weights': 'key', 'first': 'key'}
 
 
@@ -118,13 +118,6 @@ def encoded(architecture: Architecture) -> tuple[Records, Indices]:
   return np.frombuffer(records, NODE), np.frombuffer(b''.join(rows), np.int64)
 
 
-def entry_of(task: TaskShape) -> tuple[int, int, int, int]:
-  """Returns the shape of the network's input as the fields of `SHAPE`."""
-  *sides, channels = task.input_shape
-  height, width = (*sides, 1)[:2]
-  return 1 + len(sides), height, width, channels
-
-
 @compiled
 def read_by(rows: Indices, count: int) -> tuple[Indices, Indices]:
   """Decodes the inputs of `count` nodes from the rows of `encoded`.
@@ -148,70 +141,44 @@ def shapes_of(
   nodes: Records,
   starts: Indices,
   sources: Indices,
-  entry: tuple[int, int, int, int],
+  entry: Sides,
   classes: int,
 ) -> Records:
   """Infers the shapes of all nodes' values, of dtype `SHAPE`.
 
-  The rules are those of `rlnas.architecture.infer_shapes`. If a shape does not fit, it and all
-  shapes after it have rank 0.
+  The rules are those of `rlnas.architecture.infer_shapes`, compiled. If a shape does not fit, it
+  and all shapes after it have rank 0.
 
   Args:
     nodes: see `encoded`.
     starts: see `read_by`.
     sources: see `read_by`.
-    entry: see `entry_of`.
+    entry: see `rlnas.architecture.input_sides`.
     classes: width of the classifier.
   """
   shapes = np.zeros(len(nodes), SHAPE)
-  rank, height, width, channels = entry
-  _set(shapes[0], rank, height, width, channels)
+  _set(shapes[0], entry)
   for index in range(1, len(nodes)):
-    node, reads = nodes[index], sources[starts[index] : starts[index + 1]]
-    op, first, shape = node['op'], shapes[reads[0]], shapes[index]
-    if op == _CLASSIFIER:
-      _set(shape, 1, 1, 1, classes)
-    elif op in (_ADD, _MULTIPLY, _CONCAT):
-      total = 0
-      for source in reads:
-        other = shapes[source]
-        total += other['channels']
-        if (other['rank'], other['height'], other['width']) != (
-          first['rank'],
-          first['height'],
-          first['width'],
-        ) or (op != _CONCAT and other['channels'] != first['channels']):
-          return shapes
-      kept = total if op == _CONCAT else first['channels']
-      _set(shape, first['rank'], first['height'], first['width'], kept)
-    elif op in (_RELU, _TANH, _SIGMOID):
-      _set(shape, first['rank'], first['height'], first['width'], first['channels'])
-    elif op == _DENSE:
-      _set(shape, 1, 1, 1, node['width'])
-    elif op == _FRAMES:
-      if first['rank'] != 2 or node['key'] + node['width'] > first['height']:
-        return shapes
-      _set(shape, 1, 1, 1, node['width'] * first['channels'])
-    elif first['rank'] != 3:
+    node, begin, end = nodes[index], starts[index], starts[index + 1]
+    sides = _sides(shapes[sources[begin]])
+    for place in range(begin + 1, end):
+      sides = _joined_sides(node['op'], sides, _sides(shapes[sources[place]]))
+    stride = max(node['stride'], 1)
+    sides = _sides_after(node['op'], sides, node['width'], stride, node['key'], classes)
+    if sides[0] == 0:
       return shapes
-    elif op == _POOL:
-      _set(shape, 1, 1, 1, first['channels'])
-    elif op == _PAD_LIKE:
-      target = shapes[reads[1]]
-      if (
-        target['rank'] != 3
-        or target['height'] < first['height']
-        or target['width'] < first['width']
-      ):
-        return shapes
-      _set(shape, 3, target['height'], target['width'], first['channels'])
-    else:
-      stride = max(node['stride'], 1)
-      filters = node['width'] if node['width'] else first['channels']
-      _set(shape, 3, -(-first['height'] // stride), -(-first['width'] // stride), filters)
+    _set(shapes[index], sides)
   return shapes
 
 
+_joined_sides, _sides_after = compiled(joined_sides), compiled(sides_after)
+
+
 @inlined
-def _set(shape: Any, rank: int, height: int, width: int, channels: int) -> None:
-  shape['rank'], shape['height'], shape['width'], shape['channels'] = rank, height, width, channels
+def _sides(shape: Any) -> Sides:
+  return shape['rank'], shape['height'], shape['width'], shape['channels']
+
+
+@inlined
+def _set(shape: Any, sides: Sides) -> None:
+  shape['rank'], shape['height'], shape['width'], shape['channels'] = sides

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Architecture, TaskShape, infer_shapes
+from rlnas.architecture import OPS, Architecture, Sides, TaskShape, infer_shapes, input_sides
 from rlnas.cost.arena_head import mean_scratch
 from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.jit import compiled, inlined
-from rlnas.cost.nodes import OPS, encoded, entry_of, read_by, records, shapes_of
+from rlnas.cost.nodes import encoded, read_by, records, shapes_of
 from rlnas.cost.scale_order import Scale, execution_order
 from rlnas.cost.tasks import INPUT, Tasks
 
@@ -42,9 +42,9 @@ KIND_SCALES = np.array([SCALES.get(kind, Scale.OWN) for kind in KINDS], np.int64
 OPERATOR = records('kind node relu rank height width channels elements')
 # The weights of a convolution or dense layer: node is its node; key is equal for kernels that are
 # stored once, and stored is 1 for the first of these; dense is 1 for a dense layer, which has a
-# bias (others have batch normalisation); weights is the number of elements, each used once at each
-# of the map's places; channels is the number of outputs, each with its own scale.
-KERNEL = records('node key stored dense weights channels places')
+# bias (others have batch normalisation); weights is the number of elements; channels is the number
+# of outputs, each with its own scale; macs counts each element once at each place of the map.
+KERNEL = records('node key stored dense weights channels macs')
 
 _DEPTHWISE, _DENSE, _CLASSIFIER = (OPS[op] for op in ('depthwise_conv', 'dense', 'classifier'))
 _CONVOLUTIONS = tuple(OPS[op] for op in ('conv', 'dilated_conv', 'depthwise_conv'))
@@ -91,7 +91,7 @@ def predict_operators(architecture: Architecture, task: TaskShape) -> Converted:
     ValueError: the shapes of the network do not fit together.
   """
   nodes, rows = encoded(architecture)
-  network = converted(nodes, rows, entry_of(task), task.classes)
+  network = converted(nodes, rows, input_sides(task), task.classes)
   if not fits(network):
     raise misfit(architecture, task)
   return network
@@ -106,16 +106,45 @@ def misfit(architecture: Architecture, task: TaskShape) -> ValueError:
   return ValueError(f'input_shape={task.input_shape}: the shapes do not fit together')
 
 
+def count_macs(architecture: Architecture, task: TaskShape) -> tuple[int, int]:
+  """Counts the MACs and the elements of all kernels, without the rest of a network's cost.
+
+  Args:
+    architecture: the network.
+    task: shape of its input and number of its classes.
+
+  Returns:
+    Multiply-accumulates of one inference, and elements of all kernels, shared ones counted once.
+
+  Raises:
+    ValueError: the shapes of the network do not fit together.
+  """
+  nodes, rows = encoded(architecture)
+  fitting, macs, elements = _count_macs(nodes, rows, input_sides(task), task.classes)
+  if not fitting:
+    raise misfit(architecture, task)
+  return macs, elements
+
+
 @compiled
-def converted(
-  nodes: Records, rows: Indices, entry: tuple[int, int, int, int], classes: int
-) -> Converted:
+def _count_macs(nodes: Records, rows: Indices, entry: Sides, classes: int) -> tuple[bool, int, int]:
+  """Returns whether all shapes fit, and what `count_macs` returns."""
+  starts, sources = read_by(rows, len(nodes))
+  shapes = shapes_of(nodes, starts, sources, entry, classes)
+  if not shapes[-1]['rank']:
+    return False, 0, 0
+  macs, elements, _ = totals(_kernels(nodes, starts, sources, shapes))
+  return True, macs, elements
+
+
+@compiled
+def converted(nodes: Records, rows: Indices, entry: Sides, classes: int) -> Converted:
   """As `predict_operators`, but returns no operators and kernels if the shapes do not fit together.
 
   Args:
     nodes: see `rlnas.cost.nodes.encoded`.
     rows: see `rlnas.cost.nodes.encoded`.
-    entry: see `rlnas.cost.nodes.entry_of`.
+    entry: see `rlnas.architecture.input_sides`.
     classes: width of the classifier.
   """
   starts, sources = read_by(rows, len(nodes))
@@ -164,17 +193,19 @@ def arena_tasks(network: Converted) -> Tasks:
 
 
 @compiled
-def work_and_weights(kernels: Records) -> tuple[int, int]:
-  """Returns the multiply-accumulate operations of one inference, and the trainable weights.
+def totals(kernels: Records) -> tuple[int, int, int]:
+  """Returns the multiply-accumulates of one inference, the elements of all kernels, all weights.
 
-  Trainable are the kernels, the biases of dense layers, and gamma and beta of batch normalisation.
+  Weights are the kernels, biases of dense layers, and gamma and beta of batch normalisation. Shared
+  kernels count once.
   """
-  macs, weights = 0, 0
+  macs, elements, weights = 0, 0, 0
   for kernel in kernels:
-    macs += kernel['weights'] * kernel['places']
+    macs += kernel['macs']
     if kernel['stored']:
+      elements += kernel['weights']
       weights += kernel['weights'] + kernel['channels'] * (2 - kernel['dense'])
-  return macs, weights
+  return macs, elements, weights
 
 
 @compiled
@@ -189,12 +220,12 @@ def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records)
       kernel = kernels[count]
       kernel['node'], kernel['dense'], kernel['channels'] = index, dense, shape['channels']
       kernel['key'] = -node['key'] if node['op'] == _DENSE else index
-      kernel['places'] = 1 if dense else shape['height'] * shape['width']
       kernel['weights'] = shape['channels']
       if node['op'] != _DEPTHWISE:
         kernel['weights'] *= first['channels']
       if not dense:
         kernel['weights'] *= node['kernel_height'] * node['kernel_width']
+      kernel['macs'] = kernel['weights'] * (1 if dense else shape['height'] * shape['width'])
       kernel['stored'] = 1
       for other in kernels[: count if node['op'] == _DENSE else 0]:
         if other['key'] == kernel['key']:

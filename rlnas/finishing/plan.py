@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 
 from absl import logging
 
-from rlnas.architecture import Architecture, widened
+from rlnas.architecture import Architecture
 from rlnas.budget import Budget
+from rlnas.child.widths import widened
 from rlnas.finishing.finalists import Candidate, Finalist, rank_trials
 from rlnas.finishing.recipe import Recipe
 from rlnas.reward import is_feasible

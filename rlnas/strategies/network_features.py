@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.architecture import OPERATIONS, Architecture, TaskShape, infer_shapes
+from rlnas.cost.operators import count_macs
 
 # The features only serve to compare networks, so any input of usual size will do.
 _IMAGE = (32, 32, 3)
@@ -22,6 +23,7 @@ _CLASSES = 10
 _LARGE, _SMALL = 16, 8  # sides of maps: at least half of the image's, and below a quarter
 
 _CONVOLUTIONS = ('conv', 'dilated_conv', 'depthwise_conv')
+_WITH_WEIGHTS = (*_CONVOLUTIONS, 'dense', 'classifier')
 
 
 def traits(architecture: Architecture) -> npt.NDArray[np.float64]:
@@ -34,32 +36,21 @@ def traits(architecture: Architecture) -> npt.NDArray[np.float64]:
     windows larger than 3x3; number of nodes of each of `OPERATIONS`.
   """
   frames = [n['first'] + n['count'] for n in architecture.nodes if n.op == 'frames']
-  input_shape = (max(frames), _FEATURES) if frames else _IMAGE
-  shapes = infer_shapes(architecture, TaskShape(input_shape, _CLASSES))
-  macs, greediest, widest, wide_windows = 0, 0, 1, 0
-  weights: dict[object, int] = {}  # by kernel; dense layers can share one
+  task = TaskShape((max(frames), _FEATURES) if frames else _IMAGE, _CLASSES)
+  shapes, (macs, weights) = infer_shapes(architecture, task), count_macs(architecture, task)
+  greediest, widest, wide_windows = 0, 1, 0
   depths: list[int] = []
-  for index, (node, shape) in enumerate(zip(architecture.nodes, shapes, strict=True)):
+  for node, shape in zip(architecture.nodes, shapes, strict=True):
     read = [shapes[i] for i in node.inputs]
     greediest = max(greediest, sum(math.prod(s) for s in (shape, *read)))
     depth = max((depths[i] for i in node.inputs), default=0)
     if node.op in _CONVOLUTIONS:
-      inputs = 1 if node.op == 'depthwise_conv' else read[0][-1]
-      window = node['kernel_height'] * node['kernel_width']
-      weights[index] = window * inputs * shape[-1]
-      macs += weights[index] * math.prod(shape[:-1])
-      wide_windows += window > 9
+      wide_windows += node['kernel_height'] * node['kernel_width'] > 9
       widest = max(widest, shape[-1])
-      depth += 1
-    elif node.op in ('dense', 'classifier'):
-      kernel = index if node.op == 'classifier' else ('dense', node['weights'])
-      weights[kernel] = math.prod(read[0]) * shape[-1]
-      macs += weights[kernel]
-      depth += 1
-    depths.append(depth)
+    depths.append(depth + (node.op in _WITH_WEIGHTS))
   maps = [shape for shape in shapes[1:] if len(shape) == 3] or [(1, 1, 1)]
   (first, *_, first_channels), (last, *_, last_channels) = maps[0], maps[-1]
-  sizes = [macs, sum(weights.values()), greediest, widest]
+  sizes = [macs, weights, greediest, widest]
   sizes += [first, first_channels, last, last_channels]
   sides = [shape[0] for shape in maps]
   operations = [node.op for node in architecture.nodes]

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from rlnas.architecture import Architecture, Graph, Node, TaskShape, infer_shapes
+from rlnas.architecture import Architecture, Graph, Node, TaskShape, infer_shapes, input_sides
 from rlnas.backend import keras, quiet, tf
 from rlnas.budget import Resources
 from rlnas.child.builder import build
@@ -17,8 +17,8 @@ from rlnas.cost.cost import Cost, estimate_cost
 from rlnas.cost.kernels import SPEEDS
 from rlnas.cost.latency import latency_ms
 from rlnas.cost.limits import within_limits
-from rlnas.cost.nodes import encoded, entry_of, read_by, shapes_of
-from rlnas.cost.operators import arena_tasks, predict_operators
+from rlnas.cost.nodes import encoded, read_by, shapes_of
+from rlnas.cost.operators import arena_tasks, count_macs, predict_operators
 from rlnas.cost.schedule import least_arena_order
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
 from rlnas.spaces.decision import decode
@@ -181,6 +181,7 @@ def test_shared_dense_weights_are_stored_once_and_used_twice():
   found = estimate_cost(twice, TaskShape((4, 5), 3))
   assert found.parameters == sum(w.shape.num_elements() for w in model.trainable_weights)
   assert found.macs == 2 * 10 * 6 + 6 * 3
+  assert count_macs(twice, TaskShape((4, 5), 3)) == (found.macs, 10 * 6 + 6 * 3)
 
 
 def test_needs_no_tensorflow():
@@ -235,7 +236,7 @@ def test_shapes_are_those_of_the_architecture(space):
     architecture = decode(space, sample_uniform(table, rng))
     limited = within_limits(architecture)
     nodes, rows = encoded(architecture)
-    found = shapes_of(nodes, *read_by(rows, len(nodes)), entry_of(task), task.classes)
+    found = shapes_of(nodes, *read_by(rows, len(nodes)), input_sides(task), task.classes)
     for shape, expected in zip(found, infer_shapes(limited, task), strict=True):
       sides = (shape['height'], shape['width'], shape['channels'])
       assert shape['rank'] == len(expected)
@@ -260,9 +261,10 @@ def test_whatever_does_not_fit_is_refused_as_by_the_architecture(wrong):
   architecture = graph.finish(graph.add('classifier', y))
   with pytest.raises(ValueError, match='node') as expected:
     infer_shapes(architecture, TaskShape((8, 8, 1), 10))
-  with pytest.raises(ValueError, match='node') as found:
-    estimate_cost(architecture, TaskShape((8, 8, 1), 10))
-  assert str(found.value) == str(expected.value)
+  for function in (estimate_cost, count_macs, predict_operators):
+    with pytest.raises(ValueError, match='node') as found:
+      function(architecture, TaskShape((8, 8, 1), 10))
+    assert str(found.value) == str(expected.value)
 
 
 def test_an_input_alone_is_refused():

@@ -42,5 +42,5 @@ def test_work_and_weights_are_those_of_the_cost():
   architecture = decode(space, sample_uniform(compile_table(space), np.random.default_rng(1)))
   known = estimate_cost(architecture, TaskShape((32, 32, 3), 10))
   macs, weights = np.expm1(traits(architecture)[:2])
-  assert macs == pytest.approx(known.macs)
+  assert round(macs) == known.macs
   assert weights == pytest.approx(known.parameters, rel=0.1)  # that counts normalisation, too

@@ -1,6 +1,7 @@
 import pytest
 
-from rlnas.architecture import TaskShape, infer_shapes, widened, with_widths
+from rlnas.architecture import TaskShape, infer_shapes
+from rlnas.child.widths import widened, with_widths
 from tests.child.test_builder import map_network, recurrent_network, small_network
 
 
