@@ -110,7 +110,7 @@ class Screened:
       macs=estimate.macs,
       parameters=estimate.parameters,
       latency_ms=latency,
-      detail='estimated cost exceeds the budget; not trained',
+      detail='estimated beyond the budget; not trained',
     )
 
     def fits(flash_bytes: float, sram_bytes: float) -> bool:
@@ -132,5 +132,5 @@ class Screened:
       flash_bytes=footprint.flash_bytes,
       sram_bytes=footprint.sram_bytes,
       sram_source=footprint.sram_source,
-      detail='measured size exceeds the budget; not trained',
+      detail='measured beyond the budget; not trained',
     )
