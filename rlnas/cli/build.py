@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import rlnas
 from rlnas.architecture import Architecture, Scalar, infer_shapes
 from rlnas.budget import Budget
+from rlnas.child.defaults import BATCH_SIZE
 from rlnas.cli import choices
 from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.options import written
-from rlnas.cost.kernels import Speed
+from rlnas.cost.kernels import SPEEDS, Speed
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
 from rlnas.evaluation.executors import default_workers
@@ -84,6 +85,11 @@ def set_up(config: SearchConfig) -> Setup:
   except ValueError as error:  # every trial would fail
     raise ValueError(f'space={config.space}: {error}; see --space_option') from error
   check_augmentation(config.finish, dataset)
+  for examples, _ in config.stages():
+    if examples is not None and examples < BATCH_SIZE:
+      raise ValueError(
+        f'fidelity={config.fidelity}: a stage needs at least {BATCH_SIZE} examples, one batch'
+      )
   return Setup(
     config=config,
     dataset=dataset,
@@ -250,6 +256,7 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
   strategy = choices.strategy_options(config.strategy, config.strategy_options)
   return {
     'dataset_digest': setup.dataset.digest,
+    'classes': setup.dataset.classes,
     'space': config.space,
     'space_options': choices.recorded(choices.space_options(config.space, config.space_options)),
     'strategy': config.strategy,
@@ -259,6 +266,7 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
       choices.reward_options(config.reward, config.reward_options)
     ),
     **{f'budget_{name}': value for name, value in dataclasses.asdict(setup.budget).items()},
+    'speed': next((name for name, speed in SPEEDS.items() if speed is setup.speed), None),
     'batch': config.batch,
     'lag': config.lag,
     'fidelity': ','.join(f'{examples or "all"}x{epochs}' for examples, epochs in stages),

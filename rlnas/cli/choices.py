@@ -107,13 +107,14 @@ def find(kind: str, value: str) -> Any:
   if ':' in value and os.getcwd() not in sys.path:
     sys.path.insert(0, os.getcwd())
   try:
-    found = getattr(importlib.import_module(module), name)
+    imported = importlib.import_module(module)
   except ModuleNotFoundError as error:
     if error.name is not None and (module == error.name or module.startswith(f'{error.name}.')):
       raise ValueError(f'{kind}={value!r}: there is no module {error.name}') from error
     raise
-  except AttributeError as error:
-    raise ValueError(f'{kind}={value!r}: module {module} has no {name}') from error
+  if not hasattr(imported, name):
+    raise ValueError(f'{kind}={value!r}: module {module} has no {name}')
+  found = getattr(imported, name)
   if not callable(found):
     raise ValueError(f'{kind}={value!r}: is {found!r}; must be callable')
   return found

@@ -321,7 +321,7 @@ class SearchConfig:
     if self.max_mmacs is not None:
       if not 1e-6 <= self.max_mmacs < 1e9:
         raise ValueError(f'max_mmacs={self.max_mmacs}: must be a positive number of millions')
-      budget = dataclasses.replace(budget, macs=int(self.max_mmacs * 1e6))
+      budget = dataclasses.replace(budget, macs=round(self.max_mmacs * 1e6))
     if self.max_latency_ms is not None:
       if not 0 < self.max_latency_ms < math.inf:
         raise ValueError(f'max_latency_ms={self.max_latency_ms}: must be positive (milliseconds)')

@@ -104,7 +104,8 @@ def command(config: SearchConfig) -> str:
 
 def _flag(value: object) -> str:
   if isinstance(value, float):
-    return f'{value:.12g}'
+    short = f'{value:g}'
+    return short if float(short) == value else repr(value)
   return str(value).lower() if isinstance(value, bool) else str(value)
 
 

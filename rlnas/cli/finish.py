@@ -19,8 +19,10 @@ from absl import flags
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import write_config
 from rlnas.cli.flags import (
+  check_positive,
   define_finish_flags,
   define_some_flags,
+  named_by_flags,
   no_arguments,
   read_finish_config,
   show,
@@ -47,6 +49,8 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   started = time.perf_counter()
   no_arguments(arguments)
   finish_config = read_finish_config(flag_values)
+  check_positive('workers', flag_values)
+  workers = flag_values['workers'].value
   config = given_config(flag_values)
   config = dataclasses.replace(config, finish=finish_config)
   from rlnas.cli.export import export_workdir
@@ -56,14 +60,15 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   workdir = pathlib.Path(config.workdir)
   configuration, trials = read_journal(workdir / 'journal.jsonl')
   dataset = dataset_of(config, configuration, trials)
-  finish(
-    trials,
-    dataset,
-    budget_of(configuration),
-    config,
-    workers=default_workers() if config.workers is None else config.workers,
-    since=started,
-  )
+  with named_by_flags():
+    finish(
+      trials,
+      dataset,
+      budget_of(configuration),
+      config,
+      workers=default_workers() if workers is None else workers,
+      since=started,
+    )
   write_config(config, workdir)
   show(str(export_workdir(workdir, dataset) / 'report.html'))
 

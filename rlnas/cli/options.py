@@ -40,14 +40,14 @@ class Option:
     kinds = [kind.strip() for kind in re.split(r'\|', self.kind)]
     if text == 'None' and 'None' in kinds:
       return None
-    kind = next(kind for kind in kinds if kind != 'None')
+    kind = next((kind for kind in kinds if kind != 'None'), 'str')
     if kind in _SCALARS:
       return _SCALARS[kind](text)
     if kind == 'bool':
       if text.lower() not in _BOOLS:
         raise ValueError(f'{text!r}: must be true or false')
       return _BOOLS[text.lower()]
-    if item := re.fullmatch(r'(?:tuple|Sequence)\[(int|float|str)(?:, \.\.\.)?\]', kind):
+    if item := re.fullmatch(r'(?:tuple|Sequence)\[(int|float|str)(?:, (?:\.\.\.|\1))*\]', kind):
       return tuple(_SCALARS[item[1]](part) for part in text.split(',') if part)
     return as_tuples(json.loads(text))
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from absl import flags
+from absl import flags, logging
 
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import write_config
@@ -195,8 +195,12 @@ class _Limit:
 
 def _keep_controller(strategy: Strategy, workdir: pathlib.Path) -> None:
   controller = getattr(strategy, 'controller', None)
-  if controller is not None:
+  if controller is None:
+    return
+  try:
     controller.save(workdir / 'controller.npz')
+  except (AttributeError, ValueError) as error:  # the search itself is complete
+    logging.warning('the controller is not saved: %s', error)
 
 
 def _evaluated_by(decides: Mapping[str, object], config: SearchConfig) -> str:

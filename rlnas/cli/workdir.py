@@ -32,22 +32,15 @@ def named_workdir(flag_values: flags.FlagValues) -> pathlib.Path:
 
 
 def given_config(flag_values: flags.FlagValues) -> SearchConfig:
-  """The configuration of the search in --workdir, with the flags of this command.
+  """The configuration of the search in --workdir, with --data_dir if it is given.
 
   Raises:
     ValueError: a flag is wrong, or the folder holds no search.
     OSError: the folder cannot be read.
   """
   config = read_config(named_workdir(flag_values))
-  given = {
-    name: flag_values[name].value
-    for name in ('data_dir', 'workers')
-    if name in flag_values and flag_values[name].value is not None
-  }
-  try:
-    return dataclasses.replace(config, **given)
-  except ValueError as error:
-    raise ValueError(f'--{error}') from error
+  data_dir = flag_values['data_dir'].value
+  return config if data_dir is None else dataclasses.replace(config, data_dir=data_dir)
 
 
 def budget_of(configuration: Mapping[str, Any]) -> Budget:
@@ -90,6 +83,6 @@ def space_of(configuration: Mapping[str, Scalar | None]) -> Space | None:
   try:
     arguments = choices.recorded_options('space', name, options)
     space: Space = choices.find('space', name)(**arguments)
-  except (ValueError, ImportError):
+  except Exception:  # whatever a module of one's own does
     return None
   return space

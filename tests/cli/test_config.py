@@ -1,16 +1,19 @@
 import dataclasses
 import json
+import shlex
 
 import pytest
 from absl import flags
 
 from rlnas.board import BOARDS
 from rlnas.budget import Budget
+from rlnas.cli.build import journal_configuration, set_up
 from rlnas.cli.choices import recorded, recorded_options, reward_options, space_options
 from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.config_file import read_config, write_config
 from rlnas.cli.export import command
 from rlnas.cli.flags import define_finish_flags, define_search_flags, parse, read_search_config
+from rlnas.cli.workdir import space_of
 from rlnas.cost.kernels import SPEEDS
 
 # As it was written before the file had a format number.
@@ -83,8 +86,6 @@ def test_the_command_of_a_configuration_gives_it_again(tmp_path):
     workdir=str(tmp_path / 'my run'),
     finish=FinishConfig(flip=True, teacher='wide', learning_rate=1e-3),
   )
-  import shlex
-
   words = shlex.split(command(config).replace('\\\n', ' '))
   assert words[:2] == ['rlnas', 'search']
   assert from_flags(*words[2:]) == config
@@ -190,3 +191,29 @@ def test_options_are_recorded_as_values_whatever_their_order():
     'max_depth': 3,
   }
   assert recorded({}) == ''
+
+
+def test_limits_and_times_survive_their_text():
+  assert SearchConfig(max_mmacs=4.1).budget().macs == 4_100_000
+  config = SearchConfig(minutes=1 / 3, sram_kib=7.25, finish=FinishConfig(learning_rate=0.1 + 0.2))
+  words = shlex.split(command(config).replace('\\\n', ' '))
+  assert '--sram_kib=7.25' in words
+  assert from_flags(*words[2:]) == config
+
+
+def test_what_else_decides_a_search_is_in_its_journal():
+  small = SearchConfig(dataset='digits', board='esp32', flash_kib=100.0, sram_kib=50.0)
+  one = journal_configuration(set_up(small))
+  other = journal_configuration(set_up(dataclasses.replace(small, board='arduino-nano-33-ble')))
+  assert (one['speed'], other['speed']) == ('esp32', 'arduino-nano-33-ble')
+  assert one['classes'] == 10
+
+
+def test_a_stage_of_less_than_a_batch_is_refused():
+  with pytest.raises(ValueError, match='fidelity=32x1,allx1: a stage needs at least 64 examples'):
+    set_up(SearchConfig(dataset='digits', fidelity='32x1,allx1'))
+
+
+@pytest.mark.parametrize('options', ['{"gone": 1}', 'gone=1', '{', '{"filters": 3}'])
+def test_a_space_whose_options_are_gone_is_not_known(options):
+  assert space_of({'space': 'chain', 'space_options': options}) is None

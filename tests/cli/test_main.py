@@ -184,6 +184,7 @@ NUMBER = 3
   ('flags', 'message'),
   [
     (('--space=mine:Space',), "--space='mine:Space': broken"),
+    (('--space=mine:Nowhere',), "--space='mine:Nowhere': module mine has no Nowhere"),
     (('--space=mine:NUMBER',), "--space='mine:NUMBER': is 3; must be callable"),
     (
       ('--space_option=max_depth=0',),

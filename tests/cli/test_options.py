@@ -23,6 +23,8 @@ class Everything:
     sizes: whole numbers.
     limit: a limit, or None.
     plan: pairs of numbers.
+    pair: two numbers.
+    nothing: only None so far.
     hook: no text stands for it.
   """
 
@@ -33,6 +35,8 @@ class Everything:
   sizes: tuple[int, ...] = (1, 2)
   limit: int | None = None
   plan: Sequence[tuple[float, int]] = ((1.0, 2),)
+  pair: tuple[int, int] = (3, 5)
+  nothing: None = None
   hook: Callable[[], int] | None = None
 
 
@@ -50,6 +54,8 @@ OPTIONS = options_of(Everything)
     ('sizes=8,16', (8, 16)),
     ('sizes=8', (8,)),
     ('limit=None', None),
+    ('pair=1,2', (1, 2)),
+    ('nothing=None', None),
     ('limit=4', 4),
     ('plan=[[0.5,3],[0.1,1]]', ((0.5, 3), (0.1, 1))),
   ],
