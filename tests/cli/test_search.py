@@ -209,8 +209,8 @@ def test_own_classes_are_named_by_their_module(tmp_path):
   )
   assert done.returncode == 0, done.stderr
   configuration, trials = read_journal(tmp_path / 'runs' / 'search' / 'journal.jsonl')
-  assert configuration['strategy_options'] == 'start=3'
-  assert configuration['reward_options'] == 'bonus=2'
+  assert configuration['strategy_options'] == '{"start": 3}'
+  assert configuration['reward_options'] == '{"bonus": 2.0}'
   assert all(len(t.proposal.tokens) == 1 for t in trials)
   measured = [t for t in trials if t.measurement.int8_validation_accuracy is not None]
   assert measured

@@ -85,7 +85,7 @@ def unconvertible() -> None:
     ('diverge', 'FloatingPointError'),
     ('convert', 'ConverterError'),
     ('nan', 'int8_validation_accuracy=nan: must lie in [0, 1]'),
-    ('no number', '(Object of type float32 is not JSON serializable)'),
+    ('no number', '(TypeError: Object of type float32 is not JSON serializable)'),
   ],
 )
 def test_an_accident_of_a_child_is_recorded_with_its_cause(tmp_path, fault, cause):
