@@ -172,16 +172,26 @@ def build_reward(config: SearchConfig) -> Reward:
   """Builds the reward with its options, and tries it. Raises ValueError."""
   reward: Reward = choices.find('reward', config.reward)
   options = choices.reward_options(config.reward, config.reward_options)
+  # Its figures are those that real measurements have: latency only if the board's speed is known.
   complete = Measurement(
     Status.COMPLETE,
     validation_accuracy=0.5,
     int8_validation_accuracy=0.5,
     flash_bytes=1000,
     sram_bytes=1000,
+    sram_source='tflm',
     macs=1000,
-    latency_ms=1.0,
+    parameters=1000,
+    latency_ms=None if config.speed() is None else 1.0,
+    curve=(0.5,) * len(config.stages()),
   )
-  infeasible = Measurement(Status.INFEASIBLE, flash_bytes=1000, sram_bytes=1000, macs=1000)
+  infeasible = dataclasses.replace(
+    complete,
+    status=Status.INFEASIBLE,
+    validation_accuracy=None,
+    int8_validation_accuracy=None,
+    curve=(),
+  )
   for measurement in (complete, infeasible):
     earned = _constructed('reward', config.reward, reward, measurement, config.budget(), **options)
     if isinstance(earned, bool) or not isinstance(earned, (int, float)):

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import shlex
 
 import pytest
@@ -7,7 +8,7 @@ from absl import flags
 
 from rlnas.board import BOARDS
 from rlnas.budget import Budget
-from rlnas.cli.build import journal_configuration, set_up
+from rlnas.cli.build import build_reward, journal_configuration, set_up
 from rlnas.cli.choices import recorded, recorded_options, reward_options, space_options
 from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.config_file import read_config, write_config
@@ -217,3 +218,18 @@ def test_a_stage_of_less_than_a_batch_is_refused():
 @pytest.mark.parametrize('options', ['{"gone": 1}', 'gone=1', '{', '{"filters": 3}'])
 def test_a_space_whose_options_are_gone_is_not_known(options):
   assert space_of({'space': 'chain', 'space_options': options}) is None
+
+
+def small_and_quick(measurement, budget):
+  """Reads every figure that a measurement has on a board whose speed is known."""
+  del budget
+  accuracy = measurement.int8_validation_accuracy or 0.0
+  return accuracy - math.log(measurement.parameters * measurement.macs * measurement.latency_ms)
+
+
+def test_a_reward_is_tried_on_the_figures_that_measurements_have():
+  reward = f'{__name__}:small_and_quick'
+  built = build_reward(SearchConfig(board='esp32', reward=reward))
+  assert built is small_and_quick
+  with pytest.raises(ValueError, match='small_and_quick'):
+    build_reward(SearchConfig(reward=reward))  # the speed of this board is not known

@@ -176,6 +176,10 @@ def no_number(measurement, budget):
   return 'good'
 
 
+def by_latency(measurement, budget):
+  return -measurement.latency_ms
+
+
 NUMBER = 3
 """
 
@@ -199,6 +203,7 @@ NUMBER = 3
       ('--reward=mine:one_argument',),
       "--reward='mine:one_argument': cannot be called as it must be",
     ),
+    (('--reward=mine:by_latency',), "--reward='mine:by_latency': bad operand type"),
     (('--reward=mine:no_number',), "--reward='mine:no_number': gives 'good'; must give a number"),
     (
       ('--reward=absolute', '--reward_option=beta=1'),
