@@ -151,17 +151,17 @@ class Architecture:
 def computed_once(
   architecture: Architecture, name: str, key: object, compute: Callable[[], Result]
 ) -> Result:
-  """What `compute` gives, kept with the network until it is asked for with another key.
+  """Computes a result for a network, or returns the one computed before with the same key.
 
-  The result lies in the network's `__dict__`, where its digest does. So it is no part of its value,
-  which alone is compared, hashed and written as JSON; but it goes along when the network is pickled
-  to a worker, which then need not compute it again.
+  The network's `__dict__` keeps the result, as it keeps the digest. The result is not a field:
+  comparison, hash and JSON ignore it. Pickling includes it, so a worker process does not compute
+  it again.
 
   Args:
     architecture: the network.
-    name: of the result, private to the caller.
-    key: what the result depends on beside the network.
-    compute: computes it; what it raises is raised.
+    name: name of the result, private to the caller.
+    key: what the result depends on, apart from the network.
+    compute: computes the result; its errors are passed on.
   """
   known = vars(architecture).get(name)
   if known is None or known[0] != key:
@@ -240,10 +240,12 @@ def infer_shapes(architecture: Architecture, task: TaskShape) -> tuple[Shape, ..
     task: its input shape and number of classes.
 
   Returns:
-    One shape for each node: (height, width, channels), or (features,) after global pooling.
+    One shape for each node: (height, width, channels), (time, features) for a sequence, or
+    (features,) after global pooling, frames and dense layers.
 
   Raises:
-    ValueError: an operation cannot take the shapes of its inputs, such as a sum of two shapes.
+    ValueError: an operation cannot take the shapes of its inputs, such as a sum of two shapes or
+      frames beyond the end of a sequence.
   """
   found = [input_sides(task)]
   for index, node in enumerate(architecture.nodes[1:], 1):
@@ -260,14 +262,14 @@ def infer_shapes(architecture: Architecture, task: TaskShape) -> tuple[Shape, ..
 
 
 def input_sides(task: TaskShape) -> Sides:
-  """What the network reads."""
+  """The sides of the network's input."""
   *sides, channels = task.input_shape
   height, width = (*sides, 1)[:2]
   return 1 + len(sides), height, width, channels
 
 
 def joined_sides(op: int, sides: Sides, other: Sides) -> Sides:
-  """What an operation reads in all: `sides` of its first inputs together, and one `other`."""
+  """Joins the sides of an operation's first inputs with those of its next; rank 0 if they differ."""
   rank, height, width, channels = sides
   if op == _PAD_LIKE:
     fits = rank == other[0] == 3 and height <= other[1] and width <= other[2]
@@ -280,14 +282,14 @@ def joined_sides(op: int, sides: Sides, other: Sides) -> Sides:
 
 
 def sides_after(op: int, sides: Sides, size: int, stride: int, first: int, classes: int) -> Sides:
-  """What an operation makes of what it reads.
+  """The sides of an operation's result; rank 0 if the operation cannot take its input.
 
   Args:
-    op: of `OPS`.
-    sides: of what it reads; `joined_sides` where that is several values.
-    size: filters, units or frames; 0 where it has none of these.
+    op: code of the operation, a value of `OPS`.
+    sides: sides of its input; of several inputs, `joined_sides`.
+    size: number of filters, units or frames; 0 if the operation has none of these.
     stride: at least 1.
-    first: the first frame that it takes.
+    first: index of the first frame that it takes.
     classes: width of the classifier.
   """
   rank, height, width, channels = sides
@@ -319,7 +321,7 @@ def _shape(sides: Sides) -> Shape:
 
 
 def _misfit(index: int, node: Node, inputs: list[Shape]) -> ValueError:
-  """What does not fit in a node."""
+  """The error that says why a node cannot take its inputs."""
   first = inputs[0]
   if node.op in COMMUTATIVE:
     found = f'{node.op} of different shapes {inputs}'
