@@ -269,7 +269,7 @@ def input_sides(task: TaskShape) -> Sides:
 
 
 def joined_sides(op: int, sides: Sides, other: Sides) -> Sides:
-  """Joins the sides of an operation's first inputs with those of the next; rank 0 if they differ."""
+  """Joins the sides of an operation's first inputs with those of the next; rank 0 on a misfit."""
   rank, height, width, channels = sides
   if op == _PAD_LIKE:
     fits = rank == other[0] == 3 and height <= other[1] and width <= other[2]
