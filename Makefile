@@ -4,17 +4,22 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 WORKDIR ?= runs/search
+# Each process gets half of the tests in their order; the one that is done first takes some over.
+ON_BOTH_CORES := -n 2 --dist worksteal
 
-.PHONY: search test check lint clean
+.PHONY: search test check nightly lint clean
 
 search: $(INSTALLED)
 	$(BIN)/rlnas search --workdir=$(WORKDIR)
 
 test: $(INSTALLED)
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest $(ON_BOTH_CORES) -m 'not nightly'
 
 check: lint
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow'
+	$(BIN)/pytest $(ON_BOTH_CORES) -m 'not slow and not nightly'
+
+nightly: $(INSTALLED)
+	$(BIN)/pytest $(ON_BOTH_CORES) -m nightly
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from rlnas.cli import flags as cli_flags
 from rlnas.cli.build import (
   Setup,
-  build_evaluator,
+  build_executor,
   build_pruner,
   build_reward,
   journal_configuration,
@@ -35,7 +35,6 @@ from rlnas.cli.choices import REWARDS, STRATEGIES, choose
 from rlnas.cli.flags import OF_ONE_SEARCH, define_search_flags, read_setup
 from rlnas.cli.guard import run
 from rlnas.evaluation.cached import Cached
-from rlnas.evaluation.executors import WorkerPool
 from rlnas.reports.tensorboard import ProgressBar
 from rlnas.reward import is_feasible
 from rlnas.search.journal import Journal
@@ -79,8 +78,7 @@ def main(arguments: list[str]) -> None:
   seeds = read_seeds()
   setup = read_setup(arguments)
   workdir = pathlib.Path(FLAGS.workdir)
-  pool = WorkerPool(build_evaluator(setup), workers=setup.workers)
-  where = Cached(pool, settings='', stages=len(setup.config.stages()))
+  where = Cached(build_executor(setup), settings='', stages=len(setup.config.stages()))
   with contextlib.closing(where):
     arms = [
       run_arm(strategy, reward, seeds, setup, where, workdir)

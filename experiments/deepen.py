@@ -21,10 +21,9 @@ import numpy as np
 from absl import flags
 
 from rlnas.cli import flags as cli_flags
-from rlnas.cli.build import Setup, build_evaluator, build_pruner, build_space, journal_configuration
+from rlnas.cli.build import Setup, build_executor, build_pruner, build_space, journal_configuration
 from rlnas.cli.flags import OF_ONE_SEARCH, define_search_flags, read_setup
 from rlnas.cli.guard import run
-from rlnas.evaluation.executors import WorkerPool
 from rlnas.pareto import best_trial
 from rlnas.reports.tensorboard import ProgressBar
 from rlnas.reward import is_feasible, linear_excess
@@ -46,7 +45,7 @@ flags.DEFINE_float(
   'learning_rate', 2.5e-3, 'Learning rate; the paper has 6e-4 for thousands of trials.'
 )
 flags.DEFINE_bool('fresh', False, 'Whether each depth starts with a new controller.')
-flags.DEFINE_integer('seed', 0, 'Decides everything random; default: 0.')
+flags.DEFINE_integer('seed', 0, 'Seed of the search; default: 0.')
 
 
 def main(arguments: list[str]) -> None:
@@ -91,13 +90,13 @@ def search(depth: int, table: Table, controller: Controller, setup: Setup) -> tu
   with contextlib.ExitStack() as stack:
     journal = Journal(pathlib.Path(FLAGS.workdir) / f'depth{depth}.jsonl', configuration=decides)
     stack.callback(journal.close)
-    pool = WorkerPool(build_evaluator(setup), workers=setup.workers)
-    stack.callback(pool.close)
+    executor = build_executor(setup)
+    stack.callback(executor.close)
     progress = ProgressBar(FLAGS.trials, budget=setup.budget)
     stack.callback(progress.close)
     return run_search(
       Reinforce(table, controller=controller, learning_rate=FLAGS.learning_rate),
-      executor=pool,
+      executor=executor,
       reward=linear_excess,
       budget=setup.budget,
       trials=FLAGS.trials,

@@ -52,11 +52,13 @@ RUNS_PER_TASK = 5  # workers are rarely idle, and all end at about the same time
 FLAGS = flags.FLAGS
 flags.DEFINE_string('table', None, 'The .npz file of results; see rlnas/evaluation/lookup.py.')
 flags.DEFINE_list('strategies', ['random', 'evolution'], f'Some of {", ".join(STRATEGIES)}.')
-flags.DEFINE_float('budget_seconds', 20_000, 'Simulated seconds that a search may spend.')
-flags.DEFINE_integer('runs', 500, 'Searches by each strategy.')
-flags.DEFINE_integer('seed', 0, 'Decides everything random.')
+flags.DEFINE_float('budget_seconds', 20_000, 'Simulated time that a search may spend, in seconds.')
+flags.DEFINE_integer('runs', 500, 'Number of searches by each strategy.')
+flags.DEFINE_integer('seed', 0, 'Seed of the searches.')
 flags.DEFINE_bool('free_repeats', False, 'Whether evaluating a cell again costs nothing.')
-flags.DEFINE_integer('workers', None, 'Processes with one thread each; default: one per core.')
+flags.DEFINE_integer(
+  'workers', None, 'Number of processes with one thread each; default: one per core.'
+)
 flags.DEFINE_string('out', 'runs/nasbench201.json', 'Where to write the results; .png beside it.')
 flags.mark_flag_as_required('table')
 

@@ -38,9 +38,9 @@ flags.adopt_module_key_flags(cli_flags)
 FLAGS.set_default('dataset', 'fashion_mnist')
 FLAGS.set_default('epochs', 8)
 flags.DEFINE_integer('train_examples', None, 'Number of training examples; default: all.')
-flags.DEFINE_integer('repeats', 2, 'Normal cells between reductions in the larger stack.')
-flags.DEFINE_integer('filters', 12, 'Filters of the first cells in the larger stack.')
-flags.DEFINE_integer('seed', 0, 'Decides initial weights and the order of examples.')
+flags.DEFINE_integer('repeats', 2, 'Number of normal cells between reductions in the larger stack.')
+flags.DEFINE_integer('filters', 12, 'Number of filters of the first cells in the larger stack.')
+flags.DEFINE_integer('seed', 0, 'Seed of initial weights and of the order of examples.')
 
 
 def main(arguments: list[str]) -> None:

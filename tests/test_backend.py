@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 WARNING = 'TensorFlow was started before rlnas'
 
 

@@ -4,6 +4,7 @@ import importlib
 import os
 import pathlib
 import re
+import runpy
 import subprocess
 import sys
 
@@ -17,19 +18,10 @@ from rlnas.cli.flags import parse, read_search_config
 from rlnas.cli.main import COMMANDS
 from rlnas.data import loaders
 from tests.documents import ALL, ROOT, anchors, blocks, commands, links
+from tests.experiments import script
 
 README = (ROOT / 'README.md').read_text()
 HELP = ('--help', '--version')
-PARSES_ALL = """
-import runpy, sys
-script, *lines = sys.argv[1:]
-sys.path.insert(0, script.rpartition('/')[0])
-runpy.run_path(script, run_name='script')
-from absl import flags
-for line in lines:
-  flags.FLAGS.unparse_flags()
-  flags.FLAGS([script, *line.split()])
-"""
 
 
 def flags_of(command: str) -> absl.flags.FlagValues:
@@ -46,12 +38,12 @@ def ours(*, with_flags: bool):
 
 
 def of_scripts():
-  """The arguments of each script that a document gives, as lines."""
-  found: dict[str, list[str]] = {}
+  """The command lines of each script that a document gives, without its name."""
+  found: dict[str, list[list[str]]] = {}
   for command in commands():
-    script, *arguments = command.words
-    if script.endswith('.py') and arguments:
-      found.setdefault(script, []).append(' '.join(arguments))
+    path, *arguments = command.words
+    if path.endswith('.py') and arguments:
+      found.setdefault(path, []).append(arguments)
   return found
 
 
@@ -71,7 +63,7 @@ def search_folder(tmp_path_factory):
   """A folder in which `rlnas search` ran, for examples that read runs/search."""
   folder = tmp_path_factory.mktemp('searched')
   command = [sys.executable, '-m', 'rlnas', 'search', '--dataset=digits', '--trials=2']
-  command += ['--epochs=1', '--finish_top=1', '--finish_epochs=1', '--workers=1']
+  command += ['--epochs=1', '--finish_top=1', '--finish_epochs=1', '--executor=inprocess']
   done = run(command, folder)
   assert done.returncode == 0, done.stderr
   return folder
@@ -91,9 +83,15 @@ def test_python_examples_run(block, own_files, request):
     (own_files / 'runs').symlink_to(request.getfixturevalue('search_folder') / 'runs')
   path = own_files / (block.name or 'example.py')
   path.write_text(block.code)
-  tests = ['-m', 'pytest', '-q'] if block.name.startswith('test_') else []
-  done = run([sys.executable, *tests, path.name], own_files)
-  assert done.returncode == 0, done.stdout + done.stderr
+  if block.name.startswith('test_'):
+    done = run([sys.executable, '-m', 'pytest', '-q', path.name], own_files)
+    assert done.returncode == 0, done.stdout + done.stderr
+  else:
+    modules = set(sys.modules)
+    runpy.run_path(str(path), run_name='__main__')
+    for name in set(sys.modules) - modules:  # the next example has its own
+      if pathlib.Path(getattr(sys.modules[name], '__file__', None) or '/').parent == own_files:
+        del sys.modules[name]
 
 
 @pytest.mark.parametrize('block', blocks('json'), ids=str)
@@ -151,11 +149,9 @@ def test_command_lines_parse(command, own_files):
     assert read_search_config(values)  # spaces, strategies, rewards, options and boards exist
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(('script', 'lines'), of_scripts().items(), ids=list(of_scripts()))
-def test_command_lines_of_experiments_parse(script, lines):
-  done = run([sys.executable, '-c', PARSES_ALL, script, *lines], ROOT)
-  assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(('path', 'lines'), of_scripts().items(), ids=list(of_scripts()))
+def test_command_lines_of_experiments_parse(path, lines):
+  script.parse(path.removeprefix('experiments/'), lines)
 
 
 def test_targets_of_make_that_are_named_exist():

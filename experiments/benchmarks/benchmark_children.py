@@ -45,15 +45,15 @@ from rlnas.trial import Measurement, Status
 FLAGS = flags.FLAGS
 flags.DEFINE_string('dataset', 'fashion_mnist', 'What the networks classify: images.')
 flags.DEFINE_string('data_dir', None, 'Folder of IDX or binary files; default: downloads.')
-flags.DEFINE_integer('examples', 10000, 'Training images; default: 10,000.')
-flags.DEFINE_integer('epochs', 2, 'Epochs of a trial; default: 2.')
-flags.DEFINE_integer('children', 24, 'Networks to train on either side; default: 24.')
-flags.DEFINE_integer('blocks', 3, 'How often the two sides take turns; default: 3.')
+flags.DEFINE_integer('examples', 10000, 'Number of training images; default: 10,000.')
+flags.DEFINE_integer('epochs', 2, 'Number of epochs of a trial; default: 2.')
+flags.DEFINE_integer('children', 24, 'Number of networks that either side trains; default: 24.')
+flags.DEFINE_integer('blocks', 3, 'Number of turns of the two sides; default: 3.')
 flags.DEFINE_string(
   'board', 'nucleo-l010rb', 'Whose budget the networks keep; default: nucleo-l010rb.'
 )
-flags.DEFINE_integer('workers', None, 'Worker processes of ours; default: one per core.')
-flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
+flags.DEFINE_integer('workers', None, 'Number of our worker processes; default: one per core.')
+flags.DEFINE_integer('seed', 0, 'Seed of networks and weights; default: 0.')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,12 +34,12 @@ from rlnas.tflite.quantize import Float32Array, convert
 from rlnas.trial import derive_seed
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer('count', 100, 'Networks a space.', lower_bound=1)
-flags.DEFINE_integer('inputs', 50, 'Inputs that outputs are compared on.', lower_bound=1)
+flags.DEFINE_integer('count', 100, 'Number of networks of each space.', lower_bound=1)
+flags.DEFINE_integer('inputs', 50, 'Number of inputs on which outputs are compared.', lower_bound=1)
 flags.DEFINE_float('most_kib', 32, 'Largest packed file whose flash is compared, in KiB.')
 flags.DEFINE_list('spaces', list(cases()), 'Which to measure.')
-flags.DEFINE_integer('seed', 0, 'Decides networks, weights and inputs.')
-flags.DEFINE_integer('workers', None, 'Processes; default: one per core.', lower_bound=1)
+flags.DEFINE_integer('seed', 0, 'Seed of networks, weights and inputs.')
+flags.DEFINE_integer('workers', None, 'Number of processes; default: one per core.', lower_bound=1)
 
 # Images are small, since TFLite Micro takes a second for a hundred inferences of 1 million MACs.
 IMAGE, SEQUENCE = TaskShape((14, 14, 1), 10), TaskShape((49, 10), 10)

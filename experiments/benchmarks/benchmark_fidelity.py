@@ -22,7 +22,7 @@ from processor_time import MOST_TRIALS, Clock, Timed, TimeIsUpError
 
 from rlnas.cli import flags as cli_flags
 from rlnas.cli.build import Setup, build_evaluator, build_pruner, journal_configuration
-from rlnas.cli.flags import OF_ONE_SEARCH, check_positive, define_search_flags, read_setup
+from rlnas.cli.flags import OF_TIMED_SEARCH, check_positive, define_search_flags, read_setup
 from rlnas.cli.guard import run
 from rlnas.evaluation.executors import WorkerPool
 from rlnas.reports.tensorboard import ProgressBar
@@ -32,9 +32,11 @@ from rlnas.search.journal import Journal
 from rlnas.search.loop import run_search
 
 FLAGS = flags.FLAGS
-define_search_flags(without=[name for name in OF_ONE_SEARCH if name != 'strategy'])
+define_search_flags(without=[name for name in OF_TIMED_SEARCH if name != 'strategy'])
 flags.adopt_module_key_flags(cli_flags)
-flags.DEFINE_float('minutes', 20.0, 'Of each search, on --workers idle cores; default: 20.')
+flags.DEFINE_float(
+  'minutes', 20.0, 'Time of each search on --workers idle cores, in minutes; default: 20.'
+)
 flags.DEFINE_list('seeds', ['0', '1'], 'One pair of searches a seed; default: 0,1.')
 
 

@@ -20,7 +20,7 @@ from processor_time import MOST_TRIALS, Clock, Timed, TimeIsUpError
 
 from rlnas.cli import flags as cli_flags
 from rlnas.cli.build import Setup, build_evaluator, journal_configuration
-from rlnas.cli.flags import OF_ONE_SEARCH, check_positive, define_search_flags, read_setup
+from rlnas.cli.flags import OF_TIMED_SEARCH, check_positive, define_search_flags, read_setup
 from rlnas.cli.guard import run
 from rlnas.evaluation.executors import WorkerPool
 from rlnas.evaluation.trained import Trained
@@ -32,12 +32,18 @@ from rlnas.strategies.evolution import Evolution
 from rlnas.trial import Trial, derive_seed
 
 FLAGS = flags.FLAGS
-define_search_flags(without=(*OF_ONE_SEARCH, 'inherit'))
+define_search_flags(without=(*OF_TIMED_SEARCH, 'inherit'))
 flags.adopt_module_key_flags(cli_flags)
-flags.DEFINE_float('minutes', 10.0, 'Of each search, on --workers idle cores; default: 10.')
+flags.DEFINE_float(
+  'minutes', 10.0, 'Time of each search on --workers idle cores, in minutes; default: 10.'
+)
 flags.DEFINE_list('seeds', ['0', '1'], 'One pair of searches a seed; default: 0,1.')
-flags.DEFINE_integer('finalists', 3, 'Networks to train in the end; default: 3.', lower_bound=1)
-flags.DEFINE_integer('final_epochs', 2, 'Epochs of that training; default: 2.', lower_bound=1)
+flags.DEFINE_integer(
+  'finalists', 3, 'Number of networks that are trained in the end; default: 3.', lower_bound=1
+)
+flags.DEFINE_integer(
+  'final_epochs', 2, 'Number of epochs of that training; default: 2.', lower_bound=1
+)
 
 
 def search(setup: Setup, seed: int, inherit: bool) -> list[Trial]:

@@ -27,9 +27,9 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string('dataset', 'mnist5k', 'What the networks classify: images; default: mnist5k.')
 flags.DEFINE_string('data_dir', None, 'Folder of IDX or binary files; default: downloads.')
 flags.DEFINE_integer('children', 300, 'Number of trials; default: 300.')
-flags.DEFINE_float('kib', 64, 'Most KiB of flash, and of SRAM, of a network; default: 64.')
-flags.DEFINE_integer('workers', None, 'Worker processes; default: one per core.')
-flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
+flags.DEFINE_float('kib', 64, 'Most flash, and most SRAM, of a network, in KiB; default: 64.')
+flags.DEFINE_integer('workers', None, 'Number of worker processes; default: one per core.')
+flags.DEFINE_integer('seed', 0, 'Seed of networks and weights; default: 0.')
 
 
 def megabytes(pid: int | str, field: str) -> float:

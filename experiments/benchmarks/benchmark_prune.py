@@ -28,10 +28,10 @@ from rlnas.tflite.footprint import measure
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('dataset', 'mnist5k', 'Images to train on.')
-flags.DEFINE_integer('epochs', 20, 'Epochs of the first training.')
-flags.DEFINE_integer('further_epochs', 10, 'Epochs of each further training.')
+flags.DEFINE_integer('epochs', 20, 'Number of epochs of the first training.')
+flags.DEFINE_integer('further_epochs', 10, 'Number of epochs of each further training.')
 flags.DEFINE_list('shares', ['0.25', '0.5'], 'What is pruned.')
-flags.DEFINE_integer('seed', 0, 'Of the trainings.')
+flags.DEFINE_integer('seed', 0, 'Seed of the trainings.')
 
 _FURTHER_LEARNING_RATE = 4e-3
 

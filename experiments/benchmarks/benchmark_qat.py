@@ -51,15 +51,15 @@ _SPACES: dict[str, Space] = {
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('dataset', 'fashion_mnist', 'Images to train on.')
-flags.DEFINE_integer('train_examples', 10_000, 'How many of them.')
-flags.DEFINE_integer('epochs', 8, 'Epochs of the first training.')
-flags.DEFINE_integer('further_epochs', 4, 'Epochs of each further training.')
+flags.DEFINE_integer('train_examples', 10_000, 'Number of training images.')
+flags.DEFINE_integer('epochs', 8, 'Number of epochs of the first training.')
+flags.DEFINE_integer('further_epochs', 4, 'Number of epochs of each further training.')
 flags.DEFINE_list(
   'networks',
   ['separable', *_SPACES],
   'Which: a hand-made one, and one drawn from each space named.',
 )
-flags.DEFINE_integer('seed', 0, 'Of networks and trainings.')
+flags.DEFINE_integer('seed', 0, 'Seed of networks and trainings.')
 
 _FLASH_BYTES = (8 * 1024, 64 * 1024)  # of the networks that are drawn
 

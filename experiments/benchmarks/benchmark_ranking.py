@@ -36,7 +36,7 @@ from rlnas.architecture import Architecture
 from rlnas.cli import flags as cli_flags
 from rlnas.cli.build import Setup, build_stages
 from rlnas.cli.choices import PRUNERS, choose
-from rlnas.cli.flags import OF_ONE_SEARCH, check_positive, define_search_flags, read_setup
+from rlnas.cli.flags import OF_TIMED_SEARCH, check_positive, define_search_flags, read_setup
 from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
 from rlnas.data.dataset import take
@@ -48,16 +48,20 @@ from rlnas.search.line_file import LineFile
 from rlnas.trial import Proposal, Terms, Trial, derive_seed
 
 FLAGS = flags.FLAGS
-define_search_flags(without=OF_ONE_SEARCH, flash_kib=64.0, sram_kib=64.0)
+define_search_flags(without=OF_TIMED_SEARCH, flash_kib=64.0, sram_kib=64.0)
 flags.adopt_module_key_flags(cli_flags)
-flags.DEFINE_integer('networks', 24, 'Networks to rank; default: 24.', lower_bound=3)
-flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
+flags.DEFINE_integer('networks', 24, 'Number of networks to rank; default: 24.', lower_bound=3)
+flags.DEFINE_integer('seed', 0, 'Seed of networks and weights; default: 0.')
 flags.DEFINE_string('truth', 'runs/truth.jsonl', 'File of what full trainings reached.')
-flags.DEFINE_integer('truth_epochs', 8, 'Epochs of the true training; default: 8.')
-flags.DEFINE_integer('truth_seeds', 1, 'True trainings of each network; default: 1.')
-flags.DEFINE_integer('before', 48, 'Other networks ahead of them on the pruner; default: 48.')
-flags.DEFINE_integer('examples', 10_000, 'That short trainings see; default: 10000.')
-flags.DEFINE_integer('supernet_steps', 6000, 'Batches that train the supernet; default: 6000.')
+flags.DEFINE_integer('truth_epochs', 8, 'Number of epochs of the true training; default: 8.')
+flags.DEFINE_integer('truth_seeds', 1, 'Number of true trainings of each network; default: 1.')
+flags.DEFINE_integer(
+  'before', 48, 'Number of networks that the pruner sees before them; default: 48.'
+)
+flags.DEFINE_integer('examples', 10_000, 'Number of examples of short trainings; default: 10000.')
+flags.DEFINE_integer(
+  'supernet_steps', 6000, 'Number of batches that train the supernet; default: 6000.'
+)
 
 WAVE = 8  # networks that are trained together, judged against those of the waves before
 

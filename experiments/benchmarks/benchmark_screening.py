@@ -23,7 +23,7 @@ from absl import flags
 from rlnas.architecture import Architecture
 from rlnas.cli import flags as cli_flags
 from rlnas.cli.build import Setup
-from rlnas.cli.flags import OF_ONE_SEARCH, define_search_flags, read_setup
+from rlnas.cli.flags import OF_TIMED_SEARCH, define_search_flags, read_setup
 from rlnas.cli.guard import run
 from rlnas.evaluation.screened import Screened
 from rlnas.evaluation.trained import Trained
@@ -36,9 +36,9 @@ from rlnas.tflite.footprint import ArenaOverflow
 from rlnas.trial import Measurement, Status, derive_seed
 
 FLAGS = flags.FLAGS
-define_search_flags(without=OF_ONE_SEARCH)
+define_search_flags(without=OF_TIMED_SEARCH)
 flags.adopt_module_key_flags(cli_flags)
-flags.DEFINE_integer('seed', 0, 'Decides the networks and their training.')
+flags.DEFINE_integer('seed', 0, 'Seed of the networks and their training.')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ from processor_time import Timed
 from rlnas.architecture import Architecture
 from rlnas.cli import flags as cli_flags
 from rlnas.cli.build import Setup
-from rlnas.cli.flags import OF_ONE_SEARCH, check_positive, define_search_flags, read_setup
+from rlnas.cli.flags import OF_TIMED_SEARCH, check_positive, define_search_flags, read_setup
 from rlnas.cli.guard import run
 from rlnas.data.dataset import take
 from rlnas.evaluation.executors import WorkerPool
@@ -34,14 +34,20 @@ from rlnas.reward import is_feasible
 from rlnas.trial import Status, derive_seed
 
 FLAGS = flags.FLAGS
-define_search_flags(without=OF_ONE_SEARCH)
+define_search_flags(without=OF_TIMED_SEARCH)
 flags.adopt_module_key_flags(cli_flags)
-flags.DEFINE_float('seconds', 1200.0, 'Of processor time for each search; default: 1200.')
-flags.DEFINE_integer('seed', 0, 'Decides networks and weights; default: 0.')
-flags.DEFINE_float('share', 0.5, 'Of the time that trains the supernet; default: 0.5.')
-flags.DEFINE_integer('examples', 10_000, 'That a training from scratch sees; default: 10000.')
-flags.DEFINE_integer('finalists', 3, 'Networks to train in the end; default: 3.', lower_bound=1)
-flags.DEFINE_integer('final_epochs', 4, 'Epochs of that training; default: 4.', lower_bound=1)
+flags.DEFINE_float('seconds', 1200.0, 'Processor time of each search, in seconds; default: 1200.')
+flags.DEFINE_integer('seed', 0, 'Seed of networks and weights; default: 0.')
+flags.DEFINE_float('share', 0.5, 'Share of the time that trains the supernet; default: 0.5.')
+flags.DEFINE_integer(
+  'examples', 10_000, 'Number of examples of a training from scratch; default: 10000.'
+)
+flags.DEFINE_integer(
+  'finalists', 3, 'Number of networks that are trained in the end; default: 3.', lower_bound=1
+)
+flags.DEFINE_integer(
+  'final_epochs', 4, 'Number of epochs of that training; default: 4.', lower_bound=1
+)
 
 _PILOT_STEPS = 40  # that tell how long one takes; they count
 

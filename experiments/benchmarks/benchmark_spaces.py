@@ -47,13 +47,13 @@ from rlnas.trial import derive_seed
 INPUTS = 20  # on which the two runtimes are compared
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer('count', 200, 'Networks a space.', lower_bound=1)
+flags.DEFINE_integer('count', 200, 'Number of networks of each space.', lower_bound=1)
 flags.DEFINE_list('image', ['28', '28', '1'], 'Height, width and channels of an image.')
 flags.DEFINE_list('sequence', ['49', '10'], 'Length and features of a sequence.')
-flags.DEFINE_integer('classes', 10, 'Width of the classifier.', lower_bound=2)
+flags.DEFINE_integer('classes', 10, 'Number of classes.', lower_bound=2)
 flags.DEFINE_list('spaces', list(cases()), 'Which to check.')
-flags.DEFINE_integer('seed', 0, 'Decides networks, weights and inputs.')
-flags.DEFINE_integer('workers', None, 'Processes; default: one per core.', lower_bound=1)
+flags.DEFINE_integer('seed', 0, 'Seed of networks, weights and inputs.')
+flags.DEFINE_integer('workers', None, 'Number of processes; default: one per core.', lower_bound=1)
 
 
 @dataclasses.dataclass(frozen=True)

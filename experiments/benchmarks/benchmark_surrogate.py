@@ -25,8 +25,8 @@ from rlnas.trial import Measurement, Trial
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list('learnt', ['15', '30', '60', '120'], 'From how many networks it learns.')
-flags.DEFINE_integer('splits', 30, 'How often networks are split at random; default: 30.')
-flags.DEFINE_integer('seed', 0, 'Decides the splits; default: 0.')
+flags.DEFINE_integer('splits', 30, 'Number of random splits of the networks; default: 30.')
+flags.DEFINE_integer('seed', 0, 'Seed of the splits; default: 0.')
 
 _SAME = ('space', 'space_options', 'dataset_digest', 'fidelity')
 

@@ -56,13 +56,13 @@ PASSES = 200  # over all networks, to be timed
 OTHER_RECURRENT = Recurrent(base=2, units=16, steps=3, frames_per_step=9)
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer('count', 25, 'Networks of each space to fit.', lower_bound=1)
+flags.DEFINE_integer('count', 25, 'Number of networks of each space to fit.', lower_bound=1)
 flags.DEFINE_integer(
-  'held_out', 20, 'Further networks of each space, for the errors.', lower_bound=1
+  'held_out', 20, 'Number of further networks of each space, for the errors.', lower_bound=1
 )
 flags.DEFINE_list('spaces', list(cases()), 'Whose networks to fit, and to state the errors of.')
-flags.DEFINE_integer('seed', 0, 'Decides networks and weights.')
-flags.DEFINE_integer('workers', None, 'Processes; default: one per core.', lower_bound=1)
+flags.DEFINE_integer('seed', 0, 'Seed of networks and weights.')
+flags.DEFINE_integer('workers', None, 'Number of processes; default: one per core.', lower_bound=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rlnas.spaces.table import compile_table, sample_uniform
 def cases() -> Mapping[str, tuple[Space, bool]]:
   """Spaces by name, and whether they read sequences; spaces with two kinds of networks twice."""
   named = {name: (find('space', name)(), name == 'recurrent') for name in SPACES}
-  return named | {'multibranch, pad': (MultiBranch(align='pad'), False)}
+  return named | {'multibranch-pad': (MultiBranch(align='pad'), False)}
 
 
 @functools.lru_cache

@@ -32,11 +32,11 @@ from rlnas.spaces.table import compile_table
 from rlnas.trial import NO_TERMS, Measurement, Status, Terms, derive_seed
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer('workers', 1000, 'Simulated workers.', lower_bound=1)
+flags.DEFINE_integer('workers', 1000, 'Number of simulated workers.', lower_bound=1)
 flags.DEFINE_integer('trials', None, 'Number of trials; default: 30 per worker.', lower_bound=10)
 flags.DEFINE_list('batches', ['100', '250', '500', '1000'], 'Batch sizes to try.')
 flags.DEFINE_list('lags', ['1', '3', '7'], 'Lags to try.')
-flags.DEFINE_float('seconds', 60.0, 'Mean duration of a trial.', lower_bound=0.001)
+flags.DEFINE_float('seconds', 60.0, 'Mean duration of a trial, in seconds.', lower_bound=0.001)
 flags.DEFINE_float('spread', 0.5, 'Deviation of the logarithm of durations.', lower_bound=0)
 flags.DEFINE_float(
   'deaths', 0.01, 'Share of trials whose worker dies once.', lower_bound=0, upper_bound=1

@@ -40,7 +40,7 @@ class Setup:
     table: the compiled space.
     budget: the limits that networks must fit.
     speed: speed of the board; None if not known.
-    workers: number of worker processes.
+    workers: number of networks that are trained at a time.
   """
 
   config: SearchConfig
@@ -90,13 +90,14 @@ def set_up(config: SearchConfig) -> Setup:
       raise ValueError(
         f'fidelity={config.fidelity}: a stage needs at least {BATCH_SIZE} examples, one batch'
       )
+  workers = 1 if config.executor == 'inprocess' else config.workers
   return Setup(
     config=config,
     dataset=dataset,
     table=table,
     budget=config.budget(),
     speed=config.speed(),
-    workers=default_workers() if config.workers is None else config.workers,
+    workers=default_workers() if workers is None else workers,
   )
 
 
@@ -250,8 +251,10 @@ def build_executor(setup: Setup) -> Executor:
     return RayCluster(
       build_evaluator(setup), address=config.ray_address, trial_timeout=config.trial_timeout
     )
-  from rlnas.evaluation.executors import WorkerPool
+  from rlnas.evaluation.executors import InProcess, WorkerPool
 
+  if config.executor == 'inprocess':
+    return InProcess(build_evaluator(setup))
   return WorkerPool(
     build_evaluator(setup), workers=setup.workers, trial_timeout=config.trial_timeout
   )

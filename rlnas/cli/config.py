@@ -20,7 +20,7 @@ from rlnas.cost.kernels import SPEEDS, Speed
 from rlnas.data.loaders import BUILT_IN
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, check_timeout
 
-EXECUTORS = ('pool', 'ray')
+EXECUTORS = ('pool', 'ray', 'inprocess')
 TEACHERS = ('ensemble', 'wide')
 
 
@@ -232,7 +232,8 @@ class SearchConfig:
   workdir: str = _setting('runs/search', 'Folder for all files of the search.', group='execution')
   executor: str = _setting(
     'pool',
-    f'Where networks are trained: {" or ".join(EXECUTORS)} (--workers processes, or Ray).',
+    f'Where networks are trained, one of {", ".join(EXECUTORS)}: in --workers processes, on a Ray '
+    'cluster, or, for debugging and very short searches, in the process of the command itself.',
     group='execution',
   )
   workers: int | None = _setting(
@@ -385,5 +386,11 @@ def _check_execution(config: SearchConfig) -> None:
     raise ValueError(f'minutes={config.minutes}: not with --executor=ray, whose size may change')
   if config.executor == 'ray' and config.workers is not None:
     raise ValueError(f'workers={config.workers}: --executor=ray uses all cores of the cluster')
+  if config.executor == 'inprocess' and config.workers is not None:
+    raise ValueError(f'workers={config.workers}: --executor=inprocess starts no worker processes')
+  if config.executor == 'inprocess' and config.trial_timeout != TRIAL_TIMEOUT:
+    raise ValueError(
+      f'trial_timeout={config.trial_timeout}: --executor=inprocess cannot stop a trial'
+    )
   if config.executor != 'ray' and config.ray_address is not None:
     raise ValueError(f'ray_address={config.ray_address}: needs --executor=ray')

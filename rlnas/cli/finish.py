@@ -36,6 +36,7 @@ if TYPE_CHECKING:
   from rlnas.finishing.finalists import Finalist
   from rlnas.finishing.plan import Plan
   from rlnas.finishing.winner import Winner
+  from rlnas.interfaces import Evaluator, Executor
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -50,11 +51,9 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   no_arguments(arguments)
   finish_config = read_finish_config(flag_values)
   check_positive('workers', flag_values)
-  workers = flag_values['workers'].value
   config = given_config(flag_values)
   config = dataclasses.replace(config, finish=finish_config)
   from rlnas.cli.export import export_workdir
-  from rlnas.evaluation.executors import default_workers
   from rlnas.search.journal import read_journal
 
   workdir = pathlib.Path(config.workdir)
@@ -66,7 +65,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
       dataset,
       budget_of(configuration),
       config,
-      workers=default_workers() if workers is None else workers,
+      workers=flag_values['workers'].value,
       since=started,
     )
   write_config(config, workdir)
@@ -79,17 +78,18 @@ def finish(
   budget: Budget,
   config: SearchConfig,
   *,
-  workers: int,
+  workers: int | None,
   since: float,
 ) -> Winner:
-  """Trains the finalists in worker processes, writes the winner's files and shows the outcome.
+  """Trains the finalists, writes the winner's files and shows the outcome.
 
   Args:
     trials: trials of the search.
     dataset: the data of the search.
     budget: the limits that the winner must fit.
     config: configuration of the search.
-    workers: number of worker processes.
+    workers: number of worker processes; None for one per core, or, if the search ran within the
+      process of its command, for none.
     since: start of the work, from `time.perf_counter`.
 
   Raises:
@@ -99,9 +99,14 @@ def finish(
   """
   import tqdm
 
-  from rlnas.evaluation.executors import WorkerPool
+  from rlnas.evaluation.executors import InProcess, WorkerPool, default_workers
   from rlnas.finishing.winner import finish_best, write_winner
   from rlnas.trial import derive_seed
+
+  def executor_of(evaluator: Evaluator) -> Executor:
+    if workers is None and config.executor == 'inprocess':
+      return InProcess(evaluator)
+    return WorkerPool(evaluator, workers=workers or default_workers(), trial_timeout=math.inf)
 
   workdir = pathlib.Path(config.workdir)
   plan = plan_of(config, dataset)
@@ -119,7 +124,7 @@ def finish(
       seed=derive_seed(config.seed, 'finish'),
       speed=config.speed(),
       folder=workdir / 'finalists',
-      executor_factory=lambda e: WorkerPool(e, workers=workers, trial_timeout=math.inf),
+      executor_factory=executor_of,
       on_finished=on_finished,
     )
   seconds = time.perf_counter() - since
@@ -176,13 +181,14 @@ def show_winner(
   latency = ''
   if winner.latency_ms is not None:
     latency = f'  latency                   {winner.latency_ms:,.1f} ms, estimated\n'
+  planned = '  (planned: TFLite Micro is not installed)' if footprint.is_planned else ''
   show(
     f'\nWinner: trial {winner.trial.index}\n'
     f'  int8 test accuracy        {winner.int8_test_accuracy:.4f}  (test data, used once; 95 % '
     f'interval {low:.4f} to {high:.4f})\n'
     f'  int8 validation accuracy  {winner.int8_validation_accuracy:.4f}\n'
     f'  flash                     {footprint.flash_bytes:,} of {budget.flash_bytes:,} B\n'
-    f'  SRAM                      {footprint.sram_bytes:,} of {budget.sram_bytes:,} B\n'
+    f'  SRAM                      {footprint.sram_bytes:,} of {budget.sram_bytes:,} B{planned}\n'
     f'  MACs                      {winner.macs:,}\n'
     f'{latency}'
     f'\n{workdir / "best/model.tflite"}, {workdir / "result.json"}, {workdir / "pareto.png"}'

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 # Settings without a meaning if an experiment runs several searches and sets them itself.
 OF_ONE_SEARCH = (
   *('strategy', 'strategy_options', 'reward', 'reward_options', 'minutes', 'seed', 'lag'),
-  *('executor', 'ray_address', 'trial_timeout', 'cache_dir'),
+  'cache_dir',
 )
+# The same for a benchmark, which times worker processes of its own.
+OF_TIMED_SEARCH = (*OF_ONE_SEARCH, 'executor', 'ray_address', 'trial_timeout')
 FINISH = 'finish_'  # begins the name of each flag of `FinishConfig`
 _WIDTH = 100
 _INDENT = ' ' * 6

@@ -82,7 +82,9 @@ def run(config: SearchConfig) -> Winner:
   setup = set_up(config)
   workdir = pathlib.Path(config.workdir)
   trials = search(setup)
-  winner = finish(trials, setup.dataset, setup.budget, config, workers=setup.workers, since=started)
+  winner = finish(
+    trials, setup.dataset, setup.budget, config, workers=config.workers, since=started
+  )
   title = f'{config.strategy}, {config.space}, {setup.dataset.name}, {config.board}'
   plot_pareto(trials, setup.budget, workdir / 'pareto.png', title=f'{title}: {len(trials)} trials')
   show(str(export_workdir(workdir, setup.dataset) / 'report.html'))

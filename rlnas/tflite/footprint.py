@@ -68,6 +68,11 @@ class Footprint:
     """The flash and SRAM that the network needs."""
     return Resources(self.flash_bytes, self.sram_bytes)
 
+  @property
+  def is_planned(self) -> bool:
+    """Whether the arena was planned without TFLite Micro."""
+    return self.sram_source == 'analytic'
+
 
 def measure(model: Model) -> Footprint:
   """Measures a .tflite file by loading it into TFLite Micro, which has a recording allocator.

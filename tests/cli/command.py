@@ -1,11 +1,33 @@
 """The `rlnas` command, within this process or as one of its own."""
 
+import contextlib
+import dataclasses
+import io
+import pathlib
 import subprocess
 import sys
 
 import pytest
 
 from rlnas.cli.main import main
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+  """What a command wrote."""
+
+  stdout: str
+  stderr: str
+
+
+def within(*arguments: object) -> Shown:
+  """A command within this process, which has loaded TensorFlow already; it must succeed."""
+  with (
+    contextlib.redirect_stdout(io.StringIO()) as out,
+    contextlib.redirect_stderr(io.StringIO()) as err,
+  ):
+    main([str(argument) for argument in arguments])
+  return Shown(out.getvalue(), err.getvalue())
 
 
 def refused(*arguments: object) -> str:
@@ -19,9 +41,9 @@ def refused(*arguments: object) -> str:
   return message
 
 
-def launched(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-  """A command as a process."""
+def launched(*arguments: object, cwd: pathlib.Path | None = None) -> Shown:
+  """A command as a process; it must succeed."""
   command = [sys.executable, '-m', 'rlnas', *map(str, arguments)]
-  return subprocess.run(
-    command, capture_output=True, text=True, check=False, timeout=600, **options
-  )
+  done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, cwd=cwd)
+  assert done.returncode == 0, done.stderr
+  return Shown(done.stdout, done.stderr)

@@ -2,13 +2,11 @@
 
 import json
 import shlex
-import shutil
 
 import pytest
 
-from rlnas.cli.main import main
 from rlnas.tflite.footprint import measure
-from tests.cli.command import launched, refused
+from tests.cli.command import refused, within
 
 FILES = {
   *('model.tflite', 'model.cc', 'model.h', 'rlnas_model.h', 'test_vectors.h', 'main.cc'),
@@ -16,20 +14,11 @@ FILES = {
 }
 
 
-@pytest.fixture(scope='module', name='workdir')
-def _workdir(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('bundle') / 'my run'
-  flags = ('--dataset=digits', '--trials=4', '--batch=2', '--epochs=1', '--finish_epochs=1')
-  options = ('--space_option=max_depth=3', '--sram_kib=20', '--workers=1')
-  done = launched('search', *flags, *options, f'--workdir={workdir}')
-  assert done.returncode == 0, done.stderr
-  assert done.stdout.splitlines()[-1] == str(workdir / 'best' / 'report.html')
-  return workdir
-
-
 @pytest.mark.slow
-def test_a_search_leaves_the_bundle_and_export_writes_the_same(workdir):
+def test_a_search_leaves_the_bundle_and_export_writes_the_same(finished):
+  workdir = finished.workdir
   best = workdir / 'best'
+  assert finished.shown.stdout.splitlines()[-1] == str(best / 'report.html')
   assert {path.name for path in best.iterdir()} >= FILES
   result = json.loads((workdir / 'result.json').read_text())['best']
   report = (best / 'REPORT.md').read_text()
@@ -37,41 +26,36 @@ def test_a_search_leaves_the_bundle_and_export_writes_the_same(workdir):
   assert f'{measure(best / "model.tflite").sram_bytes:,} B' in report
   assert 'CC BY 4.0' in report
   before = {path: path.read_bytes() for path in best.rglob('*') if path.is_file()}
-  done = launched('export', f'--workdir={workdir}')
-  assert done.returncode == 0, done.stderr
+  within('export', f'--workdir={workdir}')
   assert {path: path.read_bytes() for path in best.rglob('*') if path.is_file()} == before
 
 
 @pytest.mark.slow
-def test_the_report_tells_the_latency_of_the_winner_not_of_its_trial(workdir, tmp_path):
-  copy = tmp_path / 'copy'
-  shutil.copytree(workdir, copy)
+def test_the_report_tells_the_latency_of_the_winner_not_of_its_trial(copy):
   result = json.loads((copy / 'result.json').read_text())
   result['best']['latency_ms'] = 12.34
   (copy / 'result.json').write_text(json.dumps(result))
-  main(['export', f'--workdir={copy}'])
+  within('export', f'--workdir={copy}')
   assert '12.3 ms' in (copy / 'best' / 'REPORT.md').read_text()
 
 
 @pytest.mark.slow
-def test_the_command_in_the_report_is_the_search(workdir):
-  report = (workdir / 'best' / 'REPORT.md').read_text()
+def test_the_command_in_the_report_is_the_search(finished):
+  report = (finished.workdir / 'best' / 'REPORT.md').read_text()
   command = shlex.split(report.split('rlnas search')[1].split('```')[0])
-  assert f'--workdir={workdir}' in command
+  assert f'--workdir={finished.workdir}' in command
   assert '--space_option=max_depth=3' in command
   assert '--sram_kib=20' in command
   assert not [flag for flag in command if flag.startswith('--flash_kib')]
-  again = launched('search', *(flag for flag in command if flag != '\n'))
-  assert again.returncode == 0, again.stderr
+  again = within('search', *(flag for flag in command if flag != '\n'))
   assert 'resumed  4 trials' in again.stdout
 
 
 @pytest.mark.slow
-def test_the_report_needs_the_journal_alone(workdir, tmp_path):
-  (tmp_path / 'journal.jsonl').write_bytes((workdir / 'journal.jsonl').read_bytes())
-  done = launched('report', f'--workdir={tmp_path}')
-  assert done.returncode == 0, done.stderr
-  assert done.stdout.strip() == str(tmp_path / 'search.html')
+def test_the_report_needs_the_journal_alone(finished, tmp_path):
+  (tmp_path / 'journal.jsonl').write_bytes((finished.workdir / 'journal.jsonl').read_bytes())
+  shown = within('report', f'--workdir={tmp_path}')
+  assert shown.stdout.strip() == str(tmp_path / 'search.html')
   text = (tmp_path / 'SEARCH.md').read_text()
   for heading in ('Course', 'Trade-offs', 'Pareto front', 'Preferences', 'Time', 'Configuration'):
     assert f'## {heading}' in text

@@ -6,26 +6,16 @@ import pytest
 
 from rlnas.data import loaders
 from rlnas.tflite.inference import int8_accuracy
-from tests.cli.command import launched, refused
-
-SEARCH = ('--dataset=digits', '--trials=4', '--batch=2', '--epochs=1', '--finish_epochs=1')
-
-
-@pytest.fixture(scope='module', name='workdir')
-def _workdir(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('search')
-  done = launched('search', *SEARCH, '--finish_top=2', '--workers=2', f'--workdir={workdir}')
-  assert done.returncode == 0, done.stderr
-  return workdir
+from tests.cli.command import launched, refused, within
 
 
 @pytest.mark.slow
-def test_a_search_is_finished_anew(workdir):
+def test_a_search_is_finished_anew(copy):
+  workdir = copy
   lines = (workdir / 'finalists' / 'finalists.jsonl').read_text().splitlines()
   assert len(lines) == 2
-  flags = ('--finish_epochs=4', '--finish_top=2', '--finish_seeds=2', '--workers=2')
-  done = launched('finish', f'--workdir={workdir}', *flags)
-  assert done.returncode == 0, done.stderr
+  flags = ('--finish_epochs=4', '--finish_top=2', '--finish_seeds=2')
+  shown = within('finish', f'--workdir={workdir}', *flags)
   assert len((workdir / 'finalists' / 'finalists.jsonl').read_text().splitlines()) == 6
   result = json.loads((workdir / 'result.json').read_text())
   best, finalists = result['best'], result['finalists']
@@ -39,14 +29,23 @@ def test_a_search_is_finished_anew(workdir):
   assert tested == best['int8_test_accuracy']
   low, high = best['int8_test_interval']
   assert (
-    f'{tested:.4f}  (test data, used once; 95 % interval {low:.4f} to {high:.4f})' in done.stdout
+    f'{tested:.4f}  (test data, used once; 95 % interval {low:.4f} to {high:.4f})' in shown.stdout
   )
   report = (workdir / 'best' / 'REPORT.md').read_text()
   assert '--finish_epochs=4' in report
   assert '--finish_seeds=2' in report
   assert '--finish_patience' not in report
+
+
+@pytest.mark.slow
+def test_worker_processes_finish_a_search_as_its_own_process_does(copy):
+  before = (copy / 'best' / 'model.tflite').read_bytes()
+  (copy / 'finalists' / 'finalists.jsonl').unlink()
+  flags = ('--finish_epochs=1', '--finish_top=2')
+  shown = launched('finish', f'--workdir={copy}', *flags, '--workers=2')
+  assert (copy / 'best' / 'model.tflite').read_bytes() == before
   for noise in ('oneDNN', 'cudart', 'XNNPACK', 'Warning', 'WARNING', 'Traceback'):
-    assert noise not in done.stderr + done.stdout
+    assert noise not in shown.stderr + shown.stdout
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def test_bad_input_is_one_line(arguments, message):
 
 
 @pytest.mark.slow
-def test_workers_are_checked_before_anything_is_trained(workdir):
+def test_workers_are_checked_before_anything_is_trained(finished):
   assert '--workers=0: must be at least 1' in refused(
-    'finish', f'--workdir={workdir}', '--workers=0'
+    'finish', f'--workdir={finished.workdir}', '--workers=0'
   )

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import subprocess
 
 import numpy as np
 import pytest
@@ -11,18 +10,12 @@ import pytest
 import rlnas
 from rlnas.architecture import Architecture
 from rlnas.data import loaders
-from rlnas.evaluation.executors import default_workers
 from rlnas.search.journal import read_journal
 from rlnas.strategies.controller import pad_tokens
 from rlnas.tflite.footprint import measure
 from rlnas.tflite.inference import int8_accuracy, tflm_logits
-from tests.cli.command import launched, refused
-
-SMALL = ('--dataset=digits', '--trials=6', '--batch=2', '--epochs=1', '--finish_epochs=2')
-
-
-def search(*flags: str) -> subprocess.CompletedProcess:
-  return launched('search', *flags)
+from tests.cli.command import launched, refused, within
+from tests.cli.conftest import SEARCH
 
 
 def without_times(path: pathlib.Path) -> list[dict]:
@@ -32,20 +25,12 @@ def without_times(path: pathlib.Path) -> list[dict]:
   return records
 
 
-@pytest.fixture(scope='module', name='finished')
-def _finished(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('finished')
-  done = search(*SMALL, '--workers=2', f'--workdir={workdir}')
-  assert done.returncode == 0, done.stderr
-  return workdir, done
-
-
 @pytest.mark.slow
 def test_the_winner_is_what_the_result_says(finished):
-  workdir, _ = finished
+  workdir = finished.workdir
   result = json.loads((workdir / 'result.json').read_text())
-  assert (result['trials'], result['failed']) == (6, 0)
-  assert 1 <= result['feasible'] <= 6
+  assert (result['trials'], result['failed']) == (4, 0)
+  assert 1 <= result['feasible'] <= 4
   best = result['best']
   model = (workdir / 'best' / 'model.tflite').read_bytes()
   footprint = measure(model)
@@ -65,23 +50,22 @@ def test_the_winner_is_what_the_result_says(finished):
 
 @pytest.mark.slow
 def test_the_terminal_is_quiet_and_shows_progress(finished):
-  _, done = finished
-  assert 'Pareto front' in done.stdout
-  assert 'int8 test accuracy' in done.stdout
-  assert '--host=127.0.0.1' in done.stdout
-  assert 'best int8 accuracy' in done.stderr
+  shown = finished.shown
+  assert 'Pareto front' in shown.stdout
+  assert 'int8 test accuracy' in shown.stdout
+  assert '--host=127.0.0.1' in shown.stdout
+  assert 'best int8 accuracy' in shown.stderr
   for noise in ('oneDNN', 'cudart', 'XNNPACK', 'Warning', 'WARNING', 'Traceback'):
-    assert noise not in done.stderr + done.stdout
+    assert noise not in shown.stderr + shown.stdout
 
 
 @pytest.mark.slow
-def test_the_number_of_workers_changes_nothing_and_a_cut_journal_resumes(finished, tmp_path):
-  workdir, _ = finished
+def test_worker_processes_change_nothing_and_a_cut_journal_resumes(finished, tmp_path):
+  workdir = finished.workdir
   lines = (workdir / 'journal.jsonl').read_text().splitlines(keepends=True)
   (tmp_path / 'journal.jsonl').write_text(''.join(lines[:3]) + lines[3][:50])
-  done = search(*SMALL, '--workers=1', f'--workdir={tmp_path}')
-  assert done.returncode == 0, done.stderr
-  assert 'resumed  2 trials' in done.stdout
+  shown = within('search', *SEARCH, '--workers=2', f'--workdir={tmp_path}')
+  assert 'resumed  2 trials' in shown.stdout
   assert without_times(tmp_path / 'journal.jsonl') == without_times(workdir / 'journal.jsonl')
   results = [json.loads((p / 'result.json').read_text()) for p in (workdir, tmp_path)]
   assert results[0]['best'] == results[1]['best']
@@ -89,28 +73,25 @@ def test_the_number_of_workers_changes_nothing_and_a_cut_journal_resumes(finishe
 
 @pytest.mark.slow
 def test_a_search_ends_when_its_time_is_up_and_again_at_the_same_trial(tmp_path):
-  flags = (*SMALL, '--trials=900', '--minutes=0.01', '--finish_top=1', f'--workdir={tmp_path}')
+  flags = (*SEARCH, '--trials=900', '--minutes=0.01', '--finish_top=1', f'--workdir={tmp_path}')
   results = []
   for _ in range(2):
-    done = search(*flags)
-    assert done.returncode == 0, done.stderr
+    within('search', *flags, '--executor=inprocess')
     result = json.loads((tmp_path / 'result.json').read_text())
     results.append({name: value for name, value in result.items() if name != 'seconds'})
   assert results[0] == results[1]
   seconds = [t.measurement.seconds for t in read_journal(tmp_path / 'journal.jsonl')[1]]
   told = results[0]['trials']
   assert 2 <= told < 20
-  assert sum(seconds[:told]) >= 0.6 * default_workers() > sum(seconds[: told - 2])
+  assert sum(seconds[:told]) >= 0.6 > sum(seconds[: told - 2])
 
 
 @pytest.mark.slow
 def test_another_configuration_is_refused(finished):
-  workdir, _ = finished
+  workdir = finished.workdir
   before = (workdir / 'journal.jsonl').read_bytes()
-  done = search(*SMALL, '--seed=1', f'--workdir={workdir}')
-  assert done.returncode != 0
-  assert 'seed was 0, now 1' in done.stderr
-  assert len(done.stderr.strip().splitlines()) == 1
+  message = refused('search', *SEARCH, '--seed=1', f'--workdir={workdir}')
+  assert 'seed was 0, now 1' in message
   assert (workdir / 'journal.jsonl').read_bytes() == before
 
 
@@ -119,7 +100,7 @@ def test_tensorboard_finds_scalars_and_children(finished):
   from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
   from tensorboard.util.tensor_util import make_ndarray
 
-  workdir, _ = finished
+  workdir = finished.workdir
   events = EventAccumulator(str(workdir / 'tensorboard' / 'search')).Reload()
   tags = set(events.Tags()['tensors'])
   assert {
@@ -133,7 +114,7 @@ def test_tensorboard_finds_scalars_and_children(finished):
     'child/sram_kib',
     'strategy/entropy',
   } <= tags
-  assert [e.step for e in events.Tensors('reward/trial')] == list(range(6))
+  assert [e.step for e in events.Tensors('reward/trial')] == list(range(4))
   rewards = [t.reward for t in read_journal(workdir / 'journal.jsonl')[1]]
   written = [float(make_ndarray(e.tensor_proto)) for e in events.Tensors('reward/trial')]
   assert written == pytest.approx(rewards)
@@ -152,7 +133,7 @@ def test_tensorboard_finds_scalars_and_children(finished):
 )
 def test_bad_input_is_one_line(flag, message, tmp_path):
   workdir = [] if 'workdir' in flag else [f'--workdir={tmp_path}']
-  assert message in refused('search', *SMALL, *workdir, *flag.split())
+  assert message in refused('search', *SEARCH, *workdir, *flag.split())
   assert not (tmp_path / 'journal.jsonl').exists()
 
 
@@ -196,18 +177,17 @@ def generous(measurement, budget, *, bonus: float = 1.0):
 
 
 @pytest.mark.slow
-def test_own_classes_are_named_by_their_module(tmp_path):
+def test_own_classes_are_named_by_their_module(tmp_path, monkeypatch):
   (tmp_path / 'mine').mkdir()
   (tmp_path / 'mine' / 'parts.py').write_text(OWN)
-  done = launched(
-    'search',
-    *SMALL,
+  launched(
+    *('search', '--dataset=digits', '--trials=4', '--batch=2', '--epochs=1'),
     *('--space=mine.parts:Pyramid', '--space_option=stages=1', '--finish_top=1'),
     *('--strategy=mine.parts:First', '--strategy_option=start=3'),
-    *('--reward=mine.parts:generous', '--reward_option=bonus=2', '--workers=1'),
+    *('--reward=mine.parts:generous', '--reward_option=bonus=2'),
+    *('--workers=1', '--finish_epochs=1'),
     cwd=tmp_path,
   )
-  assert done.returncode == 0, done.stderr
   configuration, trials = read_journal(tmp_path / 'runs' / 'search' / 'journal.jsonl')
   assert configuration['strategy_options'] == '{"start": 3}'
   assert configuration['reward_options'] == '{"bonus": 2.0}'
@@ -216,15 +196,15 @@ def test_own_classes_are_named_by_their_module(tmp_path):
   assert measured
   assert all(t.reward == t.measurement.int8_validation_accuracy + 2 for t in measured)
   # What only reads the folder works where the classes are gone.
+  monkeypatch.chdir(tmp_path)
   (tmp_path / 'mine' / 'parts.py').unlink()
   for command in ('report', 'export'):
-    done = launched(command, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    within(command)
 
 
 @pytest.mark.slow
 def test_the_controller_that_a_search_leaves_can_be_sampled(finished):
-  workdir, _ = finished
+  workdir = finished.workdir
   controller = rlnas.Controller.load(workdir / 'controller.npz')
   table = rlnas.compile_table(rlnas.build_space(rlnas.read_config(workdir)))
   rng = np.random.default_rng(0)
@@ -242,7 +222,7 @@ def test_the_controller_that_a_search_leaves_can_be_sampled(finished):
 
 @pytest.mark.slow
 def test_python_does_what_the_command_does(finished, tmp_path):
-  workdir, _ = finished
+  workdir = finished.workdir
   config = dataclasses.replace(rlnas.read_config(workdir), workdir=str(tmp_path))
   winner = rlnas.run(config)
   assert winner.model == (workdir / 'best' / 'model.tflite').read_bytes()

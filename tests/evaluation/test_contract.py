@@ -74,20 +74,27 @@ EVALUATORS = {
 
 
 SLOW = {'finishing'}
-NAMES = [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in EVALUATORS]
+# A process that loads TensorFlow tells little of a formula or a table.
+FORMULAS = {'synthetic', 'probe', 'lookup', 'screened'}
 
 
-@pytest.fixture(params=NAMES, name='case', scope='module')
+def marked(mark: pytest.MarkDecorator, names: set[str]):
+  return [pytest.param(n, marks=mark) if n in names else n for n in EVALUATORS]
+
+
+@pytest.fixture(name='case', scope='module')
 def _case(request, tmp_path_factory):
   return EVALUATORS[request.param](tmp_path_factory.mktemp('evaluator'))
 
 
+@pytest.mark.parametrize('case', marked(pytest.mark.slow, SLOW), indirect=True)
 def test_it_keeps_the_contract(case):
   options = {'measures_all': case.measures_all, 'uses_seed': case.uses_seed}
   check_evaluator(case.evaluator, case.architectures, **options, processes=False)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('case', marked(pytest.mark.nightly, FORMULAS), indirect=True)
 def test_it_keeps_the_contract_across_processes(case):
   check_same_in_every_process(case.evaluator, case.architectures)
 

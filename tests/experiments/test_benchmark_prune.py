@@ -1,19 +1,13 @@
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
-SCRIPT = pathlib.Path(__file__).parents[2] / 'experiments' / 'benchmarks' / 'benchmark_prune.py'
+from tests.experiments import script
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_zeros_shrink_no_file_and_fewer_filters_do():
   flags = ['--dataset=digits', '--epochs=2', '--further_epochs=1', '--shares=0.5']
-  done = subprocess.run(
-    [sys.executable, str(SCRIPT), *flags], capture_output=True, text=True, check=False, timeout=300
-  )
-  assert done.returncode == 0, done.stderr
+  done = script.run('benchmarks/benchmark_prune.py', *flags)
+  assert done.code == 0, done.stderr
   rows = [[cell.strip() for cell in line.split('|')] for line in done.stdout.splitlines()[2:]]
   assert [row[1] for row in rows] == ['trained', '50% zeros', '50% of the filters']
   flash, compressed = ([int(row[column].replace(',', '')) for row in rows] for column in (4, 5))

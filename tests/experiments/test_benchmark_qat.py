@@ -1,18 +1,13 @@
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
-SCRIPT = pathlib.Path(__file__).parents[2] / 'experiments' / 'benchmarks' / 'benchmark_qat.py'
+from tests.experiments import script
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_each_network_is_a_row_and_the_best_is_kept():
   flags = ['--dataset=digits', '--train_examples=200', '--epochs=1', '--further_epochs=1']
-  command = [sys.executable, str(SCRIPT), *flags, '--networks=separable,chain']
-  done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-  assert done.returncode == 0, done.stderr
+  done = script.run('benchmarks/benchmark_qat.py', *flags, '--networks=separable,chain')
+  assert done.code == 0, done.stderr
   rows = [[cell.strip() for cell in line.split('|')] for line in done.stdout.splitlines()[2:]]
   assert [row[1] for row in rows] == ['separable', 'chain']
   for row in rows:

@@ -18,12 +18,12 @@ from tests.experiments.test_benchmarks import run
 SMALL = ('--dataset=digits', '--space_option=max_depth=3')
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_ranking_keeps_its_truth(tmp_path):
   truth = tmp_path / 'truth.jsonl'
   flags = [*SMALL, '--networks=3', '--truth_epochs=1', f'--truth={truth}', f'--workdir={tmp_path}']
   done = run('benchmark_ranking.py', *flags, '--supernet_steps=20', '--estimators=macs,shared')
-  assert done.returncode == 0, done.stdout + done.stderr
+  assert done.code == 0, done.stdout + done.stderr
   lines = truth.read_text().splitlines()
   assert len(lines) == 3
   assert '| macs | ' in done.stdout
@@ -36,18 +36,18 @@ def test_ranking_keeps_its_truth(tmp_path):
 
   truth.write_text('\n'.join([lines[0], lines[1], lines[2][:20]]))  # stopped while it wrote
   again = run('benchmark_ranking.py', *flags, '--estimators=macs')
-  assert again.returncode == 0, again.stdout + again.stderr
+  assert again.code == 0, again.stdout + again.stderr
   kept = truth.read_text().splitlines()
   assert kept[:2] == lines[:2]
   assert json.loads(kept[2])['int8_validation_accuracy'] == truths[-1]
   assert '| macs | ' in again.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_sharing():
-  flags = [*SMALL, '--seconds=20', '--share=0.6', '--examples=200', '--finalists=1']
+  flags = [*SMALL, '--seconds=6', '--share=0.6', '--examples=200', '--finalists=1']
   done = run('benchmark_sharing.py', *flags, '--final_epochs=1')
-  assert done.returncode == 0, done.stdout + done.stderr
+  assert done.code == 0, done.stdout + done.stderr
   assert 'supernet: ' in done.stdout
   assert '| from scratch | ' in done.stdout
   assert '| shared | ' in done.stdout
@@ -73,18 +73,17 @@ def test_the_regressor_learns_from_a_journal(tmp_path):
     journal.add(Trial(i, i, 0, Proposal(tokens, architecture), measurement, accuracy))
   journal.close()
   done = run('benchmark_surrogate.py', str(journal.path), '--learnt=30', '--splits=5', workers=None)
-  assert done.returncode == 0, done.stdout + done.stderr
+  assert done.code == 0, done.stdout + done.stderr
   row = done.stdout.splitlines()[-1].split('|')
   assert float(row[2].split()[0]) > 0.8  # of a function of a network's features
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-  ('script', 'flag'),
+  ('name', 'flag'),
   [('benchmark_ranking.py', '--estimators=luck'), ('benchmark_sharing.py', '--share=1')],
 )
-def test_wrong_flags_are_one_line(script, flag):
-  done = run(script, flag)
-  assert done.returncode == 1
+def test_wrong_flags_are_one_line(name, flag):
+  done = run(name, flag)
+  assert done.code == 1
   assert done.stderr.startswith(f'error: {flag.split("=")[0]}=')
   assert done.stderr.count('\n') == 1

@@ -1,49 +1,42 @@
 """The benchmark scripts run, and say what they measured."""
 
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
-EXPERIMENTS = pathlib.Path(__file__).parents[2] / 'experiments' / 'benchmarks'
+from tests.experiments import script
 
 
-def run(script: str, *flags: str, workers: int | None = 1) -> subprocess.CompletedProcess[str]:
-  command = [sys.executable, str(EXPERIMENTS / script), *flags]
-  if workers is not None:
-    command.append(f'--workers={workers}')
-  return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+def run(name: str, *flags: object, workers: int | None = 1) -> script.Done:
+  given = () if workers is None else (f'--workers={workers}',)
+  return script.run(f'benchmarks/{name}', *flags, *given)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_packing_and_ordering():
   done = run('benchmark_compact.py', '--count=2', '--inputs=3', '--spaces=multibranch')
-  assert done.returncode == 0, done.stdout + done.stderr
+  assert done.code == 0, done.stdout + done.stderr
   assert '| multibranch | 2 | 100.0% |' in done.stdout
   assert 'smaller on the mean' in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_screening(tmp_path):
   flags = ['--trials=3', '--dataset=digits', '--epochs=1', '--space=multibranch']
   done = run('benchmark_screening.py', *flags, '--flash_kib=16', '--sram_kib=8')
-  assert done.returncode == 0, done.stdout + done.stderr
+  assert done.code == 0, done.stdout + done.stderr
   assert 'size of the trained network known before   3 of 3' in done.stdout
   assert 'infeasible networks that would be trained  0' in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_fitting_of_costs():
   done = run('fit_cost.py', '--count=3', '--held_out=1', '--spaces=chain,multibranch')
-  assert done.returncode == 0, done.stdout + done.stderr
+  assert done.code == 0, done.stdout + done.stderr
   assert 'FLASH_BYTES = {' in done.stdout
   assert '| chain | 1 |' in done.stdout
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('script', ['benchmark_compact.py', 'fit_cost.py'])
-def test_wrong_flags_are_one_line(script):
-  done = run(script, '--spaces=chains')
-  assert done.returncode == 1
+@pytest.mark.parametrize('name', ['benchmark_compact.py', 'fit_cost.py'])
+def test_wrong_flags_are_one_line(name):
+  done = run(name, '--spaces=chains')
+  assert done.code == 1
   assert done.stderr.startswith('error: --spaces=chains')

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import pathlib
-import subprocess
 import sys
 
 import numpy as np
@@ -13,18 +12,20 @@ from rlnas.architecture import Architecture, Node
 from rlnas.evaluation.lookup import EVALUATION_EPOCHS
 from rlnas.spaces.nasbench201 import OPERATIONS
 from rlnas.trial import Measurement, Proposal, Status, Trial
+from tests.experiments import script
 
-SCRIPT = pathlib.Path(__file__).parents[2] / 'experiments' / 'nasbench201.py'
 ANYTHING = Architecture((Node('input'),))
 
 
-@pytest.fixture(scope='module', name='experiment')
+@pytest.fixture(name='experiment')
 def _experiment():
-  spec = importlib.util.spec_from_file_location('nasbench201_experiment', SCRIPT)
-  module = importlib.util.module_from_spec(spec)
-  sys.modules[spec.name] = module
-  spec.loader.exec_module(module)
-  return module
+  path = script.ROOT / 'nasbench201.py'
+  with script.forgotten_afterwards(path):
+    spec = importlib.util.spec_from_file_location('nasbench201_experiment', path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
 
 
 @pytest.fixture(scope='module', name='table')
@@ -97,17 +98,13 @@ def test_a_budget_for_nothing_is_refused(experiment, table):
     experiment.search_once('random', str(table), budget_seconds=1, free_repeats=False, seed=0)
 
 
-def run(*flags: str) -> subprocess.CompletedProcess:
-  command = [sys.executable, str(SCRIPT), *flags]
-  return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-
-
 @pytest.mark.slow
 def test_it_writes_one_number_a_run_whatever_the_workers(tmp_path, table):
   written = []
   for workers in (1, 2):
     out = tmp_path / str(workers) / 'result.json'
-    done = run(
+    done = script.run(
+      'nasbench201.py',
       f'--table={table}',
       '--strategies=random,evolution',
       '--budget_seconds=600',
@@ -115,7 +112,7 @@ def test_it_writes_one_number_a_run_whatever_the_workers(tmp_path, table):
       f'--workers={workers}',
       f'--out={out}',
     )
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     assert 'random - evolution' in done.stdout
     assert out.with_suffix('.png').read_bytes().startswith(b'\x89PNG')
     written.append(json.loads(out.read_text()))
@@ -129,7 +126,6 @@ def test_it_writes_one_number_a_run_whatever_the_workers(tmp_path, table):
   assert np.mean(written[0]['evolution']['test_200']) > np.mean(written[0]['random']['test_200'])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
   ('flag', 'message'),
   [
@@ -140,7 +136,7 @@ def test_it_writes_one_number_a_run_whatever_the_workers(tmp_path, table):
   ],
 )
 def test_a_mistake_is_one_line(table, flag, message):
-  done = run(f'--table={table}', flag)
-  assert done.returncode == 1
+  done = script.run('nasbench201.py', f'--table={table}', flag)
+  assert done.code == 1
   assert message in done.stderr
   assert 'Traceback' not in done.stderr

@@ -1,22 +1,20 @@
 """Each paper's search in small, as its command in docs/papers.md runs it."""
 
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from rlnas.search.journal import read_journal
+from tests.experiments import script
 
-EXPERIMENTS = pathlib.Path(__file__).parents[2] / 'experiments'
-SMALL = ('--trials=4', '--batch=2', '--epochs=1', '--workers=1')
+SMALL = ('--trials=4', '--batch=2', '--epochs=1')
+pytestmark = pytest.mark.nightly
 
 
-def run(script: str, *flags: str) -> str:
-  command = [sys.executable, str(EXPERIMENTS / script), *flags]
-  done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-  assert done.returncode == 0, done.stderr
+def run(name: str, *flags: object) -> str:
+  done = script.run(name, *flags)
+  assert done.code == 0, done.stderr
   return done.stdout
 
 
@@ -29,9 +27,14 @@ def keywords(path: pathlib.Path) -> str:
   return str(path)
 
 
-@pytest.mark.slow
 def test_zoph_le_2016_networks_grow_and_the_controller_keeps_what_it_knows(tmp_path):
-  flags = (*SMALL, '--dataset=digits', '--depths=1,2', '--learning_rate=0.5')
+  flags = (
+    *SMALL,
+    '--executor=inprocess',
+    '--dataset=digits',
+    '--depths=1,2',
+    '--learning_rate=0.5',
+  )
   kept = run('deepen.py', *flags, f'--workdir={tmp_path / "kept"}')
   assert [line.split('|')[1].strip() for line in kept.splitlines()[2:]] == ['1', '2']
   assert run('deepen.py', *flags, f'--workdir={tmp_path / "kept"}') == kept  # from its journals
@@ -48,26 +51,30 @@ def test_zoph_le_2016_networks_grow_and_the_controller_keeps_what_it_knows(tmp_p
   assert likely > max(proposal.log_prob for proposal in proposed['fresh', 2]) + 1
 
 
-@pytest.mark.slow
 def test_zoph_le_2016_recurrent_cells_on_keywords(tmp_path):
   data = keywords(tmp_path / 'words.npz')
   flags = ('--space=recurrent', '--strategy=reinforce', '--space_option=steps=3')
   flags += ('--board=nucleo-f446re', '--finish_epochs=2', f'--dataset={data}')
-  run('search.py', *SMALL, *flags, f'--workdir={tmp_path / "run"}')
+  run('search.py', *SMALL, *flags, '--executor=inprocess', f'--workdir={tmp_path / "run"}')
   assert (tmp_path / 'run' / 'best' / 'model.tflite').exists()
 
 
-@pytest.mark.slow
 def test_zoph_et_al_2018_cells_by_ppo_are_transferred_to_a_larger_stack(tmp_path):
   flags = ('--space=nasnet', '--strategy=ppo', '--board=nucleo-f446re', '--dataset=digits')
   flags += ('--space_option=blocks=2', '--space_option=filters=4')
-  run('search.py', *SMALL, *flags, '--finish_epochs=2', f'--workdir={tmp_path}')
+  run(
+    'search.py',
+    *SMALL,
+    *flags,
+    '--executor=inprocess',
+    '--finish_epochs=2',
+    f'--workdir={tmp_path}',
+  )
   table = run('transfer.py', f'--search={tmp_path}', '--dataset=digits', '--epochs=1')
   small, large = table.splitlines()[-2:]
   assert int(small.split('|')[4].replace(',', '')) < int(large.split('|')[4].replace(',', ''))
 
 
-@pytest.mark.slow
 def test_zhong_et_al_2018_blocks_by_q_learning_with_early_stop(tmp_path):
   flags = (
     '--space=blockqnn',
@@ -76,17 +83,16 @@ def test_zhong_et_al_2018_blocks_by_q_learning_with_early_stop(tmp_path):
     '--fidelity=400x1,allx1',
   )
   flags += ('--board=nucleo-f446re', '--dataset=digits', '--finish_epochs=2')
-  run('search.py', *SMALL, *flags, f'--workdir={tmp_path}')
+  run('search.py', *SMALL, *flags, '--executor=inprocess', f'--workdir={tmp_path}')
   _, trials = read_journal(tmp_path / 'journal.jsonl')
   curves = [len(t.measurement.curve) for t in trials if t.measurement.curve]
   assert curves
   assert set(curves) == {1}  # all are judged by their first stage
 
 
-@pytest.mark.slow
 def test_real_et_al_2017_mutants_begin_with_the_weights_of_their_parents(tmp_path):
   flags = ('--strategy=evolution', '--inherit', '--dataset=digits', '--trials=26', '--batch=2')
-  flags += ('--epochs=1', '--workers=1', '--board=nucleo-f446re', '--finish_epochs=2')
+  flags += ('--epochs=1', '--executor=inprocess', '--board=nucleo-f446re', '--finish_epochs=2')
   flags += ('--finish_shift=1',)
   run('search.py', *flags, '--space_option=max_depth=2', f'--workdir={tmp_path}')
   _, trials = read_journal(tmp_path / 'journal.jsonl')

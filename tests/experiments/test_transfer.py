@@ -1,9 +1,5 @@
 """Cells are transferred from the best trial that keeps the whole budget of its search."""
 
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -16,8 +12,7 @@ from rlnas.search.journal import Journal, read_journal
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import sample_uniform
 from rlnas.trial import Measurement, Proposal, Status, Trial
-
-SCRIPT = pathlib.Path(__file__).parents[2] / 'experiments' / 'transfer.py'
+from tests.experiments import script
 
 
 @pytest.mark.parametrize(
@@ -56,8 +51,6 @@ def test_a_limit_on_macs_holds_for_the_trial_whose_cells_are_taken(tmp_path):
     journal.add(Trial(index, 0, 0, proposal, measured, accuracy))
   journal.close()
   flags = [f'--search={tmp_path}', '--dataset=digits', '--epochs=1', '--filters=4', '--repeats=1']
-  done = subprocess.run(
-    [sys.executable, str(SCRIPT), *flags], capture_output=True, text=True, check=False
-  )
-  assert done.returncode == 0, done.stderr
+  done = script.run('transfer.py', *flags)
+  assert done.code == 0, done.stderr
   assert done.stdout.startswith('cells of trial 1, ')

@@ -186,7 +186,7 @@ def test_a_search_on_a_ladder_resumes_to_the_same_journal(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('workers', [2, 4])
+@pytest.mark.parametrize('workers', [2, pytest.param(4, marks=pytest.mark.nightly)])
 def test_the_number_of_workers_has_no_say(workers):
   alone = search(InProcess(Staged()))
   pool = WorkerPool(Staged(seconds=0.01), workers=workers)

@@ -72,7 +72,7 @@ def test_a_search_writes_only_to_its_workdir_and_cache(tmp_path):
   log.touch()
   kept = {n: v for n, v in os.environ.items() if not n.startswith(('XDG_', 'MPL'))}
   command = [
-    *(sys.executable, str(SEARCH), '--dataset=digits', '--trials=4', '--batch=2', '--epochs=1'),
+    *(sys.executable, str(SEARCH), '--dataset=digits', '--trials=2', '--batch=2', '--epochs=1'),
     *('--finish_epochs=1', '--finish_top=1', '--workers=1', '--space_option=max_depth=3'),
     *(f'--workdir={folders["workdir"]}', f'--cache_dir={folders["cache"]}'),
   ]

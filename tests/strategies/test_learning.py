@@ -57,9 +57,16 @@ def weight(key: str) -> float:
   return float(np.random.default_rng(zlib.crc32(key.encode())).normal())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('space', SPACES)
-@pytest.mark.parametrize('strategy', STRATEGIES)
+NIGHTLY = {'multibranch', 'imitation_alone'}
+
+
+def cases(names):
+  marks = {True: pytest.mark.nightly, False: pytest.mark.slow}
+  return [pytest.param(name, marks=marks[name in NIGHTLY]) for name in names]
+
+
+@pytest.mark.parametrize('space', cases(SPACES))
+@pytest.mark.parametrize('strategy', cases(STRATEGIES))
 def test_it_beats_random_search(strategy, space):
   """The last 40 proposals pass random search's mean by 4 sigma.
 

@@ -1,0 +1,76 @@
+"""Runs the scripts of experiments/ within this process, which has loaded TensorFlow already."""
+
+import contextlib
+import dataclasses
+import io
+import os
+import pathlib
+import runpy
+import sys
+from collections.abc import Iterable, Iterator
+from unittest import mock
+
+from absl import app, flags
+
+ROOT = pathlib.Path(__file__).parents[2] / 'experiments'
+app.define_help_flags()  # once for all scripts
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+  """How a script ended and what it wrote."""
+
+  code: int
+  stdout: str
+  stderr: str
+
+
+def run(script: str, *arguments: object) -> Done:
+  """Runs a script as `python SCRIPT ARGUMENTS` would.
+
+  Args:
+    script: path below experiments/.
+    *arguments: its flags.
+  """
+  path = ROOT / script
+  code: object = None
+  with (
+    mock.patch.object(sys, 'argv', [str(path), *map(str, arguments)]),
+    contextlib.redirect_stdout(io.StringIO()) as out,
+    contextlib.redirect_stderr(io.StringIO()) as err,
+    forgotten_afterwards(path),
+  ):
+    try:
+      runpy.run_path(str(path), run_name='__main__')
+    except SystemExit as ended:
+      code = ended.code
+  if isinstance(code, str):  # as the interpreter does with the text of an error
+    return Done(1, out.getvalue(), f'{err.getvalue()}{code}\n')
+  return Done(int(code or 0), out.getvalue(), err.getvalue())
+
+
+def parse(script: str, lines: Iterable[list[str]]) -> None:
+  """Parses command lines of a script by its flags, without running it. Raises flags.Error."""
+  path = ROOT / script
+  with forgotten_afterwards(path):
+    runpy.run_path(str(path), run_name='script')
+    for line in lines:
+      flags.FLAGS.unparse_flags()
+      flags.FLAGS([script, *line])
+
+
+@contextlib.contextmanager
+def forgotten_afterwards(path: pathlib.Path) -> Iterator[None]:
+  """Forgets the flags that a script defines and the modules beside it that it loads."""
+  defined, loaded = set(flags.FLAGS), set(sys.modules)
+  with mock.patch.object(sys, 'path', [str(path.parent), *sys.path]), mock.patch.dict(os.environ):
+    try:
+      yield
+    finally:
+      for name in set(flags.FLAGS) - defined:
+        delattr(flags.FLAGS, name)
+      flags.FLAGS.unparse_flags()
+      for name in set(sys.modules) - loaded:
+        file = getattr(sys.modules[name], '__file__', None)
+        if file and pathlib.Path(file).parent == path.parent:
+          del sys.modules[name]
