@@ -158,4 +158,5 @@ def _ratios(measurement: Measurement, budget: Budget) -> tuple[float, ...]:
 def _ratio(used: float | None, limit: float) -> float:
   if used is None or used >= WORST_RATIO * limit:
     return WORST_RATIO
-  return max(min(1.0, limit / 1000), used) / limit  # above 0 even if nothing is used
+  # Above 0 even if nothing is used: one unit, or a thousandth of a limit below 1000 units.
+  return max(min(1.0, limit / 1000), used) / limit

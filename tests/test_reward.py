@@ -88,6 +88,7 @@ def test_parameters():
   assert weighted_product(over, BUDGET, w_above=-2) == pytest.approx(0.2)
   assert weighted_product(over, BUDGET, w_below=-1, w_above=0) == pytest.approx(1.6)
   assert absolute(over, BUDGET, beta=-0.07) == pytest.approx(0.8 - 0.07 * 1.5)
+  assert absolute(over, BUDGET, beta=0.0) == 0.8
 
 
 def test_the_soft_exponent_trades_as_the_paper_says():
@@ -116,7 +117,7 @@ def test_close_to_the_limit_linear_excess_is_linear():
   ],
 )
 def test_bad_parameters_are_named(reward, options, message):
-  with pytest.raises(ValueError, match=message):
+  with pytest.raises(ValueError, match=f'^{message}'):
     reward(child(1000, 200), BUDGET, **options)
 
 
@@ -157,6 +158,28 @@ def test_an_infeasible_child_earns_nothing_for_accuracy(reward):
   )
 
 
+@pytest.mark.parametrize('reward', REWARDS)
+def test_a_child_of_unknown_accuracy_earns_nothing_for_it(reward):
+  assert reward(child(1500, 300, None), BUDGET) == reward(child(1500, 300, 0.0), BUDGET)
+
+
+# The exponent -1 shows the share of a limit that counts as used: accuracy 0.8 over that share.
+@pytest.mark.parametrize(
+  ('macs', 'latency_ms', 'limits', 'expected'),
+  [
+    (1, None, {'macs': 10_000}, 0.8 * 10_000),  # as little as it is
+    (0, None, {'macs': 10_000}, 0.8 * 10_000),  # nothing counts as one operation,
+    (0, None, {'macs': 100}, 0.8 * 1000),  # or as a thousandth of a low limit
+    (None, 0.004, {'latency_ms': 2.0}, 0.8 * 500),
+    (None, 0.0, {'latency_ms': 2.0}, 0.8 * 1000),
+  ],
+)
+def test_using_nearly_nothing_is_finite(macs, latency_ms, limits, expected):
+  measurement = dataclasses.replace(child(1000, 200), macs=macs, latency_ms=latency_ms)
+  earned = weighted_product(measurement, Budget(1000, 200, **limits), w_below=-1)
+  assert earned == pytest.approx(expected)
+
+
 def test_infeasible_children_of_known_size_have_a_slope():
   def earned(flash, sram):
     return linear_excess(child(flash, sram, None, Status.INFEASIBLE), BUDGET)
@@ -168,7 +191,7 @@ def test_infeasible_children_of_known_size_have_a_slope():
 @pytest.mark.parametrize('reward', REWARDS)
 @given(
   status=st.sampled_from([Status.COMPLETE, Status.INFEASIBLE]),
-  accuracy=st.none() | accuracies,
+  accuracy=st.none() | st.integers(0, 1) | accuracies,
   flash=st.none() | sizes,
   sram=st.none() | sizes,
   budget=budgets,

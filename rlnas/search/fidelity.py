@@ -213,7 +213,7 @@ def by_regression(
 
 
 def _features(measurement: Measurement, stage: int) -> npt.NDArray[np.float64]:
-  sizes = (math.log(max(1, size or 1)) for size in (measurement.macs, measurement.parameters))
+  sizes = (math.log(size or 1) for size in (measurement.macs, measurement.parameters))
   return np.array([measurement.curve[stage], *sizes])
 
 
@@ -232,6 +232,6 @@ def as_blockqnn(
   if accuracy is None:
     return None
   edges = sum(len(node.inputs) for node in architecture.nodes)
-  density = edges / max(1, len(architecture.nodes) - 1)
+  density = edges / (len(architecture.nodes) - 1)  # without the input
   work = math.log(max(1e-3, (measurement.macs or 0) / 1e6))
   return min(1.0, max(0.0, accuracy - 0.01 * work - 0.08 * math.log(density)))

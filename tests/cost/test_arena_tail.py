@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from rlnas.cost.arena_tail import (
   HOST,
   KINDS,
   REFERENCE,
+  Build,
   Node,
   Nodes,
   layout,
@@ -43,16 +46,17 @@ NETWORKS = {
 }
 
 
-def convert(network, *, int8_ports: bool) -> bytes:
-  inputs = layers.Input((8, 8, 4))
-  model = keras.Model(inputs, network(inputs))
-  spec = tf.TensorSpec((1, 8, 8, 4), tf.float32)
-  rows = np.random.default_rng(0).random((4, 1, 8, 8, 4)).astype(np.float32)
+def convert(network, *, copies: int = 1, int8_ports: bool = True) -> bytes:
+  """Copies of a network side by side: padding hides some bytes of one, and other bytes of four."""
+  inputs = [layers.Input((8, 8, 4)) for _ in range(copies)]
+  model = keras.Model(inputs, [network(x) for x in inputs])
+  spec = [tf.TensorSpec((1, 8, 8, 4), tf.float32)] * copies
+  rows = np.random.default_rng(0).random((4, copies, 1, 8, 8, 4)).astype(np.float32)
   with quiet():
-    concrete = tf.function(lambda x: model(x)).get_concrete_function(spec)
+    concrete = tf.function(lambda *x: model(x)).get_concrete_function(*spec)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([row] for row in rows)
+    converter.representative_dataset = lambda: (list(row) for row in rows)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     if int8_ports:
       converter.inference_input_type = converter.inference_output_type = tf.int8
@@ -60,19 +64,24 @@ def convert(network, *, int8_ports: bool) -> bytes:
     return bytes(converter.convert())
 
 
+@pytest.mark.parametrize('copies', [1, 4])
 @pytest.mark.parametrize('kind', NETWORKS)
-def test_every_operator_as_tflm_counts_it(kind):
-  model = convert(NETWORKS[kind], int8_ports=True)
+def test_every_operator_as_tflm_counts_it(kind, copies):
+  model = convert(NETWORKS[kind], copies=copies)
   assert analytic_footprint(model).arena_tail_bytes == measure(model).arena_tail_bytes
 
 
 def test_float_ports_as_tflm_counts_them():
-  model = convert(NETWORKS['RELU'], int8_ports=False)
+  model = convert(NETWORKS['RELU'], copies=4, int8_ports=False)
   assert analytic_footprint(model).arena_tail_bytes == measure(model).arena_tail_bytes
 
 
 def test_all_known_operators_are_tried():
   assert {*NETWORKS, 'QUANTIZE', 'DEQUANTIZE'} == {*KINDS}
+
+
+def test_operators_have_the_same_codes_in_every_process():
+  assert [*KINDS] == sorted(KINDS)  # compiled code is kept, and with it the codes
 
 
 def test_structures_are_laid_out_as_in_c():
@@ -82,9 +91,45 @@ def test_structures_are_laid_out_as_in_c():
   assert layout('eeb', 8, 1) == (3, 1)
   assert layout('eeb', 8, 4) == (12, 4)
   assert layout('idi', 4, 4) == (24, 8)
+  assert layout('bhb', 4, 4) == (6, 2)
   assert layout('', 4, 4) == (0, 1)
   assert layout('PPe', 8, 4) == (24, 8)  # TfLiteEvalTensor
   assert layout('PPe', 4, 1) == (12, 4)
+
+
+def test_a_tail_by_hand():
+  build = Build(
+    pointer_bytes=4,
+    enum_bytes=1,
+    fixed=('PPb', 'd'),
+    node='PPi',
+    tensor='PPPie',
+    options={'CONV_2D': 'eiie', 'CONCATENATION': 'ie'},
+    data={'CONV_2D': 'iii', 'CONCATENATION': 'b'},
+    concat_arrays=True,
+  )
+  nodes = Nodes.of(
+    [
+      Node('CONV_2D', scales=5, inputs=3),
+      Node('CONCATENATION', inputs=3),
+      Node('MEAN', scratch=6),
+      Node('SVDF'),  # not listed: only its node counts
+    ]
+  )
+  used = 24  # 12, and a double at the next multiple of 8
+  used += 7 * 12 + 4 * 12  # tensors and nodes
+  used += 16 + 8  # options
+  assert used == 180
+  used = 192  # data of the convolution, to a multiple of 16
+  used += 2 * 32  # its multipliers and shifts, 20 bytes each
+  used += 16 + 2 * 16  # data of the concatenation, and its arrays of 3 inputs
+  used += 6 * 4  # scratch areas
+  assert used == 328
+  # Ports: pointers to a multiple of 16, then 20 bytes each, and 12 + 8 if they are quantized.
+  assert tail_bytes(build, nodes, tensors=7, outputs=2) == 336 + 40 + 8 + 2 * 40
+  assert tail_bytes(build, nodes, tensors=7, quantized=False) == 336 + 20 + 12 + 20
+  without = dataclasses.replace(build, concat_arrays=False)
+  assert tail_bytes(without, nodes, tensors=7, quantized=False) == 336 + 20 + 12 + 20 - 32
 
 
 def network(channels: int) -> Nodes:

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import json
+import math
 
 import pytest
 
@@ -11,7 +12,14 @@ from rlnas.cost.kernels import SPEEDS
 from rlnas.cost.latency import latency_ms
 from rlnas.data import loaders
 from rlnas.evaluation.executors import InProcess, WorkerPool
-from rlnas.finishing.finalists import FinalistFile, rank_trials
+from rlnas.finishing.finalists import (
+  Candidate,
+  Finalist,
+  FinalistFile,
+  finish_candidates,
+  rank_trials,
+  timed,
+)
 from rlnas.finishing.plan import Plan, Teaching
 from rlnas.finishing.recipe import Recipe
 from rlnas.finishing.winner import finish_best, write_winner
@@ -59,6 +67,136 @@ def test_half_are_the_best_and_half_come_from_the_front():
   assert rank_trials(TRIALS[1:2], BUDGET, top=1) == []
   with pytest.raises(ValueError, match='top=0: must be at least 1'):
     rank_trials(TRIALS, BUDGET, top=0)
+
+
+def test_networks_follow_in_the_order_of_their_rewards():
+  rewards = (0.5, -0.5, 0.0, 0.9)
+  trials = [dataclasses.replace(trial(i, accuracy=0.5), reward=r) for i, r in enumerate(rewards)]
+  assert [t.index for t in rank_trials(trials, BUDGET, top=1)] == [3, 0, 2, 1]
+
+
+MEASURED = Measurement(
+  Status.COMPLETE,
+  validation_accuracy=0.75,
+  int8_validation_accuracy=0.5,
+  flash_bytes=3,
+  seconds=1.5,
+)
+
+
+def test_a_finalist_scores_by_its_quantized_accuracy_then_by_that_of_the_float_network():
+  def score(**accuracies):
+    measured = dataclasses.replace(MEASURED, **accuracies)
+    return Finalist(Candidate(0, small_network(), 0), 'a', measured).score
+
+  assert score() == (0.5, 0.75)
+  assert score(int8_validation_accuracy=None) == (0, 0.75)
+  assert score(validation_accuracy=None) == (0.5, 0)
+
+
+def test_a_stored_finalist_is_found_with_its_model(tmp_path):
+  network = small_network()
+  finalist = Finalist(Candidate(3, network, 7, 'taught'), 'a', MEASURED)
+  store = FinalistFile(tmp_path)
+  store.add(finalist)
+  store.close()
+  assert json.loads((tmp_path / 'finalists.jsonl').read_text()) == {
+    'name': 'a',
+    'trial': 3,
+    'seed': 7,
+    'note': 'taught',
+    'digest': network.digest,
+    'measurement': {**MEASURED.to_record(), 'curve': []},  # JSON has no tuples
+  }
+  store = FinalistFile(tmp_path)
+  model = tmp_path / 'a.tflite'
+  assert store.find('a', model) is None  # the model is missing
+  model.write_bytes(b'123')
+  assert store.find('a', model) == MEASURED
+  assert store.find('b', model) is None
+  model.write_bytes(b'12')
+  assert store.find('a', model) is None  # another model, or a part of it
+  unknown = dataclasses.replace(MEASURED, int8_validation_accuracy=math.nan)
+  with pytest.raises(ValueError, match='JSON'):
+    store.add(dataclasses.replace(finalist, measurement=unknown))
+
+
+def test_a_line_that_was_not_finished_is_cut_off(tmp_path):
+  path = tmp_path / 'finalists.jsonl'
+  lines = [Finalist(Candidate(0, small_network(), 0), n, MEASURED).to_json() + '\n' for n in 'ab']
+  path.write_text(lines[0] + lines[1][:40])
+  FinalistFile(tmp_path).close()
+  assert path.read_text() == lines[0]
+  path.write_text(lines[0][:40])
+  FinalistFile(tmp_path).close()
+  assert path.read_text() == ''
+
+
+class Measuring:
+  """As `Finishing`, but a network is named by its seed and needs no training."""
+
+  def __init__(self, folder):
+    self.folder = folder
+
+  def name(self, architecture, *, seed):
+    return str(seed)
+
+  def model_path(self, name):
+    return self.folder / name
+
+  def evaluate(self, architecture, *, seed):
+    if seed == 13:
+      raise FloatingPointError('diverged')
+    self.model_path(str(seed)).write_bytes(bytes(seed))
+    return dataclasses.replace(MEASURED, flash_bytes=seed)
+
+
+class LastFirst(InProcess):
+  def collect(self, timeout):
+    self._queue.rotate()
+    return super().collect(timeout)
+
+
+def test_candidates_are_finished_once_and_returned_in_their_order(tmp_path):
+  evaluator, store, heard = Measuring(tmp_path), FinalistFile(tmp_path), []
+
+  def finish(seeds, executor=LastFirst):
+    heard.clear()
+    candidates = [Candidate(i, small_network(), seed) for i, seed in enumerate(seeds)]
+    return finish_candidates(
+      candidates,
+      evaluator,
+      executor(evaluator),
+      store,
+      on_finished=lambda finalist: heard.append(finalist.candidate.seed),
+    )
+
+  first = finish([5, 13, 6])
+  assert [f.candidate.seed for f in first] == [5, 13, 6]
+  assert [f.name for f in first] == ['5', '13', '6']
+  assert [f.measurement.flash_bytes for f in first] == [5, None, 6]
+  assert heard == [6, 13, 5]
+  store.close()
+  store = FinalistFile(tmp_path)
+  # What failed was not stored, and is tried again; stored ones are heard first.
+  again = finish([7, 5, 13, 6])
+  assert heard == [5, 6, 13, 7]
+  assert [f.measurement.status is Status.FAILED for f in again] == [False, False, True, False]
+  assert again[1].measurement == first[0].measurement
+  store.close()
+  store = FinalistFile(tmp_path)
+  assert len(finish([5, 6, 7], executor=Refusing)) == 3
+  assert finish_candidates([], evaluator, Refusing(evaluator), store) == []
+
+
+def test_a_finalist_takes_the_time_of_its_own_network():
+  finalist = Finalist(Candidate(0, small_network(), 0), 'a', MEASURED)
+  speed = SPEEDS['esp32']
+  expected = latency_ms(small_network(), DIGITS.task, speed=speed)
+  measured = dataclasses.replace(MEASURED, latency_ms=expected)
+  assert expected > 0
+  assert timed(finalist, DIGITS.task, speed) == dataclasses.replace(finalist, measurement=measured)
+  assert timed(finalist, DIGITS.task, None) == finalist
 
 
 def finished(folder=None, *, trials=TRIALS, budget=BUDGET, seed=0, **options):
@@ -220,11 +358,15 @@ def test_the_files_tell_all(winner, tmp_path):
   assert (tmp_path / 'best' / 'model.tflite').read_bytes() == winner.model
 
 
-def test_a_damaged_file_is_named(tmp_path):
+@pytest.mark.parametrize('damaged', [b'{"name": "a"}\n', b'\xff\n', b'[]\n'])
+def test_a_damaged_file_is_named_and_released(tmp_path, damaged):
   path = tmp_path / 'finalists.jsonl'
-  path.write_text('{"name": "a"}\n')
-  with pytest.raises(ValueError, match=r'finalists\.jsonl:1: not a finalist .* remove the line'):
+  path.write_bytes(damaged)
+  with pytest.raises(ValueError, match='remove the line') as error:
     FinalistFile(tmp_path)
+  path.write_bytes(b'')
+  FinalistFile(tmp_path).close()  # while `error` keeps the first one alive
+  assert f'{path}:1: not a finalist' in str(error.value)
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path):

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from rlnas.architecture import Graph
 from rlnas.budget import Budget
 from rlnas.evaluation.cached import Cached
 from rlnas.evaluation.executors import InProcess, WorkerPool
@@ -21,7 +22,7 @@ from rlnas.search.fidelity import (
 )
 from rlnas.search.journal import Journal
 from rlnas.search.loop import run_search
-from rlnas.spaces import Chain
+from rlnas.spaces import Chain, layers
 from rlnas.spaces.table import compile_table
 from rlnas.strategies.evolution import Evolution
 from rlnas.trial import NO_TERMS, Measurement, Proposal, Status, Terms, Trial
@@ -101,6 +102,8 @@ def test_the_bar_is_higher_where_too_many_went_on():
   curves = [(x / 10, x / 5) for x in range(6)] + [(0.9,), (0.05,), (0.95,)]
   # Six of nine went on, twice the third: a sixth of them may now.
   assert SuccessiveHalving()(curves, stages=2) == (0.95,)
+  # Of four that all went on, a ninth may: less than one of them, but the best always does.
+  assert SuccessiveHalving()(curves[:4], stages=2) == (0.3,)
 
 
 def test_only_the_latest_are_judged_against():
@@ -116,12 +119,54 @@ def test_a_curve_is_stopped_where_it_cannot_end_among_the_best():
   final = 0.3 + 0.5 * early + rng.normal(0, 0.01, 40)
   curves = list(zip(early, final, strict=True))
   (threshold,) = CurveExtrapolation()(curves, stages=2)
-  target = np.sort(final)[-13]
-  # A standard deviation of grace: between one and two of them below the line.
-  assert (target - 0.3) / 0.5 - 0.04 < threshold < (target - 0.3) / 0.5
-  assert CurveExtrapolation()(curves[:7], stages=2) == (0.0,)
-  flat = [(x, 0.5) for x in early]
-  assert CurveExtrapolation()(flat, stages=2) == (0.0,)
+  early, final = early[-WINDOW:], final[-WINDOW:]
+  slope, level = np.polyfit(early, final, 1)
+  # A standard deviation of grace below the tenth of 32.
+  target = np.sort(final)[-10] - np.std(final - level - slope * early)
+  assert threshold == pytest.approx((target - level) / slope)
+
+
+def test_every_stage_has_a_bar_of_its_own():
+  curves = [(x / 20, x / 20 + 0.1, x / 10 + 0.1) for x in range(9)]
+  assert CurveExtrapolation()(curves, stages=3) == pytest.approx((0.3, 0.4))
+  # Less than one of eight still leaves the best.
+  assert CurveExtrapolation(0.1)(curves[:8], stages=3) == pytest.approx((0.35, 0.45))
+  assert CurveExtrapolation()(curves[:7], stages=3) == (0.0, 0.0)
+
+
+def test_a_curve_that_tells_nothing_stops_nobody():
+  levels = np.linspace(0.2, 0.8, 10)
+  assert CurveExtrapolation()([(x, 0.5) for x in levels], stages=2) == (0.0,)
+  assert CurveExtrapolation()([(0.5, x) for x in levels], stages=2) == (0.0,)
+  assert CurveExtrapolation()([(x, 1 - x) for x in levels], stages=2) == (0.0,)
+
+
+def test_a_bar_is_an_accuracy():
+  early = np.linspace(0.4, 0.6, 9)
+  final = 0.5 + 0.05 * early
+  final[4] += 0.3
+  curves = list(zip(early, final, strict=True))
+  assert CurveExtrapolation(0.1)(curves, stages=2) == (1.0,)
+  assert CurveExtrapolation(0.9)(curves, stages=2) == (0.0,)
+
+
+def test_those_that_were_never_trained_are_not_compared_with():
+  seen = []
+
+  def rule(curves, *, stages):
+    seen.extend(curves)
+    return (0.5,) * (stages - 1)
+
+  told = [
+    trial(0, Measurement(Status.FAILED)),
+    trial(1, dataclasses.replace(BLANK, curve=(0.4,))),
+    trial(2, Measurement(Status.INFEASIBLE)),
+    trial(3, dataclasses.replace(BLANK, curve=(0.6, 0.8))),
+  ]
+  pruner = Pruner(2, rule=rule, predictor=as_blockqnn)
+  assert pruner.thresholds(told) == (0.5,)
+  assert seen == [(0.4,), (0.6, 0.8)]
+  assert pruner.predicted_accuracy(small_network(), BLANK, told) is None
 
 
 def test_what_was_stopped_is_foretold_from_those_at_the_top():
@@ -145,6 +190,40 @@ def test_what_was_stopped_is_foretold_from_those_at_the_top():
   assert pruner.predicted_accuracy(small_network(), measurement(2)[0], told) is None
 
 
+def line(early, *, slope=0.5):
+  """Completed trials of unknown size, whose final accuracies are linear in their early ones."""
+  blank = dataclasses.replace(BLANK, macs=None, parameters=None)
+  return [
+    trial(i, dataclasses.replace(blank, curve=(x, 0.0), int8_validation_accuracy=0.2 + slope * x))
+    for i, x in enumerate(early)
+  ]
+
+
+def foretold(early, told):
+  measurement = Measurement(Status.COMPLETE, int8_validation_accuracy=early, curve=(early,))
+  return by_regression(small_network(), measurement, told, stages=2)
+
+
+def test_the_regression_shrinks_slopes_by_its_ridge():
+  early = np.linspace(0.2, 0.8, 64) ** 2
+  expected = 0.2 + 0.5 * early.mean() + 0.5 / 1.1 * (0.5 - early.mean())
+  told = line(early)
+  assert foretold(0.5, told) == pytest.approx(expected)
+  # Neither trials before the latest 64 change it, nor those without a result at the end.
+  stopped = dataclasses.replace(BLANK, curve=(0.9,), int8_validation_accuracy=0.1)
+  unquantized = dataclasses.replace(stopped, curve=(0.9, 0.1), int8_validation_accuracy=None)
+  others = [trial(0, m) for m in (stopped, unquantized, Measurement(Status.FAILED))]
+  assert foretold(0.5, line([0.1, 0.9], slope=-1) + told + others) == pytest.approx(expected)
+
+
+def test_a_prediction_needs_eight_trials_and_is_an_accuracy():
+  early = np.linspace(0.2, 0.4, 8)
+  assert foretold(0.3, line(early)) == pytest.approx(0.35)
+  assert foretold(0.3, line(early[:7])) is None
+  assert foretold(1.0, line(early, slope=2)) == 1
+  assert foretold(1.0, line(early, slope=-2)) == 0
+
+
 BLANK = Measurement(Status.COMPLETE, int8_validation_accuracy=0.8, macs=2_000_000, parameters=10)
 
 
@@ -155,6 +234,25 @@ def test_blockqnn_prefers_the_smaller_of_two_equal_networks():
   large = dataclasses.replace(small, macs=20_000_000)
   worth = [pruner.predicted_accuracy(small_network(), m, []) for m in (small, large)]
   assert worth[0] - worth[1] == pytest.approx(0.01 * math.log(10))
+
+
+def test_blockqnn_by_hand():
+  graph = Graph()
+  x = layers.conv(graph, graph.input, filters=4, kernel=3)
+  x = graph.add('add', x, layers.conv(graph, x, filters=4, kernel=3))
+  network = graph.finish(graph.classify(x))
+  operations = len(network.nodes) - 1
+  density = 0.08 * math.log((operations + 1) / operations)  # an edge each, and two into the sum
+
+  def foretold(accuracy, macs):
+    measurement = dataclasses.replace(BLANK, int8_validation_accuracy=accuracy, macs=macs)
+    return as_blockqnn(network, measurement, [], stages=2)
+
+  assert foretold(0.8, 2_000_000) == pytest.approx(0.8 - 0.01 * math.log(2) - density)
+  assert foretold(0.8, None) == pytest.approx(0.8 - 0.01 * math.log(1e-3) - density)
+  assert foretold(0.01, 2 * 10**9) == 0
+  assert foretold(0.99, 1000) == 1
+  assert foretold(None, 1000) is None
 
 
 def test_a_ladder_spares_training_and_ends_well():
@@ -225,7 +323,12 @@ def test_a_cache_answers_as_an_evaluation_would(tmp_path):
 
 @pytest.mark.parametrize(
   'make',
-  [lambda: SuccessiveHalving(0.0), lambda: SuccessiveHalving(1.0), lambda: CurveExtrapolation(2)],
+  [
+    lambda: SuccessiveHalving(0.0),
+    lambda: SuccessiveHalving(1.0),
+    lambda: CurveExtrapolation(0.0),
+    lambda: CurveExtrapolation(1.0),
+  ],
 )
 def test_a_share_is_between_none_and_all(make):
   with pytest.raises(ValueError, match=r'share=.*: must lie in \(0, 1\)'):

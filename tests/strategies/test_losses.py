@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -72,20 +74,36 @@ def test_a_policy_that_is_far_away_has_a_finite_gradient():
   assert gradient.tolist() == [0, 0]
 
 
+def test_no_gradient_of_the_surrogate_flows_into_the_old_policy_or_the_advantage():
+  new, old, advantage = (tf.constant(x) for x in (LOG_PROB, LOG_PROB + 0.1, ADVANTAGE))
+  with tf.GradientTape() as tape:
+    tape.watch([new, old, advantage])
+    loss = losses.clipped_surrogate(new, old, advantage, 0.2)
+  gradients = tape.gradient(loss, [new, old, advantage])
+  assert [gradient is None for gradient in gradients] == [False, True, True]
+
+
 def test_entropy_bonus_rewards_entropy():
   entropy = np.array([1.0, 3.0], np.float32)
   assert losses.entropy_bonus(tf.constant(entropy)).numpy() == -2
   np.testing.assert_array_equal(gradient_of(losses.entropy_bonus, entropy), [-0.5, -0.5])
 
 
-def test_shapes_that_would_broadcast_are_refused():
-  column = tf.constant(ADVANTAGE[:, None])
-  with pytest.raises(ValueError, match='advantage'):
-    losses.reinforce(tf.constant(LOG_PROB), column)
-  with pytest.raises(ValueError, match='advantage'):
-    losses.reinforce(tf.constant(LOG_PROB), tf.constant(ADVANTAGE[:1]))
-  with pytest.raises(ValueError, match='entropy'):
-    losses.entropy_bonus(column)
+@pytest.mark.parametrize(
+  ('loss', 'shapes', 'name'),
+  [
+    (losses.reinforce, [4, (4, 1)], 'advantage'),
+    (losses.reinforce, [4, 1], 'advantage'),
+    (losses.truncated_importance, [4, (4, 1)], 'old_log_prob'),
+    (losses.imitation, [(4, 1)], 'log_prob'),
+    (functools.partial(losses.clipped_surrogate, clip=0.2), [4, (4, 1), 4], 'old_log_prob'),
+    (functools.partial(losses.clipped_surrogate, clip=0.2), [4, 4, (4, 1)], 'advantage'),
+    (losses.entropy_bonus, [(4, 1)], 'entropy'),
+  ],
+)
+def test_shapes_that_would_broadcast_are_refused(loss, shapes, name):
+  with pytest.raises(ValueError, match=f'^{name}: shape'):
+    loss(*(tf.zeros(shape) for shape in shapes))
 
 
 def test_imitation_is_minus_the_mean_log_likelihood():
