@@ -47,6 +47,7 @@ def test_without_teachers_share_it_is_cross_entropy_and_alike_costs_nothing():
   np.testing.assert_allclose(alike, 0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_student_comes_to_agree_with_its_teacher(tmp_path):
   """Its labels are shuffled: only the teacher knows the classes."""
   data = loaders.digits()

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -36,9 +37,18 @@ def sequences():
 CASES = [(map_network, DIGITS), (recurrent_network, sequences()), (small_network, DIGITS)]
 
 
-def trained(make, data):
+@functools.cache
+def trained_weights(make):
+  """One training for each network."""
+  data = dict(CASES)[make]
   network = build(make(), data.task, seed=0)
   train(network, data, epochs=3, seed=0)
+  return network.get_weights()
+
+
+def trained(make, data):
+  network = build(make(), data.task, seed=0)
+  network.set_weights(trained_weights(make))
   calibrated = calibrate(network, calibration_of(data))
   return network, calibrated, read_ranges(calibrated, network)
 
@@ -78,6 +88,7 @@ def test_a_network_without_training_gets_back_what_it_had(make, data):
   assert read_ranges(with_ranges(calibrated, network, ranges), network) == ranges
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('make', 'data'), CASES)
 def test_what_it_learns_reaches_the_int8_model_which_stays_as_large(make, data):
   network, calibrated, ranges = trained(make, data)
@@ -114,6 +125,7 @@ def test_ranges_of_a_concatenation_are_one():
   assert {ranges[name] for name in (concat.name, *parts) if name in ranges} == {ranges[concat.name]}
 
 
+@pytest.mark.slow
 def test_the_best_way_is_kept():
   data = loaders.digits()
   recipe = Recipe(6, further_epochs=3)

@@ -117,6 +117,7 @@ def test_kernels_begin_near_the_identity():
   assert depthwise[1, 1].mean() > 0.5 > abs(depthwise[0, 0].mean())
 
 
+@pytest.mark.slow
 def test_one_supernet_learns_networks_of_several_sizes():
   """8 images in 10 of these digits are recognised; by chance it is 1."""
   rng = np.random.default_rng(0)

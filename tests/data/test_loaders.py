@@ -77,6 +77,7 @@ def test_digits_have_sixteen_levels():
   assert np.ptp(np.bincount(data.y_val)) <= 1  # the classes have 174 to 183 images
 
 
+@pytest.mark.slow
 def test_the_default_needs_no_tensorflow():
   code = (
     'import sys; from rlnas.data import loaders; loaders.mnist5k(); '

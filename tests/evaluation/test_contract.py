@@ -73,7 +73,7 @@ EVALUATORS = {
 }
 
 
-SLOW = {'finishing'}
+SLOW = {'trained', 'weight_sharing', 'finishing'}
 # A process that loads TensorFlow tells little of a formula or a table.
 FORMULAS = {'synthetic', 'probe', 'lookup', 'screened'}
 

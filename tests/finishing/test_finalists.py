@@ -253,6 +253,7 @@ class Counting(InProcess):
     super().submit(*arguments, **options)
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_trained_again(winner, tmp_path, monkeypatch):
   first = finished(tmp_path)
   monkeypatch.setattr(Counting, 'submitted', 0)
@@ -311,6 +312,7 @@ def test_the_best_are_taught(teaching, tmp_path):
   assert again.model == taught.model
 
 
+@pytest.mark.slow
 def test_the_best_is_pruned_beside(tmp_path):
   plan = Plan(Recipe(2), top=1, prune=0.5)
   speed = SPEEDS['esp32']

@@ -51,6 +51,7 @@ def weights_by_epoch(recipe):
   return seen, network.get_weights()
 
 
+@pytest.mark.slow
 def test_patience_ends_a_training_and_keeps_its_best_epoch():
   """At this learning rate the accuracy goes up and down."""
   recipe = Recipe(30, learning_rate=0.3, batch_size=50)

@@ -40,6 +40,7 @@ SPACES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', SPACES)
 def test_it_keeps_the_contract(name):
   case = SPACES[name]

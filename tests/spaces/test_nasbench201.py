@@ -13,6 +13,7 @@ def test_the_space_has_the_cells_of_the_benchmark_in_one_state_an_edge():
   assert TABLE.end == len(TABLE.kinds) == 6
 
 
+@pytest.mark.slow
 def test_every_cell_has_a_digest_of_its_own():
   digests = {decode(TABLE.space, tokens).digest for tokens in enumerate_tokens(TABLE)}
   assert len(digests) == TABLE.size

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from rlnas.budget import Budget
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
@@ -40,6 +42,7 @@ def test_its_size():
   assert compile_table(Residuals(max_blocks=4)).size == 2 * (1 + 2 + 4 + 8 + 16)
 
 
+@pytest.mark.slow
 def test_every_strategy_takes_it():
   table = compile_table(Residuals())
   for strategy in (
@@ -53,6 +56,7 @@ def test_every_strategy_takes_it():
     assert all(t.measurement.status is Status.COMPLETE for t in trials)
 
 
+@pytest.mark.slow
 def test_its_children_are_trained_and_measured():
   data = loaders.take(loaders.digits(), 300)
   table = compile_table(Residuals(max_blocks=2))

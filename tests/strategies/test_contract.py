@@ -54,6 +54,7 @@ STRATEGIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', STRATEGIES)
 def test_it_keeps_the_contract(name):
   check_strategy(STRATEGIES[name], TABLE)

@@ -334,6 +334,7 @@ LEARNERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', LEARNERS)
 def test_what_a_strategy_has_trained_can_be_saved(name, tmp_path):
   table = TABLES['chain']

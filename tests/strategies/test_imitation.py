@@ -24,6 +24,7 @@ def digests(proposals) -> list[str]:
   return [p.architecture.digest for p in proposals]
 
 
+@pytest.mark.slow
 def test_it_becomes_likelier_to_propose_its_best_and_only_them():
   strategy, controller = make(best=2, warm_up=0)
   proposals = strategy.ask(4, np.random.default_rng(0))
@@ -55,6 +56,7 @@ def test_the_first_of_equals_is_the_better():
   assert answers[0] == answers[1]
 
 
+@pytest.mark.slow
 def test_what_was_told_is_not_proposed_again_until_the_space_is_exhausted():
   strategy, _ = make(SMALL, warm_up=0)
   everything = {decode(SMALL.space, tokens).digest for tokens in enumerate_tokens(SMALL)}

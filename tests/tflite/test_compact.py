@@ -40,11 +40,13 @@ def models(request):
   return original, compact(original), shape
 
 
+@pytest.mark.slow
 def test_it_is_a_fifth_smaller(models):
   original, smaller, _ = models
   assert len(smaller) <= 0.82 * len(original)
 
 
+@pytest.mark.slow
 def test_outputs_are_the_same_to_the_bit(models):
   original, smaller, shape = models
   x = np.random.default_rng(1).integers(-128, 128, (8, *shape)).astype(np.float32)
@@ -53,6 +55,7 @@ def test_outputs_are_the_same_to_the_bit(models):
   assert len(np.unique(outputs)) > 1
 
 
+@pytest.mark.slow
 def test_the_arena_is_not_larger(models):
   original, smaller, _ = models
   assert measure(smaller).arena_head_bytes <= measure(original).arena_head_bytes

@@ -196,6 +196,7 @@ def test_a_file_larger_than_any_flash_is_not_read(tmp_path):
     measure(path)
 
 
+@pytest.mark.slow
 def test_without_tflm_the_arena_is_planned_and_says_so(model, report, tmp_path):
   path = tmp_path / 'child.tflite'
   path.write_bytes(model)
