@@ -80,6 +80,7 @@ def test_what_may_fit_is_what_the_estimate_does_not_rule_out():
       assert may_fit(architecture, budget, TASK) is expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('architecture', networks(3))
 def test_near_the_limit_the_exact_size_decides(architecture):
   exact = untrained_footprint(architecture, TASK)
@@ -121,6 +122,7 @@ class Unlearned:
     )
 
 
+@pytest.mark.slow
 def test_a_search_estimates_each_proposed_network_once(monkeypatch):
   """Before it is proposed; the screening and the measurement take the same estimate."""
   estimated, timed = collections.Counter(), collections.Counter()

@@ -24,6 +24,7 @@ def wide_network(filters):
   return graph.finish(graph.classify(layers.conv(graph, graph.input, filters=filters, kernel=1)))
 
 
+@pytest.mark.slow
 def test_the_measurement_holds_what_the_parts_give():
   architecture = small_network(8)
   measurement = Trained(DIGITS, epochs=2, batch_size=32, learning_rate=0.01).evaluate(

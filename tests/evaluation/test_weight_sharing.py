@@ -31,6 +31,7 @@ def _evaluator(supernet):
   return WeightSharing(DIGITS, supernet=supernet)
 
 
+@pytest.mark.slow
 def test_the_measurement_holds_what_the_parts_give(supernet):
   measurement = WeightSharing(DIGITS, supernet=supernet, statistics_examples=200).evaluate(
     NETWORKS[1], seed=0
@@ -47,6 +48,7 @@ def test_the_measurement_holds_what_the_parts_give(supernet):
   assert (measurement.macs, measurement.parameters) == (counted.macs, counted.parameters)
 
 
+@pytest.mark.slow
 def test_sizes_are_those_of_the_network_trained_alone(evaluator):
   for architecture in NETWORKS:
     measurement = evaluator.evaluate(architecture, seed=0)

@@ -216,6 +216,7 @@ def without_times(finalists):
   ]
 
 
+@pytest.mark.slow
 def test_the_winner_is_the_best_on_validation_data_and_tested_once(winner):
   assert sorted((f.candidate.trial, f.candidate.note) for f in winner.finalists) == [
     (2, ''),
@@ -276,6 +277,7 @@ def test_what_is_finished_is_not_trained_again(winner, tmp_path, monkeypatch):
   assert Counting.submitted == 4  # other settings are other finalists
 
 
+@pytest.mark.slow
 def test_the_next_takes_the_place_of_one_that_no_longer_fits():
   """Two filters make a file of some 3 KB; 200 take more than what its trial claims."""
   claims = trial(0, accuracy=0.99, flash=2_000, filters=200)
@@ -351,6 +353,7 @@ def test_nothing_feasible_is_an_error():
     finished(trials=TRIALS[1:2])
 
 
+@pytest.mark.slow
 def test_the_files_tell_all(winner, tmp_path):
   write_winner(winner, TRIALS, BUDGET, tmp_path, dataset=DIGITS, seconds=1.0)
   result = json.loads((tmp_path / 'result.json').read_text())

@@ -76,6 +76,7 @@ def test_a_depthwise_convolution_with_two_readers_stays_a_box():
   assert [b.label for b in found[1:3]] == ['depthwise 3×3, no ReLU', 'conv 1×1, 1']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('space', 'task'), SPACES)
 def test_every_space_is_drawn_with_all_its_labels(space, task, tmp_path):
   for seed in range(2):

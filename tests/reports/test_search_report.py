@@ -116,6 +116,7 @@ def test_tokens_of_another_space_are_named():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'trials',
   [

@@ -37,6 +37,7 @@ def test_it_becomes_likelier_to_propose_its_best_and_only_them():
   assert (after[[1, 3]] > before[[1, 3]]).all()
 
 
+@pytest.mark.slow
 def test_only_the_order_of_rewards_counts():
   answers = []
   for rewards in ([1, 2, 3, 3, 0, 0], [-7, 0.1, 400, 400, -8, -8]):
@@ -70,6 +71,7 @@ def test_what_was_told_is_not_proposed_again_until_the_space_is_exhausted():
   assert set(digests(again)) <= everything
 
 
+@pytest.mark.slow
 def test_what_is_not_admitted_is_proposed_only_where_nothing_else_is_left():
   everything = [decode(SMALL.space, tokens).digest for tokens in enumerate_tokens(SMALL)]
   admitted = set(everything[::2])

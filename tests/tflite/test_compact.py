@@ -62,11 +62,13 @@ def test_the_arena_is_not_larger(models):
   assert measure(smaller).arena_tail_bytes <= measure(original).arena_tail_bytes + 64
 
 
+@pytest.mark.slow
 def test_once_is_enough(models):
   _, smaller, _ = models
   assert compact(smaller) == smaller
 
 
+@pytest.mark.slow
 def test_weights_stay_aligned(models):
   _, smaller, _ = models
   root = flatbuffer_utils.schema_fb.Model.GetRootAsModel(bytearray(smaller), 0)
@@ -101,6 +103,7 @@ def test_another_order_makes_the_arena_smaller():
   assert measure(compact(wasteful)).arena_head_bytes == 256 * (32 + 4 + 2)
 
 
+@pytest.mark.slow
 def test_what_would_change_the_outputs_is_left_alone(models, monkeypatch, caplog):
   original, _, _ = models
 
@@ -115,6 +118,7 @@ def test_what_would_change_the_outputs_is_left_alone(models, monkeypatch, caplog
   assert 'left' in caplog.text
 
 
+@pytest.mark.slow
 def test_agreement_is_to_the_bit(models):
   original, smaller, _ = models
   graph = flatbuffer_utils.convert_bytearray_to_object(bytearray(original))
