@@ -18,7 +18,6 @@ from rlnas.finishing.evaluator import Finishing
 from rlnas.finishing.recipe import Recipe
 from rlnas.interfaces import Evaluator
 from rlnas.testing import check_evaluator
-from rlnas.testing.evaluator import check_same_in_every_process
 from rlnas.testing.executor import Probe
 from rlnas.trial import Status
 from tests.child.test_builder import small_network
@@ -73,30 +72,17 @@ EVALUATORS = {
 }
 
 
-SLOW = {'trained', 'weight_sharing', 'finishing'}
-# A process that loads TensorFlow tells little of a formula or a table.
-FORMULAS = {'synthetic', 'probe', 'lookup', 'screened'}
+# They are compared with another process, which loads TensorFlow, as well.
+TRAIN = {'trained', 'weight_sharing', 'finishing'}
 
 
-def marked(mark: pytest.MarkDecorator, names: set[str]):
-  return [pytest.param(n, marks=mark) if n in names else n for n in EVALUATORS]
-
-
-@pytest.fixture(name='case', scope='module')
-def _case(request, tmp_path_factory):
-  return EVALUATORS[request.param](tmp_path_factory.mktemp('evaluator'))
-
-
-@pytest.mark.parametrize('case', marked(pytest.mark.slow, SLOW), indirect=True)
-def test_it_keeps_the_contract(case):
+@pytest.mark.parametrize(
+  'name', [pytest.param(n, marks=pytest.mark.slow) if n in TRAIN else n for n in EVALUATORS]
+)
+def test_it_keeps_the_contract(name, tmp_path):
+  case = EVALUATORS[name](tmp_path)
   options = {'measures_all': case.measures_all, 'uses_seed': case.uses_seed}
-  check_evaluator(case.evaluator, case.architectures, **options, processes=False)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('case', marked(pytest.mark.nightly, FORMULAS), indirect=True)
-def test_it_keeps_the_contract_across_processes(case):
-  check_same_in_every_process(case.evaluator, case.architectures)
+  check_evaluator(case.evaluator, case.architectures, **options, processes=name in TRAIN)
 
 
 def test_the_screened_networks_go_all_three_ways(tmp_path):

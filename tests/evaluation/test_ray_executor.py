@@ -121,6 +121,7 @@ def test_a_node_that_leaves_takes_no_trial_with_it(cluster, tmp_path):
   cluster.wait_for_nodes()
   where = RayCluster(Watched(tmp_path / 'log', seconds=0.3), address=cluster.address)
   search(tmp_path / 'ray.jsonl', where, observers=[remover])
+  cluster.wait_for_nodes()
   assert remover.removed
   assert timeless(tmp_path / 'ray.jsonl') == timeless(tmp_path / 'local.jsonl')
 
@@ -175,6 +176,7 @@ def test_no_cluster_at_the_address_is_one_clear_error():
     RayCluster(Synthetic(), address='127.0.0.1:1')
 
 
+@pytest.mark.nightly
 def test_a_search_on_ray_is_the_one_in_this_process(cluster, tmp_path):
   small = SearchConfig(dataset='digits', trials=2, batch=2, epochs=1, workdir=str(tmp_path / 'ray'))
   remote = dataclasses.replace(small, executor='ray', ray_address=cluster.address)

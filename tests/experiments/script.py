@@ -7,6 +7,7 @@ import os
 import pathlib
 import runpy
 import sys
+import types
 from collections.abc import Iterable, Iterator
 from unittest import mock
 
@@ -34,6 +35,10 @@ def run(script: str, *arguments: object) -> Done:
   """
   path = ROOT / script
   code: object = None
+  main = types.ModuleType('__main__')
+  main.__file__ = str(path)  # worker processes import it
+  ours = {name: sys.modules[name] for name in ('__main__', '__mp_main__')}
+  sys.modules.update(dict.fromkeys(ours, main))
   with (
     mock.patch.object(sys, 'argv', [str(path), *map(str, arguments)]),
     contextlib.redirect_stdout(io.StringIO()) as out,
@@ -41,9 +46,11 @@ def run(script: str, *arguments: object) -> Done:
     forgotten_afterwards(path),
   ):
     try:
-      runpy.run_path(str(path), run_name='__main__')
+      exec(compile(path.read_text(), path, 'exec'), vars(main))  # noqa: S102
     except SystemExit as ended:
       code = ended.code
+    finally:
+      sys.modules.update(ours)
   if isinstance(code, str):  # as the interpreter does with the text of an error
     return Done(1, out.getvalue(), f'{err.getvalue()}{code}\n')
   return Done(int(code or 0), out.getvalue(), err.getvalue())

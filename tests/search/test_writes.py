@@ -62,7 +62,7 @@ def is_harmless(path: pathlib.Path) -> bool:
 LIBRARIES = ('.cache', '.cache/matplotlib', '.config', '.config/matplotlib', '.keras')
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_search_writes_only_to_its_workdir_and_cache(tmp_path):
   folders = {n: tmp_path / n for n in ('home', 'tmp', 'here', 'workdir', 'cache', 'watch')}
   for folder in folders.values():
