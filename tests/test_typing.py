@@ -36,6 +36,7 @@ KNOWN = {
   'winner.trial.proposal.architecture': 'rlnas.architecture.Architecture',
   'rlnas.run': 'def (config: rlnas.cli.config.SearchConfig) -> rlnas.finishing.winner.Winner',
 }
+CACHE = ROOT / '.mypy_cache' / 'user'  # another one than that of this project's settings
 WRONG = {
   "rlnas.Chain(max_depth='four')": 'arg-type',
   'rlnas.Reinforce(table)': 'call-arg',
@@ -49,7 +50,7 @@ def checked(folder: pathlib.Path, script: str) -> list[str]:
   """What mypy says of a script, with none of this project's settings."""
   (folder / 'script.py').write_text(script)
   done = subprocess.run(
-    [sys.executable, '-m', 'mypy', 'script.py', '--show-error-codes', '--cache-dir=cache'],
+    [sys.executable, '-m', 'mypy', 'script.py', '--show-error-codes', f'--cache-dir={CACHE}'],
     cwd=folder,
     env=os.environ | {'MYPYPATH': str(ROOT)},
     capture_output=True,

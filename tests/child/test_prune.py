@@ -71,7 +71,10 @@ def test_channels_that_are_added_go_together_and_concatenated_ones_do_not():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('space', [MultiBranch(), NASNet(blocks=2), BlockQNN(), Joint()])
+@pytest.mark.parametrize(
+  'space',
+  [MultiBranch(), NASNet(blocks=2), BlockQNN(), pytest.param(Joint(), marks=pytest.mark.nightly)],
+)
 def test_networks_of_every_space_become_smaller_files(space):
   """With half of the filters a network and its file are smaller, and int8 still."""
   table = compile_table(space)

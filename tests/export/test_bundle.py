@@ -191,7 +191,7 @@ for x, y in zip(np.load(folder / 'x.npy'), np.load(folder / 'y.npy')):
     (chain.Chain(), (28, 28, 1)),
     (multibranch.MultiBranch(), (28, 28, 1)),
     (NASNet(), (28, 28, 1)),
-    (joint.Joint(), (28, 28, 1)),
+    pytest.param(joint.Joint(), (28, 28, 1), marks=pytest.mark.nightly),
     (Recurrent(), (49, 10)),
   ],
   ids=['chain', 'multibranch', 'nasnet', 'joint', 'recurrent'],
