@@ -1,7 +1,29 @@
-"""Settings of all tests."""
+"""Settings and fixtures of all tests."""
+
+import os
+import pathlib
+import shutil
 
 import hypothesis
+import pytest
 
 # Machines that run tests are busy; an example that takes long is no failure.
 hypothesis.settings.register_profile('steady', deadline=None, derandomize=True)
 hypothesis.settings.load_profile('steady')
+
+
+@pytest.fixture(scope='session', name='finished')
+def _finished(tmp_path_factory):
+  """A finished search; tests change copies of its folder."""
+  from tests.finished_search import finished_search  # the search loads TensorFlow
+
+  folder = tmp_path_factory.getbasetemp()
+  if 'PYTEST_XDIST_WORKER' in os.environ:
+    folder = folder.parent  # that of all processes
+  return finished_search(folder / 'finished-search')
+
+
+@pytest.fixture(name='copy')
+def _copy(finished, tmp_path):
+  """A copy of the folder of the finished search."""
+  return pathlib.Path(shutil.copytree(finished.workdir, tmp_path / 'copy'))

@@ -58,17 +58,6 @@ def own_files(tmp_path, monkeypatch):
   return tmp_path
 
 
-@pytest.fixture(scope='module')
-def search_folder(tmp_path_factory):
-  """A folder in which `rlnas search` ran, for examples that read runs/search."""
-  folder = tmp_path_factory.mktemp('searched')
-  command = [sys.executable, '-m', 'rlnas', 'search', '--dataset=digits', '--trials=2']
-  command += ['--epochs=1', '--finish_top=1', '--finish_epochs=1', '--executor=inprocess']
-  done = run(command, folder)
-  assert done.returncode == 0, done.stderr
-  return folder
-
-
 def run(command: list[str], folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
   environment = {**os.environ, 'PYTHONPATH': str(ROOT)}  # of this tree, whatever is installed
   return subprocess.run(
@@ -77,10 +66,19 @@ def run(command: list[str], folder: pathlib.Path) -> subprocess.CompletedProcess
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('block', blocks('python'), ids=str)
+@pytest.mark.parametrize(
+  'block',
+  [
+    pytest.param(
+      block, marks=[pytest.mark.nightly] if 'rlnas.run(' in block.code else [], id=str(block)
+    )
+    for block in blocks('python')
+  ],
+)
 def test_python_examples_run(block, own_files, request):
   if 'runs/search' in block.code:
-    (own_files / 'runs').symlink_to(request.getfixturevalue('search_folder') / 'runs')
+    (own_files / 'runs').mkdir()
+    (own_files / 'runs' / 'search').symlink_to(request.getfixturevalue('finished').workdir)
   path = own_files / (block.name or 'example.py')
   path.write_text(block.code)
   if block.name.startswith('test_'):

@@ -37,7 +37,7 @@ def test_a_search_is_finished_anew(copy):
   assert '--finish_patience' not in report
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_worker_processes_finish_a_search_as_its_own_process_does(copy):
   before = (copy / 'best' / 'model.tflite').read_bytes()
   (copy / 'finalists' / 'finalists.jsonl').unlink()

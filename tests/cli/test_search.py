@@ -15,7 +15,7 @@ from rlnas.strategies.controller import pad_tokens
 from rlnas.tflite.footprint import measure
 from rlnas.tflite.inference import int8_accuracy, tflm_logits
 from tests.cli.command import launched, refused, within
-from tests.cli.conftest import SEARCH
+from tests.finished_search import SEARCH
 
 
 def without_times(path: pathlib.Path) -> list[dict]:

@@ -38,7 +38,7 @@ NETWORKS = (small_network(8), small_network(16))
 
 @functools.cache
 def digits():
-  return loaders.take(loaders.digits(), 500)
+  return loaders.take(loaders.digits(), 200)
 
 
 def screened(folder):

@@ -78,7 +78,7 @@ def test_a_failed_evaluation_is_no_result(experiment):
 
 @pytest.mark.parametrize(
   'name',
-  ['random', 'qlearning', 'evolution', pytest.param('reinforce', marks=pytest.mark.slow)],
+  ['random', 'qlearning', 'evolution', pytest.param('reinforce', marks=pytest.mark.nightly)],
 )
 def test_a_search_spends_its_budget(experiment, table, name):
   seconds = 22.5 * EVALUATION_EPOCHS

@@ -57,7 +57,7 @@ def weight(key: str) -> float:
   return float(np.random.default_rng(zlib.crc32(key.encode())).normal())
 
 
-NIGHTLY = {'multibranch', 'imitation_alone'}
+NIGHTLY = {'multibranch', 'blockqnn', 'imitation_alone'}
 
 
 def cases(names):

@@ -31,7 +31,10 @@ def network(space, seed: int) -> Architecture:
   return decode(space, sample_uniform(compile_table(space), np.random.default_rng(seed)))
 
 
-@pytest.fixture(scope='module', params=[Chain(), MultiBranch(depth=6), NASNet(blocks=2), 'frames'])
+NIGHTLY_CELLS = pytest.param(NASNet(blocks=2), marks=pytest.mark.nightly)
+
+
+@pytest.fixture(scope='module', params=[Chain(), MultiBranch(depth=6), NIGHTLY_CELLS, 'frames'])
 def models(request):
   recurrent = request.param == 'frames'
   space = Recurrent(base=3, steps=3) if recurrent else request.param
