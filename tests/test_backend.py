@@ -9,7 +9,9 @@ pytestmark = pytest.mark.slow
 WARNING = 'TensorFlow was started before rlnas'
 
 
-@pytest.mark.parametrize(('asked', 'on'), [('0', 'False'), ('1', 'True')])
+@pytest.mark.parametrize(
+  ('asked', 'on'), [pytest.param('0', 'False', marks=pytest.mark.nightly), ('1', 'True')]
+)
 def test_whether_onednn_is_used_is_known(asked, on):
   shown, complained = run('from rlnas.backend import ONEDNN; print(ONEDNN)', asked)
   assert shown == on

@@ -65,13 +65,16 @@ def run(command: list[str], folder: pathlib.Path) -> subprocess.CompletedProcess
   )
 
 
+def takes_long(block) -> bool:
+  """Whether it runs a whole search, or the contract suites."""
+  return 'rlnas.run(' in block.code or block.name.startswith('test_')
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
   'block',
   [
-    pytest.param(
-      block, marks=[pytest.mark.nightly] if 'rlnas.run(' in block.code else [], id=str(block)
-    )
+    pytest.param(block, marks=[pytest.mark.nightly] if takes_long(block) else [], id=str(block))
     for block in blocks('python')
   ],
 )
