@@ -19,41 +19,67 @@ import contextlib
 import os
 import sys
 import tempfile
+import threading
 import warnings
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Callable, Iterator
 
 from absl import logging
 
+# Descriptors 1 and 2, the verbosity of absl and the filters of warnings belong to the whole
+# process: if two threads replaced them at a time, one would restore what is not the original. A
+# thread that holds the lock may take it again.
+_redirection = threading.RLock()
+
 
 @contextlib.contextmanager
-def captured_output() -> Iterator[IO[bytes]]:
+def captured_output() -> Iterator[Callable[[], str]]:
   """Redirects output of this process to descriptors 1 and 2, also from C++, to a file.
 
+  Other threads that want to redirect it wait; what other threads write meanwhile is captured, too.
+
   Yields:
-    The file; read it inside the block, after `seek(0)`.
+    A function that returns what was written so far; call it inside the block.
   """
-  sys.stdout.flush()
-  sys.stderr.flush()
-  saved = os.dup(1), os.dup(2)
-  with tempfile.TemporaryFile() as file:
-    try:
-      os.dup2(file.fileno(), 1)
-      os.dup2(file.fileno(), 2)
-      yield file
-    finally:
-      sys.stdout.flush()
-      sys.stderr.flush()
-      for descriptor, original in zip((1, 2), saved, strict=True):
-        os.dup2(original, descriptor)
-        os.close(original)
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(_redirection)
+    file = stack.enter_context(tempfile.TemporaryFile())
+
+    def read() -> str:
+      _flush()
+      size = os.fstat(file.fileno()).st_size
+      return os.pread(file.fileno(), size, 0).decode(errors='replace')
+
+    _flush()
+    for descriptor in (1, 2):
+      stack.enter_context(_replaced(descriptor, file.fileno()))
+    stack.callback(_flush)  # before the descriptors are restored
+    yield read
+
+
+def _flush() -> None:
+  """Writes out what Python's own streams hold, if they are open."""
+  for stream in (sys.stdout, sys.stderr):
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+      stream.flush()
+
+
+@contextlib.contextmanager
+def _replaced(descriptor: int, by: int) -> Iterator[None]:
+  """Makes a descriptor stand for another file, and restores it whatever happens."""
+  saved = os.dup(descriptor)
+  try:
+    os.dup2(by, descriptor)
+    yield
+  finally:
+    os.dup2(saved, descriptor)
+    os.close(saved)
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
   """Hides messages of TensorFlow's converters and interpreters from the terminal."""
-  verbosity = logging.get_verbosity()
   with captured_output(), warnings.catch_warnings():
+    verbosity = logging.get_verbosity()
     warnings.simplefilter('ignore')
     logging.set_verbosity(logging.ERROR)
     try:

@@ -74,26 +74,37 @@ def show_sizes(report: ModelReport, *, constants: int) -> None:
   show(f'  other          {report.overhead_bytes:>12,} B  operators, tensors, names, metadata')
   show(f'tensor arena     {report.sram_bytes:>12,} B  {source[report.sram_source]}')
   show(f'  head           {report.arena_head_bytes:>12,} B  activations and scratch')
+  if extra := report.unassigned_bytes:
+    show(f'    {extra:>12,} B  scratch of kernels that no operator below is charged with')
   show(f'  tail           {report.arena_tail_bytes:>12,} B  structures, with 64-bit pointers')
-  show(f'MACs             {report.macs:>12,}\n')
+  show(f'MACs             {macs_text(report):>12}\n')
+
+
+def macs_text(report: ModelReport) -> str:
+  """Returns the number of MACs, or which operators keep it unknown."""
+  if report.macs is not None:
+    return f'{report.macs:,}'
+  kinds = report.uncounted
+  return f'unknown: {", ".join(kinds)} {"is" if len(kinds) == 1 else "are"} not counted'
 
 
 def show_operators(report: ModelReport) -> None:
   """Prints each operator in order, and sums by kind."""
-  show(f'{"":4}{"operator":24}{"result":>20}{"MACs":>14}{"constants B":>13}{"live B":>11}')
+  show(f'{"":4}{"operator":30}{"result":>20}{"MACs":>14}{"constants B":>13}{"live B":>11}')
   for index, o in enumerate(report.operators):
     shape = 'x'.join(map(str, o.shape))
     peak = '  <- peak' if index in report.peak else ''
-    show(
-      f'{index:<4}{o.kind:24}{shape:>20}{o.macs:>14,}{o.constant_bytes:>13,}{o.live_bytes:>11,}{peak}'
-    )
+    runs = '' if o.step.runs == 1 else f' x {"?" if o.step.runs is None else o.step.runs}'
+    name = '  ' * o.step.depth + o.kind + runs
+    macs = '?' if o.macs is None else f'{o.macs:,}'
+    sizes = f'{o.constant_bytes:>13,}{o.live_bytes:>11,}'
+    show(f'{index:<4}{name:30}{shape:>20}{macs:>14}{sizes}{peak}')
   kinds = collections.Counter(o.kind for o in report.operators)
-  macs: collections.Counter[str] = collections.Counter()
-  for o in report.operators:
-    macs[o.kind] += o.macs
   show('')
   for kind, count in kinds.most_common():
-    show(f'{count:4} x {kind:24}{macs[kind]:>14,} MACs')
+    counted = [o.macs for o in report.operators if o.kind == kind]
+    total = 'unknown' if None in counted else f'{sum(filter(None, counted)):,}'
+    show(f'{count:4} x {kind:30}{total:>14} MACs')
   show('')
 
 
@@ -102,13 +113,14 @@ def show_boards(report: ModelReport, boards: list[Board]) -> None:
   show(
     f'{"board":24}{"kernels":10}{"flash B":>20}{"head + tail B":>18}{"SRAM B":>20}{"ms":>17}  fits'
   )
-  work = [o.work for o in report.operators]
   for board in boards:
     arena = report.chip_arena_bytes(board.kernels)
     head, tail = arena or (report.arena_head_bytes, report.arena_tail_bytes)
     budget = board.budget
     latency = '–'
-    if speed := SPEEDS.get(board.name):
+    if (speed := SPEEDS.get(board.name)) and report.work is None:
+      latency = 'unknown'
+    elif speed and (work := report.work):
       latency = f'{speed.latency_ms(work):,.1f} ± {100 * speed.error_of(work):.0f} %'
     flash = f'{report.flash_bytes:,} of {budget.flash_bytes:,}'
     parts = f'{head:,} + {tail:,}{" " if arena else "*"}'

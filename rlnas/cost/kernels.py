@@ -56,6 +56,8 @@ class Work:
     channels: number of channels of its result.
     scales: number of channels of its kernel that have their own scale.
     inputs: number of tensors that it reads.
+    runs: how often it runs in one inference.
+    is_int8: whether it computes with int8 values.
   """
 
   kind: str
@@ -65,6 +67,8 @@ class Work:
   channels: int = 0
   scales: int = 0
   inputs: int = 1
+  runs: int = 1
+  is_int8: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +170,8 @@ class Speed:
 
   Attributes:
     clock_hz: clock of the board during the measurement.
-    macs_per_cycle: throughput by operator.
+    macs_per_cycle: throughput by operator; other operators that multiply matrices are assumed to
+      be as fast as a dense layer.
     seconds_per_call: time by operator, for operators whose time hardly depends on their size.
     elements_per_cycle: throughput of addition; operators without a measurement are assumed to be
       as fast.
@@ -181,25 +186,28 @@ class Speed:
 
   def latency_ms(self, work: Sequence[Work]) -> float:
     """Estimates the time of one inference in milliseconds."""
-    return 1e3 * sum(map(self._seconds, work))
+    return 1e3 * sum(w.runs * self._seconds(w) for w in work)
 
   def error_of(self, work: Sequence[Work]) -> float:
     """Estimates the relative error of `latency_ms`.
 
     The whole time of operators without a measurement counts as error, too.
     """
-    total = sum(map(self._seconds, work))
-    unread = sum(self._seconds(w) for w in work if not self._has_reading(w.kind))
+    total = sum(w.runs * self._seconds(w) for w in work)
+    unread = sum(w.runs * self._seconds(w) for w in work if not self._has_reading(w))
     return self.error + (1 - self.error) * unread / total if total else self.error
 
-  def _has_reading(self, kind: str) -> bool:
-    return kind in self.macs_per_cycle or kind in self.seconds_per_call or kind == 'ADD'
+  def _has_reading(self, work: Work) -> bool:
+    read = work.kind in self.macs_per_cycle or work.kind in self.seconds_per_call
+    return work.is_int8 and (read or work.kind == 'ADD')
 
   def _seconds(self, work: Work) -> float:
     if work.kind in self.macs_per_cycle:
       return work.macs / (self.macs_per_cycle[work.kind] * self.clock_hz)
     if work.kind in self.seconds_per_call:
       return self.seconds_per_call[work.kind]
+    if work.macs:
+      return work.macs / (self.macs_per_cycle['FULLY_CONNECTED'] * self.clock_hz)
     return work.elements / (self.elements_per_cycle * self.clock_hz)
 
 

@@ -142,6 +142,8 @@ def inspect(model: bytes) -> DeploymentInfo:
   """
   report = measure(model)
   graph = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
+  if len(graph.subgraphs) != 1:
+    raise ValueError(f'model: has {len(graph.subgraphs)} subgraphs; must have one')
   (subgraph,) = graph.subgraphs
   if len(subgraph.inputs) != 1 or len(subgraph.outputs) != 1:
     raise ValueError(

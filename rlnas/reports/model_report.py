@@ -131,7 +131,7 @@ def _facts(quality: Quality, deployed: Deployment, budget: Budget, origin: Origi
     ('int8 test accuracy', f'{quality.accuracy:.4f}', f'95 % interval {low:.4f} to {high:.4f}'),
     ('flash', f'{flash:,} B', f'{flash / budget.flash_bytes:.0%} of budget'),
     ('SRAM', f'{sram:,} B', f'{sram / budget.sram_bytes:.0%} of budget'),
-    ('MACs', f'{foot.macs:,}', 'of one inference'),
+    ('MACs', 'unknown' if foot.macs is None else f'{foot.macs:,}', 'of one inference'),
   ]
   latency_ms = origin.winner.measurement.latency_ms
   if latency_ms is not None:

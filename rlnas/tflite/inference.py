@@ -11,7 +11,7 @@ itself, so its outputs have no such difference.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,8 @@ import numpy.typing as npt
 from rlnas.backend import quiet
 from rlnas.cost.arena_head import ROOMY_ARENA_BYTES
 from rlnas.data.scaling import Scaling
-from rlnas.tflite.footprint import Model, interpreter_of, measure, read_model
+from rlnas.tflite.footprint import Model, measure, read_model
+from rlnas.tflite.model_file import interpreter_of, read_subgraphs
 
 Int8Array = npt.NDArray[np.int8]
 
@@ -43,10 +44,11 @@ def int8_logits(
   """
   interpreter = interpreter_of(read_model(model))
   details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-  _check_fit(details, x)
+  port = _Port(details[0]['shape'], *details[0]['quantization'])
+  _check_fit(port, [np.dtype(d['dtype']).name for d in details], x)
   parts, rows = [], 0
   for start in range(0, len(x), batch_size):
-    batch = _quantized(x[start : start + batch_size], details[0], scaling)
+    batch = _quantized(x[start : start + batch_size], port, scaling)
     if len(batch) != rows:
       rows = len(batch)
       interpreter.resize_tensor_input(details[0]['index'], batch.shape)
@@ -90,40 +92,48 @@ def tflm_logits(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> Int8A
 
   Raises:
     ImportError: TFLite Micro is not installed.
-    ValueError, ArenaOverflow, RuntimeError: as for `measure` and `int8_logits`.
+    ValueError, ArenaOverflow: as for `measure` and `int8_logits`.
   """
   content = read_model(model)
-  interpreter = interpreter_of(content)
-  details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-  _check_fit(details, x)
+  network = read_subgraphs(content)[0]
+  entry, result = network.tensors[network.inputs[0]], network.tensors[network.outputs[0]]
+  port = _Port(entry.shape, *(entry.scales[:1] or (0,)), *(entry.zero_points[:1] or (0,)))
+  _check_fit(port, [entry.dtype.lower(), result.dtype.lower()], x)
   measure(content)  # raises an error that names the fault, if the model has one
   from tflite_micro import runtime
 
   outputs = []
   with quiet():
     micro = runtime.Interpreter.from_bytes(content, arena_size=ROOMY_ARENA_BYTES)
-    for row in _quantized(x, details[0], scaling):
+    for row in _quantized(x, port, scaling):
       micro.set_input(row[None], 0)
       micro.invoke()
       outputs.append(micro.get_output(0)[0].copy())
   return np.stack(outputs)
 
 
-def _check_fit(details: Sequence[dict[str, Any]], x: npt.NDArray[Any]) -> None:
-  if any(detail['dtype'] != np.int8 for detail in details):
-    raise ValueError(f'model: must have int8 input and output, not {[d["dtype"] for d in details]}')
-  shape = tuple(details[0]['shape'][1:])
+class _Port(NamedTuple):
+  """The input of a network: its shape with the batch, and how its values are quantized."""
+
+  shape: Sequence[int]
+  scale: float
+  zero_point: int
+
+
+def _check_fit(port: _Port, dtypes: Sequence[str], x: npt.NDArray[Any]) -> None:
+  if any(dtype != 'int8' for dtype in dtypes):
+    raise ValueError(f'model: must have int8 input and output, not {" and ".join(dtypes)}')
+  shape = tuple(port.shape[1:])
   if x.shape[1:] != shape or len(x) == 0:
     raise ValueError(f'x of shape {x.shape}: must be (N, {", ".join(map(str, shape))}), N >= 1')
 
 
-def _quantized(x: npt.NDArray[Any], detail: dict[str, Any], scaling: Scaling) -> Int8Array:
+def _quantized(x: npt.NDArray[Any], port: _Port, scaling: Scaling) -> Int8Array:
   """Quantizes raw examples to int8 inputs; halves round to even, values out of range saturate."""
-  step, zero_point = detail['quantization']
 
   def to_int8(values: npt.NDArray[Any]) -> Int8Array:
     seen = scaling.apply(values.astype(np.float64))
-    return np.clip(np.rint(seen / step + zero_point), -128, 127).astype(np.int8)
+    return np.clip(np.rint(seen / port.scale + port.zero_point), -128, 127).astype(np.int8)
 
   if x.dtype == np.uint8 and not scaling.is_per_feature:
     return to_int8(np.arange(256))[x]

@@ -7,25 +7,19 @@ arena before it allocates anything, and runs TFLite Micro in a separate process.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import math
-import os
 import pathlib
-import re
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
-
-from rlnas.cost.arena_head import Buffer, greedy_plan
+from rlnas.cost.arena_head import Buffer, aligned, greedy_plan
 from rlnas.cost.kernels import Structures, Work, chip_tail_bytes, scratch_bytes
 from rlnas.tflite import footprint as measuring
-from rlnas.tflite.footprint import ArenaOverflow, Footprint
+from rlnas.tflite import tflm
+from rlnas.tflite.footprint import Footprint
+from rlnas.tflite.macs import count_macs
+from rlnas.tflite.model_file import Subgraph, read_subgraphs
+from rlnas.tflite.walk import Step, steps_of
 
 MOST_FILE_BYTES = 64 * 2**20  # more flash than any microcontroller has
-_SECONDS = 120  # time limit for TFLite Micro to load a model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,19 +28,23 @@ class OperatorReport:
 
   Attributes:
     kind: TensorFlow Lite's name of the operator, for example 'CONV_2D'.
-    macs: number of multiply-accumulate operations in one inference.
+    macs: number of multiply-accumulate operations of all its runs in one inference; None if it is
+      unknown.
     shape: shape of its (first) result, with the batch.
     live_bytes: size of the arena's head in use while it runs, aligned.
     constant_bytes: size of its weights, biases and other constants.
-    work: the work that determines its time.
+    work: the work of one run, which determines its time.
+    step: where it stands in TFLite Micro's plan, and how often it runs: a WHILE, an IF and a
+      CALL_ONCE are followed by the operators of the subgraphs that they run.
   """
 
   kind: str
-  macs: int
+  macs: int | None
   shape: tuple[int, ...]
   live_bytes: int
   constant_bytes: int
   work: Work
+  step: Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +57,8 @@ class ModelReport:
     arena_head_bytes: size of activations and scratch memory.
     arena_tail_bytes: size of the interpreter's structures on this 64-bit machine.
     sram_source: 'tflm' if TFLite Micro was run, 'analytic' if it is not installed.
-    macs: number of multiply-accumulate operations in one inference.
+    macs: number of multiply-accumulate operations in one inference; None if it is unknown, because
+      the operators in `uncounted` have no formula or run as often as the data demand.
     operators: the operators, in the order of execution.
     constants: (label, bytes) of the weights and other constants, the largest first. A label is the
       name, or the number if there is no name, with the shape.
@@ -73,7 +72,7 @@ class ModelReport:
   arena_head_bytes: int
   arena_tail_bytes: int
   sram_source: str
-  macs: int
+  macs: int | None
   operators: tuple[OperatorReport, ...]
   constants: tuple[tuple[str, int], ...]
   quantization_bytes: int
@@ -99,6 +98,23 @@ class ModelReport:
     most = max((o.live_bytes for o in self.operators), default=0)
     return tuple(i for i, o in enumerate(self.operators) if o.live_bytes == most)
 
+  @property
+  def uncounted(self) -> tuple[str, ...]:
+    """Kinds of the operators that keep the MACs from being known, sorted by name."""
+    return tuple(sorted({o.step.unknown or o.kind for o in self.operators if o.macs is None}))
+
+  @property
+  def work(self) -> tuple[Work, ...] | None:
+    """The work of one inference, in order, or None if that of an operator is unknown."""
+    if any(o.macs is None or o.step.runs is None for o in self.operators):
+      return None
+    return tuple(o.work for o in self.operators)
+
+  @property
+  def unassigned_bytes(self) -> int:
+    """Size of the head beyond the known buffers: scratch memory of kernels, of unknown time."""
+    return max(0, self.arena_head_bytes - greedy_plan(self.buffers).total_bytes)
+
   def chip_arena_bytes(self, kernels: str) -> tuple[int, int] | None:
     """Predicts the size of the arena on a 32-bit chip.
 
@@ -113,10 +129,14 @@ class ModelReport:
     """
     if kernels == 'unknown':
       return None
-    work = [o.work for o in self.operators]
-    sizes = [scratch_bytes(w, kernels=kernels) for w in work]
-    scratch = [Buffer(size, step, step) for step, size in enumerate(sizes, start=1) if size]
+    scratch = [
+      Buffer(size, o.step.first, o.step.first)
+      for o in self.operators
+      if (size := scratch_bytes(o.work, kernels=kernels))
+    ]
     head = max(self.arena_head_bytes, greedy_plan([*self.buffers, *scratch]).total_bytes)
+    once = {(o.step.subgraph, o.step.place): o.work for o in self.operators}
+    work = list(once.values())
     return head, chip_tail_bytes(self.arena_tail_bytes, self.structures, work, kernels=kernels)
 
 
@@ -130,43 +150,29 @@ def measure(model: measuring.Model) -> ModelReport:
     Its report. If TFLite Micro is not installed, SRAM is planned and `sram_source` says so.
 
   Raises:
-    ValueError: the file is no .tflite file or damaged, is larger than `MOST_FILE_BYTES`, has an
-      operator that TFLite Micro lacks (the message names it), or needs an arena larger than
-      `rlnas.tflite.footprint.MAX_ARENA_BYTES` (ArenaOverflow).
+    ValueError: the file is no .tflite file or damaged; is larger than `MOST_FILE_BYTES`; cannot run
+      on TFLite Micro, or only with properties that TFLite Micro ignores (the message has the
+      cause); or needs an arena larger than `rlnas.cost.arena_head.MAX_ARENA_BYTES`
+      (ArenaOverflow).
     OSError: the file cannot be read.
   """
   content = _read(model)
-  interpreter = measuring.interpreter_of(content)
-  try:
-    tensors = {int(t['index']): t for t in interpreter.get_tensor_details()}
-    operators = interpreter._get_ops_details()
-    _check_indices(content)
-    _check_sound(tensors, operators)
-    planned = measuring.analytic_footprint(content)
-    buffers = measuring.arena_buffers(interpreter, tensors, operators)
-  except (KeyError, IndexError, TypeError, OverflowError) as error:
-    raise ValueError(f'model of {len(content)} bytes: damaged ({error!r})') from error
-  footprint, structures = _allocated(content, planned, len(tensors), len(operators))
-  constants = _constants(content)
-  reports = tuple(
-    _operator_report(step, operator, tensors, buffers, constants)
-    for step, operator in enumerate(operators, start=1)
-  )
-  listed = sorted(
-    ((t.label, t.size_bytes) for t in constants.values()), key=lambda c: (-c[1], c[0])
-  )
+  subgraphs = read_subgraphs(content)
+  steps, buffers = steps_of(subgraphs)
+  planned = measuring.planned(len(content), subgraphs, buffers)
+  footprint, structures = _allocated(content, planned, subgraphs)
+  constants = _constants(subgraphs)
+  reports = tuple(_operator_report(step, subgraphs, buffers, constants) for step in steps)
+  macs = [r.macs for r in reports]
+  tensors = [t for graph in subgraphs for t in graph.tensors]
   return ModelReport(
     **dataclasses.asdict(footprint),
-    macs=sum(r.macs for r in reports),
+    macs=None if None in macs else sum(filter(None, macs)),
     operators=reports,
-    constants=tuple(listed),
-    quantization_bytes=sum(
-      4 * len(t['quantization_parameters']['scales'])
-      + 8 * len(t['quantization_parameters']['zero_points'])
-      for t in tensors.values()
-    ),
+    constants=tuple(sorted(constants.values(), key=lambda c: (-c[1], c[0]))),
+    quantization_bytes=sum(4 * len(t.scales) + 8 * len(t.zero_points) for t in tensors),
     structures=structures,
-    buffers=tuple(buffers),
+    buffers=buffers,
   )
 
 
@@ -181,153 +187,71 @@ def _read(model: measuring.Model) -> bytes:
   return model
 
 
-def _check_sound(tensors: Mapping[int, Any], operators: Sequence[Any]) -> None:
-  """Raises ValueError if a tensor has no definite size or no numbers, or there are no operators."""
-  if not operators:
-    raise ValueError('model: has no operators')
-  for index, tensor in tensors.items():
-    shape = [int(side) for side in tensor['shape']]
-    if any(side < 0 for side in shape) or math.prod(shape) > 2**31:
-      raise ValueError(f'model: tensor {index} has the shape {shape}; sizes must be definite')
-    if np.dtype(tensor['dtype']).hasobject:
-      raise ValueError(f'model: tensor {index} is of type {tensor["dtype"]}, not of numbers')
+# (label, bytes) of each constant, by subgraph and tensor.
+_Constants = Mapping[tuple[int, int], tuple[str, int]]
 
 
-def _check_indices(content: bytes) -> None:
-  """Raises ValueError if an operator refers to a tensor that does not exist.
-
-  TensorFlow Lite's interpreter ignores such an operator; TFLite Micro reads beyond its tensors.
-  """
-  graph = measuring.schema.Model.GetRootAsModel(content, 0).Subgraphs(0)
-  count = graph.TensorsLength()
-  for place in range(graph.OperatorsLength()):
-    operator = graph.Operators(place)
-    named = [operator.Inputs(i) for i in range(operator.InputsLength())]
-    named = [i for i in named if i != -1]  # -1 is an optional input that is left out
-    named += [operator.Outputs(i) for i in range(operator.OutputsLength())]
-    for index in named:
-      if not 0 <= index < count:
-        raise ValueError(f'model: operator {place} has the tensor {index}; must be below {count}')
-
-
-@dataclasses.dataclass(frozen=True)
-class _Constant:
-  label: str
-  size_bytes: int
-
-
-def _constants(content: bytes) -> dict[int, _Constant]:
-  """Returns the constants by tensor; a buffer that several tensors share counts for the first."""
-  root = measuring.schema.Model.GetRootAsModel(content, 0)
-  graph = root.Subgraphs(0)
-  found: dict[int, _Constant] = {}
+def _constants(subgraphs: Sequence[Subgraph]) -> _Constants:
+  """Returns the constants; a buffer that several tensors share counts for the first."""
+  found: dict[tuple[int, int], tuple[str, int]] = {}
   counted: set[int] = set()
-  for index in range(graph.TensorsLength()):
-    tensor = graph.Tensors(index)
-    buffer = tensor.Buffer()
-    if buffer >= root.BuffersLength():
-      raise ValueError(
-        f'model: tensor {index} reads buffer {buffer}; must be below {root.BuffersLength()}'
-      )
-    size = root.Buffers(buffer).DataLength()
-    if size:
-      shape = 'x'.join(str(tensor.Shape(i)) for i in range(tensor.ShapeLength()))
-      name = (tensor.Name() or b'').decode(errors='replace')
-      label = f'{name or "tensor " + str(index)} ({shape})'
-      found[index] = _Constant(label, 0 if buffer in counted else size)
-      counted.add(buffer)
+  for place, subgraph in enumerate(subgraphs):
+    for index, tensor in enumerate(subgraph.tensors):
+      if tensor.constant_bytes:
+        label = f'{tensor.name or f"tensor {index}"} ({"x".join(map(str, tensor.shape))})'
+        size = 0 if tensor.buffer in counted else tensor.constant_bytes
+        found[place, index] = label, size
+        counted.add(tensor.buffer)
   return found
 
 
 def _operator_report(
-  step: int,
-  operator: Mapping[str, Any],
-  tensors: Mapping[int, Any],
-  buffers: Sequence[Buffer],
-  constants: Mapping[int, _Constant],
+  step: Step, subgraphs: Sequence[Subgraph], buffers: Sequence[Buffer], constants: _Constants
 ) -> OperatorReport:
-  inputs = [int(i) for i in operator['inputs'] if i >= 0]
-  shapes = [tuple(int(side) for side in tensors[i]['shape']) for i in inputs]
-  result = tuple(int(side) for side in tensors[int(operator['outputs'][0])]['shape'])
-  kind = operator['op_name']
-  kernel = shapes[1] if len(shapes) > 1 else ()
-  macs = _macs(kind, shapes, result)
-  read = sum(math.prod(s) for i, s in zip(inputs, shapes, strict=True) if i not in constants)
+  subgraph = subgraphs[step.subgraph]
+  operator, tensors = subgraph.operators[step.place], subgraph.tensors
+  kind, inputs = operator.kind, [i for i in operator.inputs if i >= 0]
+  result = tensors[operator.outputs[0]] if operator.outputs else None
+  shape = result.shape if result else ()
+  kernel = tensors[inputs[1]].shape if len(inputs) > 1 else ()
+  read = sum(tensors[i].elements for i in inputs if (step.subgraph, i) not in constants)
+  macs = count_macs(operator, tensors)
   work = Work(
     kind,
-    macs,
-    max(read, math.prod(result)),
+    macs or 0,
+    max(read, result.elements if result else 0),
     kernel[1:] if kind in ('CONV_2D', 'DEPTHWISE_CONV_2D') else (),
-    result[-1] if result else 1,
-    scales=measuring.scales_of(kind, tensors[inputs[1]]) if len(inputs) > 1 else 0,
+    shape[-1] if shape else 1,
+    scales=measuring.scales_of(operator, tensors),
     inputs=len(inputs),
+    runs=step.runs or 0,
+    is_int8=not any(tensors[i].dtype.startswith(('FLOAT', 'INT16')) for i in inputs),
   )
-  live = sum(-(-b.size_bytes // 16) * 16 for b in buffers if b.first <= step <= b.last)
-  held = sum(constants[i].size_bytes for i in inputs if i in constants)
-  return OperatorReport(kind, macs, result, live, held, work)
-
-
-def _macs(kind: str, shapes: Sequence[tuple[int, ...]], result: tuple[int, ...]) -> int:
-  """Returns the multiply-accumulate operations; 0 for operators that multiply no matrices."""
-  if kind in ('CONV_2D', 'FULLY_CONNECTED'):  # output channels come first in the kernel
-    return math.prod(result) * math.prod(shapes[1][1:])
-  if kind == 'DEPTHWISE_CONV_2D':  # (1, height, width, channels)
-    return math.prod(result) * math.prod(shapes[1][1:3])
-  if kind == 'TRANSPOSE_CONV':  # (output shape, kernel, input)
-    return math.prod(shapes[2]) * math.prod(shapes[1][:3])
-  if kind == 'BATCH_MATMUL':
-    return math.prod(result) * shapes[0][-1]
-  return 0
+  return OperatorReport(
+    kind,
+    0 if macs == 0 else None if macs is None or step.runs is None else macs * step.runs,
+    shape,
+    sum(aligned(b.size_bytes) for b in buffers if b.first <= step.first <= b.last),
+    sum(constants[key][1] for i in inputs if (key := (step.subgraph, i)) in constants),
+    work,
+    step,
+  )
 
 
 def _allocated(
-  content: bytes, planned: Footprint, tensors: int, operators: int
+  content: bytes, planned: Footprint, subgraphs: Sequence[Subgraph]
 ) -> tuple[Footprint, Structures]:
   """Returns what TFLite Micro allocates, or the planned values if it is not installed."""
-  if importlib.util.find_spec('tflite_micro') is None:
-    return planned, Structures(tensors, 2, 4, operators)
-  report = _load_elsewhere(content)
-  total, head, tail = (measuring.counted(report, part) for part in ('total', 'head', 'tail'))
-  if total > measuring.MAX_ARENA_BYTES:
-    raise ArenaOverflow(measuring.overflow_message(head, tail))
-  structures = Structures(
-    eval_tensors=_allocations(report, 'TfLiteEvalTensor data'),
-    tensors=_allocations(report, 'Persistent TfLiteTensor data'),
-    quantizations=_allocations(report, 'Persistent TfLiteTensor quantization data'),
-    nodes=_allocations(report, 'NodeAndRegistration struct'),
-  )
-  return Footprint(len(content), total, head, tail, 'tflm'), structures
-
-
-def _allocations(report: str, name: str) -> int:
-  found = re.search(rf"'{name}' used \d+ bytes with alignment overhead \(.*? for (\d+) ", report)
-  return int(found[1]) if found else 0
-
-
-def _load_elsewhere(content: bytes) -> str:
-  """Returns the recording allocator's report; a damaged file ends only the separate process."""
-  command = [sys.executable, '-m', 'rlnas.tflite.tflm_probe']
-  root = pathlib.Path(__file__).parents[2]
-  paths = os.pathsep.join([str(root), *filter(None, [os.environ.get('PYTHONPATH')])])
   try:
-    done = subprocess.run(  # noqa: S603 (our own program)
-      command,
-      input=content,
-      capture_output=True,
-      check=False,
-      timeout=_SECONDS,
-      env={**os.environ, 'PYTHONPATH': paths},
-    )
-  except subprocess.TimeoutExpired as error:
-    raise ValueError(
-      f'model of {len(content)} bytes: TFLite Micro takes too long to load'
-    ) from error
-  report = ' '.join((done.stdout + done.stderr).decode(errors='replace').split())
-  if done.returncode == 0:
-    return report
-  measuring.check_operators(report)
-  ended = f'it was ended by signal {-done.returncode}' if done.returncode < 0 else report[-300:]
-  raise ValueError(
-    f'model of {len(content)} bytes: damaged; TFLite Micro cannot load it: '
-    f'{ended or f"it ended with code {done.returncode}"}'
+    report = tflm.load_elsewhere(content)
+  except ImportError:
+    tensors = sum(len(graph.tensors) for graph in subgraphs)
+    operators = sum(len(graph.operators) for graph in subgraphs)
+    return planned, Structures(tensors, 2, 4, operators)
+  structures = Structures(
+    eval_tensors=tflm.allocations(report, 'TfLiteEvalTensor data'),
+    tensors=tflm.allocations(report, 'Persistent TfLiteTensor data'),
+    quantizations=tflm.allocations(report, 'Persistent TfLiteTensor quantization data'),
+    nodes=tflm.allocations(report, 'NodeAndRegistration struct'),
   )
+  return measuring.allocated(content, report), structures

@@ -23,7 +23,7 @@ def main() -> None:
   model = sys.stdin.buffer.read()
   try:
     runtime.Interpreter.from_bytes(model, arena_size=ROOMY_ARENA_BYTES).print_allocations()
-  except (RuntimeError, ValueError, MemoryError, AttributeError) as error:
+  except Exception as error:
     sys.exit(f'{type(error).__name__}: {error}')
 
 

@@ -11,8 +11,9 @@ from rlnas.data import loaders
 from rlnas.data.scaling import Scaling
 from rlnas.finishing.recipe import Recipe, calibration_of, finish, trained_aware
 from rlnas.tflite.compact import compact
-from rlnas.tflite.footprint import interpreter_of, measure
+from rlnas.tflite.footprint import measure
 from rlnas.tflite.inference import int8_logits
+from rlnas.tflite.model_file import interpreter_of
 from rlnas.tflite.quantize import calibrate, to_int8
 from tests.child.test_builder import map_network, recurrent_network, small_network
 

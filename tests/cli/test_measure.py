@@ -1,9 +1,12 @@
+import re
+
 import pytest
 
 import rlnas
 from rlnas.cli.main import main
 from tests.cli.command import refused
 from tests.tflite.branching import converted
+from tests.tflite.foreign import branches, of_function
 
 
 @pytest.fixture(scope='module', name='model')
@@ -19,6 +22,15 @@ def test_it_reports_on_every_board(model, tmp_path, capsys):
   for text in ('tensor arena', 'CONV_2D', '<- peak', *rlnas.BOARDS):
     assert text in shown
   assert (tmp_path / 'model.memory.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_what_is_not_counted_is_unknown_and_not_zero(tmp_path, capsys):
+  path = tmp_path / 'model.tflite'
+  path.write_bytes(of_function(branches, (1, 8)))
+  main(['measure', str(path), '--board=esp32'])
+  shown = capsys.readouterr().out
+  assert 'unknown: IF is not counted' in shown
+  assert re.search(r'^esp32 .* unknown  (yes|no)$', shown, re.MULTILINE)
 
 
 def test_mistakes_are_one_line(model, tmp_path):
