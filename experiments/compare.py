@@ -34,8 +34,10 @@ from rlnas.cli.build import (
 from rlnas.cli.choices import REWARDS, STRATEGIES, choose
 from rlnas.cli.flags import OF_ONE_SEARCH, define_search_flags, read_setup
 from rlnas.cli.guard import run
+from rlnas.data.atomic_file import write_file
 from rlnas.evaluation.cached import Cached
-from rlnas.reports.tensorboard import ProgressBar
+from rlnas.reports.progress_bar import ProgressBar
+from rlnas.reports.rendering import encoded
 from rlnas.reward import is_feasible
 from rlnas.search.journal import Journal
 from rlnas.search.loop import run_search
@@ -94,7 +96,7 @@ def main(arguments: list[str]) -> None:
     }
     for arm in arms
   ]
-  (workdir / 'compare.json').write_text(json.dumps(results, indent=2) + '\n')
+  write_file(workdir / 'compare.json', json.dumps(results, indent=2) + '\n')
   plot(arms, workdir / 'compare.png')
 
 
@@ -205,7 +207,7 @@ def plot(arms: list[Arm], path: pathlib.Path) -> None:
   axes.set_title(f'{FLAGS.space}, {FLAGS.dataset}, {FLAGS.board}: mean ± deviation, {runs}')
   axes.grid(alpha=0.3)
   axes.legend(loc='lower right')
-  figure.savefig(path, dpi=120)
+  write_file(path, encoded(figure, '.png', dpi=120))
 
 
 if __name__ == '__main__':

@@ -25,7 +25,7 @@ from rlnas.cli.build import Setup, build_executor, build_pruner, build_space, jo
 from rlnas.cli.flags import OF_ONE_SEARCH, define_search_flags, read_setup
 from rlnas.cli.guard import run
 from rlnas.pareto import best_trial
-from rlnas.reports.tensorboard import ProgressBar
+from rlnas.reports.progress_bar import ProgressBar
 from rlnas.reward import is_feasible, linear_excess
 from rlnas.search.journal import Journal
 from rlnas.search.loop import run_search

@@ -34,8 +34,10 @@ from rlnas.budget import Budget
 from rlnas.cli import choices
 from rlnas.cli.build import build_strategy
 from rlnas.cli.config import SearchConfig
+from rlnas.data.atomic_file import write_file
 from rlnas.evaluation.executors import InProcess, default_workers
 from rlnas.evaluation.lookup import NasBench201Data
+from rlnas.reports.rendering import encoded
 from rlnas.search.loop import run_search
 from rlnas.spaces.nasbench201 import NasBench201
 from rlnas.spaces.table import Table, compile_table
@@ -299,7 +301,7 @@ def plot(results: dict[str, list[Run]], path: pathlib.Path) -> None:
   axes.set_title(f'NAS-Bench-201, mean and deviation of {FLAGS.runs} runs')
   axes.grid(alpha=0.3)
   axes.legend(loc='lower right')
-  figure.savefig(path, dpi=150)
+  write_file(path, encoded(figure, '.png', dpi=150))
 
 
 def main(arguments: list[str]) -> None:
@@ -322,13 +324,12 @@ def main(arguments: list[str]) -> None:
   show(results)
   show_speed()
   out = pathlib.Path(FLAGS.out)
-  out.parent.mkdir(parents=True, exist_ok=True)
   columns = ('test_200', 'validation_12', 'evaluations')
   written = {
     name: {column: [getattr(run, column) for run in runs] for column in columns}
     for name, runs in results.items()
   }
-  out.write_text(json.dumps(written) + '\n')
+  write_file(out, json.dumps(written) + '\n')
   plot(results, out.with_suffix('.png'))
   seconds = time.perf_counter() - started
   print(f'{out}, {out.with_suffix(".png")}; {seconds:.0f} s with {workers} workers')

@@ -36,7 +36,8 @@ from .finishing.winner import Winner, finish_best, write_winner
 from .interfaces import Evaluator, Executor, Observer, Reward, StagedEvaluator, Strategy
 from .pareto import best_trial, pareto_front
 from .reports.notebook import Progress
-from .reports.tensorboard import ProgressBar, TensorBoard
+from .reports.progress_bar import ProgressBar
+from .reports.tensorboard import TensorBoard
 from .search.dataframe import to_dataframe
 from .search.fidelity import (
   CurveExtrapolation,

@@ -6,15 +6,17 @@ All are pure functions, so new rewards can be computed for the trials of a journ
 - Accuracy is the validation accuracy of the quantized network. If training stopped early and a
   `Pruner` predicts the accuracy after all stages, the search uses the prediction instead.
 - Resources are flash and SRAM, and multiply-accumulate operations and latency if the budget limits
-  them. Each enters as the ratio of the amount used to its limit. If a ratio is above `WORST_RATIO`
-  or unknown, it counts as `WORST_RATIO`. So every reward is finite, and a network too large to be
-  measured never has a higher reward than one that was measured.
+  them. Each enters as the ratio of the amount used to its limit. If a ratio is above `WORST_RATIO`,
+  or unknown as the network cannot be measured, it counts as `WORST_RATIO`. So every reward is
+  finite, and such a network never has a higher reward than one that was measured.
 - A network that no microcontroller runs ('infeasible') has accuracy 0 and keeps its penalty.
-- A failed evaluation has no reward: the functions raise ValueError.
+- A failed evaluation has no reward, nor has a complete one without its int8 accuracy or a limited
+  resource: the functions raise ValueError.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 from rlnas.budget import Budget
@@ -50,11 +52,11 @@ def linear_excess(measurement: Measurement, budget: Budget, *, weight: float = 1
     A number in [-n * weight * log(WORST_RATIO), 1] for n resources.
 
   Raises:
-    ValueError: the evaluation failed, or an argument is out of its range.
+    ValueError: the evaluation failed or lacks a figure, or an argument is out of its range.
   """
   if not 0 <= weight < math.inf:
     raise ValueError(f'weight={weight}: must be a finite number of at least 0')
-  accuracy = _accuracy(measurement)
+  accuracy = _accuracy(measurement, budget)
   # log(1 + excess) = log(ratio) if the ratio is above 1.
   return accuracy - weight * sum(math.log(max(1.0, r)) for r in _ratios(measurement, budget))
 
@@ -82,12 +84,12 @@ def weighted_product(
     A number of at least 0.
 
   Raises:
-    ValueError: the evaluation failed, or an argument is out of its range.
+    ValueError: the evaluation failed or lacks a figure, or an argument is out of its range.
   """
   for name, value in (('w_below', w_below), ('w_above', w_above)):
     if not -10 <= value <= 0:
       raise ValueError(f'{name}={value}: must lie in [-10, 0]')
-  product = _accuracy(measurement)
+  product = _accuracy(measurement, budget)
   for ratio in _ratios(measurement, budget):
     product *= ratio ** (w_below if ratio <= 1 else w_above)
   return product
@@ -111,11 +113,11 @@ def absolute(measurement: Measurement, budget: Budget, *, beta: float = -0.1) ->
     A number in [n * beta * (WORST_RATIO - 1), 1] for n resources.
 
   Raises:
-    ValueError: the evaluation failed, or an argument is out of its range.
+    ValueError: the evaluation failed or lacks a figure, or an argument is out of its range.
   """
   if not -math.inf < beta <= 0:
     raise ValueError(f'beta={beta}: must be a finite number of at most 0')
-  accuracy = _accuracy(measurement)
+  accuracy = _accuracy(measurement, budget)
   return accuracy + beta * sum(abs(ratio - 1) for ratio in _ratios(measurement, budget))
 
 
@@ -130,21 +132,23 @@ def death_penalty(measurement: Measurement, budget: Budget) -> float:
     A number in [0, 1].
 
   Raises:
-    ValueError: the evaluation failed.
+    ValueError: the evaluation failed or lacks a figure.
   """
-  accuracy = _accuracy(measurement)
+  accuracy = _accuracy(measurement, budget)
   return accuracy if is_feasible(measurement, budget) else 0.0
 
 
-def _accuracy(measurement: Measurement) -> float:
+def _accuracy(measurement: Measurement, budget: Budget) -> float:
   """Returns the accuracy term. Raises ValueError for a measurement that has no reward."""
   if measurement.status is Status.FAILED:
     raise ValueError(f'measurement.status={measurement.status.value!r}: has no reward')
   if measurement.status is Status.INFEASIBLE:
     return 0.0
-  accuracy = measurement.int8_validation_accuracy
-  if accuracy is None:
-    return 0.0
+  limited = [name for name, limit in dataclasses.asdict(budget).items() if limit is not None]
+  for name in ('int8_validation_accuracy', *limited):
+    if getattr(measurement, name) is None:
+      raise ValueError(f'{name}=None: a complete measurement must have it to be rewarded')
+  accuracy = measurement.int8_validation_accuracy or 0.0
   if not 0 <= accuracy <= 1:
     raise ValueError(f'int8_validation_accuracy={accuracy}: must lie in [0, 1]')
   return float(accuracy)

@@ -2,7 +2,7 @@ import dataclasses
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rlnas.budget import Budget, Resources
@@ -159,8 +159,19 @@ def test_an_infeasible_child_earns_nothing_for_accuracy(reward):
 
 
 @pytest.mark.parametrize('reward', REWARDS)
-def test_a_child_of_unknown_accuracy_earns_nothing_for_it(reward):
-  assert reward(child(1500, 300, None), BUDGET) == reward(child(1500, 300, 0.0), BUDGET)
+@pytest.mark.parametrize(
+  ('field', 'budget'),
+  [
+    *((name, BUDGET) for name in ('int8_validation_accuracy', 'flash_bytes', 'sram_bytes')),
+    ('macs', Budget(1000, 200, macs=10)),
+    ('latency_ms', Budget(1000, 200, latency_ms=10.0)),
+  ],
+)
+def test_a_complete_child_that_lacks_a_figure_is_refused(reward, field, budget):
+  whole = dataclasses.replace(child(1500, 300), macs=1, latency_ms=1.0)
+  assert isinstance(reward(whole, budget), float)
+  with pytest.raises(ValueError, match=f'{field}=None: a complete measurement must have it'):
+    reward(dataclasses.replace(whole, **{field: None}), budget)
 
 
 # The exponent -1 shows the share of a limit that counts as used: accuracy 0.8 over that share.
@@ -198,12 +209,12 @@ def test_infeasible_children_of_known_size_have_a_slope():
 )
 def test_rewards_are_finite_floats(reward, status, accuracy, flash, sram, budget):
   measurement = child(flash, sram, accuracy, status)
+  assume(status is Status.INFEASIBLE or None not in (accuracy, flash, sram))
   earned = reward(measurement, budget)
   assert type(earned) is float
   assert math.isfinite(earned)
-  # Being too large to be measured is never the better fate (of equal accuracy).
-  unknown = reward(child(None, None, accuracy, status), budget)
-  assert earned >= unknown - 1e-12
+  # Being too large to be measured is never the better fate.
+  assert earned >= reward(UNKNOWN, budget) - 1e-12
 
 
 @given(

@@ -24,8 +24,9 @@ from rlnas.cli import flags as cli_flags
 from rlnas.cli.build import Setup, build_evaluator, build_pruner, journal_configuration
 from rlnas.cli.flags import OF_TIMED_SEARCH, check_positive, define_search_flags, read_setup
 from rlnas.cli.guard import run
+from rlnas.data.atomic_file import write_file
 from rlnas.evaluation.executors import WorkerPool
-from rlnas.reports.tensorboard import ProgressBar
+from rlnas.reports.progress_bar import ProgressBar
 from rlnas.reward import linear_excess
 from rlnas.search.fidelity import Pruner
 from rlnas.search.journal import Journal
@@ -94,7 +95,7 @@ def main(arguments: list[str]) -> None:
     )
     result = {'seed': seed, 'whole': whole.curve, 'pruner': climbing.curve}
     path = pathlib.Path(FLAGS.workdir) / f'curves-{seed}.json'
-    path.write_text(json.dumps(result, indent=2) + '\n')
+    write_file(path, json.dumps(result, indent=2) + '\n')
   print(
     '| seed | trials | best | found at, min | with pruner: trials (through all stages) | best '
     '| reached at, min | sooner than the end | sooner than it was found |'

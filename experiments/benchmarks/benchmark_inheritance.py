@@ -24,7 +24,7 @@ from rlnas.cli.flags import OF_TIMED_SEARCH, check_positive, define_search_flags
 from rlnas.cli.guard import run
 from rlnas.evaluation.executors import WorkerPool
 from rlnas.evaluation.trained import Trained
-from rlnas.reports.tensorboard import ProgressBar
+from rlnas.reports.progress_bar import ProgressBar
 from rlnas.reward import is_feasible, linear_excess
 from rlnas.search.journal import Journal, read_journal
 from rlnas.search.loop import run_search

@@ -39,6 +39,7 @@ from rlnas.cli.choices import PRUNERS, choose
 from rlnas.cli.flags import OF_TIMED_SEARCH, check_positive, define_search_flags, read_setup
 from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
+from rlnas.data.atomic_file import write_file
 from rlnas.data.dataset import take
 from rlnas.evaluation.trained import Trained
 from rlnas.evaluation.weight_sharing import WeightSharing
@@ -241,10 +242,9 @@ def main(arguments: list[str]) -> None:
       'scores': scores,
     }
   workdir = pathlib.Path(FLAGS.workdir)
-  workdir.mkdir(parents=True, exist_ok=True)
   digests = [a.digest for a in architectures]
   report = {'digests': digests, 'truths': truths, 'estimates': results}
-  (workdir / f'ranking-{FLAGS.space}.json').write_text(json.dumps(report, indent=2) + '\n')
+  write_file(workdir / f'ranking-{FLAGS.space}.json', json.dumps(report, indent=2) + '\n')
 
 
 if __name__ == '__main__':

@@ -8,15 +8,15 @@ inserted or reshaped keep their fresh weights; all layers around them inherit th
 from __future__ import annotations
 
 import difflib
-import os
+import io
 import pathlib
-import tempfile
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.backend import keras
+from rlnas.data.atomic_file import write_file
 
 
 class _Layer(NamedTuple):
@@ -31,7 +31,7 @@ def save_weights(model: keras.Model, path: pathlib.Path) -> None:
 
   Args:
     model: the network.
-    path: path of the .npz file; it is written atomically.
+    path: path of the .npz file; it is written as a whole.
 
   Raises:
     OSError: the file cannot be written.
@@ -40,10 +40,9 @@ def save_weights(model: keras.Model, path: pathlib.Path) -> None:
   for place, layer in enumerate(_with_weights(model)):
     for number, weight in enumerate(layer.get_weights()):
       arrays[f'{place}/{type(layer).__name__}/{number}'] = weight
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with tempfile.NamedTemporaryFile(dir=path.parent, suffix='.tmp', delete=False) as file:
-    np.savez(file, **arrays)
-  os.replace(file.name, path)
+  content = io.BytesIO()
+  np.savez(content, **arrays)
+  write_file(path, content.getvalue())
 
 
 def inherit_weights(model: keras.Model, path: pathlib.Path) -> int:

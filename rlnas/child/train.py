@@ -31,6 +31,11 @@ OnEpoch = Callable[[int, float], bool | None]
 # process.
 HUGE_WEIGHT = 1e10
 
+# Largest norm of the gradient of all weights together, in networks that read sequences: through the
+# steps of an unrolled cell gradients grow exponentially (Pascanu et al. 2013, arXiv:1211.5063,
+# algorithm 1).
+MAX_GRADIENT_NORM = 1.0
+
 _EVALUATION_BATCH = 500
 
 
@@ -246,7 +251,10 @@ def _epoch_function(
       with tf.GradientTape() as tape:
         logits = model(batch, training=True)
         mean = tf.reduce_mean(loss(batch, tf.gather(y, order[step]), logits))
-      adam.apply(tape.gradient(mean, model.trainable_variables))
+      gradients = tape.gradient(mean, model.trainable_variables)
+      if len(dataset.input_shape) == 2:  # a sequence
+        gradients, _ = tf.clip_by_global_norm(gradients, MAX_GRADIENT_NORM)
+      adam.apply(gradients)
       return step + 1, total + mean
 
     steps = tf.shape(order)[0]

@@ -15,6 +15,7 @@ from rlnas.budget import Budget
 from rlnas.child.defaults import BATCH_SIZE
 from rlnas.cli import choices
 from rlnas.cli.config import FinishConfig, SearchConfig
+from rlnas.cli.fitting import check_input, with_frames
 from rlnas.cli.options import written
 from rlnas.cost.kernels import SPEEDS, Speed
 from rlnas.data import loaders
@@ -78,13 +79,16 @@ def set_up(config: SearchConfig) -> Setup:
     ValueError: a setting is wrong, or the networks of the space cannot read the data.
     OSError: the data or the board's file cannot be read.
   """
-  table = compile_table(build_space(config))
+  build_space(config)  # a wrong option is told before the data are read
   dataset = loaders.load(config.dataset, data_dir=config.data_dir)
+  config = with_frames(config, dataset)
+  table = compile_table(build_space(config))
   try:
     dataset = shaped_for(decode(table.space, unrank(table, 0)), dataset)
   except ValueError as error:  # every trial would fail
     raise ValueError(f'space={config.space}: {error}; see --space_option') from error
   check_augmentation(config.finish, dataset)
+  check_input(dataset, config)
   for examples, _ in config.stages():
     if examples is not None and examples < BATCH_SIZE:
       raise ValueError(

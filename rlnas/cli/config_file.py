@@ -12,6 +12,7 @@ from typing import Any
 from rlnas.board import find_board
 from rlnas.budget import Budget
 from rlnas.cli.config import FinishConfig, SearchConfig
+from rlnas.data.atomic_file import write_file
 
 FORMAT = 2  # of config.json; files without a number have format 1
 
@@ -19,8 +20,7 @@ FORMAT = 2  # of config.json; files without a number have format 1
 def write_config(config: SearchConfig, workdir: str | os.PathLike[str]) -> None:
   """Writes config.json into the folder of a search. Raises OSError."""
   record = {'format': FORMAT, **dataclasses.asdict(config)}
-  path = pathlib.Path(workdir) / 'config.json'
-  path.write_text(json.dumps(record, indent=2) + '\n', encoding='utf-8')
+  write_file(pathlib.Path(workdir) / 'config.json', json.dumps(record, indent=2) + '\n')
 
 
 def read_config(workdir: str | os.PathLike[str]) -> SearchConfig:

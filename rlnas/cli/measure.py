@@ -16,6 +16,7 @@ from rlnas.board import BOARDS, Board, find_board
 from rlnas.budget import Resources
 from rlnas.cli.flags import show
 from rlnas.cost.kernels import SPEEDS
+from rlnas.data.atomic_file import write_file
 
 if TYPE_CHECKING:
   from rlnas.tflite.inspection import ModelReport
@@ -136,6 +137,8 @@ def plot(report: ModelReport, path: pathlib.Path, *, title: str) -> None:
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
 
+  from rlnas.reports.rendering import encoded
+
   figure = Figure(figsize=(min(16, 4 + 0.22 * len(report.operators)), 4.5), layout='constrained')
   FigureCanvasAgg(figure)
   axes = figure.subplots()
@@ -154,4 +157,4 @@ def plot(report: ModelReport, path: pathlib.Path, *, title: str) -> None:
     axes.set_xticks(places, labels, rotation=90, fontsize=7)
   else:
     axes.set_xlabel('operator')
-  figure.savefig(path, dpi=150)
+  write_file(path, encoded(figure, path.suffix or '.png', dpi=150))

@@ -9,6 +9,7 @@ bundle that `rlnas export` writes.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import pathlib
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
   from rlnas.cli.build import Setup
   from rlnas.finishing.winner import Winner
   from rlnas.interfaces import Strategy
+  from rlnas.reports.tensorboard import TensorBoard
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -95,7 +97,8 @@ def search(setup: Setup) -> tuple[Trial, ...]:
   """Runs the search, or resumes the one in the workdir."""
   from rlnas.cli import build
   from rlnas.evaluation.cached import Cached
-  from rlnas.reports.tensorboard import ProgressBar, TensorBoard
+  from rlnas.reports.progress_bar import ProgressBar
+  from rlnas.reports.tensorboard import TensorBoard
   from rlnas.search.journal import Journal
   from rlnas.search.loop import run_search
 
@@ -130,7 +133,7 @@ def search(setup: Setup) -> tuple[Trial, ...]:
       task=setup.dataset.task,
       table=setup.table,
     )
-    stack.callback(events.close)
+    stack.push(functools.partial(_close, events))
     seconds = math.inf if config.minutes is None else 60 * config.minutes * setup.workers
     limit = _Limit(seconds)
     with contextlib.suppress(_TimeIsUpError):
@@ -156,6 +159,8 @@ def search(setup: Setup) -> tuple[Trial, ...]:
 
 def announce(setup: Setup, *, resumed: int) -> None:
   """Shows what the search is about to do."""
+  from rlnas.cli.fitting import warning_of_few
+
   config, data, budget = setup.config, setup.dataset, setup.budget
   workdir = pathlib.Path(config.workdir)
   lines = [
@@ -164,9 +169,19 @@ def announce(setup: Setup, *, resumed: int) -> None:
     f'budget   {budget} ({config.board})',
     f'watch    tensorboard --logdir={workdir / "tensorboard"} --host=127.0.0.1',
   ]
+  if warning := warning_of_few(setup.table, setup.admits):
+    lines.append(warning)
   if resumed:
     lines.append(f'resumed  {resumed} trials from {workdir / "journal.jsonl"}')
   show('\n'.join(lines))
+
+
+def _close(
+  events: TensorBoard, kind: type[BaseException] | None, error: object, trace: object
+) -> None:
+  """Closes the event files. After an error it hides that they, too, cannot be written."""
+  with contextlib.suppress(*([] if kind is None else [OSError])):
+    events.close()
 
 
 class _TimeIsUpError(Exception):

@@ -12,6 +12,7 @@ Only this module imports Numba, as only `rlnas.backend` imports TensorFlow.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -48,11 +49,23 @@ def _compiled(function: Function, inline: str) -> Function:
     return cast(Function, njit(inline=inline)(function))
   before, config.CACHE_DIR = config.CACHE_DIR, folder  # only `njit` reads it
   try:
-    return cast(Function, njit(cache=True, inline=inline)(function))
+    return cast(Function, _kept_if_possible(njit(cache=True, inline=inline)(function)))
   except RuntimeError:  # the folder is no longer writable, and Numba found no other
     return cast(Function, njit(inline=inline)(function))
   finally:
     config.CACHE_DIR = before
+
+
+def _kept_if_possible(dispatcher: Any) -> Any:
+  """Changes a compiled function: if its machine code cannot be kept (the disk is full), it runs."""
+  save = dispatcher._cache.save_overload
+
+  def save_if_possible(*arguments: Any) -> None:
+    with contextlib.suppress(OSError):
+      save(*arguments)
+
+  dispatcher._cache.save_overload = save_if_possible
+  return dispatcher
 
 
 @functools.cache

@@ -13,12 +13,12 @@ import hashlib
 import json
 import os
 import pathlib
-import tempfile
 from collections.abc import Iterable
 
 from absl import logging
 
 from rlnas.architecture import Architecture
+from rlnas.data.atomic_file import write_file
 from rlnas.interfaces import Executor
 from rlnas.trial import NO_TERMS, Measurement, Status, Terms, Trial
 
@@ -158,14 +158,8 @@ class Cached:
 
   def _keep(self, name: str, measurement: Measurement) -> None:
     self._known[name] = measurement
-    if self._folder is None:
-      return
-    path = self._path(name)
-    path.parent.mkdir(exist_ok=True)
-    # Written in full, then renamed, so that no process reads half a file.
-    with tempfile.NamedTemporaryFile('w', dir=path.parent, suffix='.tmp', delete=False) as file:
-      json.dump(measurement.to_record(), file)
-    pathlib.Path(file.name).replace(path)
+    if self._folder is not None:
+      write_file(self._path(name), json.dumps(measurement.to_record()))
 
   def _path(self, name: str) -> pathlib.Path:
     if self._folder is None:

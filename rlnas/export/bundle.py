@@ -7,11 +7,11 @@ on this machine.
 from __future__ import annotations
 
 import os
-import pathlib
 
 import numpy as np
 
 from rlnas.budget import Budget
+from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import Scaling
 from rlnas.export import c_files
@@ -51,7 +51,7 @@ def deployment(model: bytes, dataset: Dataset) -> Deployment:
 def export_model(
   model: bytes, dataset: Dataset, budget: Budget, folder: str | os.PathLike[str]
 ) -> None:
-  """Writes model.tflite and the files of `write_c_files`, for users of the library.
+  """Writes model.tflite and the files of `c_contents`, for users of the library.
 
   `rlnas.reports.model_report.write_bundle` adds the report of the search to them.
 
@@ -66,35 +66,32 @@ def export_model(
     OSError: a file cannot be written.
   """
   deployed = deployment(model, dataset)
-  folder = pathlib.Path(folder)
-  folder.mkdir(parents=True, exist_ok=True)
-  (folder / 'model.tflite').write_bytes(model)
-  write_c_files(deployed, dataset, budget, folder)
+  write_folder(folder, {'model.tflite': model, **c_contents(deployed, dataset, budget)})
 
 
 def write_c_files(
   deployed: Deployment, dataset: Dataset, budget: Budget, folder: str | os.PathLike[str]
 ) -> None:
-  """Writes model.cc, model.h, rlnas_model.h, test_vectors.h and main.cc.
+  """Writes the files of `c_contents` into a folder. Raises OSError."""
+  write_folder(folder, c_contents(deployed, dataset, budget))
+
+
+def c_contents(deployed: Deployment, dataset: Dataset, budget: Budget) -> dict[str, bytes]:
+  """The content of model.cc, model.h, rlnas_model.h, test_vectors.h and main.cc, by name.
 
   Args:
     deployed: the model and its measurements.
     dataset: gives the names of the classes and the scaling of raw values.
     budget: budget of the board, shown in a comment beside the arena.
-    folder: folder for the files; it must exist.
-
-  Raises:
-    OSError: a file cannot be written.
   """
-  files = {
+  texts = {
     'model.h': c_files.MODEL_HEADER,
     'model.cc': c_files.model_source(deployed.model, dataset),
     'rlnas_model.h': c_files.constants(deployed, dataset, budget),
     'test_vectors.h': c_files.vectors_header(deployed.vectors),
     'main.cc': MAIN,
   }
-  for name, text in files.items():
-    (pathlib.Path(folder) / name).write_text(text, encoding='ascii')
+  return {name: text.encode('ascii') for name, text in texts.items()}
 
 
 def _vectors(model: bytes, port: Port, dataset: Dataset) -> Vectors:

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import pathlib
-import tempfile
 import time
 from collections.abc import Sequence
 
@@ -18,6 +17,7 @@ from rlnas.child.distill import Teacher, distillation
 from rlnas.child.inherit import save_weights
 from rlnas.child.train import Loss, cross_entropy
 from rlnas.cost.cost import estimate_cost
+from rlnas.data.atomic_file import write_file
 from rlnas.data.dataset import Dataset
 from rlnas.finishing.recipe import Finished, Recipe, finish
 from rlnas.tflite.footprint import ArenaOverflow, measure
@@ -98,7 +98,7 @@ class Finishing:
       footprint = measure(found.model)
     except ArenaOverflow as error:
       return Measurement(Status.INFEASIBLE, detail=str(error))
-    write_whole(self.model_path(name), found.model)
+    write_file(self.model_path(name), found.model)
     return Measurement(
       Status.COMPLETE,
       validation_accuracy=found.validation_accuracy,
@@ -119,13 +119,3 @@ def _detail(found: Finished) -> str:
     return ''
   others = ', '.join(f'{way} {accuracy:.4f}' for way, accuracy in found.compared)
   return f'{found.way} (int8: {others})'
-
-
-def write_whole(path: pathlib.Path, content: bytes) -> None:
-  """Writes a file as a whole: never a part of it. Raises OSError."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with tempfile.NamedTemporaryFile(dir=path.parent, suffix='.tmp', delete=False) as file:
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
-  os.replace(file.name, path)

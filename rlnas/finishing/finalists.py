@@ -15,6 +15,7 @@ from rlnas.architecture import Architecture, TaskShape
 from rlnas.budget import Budget
 from rlnas.cost.kernels import Speed
 from rlnas.cost.latency import latency_ms
+from rlnas.data.atomic_file import raise_write_error
 from rlnas.finishing.evaluator import Finishing
 from rlnas.interfaces import Executor
 from rlnas.pareto import pareto_front
@@ -175,7 +176,7 @@ def finish_candidates(
 
   Raises:
     ExecutorError: no network can be evaluated.
-    OSError: the store cannot be written.
+    OSError: the store, or the files of a finalist, cannot be written.
   """
   names = [evaluator.name(c.architecture, seed=c.seed) for c in candidates]
   done: dict[int, Finalist] = {}
@@ -195,6 +196,8 @@ def finish_candidates(
   while len(done) < len(candidates):
     arrived = executor.collect(_PATIENCE_SECONDS)
     if arrived is not None:
+      if arrived[1].status is Status.FAILED:
+        raise_write_error(arrived[1].detail)
       finalist = conclude(*arrived)
       if finalist.measurement.status is Status.COMPLETE:
         store.add(finalist)

@@ -19,6 +19,7 @@ from rlnas.child.distill import Teacher
 from rlnas.child.inherit import save_weights
 from rlnas.child.prune import prune_filters
 from rlnas.cost.kernels import Speed
+from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.evaluation.executors import InProcess
 from rlnas.evaluation.screened import check_speed
@@ -27,7 +28,7 @@ from rlnas.finishing.finalists import Candidate, Finalist, FinalistFile, finish_
 from rlnas.finishing.plan import Plan, run_plan, trial_of
 from rlnas.interfaces import Evaluator, Executor
 from rlnas.reports.classification_metrics import wilson_interval
-from rlnas.reports.graph_drawing import draw
+from rlnas.reports.graph_drawing import drawings
 from rlnas.reward import is_feasible
 from rlnas.tflite.footprint import Footprint, measure
 from rlnas.tflite.inference import int8_accuracy
@@ -164,6 +165,8 @@ def write_winner(
 ) -> None:
   """Writes result.json and, in best/, model.tflite and architecture.json, .svg and .png.
 
+  All of them are written, or all stay as they were.
+
   Args:
     winner: winner of the search.
     trials: trials of the search.
@@ -175,12 +178,7 @@ def write_winner(
   Raises:
     OSError: a file cannot be written.
   """
-  folder = pathlib.Path(folder)
-  best = folder / 'best'
-  best.mkdir(parents=True, exist_ok=True)
   architecture = winner.architecture.to_json()
-  (best / 'model.tflite').write_bytes(winner.model)
-  (best / 'architecture.json').write_text(architecture + '\n')
   result: dict[str, Any] = {
     'trials': len(trials),
     'feasible': sum(is_feasible(t.measurement, budget) for t in trials),
@@ -205,12 +203,14 @@ def write_winner(
     },
     'finalists': [json.loads(finalist.to_json()) for finalist in winner.finalists],
   }
-  (folder / 'result.json').write_text(json.dumps(result, indent=2) + '\n')
   title = f'trial {winner.trial.index}: int8 test accuracy {winner.int8_test_accuracy:.4f}\n'
   title += f'flash {winner.footprint.flash_bytes:,} B, SRAM {winner.footprint.sram_bytes:,} B'
-  draw(
-    winner.architecture,
-    [best / 'architecture.svg', best / 'architecture.png'],
-    task=dataset.task,
-    title=title,
-  )
+  svg, png = drawings(winner.architecture, ['.svg', '.png'], task=dataset.task, title=title)
+  contents: dict[str, bytes | str] = {
+    'result.json': json.dumps(result, indent=2) + '\n',
+    'best/model.tflite': winner.model,
+    'best/architecture.json': architecture + '\n',
+    'best/architecture.svg': svg,
+    'best/architecture.png': png,
+  }
+  write_folder(folder, contents)

@@ -8,18 +8,18 @@ stays text.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib.style
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
@@ -27,8 +27,10 @@ from matplotlib.path import Path
 from matplotlib.textpath import TextToPath
 
 from rlnas.architecture import Architecture, TaskShape
+from rlnas.data.atomic_file import write_files
 from rlnas.reports.graph_boxes import Box, boxes
 from rlnas.reports.graph_layout import Layout, place
+from rlnas.reports.rendering import any_script, encoded, pixels_of
 
 _SUFFIXES = ('.svg', '.png')
 _DPI = 110
@@ -90,23 +92,33 @@ def draw(
   for path in paths:
     if pathlib.Path(path).suffix not in _SUFFIXES:
       raise ValueError(f'paths: {os.fspath(path)!r} must end in one of {_SUFFIXES}')
-  with matplotlib.style.context(['default', _SETTINGS]):
+  suffixes = [pathlib.Path(path).suffix for path in paths]
+  pictures = drawings(architecture, suffixes, task=task, title=title)
+  write_files(dict(zip(paths, pictures, strict=True)))
+
+
+def drawings(
+  architecture: Architecture, suffixes: Sequence[str], *, task: TaskShape, title: str = ''
+) -> list[bytes]:
+  """The content of a drawing for each suffix, .svg or .png. See `draw`."""
+  with _style():
     figure = _figure(boxes(architecture, task), title)
-    for path in paths:
-      metadata = {'Date': None} if pathlib.Path(path).suffix == '.svg' else None
-      figure.savefig(path, dpi=_DPI, metadata=metadata)
+    return [encoded(figure, suffix, dpi=_DPI) for suffix in suffixes]
 
 
 def pixels(
   architecture: Architecture, *, task: TaskShape, title: str = ''
 ) -> npt.NDArray[np.uint8]:
   """The drawing as an image [height, width, 3]. See `draw` for arguments and errors."""
-  with matplotlib.style.context(['default', _SETTINGS]):
-    figure = _figure(boxes(architecture, task), title)
-    canvas = FigureCanvasAgg(figure)
-    figure.set_dpi(_DPI)
-    canvas.draw()
-    return np.array(canvas.buffer_rgba())[..., :3]
+  with _style():
+    return pixels_of(_figure(boxes(architecture, task), title), dpi=_DPI)
+
+
+@contextlib.contextmanager
+def _style() -> Iterator[None]:
+  """A context for drawing; texts are measured in it, too."""
+  with matplotlib.style.context(['default', _SETTINGS]), any_script():
+    yield
 
 
 @dataclasses.dataclass(frozen=True)

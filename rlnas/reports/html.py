@@ -9,10 +9,10 @@ import base64
 import dataclasses
 import html
 import os
-import pathlib
 import re
 from collections.abc import Sequence
 
+from rlnas.data.atomic_file import write_folder
 from rlnas.reports.html_style import HTML, STYLE
 
 _NUMBER = re.compile(r'-?[0-9][0-9,.]*%?|–')
@@ -129,18 +129,19 @@ class Page:
 def write_page(
   page: Page, folder: str | os.PathLike[str], *, html_name: str, markdown_name: str
 ) -> None:
-  """Writes a page as HTML and as Markdown; the pictures of the Markdown go to figures/.
+  """Writes the files of `page_contents`. Raises OSError."""
+  write_folder(folder, page_contents(page, html_name=html_name, markdown_name=markdown_name))
 
-  Raises:
-    OSError: a file cannot be written.
-  """
-  folder = pathlib.Path(folder)
-  (folder / 'figures').mkdir(parents=True, exist_ok=True)
-  for block in (*page.top, *(block for section in page.sections for block in section.blocks)):
-    for figure in _figures(block):
-      (folder / 'figures' / f'{figure.name}.svg').write_text(figure.svg, encoding='utf-8')
-  (folder / html_name).write_text(to_html(page), encoding='utf-8', errors='replace')
-  (folder / markdown_name).write_text(to_markdown(page), encoding='utf-8', errors='replace')
+
+def page_contents(page: Page, *, html_name: str, markdown_name: str) -> dict[str, bytes]:
+  """A page as HTML, as Markdown, and the pictures of the Markdown, by their names in a folder."""
+  blocks = (*page.top, *(block for section in page.sections for block in section.blocks))
+  texts = {
+    **{f'figures/{figure.name}.svg': figure.svg for block in blocks for figure in _figures(block)},
+    html_name: to_html(page),
+    markdown_name: to_markdown(page),
+  }
+  return {name: text.encode('utf-8', errors='replace') for name, text in texts.items()}
 
 
 def _figures(block: Block) -> tuple[Figure, ...]:

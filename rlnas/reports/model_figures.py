@@ -7,18 +7,17 @@ titles and captions belong to the page (`rlnas.reports.html`).
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib.style
 import numpy as np
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from rlnas.export.deployment import DeploymentInfo
 from rlnas.reports.classification_metrics import Quality
+from rlnas.reports.rendering import encoded
 
 INK, GREY, BLUE, PALE_BLUE, ORANGE = '#2b3138', '#9aa3ad', '#2f6398', '#8fb3d6', '#c2622d'
 # Applied to the defaults of matplotlib, so that a user's matplotlibrc changes nothing.
@@ -59,10 +58,7 @@ _MOST_CELLS_WITH_NUMBERS = 30  # classes of a confusion matrix
 
 def svg(figure: Figure) -> str:
   """The figure as SVG text without a date."""
-  text = io.StringIO()
-  FigureCanvasSVG(figure)
-  figure.savefig(text, format='svg', metadata={'Date': None})
-  return text.getvalue()
+  return encoded(figure, '.svg', dpi=figure.dpi).decode()
 
 
 @contextlib.contextmanager

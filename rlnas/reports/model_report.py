@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import pathlib
-import tempfile
 from collections.abc import Mapping
 
 import numpy as np
 
 from rlnas.architecture import Scalar
 from rlnas.budget import Budget
+from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import Scaling
-from rlnas.export.bundle import deployment, write_c_files
+from rlnas.export.bundle import c_contents, deployment
 from rlnas.export.c_files import RESOLVER_METHODS, Deployment
 from rlnas.reports import model_figures
 from rlnas.reports.classification_metrics import Quality, assess, wilson_interval
-from rlnas.reports.graph_drawing import draw
+from rlnas.reports.graph_drawing import drawings
 from rlnas.reports.html import (
   Block,
   Code,
@@ -30,7 +29,7 @@ from rlnas.reports.html import (
   Section,
   Table,
   Text,
-  write_page,
+  page_contents,
 )
 from rlnas.reports.search_report import configuration_table, front_table, tradeoffs
 from rlnas.tflite.inference import int8_logits
@@ -73,7 +72,7 @@ class Origin:
 def write_bundle(
   model: bytes, dataset: Dataset, budget: Budget, origin: Origin, folder: str | os.PathLike[str]
 ) -> Page:
-  """Writes the C files, report.html, REPORT.md and figures/ beside model.tflite.
+  """Writes model.tflite, the C files, report.html, REPORT.md and figures/: all of them or none.
 
   Args:
     model: the .tflite file.
@@ -86,12 +85,14 @@ def write_bundle(
     ValueError: the model does not fit the data.
     OSError: a file cannot be written.
   """
-  folder = pathlib.Path(folder)
-  folder.mkdir(parents=True, exist_ok=True)
   deployed = deployment(model, dataset)
-  write_c_files(deployed, dataset, budget, folder)
   page = model_page(deployed, dataset, budget, origin)
-  write_page(page, folder, html_name='report.html', markdown_name='REPORT.md')
+  contents = {
+    'model.tflite': model,
+    **c_contents(deployed, dataset, budget),
+    **page_contents(page, html_name='report.html', markdown_name='REPORT.md'),
+  }
+  write_folder(folder, contents)
   return page
 
 
@@ -192,11 +193,7 @@ def _accuracy(
 
 
 def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Block, ...]:
-  with tempfile.TemporaryDirectory() as folder:
-    path = pathlib.Path(folder) / 'drawing.svg'
-    architecture = origin.winner.proposal.architecture
-    draw(architecture, [path], task=dataset.task)
-    svg = path.read_text(encoding='utf-8')
+  (svg,) = drawings(origin.winner.proposal.architecture, ['.svg'], task=dataset.task)
   rows = tuple(
     (str(i), o.kind, '×'.join(map(str, o.shape[1:])), f'{o.live_bytes:,}', f'{o.constant_bytes:,}')
     for i, o in enumerate(deployed.info.report.operators, start=1)
@@ -205,7 +202,9 @@ def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Bl
   return (
     Row(
       (
-        Figures((Figure('network', svg, 'The network, from the input (top) to the logits.'),)),
+        Figures(
+          (Figure('network', svg.decode(), 'The network, from the input (top) to the logits.'),)
+        ),
         Table(head, rows, f'All {len(rows)} operators' if len(rows) > _MOST_ROWS else ''),
       )
     ),

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rlnas.budget import Budget
+from rlnas.data.atomic_file import write_file
 from rlnas.pareto import objectives, pareto_front
+from rlnas.reports.rendering import encoded
 from rlnas.reward import is_feasible
 from rlnas.trial import Status, Trial
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 def plot_pareto(
   trials: Sequence[Trial], budget: Budget, path: str | os.PathLike[str], *, title: str
 ) -> None:
-  """Draws `pareto_figure` into a PNG file."""
-  pareto_figure(trials, budget, title=title).savefig(path, dpi=120)
+  """Draws `pareto_figure` into a PNG file. Raises OSError."""
+  write_file(path, encoded(pareto_figure(trials, budget, title=title), '.png', dpi=120))
 
 
 def pareto_figure(trials: Sequence[Trial], budget: Budget, *, title: str) -> Figure:

@@ -1,4 +1,4 @@
-"""Observers that show a search: a progress bar on the terminal, and TensorBoard.
+"""An observer that shows a search in TensorBoard.
 
 TensorBoard shows curves and pictures of a search, and every trial as a row of the HParams table. A
 resumed search passes the trials of its journal to the observers again, so the event files are
@@ -8,12 +8,12 @@ written again from the first trial and the curves have no gap.
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-import tqdm
 from absl import logging
 
 from rlnas.architecture import TaskShape
@@ -21,6 +21,7 @@ from rlnas.backend import tf
 from rlnas.budget import Budget
 from rlnas.pareto import objectives
 from rlnas.reports.graph_drawing import pixels
+from rlnas.reports.tensorboard_files import named_errors
 from rlnas.reports.tensorboard_pictures import Choices, Front, Pixels, best_text
 from rlnas.reports.tensorboard_scalars import (
   budget_scalars,
@@ -53,6 +54,9 @@ class TensorBoard:
     task: input shape and number of classes of the networks; the drawing shows the shapes that
       follow.
     table: the compiled space; without it there are no pictures of choices.
+
+  Raises:
+    OSError: an event file cannot be written; methods raise it, too.
   """
 
   def __init__(
@@ -63,7 +67,7 @@ class TensorBoard:
     task: TaskShape,
     table: Table | None = None,
   ) -> None:
-    path = pathlib.Path(path)
+    self._path = path = pathlib.Path(path)
     self._budget = budget
     self._task = task
     for old in path.rglob('events.out.tfevents.*'):
@@ -78,13 +82,13 @@ class TensorBoard:
     self._choices = None if table is None else Choices(table)
     self._next_pictures = _FIRST_PICTURES
     self._pictured = 0  # trials, when the last pictures were drawn
-    with self._writer.as_default(step=0):
+    with self._written(), self._writer.as_default(step=0):
       tf.summary.experimental.write_raw_pb(layout_summary())
 
   def on_trial(self, trial: Trial) -> None:
     """Writes one trial's scalars and its row of the HParams table."""
     self._count(trial)
-    with self._writer.as_default(step=trial.index):
+    with self._written(), self._writer.as_default(step=trial.index):
       scalars = {**self._search_scalars(trial), **child_scalars(trial)}
       tf.summary.experimental.write_raw_pb(summary_of(scalars))
       if trial is self._best:
@@ -94,7 +98,7 @@ class TensorBoard:
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
     """Writes the scalars of the strategy, and the pictures if they are due."""
     named = {f'strategy/{name}': value for name, value in scalars.items()}
-    with self._writer.as_default(step=trials[-1].index):
+    with self._written(), self._writer.as_default(step=trials[-1].index):
       tf.summary.experimental.write_raw_pb(summary_of(named))
     self._front.add(trials)
     if self._choices is not None:
@@ -102,12 +106,17 @@ class TensorBoard:
     if self._counts['trials'] >= self._next_pictures:
       self._write_pictures()
       self._next_pictures = self._counts['trials'] * 3 // 2
-    self._writer.flush()
+    with self._written():
+      self._writer.flush()
 
   def close(self) -> None:
     """Draws the last pictures and closes the files."""
     self._write_pictures()
-    self._writer.close()
+    with self._written():
+      self._writer.close()
+
+  def _written(self) -> contextlib.AbstractContextManager[None]:
+    return named_errors(self._path / 'search')
 
   def _count(self, trial: Trial) -> None:
     self._digests.add(trial.proposal.architecture.digest)
@@ -157,49 +166,24 @@ class TensorBoard:
     if trials == self._pictured:
       return
     self._pictured = trials
-    with self._writer.as_default(step=trials - 1):
-      try:
-        front = self._front.picture()
-        if front is not None:
-          _image('search/pareto_front', front)
-        if self._choices is not None:
-          for kind, picture in self._choices.pictures().items():
-            _image(f'policy/{kind}', picture)
-      except Exception:
-        logging.exception('the pictures after %d trials could not be drawn', trials)
+    with self._written(), self._writer.as_default(step=trials - 1):
+      for name, picture in self._pictures().items():
+        _image(name, picture)
+
+  def _pictures(self) -> dict[str, Pixels]:
+    """The Pareto front and the choices so far, by name."""
+    found = {}
+    try:
+      front = self._front.picture()
+      if front is not None:
+        found['search/pareto_front'] = front
+      if self._choices is not None:
+        pictures = self._choices.pictures()
+        found |= {f'policy/{kind}': picture for kind, picture in pictures.items()}
+    except Exception:
+      logging.exception('the pictures after %d trials could not be drawn', self._counts['trials'])
+    return found
 
 
 def _image(name: str, picture: Pixels) -> None:
   tf.summary.image(name, picture[np.newaxis])  # [1, height, width, 3]
-
-
-class ProgressBar:
-  """An observer that shows a bar on the terminal: best accuracy, feasible share, time left.
-
-  Args:
-    trials: number of trials of the search.
-    budget: decides which trials are feasible.
-  """
-
-  def __init__(self, trials: int, *, budget: Budget) -> None:
-    self._bar = tqdm.tqdm(total=trials, unit='trial', dynamic_ncols=True, desc='search')
-    self._budget = budget
-    self._feasible = 0
-    self._best = 0.0
-
-  def on_trial(self, trial: Trial) -> None:
-    """Moves the bar by one trial."""
-    if is_feasible(trial.measurement, self._budget):
-      self._feasible += 1
-      self._best = max(self._best, trial.measurement.int8_validation_accuracy or 0.0)
-    self._bar.update()
-    share = self._feasible / self._bar.n
-    best = f'{self._best:.4f}' if self._feasible else 'none yet'
-    self._bar.set_postfix_str(f'best int8 accuracy {best}, feasible {share:.0%}')
-
-  def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
-    """Does nothing."""
-
-  def close(self) -> None:
-    """Leaves the finished bar on the terminal."""
-    self._bar.close()

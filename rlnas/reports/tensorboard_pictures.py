@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from rlnas.architecture import TaskShape
 from rlnas.budget import Budget
@@ -20,9 +19,13 @@ from rlnas.reports.choice_counts import Preference
 from rlnas.reports.graph_boxes import boxes
 from rlnas.reports.model_figures import style
 from rlnas.reports.pareto_figure import pareto_figure
+from rlnas.reports.rendering import pixels_of
 from rlnas.reports.search_figures import preference_figure
 from rlnas.spaces.table import Table, states_of
 from rlnas.trial import Measurement, Status, Trial
+
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -86,6 +89,8 @@ class Choices:
     found: dict[str, list[int]] = {}
     for symbol, (kind, _, _) in enumerate(self._table.symbols):
       found.setdefault(kind, []).append(symbol)
+    if not self._counts:
+      return []
     counts = np.stack(self._counts, axis=1)  # [symbols, periods]
     return [
       Preference(kind, tuple(str(self._table.symbols[s][2]) for s in symbols), counts[symbols])
@@ -111,11 +116,8 @@ def _sums_of_two(counts: Sequence[npt.NDArray[np.int64]]) -> list[npt.NDArray[np
 
 def _pixels(figure: Figure) -> Pixels:
   """A figure as an image [height, width, 3]."""
-  canvas = FigureCanvasAgg(figure)
-  figure.set_dpi(_DPI)
   figure.set_facecolor('white')
-  canvas.draw()
-  return np.array(canvas.buffer_rgba())[..., :3]
+  return pixels_of(figure, dpi=_DPI)
 
 
 def best_text(trial: Trial, budget: Budget, task: TaskShape) -> str:

@@ -1,7 +1,7 @@
 """The trials of a search as rows of TensorBoard's page HParams.
 
 The columns exist for every space (number of convolutions, largest width); the metrics are the
-results of the trial.
+results of the trial, as far as it has them: a network that was not trained has no accuracy.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import pathlib
 
 from rlnas.backend import quiet, tf
+from rlnas.reports.tensorboard_files import named_errors
 from rlnas.reports.tensorboard_scalars import child_scalars
-from rlnas.trial import Status, Trial
+from rlnas.trial import Trial
 
 with quiet():  # it loads TensorFlow, which `rlnas.backend` must do first
   from tensorboard.plugins.hparams import api as hparams
@@ -25,6 +26,7 @@ _METRICS = {
   'hparams/mega_macs': 'million MACs',
 }
 _COLUMNS = (
+  'status',
   'architecture',
   'nodes',
   'convolutions',
@@ -47,22 +49,25 @@ class Children:
   def __init__(self, path: pathlib.Path, *, run: str) -> None:
     self._path = path
     self._run = run
-    with tf.summary.create_file_writer(str(path)).as_default():
+    with named_errors(path), tf.summary.create_file_writer(str(path)).as_default():
       hparams.hparams_config(
         hparams=[hparams.HParam(name) for name in _COLUMNS],
         metrics=[hparams.Metric(tag, display_name=name) for tag, name in _METRICS.items()],
       )
 
   def write(self, trial: Trial) -> None:
-    """Adds the row of a trial if it is complete and among the first `MOST_CHILDREN`."""
-    if trial.measurement.status is not Status.COMPLETE or trial.index >= MOST_CHILDREN:
+    """Adds the row of a trial if it is among the first `MOST_CHILDREN`."""
+    if trial.index >= MOST_CHILDREN:
       return
     name = f'{trial.index:04d}'
-    scalars = {**child_scalars(trial, 'hparams'), 'hparams/reward': trial.reward}
-    with tf.summary.create_file_writer(str(self._path / name)).as_default(step=trial.index):
+    scalars = child_scalars(trial, 'hparams')
+    if trial.reward is not None:
+      scalars['hparams/reward'] = trial.reward
+    writer = tf.summary.create_file_writer(str(self._path / name))
+    with named_errors(self._path / name), writer.as_default(step=trial.index):
       with quiet():
         hparams.hparams(_hyperparameters(trial), trial_id=f'{name} of {self._run}')
-      for tag in _METRICS:
+      for tag in (tag for tag in _METRICS if tag in scalars):
         tf.summary.scalar(tag, scalars[tag])
 
 
@@ -71,6 +76,7 @@ def _hyperparameters(trial: Trial) -> dict[str, int | str]:
   nodes = trial.proposal.architecture.nodes
   attributes = [dict(n.attributes) for n in nodes]
   values = (
+    trial.measurement.status.value,
     trial.proposal.architecture.digest[:8],
     len(nodes),
     sum(n.op in ('conv', 'dilated_conv') for n in nodes),

@@ -10,6 +10,8 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+from rlnas.data.atomic_file import sync_folder
+
 try:
   import fcntl
 except ImportError:
@@ -41,7 +43,7 @@ class LineFile:
       except BlockingIOError as error:
         self._file.close()
         raise LockedError(str(path)) from error
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     self.size = self._file.seek(0, os.SEEK_END)
 
   def read(self) -> bytes:
@@ -104,13 +106,3 @@ class LineFile:
   def close(self) -> None:
     """Closes and unlocks the file."""
     self._file.close()
-
-
-def _sync_folder(folder: pathlib.Path) -> None:
-  """Writes the folder's entries to the disk: a new file is safe only after that."""
-  if os.name == 'posix':
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-      os.fsync(descriptor)
-    finally:
-      os.close(descriptor)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlnas.budget import Budget
+from rlnas.data.atomic_file import raise_write_error
 from rlnas.interfaces import Executor, Observer, Reward, Strategy
 from rlnas.search.fidelity import Pruner
 from rlnas.search.interrupt import SoftInterrupt
@@ -86,7 +87,7 @@ def run_search(
     ValueError: `trials` or `batch` is below 1, or `lag` below 0; or the strategy proposes more or
       fewer architectures than asked for, or tokens or a `log_prob` that a journal cannot hold.
     JournalError: the proposals in the journal differ from those of this strategy.
-    OSError: the journal cannot be written, or was removed.
+    OSError: the journal or another file cannot be written, or the journal was removed.
     SearchError: each of the last `MOST_FAILURES` trials failed, or more than `MOST_FAILED_SHARE`
       of all.
     KeyboardInterrupt: Ctrl-C; running trials were finished and recorded first (a second Ctrl-C
@@ -221,6 +222,8 @@ class _Children:
     if arrived is None:
       return
     index, measurement = arrived
+    if measurement.status is Status.FAILED:
+      raise_write_error(measurement.detail)
     ordered, predicted = self._running[index], None
     if self._pruner is not None:
       architecture = ordered.proposal.architecture

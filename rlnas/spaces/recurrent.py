@@ -23,6 +23,7 @@ The paper leaves two details open:
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from rlnas.architecture import Architecture, Graph
 from rlnas.spaces.decision import Decision, Walk
@@ -35,9 +36,11 @@ ACTIVATIONS = ('identity', 'tanh', 'sigmoid', 'relu')
 class Recurrent:
   """The space of recurrent cells, as classifiers of sequences of shape (time, features).
 
-  A cell is unrolled with shared weights, and the last h is classified. The sequence is cut into
-  `steps` pieces of `frames_per_step` frames, by default 49 frames into 7 x 7. Later frames are not
-  read; for a shorter sequence `infer_shapes` raises ValueError.
+  A cell is unrolled with shared weights, and the last h is classified. It runs `steps` times, each
+  time on as many frames: by default on as few as cover the whole sequence, with the least overlap
+  (49 frames are 7 pieces of 7, 128 frames 7 of 19 that overlap by one frame here and there). If
+  `frames_per_step` is given, the pieces follow one another from the first frame on, and frames
+  after the last piece are not read. For a shorter sequence `infer_shapes` raises ValueError.
 
   TFLite Micro keeps structures for every unrolled operator, whatever the size of its tensors, so
   memory grows with steps * base. Measured for speech features of (49, 10), at 7 steps of 24 units:
@@ -52,21 +55,28 @@ class Recurrent:
     base: number of leaves of the cell's tree.
     units: number of units of the state h, the memory c and every node of the tree.
     steps: number of times that the cell runs.
-    frames_per_step: number of frames of the sequence that the cell reads in each step.
+    frames_per_step: number of frames of the sequence that the cell reads in each step; by default
+      `frames` / `steps`, rounded up.
+    frames: number of frames of the sequence, at least `steps`; it counts only if `frames_per_step`
+      is not given. The command line gives that of the data.
 
   Raises:
-    ValueError: an option is not positive.
+    ValueError: an option is out of its range.
   """
 
   base: int = 4
   units: int = 24
   steps: int = 7
-  frames_per_step: int = 7
+  frames_per_step: int | None = None
+  frames: int = 49
 
   def __post_init__(self) -> None:
     for field in dataclasses.fields(self):
-      if getattr(self, field.name) < 1:
-        raise ValueError(f'{field.name}={getattr(self, field.name)}: must be at least 1')
+      value = getattr(self, field.name)
+      if value is not None and value < 1:
+        raise ValueError(f'{field.name}={value}: must be at least 1')
+    if self.frames_per_step is None and self.frames < self.steps:
+      raise ValueError(f'frames={self.frames}: must be at least steps={self.steps}')
 
   def __call__(self) -> Walk:
     indices = tuple(range(2 * self.base - 1))
@@ -81,15 +91,22 @@ class Recurrent:
 
   def _unrolled(self, cell: _Cell) -> Architecture:
     graph = Graph()
+    count = self.frames_per_step or math.ceil(self.frames / self.steps)
     pieces = [
-      graph.add('frames', Graph.input, first=t * self.frames_per_step, count=self.frames_per_step)
-      for t in range(self.steps)
+      graph.add('frames', Graph.input, first=first, count=count) for first in self._firsts(count)
     ]
     initial = graph.add('dense', pieces[0], units=self.units, weights=2 * self.base + 1)
     h = c = graph.add('tanh', initial)
     for x in pieces:
       h, c = cell.step(graph, x, h, c, self.units)
     return graph.finish(graph.add('classifier', h))
+
+  def _firsts(self, count: int) -> list[int]:
+    """The first frame of each piece of `count` frames."""
+    if self.frames_per_step is not None:
+      return [t * count for t in range(self.steps)]
+    last = self.frames - count  # two neighbours are at most `count` frames apart
+    return [t * last // max(1, self.steps - 1) for t in range(self.steps)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,14 +6,12 @@ of the format, layers, units, and the symbols in the order of their weights.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import json
 import math
 import os
 import pathlib
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.data.atomic_file import write_file
 from rlnas.spaces.table import Symbol
 
 FORMAT = 1
@@ -62,7 +61,7 @@ def weight_shapes(symbols: int, layers: int, units: int) -> dict[str, tuple[int,
 
 
 def write_parts(path: str | os.PathLike[str], parts: Parts) -> None:
-  """Writes the file atomically; creates its folder if needed.
+  """Writes the file as a whole; creates its folder if needed.
 
   Raises:
     ValueError: a weight is not finite, or a choice is not a JSON scalar; nothing is written.
@@ -84,17 +83,7 @@ def write_parts(path: str | os.PathLike[str], parts: Parts) -> None:
   arrays: dict[str, Any] = {_HEADER: np.array(json.dumps(header)), **parts.weights}
   content = io.BytesIO()
   np.savez(content, **arrays)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with tempfile.NamedTemporaryFile(dir=path.parent, suffix='.tmp', delete=False) as file:
-    try:
-      file.write(content.getvalue())
-      file.flush()
-      os.fsync(file.fileno())
-      os.replace(file.name, path)
-    except BaseException:
-      with contextlib.suppress(OSError):
-        os.unlink(file.name)
-      raise
+  write_file(path, content.getvalue())
 
 
 def read_parts(path: str | os.PathLike[str]) -> Parts:

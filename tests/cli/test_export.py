@@ -7,6 +7,7 @@ import pytest
 
 from rlnas.tflite.footprint import measure
 from tests.cli.command import refused, within
+from tests.disk import full_disk
 
 FILES = {
   *('model.tflite', 'model.cc', 'model.h', 'rlnas_model.h', 'test_vectors.h', 'main.cc'),
@@ -66,3 +67,16 @@ def test_the_report_needs_the_journal_alone(finished, tmp_path):
 def test_a_folder_without_a_search_is_one_line(command, tmp_path):
   for workdir in (tmp_path, tmp_path / 'absent'):
     assert str(workdir) in refused(command, f'--workdir={workdir}')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('command', ['export', 'report', 'finish'])
+def test_on_a_full_disk_the_files_stay_and_the_error_names_one(command, copy):
+  within('report', f'--workdir={copy}')
+  before = {path: path.read_bytes() for path in copy.rglob('*') if path.is_file()}
+  flags = ['--finish_epochs=2', '--finish_top=1'] if command == 'finish' else []
+  with full_disk(4096):
+    message = refused(command, f'--workdir={copy}', *flags)
+  assert 'cannot be written (File too large)' in message
+  assert str(copy) in message
+  assert {path: path.read_bytes() for path in copy.rglob('*') if path.is_file()} == before

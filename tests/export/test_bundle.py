@@ -14,7 +14,7 @@ from rlnas.budget import Budget
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import PIXELS, Scaling
 from rlnas.evaluation.untrained import convert_untrained
-from rlnas.export.bundle import deployment, write_c_files
+from rlnas.export.bundle import deployment, export_model, write_c_files
 from rlnas.export.c_files import c_string, comment, identifiers
 from rlnas.export.deployment import inspect, reserve
 from rlnas.spaces import NASNet, Recurrent, chain, joint, multibranch
@@ -22,6 +22,7 @@ from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.tflite.footprint import measure
 from rlnas.tflite.inference import int8_logits, tflm_logits
+from tests.disk import full_disk
 
 BUDGET = Budget(flash_bytes=65536, sram_bytes=16384)
 # What a stranger may call a class: quotes, backslashes, trigraphs, comments, markup, other scripts.
@@ -236,3 +237,16 @@ def test_bad_input_is_named():
     deployment(model, high)
   with pytest.raises(ValueError, match='7 classes'):
     deployment(model, few)
+
+
+def test_a_bundle_that_cannot_be_written_leaves_the_one_before(tmp_path):
+  old, new = network(seed=3), network(seed=4)
+  assert old != new
+  assert len(new) > 4096
+  export_model(old, images(), BUDGET, tmp_path)
+  before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+  with full_disk(4096), pytest.raises(OSError, match='cannot be written') as raised:
+    export_model(new, images(), BUDGET, tmp_path)
+  assert pathlib.Path(raised.value.filename).parent == tmp_path
+  assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+  assert len(before) == 6

@@ -45,10 +45,20 @@ def test_a_cell_shows_progress_and_a_picture_that_is_updated(tmp_path):
   assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_without_ipython_the_error_says_so(monkeypatch):
-  from rlnas.reports.notebook import Progress
-  from tests.synthetic import BUDGET
+@pytest.mark.parametrize('where', ['script', 'without IPython', 'terminal'])
+def test_outside_a_notebook_it_is_a_line_of_text(where, monkeypatch, capsys):
+  if where == 'without IPython':
+    monkeypatch.setitem(sys.modules, 'IPython', None)
+  if where == 'terminal':
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
-  monkeypatch.setitem(sys.modules, 'IPython', None)
-  with pytest.raises(ImportError, match='IPython'):
-    Progress(3, budget=BUDGET)
+    # Not started: it would take over the terminal. Its formats are those of a terminal.
+    shell = TerminalInteractiveShell(display_banner=False)
+    monkeypatch.setattr(InteractiveShell, '_instance', shell)
+  exec(CELL, {})  # noqa: S102
+  shown = capsys.readouterr()
+  assert shown.out == ''
+  last = shown.err.replace('\r', '\n').strip().splitlines()[-1]
+  assert '12/12' in last
+  assert 'best int8 accuracy 0.' in last

@@ -1,5 +1,6 @@
 """What TensorBoard is given, read back from the event files."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -15,7 +16,8 @@ from rlnas.budget import Budget
 from rlnas.evaluation.executors import InProcess
 from rlnas.reports.choice_counts import preferences
 from rlnas.reports.pareto_figure import plot_pareto
-from rlnas.reports.tensorboard import ProgressBar, TensorBoard
+from rlnas.reports.progress_bar import ProgressBar
+from rlnas.reports.tensorboard import TensorBoard
 from rlnas.reports.tensorboard_pictures import Choices
 from rlnas.reports.tensorboard_scalars import DESCRIPTIONS
 from rlnas.reward import is_feasible, linear_excess
@@ -23,7 +25,7 @@ from rlnas.search.loop import run_search
 from rlnas.spaces import Chain
 from rlnas.spaces.table import compile_table
 from rlnas.strategies.evolution import Evolution
-from rlnas.trial import Trial
+from rlnas.trial import Measurement, Status, Trial
 from tests.synthetic import Synthetic
 
 SPACE = Chain(max_depth=3)
@@ -197,3 +199,32 @@ def test_the_bar_says_where_nothing_fits(capfd):
 def test_the_pareto_picture_is_a_file_too(tmp_path):
   plot_pareto(search(12), BUDGET, tmp_path / 'pareto.png', title='twelve')
   assert (tmp_path / 'pareto.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_every_trial_has_a_row_whatever_became_of_it(tmp_path):
+  complete = search(1)[0]
+  infeasible = Measurement(
+    Status.INFEASIBLE, flash_bytes=99_999, sram_bytes=9, macs=5, parameters=3, detail='too large'
+  )
+  failed = Measurement(Status.FAILED, detail='ZeroDivisionError')
+  events = board(tmp_path)
+  events.on_trial(complete)
+  events.on_trial(dataclasses.replace(complete, index=1, measurement=infeasible, reward=-0.9))
+  events.on_trial(dataclasses.replace(complete, index=2, measurement=failed, reward=None))
+  events.close()
+  multiplexer = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
+  tags = multiplexer.PluginRunToTagToContent('hparams')
+  found = {}
+  for index in range(3):
+    run = f'children/{index:04d}'
+    start = hparams_metadata.parse_session_start_info_plugin_data(
+      tags[run]['_hparams_/session_start_info']
+    )
+    scalars = multiplexer.GetAccumulator(run).Tags()['tensors']
+    found[start.hparams['status'].string_value] = {t for t in scalars if t.startswith('hparams/')}
+  sizes = {'hparams/flash_kib', 'hparams/sram_kib', 'hparams/mega_macs'}
+  assert found == {
+    'complete': {'hparams/reward', 'hparams/int8_validation_accuracy', *sizes},
+    'infeasible': {'hparams/reward', *sizes},
+    'failed': set(),
+  }

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import os
-import resource
+import pathlib
 import shutil
 import signal
 import time
@@ -16,6 +16,7 @@ import pytest
 from rlnas.architecture import Architecture
 from rlnas.backend import keras, tf
 from rlnas.data import loaders
+from rlnas.data.atomic_file import write_file
 from rlnas.evaluation.executors import InProcess, WorkerPool
 from rlnas.evaluation.trained import Trained
 from rlnas.reward import linear_excess
@@ -25,6 +26,7 @@ from rlnas.spaces import Chain
 from rlnas.spaces.table import compile_table
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.trial import Measurement, Status
+from tests.disk import full_disk
 from tests.search.test_kill import (
   logged_seeds,
   recorded_seeds,
@@ -131,15 +133,12 @@ def test_a_search_of_which_most_fails_stops_and_says_why(tmp_path):
 def test_a_full_disk_stops_the_search_which_then_goes_on(tmp_path, workers):
   whole = search(Synthetic(), trials=24)
   path = tmp_path / 'journal.jsonl'
-  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
   pool = WorkerPool(Synthetic(seconds=0.02), workers=2) if workers else None
   journal = Journal(path, configuration={})
-  resource.setrlimit(resource.RLIMIT_FSIZE, (6000, hard))
   try:
-    with pytest.raises(OSError, match='cannot be written'):
+    with full_disk(6000), pytest.raises(OSError, match='cannot be written'):
       search(Synthetic(), executor=pool, trials=24, journal=journal)
   finally:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     journal.close()
     if pool:
       pool.close()
@@ -224,3 +223,49 @@ def test_what_is_recorded_is_json_alone(tmp_path):
   journal.close()
   for line in path.read_text().splitlines():
     json.loads(line, parse_constant=lambda name: pytest.fail(f'{name} is no JSON'))
+
+
+@dataclasses.dataclass(frozen=True)
+class Incomplete:
+  """Calls a network measured, but leaves a figure out."""
+
+  left_out: str
+
+  def evaluate(self, architecture, *, seed):
+    found = Synthetic().evaluate(architecture, seed=seed)
+    return dataclasses.replace(found, **{self.left_out: None})
+
+
+@pytest.mark.parametrize('field', ['int8_validation_accuracy', 'flash_bytes', 'sram_bytes'])
+def test_an_evaluator_that_leaves_a_figure_out_is_told_so(field):
+  with pytest.raises(SearchError, match=f'12 trials failed .* {field}=None: a complete measurem'):
+    search(Incomplete(field), trials=40)
+
+
+@dataclasses.dataclass(frozen=True)
+class Writing:
+  """Writes a file for each network, as inherited weights are."""
+
+  folder: pathlib.Path
+
+  def evaluate(self, architecture, *, seed):
+    write_file(self.folder / f'{seed}.npz', b'x' * 10_000)
+    return Synthetic().evaluate(architecture, seed=seed)
+
+
+@pytest.mark.parametrize('workers', [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_full_disk_is_no_failure_of_the_network_that_meets_it(tmp_path, workers):
+  path, pool = tmp_path / 'journal.jsonl', None
+  journal = Journal(path, configuration={})
+  with full_disk(9_000):
+    pool = WorkerPool(Writing(tmp_path), workers=workers) if workers else None
+    with pytest.raises(OSError, match=r'cannot be written \(File too large\).*\.npz'):
+      search(Writing(tmp_path), executor=pool, journal=journal)
+  journal.close()
+  if pool:
+    pool.close()
+  assert read_journal(path)[1] == []
+  journal = Journal(path, configuration={})
+  assert len(search(Writing(tmp_path), journal=journal)) == 12
+  journal.close()
+  assert all(t.reward is not None for t in read_journal(path)[1])

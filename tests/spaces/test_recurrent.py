@@ -188,3 +188,31 @@ def test_indices_lie_within_the_tree():
 def test_bad_options_are_named(name):
   with pytest.raises(ValueError, match=f'{name}=0'):
     Recurrent(**{name: 0})
+
+
+def frames_read(space: Recurrent) -> list[tuple[int, int]]:
+  """First frame and the one after the last of each piece, from the first piece on."""
+  architecture = decode(space, sample_uniform(compile_table(space), np.random.default_rng(0)))
+  nodes = [n for n in architecture.nodes if n.op == 'frames']
+  return sorted((n['first'], n['first'] + n['count']) for n in nodes)
+
+
+@pytest.mark.parametrize('steps', [1, 2, 3, 7])
+def test_the_whole_sequence_is_read(steps):
+  for frames in (*range(steps, 60), 128, 1000):
+    pieces = frames_read(Recurrent(base=1, units=1, steps=steps, frames=frames))
+    assert len(pieces) == steps
+    assert {frame for first, end in pieces for frame in range(first, end)} == set(range(frames))
+    assert {end - first for first, end in pieces} == {-(-frames // steps)}
+
+
+def test_pieces_of_a_given_size_follow_one_another():
+  assert frames_read(Recurrent(steps=3, frames_per_step=4)) == [(0, 4), (4, 8), (8, 12)]
+  tokens = sample_uniform(compile_table(Recurrent()), np.random.default_rng(1))
+  assert decode(Recurrent(), tokens) == decode(Recurrent(frames_per_step=7), tokens)
+  assert decode(Recurrent(frames=28), tokens) == decode(Recurrent(frames_per_step=4), tokens)
+
+
+def test_a_sequence_shorter_than_the_steps_is_refused():
+  with pytest.raises(ValueError, match='frames=6: must be at least steps=7'):
+    Recurrent(frames=6)

@@ -1,0 +1,66 @@
+"""Whether data, space and budget of a search go together, told before anything is evaluated."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from rlnas.architecture import Architecture
+from rlnas.cli import choices
+from rlnas.cli.config import SearchConfig
+from rlnas.data.dataset import Dataset
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import Table, sample_uniform
+
+_DRAWN = 100  # networks, to see how many may fit
+_FEW = 3  # of them; the next one ends the drawing
+
+
+def with_frames(config: SearchConfig, dataset: Dataset) -> SearchConfig:
+  """Tells a space that has the option `frames` how many the sequences have.
+
+  So it reads whole sequences, unless `frames` or `frames_per_step` is given. The configuration is
+  the same if the data have as many frames as the space expects.
+  """
+  option = choices.options_of(choices.find('space', config.space)).get('frames')
+  given = choices.space_options(config.space, config.space_options)
+  frames = dataset.input_shape[0]  # the rows of an image, as in `loaders.as_sequences`
+  if option is None or option.default == frames or given.keys() & {'frames', 'frames_per_step'}:
+    return config
+  options = (*config.space_options, f'frames={frames}')
+  return dataclasses.replace(config, space_options=options)
+
+
+def check_input(dataset: Dataset, config: SearchConfig) -> None:
+  """Raises ValueError if an example alone needs more SRAM than the budget has."""
+  input_bytes, sram_bytes = math.prod(dataset.input_shape), config.budget().sram_bytes
+  if input_bytes > sram_bytes:
+    setting = f'board={config.board}' if config.sram_kib is None else f'sram_kib={config.sram_kib}'
+    shape = 'x'.join(map(str, dataset.input_shape))
+    raise ValueError(
+      f'{setting}: no network fits, as one example of {dataset.name} ({shape}, int8) takes '
+      f'{input_bytes:,} B, and the budget has {sram_bytes:,} B of SRAM; take smaller examples, '
+      'such as smaller images, or a larger board'
+    )
+
+
+def warning_of_few(table: Table, admits: Callable[[Architecture], bool]) -> str:
+  """A line that warns if hardly any network of a space may fit the budget; '' if enough do.
+
+  Args:
+    table: the compiled space.
+    admits: whether a network may fit, by an estimate.
+  """
+  rng, fitting = np.random.default_rng(0), 0
+  for _ in range(_DRAWN):
+    fitting += admits(decode(table.space, sample_uniform(table, rng)))
+    if fitting > _FEW:
+      return ''
+  found = str(fitting) if fitting else 'none'
+  return (
+    f'warning  {found} of {_DRAWN} networks drawn from the space may fit the budget; a larger '
+    'board, smaller examples or smaller options of the space would help'
+  )

@@ -1,0 +1,77 @@
+"""What is said of data, space and budget before anything is evaluated."""
+
+import numpy as np
+import pytest
+
+from rlnas.cli.build import build_space, journal_configuration, set_up
+from rlnas.cli.config import SearchConfig
+from rlnas.cli.fitting import warning_of_few
+from rlnas.spaces import Chain, Recurrent
+from rlnas.spaces.table import compile_table
+from tests.cli.command import refused
+
+
+@pytest.fixture(name='sequences')
+def _sequences(tmp_path):
+  """Sequences of 128 frames whose classes differ after frame 60 alone."""
+  rng = np.random.default_rng(0)
+  y = np.arange(300) % 2
+  x = rng.normal(size=(300, 128, 3)).astype(np.float32)
+  x[y == 1, 60:] += 3.0
+  np.savez(tmp_path / 'late.npz', x_train=x, y_train=y)
+  return str(tmp_path / 'late.npz')
+
+
+def test_a_recurrent_network_reads_the_whole_sequences_of_the_data(sequences):
+  setup = set_up(SearchConfig(dataset=sequences, space='recurrent', board='nucleo-f446re'))
+  assert setup.table.space == Recurrent(frames=128)
+  assert setup.config.space_options == ('frames=128',)
+  assert build_space(setup.config) == setup.table.space
+  assert journal_configuration(setup)['space_options'] == '{"frames": 128}'
+
+
+@pytest.mark.parametrize('option', ['frames_per_step=1', 'frames=7'])
+def test_what_is_given_is_kept(option):
+  config = SearchConfig(dataset='digits', space='recurrent', space_options=(option,))
+  assert set_up(config).config == config
+
+
+def test_a_space_that_expects_these_frames_is_left_alone(tmp_path):
+  x, y = np.random.default_rng(0).normal(size=(200, 49, 2)), np.arange(200) % 2
+  np.savez(tmp_path / 'words.npz', x_train=x.astype(np.float32), y_train=y)
+  for space in ('recurrent', 'chain'):
+    config = SearchConfig(dataset=str(tmp_path / 'words.npz'), space=space, board='esp32')
+    assert set_up(config).config == config
+
+
+def test_an_input_beyond_the_budget_is_told_at_once(tmp_path):
+  rng = np.random.default_rng(0)
+  x = rng.integers(0, 256, (20, 224, 224, 3), dtype=np.uint8)
+  np.savez(tmp_path / 'large.npz', x_train=x, y_train=np.arange(20) % 2)
+  flags = (f'--dataset={tmp_path / "large.npz"}', f'--workdir={tmp_path / "run"}')
+  message = refused('search', *flags)
+  assert message.startswith('error: --board=nucleo-l010rb: no network fits')
+  for part in ('224x224x3', '150,528 B', '16,384 B of SRAM', 'smaller images', 'larger board'):
+    assert part in message
+  assert '--sram_kib=146.9: no network' in refused('search', *flags, '--sram_kib=146.9')
+  assert not (tmp_path / 'run').exists()
+  config = SearchConfig(dataset=str(tmp_path / 'large.npz'), sram_kib=147)
+  assert set_up(config).dataset.input_shape == (224, 224, 3)
+
+
+def test_a_space_of_which_hardly_any_network_fits_gives_a_warning():
+  table, asked = compile_table(Chain(max_depth=3)), []
+
+  def admits(architecture):
+    asked.append(architecture)
+    return len(asked) % every == 0
+
+  every = 10
+  assert warning_of_few(table, admits) == ''
+  assert len(asked) == 40, 'four of those that fit are enough to know'
+  asked.clear()
+  every = 40
+  line = warning_of_few(table, admits)
+  assert line.startswith('warning  2 of 100 networks drawn from the space may fit the budget')
+  assert '\n' not in line
+  assert warning_of_few(table, lambda _: False).startswith('warning  none of 100 networks')
