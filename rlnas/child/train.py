@@ -189,7 +189,7 @@ def accuracy(model: keras.Model, x: Array, y: Array, *, scaling: Scaling) -> flo
 
   Args:
     model: the network: float32 [B, ...] -> logits [B, classes].
-    x: uint8 or float32 examples as in the data set. [N, ...]
+    x: examples as in the data set. [N, ...]
     y: labels. [N]
     scaling: how to scale `x` for the network.
 
@@ -246,8 +246,11 @@ def _epoch_function(
   @tf.function(autograph=False)
   def run_epoch(x: tf.Tensor, y: tf.Tensor, order: tf.Tensor, changes: tf.Tensor) -> tf.Tensor:
     def body(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-      batch = augmentation.apply(tf.gather(x, order[step]), changes[step])
-      batch = _scaled(batch, dataset.scaling)
+      batch = tf.gather(x, order[step])
+      if dataset.scaling.is_per_feature:  # before a shift moves values to other features
+        batch = augmentation.apply(_scaled(batch, dataset.scaling), changes[step])
+      else:
+        batch = _scaled(augmentation.apply(batch, changes[step]), dataset.scaling)
       with tf.GradientTape() as tape:
         logits = model(batch, training=True)
         mean = tf.reduce_mean(loss(batch, tf.gather(y, order[step]), logits))
@@ -265,4 +268,8 @@ def _epoch_function(
 
 
 def _scaled(x: tf.Tensor, scaling: Scaling) -> tf.Tensor:
-  return (tf.cast(x, tf.float32) - scaling.offset) * (1 / scaling.scale)
+  if x.dtype == tf.float64:  # digits may be lost only after the offset is subtracted
+    seen = tf.cast((x - scaling.offset) / scaling.scale, tf.float32)
+  else:
+    seen = (tf.cast(x, tf.float32) - scaling.offset) * (1 / scaling.scale)
+  return seen if scaling.limit is None else tf.clip_by_value(seen, -scaling.limit, scaling.limit)

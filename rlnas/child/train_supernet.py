@@ -71,10 +71,10 @@ def train_supernet(
     if len(order) < batch_size:
       order = rng.permutation(len(dataset.x_train))
     chosen, order = order[:batch_size], order[batch_size:]
-    x = dataset.scaling.apply(dataset.x_train[chosen].astype(np.float32))
+    x = dataset.scaling.inputs(dataset.x_train[chosen])
     rate = learning_rate * (1 + math.cos(math.pi * step / len(paths))) / 2
     y = tf.constant(dataset.y_train[chosen], tf.int32)
-    loss = bank.descend(Path(architecture, layers), tf.constant(x, tf.float32), y, rate)
+    loss = bank.descend(Path(architecture, layers), tf.constant(x), y, rate)
     if not math.isfinite(loss):
       raise FloatingPointError(f'training diverged: loss {loss} in step {step + 1} of {len(paths)}')
     if on_step is not None:

@@ -99,6 +99,7 @@ def finish(
   """
   import tqdm
 
+  from rlnas.data.int8_range import gap_warning
   from rlnas.evaluation.executors import InProcess, WorkerPool, default_workers
   from rlnas.finishing.winner import finish_best, write_winner
   from rlnas.trial import derive_seed
@@ -130,6 +131,9 @@ def finish(
   seconds = time.perf_counter() - since
   write_winner(winner, trials, budget, workdir, dataset=dataset, seconds=seconds)
   show_winner(winner, trials, budget, config)
+  warning = gap_warning(winner.validation_accuracy, winner.int8_validation_accuracy, dataset)
+  if warning:
+    show(f'\nWarning: {warning}')
   return winner
 
 

@@ -30,6 +30,7 @@ from rlnas.cli.flags import (
   read_search_config,
   show,
 )
+from rlnas.data.description import describe
 from rlnas.trial import Trial
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ def announce(setup: Setup, *, resumed: int) -> None:
   workdir = pathlib.Path(config.workdir)
   lines = [
     f'data     {data.name}: {data.source}',
+    *describe(data),
     f'space    {config.space}: {float(setup.table.size):.3g} networks',
     f'budget   {budget} ({config.board})',
     f'watch    tensorboard --logdir={workdir / "tensorboard"} --host=127.0.0.1',

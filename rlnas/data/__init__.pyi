@@ -1,4 +1,5 @@
 from .dataset import Dataset, as_images, as_sequences, assemble, take
+from .description import describe
 from .loaders import (
   BUILT_IN,
   cifar10,
@@ -20,6 +21,7 @@ __all__ = [
   'as_sequences',
   'assemble',
   'cifar10',
+  'describe',
   'digits',
   'fashion_mnist',
   'from_folder',

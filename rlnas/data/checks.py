@@ -15,42 +15,53 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
-def as_examples(key: str, x: Array) -> Array:
-  """Checks examples and converts them to a type that a data set can hold.
+def check_examples(key: str, x: Array) -> None:
+  """Checks examples as a data set holds them.
+
+  Raises:
+    ValueError: `x` is not of type uint8, float32 or float64, or as `check_real` does.
+  """
+  if not isinstance(x, np.ndarray) or x.dtype not in (np.uint8, np.float32, np.float64):
+    raise ValueError(f'{key}: is {kind_of(x)}; must be a NumPy array of uint8, float32 or float64')
+  check_real(key, x)
+
+
+def check_real(key: str, x: Array) -> None:
+  """Checks examples of any real type.
 
   Args:
     key: name of the array, for error messages.
-    x: images [N, H, W, C] or sequences [N, T, F] of any real type.
-
-  Returns:
-    The examples: uint8 unchanged, every other type as float32.
+    x: images [N, H, W, C] or sequences [N, T, F].
 
   Raises:
-    ValueError: `x` is not of real numbers, has another rank or an empty side, or holds values that
-      are NaN or infinite as float32.
+    ValueError: `x` is not of real numbers, has another rank, an empty side or its channels first,
+      or holds values that are NaN or infinite as float32.
   """
   if x.dtype.kind not in 'buif':
     raise ValueError(f'{key}: has type {x.dtype}; must hold real numbers')
-  if x.dtype != np.uint8:
-    with np.errstate(over='ignore'):  # too large values become infinite and are reported
-      x = x.astype(np.float32, copy=False)
-  check_examples(key, x)
-  return x
-
-
-def check_examples(key: str, x: Array) -> None:
-  """Checks examples of type uint8 or float32. Raises ValueError as `as_examples` does."""
-  if not isinstance(x, np.ndarray) or x.dtype not in (np.uint8, np.float32):
-    raise ValueError(f'{key}: is {kind_of(x)}; must be a NumPy array of uint8 or float32')
   if x.ndim not in (3, 4):
     raise ValueError(
       f'{key}: has shape {x.shape}; must be images [N, H, W, C] or sequences [N, T, F]'
     )
   if 0 in x.shape:
     raise ValueError(f'{key}: has shape {x.shape}; every side must be at least 1')
+  if x.ndim == 4 and _has_channels_first(x.shape):
+    raise ValueError(
+      f'{key}: has shape {x.shape}; must be images [N, H, W, C], channels last: '
+      'numpy.transpose(x, (0, 2, 3, 1))'
+    )
   # Minimum and maximum show NaN and infinity without a mask of the size of the data.
-  if x.dtype == np.float32 and not (np.isfinite(x.min()) and np.isfinite(x.max())):
-    raise ValueError(f'{key}: holds NaN or infinite values (as float32); all must be finite')
+  if x.dtype.kind == 'f':
+    with np.errstate(over='ignore'):  # values too large for float32 become infinite
+      extremes = np.array([x.min(), x.max()]).astype(np.float32)
+    if not np.isfinite(extremes).all():
+      raise ValueError(f'{key}: holds NaN or infinite values (as float32); all must be finite')
+
+
+def _has_channels_first(shape: tuple[int, ...]) -> bool:
+  """Whether images are surely [N, C, H, W]: one or three rows of many channels."""
+  _, first, middle, last = shape
+  return first in (1, 3) and last >= 8 and (last >= 16 or middle == last)
 
 
 def check_labels(key: str, y: Array, *, examples: int, classes: int | None) -> None:
@@ -74,7 +85,10 @@ def check_labels(key: str, y: Array, *, examples: int, classes: int | None) -> N
   for index in (int(np.argmin(y)), int(np.argmax(y))):
     if y[index] < 0 or (classes is not None and y[index] >= classes):
       top = 'number of classes' if classes is None else classes
-      raise ValueError(f'{key}: label {y[index]} at index {index}; labels must be in [0, {top})')
+      hint = ' (they count from 1: subtract 1)' if (y.min(), y.max()) == (1, classes) else ''
+      raise ValueError(
+        f'{key}: label {y[index]} at index {index}; labels must be in [0, {top}){hint}'
+      )
 
 
 def check_class_names(class_names: Sequence[str]) -> None:

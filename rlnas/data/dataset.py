@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,10 @@ import numpy.typing as npt
 
 from rlnas.architecture import TaskShape
 from rlnas.data import splits
-from rlnas.data.checks import as_examples, check_class_names, check_examples, check_labels, kind_of
+from rlnas.data.checks import check_class_names, check_examples, check_labels, check_real, kind_of
+from rlnas.data.labels import classes_of, numbered, titles
 from rlnas.data.scaling import PIXELS, PerFeature, Scaling
+from rlnas.data.standardise import lost_digits, standardising, storage_type
 
 Array = npt.NDArray[Any]
 Pair = tuple[Array, Array]  # examples and labels
@@ -31,13 +33,14 @@ class Dataset:
   """A classification task.
 
   Examples are scaled for the network: with offset 0 and scale 255 if they are uint8, with mean and
-  standard deviation of the training data if they are float. Every feature of a sequence and every
-  channel of an image has its own mean and deviation, since int8 inputs share one scale: a feature
-  of small range would vanish beside one of large range.
+  standard deviation of the training data if they are float (`rlnas.data.standardise`). Every
+  feature of a sequence and every channel of an image has its own mean and deviation, since int8
+  inputs share one scale: a feature of small range would vanish beside one of large range.
 
   Attributes:
     name: short name.
-    x_train: uint8 or float32 images [N, H, W, C] or sequences [N, T, F].
+    x_train: uint8, float32 or float64 images [N, H, W, C] or sequences [N, T, F]. Loaders use
+      float64 only if float32 would lose digits, as of time stamps.
     y_train: int32 labels in [0, classes). [N]
     x_val: as x_train; used to choose among networks.
     y_val: as y_train.
@@ -46,6 +49,7 @@ class Dataset:
     class_names: one name for each class.
     scaling: offset and scale of the examples, see above.
     source: origin of the data, and their licence.
+    notes: what people should know about how the data were read, as files that were skipped.
   """
 
   name: str
@@ -58,6 +62,7 @@ class Dataset:
   class_names: tuple[str, ...]
   scaling: Scaling = PIXELS
   source: str = ''
+  notes: tuple[str, ...] = ()
 
   @property
   def input_shape(self) -> tuple[int, ...]:
@@ -143,8 +148,12 @@ def assemble(
   class_names: tuple[str, ...] | None = None,
   scale: float = 255.0,
   source: str,
+  notes: tuple[str, ...] = (),
+  folders: tuple[str, ...] = (),
 ) -> Dataset:
   """Checks the given splits, makes missing ones and shuffles the training data.
+
+  Without names of classes, the distinct training labels are the classes, in order, and their names.
 
   Args:
     name: short name.
@@ -153,87 +162,74 @@ def assemble(
     test: test data; if None, a part of `train`.
     val_fraction: share of `train` that becomes validation data if `val` is None.
     test_fraction: share of `train` that becomes test data if `test` is None.
-    class_names: names of the classes; if None, '0', '1', ...
+    class_names: names of the classes; each must have training examples.
     scale: divisor of uint8 examples. Float examples are divided by the deviation of each feature.
     source: origin of the data, and their licence.
+    notes: see `Dataset`.
+    folders: where the training examples of each class come from, for error messages.
 
   Raises:
     ValueError: examples or labels break a rule of `validate`.
   """
   given = {'train': train, 'val': val, 'test': test}
-  pairs, class_names = _checked({k: v for k, v in given.items() if v is not None}, class_names)
-  x, y = pairs['train'][0], pairs['train'][1].astype(np.int32)
+  pairs = {split: pair for split, pair in given.items() if pair is not None}
+  examples, remarks = _stored({split: x for split, (x, _) in pairs.items()})
+  notes += remarks
+  labels = {split: y for split, (_, y) in pairs.items()}
+  count = None if class_names is None else len(class_names)
+  for split, y in labels.items():
+    check_labels(f'y_{split}', y, examples=len(examples[split]), classes=count)
+  classes, class_names = classes_of(labels['train'], class_names)
+  if classes[-1] >= len(classes):
+    notes += (f'labels {", ".join(class_names)} are numbered from 0 on',)
+  labels = {split: numbered(f'y_{split}', y, classes) for split, y in labels.items()}
   of_train, of_val, of_test = splits.split(
-    y,
-    val=0 if val else round(len(y) * val_fraction) or 1,
-    test=0 if test else round(len(y) * test_fraction) or 1,
+    labels['train'],
+    val=0 if val else round(len(labels['train']) * val_fraction) or 1,
+    test=0 if test else round(len(labels['train']) * test_fraction) or 1,
+    titles=titles(classes, class_names, folders),
   )
-  x_train = x[of_train]
-  is_float = x_train.dtype == np.float32
-  x_val, y_val = pairs.get('val', (x[of_val], y[of_val]))
-  x_test, y_test = pairs.get('test', (x[of_test], y[of_test]))
+
+  def part(split: str, indices: splits.Indices) -> Pair:
+    if split in pairs and split != 'train':
+      return examples[split], labels[split]
+    return examples['train'][indices], labels['train'][indices]
+
+  (x_train, y_train), (x_val, y_val) = part('train', of_train), part('val', of_val)
+  x_test, y_test = part('test', of_test)
   dataset = Dataset(
     name=name,
     x_train=x_train,
-    y_train=y[of_train],
+    y_train=y_train,
     x_val=x_val,
-    y_val=y_val.astype(np.int32),
+    y_val=y_val,
     x_test=x_test,
-    y_test=y_test.astype(np.int32),
+    y_test=y_test,
     class_names=class_names,
-    scaling=_standardising(x_train) if is_float else Scaling(0.0, scale),
+    scaling=Scaling(0.0, scale) if x_train.dtype == np.uint8 else standardising(x_train),
     source=source,
+    notes=notes,
   )
   validate(dataset)
   return dataset
 
 
-def _checked(
-  pairs: dict[str, Pair], class_names: tuple[str, ...] | None
-) -> tuple[dict[str, Pair], tuple[str, ...]]:
-  """Returns the splits with converted examples, and the names of the classes."""
-  classes = None if class_names is None else len(class_names)
-  checked = {}
-  for split, (x, y) in pairs.items():
-    x = as_examples(f'x_{split}', x)
-    check_labels(f'y_{split}', y, examples=len(x), classes=classes)
-    checked[split] = x, y
-  if class_names is None:
-    class_names = _numbered_classes([y for _, y in checked.values()])
-  return checked, class_names
-
-
-def _numbered_classes(labels: Sequence[Array]) -> tuple[str, ...]:
-  """Names '0', '1', ... up to the greatest label. Raises ValueError if that is implausible."""
-  greatest = max(int(y.max()) for y in labels)
-  if greatest >= len(labels[0]):  # otherwise one wrong label could make 2**31 classes
-    raise ValueError(
-      f'label {greatest}: the greatest label must be below the number of training examples, '
-      f'{len(labels[0])}; give class_names if it is meant'
-    )
-  if greatest == 0:
-    raise ValueError('y_train: every label is 0; must be at least 2 classes')
-  return tuple(str(label) for label in range(greatest + 1))
-
-
-def _standardising(x: Array) -> Scaling:
-  """Scaling by mean and standard deviation of each feature (the last side).
-
-  Both are computed in float64, but without a float64 copy of the data. If there is one feature,
-  both are numbers instead of arrays. For a feature that never varies, the deviation is set to 1.
-  """
-  axes = tuple(range(x.ndim - 1))
-  low, high = x.min(axes), x.max(axes)
-  if low.min() == high.max():
-    raise ValueError(f'x_train: every value is {low.min()}; must vary')
-  mean = np.asarray(np.mean(x, axes, dtype=np.float64))
-  squares = np.zeros_like(mean)
-  for example in x:
-    squares += np.square(np.subtract(example, mean, dtype=np.float64)).sum(axes[:-1])
-  deviation = np.where(low == high, 1.0, np.sqrt(squares * len(mean) / x.size))
-  if len(mean) == 1:
-    return Scaling(float(mean[0]), float(deviation[0]))
-  return Scaling(mean.astype(np.float32), deviation.astype(np.float32))
+def _stored(examples: dict[str, Array]) -> tuple[dict[str, Array], tuple[str, ...]]:
+  """Converts the examples of all splits to the type in which they are kept; remarks on losses."""
+  for split, x in examples.items():
+    check_real(f'x_{split}', x)
+  train = examples['train']
+  dtype = storage_type('x_train', train)
+  stored = {
+    s: x if x.dtype == np.uint8 else x.astype(dtype, copy=False) for s, x in examples.items()
+  }
+  few = lost_digits(train, np.float32) if train.dtype == np.float32 else []
+  remarks = tuple(
+    f'feature {feature}: float32 tells few of its values apart; save the array as float64, or '
+    'subtract the mean first'
+    for feature in few
+  )
+  return stored, remarks
 
 
 def as_images(dataset: Dataset) -> Dataset:
@@ -247,7 +243,11 @@ def as_images(dataset: Dataset) -> Dataset:
   def add_side(x: PerFeature) -> PerFeature:
     return x[..., np.newaxis] if isinstance(x, np.ndarray) else x
 
-  scaling = Scaling(add_side(dataset.scaling.offset), add_side(dataset.scaling.scale))
+  scaling = dataclasses.replace(
+    dataset.scaling,
+    offset=add_side(dataset.scaling.offset),
+    scale=add_side(dataset.scaling.scale),
+  )
   return dataclasses.replace(_reshaped(dataset, lambda x: x[..., np.newaxis]), scaling=scaling)
 
 
@@ -261,7 +261,7 @@ def as_sequences(dataset: Dataset) -> Dataset:
   rows = _reshaped(dataset, lambda x: x.reshape(*x.shape[:2], math.prod(x.shape[2:])))
   if rows.x_train.dtype == np.uint8:
     return rows
-  return dataclasses.replace(rows, scaling=_standardising(rows.x_train))
+  return dataclasses.replace(rows, scaling=standardising(rows.x_train))
 
 
 def _reshaped(dataset: Dataset, reshape: Callable[[Array], Array]) -> Dataset:

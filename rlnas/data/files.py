@@ -20,10 +20,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-_IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png')
 _IDX_UINT8 = 8  # code of the element type in the third byte of an IDX file
 _CIFAR_RECORD_BYTES = 1 + 3 * 32 * 32  # label, then the red, green and blue planes
-_UNREADABLE = (
+UNREADABLE = (
   OSError,
   EOFError,
   ValueError,
@@ -47,8 +46,11 @@ def existing(path: str | pathlib.Path) -> pathlib.Path:
 
 def read_npz(
   path: pathlib.Path, required: Sequence[str], optional: Sequence[str] = ()
-) -> tuple[list[Array], list[Array | None]]:
-  """Reads arrays of an .npz file by their keys; an optional array is None if absent.
+) -> tuple[list[Array], list[Array | None], tuple[str, ...]]:
+  """Reads arrays of an .npz file by their keys.
+
+  Returns:
+    The required arrays; the optional ones, None if absent; and the keys that were not read.
 
   Raises:
     FileNotFoundError: there is no such file.
@@ -63,19 +65,25 @@ def read_npz(
     ):  # first, since NumPy treats a file without a magic number as a pickle
       pass
     with np.load(path, allow_pickle=False) as archive:
-      arrays = {key: archive[key] for key in archive.files if key in (*required, *optional)}
-      unknown = [k for k in archive.files if k.startswith(('x_', 'y_')) and k not in arrays]
-  except _UNREADABLE as error:
-    _refuse(path, 'is not a readable .npz file of plain arrays', error)
-  for key in unknown:
-    raise ValueError(f'{path}: unknown key {key!r}; known: {", ".join((*required, *optional))}')
+      keys = archive.files
+      arrays = {key: archive[key] for key in keys if key in (*required, *optional)}
+      ignored = tuple(key for key in keys if key not in arrays)
+  except UNREADABLE as error:
+    refuse(path, 'is not a readable .npz file of plain arrays', error)
+  for key in ignored:
+    if key.casefold().startswith(('x_', 'y_')):
+      raise ValueError(f'{path}: unknown key {key!r}; known: {", ".join((*required, *optional))}')
   for key in required:
     if key not in arrays:
-      raise ValueError(f'{path}: has no key {key!r}, only {sorted(arrays)}; must have it')
+      found = ', '.join(sorted(keys)) or 'no keys'
+      raise ValueError(
+        f'{path}: has no key {key!r}, only {found}; must have it. Examples are {required[0]}, '
+        f'labels {required[1]}'
+      )
   for key, array in arrays.items():
     if not isinstance(array, np.ndarray):  # a member that is not an .npy file is read as bytes
       raise ValueError(f'{path}: key {key!r} is not a NumPy array')
-  return [arrays[key] for key in required], [arrays.get(key) for key in optional]
+  return [arrays[key] for key in required], [arrays.get(key) for key in optional], ignored
 
 
 def download(url: str, *, folder: str = '', sha256: str | None = None) -> pathlib.Path:
@@ -157,8 +165,8 @@ def read_bytes(path: pathlib.Path) -> bytes:
   try:
     with gzip.open(path) if path.suffix == '.gz' else path.open('rb') as file:
       return file.read()
-  except _UNREADABLE as error:
-    _refuse(path, 'cannot be read', error)
+  except UNREADABLE as error:
+    refuse(path, 'cannot be read', error)
 
 
 def read_tar(path: pathlib.Path, names: Sequence[str]) -> list[bytes]:
@@ -175,76 +183,14 @@ def read_tar(path: pathlib.Path, names: Sequence[str]) -> list[bytes]:
         if member.name in names and member.isreg():
           file = archive.extractfile(member)
           contents[member.name] = file.read() if file else b''
-  except _UNREADABLE as error:
-    _refuse(path, 'is not a readable .tar.gz file', error)
+  except UNREADABLE as error:
+    refuse(path, 'is not a readable .tar.gz file', error)
   missing = [name for name in names if name not in contents]
   if missing:
     raise ValueError(f'{path}: has no file {missing[0]}')
   return [contents[name] for name in names]
 
 
-def subfolders(folder: pathlib.Path) -> tuple[str, ...]:
-  """Returns the names of the folders in a folder, sorted, without hidden ones."""
-  return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != '.'))
-
-
-def image_paths(folder: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the PNG, JPEG and BMP files of a folder, sorted, without hidden ones.
-
-  Raises:
-    ValueError: there are none.
-  """
-  paths = [p for p in folder.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES and p.name[0] != '.']
-  if not paths:
-    raise ValueError(f'{folder}: has no image; must have at least one {"/".join(_IMAGE_SUFFIXES)}')
-  return sorted(paths)
-
-
-def read_image_classes(
-  folder: pathlib.Path, classes: Sequence[str], *, like: pathlib.Path
-) -> tuple[Array, Array]:
-  """Reads the images of a folder that has one subfolder for each class.
-
-  Args:
-    folder: the folder; its subfolders must be named after classes, at least one of them.
-    classes: names of the classes in the order of their labels.
-    like: an image whose size and mode ('L', greyscale, or 'RGB') all images must have.
-
-  Returns:
-    uint8 images [N, H, W, C] with C = 1 or 3, and labels [N].
-
-  Raises:
-    ValueError: a subfolder is no class or has no images, or an image cannot be decoded or differs
-      from `like` in size or mode.
-  """
-  found = subfolders(folder)
-  if not found or not set(found) <= set(classes):
-    raise ValueError(f'{folder}: has the classes {found}; must be at least one of {classes}')
-  paths = [(path, classes.index(name)) for name in found for path in image_paths(folder / name)]
-  first = _read_image(like)
-  images = np.empty((len(paths), *first.shape), np.uint8)
-  for i, (path, _) in enumerate(paths):
-    image = _read_image(path)
-    if image.shape != first.shape:
-      raise ValueError(
-        f'{path}: has height, width, channels {image.shape}; must have {first.shape} as {like}'
-      )
-    images[i] = image
-  return images, np.array([label for _, label in paths])
-
-
-def _read_image(path: pathlib.Path) -> Array:
-  from PIL import Image  # here, since most data sets do not need it
-
-  try:
-    with Image.open(path, formats=('PNG', 'JPEG', 'BMP')) as image:
-      mode, pixels = image.mode, np.asarray(image)
-  except (*_UNREADABLE, Image.DecompressionBombError) as error:
-    _refuse(path, 'is not a readable PNG, JPEG or BMP image', error)
-  if mode not in ('L', 'RGB'):
-    raise ValueError(f"{path}: has mode {mode!r}; must be 'L' (greyscale) or 'RGB'")
-  return pixels.reshape(*pixels.shape[:2], -1)
-
-
-def _refuse(path: pathlib.Path, rule: str, error: BaseException) -> NoReturn:
+def refuse(path: pathlib.Path, rule: str, error: BaseException) -> NoReturn:
+  """Raises the ValueError of a file that breaks a rule."""
   raise ValueError(f'{path}: {rule} ({type(error).__name__}: {error})') from error

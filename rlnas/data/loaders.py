@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from rlnas.data import files
+from rlnas.data import files, folders
 from rlnas.data.dataset import Array, Dataset, Pair, as_images, as_sequences, assemble, take
 
 PathLike = str | pathlib.Path
@@ -102,7 +102,7 @@ def mnist(data_dir: PathLike | None = None) -> Dataset:
   if data_dir is None:
     # Not keras.datasets.mnist.load_data(), which allows pickles; the file and cache are the same.
     path = files.download(_KERAS_URL + 'mnist.npz', sha256=_MNIST_SHA256)
-    (x_train, y_train, x_test, y_test), _ = files.read_npz(
+    (x_train, y_train, x_test, y_test), _, _ = files.read_npz(
       path, ('x_train', 'y_train', 'x_test', 'y_test')
     )
     train, test = (x_train[..., np.newaxis], y_train), (x_test[..., np.newaxis], y_test)
@@ -183,16 +183,16 @@ def from_npz(path: PathLike) -> Dataset:
   validation or test split is taken from the training data: 10 % of each class, at least one.
   Examples are images [N, H, W, C] or sequences [N, T, F]. Arrays of three sides are always
   sequences, so greyscale images need a last side of 1. uint8 values are pixels of 0 to 255; every
-  other type becomes float32, with the mean and deviation of the training data as offset and scale.
-  Labels are integers in [0, classes), where classes is the number of class_names, or the greatest
-  label + 1 without them.
+  other type becomes float32, or float64 where float32 would lose digits, with the mean and
+  deviation of the training data as offset and scale (`rlnas.data.standardise`). Labels are integers
+  in [0, number of class_names); without class_names, the distinct training labels are the classes.
 
   Raises:
     FileNotFoundError: there is no such file.
     ValueError: the file is unreadable, a key is missing, or its array breaks a rule.
   """
   path = files.existing(path)
-  train, (x_val, y_val, x_test, y_test, names) = files.read_npz(
+  train, (x_val, y_val, x_test, y_test, names), ignored = files.read_npz(
     path, ('x_train', 'y_train'), ('x_val', 'y_val', 'x_test', 'y_test', 'class_names')
   )
   if names is not None and (names.ndim != 1 or names.dtype.kind != 'U'):
@@ -206,40 +206,42 @@ def from_npz(path: PathLike) -> Dataset:
     test=_both_or_neither('test', x_test, y_test),
     class_names=None if names is None else tuple(names.tolist()),
     source=str(path),
+    notes=(f'keys not read: {", ".join(ignored)}',) if ignored else (),
   )
 
 
 def from_folder(path: PathLike) -> Dataset:
   """Loads images of one size and mode from a folder with one subfolder for each class.
 
-  The class folders can be inside of train/, val/ and test/ (at least train/); an absent split is
-  taken from the training data: 10 % of each class, at least one. PNG, JPEG and BMP files are read,
-  greyscale or RGB; other files and hidden ones are ignored. Classes are numbered in the order of
-  their names.
+  The class folders can be inside of folders for the splits: train or training, val, valid or
+  validation, test or testing (at least the first). An absent split is taken from the training data:
+  10 % of each class, at least one. PNG, JPEG, BMP and WebP files are read, greyscale or RGB; the
+  data set's `notes` say what was skipped. Hidden files are ignored. Classes are numbered in the
+  order of their names.
 
   Returns:
     uint8 images [N, H, W, 1] or [N, H, W, 3].
 
   Raises:
     FileNotFoundError: there is no such folder.
-    ValueError: there are no classes, a class has no images, or an image is unreadable or differs in
-      size or mode.
+    ValueError: there are no classes, a class has no or too few images, most of its files are no
+      images, it has images in subfolders, or an image is unreadable or differs in size or mode.
   """
   root = files.existing(path)
   if not root.is_dir():
     raise ValueError(f'{root}: is a file; must be a folder with one subfolder for each class')
-  top = files.subfolders(root)
-  split_level = 'train' in top and set(top) <= {'train', 'val', 'test'}
-  folders = {split: root / split for split in top} if split_level else {'train': root}
-  classes = files.subfolders(folders['train'])
+  found = folders.split_folders(root)
+  classes = folders.subfolders(found['train'])
   if len(classes) < 2:
     raise ValueError(
-      f'{folders["train"]}: has the subfolders {classes}; must have one for each class, at least 2'
+      f'{found["train"]}: has the subfolders {classes}; must have one for each class, at least 2'
     )
-  like = files.image_paths(folders['train'] / classes[0])[0]
-  pairs = {
-    split: files.read_image_classes(folder, classes, like=like) for split, folder in folders.items()
-  }
+  like = folders.image_paths(found['train'] / classes[0])[0][0]
+  pairs: dict[str, Pair] = {}
+  notes: tuple[str, ...] = ()
+  for split, folder in found.items():
+    pairs[split], passed_over = folders.read_image_classes(folder, classes, like=like)
+    notes += passed_over
   return assemble(
     root.resolve().name,
     pairs['train'],
@@ -247,6 +249,8 @@ def from_folder(path: PathLike) -> Dataset:
     test=pairs.get('test'),
     class_names=classes,
     source=str(root),
+    notes=notes,
+    folders=tuple(str(found['train'] / name) for name in classes),
   )
 
 

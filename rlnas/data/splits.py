@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ Indices = npt.NDArray[np.intp]
 _SEED = 0  # fixed: no split depends on the seed of a search
 
 
-def split(y: npt.NDArray[Any], *, val: int, test: int) -> tuple[Indices, Indices, Indices]:
+def split(
+  y: npt.NDArray[Any], *, val: int, test: int, titles: Sequence[str] = ()
+) -> tuple[Indices, Indices, Indices]:
   """Shuffles the examples and splits off validation and test examples, stratified by class.
 
   Args:
@@ -20,6 +23,7 @@ def split(y: npt.NDArray[Any], *, val: int, test: int) -> tuple[Indices, Indices
     val: number of validation examples, in proportion to the classes but at least one of each; 0
       for none.
     test: number of test examples, likewise.
+    titles: what error messages call each class; its label by default.
 
   Returns:
     Shuffled indices into `y` for training, validation and test; each index is in one of them.
@@ -29,10 +33,12 @@ def split(y: npt.NDArray[Any], *, val: int, test: int) -> tuple[Indices, Indices
   """
   sizes = np.bincount(y)
   least = 1 + bool(val) + bool(test)
-  for small in np.flatnonzero((sizes > 0) & (sizes < least)):
+  for small in np.flatnonzero((sizes > 0) & (sizes < least)).tolist():
+    title = titles[small] if titles else f'label {small}'
+    examples = f'{sizes[small]} example{"s" * int(sizes[small] > 1)}'
     raise ValueError(
-      f'y_train: label {small} has {sizes[small]} examples; must be at least {least}, since '
-      'validation or test examples are to be split off'
+      f'y_train: {title} has {examples}; must have at least {least}, since validation or test '
+      'examples are to be split off'
     )
   bits = np.random.PCG64(_SEED)
   role = np.zeros(len(y), np.int8)  # 0 training, 1 validation, 2 test

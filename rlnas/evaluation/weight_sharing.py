@@ -95,6 +95,5 @@ class WeightSharing:
   def _batches(self) -> list[np.ndarray]:
     """Network inputs [at most `_STATISTICS_BATCH`, ...] of the first training data."""
     data = self._dataset
-    x = data.x_train[: self._statistics_examples].astype(np.float32)
-    x = data.scaling.apply(x).astype(np.float32)
+    x = data.scaling.inputs(data.x_train[: self._statistics_examples])
     return [x[i : i + _STATISTICS_BATCH] for i in range(0, len(x), _STATISTICS_BATCH)]

@@ -140,7 +140,7 @@ const unsigned int rlnas_model_bytes = {len(model)};
 const char* const rlnas_class_names[RLNAS_CLASSES] = {{
 {_lines(f'  {c_string(name)},' for name in dataset.class_names)}
 }};
-{_features(dataset.scaling)}"""
+{_features(dataset)}"""
 
 
 def constants(deployed: Deployment, dataset: Dataset, budget: Budget) -> str:
@@ -229,51 +229,79 @@ def _quantizer(port: Port, dataset: Dataset) -> str:
   is_pixel = dataset.x_train.dtype == np.uint8
   scaling = dataset.scaling
   if scaling.is_per_feature:
-    return _quantizer_of_features(scaling)
+    return _quantizer_of_features(dataset)
   pixels = np.arange(256, dtype=np.float64)
   seen = scaling.apply(pixels) / port.scale + port.zero_point
   if is_pixel and np.array_equal(np.clip(np.rint(seen), -128, 127), pixels - 128):
     return """\
 /* The int8 input for a pixel of 0 to 255. */
 static inline int8_t rlnas_quantize(uint8_t pixel) { return (int8_t)((int)pixel - 128); }"""
-  kind = 'uint8_t' if is_pixel else 'float'
+  kind = 'uint8_t' if is_pixel else _c_type(dataset)
   return f"""\
-/* The int8 input for a raw value as in the training data. */
+{_limit(scaling)}/* The int8 input for a raw value as in the training data. */
 static inline int8_t rlnas_quantize({kind} raw) {{
-  const double seen = ((double)raw - {float(scaling.offset)!r}) / {float(scaling.scale)!r};
-  const double value = rint(seen / RLNAS_INPUT_SCALE + RLNAS_INPUT_ZERO_POINT);
-  return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
+  const double scaled = ((double)raw - {float(scaling.offset)!r}) / {float(scaling.scale)!r};
+{_rounded(scaling)}
 }}"""
 
 
-def _quantizer_of_features(scaling: Scaling) -> str:
+def _quantizer_of_features(dataset: Dataset) -> str:
   """As `_quantizer`, if each feature has its own offset and divisor."""
-  count = np.broadcast(np.ravel(scaling.offset), np.ravel(scaling.scale)).size
+  kind = _c_type(dataset)
   return f"""\
 /* Inputs come in groups of this many features, each with its own offset and divisor. */
-#define RLNAS_FEATURES {count}
-extern const float rlnas_offsets[RLNAS_FEATURES];
-extern const float rlnas_divisors[RLNAS_FEATURES];
+#define RLNAS_FEATURES {dataset.scaling.features}
+extern const {kind} rlnas_offsets[RLNAS_FEATURES];
+extern const {kind} rlnas_divisors[RLNAS_FEATURES];
 
+{_limit(dataset.scaling)}\
 /* The int8 input number `index`, from 0, for a raw value as in the training data. */
-static inline int8_t rlnas_quantize(float raw, int index) {{
+static inline int8_t rlnas_quantize({kind} raw, int index) {{
   const int feature = index % RLNAS_FEATURES;
-  const double seen = ((double)raw - rlnas_offsets[feature]) / rlnas_divisors[feature];
-  const double value = rint(seen / RLNAS_INPUT_SCALE + RLNAS_INPUT_ZERO_POINT);
-  return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
+  const double scaled = ((double)raw - rlnas_offsets[feature]) / rlnas_divisors[feature];
+{_rounded(dataset.scaling)}
 }}"""
 
 
-def _features(scaling: Scaling) -> str:
+def _c_type(dataset: Dataset) -> str:
+  """The C type of raw values: float data need double if float would lose their digits."""
+  return 'double' if dataset.x_train.dtype == np.float64 else 'float'
+
+
+def _limit(scaling: Scaling) -> str:
+  if scaling.limit is None:
+    return ''
+  return f"""\
+/* Scaled values beyond it, as of a corrupt reading, become it or its negative; so does NaN. */
+#define RLNAS_INPUT_LIMIT {scaling.limit!r}
+
+"""
+
+
+def _rounded(scaling: Scaling) -> str:
+  """The last lines of the C function: from `scaled` to int8."""
+  seen = 'scaled'
+  if scaling.limit is not None:
+    low, high = '-RLNAS_INPUT_LIMIT', 'RLNAS_INPUT_LIMIT'
+    seen = f'scaled > {high} ? {high} : scaled > {low} ? scaled : {low}'
+  return f"""\
+  const double seen = {seen};
+  const double value = rint(seen / RLNAS_INPUT_SCALE + RLNAS_INPUT_ZERO_POINT);
+  return (int8_t)(value > 127 ? 127 : value > -128 ? value : -128);"""
+
+
+def _features(dataset: Dataset) -> str:
   """The offsets and divisors of `_quantizer_of_features`; '' if there are none."""
+  scaling, kind = dataset.scaling, _c_type(dataset)
+  suffix = 'f' * (kind == 'float')
   if not scaling.is_per_feature:
     return ''
   offsets, divisors = np.broadcast_arrays(np.ravel(scaling.offset), np.ravel(scaling.scale))
   return (
     '\n'
     + '\n'.join(
-      f'const float {name}[RLNAS_FEATURES] = {{\n'
-      + _lines(f'  {float(value)!r}f,' for value in values)
+      f'const {kind} {name}[RLNAS_FEATURES] = {{\n'
+      + _lines(f'  {float(value)!r}{suffix},' for value in values)
       + '\n};'
       for name, values in (('rlnas_offsets', offsets), ('rlnas_divisors', divisors))
     )

@@ -194,10 +194,11 @@ def write_winner(
       **dataclasses.asdict(winner.footprint),
       'macs': winner.macs,
       'latency_ms': winner.latency_ms,
-      'input': {  # the network reads (x - offset) / scale
+      'input': {  # the network reads (x - offset) / scale, limited to ±limit if there is one
         'shape': list(dataset.input_shape),
         'offset': np.asarray(dataset.scaling.offset).tolist(),
         'scale': np.asarray(dataset.scaling.scale).tolist(),
+        'limit': dataset.scaling.limit,
       },
       'budget': dataclasses.asdict(budget),
     },

@@ -271,9 +271,12 @@ def _firmware(deployed: Deployment, dataset: Dataset) -> tuple[Block, ...]:
 
 
 def _scaling(scaling: Scaling) -> str:
+  limit = (
+    '' if scaling.limit is None else f', (raw - offset) / divisor limited to ±{scaling.limit:g}'
+  )
   if scaling.is_per_feature:
-    return 'offset and divisor of each feature as in model.cc'
-  return f'offset {scaling.offset:g} and divisor {scaling.scale:g}'
+    return f'offset and divisor of each feature as in model.cc{limit}'
+  return f'offset {scaling.offset:g} and divisor {scaling.scale:g}{limit}'
 
 
 def _found(budget: Budget, origin: Origin) -> tuple[Block, ...]:

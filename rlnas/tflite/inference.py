@@ -32,7 +32,7 @@ def int8_logits(
 
   Args:
     model: path or bytes of a full-integer .tflite file.
-    x: uint8 or float32 examples as in the data set. [N, ...]
+    x: examples as in the data set. [N, ...]
     scaling: how to scale `x` for the network, before it is rounded to the int8 input.
     batch_size: examples per call.
 

@@ -30,7 +30,7 @@ def calibration_rows(x: npt.NDArray[Any], *, scaling: Scaling, count: int = 100)
   128. They are real examples, because an artificial one would widen the ranges of inner layers.
 
   Args:
-    x: uint8 or float32 training examples in any order. [N, ...]
+    x: training examples in any order. [N, ...]
     scaling: how to scale `x` for the network.
     count: number of evenly spaced examples. 50 to 100 are enough: more changed no accuracy.
 
@@ -49,7 +49,7 @@ def calibration_rows(x: npt.NDArray[Any], *, scaling: Scaling, count: int = 100)
   # Scaling by plain numbers does not move the extremes, so it needs no scaled copy of the data.
   seen = scaling.apply(x) if scaling.is_per_feature else x
   chosen |= {int(np.argmin(seen)) // width, int(np.argmax(seen)) // width}
-  return scaling.apply(x[sorted(chosen)].astype(np.float32)).astype(np.float32)
+  return scaling.inputs(x[sorted(chosen)])
 
 
 def quantize(model: keras.Model, calibration: Float32Array) -> bytes:

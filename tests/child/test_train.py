@@ -133,6 +133,43 @@ def test_float_data_are_shifted_and_scaled():
     np.testing.assert_allclose(a, b, atol=1e-4)
 
 
+def test_time_stamps_train_as_their_distances_do():
+  times = dataclasses.replace(
+    DIGITS,
+    x_train=DIGITS.x_train.astype(np.float64) + 1.7e9,
+    scaling=Scaling(np.full(1, 1.7e9), np.full(1, 16.0)),
+  )
+  same = trained_weights(times, epochs=1)
+  for a, b in zip(same, trained_weights(epochs=1), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-4)
+  x, y = DIGITS.x_val, DIGITS.y_val
+  model = digits_model()
+  expected = accuracy(model, x, y, scaling=DIGITS.scaling)
+  assert accuracy(model, x + 1.7e9, y, scaling=times.scaling) == expected
+
+
+def test_values_beyond_the_limit_train_as_the_limit_does():
+  x = DIGITS.x_train.astype(np.float32)
+  near, far = (np.where(x == 16, high, x).astype(np.float32) for high in (8, 1e9))
+  both = [
+    trained_weights(dataclasses.replace(DIGITS, x_train=x, scaling=scaling), epochs=1)
+    for x, scaling in ((far, Scaling(0.0, 1.0, 8.0)), (np.minimum(near, 8), Scaling(0.0, 1.0)))
+  ]
+  for a, b in zip(*both, strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_a_shift_moves_scaled_values_between_features():
+  """So a value of a feature of large numbers never meets the small deviation of another."""
+  factor = np.geomspace(1e-4, 1e4, 8, dtype=np.float32)[:, None]  # of each column
+  floats = dataclasses.replace(
+    DIGITS, x_train=DIGITS.x_train * factor, scaling=Scaling(0 * factor, 16 * factor)
+  )
+  shift = {'epochs': 1, 'augmentation': Augmentation(shift_pixels=2)}
+  for a, b in zip(trained_weights(floats, **shift), trained_weights(**shift), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-3)
+
+
 def test_sequences_are_trained_on():
   rng = np.random.default_rng(0)
   y = rng.integers(0, 2, 300).astype(np.int32)

@@ -60,6 +60,35 @@ def test_the_terminal_is_quiet_and_shows_progress(finished):
 
 
 @pytest.mark.slow
+def test_a_search_says_first_what_the_data_are(finished):
+  lines = finished.shown.stdout.splitlines()[:4]
+  assert lines[0].startswith('data     digits: ')
+  assert lines[1] == (
+    'examples 1,258 training, 180 validation, 359 test; images of 8 x 8, 1 channel, uint8'
+  )
+  assert lines[2].startswith('classes  0 178, 1 182, 2 177, ')
+  assert lines[3].startswith('space ')
+
+
+@pytest.mark.slow
+def test_a_search_says_what_it_clips_and_the_result_has_the_limit(tmp_path):
+  rng = np.random.default_rng(0)
+  y = np.arange(400) % 2
+  x = rng.normal(size=(400, 16, 6)) + y[:, None, None]
+  x[7, 3, 4] = 32767
+  np.savez(tmp_path / 'shakes.npz', x_train=x, y_train=y + 1)
+  flags = ('--trials=1', '--batch=1', '--epochs=1', '--space_option=max_depth=2')
+  flags += ('--finish_epochs=1', '--finish_top=1', '--executor=inprocess')
+  data = f'--dataset={tmp_path / "shakes.npz"}'
+  shown = within('search', data, *flags, f'--workdir={tmp_path / "run"}').stdout
+  assert '16 time steps of 6 features' in shown
+  assert 'note     labels 1, 2 are numbered from 0 on' in shown
+  assert 'clipped  feature 4: 1 of 6,400 values, beyond 10 deviations' in shown
+  result = json.loads((tmp_path / 'run' / 'result.json').read_text())
+  assert result['best']['input']['limit'] == 10
+
+
+@pytest.mark.slow
 def test_worker_processes_change_nothing_and_a_cut_journal_resumes(finished, tmp_path):
   workdir = finished.workdir
   lines = (workdir / 'journal.jsonl').read_text().splitlines(keepends=True)

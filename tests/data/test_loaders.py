@@ -164,7 +164,7 @@ def test_npz_keeps_the_splits_it_has(tmp_path):
     y_val=val['y_train'].astype(np.uint8),
     x_test=test['x_train'],
     y_test=test['y_train'],
-    class_names=np.array(['a', 'b', 'c', 'd', 'never seen']),
+    class_names=np.array(['a', 'b', 'c', 'd']),
   )
   data = loaders.from_npz(path)
   assert rows(data.x_train) == rows(content['x_train'])
@@ -172,7 +172,7 @@ def test_npz_keeps_the_splits_it_has(tmp_path):
   assert np.array_equal(data.x_val, val['x_train'])
   assert np.array_equal(data.y_val, val['y_train'])
   assert np.array_equal(data.x_test, test['x_train'])
-  assert data.classes == 5
+  assert data.class_names == ('a', 'b', 'c', 'd')
   assert data.scaling == PIXELS
 
 
@@ -213,6 +213,17 @@ def test_float_images_are_scaled_by_channel_and_as_sequences_by_feature(tmp_path
   np.testing.assert_allclose(rows.scaling.scale, rows.x_train.std((0, 1)), rtol=1e-5)
 
 
+def test_labels_that_do_not_begin_at_zero_are_numbered(tmp_path):
+  content = arrays()
+  content['y_train'] = np.array([1, 2, 7, 9])[content['y_train']]
+  content |= {'x_test': content['x_train'][:3], 'y_test': np.array([9, 1, 7]), 'more': np.ones(3)}
+  data = loaders.from_npz(save(tmp_path / 'a.npz', **content))
+  assert data.class_names == ('1', '2', '7', '9')
+  assert np.bincount(data.y_train).tolist() == [9, 9, 9, 9]
+  assert data.y_test.tolist() == [3, 0, 2]
+  assert data.notes == ('keys not read: more', 'labels 1, 2, 7, 9 are numbered from 0 on')
+
+
 def test_npz_deviation_of_extreme_values_is_finite(tmp_path):
   x = np.where(np.arange(30) % 2, 3e38, -3e38).astype(np.float32).reshape(30, 1, 1)
   data = loaders.from_npz(save(tmp_path / 'a.npz', x_train=x, y_train=np.arange(30) % 3))
@@ -220,8 +231,18 @@ def test_npz_deviation_of_extreme_values_is_finite(tmp_path):
 
 
 BAD_ARRAYS = {
-  'no x_train': ({'x_train': None}, "has no key 'x_train'"),
-  'no y_train': ({'y_train': None}, "has no key 'y_train'"),
+  'no x_train': ({'x_train': None}, "has no key 'x_train', only y_train; must have it"),
+  'no y_train': ({'y_train': None}, "has no key 'y_train', only x_train; must have it"),
+  'other names': (
+    {'x_train': None, 'y_train': None, 'X': np.ones((4, 3, 2)), 'y': np.arange(4)},
+    "has no key 'x_train', only X, y; must have it. Examples are x_train, labels y_train",
+  ),
+  'other case': ({'X_test': np.ones((4, 5, 6, 1))}, "unknown key 'X_test'"),
+  'channels first': (
+    {'x_train': np.ones((40, 3, 32, 24), np.uint8)},
+    r'x_train: has shape \(40, 3, 32, 24\); must be .* channels last: numpy.transpose\(x,',
+  ),
+  'one channel first': ({'x_train': np.ones((40, 1, 8, 8))}, 'channels last'),
   'half a split': ({'x_val': np.ones((4, 5, 6, 1), np.uint8)}, "'x_val', 'y_val': only one"),
   'misspelt': ({'x_valid': np.ones((4, 5, 6, 1), np.uint8)}, "unknown key 'x_valid'"),
   'pickled labels': ({'y_train': np.array([0, 1] * 20, object)}, 'plain arrays'),
@@ -247,6 +268,29 @@ BAD_ARRAYS = {
   'wraps': (
     {'y_train': np.arange(40) % 4 + 2**32, 'class_names': np.array(['a', 'b', 'c', 'd'])},
     'y_train: label 4294967296 at index 0',
+  ),
+  'names without examples': (
+    {'class_names': np.array(['a', 'b', 'c', 'd', 'e'])},
+    "class_names: no training example has label 4, 'e'",
+  ),
+  'from 1 on': (
+    {'y_train': np.arange(40) % 4 + 1, 'class_names': np.array(['a', 'b', 'c', 'd'])},
+    r'y_train: label 4 at index 3; .* \(they count from 1: subtract 1\)',
+  ),
+  'untrained test label': (
+    {'x_test': np.ones((2, 5, 6, 1), np.uint8), 'y_test': np.array([0, 4])},
+    'y_test: label 4 at index 1; no training example has it',
+  ),
+  'rare named class': (
+    {
+      'y_train': np.append(np.arange(39) % 3, 3),
+      'class_names': np.array(['a', 'b', 'c', 'd']),
+    },
+    r"label 3 \(class 'd'\) has 1 example; must have at least 3",
+  ),
+  'integers beyond float64': (
+    {'x_train': 17 * 10**17 + np.arange(800).reshape(40, 20, 1)},
+    'feature 0 holds integers up to 1700000000000000799 that differ by less than float64',
   ),
   'stray label': ({'y_train': np.append(np.arange(39) % 4, 10**9)}, 'label 1000000000: the great'),
   'test label': (
@@ -386,6 +430,33 @@ def test_folder_with_splits(tmp_path):
   assert data.y_test.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize(
+  'names', [('Training', 'Testing', 'Validation'), ('train', 'test', 'valid')]
+)
+def test_splits_have_several_names(tmp_path, names):
+  for name, count in zip(names, (4, 2, 3), strict=True):
+    write_folder(tmp_path / name, count=count)
+  data = loaders.from_folder(tmp_path)
+  assert data.class_names == ('cat', 'dog')
+  assert (len(data.x_train), len(data.x_test), len(data.x_val)) == (8, 4, 6)
+
+
+def test_folder_reads_webp_and_says_what_it_skips(tmp_path):
+  write_folder(tmp_path, count=4)
+  for i in range(20):
+    Image.new('RGB', (6, 5), (i, 0, 0)).save(tmp_path / 'cat' / f'w{i}.webp', lossless=True)
+  (tmp_path / 'dog' / 'notes.txt').write_text('skipped')
+  (tmp_path / 'dog' / '.hidden').write_text('ignored')
+  write_image(tmp_path / 'stray.png')
+  data = loaders.from_folder(tmp_path)
+  counts = sum(np.bincount(y) for y in (data.y_train, data.y_val, data.y_test))
+  assert counts.tolist() == [24, 4]
+  assert data.notes == (
+    f'1 image in {tmp_path} skipped: in no class',
+    f'1 other files (1 .txt) in {tmp_path / "dog"} skipped: no .bmp/.jpeg/.jpg/.png/.webp',
+  )
+
+
 def test_folder_reads_jpeg_and_bmp_and_a_class_called_train(tmp_path):
   for i in range(4):
     write_image(tmp_path / 'train' / f'{i}.JPG', seed=i)
@@ -409,6 +480,30 @@ BAD_FOLDERS = {
   'empty': (lambda root: spoil(root / 'dog/1.png', 0), r'dog.1\.png: is not a readable'),
   'text': (lambda root: (root / 'dog/9.jpg').write_text('no'), r'dog.9\.jpg: is not a readable'),
   'no images': (lambda root: (root / 'bird').mkdir(), 'bird: has no image'),
+  'most skipped': (
+    lambda root: [(root / f'dog/{i}.gif').write_bytes(b'') for i in range(6)],
+    r'dog: has 5 images and 6 other files \(6 \.gif\); must have .* no more other files',
+  ),
+  'nested': (
+    lambda root: write_image(root / 'dog/more/7.png'),
+    "dog.more: has 1 image below the class 'dog'",
+  ),
+  'split beside a class': (
+    lambda root: [write_image(root / f'Testing/{name}/0.png') for name in ('cat', 'dog')],
+    "Testing.cat: has 1 image below the class 'Testing'; .* Splits must be named train, val and",
+  ),
+  'few images': (
+    lambda root: [(root / f'dog/{i}.png').unlink() for i in range(4)],
+    r"y_train: label 1 \(class 'dog', .*pets.dog\) has 1 example; must have at least 3",
+  ),
+  'no training split': (
+    lambda root: [(root / n).rename(root / s) for n, s in (('cat', 'val'), ('dog', 'test'))],
+    r'pets: has test and val; must have train \(or training\) beside them',
+  ),
+  'one split twice': (
+    lambda root: [(root / n).rename(root / s) for n, s in (('cat', 'train'), ('dog', 'Training'))],
+    r'pets: has Training and train; must have one of them',
+  ),
   'bare split': (
     lambda root: (
       [(root / n).rename(root.parent / n) for n in ('cat', 'dog')]
@@ -639,8 +734,8 @@ def sound():
 
 
 BAD_DATASETS = {
-  'list': ({'x_val': [1, 2]}, 'x_val: is list; must be a NumPy array of uint8 or float32'),
-  'float64': ({'x_train': np.ones((12, 2, 2, 1))}, 'x_train: is of type float64; must be'),
+  'list': ({'x_val': [1, 2]}, 'x_val: is list; must be a NumPy array of uint8, float32 or float64'),
+  'int16': ({'x_train': np.ones((12, 2, 2, 1), np.int16)}, 'x_train: is of type int16; must be'),
   'int64': ({'y_val': np.arange(4) % 2}, 'y_val: is of type int64; must be int32'),
   'label list': ({'y_val': [0, 1, 0, 1]}, 'y_val: is list; labels must be integers'),
   'scale of others': (

@@ -20,7 +20,8 @@ from rlnas.export.deployment import inspect, reserve
 from rlnas.spaces import NASNet, Recurrent, chain, joint, multibranch
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
-from rlnas.tflite.footprint import measure
+from rlnas.tflite import inference
+from rlnas.tflite.footprint import interpreter_of, measure
 from rlnas.tflite.inference import int8_logits, tflm_logits
 from tests.disk import full_disk
 
@@ -169,6 +170,44 @@ int main(void) {{
   for compiler in COMPILERS.values():
     line = compiled(tmp_path, compiler)[0]
     assert numbers(line) == deployed.vectors.inputs[0].ravel().tolist()
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+@pytest.mark.parametrize('count', [1, 8])
+def test_values_beyond_the_limit_and_time_stamps_give_the_int8_of_python(dtype, count, tmp_path):
+  rng = np.random.default_rng(0)
+  start = 1.7e9 if dtype == np.float64 else 5.0
+  offset = (start + rng.uniform(-3, 3, (count, 1))).astype(dtype)
+  scale = np.geomspace(0.1, 30, count)[:, None].astype(dtype)
+  of_scaling = (float(offset[0, 0]), float(scale[0, 0])) if count == 1 else (offset, scale)
+  x = (offset + scale * rng.normal(0, 3, (40, 8, 8, 1))).astype(dtype)
+  limited = Scaling(*of_scaling, 2.5)
+  dataset = images(x_train=x, x_val=x, x_test=x, scaling=limited)
+  model = network()
+  deployed = deployment(model, dataset)
+  write_c_files(deployed, dataset, BUDGET, tmp_path)
+  extremes = np.array([-1e30, 1e30, -3e6, 3e6, 0, 1e9, -40, 40] * 8).reshape(1, 8, 8, 1)
+  raw = np.concatenate((x[:5], extremes.astype(dtype)))
+  suffix = 'f' * (dtype == np.float32)
+  values = ', '.join(f'{value!r}{suffix}' for value in raw.ravel().tolist())
+  call = 'rlnas_quantize(raw[i])' if count == 1 else 'rlnas_quantize(raw[i], i % 64)'
+  (tmp_path / 'host.c').write_text(
+    f"""#include <stdio.h>
+#include "rlnas_model.h"
+static const {'float' if suffix else 'double'} raw[] = {{{values}}};
+int main(void) {{
+  for (int i = 0; i < {raw.size}; ++i) printf("%d ", {call});
+  printf("\\n");
+  return 0;
+}}
+"""
+  )
+  interpreter = interpreter_of(model)
+  detail = interpreter.get_input_details()[0]
+  expected = inference._quantized(raw, detail, limited).ravel()
+  assert len(np.unique(expected)) > 20
+  for compiler in COMPILERS.values():
+    assert numbers(compiled(tmp_path, compiler)[0]) == expected.tolist()
 
 
 # In a process of its own: an arena that is too small may end it.

@@ -1,0 +1,103 @@
+"""What a data set holds, in lines for people to read before a search begins."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.data.dataset import Dataset
+
+_MOST_CLASSES, _MOST_FEATURES = 12, 5  # that are listed one by one
+_CHUNK_VALUES = 1 << 22
+
+
+@dataclasses.dataclass(frozen=True)
+class Clipped:
+  """The values of a feature that lie beyond the limit of the scaling, in all splits.
+
+  Attributes:
+    feature: its index, from 0.
+    count: how many of its values are clipped.
+    values: how many values it has.
+    farthest: the greatest distance from the offset, in units of the scale.
+  """
+
+  feature: int
+  count: int
+  values: int
+  farthest: float
+
+
+def describe(dataset: Dataset) -> tuple[str, ...]:
+  """Returns sizes and shape, the classes, what was skipped, and what is clipped."""
+  sizes = (f'{len(y):,} {name}' for name, y in _labels(dataset) if len(y))
+  lines = [
+    f'examples {", ".join(sizes)}; {_shape(dataset)}, {dataset.x_train.dtype}',
+    f'classes  {_classes(dataset)}',
+    *(f'note     {note}' for note in dataset.notes),
+  ]
+  found = clipped(dataset)
+  limit = dataset.scaling.limit or 0
+  for one in found[:_MOST_FEATURES]:
+    whose = f'feature {one.feature}' if dataset.scaling.is_per_feature else 'all'
+    lines.append(
+      f'clipped  {whose}: {one.count:,} of {one.values:,} values, beyond {limit:g} deviations (up '
+      f'to {one.farthest:,.0f})'
+    )
+  if found[_MOST_FEATURES:]:
+    rest = sum(one.count for one in found[_MOST_FEATURES:])
+    lines.append(f'clipped  {len(found) - _MOST_FEATURES} more features: {rest:,} values')
+  return tuple(lines)
+
+
+def clipped(dataset: Dataset) -> tuple[Clipped, ...]:
+  """Finds the features with values beyond the limit of the scaling, most values first."""
+  limit, features = dataset.scaling.limit, dataset.scaling.features
+  if limit is None:
+    return ()
+  counts, farthest, values = np.zeros(features, int), np.zeros(features), 0
+  for x in (dataset.x_train, dataset.x_val, dataset.x_test):
+    for part in _chunks(x):
+      distance = np.abs(dataset.scaling.without_limit(part)).reshape(-1, features)
+      counts += (distance > limit).sum(0)
+      farthest = np.maximum(farthest, distance.max(0))
+      values += len(distance)
+  found = [
+    Clipped(int(i), int(counts[i]), values, float(farthest[i])) for i in np.flatnonzero(counts)
+  ]
+  return tuple(sorted(found, key=lambda one: -one.count))
+
+
+def _chunks(x: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+  step = max(1, _CHUNK_VALUES // max(1, x[:1].size))
+  return (x[start : start + step] for start in range(0, len(x), step))
+
+
+def _labels(dataset: Dataset) -> tuple[tuple[str, npt.NDArray[np.int32]], ...]:
+  return (
+    ('training', dataset.y_train),
+    ('validation', dataset.y_val),
+    ('test', dataset.y_test),
+  )
+
+
+def _shape(dataset: Dataset) -> str:
+  shape = dataset.input_shape
+  if len(shape) == 2:
+    return f'{shape[0]} time steps of {shape[1]} features'
+  if shape[2] == 1 and dataset.scaling.features == shape[1] > 1:  # sequences as images
+    return f'{shape[0]} time steps of {shape[1]} features, as images'
+  channels = 'channel' if shape[2] == 1 else 'channels'
+  return f'images of {shape[0]} x {shape[1]}, {shape[2]} {channels}'
+
+
+def _classes(dataset: Dataset) -> str:
+  counts = np.bincount(np.concatenate([y for _, y in _labels(dataset)]), minlength=dataset.classes)
+  each = [f'{name} {count:,}' for name, count in zip(dataset.class_names, counts, strict=True)]
+  if len(each) <= _MOST_CLASSES:
+    return ', '.join(each)
+  return f'{len(each)}: {each[int(np.argmin(counts))]} (fewest) to {each[int(np.argmax(counts))]}'
