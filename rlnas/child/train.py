@@ -35,6 +35,11 @@ HUGE_WEIGHT = 1e10
 # steps of an unrolled cell gradients grow exponentially (Pascanu et al. 2013, arXiv:1211.5063,
 # algorithm 1).
 MAX_GRADIENT_NORM = 1.0
+# A cell that multiplies can raise its state to high powers, so that its logits overflow before the
+# first step. Far above any useful logit; then the weights are halved.
+HUGE_LOGIT = 1e4
+_MOST_HALVINGS = 20
+_TRIED_EXAMPLES = 500
 
 _EVALUATION_BATCH = 500
 
@@ -129,6 +134,8 @@ class Trainer:
     self._x = tf.constant(dataset.x_train)
     self._y = tf.constant(dataset.y_train, tf.int32)
     self._batch_size = min(batch_size, len(dataset.x_train))
+    if len(dataset.input_shape) == 2:  # a sequence
+      _shrink_if_huge(model, _scaled(self._x[:_TRIED_EXAMPLES], dataset.scaling))
     self._adam = Adam(model.trainable_variables, learning_rate=learning_rate, warmup=warmup)
     order_spec = tf.TensorSpec([None, self._batch_size], tf.int32)
     changes_spec = tf.TensorSpec([None, self._batch_size, 3], tf.int32)
@@ -226,6 +233,23 @@ def accuracy_function(
   return lambda: int(counted(examples, labels)) / len(examples)
 
 
+def _shrink_if_huge(model: keras.Model, x: tf.Tensor) -> None:
+  """Halves the kernels of a network until no logit is huge or overflows.
+
+  The data decide the scale of the first weights, as in Mishkin & Matas 2016 (arXiv:1511.06422).
+
+  Args:
+    model: the network.
+    x: network inputs. [B, T, F]
+  """
+  for _ in range(_MOST_HALVINGS):
+    if tf.reduce_all(tf.abs(model(x, training=False)) < HUGE_LOGIT):
+      return
+    for weight in model.trainable_variables:
+      if weight.shape.rank == 2:
+        weight.assign(weight / 2)
+
+
 def _check_settings(batch_size: int, learning_rate: float, warmup: float) -> None:
   if batch_size < 1:
     raise ValueError(f'batch_size={batch_size}: must be at least 1')
@@ -240,12 +264,17 @@ def _epoch_function(
 ) -> tf.types.experimental.PolymorphicFunction:
   """Returns a function that trains one epoch and returns the mean loss.
 
+  In networks that read sequences, a batch whose gradient overflows changes nothing; if all do, the
+  mean is not a number.
+
   Its arguments are x [N, ...], y [N], order [steps, B] and changes [steps, B, 3].
   """
 
   @tf.function(autograph=False)
   def run_epoch(x: tf.Tensor, y: tf.Tensor, order: tf.Tensor, changes: tf.Tensor) -> tf.Tensor:
-    def body(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def body(
+      step: tf.Tensor, total: tf.Tensor, counted: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
       batch = tf.gather(x, order[step])
       if dataset.scaling.is_per_feature:  # before a shift moves values to other features
         batch = augmentation.apply(_scaled(batch, dataset.scaling), changes[step])
@@ -254,15 +283,18 @@ def _epoch_function(
       with tf.GradientTape() as tape:
         logits = model(batch, training=True)
         mean = tf.reduce_mean(loss(batch, tf.gather(y, order[step]), logits))
-      gradients = tape.gradient(mean, model.trainable_variables)
+      gradients, counts = tape.gradient(mean, model.trainable_variables), 1.0
       if len(dataset.input_shape) == 2:  # a sequence
-        gradients, _ = tf.clip_by_global_norm(gradients, MAX_GRADIENT_NORM)
+        gradients, norm = tf.clip_by_global_norm(gradients, MAX_GRADIENT_NORM)
+        finite = tf.math.is_finite(norm)
+        gradients = [tf.where(finite, gradient, 0.0) for gradient in gradients]
+        mean, counts = tf.where(finite, mean, 0.0), tf.cast(finite, tf.float32)
       adam.apply(gradients)
-      return step + 1, total + mean
+      return step + 1, total + mean, counted + counts
 
     steps = tf.shape(order)[0]
-    total = tf.while_loop(lambda step, total: step < steps, body, (0, 0.0))[1]
-    return total / tf.cast(steps, tf.float32)
+    _, total, counted = tf.while_loop(lambda step, *_: step < steps, body, (0, 0.0, 0.0))
+    return total / counted
 
   return run_epoch
 

@@ -9,10 +9,11 @@ from rlnas.backend import keras, tf
 from rlnas.child.adam import Adam
 from rlnas.child.augment import Augmentation
 from rlnas.child.builder import build
-from rlnas.child.train import accuracy, cross_entropy, train
+from rlnas.child.train import MAX_GRADIENT_NORM, Trainer, accuracy, cross_entropy, train
 from rlnas.data import loaders
 from rlnas.data.scaling import PIXELS, UNSCALED, Scaling
-from rlnas.spaces import layers
+from rlnas.spaces import Recurrent, layers
+from rlnas.spaces.decision import walk
 from tests.child.test_builder import recurrent_network, small_network
 
 DIGITS = loaders.take(loaders.digits(), 200)
@@ -289,3 +290,47 @@ def test_layers_of_other_shapes_train_in_the_same_process():
     shifts = Augmentation(shift_pixels=1)
     loss = train(model, data, epochs=2, seed=0, batch_size=4, augmentation=shifts)
     assert math.isfinite(loss)
+
+
+def sequences(count=256):
+  """Sequences of features of very different range, with outliers."""
+  rng = np.random.default_rng(0)
+  y = rng.integers(0, 2, count).astype(np.int32)
+  x = rng.standard_t(2.5, size=(count, 49, 10)) + 2 * y[:, None, None]
+  x = x.astype(np.float32)
+  return dataclasses.replace(DIGITS, x_train=x, y_train=y, scaling=UNSCALED, class_names=('a', 'b'))
+
+
+def test_a_cell_that_multiplies_its_state_does_not_diverge(monkeypatch):
+  choice = {'combination': 'multiply', 'activation': 'identity', 'cell_index': 6}
+  _, _, architecture = walk(Recurrent(), lambda d: d.choices.index(choice[d.kind]))
+  data = sequences()
+
+  def trained():
+    model = build(architecture, data.task, seed=0)
+    return train(model, data, epochs=2, seed=0)
+
+  assert math.isfinite(trained())
+  monkeypatch.setattr('rlnas.child.train._MOST_HALVINGS', 0)
+  with pytest.raises(FloatingPointError, match='loss nan in epoch 1 of 2'):
+    trained()
+
+
+def test_the_gradient_of_sequences_is_bounded_and_that_of_images_is_not():
+  data = sequences(count=64)
+  steep = dataclasses.replace(data, scaling=Scaling(0.0, 0.01))
+  images = dataclasses.replace(DIGITS, scaling=Scaling(0.0, 1e-3))
+  norms = []
+  for dataset in (steep, images):
+    graph = Graph()
+    if dataset is steep:
+      x = graph.add('frames', graph.input, first=0, count=3)
+      network = graph.finish(graph.add('classifier', x))
+    else:
+      network = graph.finish(graph.classify(graph.input))
+    trainer = Trainer(build(network, dataset.task, seed=0), dataset, batch_size=64)
+    trainer.run(epochs=1, seed=0, examples=64)
+    first_moments = [first for _, first, _ in trainer._adam._slots]
+    norms.append(float(tf.linalg.global_norm(first_moments)) / 0.1)  # of the only step
+  assert norms[0] == pytest.approx(MAX_GRADIENT_NORM, rel=1e-4)
+  assert norms[1] > 2 * MAX_GRADIENT_NORM

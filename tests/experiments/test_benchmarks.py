@@ -35,6 +35,13 @@ def test_fitting_of_costs():
   assert '| chain | 1 |' in done.stdout
 
 
+@pytest.mark.slow
+def test_divergence():
+  done = run('benchmark_divergence.py', '--count=1', '--epochs=1', workers=None)
+  assert done.code == 0, done.stdout + done.stderr
+  assert '0 of 1 diverged' in done.stdout
+
+
 @pytest.mark.parametrize('name', ['benchmark_compact.py', 'fit_cost.py'])
 def test_wrong_flags_are_one_line(name):
   done = run(name, '--spaces=chains')
