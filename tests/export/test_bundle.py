@@ -21,8 +21,9 @@ from rlnas.spaces import NASNet, Recurrent, chain, joint, multibranch
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.tflite import inference
-from rlnas.tflite.footprint import interpreter_of, measure
+from rlnas.tflite.footprint import measure
 from rlnas.tflite.inference import int8_logits, tflm_logits
+from rlnas.tflite.model_file import interpreter_of
 from tests.disk import full_disk
 
 BUDGET = Budget(flash_bytes=65536, sram_bytes=16384)
