@@ -15,6 +15,8 @@ from rlnas.tflite.model_file import Operator, Subgraph
 
 _MOST_STEPS = 100_000  # subgraphs that run each other could go on without end
 _MOST_RUNS = 10_000  # of a loop, to be counted
+_SUM_BYTES = {'INT8': 4, 'INT16': 8}  # of the sums of a transposed convolution (transpose_conv.cc)
+_CELL_STATE = 19  # input of an LSTM with the size of its cell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Step:
 def steps_of(subgraphs: Sequence[Subgraph]) -> tuple[tuple[Step, ...], tuple[Buffer, ...]]:
   """Returns the operators in order, and the buffers in the head of the arena.
 
-  The buffers are tensors by subgraph and index, then the scratch areas that are known (of MEAN). In
+  The buffers are tensors by subgraph and index, then the scratch areas that are known. In
   a network without further subgraphs the input is written in step 0, and operator i (from 0 on)
   runs in step i + 1.
 
@@ -91,15 +93,23 @@ def steps_of(subgraphs: Sequence[Subgraph]) -> tuple[tuple[Step, ...], tuple[Buf
 
 
 def _scratch(subgraphs: Sequence[Subgraph], steps: Sequence[Step]) -> list[Buffer]:
+  """Returns the scratch areas of the kernels whose requests are known."""
   areas: list[Buffer] = []
   for step in steps:
     subgraph = subgraphs[step.subgraph]
-    operator = subgraph.operators[step.place]
-    if operator.kind == 'MEAN':
-      values, axes, result = (subgraph.tensors[i] for i in (*operator.inputs, *operator.outputs))
+    operator, tensors = subgraph.operators[step.place], subgraph.tensors
+    result = tensors[operator.outputs[0]] if operator.outputs else None
+    if operator.kind == 'MEAN' and result:
+      values, axes = (tensors[i] for i in operator.inputs)
       areas += mean_scratch(
         step.first, rank=len(values.shape), axes=axes.elements, outputs=result.elements
       )
+    elif operator.kind == 'TRANSPOSE_CONV' and result and result.dtype in _SUM_BYTES:
+      size = result.elements * _SUM_BYTES[result.dtype]
+      areas.append(Buffer(size, step.first, step.first))
+    elif operator.kind == 'UNIDIRECTIONAL_SEQUENCE_LSTM' and len(operator.inputs) > _CELL_STATE:
+      size = tensors[operator.inputs[_CELL_STATE]].size_bytes
+      areas += [Buffer(size, step.first, step.first)] * 4  # one for each gate
   return areas
 
 

@@ -20,6 +20,7 @@ def _lstm():
 @pytest.mark.slow
 def test_lstm(lstm):
   assert 'UNIDIRECTIONAL_SEQUENCE_LSTM' in {o.kind for o in lstm.operators}
+  assert lstm.unassigned_bytes == 0
   assert lstm.macs == STEPS * 4 * UNITS * (FEATURES + UNITS) + DENSE == 4_215_168
 
 
@@ -86,6 +87,9 @@ def test_transpose_conv():
   inputs = keras.layers.Input((4, 4, 3))
   model = keras.Model(inputs, keras.layers.Conv2DTranspose(2, 3, 2)(inputs))
   assert measure(of_keras(model)).macs == 4 * 4 * 3 * 2 * 3 * 3
+  report = measure(of_keras(model, kind='int8'))
+  assert report.unassigned_bytes == 0  # the sums are part of the plan
+  assert report.arena_head_bytes >= 4 * 9 * 9 * 2
 
 
 def test_what_data_decide_is_unknown_and_named():
