@@ -20,12 +20,14 @@ Float64Array = npt.NDArray[np.float64]
 
 LIMIT = 10.0  # of scaled float data, in deviations: 1 step of int8 is then at most 0.08 deviations
 
-_CENTRE = (2, 98)  # percentiles between which a feature has its usual values
+_CENTRE = (1, 99)  # percentiles between which a feature has its usual values
 # Values that are farther from these percentiles than so many times their distance are outliers. Of
-# normal values they are more than 10 deviations from the mean.
+# normal values they are more than 11 deviations from the mean.
 _FENCE = 2.0
 _MOST = (5, 95)  # a feature is mostly constant if these percentiles are equal
-_SAMPLE_VALUES = 1 << 22  # evenly spaced examples of about so many values give percentiles
+_SAMPLE_VALUES = (
+  1 << 22
+)  # the percentiles are those of evenly spaced examples, about so many values
 _DIGITS = 1 / 256  # of a feature's usual range: finer digits may be lost
 
 
