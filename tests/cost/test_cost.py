@@ -132,7 +132,7 @@ def operators(converted: bytes) -> list[tuple[str, int]]:
     BlockQNN(),
     NASNet(blocks=2),
     Joint(max_stages=2),
-    Recurrent(base=3, steps=3),
+    Recurrent(base=3, steps=3, frames_per_step=7),
   ],
   ids=lambda space: type(space).__name__,
 )

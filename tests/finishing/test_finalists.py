@@ -357,7 +357,12 @@ def test_nothing_feasible_is_an_error():
 def test_the_files_tell_all(winner, tmp_path):
   write_winner(winner, TRIALS, BUDGET, tmp_path, dataset=DIGITS, seconds=1.0)
   result = json.loads((tmp_path / 'result.json').read_text())
-  assert result['best']['input'] == {'shape': [8, 8, 1], 'offset': 0.0, 'scale': 16.0}
+  assert result['best']['input'] == {
+    'shape': [8, 8, 1],
+    'offset': 0.0,
+    'scale': 16.0,
+    'limit': None,
+  }
   assert result['best']['int8_test_interval'] == list(winner.int8_test_interval)
   assert [f['trial'] for f in result['finalists']] == [f.candidate.trial for f in winner.finalists]
   assert (tmp_path / 'best' / 'model.tflite').read_bytes() == winner.model

@@ -37,7 +37,7 @@ NIGHTLY_CELLS = pytest.param(NASNet(blocks=2), marks=pytest.mark.nightly)
 @pytest.fixture(scope='module', params=[Chain(), MultiBranch(depth=6), NIGHTLY_CELLS, 'frames'])
 def models(request):
   recurrent = request.param == 'frames'
-  space = Recurrent(base=3, steps=3) if recurrent else request.param
+  space = Recurrent(base=3, steps=3, frames_per_step=7) if recurrent else request.param
   shape = (29, 8) if recurrent else (16, 16, 1)
   original = plain(build_trained_looking(network(space, 3), TaskShape(shape, 10), seed=0))
   return original, compact(original), shape
