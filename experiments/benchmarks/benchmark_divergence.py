@@ -31,7 +31,7 @@ from rlnas.spaces.table import compile_table, sample_uniform
 FLAGS = flags.FLAGS
 flags.DEFINE_string('dataset', None, 'Name or path of the data; default: made sequences.')
 flags.DEFINE_integer('count', 40, 'Number of networks.', lower_bound=1)
-flags.DEFINE_integer('epochs', 4, 'Epochs of each training.', lower_bound=1)
+flags.DEFINE_integer('epochs', 4, 'Number of epochs of each training.', lower_bound=1)
 flags.DEFINE_integer('seed', 0, 'Seed of the networks and of their weights.')
 
 
