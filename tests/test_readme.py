@@ -152,7 +152,8 @@ def test_command_lines_parse(command, own_files):
 
 @pytest.mark.parametrize(('path', 'lines'), of_scripts().items(), ids=list(of_scripts()))
 def test_command_lines_of_experiments_parse(path, lines):
-  script.parse(path.removeprefix('experiments/'), lines)
+  others = script.parse(path.removeprefix('experiments/'), lines)
+  assert not [word for word in others if word.startswith('-')]
 
 
 def test_targets_of_make_that_are_named_exist():

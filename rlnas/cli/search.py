@@ -171,11 +171,12 @@ def announce(setup: Setup, *, resumed: int) -> None:
     f'budget   {budget} ({config.board})',
     f'watch    tensorboard --logdir={workdir / "tensorboard"} --host=127.0.0.1',
   ]
-  if warning := warning_of_few(setup.table, setup.admits):
-    lines.append(warning)
   if resumed:
     lines.append(f'resumed  {resumed} trials from {workdir / "journal.jsonl"}')
   show('\n'.join(lines))
+  # Last, since the first estimate after an installation takes half a minute.
+  if warning := warning_of_few(setup.table, setup.admits):
+    show(warning)
 
 
 def _close(

@@ -56,14 +56,22 @@ def run(script: str, *arguments: object) -> Done:
   return Done(int(code or 0), out.getvalue(), err.getvalue())
 
 
-def parse(script: str, lines: Iterable[list[str]]) -> None:
-  """Parses command lines of a script by its flags, without running it. Raises flags.Error."""
-  path = ROOT / script
+def parse(script: str, lines: Iterable[list[str]]) -> list[str]:
+  """Parses command lines of a script by its flags, without running it.
+
+  Returns:
+    What is no flag in them.
+
+  Raises:
+    flags.Error: a flag is unknown or has a wrong value.
+  """
+  path, others = ROOT / script, []
   with forgotten_afterwards(path):
     runpy.run_path(str(path), run_name='script')
     for line in lines:
       flags.FLAGS.unparse_flags()
-      flags.FLAGS([script, *line])
+      others += flags.FLAGS([script, *line])[1:]
+  return others
 
 
 @contextlib.contextmanager
