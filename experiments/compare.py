@@ -35,6 +35,7 @@ from rlnas.cli.choices import REWARDS, STRATEGIES, choose
 from rlnas.cli.flags import OF_ONE_SEARCH, define_search_flags, read_setup
 from rlnas.cli.guard import run
 from rlnas.data.atomic_file import write_file
+from rlnas.data.metrics import Metric
 from rlnas.evaluation.cached import Cached
 from rlnas.reports.progress_bar import ProgressBar
 from rlnas.reports.rendering import encoded
@@ -128,7 +129,7 @@ def run_arm(
     )
     if not FLAGS.inherit:
       where.remember(journal.trials)
-    progress = ProgressBar(FLAGS.trials, budget=setup.budget)
+    progress = ProgressBar(FLAGS.trials, budget=setup.budget, metric=Metric(FLAGS.metric))
     with contextlib.closing(journal), contextlib.closing(progress):
       trials = run_search(
         arm.build_strategy(),
@@ -202,7 +203,7 @@ def plot(arms: list[Arm], path: pathlib.Path) -> None:
   top = max(float(np.max(arm.best)) for arm in arms)
   axes.set_ylim(max(0.0, top - 0.25), min(1.0, top + 0.02))
   axes.set_xlabel('trials')
-  axes.set_ylabel('best feasible int8 validation accuracy')
+  axes.set_ylabel(f'best feasible int8 validation {Metric(FLAGS.metric).label}')
   runs = f'{len(arms[0].best)} runs each'
   axes.set_title(f'{FLAGS.space}, {FLAGS.dataset}, {FLAGS.board}: mean ± deviation, {runs}')
   axes.grid(alpha=0.3)

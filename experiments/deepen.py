@@ -24,6 +24,7 @@ from rlnas.cli import flags as cli_flags
 from rlnas.cli.build import Setup, build_executor, build_pruner, build_space, journal_configuration
 from rlnas.cli.flags import OF_ONE_SEARCH, define_search_flags, read_setup
 from rlnas.cli.guard import run
+from rlnas.data.metrics import Metric
 from rlnas.pareto import best_trial
 from rlnas.reports.progress_bar import ProgressBar
 from rlnas.reward import is_feasible, linear_excess
@@ -92,7 +93,7 @@ def search(depth: int, table: Table, controller: Controller, setup: Setup) -> tu
     stack.callback(journal.close)
     executor = build_executor(setup)
     stack.callback(executor.close)
-    progress = ProgressBar(FLAGS.trials, budget=setup.budget)
+    progress = ProgressBar(FLAGS.trials, budget=setup.budget, metric=Metric(FLAGS.metric))
     stack.callback(progress.close)
     return run_search(
       Reinforce(table, controller=controller, learning_rate=FLAGS.learning_rate),

@@ -24,6 +24,7 @@ from rlnas.cli.workdir import budget_of
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import Metric
 from rlnas.finishing.recipe import Recipe, finish
 from rlnas.pareto import best_trial
 from rlnas.search.journal import read_journal
@@ -65,13 +66,16 @@ def main(arguments: list[str]) -> None:
   print(
     '| stack | validation | int8 validation | flash B | SRAM B | MACs |\n|---|---|---|---|---|---|'
   )
-  report('small', decode(space, tokens), dataset)
-  report('large', space.transfer(tokens, repeats=FLAGS.repeats, filters=FLAGS.filters), dataset)
+  metric = Metric(configuration.get('metric', Metric.ACCURACY))
+  report('small', decode(space, tokens), dataset, metric)
+  large = space.transfer(tokens, repeats=FLAGS.repeats, filters=FLAGS.filters)
+  report('large', large, dataset, metric)
 
 
-def report(name: str, architecture: Architecture, dataset: Dataset) -> None:
-  """Trains one stack and prints its row of the table."""
-  recipe = Recipe(FLAGS.epochs, augmentation=suited_augmentation(dataset.input_shape))
+def report(name: str, architecture: Architecture, dataset: Dataset, metric: Metric) -> None:
+  """Trains one stack, as the search did for its metric, and prints its row of the table."""
+  augmentation = suited_augmentation(dataset.input_shape)
+  recipe = Recipe(FLAGS.epochs, augmentation=augmentation, metric=metric)
   found = finish(architecture, dataset, recipe=recipe, seed=FLAGS.seed)
   footprint = measure(found.model)
   macs = estimate_cost(architecture, dataset.task).macs

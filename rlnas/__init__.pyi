@@ -22,6 +22,7 @@ from .cli.config_file import read_config
 from .cli.search import run
 from .cost.cost import Cost, estimate_cost
 from .data.dataset import Dataset
+from .data.metrics import Metric
 from .evaluation.cached import Cached
 from .evaluation.executors import ExecutorError, InProcess, WorkerPool
 from .evaluation.lookup import Lookup
@@ -101,6 +102,7 @@ __all__ = [
   'JournalError',
   'Lookup',
   'Measurement',
+  'Metric',
   'MultiBranch',
   'NASNet',
   'NasBench201',

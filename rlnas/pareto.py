@@ -53,10 +53,13 @@ def pareto_front(trials: Sequence[Trial], budget: Budget) -> list[Trial]:
   return sorted(front, key=lambda t: (-objectives(t)[0], *objectives(t)[1:]))
 
 
-def format_front(front: Sequence[Trial]) -> str:
-  """Formats the front as a table for a terminal."""
-  lines = [f'{"trial":>5}  {"int8 accuracy":>13}  {"flash B":>8}  {"SRAM B":>8}  {"MACs":>11}']
+def format_front(front: Sequence[Trial], *, title: str = 'accuracy') -> str:
+  """Formats the front as a table for a terminal; `title` names what the search calls accuracy."""
+  head = f'int8 {title}'
+  lines = [f'{"trial":>5}  {head:>13}  {"flash B":>8}  {"SRAM B":>8}  {"MACs":>11}']
   for trial in front:
     accuracy, flash, sram, macs = objectives(trial)
-    lines.append(f'{trial.index:5d}  {accuracy:13.4f}  {flash:8,d}  {sram:8,d}  {macs:11,d}')
+    lines.append(
+      f'{trial.index:5d}  {accuracy:{max(len(head), 13)}.4f}  {flash:8,d}  {sram:8,d}  {macs:11,d}'
+    )
   return '\n'.join(lines)

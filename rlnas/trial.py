@@ -31,7 +31,7 @@ class Terms:
 
   Attributes:
     thresholds: one for each stage of the training but the last; training ends after the stage if
-      the validation accuracy of the float network is below it.
+      the validation accuracy of the float network is below it (see `Measurement`).
     parent: name of the weights that training starts from, or '' for new weights.
   """
 
@@ -63,6 +63,10 @@ class Proposal:
 @dataclasses.dataclass(frozen=True)
 class Measurement:
   """The results of an evaluation. Figures that were not measured are None.
+
+  Accuracy is the share of the examples that are recognised, or what else the evaluator judges by:
+  in a search with another metric (`rlnas.data.metrics`) these fields, and all that follows from
+  them, hold the metric.
 
   Attributes:
     status: how the evaluation ended.

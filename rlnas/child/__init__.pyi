@@ -4,7 +4,7 @@ from .distill import Teacher, distillation
 from .inherit import inherit_weights, save_weights
 from .prune import prune_filters
 from .supernet import Supernet
-from .train import Trainer, accuracy, cross_entropy
+from .train import Trainer, accuracy, cross_entropy, loss_for
 
 __all__ = [
   'Augmentation',
@@ -16,6 +16,7 @@ __all__ = [
   'cross_entropy',
   'distillation',
   'inherit_weights',
+  'loss_for',
   'prune_filters',
   'save_weights',
   'suited_augmentation',

@@ -18,6 +18,7 @@ from rlnas.child.adam import Adam
 from rlnas.child.augment import NO_AUGMENTATION, Augmentation
 from rlnas.child.defaults import BATCH_SIZE, LEARNING_RATE
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import Confusion, Metric, class_weights
 from rlnas.data.scaling import Scaling
 
 Array = npt.NDArray[Any]
@@ -48,6 +49,27 @@ def cross_entropy(x: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tens
   """Cross-entropy in nats: [B, ...], [B], [B, classes] -> [B]."""
   del x
   return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
+def loss_for(metric: Metric, dataset: Dataset, *, loss: Loss = cross_entropy) -> Loss:
+  """Returns the loss that suits a metric.
+
+  For accuracy it is `loss` itself. For the metrics that count all classes alike, the loss of each
+  example is multiplied by the weight of its class (`rlnas.data.metrics.class_weights`).
+
+  Args:
+    metric: what the trained network is judged by.
+    dataset: its training labels give the weights.
+    loss: the loss of each example.
+  """
+  if metric is Metric.ACCURACY:
+    return loss
+  weights = class_weights(dataset.y_train, classes=dataset.classes).astype(np.float32)
+
+  def weighted(x: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    return tf.gather(weights, labels) * loss(x, labels, logits)
+
+  return weighted
 
 
 def train(
@@ -203,34 +225,48 @@ def accuracy(model: keras.Model, x: Array, y: Array, *, scaling: Scaling) -> flo
   Raises:
     ValueError: there are no examples, or not one label for each.
   """
-  return accuracy_function(model, x, y, scaling=scaling)()
+  return Metric.ACCURACY.of(confusion_function(model, x, y, scaling=scaling)())
 
 
-def accuracy_function(
+def confusion_function(
   model: keras.Model, x: Array, y: Array, *, scaling: Scaling
-) -> Callable[[], float]:
-  """Returns a function that computes `accuracy` with the network's weights at the time of the call.
+) -> Callable[[], Confusion]:
+  """Returns a function that counts confusions with the network's weights at the time of the call.
 
-  The graph is traced once.
+  It returns what `rlnas.data.metrics.confusion_matrix` returns for the classes with the largest
+  logits. The graph is traced once.
+
+  Args:
+    model: see `accuracy`.
+    x: see `accuracy`. [N, ...]
+    y: see `accuracy`. [N]
+    scaling: see `accuracy`.
+
+  Raises:
+    ValueError: there are no examples, or not one label for each.
   """
   if len(x) == 0 or y.shape != x.shape[:1]:
     raise ValueError(
       f'y of shape {y.shape}: must be one label for each of {len(x)} examples, N >= 1'
     )
+  classes = model.output_shape[-1]
 
   @tf.function(autograph=False)
-  def count_correct(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    def body(start: tf.Tensor, correct: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  def count(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    def body(start: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
       batch = slice(start, start + _EVALUATION_BATCH)
       logits = model(_scaled(x[batch], scaling), training=False)  # [B, classes]
-      hits = tf.argmax(logits, 1, tf.int32) == y[batch]
-      return start + _EVALUATION_BATCH, correct + tf.reduce_sum(tf.cast(hits, tf.int32))
+      pairs = tf.stack([y[batch], tf.argmax(logits, 1, tf.int32)], 1)  # [B, 2]
+      counts = tf.tensor_scatter_nd_add(counts, pairs, tf.ones_like(y[batch]))
+      counts.set_shape((classes, classes))
+      return start + _EVALUATION_BATCH, counts
 
-    return tf.while_loop(lambda start, correct: start < x.shape[0], body, (0, 0))[1]
+    none = tf.zeros((classes, classes), tf.int32)
+    return tf.while_loop(lambda start, counts: start < x.shape[0], body, (0, none))[1]
 
   examples, labels = tf.constant(x), tf.constant(y, tf.int32)
-  counted = count_correct.get_concrete_function(examples, labels)
-  return lambda: int(counted(examples, labels)) / len(examples)
+  counted = count.get_concrete_function(examples, labels)
+  return lambda: counted(examples, labels).numpy().astype(np.int64)
 
 
 def _shrink_if_huge(model: keras.Model, x: tf.Tensor) -> None:

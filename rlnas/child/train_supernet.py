@@ -22,8 +22,10 @@ from rlnas.architecture import Architecture, Shape
 from rlnas.backend import tf
 from rlnas.child.shared_layers import Layer, Slice, layers_of
 from rlnas.child.supernet import Float32Array, Path, Supernet, initial, within
+from rlnas.child.train import Loss, loss_for
 from rlnas.cost.limits import within_limits
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import Metric
 from rlnas.trial import derive_seed
 
 # Called with the number of finished steps and the loss of the last one.
@@ -39,6 +41,7 @@ def train_supernet(
   seed: int,
   batch_size: int = 64,
   learning_rate: float = 1e-2,
+  metric: Metric = Metric.ACCURACY,
   on_step: OnStep | None = None,
 ) -> Supernet:
   """Trains shared weights; each step trains those of one network.
@@ -49,6 +52,7 @@ def train_supernet(
     seed: determines the initial weights and the order of the examples.
     batch_size: examples per step.
     learning_rate: learning rate of the first step; it falls to 0 as half a cosine.
+    metric: what the networks are compared by; decides the loss (`rlnas.child.train.loss_for`).
     on_step: called after each step.
 
   Raises:
@@ -63,7 +67,7 @@ def train_supernet(
     raise ValueError(f'learning_rate={learning_rate}: must be positive')
   limited = [within_limits(a) for a in architectures]
   paths = [layers_of(a, dataset.task) for a in limited]
-  bank = _Bank(paths, seed)
+  bank = _Bank(paths, seed, loss_for(Metric(metric), dataset))
   rng = np.random.default_rng(derive_seed(seed, 'order'))
   order = np.zeros(0, np.int64)
   batch_size = min(batch_size, len(dataset.x_train))
@@ -88,7 +92,8 @@ class _Bank:
   Each variable counts only the steps that use it; other steps do not change it.
   """
 
-  def __init__(self, paths: Sequence[Sequence[Layer]], seed: int) -> None:
+  def __init__(self, paths: Sequence[Sequence[Layer]], seed: int, loss: Loss) -> None:
+    self._loss = loss
     largest: dict[str, Shape] = {}
     for name, shape in {s for layers in paths for layer in layers for s in layer.slices}:
       sides = zip(largest.get(name, shape), shape, strict=True)
@@ -107,7 +112,7 @@ class _Bank:
     return {name: variable.numpy() for name, variable in self._variables.items()}
 
   def descend(self, path: Path, x: tf.Tensor, y: tf.Tensor, rate: float) -> float:
-    """Trains the weights of a path by one step; returns the mean cross-entropy in nats."""
+    """Trains the weights of a path by one step; returns the mean loss in nats."""
     reached: list[str] = []
 
     def take(wanted: Slice) -> tf.Tensor:
@@ -118,8 +123,7 @@ class _Bank:
 
     with tf.GradientTape() as tape:
       logits = path.run(x, take).logits
-      losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
-      loss = tf.reduce_mean(losses)
+      loss = tf.reduce_mean(self._loss(x, y, logits))
     gradients = tape.gradient(loss, [self._variables[name] for name in reached])
     for name, gradient in zip(reached, gradients, strict=True):
       self._apply(name, gradient, rate)

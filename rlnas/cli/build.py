@@ -20,6 +20,7 @@ from rlnas.cli.options import written
 from rlnas.cost.kernels import SPEEDS, Speed
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import Metric
 from rlnas.evaluation.executors import default_workers
 from rlnas.interfaces import Executor, Reward, StagedEvaluator, Strategy
 from rlnas.search.fidelity import Pruner
@@ -242,7 +243,13 @@ def build_evaluator(setup: Setup) -> StagedEvaluator:
 
   data, config = setup.dataset, setup.config
   weights = pathlib.Path(config.workdir) / 'weights' if config.inherit else None
-  trained = Trained(data, epochs=build_stages(config), speed=setup.speed, weights=weights)
+  trained = Trained(
+    data,
+    epochs=build_stages(config),
+    speed=setup.speed,
+    weights=weights,
+    metric=Metric(config.metric),
+  )
   return Screened(trained, setup.budget, data.task, setup.speed)
 
 
@@ -289,6 +296,7 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
     'fidelity': ','.join(f'{examples or "all"}x{epochs}' for examples, epochs in stages),
     'pruner': config.pruner if len(stages) > 1 else None,
     'inherit': config.inherit,
+    'metric': config.metric,
     'seed': config.seed,
     # Other versions round differently, so a resumed search would not be the same.
     'rlnas': rlnas.__version__,

@@ -18,10 +18,12 @@ from rlnas.child.defaults import LEARNING_RATE
 from rlnas.cli import choices
 from rlnas.cost.kernels import SPEEDS, Speed
 from rlnas.data.loaders import BUILT_IN
+from rlnas.data.metrics import Metric
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, check_timeout
 
 EXECUTORS = ('pool', 'ray', 'inprocess')
 TEACHERS = ('ensemble', 'wide')
+METRICS = tuple(metric.value for metric in Metric)
 
 
 def _setting(default: Any, text: str, *, group: str, flag: str = '') -> Any:
@@ -130,6 +132,13 @@ class SearchConfig:
   data_dir: str | None = _setting(
     None,
     'Folder of IDX (MNIST) or binary (CIFAR-10) files; downloads them if not given.',
+    group='task',
+  )
+  metric: str = _setting(
+    'accuracy',
+    f'What counts as accuracy wherever the search decides, one of {", ".join(METRICS)}. With any '
+    'but the default, which suits classes of about equal size, the training weights each class '
+    'inversely to its number of examples.',
     group='task',
   )
   board: str = _setting(
@@ -266,6 +275,7 @@ class SearchConfig:
       raise ValueError(f'lag={self.lag}: must be at least 0')
     self.stages()
     choices.check_one_of('pruner', self.pruner, choices.PRUNERS)
+    choices.check_one_of('metric', self.metric, METRICS)
     for kind, value in (
       ('space', self.space),
       ('strategy', self.strategy),

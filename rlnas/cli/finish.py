@@ -28,7 +28,10 @@ from rlnas.cli.flags import (
   show,
 )
 from rlnas.cli.workdir import budget_of, dataset_of, given_config
+from rlnas.data.metrics import NOTABLE_SHARE, Metric
 from rlnas.trial import Status, Trial
+
+_MOST_RECALLS, _WORST_RECALLS = 12, 5  # of more classes only the worst are shown
 
 if TYPE_CHECKING:
   from rlnas.budget import Budget
@@ -130,10 +133,16 @@ def finish(
     )
   seconds = time.perf_counter() - since
   write_winner(winner, trials, budget, workdir, dataset=dataset, seconds=seconds)
-  show_winner(winner, trials, budget, config)
-  warning = gap_warning(winner.validation_accuracy, winner.int8_validation_accuracy, dataset)
-  if warning:
-    show(f'\nWarning: {warning}')
+  show_winner(winner, trials, budget, config, dataset)
+  gap = gap_warning(
+    winner.validation_accuracy,
+    winner.int8_validation_accuracy,
+    dataset,
+    metric=winner.metric,
+  )
+  for warning in (chance_warning(winner, dataset), gap):
+    if warning:
+      show(f'\nWarning: {warning}')
   return winner
 
 
@@ -156,6 +165,7 @@ def plan_of(config: SearchConfig, dataset: Dataset) -> Plan:
     augmentation=augmentation,
     patience=asked.patience,
     further_epochs=asked.further_epochs,
+    metric=Metric(config.metric),
   )
   return Plan(
     recipe,
@@ -167,7 +177,11 @@ def plan_of(config: SearchConfig, dataset: Dataset) -> Plan:
 
 
 def show_winner(
-  winner: Winner, trials: Sequence[Trial], budget: Budget, config: SearchConfig
+  winner: Winner,
+  trials: Sequence[Trial],
+  budget: Budget,
+  config: SearchConfig,
+  dataset: Dataset,
 ) -> None:
   """Prints the Pareto front, the finalists and the winner."""
   from rlnas.pareto import format_front, pareto_front
@@ -178,24 +192,65 @@ def show_winner(
     cause = failed[0].measurement.detail.strip().splitlines()[-1]
     show(f'\n{len(failed)} of {len(trials)} trials failed; cause of the first: {cause}')
   show('\nPareto front of the search (validation data):')
-  show(format_front(pareto_front(trials, budget)))
+  show(format_front(pareto_front(trials, budget), title=winner.metric.label))
   show(f'\nFinalists, trained for up to {config.finish.epochs} epochs (validation data):')
   show(format_finalists(winner.finalists))
-  low, high = winner.int8_test_interval
-  latency = ''
-  if winner.latency_ms is not None:
-    latency = f'  latency                   {winner.latency_ms:,.1f} ms, estimated\n'
   planned = '  (planned: TFLite Micro is not installed)' if footprint.is_planned else ''
-  show(
-    f'\nWinner: trial {winner.trial.index}\n'
-    f'  int8 test accuracy        {winner.int8_test_accuracy:.4f}  (test data, used once; 95 % '
-    f'interval {low:.4f} to {high:.4f})\n'
-    f'  int8 validation accuracy  {winner.int8_validation_accuracy:.4f}\n'
-    f'  flash                     {footprint.flash_bytes:,} of {budget.flash_bytes:,} B\n'
-    f'  SRAM                      {footprint.sram_bytes:,} of {budget.sram_bytes:,} B{planned}\n'
-    f'  MACs                      {winner.macs:,}\n'
-    f'{latency}'
-    f'\n{workdir / "best/model.tflite"}, {workdir / "result.json"}, {workdir / "pareto.png"}'
+  rows = [
+    *tested_rows(winner, dataset),
+    (f'int8 validation {winner.metric.label}', f'{winner.int8_validation_accuracy:.4f}'),
+    ('flash', f'{footprint.flash_bytes:,} of {budget.flash_bytes:,} B'),
+    ('SRAM', f'{footprint.sram_bytes:,} of {budget.sram_bytes:,} B{planned}'),
+    ('MACs', f'{winner.macs:,}'),
+  ]
+  if winner.latency_ms is not None:
+    rows.append(('latency', f'{winner.latency_ms:,.1f} ms, estimated'))
+  width = max(len(name) for name, _ in rows)
+  show(f'\nWinner: trial {winner.trial.index}')
+  show('\n'.join(f'  {name:{width}}  {text}' for name, text in rows))
+  show(f'\n{workdir / "best/model.tflite"}, {workdir / "result.json"}, {workdir / "pareto.png"}')
+
+
+def tested_rows(winner: Winner, dataset: Dataset) -> list[tuple[str, str]]:
+  """Names and texts of the winner's figures on the test data, each with that of chance."""
+  low, high = winner.int8_test_interval
+  name = dataset.class_names[winner.largest_class]
+  rows = [
+    (
+      'int8 test accuracy',
+      f'{winner.int8_test_accuracy:.4f}  (test data, used once; 95 % interval {low:.4f} to '
+      f'{high:.4f}; always {name!r}: {winner.chance(Metric.ACCURACY):.4f})',
+    )
+  ]
+  if (metric := winner.metric) is not Metric.ACCURACY:
+    text = f'{winner.tested(metric):.4f}  (always {name!r}: {winner.chance(metric):.4f})'
+    rows.append((f'int8 test {metric.label}', text))
+  recalls = [
+    (recall, name)
+    for recall, name in zip(winner.recall_by_class, dataset.class_names, strict=True)
+    if recall is not None
+  ]
+  title = 'recall by class'
+  if len(recalls) > _MOST_RECALLS:
+    title = f'recall, worst {_WORST_RECALLS} classes'
+    recalls = sorted(recalls)[:_WORST_RECALLS]
+  rows.append((title, ', '.join(f'{name} {recall:.3f}' for recall, name in recalls)))
+  return rows
+
+
+def chance_warning(winner: Winner, dataset: Dataset) -> str:
+  """Warns if the winner is not better than always naming the largest class; '' if it is."""
+  metric = winner.metric
+  reached, chance = winner.tested(metric), winner.chance(metric)
+  if reached > chance:
+    return ''
+  advice = 'It needs more epochs, or more examples of the other classes.'
+  if metric is Metric.ACCURACY and chance * dataset.classes > NOTABLE_SHARE:
+    advice = 'A search with --metric=balanced_accuracy counts all classes alike.'
+  return (
+    f'the winner is not better than always naming {dataset.class_names[winner.largest_class]!r}, '
+    f'the largest class: its test {metric.label} is {reached:.4f}, that of chance is '
+    f'{chance:.4f}. {advice}'
   )
 
 

@@ -27,8 +27,8 @@ OF_ONE_SEARCH = (
   *('strategy', 'strategy_options', 'reward', 'reward_options', 'minutes', 'seed', 'lag'),
   'cache_dir',
 )
-# The same for a benchmark, which times worker processes of its own.
-OF_TIMED_SEARCH = (*OF_ONE_SEARCH, 'executor', 'ray_address', 'trial_timeout')
+# The same for a benchmark, which times worker processes and trainings of its own.
+OF_TIMED_SEARCH = (*OF_ONE_SEARCH, 'executor', 'ray_address', 'trial_timeout', 'metric')
 FINISH = 'finish_'  # begins the name of each flag of `FinishConfig`
 _WIDTH = 100
 _INDENT = ' ' * 6

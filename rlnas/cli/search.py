@@ -31,6 +31,7 @@ from rlnas.cli.flags import (
   show,
 )
 from rlnas.data.description import describe
+from rlnas.data.metrics import Metric
 from rlnas.trial import Trial
 
 if TYPE_CHECKING:
@@ -89,7 +90,13 @@ def run(config: SearchConfig) -> Winner:
     trials, setup.dataset, setup.budget, config, workers=config.workers, since=started
   )
   title = f'{config.strategy}, {config.space}, {setup.dataset.name}, {config.board}'
-  plot_pareto(trials, setup.budget, workdir / 'pareto.png', title=f'{title}: {len(trials)} trials')
+  plot_pareto(
+    trials,
+    setup.budget,
+    workdir / 'pareto.png',
+    title=f'{title}: {len(trials)} trials',
+    metric=winner.metric,
+  )
   show(str(export_workdir(workdir, setup.dataset) / 'report.html'))
   return winner
 
@@ -126,13 +133,14 @@ def search(setup: Setup) -> tuple[Trial, ...]:
     stack.callback(executor.close)
     if not config.inherit:
       executor.remember(journal.trials)
-    progress = ProgressBar(config.trials, budget=setup.budget)
+    progress = ProgressBar(config.trials, budget=setup.budget, metric=Metric(config.metric))
     stack.callback(progress.close)
     events = TensorBoard(
       workdir / 'tensorboard',
       budget=setup.budget,
       task=setup.dataset.task,
       table=setup.table,
+      metric=Metric(config.metric),
     )
     stack.push(functools.partial(_close, events))
     seconds = math.inf if config.minutes is None else 60 * config.minutes * setup.workers
@@ -166,7 +174,7 @@ def announce(setup: Setup, *, resumed: int) -> None:
   workdir = pathlib.Path(config.workdir)
   lines = [
     f'data     {data.name}: {data.source}',
-    *describe(data),
+    *describe(data, metric=Metric(config.metric)),
     f'space    {config.space}: {float(setup.table.size):.3g} networks',
     f'budget   {budget} ({config.board})',
     f'watch    tensorboard --logdir={workdir / "tensorboard"} --host=127.0.0.1',

@@ -11,11 +11,13 @@ from .loaders import (
   mnist,
   mnist5k,
 )
+from .metrics import Metric
 from .scaling import Scaling
 
 __all__ = [
   'BUILT_IN',
   'Dataset',
+  'Metric',
   'Scaling',
   'as_images',
   'as_sequences',

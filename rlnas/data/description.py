@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import NOTABLE_SHARE, UNBALANCED, Metric, chance_confusion
 
 _MOST_CLASSES, _MOST_FEATURES = 12, 5  # that are listed one by one
 _CHUNK_VALUES = 1 << 22
@@ -32,12 +33,21 @@ class Clipped:
   farthest: float
 
 
-def describe(dataset: Dataset) -> tuple[str, ...]:
-  """Returns sizes and shape, the classes, what was skipped, and what is clipped."""
+def describe(dataset: Dataset, *, metric: Metric = Metric.ACCURACY) -> tuple[str, ...]:
+  """Returns sizes and shape, the classes, what was skipped, and what is clipped.
+
+  If one class has much more than its share of the examples, a line says what always naming it would
+  reach.
+
+  Args:
+    dataset: the data.
+    metric: what a search will judge by.
+  """
   sizes = (f'{len(y):,} {name}' for name, y in _labels(dataset) if len(y))
   lines = [
     f'examples {", ".join(sizes)}; {_shape(dataset)}, {dataset.x_train.dtype}',
     f'classes  {_classes(dataset)}',
+    *_chance(dataset, metric),
     *(f'note     {note}' for note in dataset.notes),
   ]
   found = clipped(dataset)
@@ -95,8 +105,28 @@ def _shape(dataset: Dataset) -> str:
   return f'images of {shape[0]} x {shape[1]}, {shape[2]} {channels}'
 
 
+def _counts(dataset: Dataset) -> npt.NDArray[np.intp]:
+  labels = np.concatenate([y for _, y in _labels(dataset)])
+  return np.bincount(labels, minlength=dataset.classes)
+
+
+def _chance(dataset: Dataset, metric: Metric) -> tuple[str, ...]:
+  """The line on the largest class, and advice if the smallest one is far smaller."""
+  counts = _counts(dataset)
+  largest = int(counts.argmax())
+  if counts[largest] * dataset.classes <= NOTABLE_SHARE * counts.sum():
+    return ()
+  confusion = chance_confusion(counts, largest)
+  shown = dict.fromkeys((Metric.ACCURACY, metric))
+  reached = ', '.join(f'{one.label} {one.of(confusion):.3f}' for one in shown)
+  line = f'chance   always {dataset.class_names[largest]!r}: {reached}'
+  if metric is Metric.ACCURACY and counts[largest] >= UNBALANCED * counts.min():
+    line += '; --metric=balanced_accuracy counts all classes alike'
+  return (line,)
+
+
 def _classes(dataset: Dataset) -> str:
-  counts = np.bincount(np.concatenate([y for _, y in _labels(dataset)]), minlength=dataset.classes)
+  counts = _counts(dataset)
   each = [f'{name} {count:,}' for name, count in zip(dataset.class_names, counts, strict=True)]
   if len(each) <= _MOST_CLASSES:
     return ', '.join(each)

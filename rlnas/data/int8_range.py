@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import Metric
 
 _STEPS = 255  # of the int8 input, from its least to its greatest value
 _FEW_STEPS = 24  # for the usual range of a feature; a normal one within 10 deviations has 59
@@ -13,7 +14,12 @@ GAP_POINTS = 2.0  # a larger difference of float and int8 accuracy deserves a wa
 
 
 def gap_warning(
-  accuracy: float, int8_accuracy: float, dataset: Dataset, *, points: float = GAP_POINTS
+  accuracy: float,
+  int8_accuracy: float,
+  dataset: Dataset,
+  *,
+  points: float = GAP_POINTS,
+  metric: Metric = Metric.ACCURACY,
 ) -> str:
   """Returns a warning if int8 lost much accuracy, with the cause if it is known; else ''.
 
@@ -22,13 +28,15 @@ def gap_warning(
     int8_accuracy: of the int8 network, on the same examples.
     dataset: the data.
     points: percentage points that the two may differ by.
+    metric: what the two are, if not accuracy.
   """
   lost = 100 * (accuracy - int8_accuracy)
   if lost <= points:
     return ''
   cause = coarse_features(dataset)
-  return f'int8 loses {lost:.1f} points of accuracy ({accuracy:.4f} to {int8_accuracy:.4f}). ' + (
-    cause or 'The input is not the cause: int8 resolves every feature.'
+  return (
+    f'int8 loses {lost:.1f} points of {metric.label} ({accuracy:.4f} to {int8_accuracy:.4f}). '
+    + (cause or 'The input is not the cause: int8 resolves every feature.')
   )
 
 

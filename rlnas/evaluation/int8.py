@@ -12,8 +12,9 @@ from rlnas.cost.cost import estimate_cost
 from rlnas.cost.kernels import Speed
 from rlnas.cost.latency import latency_ms
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import Metric
 from rlnas.tflite.footprint import MAX_ARENA_BYTES, ArenaOverflow, measure
-from rlnas.tflite.inference import int8_accuracy
+from rlnas.tflite.inference import int8_confusion
 from rlnas.tflite.quantize import calibration_rows, quantize
 from rlnas.trial import Measurement, Status
 
@@ -23,8 +24,8 @@ class Ready(NamedTuple):
 
   Attributes:
     network: float32 [B, ...] -> logits [B, classes].
-    validation_accuracy: of `network`, in [0, 1].
-    curve: validation accuracy after each stage of its training.
+    validation_accuracy: of `network`, in [0, 1]; see `rlnas.trial.Measurement`.
+    curve: the same after each stage of its training.
   """
 
   network: keras.Model
@@ -39,6 +40,7 @@ def measure_int8(
   *,
   calibration_examples: int,
   speed: Speed | None,
+  metric: Metric = Metric.ACCURACY,
 ) -> Measurement:
   """Makes a network, quantizes it and measures the int8 network.
 
@@ -49,6 +51,7 @@ def measure_int8(
       than `MAX_ARENA_BYTES`.
     calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
     speed: speed of the board; without it there is no latency.
+    metric: what the network is judged by.
 
   Returns:
     The measurement, 'infeasible' if the tensor arena would exceed `MAX_ARENA_BYTES`.
@@ -78,10 +81,11 @@ def measure_int8(
     footprint = measure(model)
   except ArenaOverflow as error:
     return infeasible(str(error))
+  confusion = int8_confusion(model, dataset.x_val, dataset.y_val, scaling=scaling)
   return Measurement(
     Status.COMPLETE,
     validation_accuracy=accuracy,
-    int8_validation_accuracy=int8_accuracy(model, dataset.x_val, dataset.y_val, scaling=scaling),
+    int8_validation_accuracy=metric.of(confusion),
     flash_bytes=footprint.flash_bytes,
     sram_bytes=footprint.sram_bytes,
     sram_source=footprint.sram_source,

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from rlnas.architecture import Architecture
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights, save_weights
-from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, Trainer, accuracy_function
+from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, Trainer, confusion_function, loss_for
 from rlnas.cost.kernels import Speed
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import Metric
 from rlnas.evaluation.int8 import Ready, measure_int8
 from rlnas.trial import NO_TERMS, Measurement, Terms, derive_seed, weights_name
 
@@ -58,6 +59,7 @@ class Trained:
     calibration_examples: int = 100,
     speed: Speed | None = None,
     weights: str | os.PathLike[str] | None = None,
+    metric: Metric = Metric.ACCURACY,
   ) -> None:
     """Stores the settings.
 
@@ -69,6 +71,7 @@ class Trained:
       calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
       speed: speed of the board; without it measurements have no latency.
       weights: folder that keeps the weights of each network for its mutants; None keeps none.
+      metric: what networks are judged by; decides the loss too (`rlnas.child.train.loss_for`).
 
     Raises:
       ValueError: an argument is out of its range.
@@ -88,6 +91,7 @@ class Trained:
     self._learning_rate = learning_rate
     self._calibration_examples = calibration_examples
     self._speed = speed
+    self._metric = Metric(metric)
     self._weights = None if weights is None else pathlib.Path(weights)
 
   def evaluate(
@@ -115,6 +119,7 @@ class Trained:
       lambda: self._train(architecture, seed, terms),
       calibration_examples=self._calibration_examples,
       speed=self._speed,
+      metric=self._metric,
     )
 
   def _train(self, architecture: Architecture, seed: int, terms: Terms) -> Ready:
@@ -123,13 +128,19 @@ class Trained:
     model = build(architecture, data.task, seed=seed)
     if terms.parent and self._weights is not None:
       inherit_weights(model, self._weights / f'{terms.parent}.npz')
-    trainer = Trainer(model, data, batch_size=self._batch_size, learning_rate=self._learning_rate)
-    validate = accuracy_function(model, data.x_val, data.y_val, scaling=data.scaling)
+    trainer = Trainer(
+      model,
+      data,
+      batch_size=self._batch_size,
+      learning_rate=self._learning_rate,
+      loss=loss_for(self._metric, data),
+    )
+    count = confusion_function(model, data.x_val, data.y_val, scaling=data.scaling)
     curve: list[float] = []
     for number, stage in enumerate(self._stages):
       order = seed if number == 0 else derive_seed(seed, 'stage', number)
       trainer.run(epochs=stage.epochs, examples=stage.examples, seed=order)
-      curve.append(validate())
+      curve.append(self._metric.of(count()))
       if number < len(terms.thresholds) and curve[-1] < terms.thresholds[number]:
         break
     if self._weights is not None:

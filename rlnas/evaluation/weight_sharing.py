@@ -10,9 +10,10 @@ import numpy as np
 
 from rlnas.architecture import Architecture
 from rlnas.child.supernet import Supernet
-from rlnas.child.train import accuracy
+from rlnas.child.train import confusion_function
 from rlnas.cost.kernels import Speed
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import Metric
 from rlnas.evaluation.int8 import Ready, measure_int8
 from rlnas.trial import Measurement
 
@@ -33,6 +34,7 @@ class WeightSharing:
     statistics_examples: int = 1024,
     calibration_examples: int = 100,
     speed: Speed | None = None,
+    metric: Metric = Metric.ACCURACY,
   ) -> None:
     """Stores the settings.
 
@@ -42,6 +44,7 @@ class WeightSharing:
       statistics_examples: how many training examples give the statistics of batch normalisation.
       calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
       speed: speed of the board; without it measurements have no latency.
+      metric: what networks are judged by; `train_supernet` takes the same.
 
     Raises:
       ValueError: the supernet does not fit the data set, or a number is below 1.
@@ -63,6 +66,7 @@ class WeightSharing:
     self._statistics_examples = statistics_examples
     self._calibration_examples = calibration_examples
     self._speed = speed
+    self._metric = Metric(metric)
 
   def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
     """Measures one network.
@@ -84,13 +88,15 @@ class WeightSharing:
       lambda: self._network(architecture),
       calibration_examples=self._calibration_examples,
       speed=self._speed,
+      metric=self._metric,
     )
 
   def _network(self, architecture: Architecture) -> Ready:
     data = self._dataset
     network = self._supernet.network(architecture, self._batches())
     x, y = data.x_val, data.y_val
-    return Ready(network, accuracy(network, x, y, scaling=data.scaling))
+    confusion = confusion_function(network, x, y, scaling=data.scaling)()
+    return Ready(network, self._metric.of(confusion))
 
   def _batches(self) -> list[np.ndarray]:
     """Network inputs [at most `_STATISTICS_BATCH`, ...] of the first training data."""

@@ -19,6 +19,7 @@ from rlnas.child.train import Loss, cross_entropy
 from rlnas.cost.cost import estimate_cost
 from rlnas.data.atomic_file import write_file
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import Metric
 from rlnas.finishing.recipe import Finished, Recipe, finish
 from rlnas.tflite.footprint import ArenaOverflow, measure
 from rlnas.trial import Measurement, Status
@@ -54,7 +55,10 @@ class Finishing:
     versions = (rlnas.__version__, tf.__version__, str(int(ONEDNN)))
     taught_by = [teacher.weights.stem for teacher in teachers]
     begun = None if start is None else start.stem
-    self._settings = [dataset.digest, dataclasses.asdict(recipe), versions, taught_by, begun]
+    settings = dataclasses.asdict(recipe)
+    if recipe.metric is Metric.ACCURACY:
+      del settings['metric']  # so that finalists of earlier folders are found
+    self._settings = [dataset.digest, settings, versions, taught_by, begun]
 
   def name(self, architecture: Architecture, *, seed: int) -> str:
     """The name of the network's files, a hash of everything that decides them."""

@@ -25,13 +25,15 @@ from rlnas.child.train import (
   LEARNING_RATE,
   Loss,
   OnEpoch,
-  accuracy_function,
+  confusion_function,
   cross_entropy,
+  loss_for,
   train,
 )
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import Metric
 from rlnas.tflite.compact import compact
-from rlnas.tflite.inference import int8_accuracy
+from rlnas.tflite.inference import int8_confusion
 from rlnas.tflite.quantize import calibrate, calibration_rows, quantize, to_int8
 
 CALIBRATION_EXAMPLES = 100
@@ -55,6 +57,8 @@ class Recipe:
     further_epochs: epochs of a further training at `FURTHER_LEARNING_RATE`, once as before and once
       aware of quantization; the best int8 model of the three networks is kept. None trains no
       further.
+    metric: what decides between epochs and between models, wherever this module speaks of
+      accuracy. It also decides how the loss weights the classes (`rlnas.child.train.loss_for`).
 
   Raises:
     ValueError: a figure is out of its range.
@@ -67,6 +71,7 @@ class Recipe:
   augmentation: Augmentation = NO_AUGMENTATION
   patience: int | None = None
   further_epochs: int | None = None
+  metric: Metric = Metric.ACCURACY
 
   def __post_init__(self) -> None:
     for name in ('epochs', 'batch_size', 'patience', 'further_epochs'):
@@ -77,6 +82,7 @@ class Recipe:
       raise ValueError(f'learning_rate={self.learning_rate}: must be positive')
     if not 0 <= self.warmup < 1:
       raise ValueError(f'warmup={self.warmup}: must lie in [0, 1)')
+    object.__setattr__(self, 'metric', Metric(self.metric))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,7 +92,7 @@ class Finished:
   Attributes:
     network: in floating point.
     model: the .tflite file made of it.
-    validation_accuracy: of `network`, in [0, 1].
+    validation_accuracy: of `network`, in [0, 1]; the metric of the recipe, like the others.
     int8_validation_accuracy: of `model`.
     way: how the network was trained: 'trained', 'further' or 'aware'.
     compared: the int8 validation accuracy of each way, if there were several.
@@ -117,7 +123,7 @@ def finish(
     dataset: gives the training and validation data.
     recipe: how to train it.
     seed: decides the initial weights, the order of the examples and their augmentation.
-    loss: the loss to minimise.
+    loss: the loss to minimise; the metric of the recipe may weight its classes.
     start: file of the first weights (`rlnas.child.inherit`); None starts from random ones.
     on_epoch: called after each epoch with its number and mean loss; if it returns True, the
       training ends.
@@ -130,7 +136,7 @@ def finish(
   if start is not None:
     inherit_weights(network, start)
   train_by(recipe, network, dataset, seed=seed, loss=loss, on_epoch=on_epoch)
-  ways = [quantized(network, dataset)]
+  ways = [quantized(network, dataset, recipe.metric)]
   if recipe.further_epochs is not None:
     further = dataclasses.replace(
       recipe, epochs=recipe.further_epochs, learning_rate=FURTHER_LEARNING_RATE
@@ -155,7 +161,9 @@ def train_by(
   on_epoch: OnEpoch | None = None,
 ) -> None:
   """Trains a network in place. See `finish`."""
-  best = None if recipe.patience is None else _Best(network, dataset, recipe.patience)
+  best = (
+    None if recipe.patience is None else _Best(network, dataset, recipe.patience, recipe.metric)
+  )
 
   def after(epoch: int, mean: float) -> bool:
     ends = on_epoch is not None and on_epoch(epoch, mean)
@@ -170,25 +178,25 @@ def train_by(
     learning_rate=recipe.learning_rate,
     warmup=recipe.warmup,
     augmentation=recipe.augmentation,
-    loss=loss,
+    loss=loss_for(recipe.metric, dataset, loss=loss),
     on_epoch=after,
   )
   if best is not None:
     best.restore()
 
 
-def quantized(network: keras.Model, dataset: Dataset) -> Finished:
-  """Quantizes a trained network and measures both accuracies on the validation data."""
-  return _judged(network, quantize(network, calibration_of(dataset)), dataset)
+def quantized(network: keras.Model, dataset: Dataset, metric: Metric = Metric.ACCURACY) -> Finished:
+  """Quantizes a trained network and measures the metric of both on the validation data."""
+  return _judged(network, quantize(network, calibration_of(dataset)), dataset, metric)
 
 
-def _judged(network: keras.Model, model: bytes, dataset: Dataset) -> Finished:
+def _judged(network: keras.Model, model: bytes, dataset: Dataset, metric: Metric) -> Finished:
   x, y, scaling = dataset.x_val, dataset.y_val, dataset.scaling
   return Finished(
     network=network,
     model=model,
-    validation_accuracy=accuracy_function(network, x, y, scaling=scaling)(),
-    int8_validation_accuracy=int8_accuracy(model, x, y, scaling=scaling),
+    validation_accuracy=metric.of(confusion_function(network, x, y, scaling=scaling)()),
+    int8_validation_accuracy=metric.of(int8_confusion(model, x, y, scaling=scaling)),
   )
 
 
@@ -214,7 +222,7 @@ def trained_further(
   """
   copy = _copied(network)
   train_by(recipe, copy, dataset, seed=seed, loss=loss)
-  return dataclasses.replace(quantized(copy, dataset), way='further')
+  return dataclasses.replace(quantized(copy, dataset, recipe.metric), way='further')
 
 
 def trained_aware(
@@ -235,7 +243,7 @@ def trained_aware(
   copy = _copied(network)
   qat.adopt(copy, twin)
   model = compact(to_int8(qat.with_ranges(calibrate(copy, rows), copy, ranges)))
-  return dataclasses.replace(_judged(copy, model, dataset), way='aware')
+  return dataclasses.replace(_judged(copy, model, dataset, recipe.metric), way='aware')
 
 
 def _copied(network: keras.Model) -> keras.Model:
@@ -252,11 +260,10 @@ def calibration_of(dataset: Dataset) -> npt.NDArray[np.float32]:
 class _Best:
   """The weights of the epoch with the best validation accuracy (of equals the last)."""
 
-  def __init__(self, network: keras.Model, dataset: Dataset, patience: int) -> None:
+  def __init__(self, network: keras.Model, dataset: Dataset, patience: int, metric: Metric) -> None:
     self._network = network
-    self._validate = accuracy_function(
-      network, dataset.x_val, dataset.y_val, scaling=dataset.scaling
-    )
+    self._metric = metric
+    self._count = confusion_function(network, dataset.x_val, dataset.y_val, scaling=dataset.scaling)
     self._patience = patience
     self._accuracy = -1.0
     self._weights: list[npt.NDArray[np.float32]] = []
@@ -264,7 +271,7 @@ class _Best:
 
   def hear(self) -> bool:
     """Checks the accuracy after an epoch; returns whether the training should end."""
-    accuracy = self._validate()
+    accuracy = self._metric.of(self._count())
     self._epochs_since = 0 if accuracy > self._accuracy else self._epochs_since + 1
     if accuracy >= self._accuracy:
       self._accuracy, self._weights = accuracy, self._network.get_weights()

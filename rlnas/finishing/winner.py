@@ -21,6 +21,12 @@ from rlnas.child.prune import prune_filters
 from rlnas.cost.kernels import Speed
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import (
+  Metric,
+  chance_confusion,
+  largest_class,
+  recall_by_class,
+)
 from rlnas.evaluation.executors import InProcess
 from rlnas.evaluation.screened import check_speed
 from rlnas.finishing.evaluator import Finishing
@@ -31,7 +37,7 @@ from rlnas.reports.classification_metrics import wilson_interval
 from rlnas.reports.graph_drawing import drawings
 from rlnas.reward import is_feasible
 from rlnas.tflite.footprint import Footprint, measure
-from rlnas.tflite.inference import int8_accuracy
+from rlnas.tflite.inference import int8_confusion
 from rlnas.trial import Status, Trial
 
 
@@ -43,11 +49,14 @@ class Winner:
     trial: the trial that found it.
     architecture: the network that was trained.
     model: the .tflite file.
-    validation_accuracy: accuracy of the float network, in [0, 1].
-    int8_validation_accuracy: accuracy of `model`, which decided the choice.
+    metric: what decided the choice.
+    validation_accuracy: the metric of the float network on validation data, in [0, 1].
+    int8_validation_accuracy: the metric of `model`, which decided the choice.
     int8_test_accuracy: accuracy of `model` on the test data, which no earlier step uses.
     int8_test_interval: 95 % confidence interval of that (Wilson 1927). It covers the random choice
       of the test examples, not that of the search or of the training.
+    int8_test_confusion: test examples by true class, then by the class that `model` names.
+    largest_class: the class with the most training examples.
     footprint: flash and SRAM of `model`.
     macs: multiply-accumulate operations of one inference.
     latency_ms: estimated time of one inference of `architecture`; None if the board's speed is
@@ -58,14 +67,31 @@ class Winner:
   trial: Trial
   architecture: Architecture
   model: bytes
+  metric: Metric
   validation_accuracy: float
   int8_validation_accuracy: float
   int8_test_accuracy: float
   int8_test_interval: tuple[float, float]
+  int8_test_confusion: tuple[tuple[int, ...], ...]
+  largest_class: int
   footprint: Footprint
   macs: int
   latency_ms: float | None
   finalists: tuple[Finalist, ...]
+
+  @property
+  def recall_by_class(self) -> tuple[float | None, ...]:
+    """For each class the share of its test examples that `model` recognises; None without any."""
+    return recall_by_class(np.array(self.int8_test_confusion))
+
+  def tested(self, metric: Metric) -> float:
+    """A metric of `model` on the test data."""
+    return metric.of(np.array(self.int8_test_confusion))
+
+  def chance(self, metric: Metric) -> float:
+    """The metric on the test data of always naming the largest class."""
+    examples = np.array(self.int8_test_confusion).sum(1)
+    return metric.of(chance_confusion(examples, self.largest_class))
 
 
 def finish_best(
@@ -137,16 +163,18 @@ def finish_best(
     best = finalists[0]
     model = plain.model_path(best.name).read_bytes()
   measured = best.measurement
-  accuracy = int8_accuracy(model, dataset.x_test, dataset.y_test, scaling=dataset.scaling)
-  examples = len(dataset.y_test)
+  confusion = int8_confusion(model, dataset.x_test, dataset.y_test, scaling=dataset.scaling)
   return Winner(
     trial=trial_of(best, trials),
     architecture=best.candidate.architecture,
     model=model,
+    metric=plan.recipe.metric,
     validation_accuracy=measured.validation_accuracy or 0.0,
     int8_validation_accuracy=measured.int8_validation_accuracy or 0.0,
-    int8_test_accuracy=accuracy,
-    int8_test_interval=wilson_interval(round(accuracy * examples), examples),
+    int8_test_accuracy=Metric.ACCURACY.of(confusion),
+    int8_test_interval=wilson_interval(int(confusion.trace()), int(confusion.sum())),
+    int8_test_confusion=tuple(map(tuple, confusion.tolist())),
+    largest_class=largest_class(dataset.y_train, classes=dataset.classes),
     footprint=measure(model),
     macs=measured.macs or 0,
     latency_ms=measured.latency_ms,
@@ -186,11 +214,15 @@ def write_winner(
     'seconds': round(seconds, 1),
     'best': {
       'trial': winner.trial.index,
+      'metric': winner.metric.value,
       'architecture': json.loads(architecture),
       'validation_accuracy': winner.validation_accuracy,
       'int8_validation_accuracy': winner.int8_validation_accuracy,
       'int8_test_accuracy': winner.int8_test_accuracy,
       'int8_test_interval': list(winner.int8_test_interval),
+      'int8_test_metrics': {metric.value: winner.tested(metric) for metric in Metric},
+      'chance': {metric.value: winner.chance(metric) for metric in Metric},
+      'recall_by_class': dict(zip(dataset.class_names, winner.recall_by_class, strict=True)),
       **dataclasses.asdict(winner.footprint),
       'macs': winner.macs,
       'latency_ms': winner.latency_ms,

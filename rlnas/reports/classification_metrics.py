@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.data.metrics import Metric, confusion_matrix, recall_by_class
+
 BINS = 10
 
 
@@ -54,10 +56,14 @@ class Quality:
     """Share of the examples that were classified right."""
     return self.correct / self.examples
 
+  def score(self, metric: Metric) -> float:
+    """A metric of the examples."""
+    return metric.of(np.array(self.confusion))
+
   @property
   def recall(self) -> tuple[float | None, ...]:
     """For each class the share of its examples that was recognised; None if it has none."""
-    return tuple(_share(row[i], sum(row)) for i, row in enumerate(self.confusion))
+    return recall_by_class(np.array(self.confusion))
 
   @property
   def precision(self) -> tuple[float | None, ...]:
@@ -99,8 +105,7 @@ def assess(logits: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Quality:
     )
   classes = logits.shape[1]
   predicted = logits.argmax(axis=1)
-  confusion = np.zeros((classes, classes), np.int64)
-  np.add.at(confusion, (labels, predicted), 1)
+  confusion = confusion_matrix(labels, predicted, classes=classes)
   shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
   confidence = (shifted / shifted.sum(axis=1, keepdims=True)).max(axis=1)
   return Quality(

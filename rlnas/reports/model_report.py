@@ -12,6 +12,7 @@ from rlnas.architecture import Scalar
 from rlnas.budget import Budget
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import Metric, chance_confusion, largest_class
 from rlnas.data.scaling import Scaling
 from rlnas.export.bundle import c_contents, deployment
 from rlnas.export.c_files import RESOLVER_METHODS, Deployment
@@ -31,7 +32,12 @@ from rlnas.reports.html import (
   Text,
   page_contents,
 )
-from rlnas.reports.search_report import configuration_table, front_table, tradeoffs
+from rlnas.reports.search_report import (
+  configuration_table,
+  front_table,
+  metric_of,
+  tradeoffs,
+)
 from rlnas.tflite.inference import int8_logits
 from rlnas.trial import Trial
 
@@ -57,7 +63,7 @@ class Origin:
     command: the command that finds it again.
     configuration: configuration of the search.
     finish_epochs: epochs of its full training, if known.
-    validation_accuracy: accuracy of the float network, if known.
+    validation_accuracy: accuracy of the float network, if known; the metric of the search.
   """
 
   trials: tuple[Trial, ...]
@@ -119,12 +125,14 @@ def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: O
   return Page(
     f'{dataset.name} on {origin.board}',
     lead,
-    (_facts(quality, deployed, budget, origin),),
+    (_facts(quality, deployed, dataset, budget, origin),),
     sections,
   )
 
 
-def _facts(quality: Quality, deployed: Deployment, budget: Budget, origin: Origin) -> Facts:
+def _facts(
+  quality: Quality, deployed: Deployment, dataset: Dataset, budget: Budget, origin: Origin
+) -> Facts:
   low, high = wilson_interval(quality.correct, quality.examples)
   foot = deployed.info.report
   flash, sram = foot.flash_bytes, foot.sram_bytes
@@ -134,6 +142,10 @@ def _facts(quality: Quality, deployed: Deployment, budget: Budget, origin: Origi
     ('SRAM', f'{sram:,} B', f'{sram / budget.sram_bytes:.0%} of budget'),
     ('MACs', 'unknown' if foot.macs is None else f'{foot.macs:,}', 'of one inference'),
   ]
+  metric = metric_of(origin.configuration)
+  if metric is not Metric.ACCURACY:
+    text = f'{quality.score(metric):.4f}'
+    rows.insert(1, (f'int8 test {metric.label}', text, 'the metric of the search'))
   latency_ms = origin.winner.measurement.latency_ms
   if latency_ms is not None:
     rows.append(('latency', f'{latency_ms:,.1f} ms', 'of one inference, estimated'))
@@ -143,7 +155,8 @@ def _facts(quality: Quality, deployed: Deployment, budget: Budget, origin: Origi
 def _accuracy(
   quality: Quality, validation: Quality, dataset: Dataset, origin: Origin
 ) -> tuple[Block, ...]:
-  names = dataset.class_names
+  names, metric = dataset.class_names, metric_of(origin.configuration)
+  of_metric = '' if metric is Metric.ACCURACY else f' ({metric.label})'
   rows = tuple(
     (name, f'{sum(row):,}', _percent(recall), _percent(precision))
     for name, row, recall, precision in zip(
@@ -151,9 +164,11 @@ def _accuracy(
     )
   )
   measured = f'On {quality.examples:,} test examples, which no earlier step uses. '
+  measured += _chance(quality, dataset, metric)
   if origin.validation_accuracy is not None:
     measured += 'On the validation data the float network reached '
-    measured += f'{origin.validation_accuracy:.4f}, this int8 network {validation.accuracy:.4f}. '
+    measured += f'{origin.validation_accuracy:.4f}, this int8 network '
+    measured += f'{validation.score(metric):.4f}{of_metric}. '
   measured += 'The interval covers the random choice of the test examples, not of the training.'
   mistakes = ', '.join(
     f'{names[true]} classified as {names[predicted]} ({count})'
@@ -190,6 +205,19 @@ def _accuracy(
       )
     ),
   )
+
+
+def _chance(quality: Quality, dataset: Dataset, metric: Metric) -> str:
+  """What always naming the largest class would reach on the test data."""
+  named = largest_class(dataset.y_train, classes=dataset.classes)
+  confusion = chance_confusion([sum(row) for row in quality.confusion], named)
+  shown = dict.fromkeys((Metric.ACCURACY, metric))
+  reached = ' and '.join(f'{one.label} {one.of(confusion):.4f}' for one in shown)
+  text = f'There, always naming {dataset.class_names[named]!r}, the largest class, would reach '
+  text += f'{reached}. '
+  if quality.score(metric) <= metric.of(confusion):
+    text += 'This network is not better than that. '
+  return text
 
 
 def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Block, ...]:
@@ -283,13 +311,14 @@ def _found(budget: Budget, origin: Origin) -> tuple[Block, ...]:
   finish = 'then trained again from scratch'
   if origin.finish_epochs is not None:
     finish += f' for {origin.finish_epochs} epochs'
+  metric = metric_of(origin.configuration)
   text = f'Trial {origin.winner.index} of a search with {len(origin.trials):,} trials, {finish}. '
   text += 'On the same kind of processor this command finds it again:'
   return (
     Text(text),
     Code(origin.command),
-    *tradeoffs(origin.trials, budget, chosen=origin.winner),
-    front_table(origin.trials, budget),
+    *tradeoffs(origin.trials, budget, chosen=origin.winner, metric=metric),
+    front_table(origin.trials, budget, metric),
     configuration_table(origin.configuration),
   )
 

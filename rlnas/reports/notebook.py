@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlnas.budget import Budget
+from rlnas.data.metrics import Metric
 from rlnas.pareto import best_trial
 from rlnas.reports.pareto_figure import pareto_figure
 from rlnas.reports.progress_bar import ProgressBar
@@ -24,17 +25,19 @@ class Progress:
   Args:
     trials: number of trials of the search.
     budget: decides what is feasible.
+    metric: what the search calls accuracy.
   """
 
-  def __init__(self, trials: int, *, budget: Budget) -> None:
+  def __init__(self, trials: int, *, budget: Budget, metric: Metric = Metric.ACCURACY) -> None:
     self._total = trials
     self._budget = budget
+    self._metric = metric
     self._trials: list[Trial] = []
     self._shown = time.monotonic() - _SECONDS
     self._display = _display_of_notebook()
     self._bar: ProgressBar | None = None
     if self._display is None:
-      self._bar = ProgressBar(trials, budget=budget)
+      self._bar = ProgressBar(trials, budget=budget, metric=metric)
     else:
       self._text, self._picture = (self._display.display(display_id=True) for _ in range(2))
 
@@ -54,7 +57,8 @@ class Progress:
     best = best_trial(self._trials, self._budget)
     found = 'nothing fits the budget yet'
     if best is not None:
-      found = f'best int8 accuracy {best.measurement.int8_validation_accuracy:.4f}'
+      reached = best.measurement.int8_validation_accuracy
+      found = f'best int8 {self._metric.label} {reached:.4f}'
     self._text.update(self._display.Markdown(f'**{done} of {self._total}** trials: {found}'))
     if time.monotonic() - self._shown >= _SECONDS or done >= self._total:
       self._draw(self._display)
@@ -62,7 +66,7 @@ class Progress:
 
   def _draw(self, display: Any) -> None:
     if any(trial.measurement.status is Status.COMPLETE for trial in self._trials):
-      figure = pareto_figure(self._trials, self._budget, title='')
+      figure = pareto_figure(self._trials, self._budget, title='', metric=self._metric)
       self._picture.update(display.Image(encoded(figure, '.png', dpi=80)))
 
 

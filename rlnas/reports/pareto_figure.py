@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rlnas.budget import Budget
 from rlnas.data.atomic_file import write_file
+from rlnas.data.metrics import Metric
 from rlnas.pareto import objectives, pareto_front
 from rlnas.reports.rendering import encoded
 from rlnas.reward import is_feasible
@@ -18,14 +19,22 @@ if TYPE_CHECKING:
 
 
 def plot_pareto(
-  trials: Sequence[Trial], budget: Budget, path: str | os.PathLike[str], *, title: str
+  trials: Sequence[Trial],
+  budget: Budget,
+  path: str | os.PathLike[str],
+  *,
+  title: str,
+  metric: Metric = Metric.ACCURACY,
 ) -> None:
   """Draws `pareto_figure` into a PNG file. Raises OSError."""
-  write_file(path, encoded(pareto_figure(trials, budget, title=title), '.png', dpi=120))
+  figure = pareto_figure(trials, budget, title=title, metric=metric)
+  write_file(path, encoded(figure, '.png', dpi=120))
 
 
-def pareto_figure(trials: Sequence[Trial], budget: Budget, *, title: str) -> Figure:
-  """int8 accuracy against flash and SRAM with the budget and the front."""
+def pareto_figure(
+  trials: Sequence[Trial], budget: Budget, *, title: str, metric: Metric = Metric.ACCURACY
+) -> Figure:
+  """int8 accuracy, or what `metric` says, against flash and SRAM with the budget and the front."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
 
@@ -54,6 +63,6 @@ def pareto_figure(trials: Sequence[Trial], budget: Budget, *, title: str) -> Fig
     axes.xaxis.set_major_formatter('{x:g}')
     axes.set_xlabel(label)
     axes.grid(alpha=0.3)
-  left.set_ylabel('int8 validation accuracy')
+  left.set_ylabel(f'int8 validation {metric.label}')
   left.legend(loc='lower right')
   return figure

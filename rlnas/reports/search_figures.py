@@ -18,6 +18,7 @@ def tradeoff(
   xlabel: str,
   limit: float | None,
   chosen: tuple[float, float] | None,
+  ylabel: str,
 ) -> str:
   """Accuracy over a cost, on a logarithmic axis if the costs differ much.
 
@@ -27,6 +28,7 @@ def tradeoff(
     xlabel: name and unit of the cost.
     limit: the budget, in the unit of the cost; None draws no line.
     chosen: (cost, accuracy) of the winner's trial; None draws no mark.
+    ylabel: what accuracy means.
   """
   marks = {
     'over the budget': ('x', GREY, 22),
@@ -57,7 +59,7 @@ def tradeoff(
     if max(costs) > 4 * min(costs) > 0:
       axes.set_xscale('log', base=2)
       axes.xaxis.set_major_formatter('{x:g}')
-    axes.set(xlabel=xlabel, ylabel='int8 validation accuracy')
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.legend(loc='best')
     return svg(figure)
 

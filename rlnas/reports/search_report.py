@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from rlnas.architecture import Scalar
 from rlnas.budget import Budget
+from rlnas.data.metrics import Metric
 from rlnas.pareto import best_trial, objectives, pareto_front
 from rlnas.reports import search_figures
 from rlnas.reports.choice_counts import Preference, preferences
@@ -50,11 +51,11 @@ def search_page(
   if not trials:
     raise ValueError('trials: must hold at least one')
   names = [str(configuration[n]) for n in ('strategy', 'space') if configuration.get(n)]
-  best = best_trial(trials, budget)
+  best, metric = best_trial(trials, budget), metric_of(configuration)
   sections = [
-    Section('Course', _course(trials, budget)),
-    Section('Trade-offs', tradeoffs(trials, budget, chosen=best)),
-    Section('Pareto front', (front_table(trials, budget),)),
+    Section('Course', _course(trials, budget, metric)),
+    Section('Trade-offs', tradeoffs(trials, budget, chosen=best, metric=metric)),
+    Section('Pareto front', (front_table(trials, budget, metric),)),
   ]
   if space is not None:
     sections.append(Section('Preferences', _preferences(trials, space)))
@@ -65,11 +66,16 @@ def search_page(
   lead = f'{len(trials)} trials with a budget of {budget.flash_bytes:,} B flash and '
   lead += f'{budget.sram_bytes:,} B SRAM.'
   title = f'Search: {", ".join(names)}' if names else 'Search'
-  return Page(title, lead, (_facts(trials, budget, best),), tuple(sections))
+  return Page(title, lead, (_facts(trials, budget, best, metric),), tuple(sections))
+
+
+def metric_of(configuration: Mapping[str, Scalar | None]) -> Metric:
+  """The metric of a search; journals of earlier versions do not name accuracy."""
+  return Metric(configuration.get('metric', Metric.ACCURACY))
 
 
 def tradeoffs(
-  trials: Sequence[Trial], budget: Budget, *, chosen: Trial | None
+  trials: Sequence[Trial], budget: Budget, *, chosen: Trial | None, metric: Metric
 ) -> tuple[Block, ...]:
   """Accuracy over flash, SRAM and MACs, with the budget and the Pareto front."""
   complete = [t for t in trials if t.measurement.status is Status.COMPLETE]
@@ -92,15 +98,16 @@ def tradeoffs(
       xlabel=label,
       limit=limits.get(name),
       chosen=points([chosen])[0] if chosen else None,
+      ylabel=f'int8 validation {metric.label}',
     )
-    figures.append(Figure(f'tradeoff-{name}', svg, f'Accuracy over {spoken}.'))
+    figures.append(Figure(f'tradeoff-{name}', svg, f'{_capital(metric.label)} over {spoken}.'))
   note = 'Each point is a trial, whose network was trained briefly. A trial is on the Pareto front '
   note += 'if it fits and no other trial that fits beats it in accuracy, flash, SRAM and MACs '
   note += 'together.'
   return Text(note), Figures(tuple(figures))
 
 
-def front_table(trials: Sequence[Trial], budget: Budget) -> Block:
+def front_table(trials: Sequence[Trial], budget: Budget, metric: Metric) -> Block:
   """The Pareto front, most accurate first."""
   front = pareto_front(trials, budget)
   if not front:
@@ -110,7 +117,7 @@ def front_table(trials: Sequence[Trial], budget: Budget) -> Block:
     accuracy, flash, sram, macs = objectives(trial)
     figures = (f'{accuracy:.4f}', f'{flash:,}', f'{sram:,}', f'{macs:,}')
     rows.append((str(trial.index), *figures, _operations(trial)))
-  head = ('trial', 'int8 validation', 'flash, B', 'SRAM, B', 'MACs', 'operations')
+  head = ('trial', f'int8 validation {metric.label}', 'flash, B', 'SRAM, B', 'MACs', 'operations')
   return Table(head, tuple(rows))
 
 
@@ -120,7 +127,7 @@ def configuration_table(configuration: Mapping[str, Scalar | None]) -> Table:
   return Table(('setting', 'value'), rows)
 
 
-def _facts(trials: Sequence[Trial], budget: Budget, best: Trial | None) -> Facts:
+def _facts(trials: Sequence[Trial], budget: Budget, best: Trial | None, metric: Metric) -> Facts:
   fitting = sum(is_feasible(t.measurement, budget) for t in trials)
   failed = sum(t.measurement.status is Status.FAILED for t in trials)
   distinct = len({t.proposal.architecture.digest for t in trials})
@@ -133,11 +140,13 @@ def _facts(trials: Sequence[Trial], budget: Budget, best: Trial | None) -> Facts
   ]
   if best is not None:
     accuracy = f'{objectives(best)[0]:.4f}'
-    rows.insert(0, ('best that fits', accuracy, f'int8 validation, trial {best.index}'))
+    rows.insert(
+      0, ('best that fits', accuracy, f'int8 validation {metric.label}, trial {best.index}')
+    )
   return Facts(tuple(rows))
 
 
-def _course(trials: Sequence[Trial], budget: Budget) -> tuple[Block, ...]:
+def _course(trials: Sequence[Trial], budget: Budget, metric: Metric) -> tuple[Block, ...]:
   feasible = [is_feasible(t.measurement, budget) for t in trials]
   figures = []
   for name, values, label in (
@@ -145,7 +154,7 @@ def _course(trials: Sequence[Trial], budget: Budget) -> tuple[Block, ...]:
     (
       'accuracy',
       [t.measurement.int8_validation_accuracy for t in trials],
-      'int8 validation accuracy',
+      f'int8 validation {metric.label}',
     ),
   ):
     triples = zip(trials, values, feasible, strict=True)
@@ -153,7 +162,7 @@ def _course(trials: Sequence[Trial], budget: Budget) -> tuple[Block, ...]:
     if known:
       indices, found, fits = zip(*known, strict=True)
       svg = search_figures.course(indices, found, fits, ylabel=label)
-      figures.append(Figure(f'course-{name}', svg, f'{label.capitalize()} of each trial.'))
+      figures.append(Figure(f'course-{name}', svg, f'{_capital(label)} of each trial.'))
   everywhere = [t.index for t in trials]
   seen: set[str] = set()
   is_new = []
@@ -246,6 +255,10 @@ def _failures(trials: Sequence[Trial]) -> tuple[Block, ...]:
   causes = collections.Counter((d.strip().splitlines() or ['unknown'])[-1] for d in details)
   rows = tuple((cause[:200], str(count)) for cause, count in causes.most_common())
   return (Table(('cause of failure', 'trials'), rows),) if rows else ()
+
+
+def _capital(text: str) -> str:
+  return text[:1].upper() + text[1:]
 
 
 def _operations(trial: Trial) -> str:

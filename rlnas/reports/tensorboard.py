@@ -19,6 +19,7 @@ from absl import logging
 from rlnas.architecture import TaskShape
 from rlnas.backend import tf
 from rlnas.budget import Budget
+from rlnas.data.metrics import Metric
 from rlnas.pareto import objectives
 from rlnas.reports.graph_drawing import pixels
 from rlnas.reports.tensorboard_files import named_errors
@@ -54,6 +55,7 @@ class TensorBoard:
     task: input shape and number of classes of the networks; the drawing shows the shapes that
       follow.
     table: the compiled space; without it there are no pictures of choices.
+    metric: what the search calls accuracy.
 
   Raises:
     OSError: an event file cannot be written; methods raise it, too.
@@ -66,10 +68,12 @@ class TensorBoard:
     budget: Budget,
     task: TaskShape,
     table: Table | None = None,
+    metric: Metric = Metric.ACCURACY,
   ) -> None:
     self._path = path = pathlib.Path(path)
     self._budget = budget
     self._task = task
+    self._metric = metric
     for old in path.rglob('events.out.tfevents.*'):
       old.unlink()
     self._writer = tf.summary.create_file_writer(str(path / 'search'))
@@ -78,7 +82,7 @@ class TensorBoard:
     self._digests: set[str] = set()
     self._counts: collections.Counter[str] = collections.Counter()
     self._best: Trial | None = None
-    self._front = Front(budget)
+    self._front = Front(budget, metric)
     self._choices = None if table is None else Choices(table)
     self._next_pictures = _FIRST_PICTURES
     self._pictured = 0  # trials, when the last pictures were drawn
@@ -149,11 +153,11 @@ class TensorBoard:
 
   def _write_best(self, trial: Trial) -> None:
     accuracy, flash, sram, _ = objectives(trial)
-    title = f'trial {trial.index}: int8 validation accuracy {accuracy:.4f}\n'
+    title = f'trial {trial.index}: int8 validation {self._metric.label} {accuracy:.4f}\n'
     title += f'flash {flash:,} B, SRAM {sram:,} B'
     try:
       drawing = pixels(trial.proposal.architecture, task=self._task, title=title)
-      text = best_text(trial, self._budget, self._task)
+      text = best_text(trial, self._budget, self._task, self._metric)
     except Exception:
       # A picture must not end a search that has run for hours; the log holds the error.
       logging.exception('trial %d: its architecture could not be drawn', trial.index)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rlnas.architecture import TaskShape
 from rlnas.budget import Budget
+from rlnas.data.metrics import Metric
 from rlnas.pareto import pareto_front
 from rlnas.reports.choice_counts import Preference
 from rlnas.reports.graph_boxes import boxes
@@ -37,9 +38,10 @@ _DPI = 100
 class Front:
   """The Pareto front of a running search."""
 
-  def __init__(self, budget: Budget) -> None:
-    """Stores the budget, which decides which trials fit."""
+  def __init__(self, budget: Budget, metric: Metric) -> None:
+    """Stores the budget, which decides which trials fit, and what accuracy means."""
     self._budget = budget
+    self._metric = metric
     self._recent: collections.deque[Trial] = collections.deque(maxlen=_MOST_POINTS)
     self._front: list[Trial] = []
 
@@ -55,7 +57,8 @@ class Front:
     if not shown:
       return None
     found = f'{len(self._front)} trials on the Pareto front'
-    return _pixels(pareto_figure([shown[i] for i in sorted(shown)], self._budget, title=found))
+    trials = [shown[i] for i in sorted(shown)]
+    return _pixels(pareto_figure(trials, self._budget, title=found, metric=self._metric))
 
 
 class Choices:
@@ -120,7 +123,7 @@ def _pixels(figure: Figure) -> Pixels:
   return pixels_of(figure, dpi=_DPI)
 
 
-def best_text(trial: Trial, budget: Budget, task: TaskShape) -> str:
+def best_text(trial: Trial, budget: Budget, task: TaskShape, metric: Metric) -> str:
   """A network as Markdown: its accuracy, its share of the budget, its layers.
 
   Raises:
@@ -130,7 +133,7 @@ def best_text(trial: Trial, budget: Budget, task: TaskShape) -> str:
   accuracy = 'unknown' if (a := m.int8_validation_accuracy) is None else f'{a:.4f}'
   lines = [
     f'**Trial {trial.index}**, network `{trial.proposal.architecture.digest[:8]}`: '
-    f'int8 validation accuracy **{accuracy}**, reward {trial.reward:.4f}',
+    f'int8 validation {metric.label} **{accuracy}**, reward {trial.reward:.4f}',
     '',
     '| | used | budget | share |',
     '|---|---|---|---|',

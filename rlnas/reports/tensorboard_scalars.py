@@ -1,6 +1,6 @@
 """The curves that TensorBoard shows of a search: their names, descriptions and layout.
 
-The part of a name before the slash is its group.
+The part of a name before the slash is its group. Accuracy is the metric of the search.
 """
 
 from __future__ import annotations

@@ -27,6 +27,8 @@ from rlnas.trial import Trial, check_types
 FORMAT = 'rlnas-journal'
 VERSION = 2
 _READABLE = (1, 2)  # version 1 had the predicted accuracy in the measurement
+# Settings that earlier journals of this version do not name, as those searches had them.
+_UNNAMED: Mapping[str, Scalar | None] = {'metric': 'accuracy'}
 
 
 class JournalError(ValueError):
@@ -215,6 +217,7 @@ def _check_configuration(
   wanted: Mapping[str, Scalar | None],
 ) -> None:
   missing = object()
+  found, wanted = {**_UNNAMED, **found}, {**_UNNAMED, **wanted}
   differences = [
     f'{name} was {found.get(name, "absent")!r}, now {wanted.get(name, "absent")!r}'
     for name in sorted({*found, *wanted})

@@ -1,4 +1,4 @@
-"""Runs quantized networks: their int8 outputs and their accuracy.
+"""Runs quantized networks: their int8 outputs, their confusions and their accuracy.
 
 The outputs come from TensorFlow Lite's builtin kernels without delegates, which are fast. Each
 operator agrees with TFLite Micro's to one unit of the int8 result; XNNPACK's do not. Deep networks
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from rlnas.backend import quiet
 from rlnas.cost.arena_head import ROOMY_ARENA_BYTES
+from rlnas.data.metrics import Confusion, Metric, confusion_matrix
 from rlnas.data.scaling import Scaling
 from rlnas.tflite.footprint import Model, measure, read_model
 from rlnas.tflite.model_file import interpreter_of, read_subgraphs
@@ -81,10 +82,36 @@ def int8_accuracy(
   Raises:
     ValueError: as for `int8_logits`, or `y` has another length than `x`.
   """
+  return Metric.ACCURACY.of(int8_confusion(model, x, y, scaling=scaling, batch_size=batch_size))
+
+
+def int8_confusion(
+  model: Model,
+  x: npt.NDArray[Any],
+  y: npt.NDArray[Any],
+  *,
+  scaling: Scaling,
+  batch_size: int = 100,
+) -> Confusion:
+  """Counts the examples by their label and by the class with the largest int8 output.
+
+  Args:
+    model: see `int8_accuracy`.
+    x: see `int8_accuracy`. [N, ...]
+    y: see `int8_accuracy`. [N]
+    scaling: see `int8_accuracy`.
+    batch_size: examples per call.
+
+  Returns:
+    As `rlnas.data.metrics.confusion_matrix`. [classes, classes]
+
+  Raises:
+    ValueError: as for `int8_accuracy`.
+  """
   if y.shape != x.shape[:1]:
     raise ValueError(f'y of shape {y.shape}: must be one label for each of {len(x)} examples')
   logits = int8_logits(model, x, scaling=scaling, batch_size=batch_size)
-  return float(np.mean(logits.argmax(axis=1) == y))
+  return confusion_matrix(y, logits.argmax(axis=1), classes=logits.shape[1])
 
 
 def tflm_logits(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> Int8Array:

@@ -142,6 +142,7 @@ def test_many_classes_are_one_line():
   assert describe(data) == (
     'examples 130 training, 35 validation, 35 test; images of 4 x 4, 3 channels, uint8',
     'classes  31: 0 5 (fewest) to 30 50',
+    "chance   always '30': accuracy 0.250; --metric=balanced_accuracy counts all classes alike",
   )
 
 

@@ -1,0 +1,135 @@
+"""What a search maximises: accuracy, balanced accuracy or macro F1, from a matrix of confusions.
+
+If one class has most of the examples, a network that names no other class is accurate. The two
+other metrics count every class alike, however rare it is. All of them are computed here, from the
+same counts, for networks in floating point and in int8.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Confusion = npt.NDArray[np.int64]  # examples by true class, then by named class: [C, C]
+
+NOTABLE_SHARE = 1.5  # of the largest class, over the share that each of equal classes has
+UNBALANCED = 10.0  # the largest class over the smallest: from here on another metric is advised
+
+
+class Metric(str, enum.Enum):
+  """A figure in [0, 1] by which networks are compared.
+
+  Raises:
+    ValueError: there is no metric of that name.
+  """
+
+  ACCURACY = 'accuracy'  # share of the examples that are recognised
+  BALANCED_ACCURACY = 'balanced_accuracy'  # mean of the recalls of all classes
+  MACRO_F1 = 'macro_f1'  # mean of the F1 scores of all classes
+
+  @classmethod
+  def _missing_(cls, value: object) -> Metric:
+    names = ', '.join(metric.value for metric in cls)
+    raise ValueError(f'metric={value!r}: must be one of {names}')
+
+  @property
+  def label(self) -> str:
+    """The name for people."""
+    return {Metric.MACRO_F1: 'macro F1'}.get(self, self.value.replace('_', ' '))
+
+  def of(self, confusion: Confusion) -> float:
+    """Computes the metric, as scikit-learn does.
+
+    Balanced accuracy leaves out classes without examples; macro F1 leaves them out if they are not
+    named either.
+
+    Args:
+      confusion: from `confusion_matrix`, with at least one example. [C, C]
+    """
+    return _FORMULAS[self](confusion)
+
+
+def confusion_matrix(
+  labels: npt.NDArray[Any], named: npt.NDArray[Any], *, classes: int
+) -> Confusion:
+  """Counts the examples by true class and named class.
+
+  Args:
+    labels: true classes, in [0, classes). [N]
+    named: classes that a network names, likewise. [N]
+    classes: number of classes, C.
+
+  Returns:
+    The counts: row by true class, column by named class. [C, C]
+  """
+  places = labels.astype(np.int64) * classes + named
+  return np.bincount(places, minlength=classes**2).reshape(classes, classes).astype(np.int64)
+
+
+def recall_by_class(confusion: Confusion) -> tuple[float | None, ...]:
+  """For each class the share of its examples that was recognised; None if it has none."""
+  examples, right = confusion.sum(1).tolist(), confusion.diagonal().tolist()
+  return tuple(part / whole if whole else None for part, whole in zip(right, examples, strict=True))
+
+
+def largest_class(y: npt.NDArray[Any], *, classes: int) -> int:
+  """The class with the most examples, the first of equals."""
+  return int(np.argmax(np.bincount(y, minlength=classes)))
+
+
+def chance_confusion(counts: Sequence[int] | npt.NDArray[Any], named: int) -> Confusion:
+  """The confusions of a classifier that always names one class.
+
+  Args:
+    counts: examples of each class. [C]
+    named: the class that it names.
+  """
+  confusion = np.zeros((len(counts), len(counts)), np.int64)
+  confusion[:, named] = counts
+  return confusion
+
+
+def class_weights(y: npt.NDArray[Any], *, classes: int) -> npt.NDArray[np.float64]:
+  """The weight of each class in a loss that counts all classes alike.
+
+  The weight is inverse to the number of examples (King & Zeng 2001, "Logistic regression in rare
+  events data", the section on weighting, for classes of equal share; 'balanced' in scikit-learn).
+  Its mean over the examples is 1.
+
+  Args:
+    y: labels of the training data, at least one. [N]
+    classes: number of classes.
+
+  Returns:
+    The weights; 0 for a class without examples. [classes]
+  """
+  counts = np.bincount(y, minlength=classes)
+  present = np.count_nonzero(counts)
+  return np.where(counts > 0, len(y) / (present * np.maximum(counts, 1)), 0.0)
+
+
+def _accuracy(confusion: Confusion) -> float:
+  return int(confusion.trace()) / int(confusion.sum())
+
+
+def _balanced_accuracy(confusion: Confusion) -> float:
+  recalls = [recall for recall in recall_by_class(confusion) if recall is not None]
+  return float(np.mean(recalls))
+
+
+def _macro_f1(confusion: Confusion) -> float:
+  """F1 = 2 right / (examples + named), 0 for a class that is never recognised."""
+  sizes = confusion.sum(1) + confusion.sum(0)
+  met = sizes > 0
+  return float(np.mean(2 * confusion.diagonal()[met] / sizes[met]))
+
+
+_FORMULAS = {
+  Metric.ACCURACY: _accuracy,
+  Metric.BALANCED_ACCURACY: _balanced_accuracy,
+  Metric.MACRO_F1: _macro_f1,
+}
