@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -5,9 +7,10 @@ from rlnas.architecture import Architecture, Graph, TaskShape
 from rlnas.child import supernet as supernets
 from rlnas.child.shared_layers import Slice, layers_of
 from rlnas.child.supernet import Supernet
-from rlnas.child.train import accuracy
+from rlnas.child.train import accuracy, cross_entropy
 from rlnas.child.train_supernet import train_supernet
 from rlnas.data import loaders
+from rlnas.data.metrics import Metric
 from rlnas.spaces import BlockQNN, Chain, MultiBranch, layers
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
@@ -176,6 +179,24 @@ def test_dense_nodes_and_so_recurrent_networks_are_refused():
   dense = graph.add('dense', features, units=4, weights=1)
   with pytest.raises(ValueError, match='a supernet has no dense nodes'):
     train_supernet([graph.finish(graph.add('classifier', dense))], DIGITS, seed=0)
+
+
+def test_another_metric_weights_the_classes():
+  y = (np.arange(len(DIGITS.y_train)) % 10 == 0).astype(np.int32)  # 9 of 0 for each 1
+  data = dataclasses.replace(DIGITS, y_train=y, class_names=('often', 'rare'))
+  slices = {s for layer in layers_of(chain(4), data.task) for s in layer.slices}
+  arrays = {s.name: supernets.initial(s, 3) for s in slices}
+  x = data.scaling.apply(data.x_train).astype(np.float32)
+  logits = Supernet(arrays, data.task, 3).network(chain(4), [x])(x).numpy()
+  losses = cross_entropy(None, y, logits).numpy()
+  for metric, expected in (
+    (Metric.ACCURACY, losses.mean()),
+    (Metric.BALANCED_ACCURACY, np.mean([losses[y == label].mean() for label in (0, 1)])),
+  ):
+    found = []
+    options = {'seed': 3, 'batch_size': len(y), 'metric': metric}
+    train_supernet([chain(4)], data, **options, on_step=lambda _, loss: found.append(loss))  # noqa: B023
+    assert found == [pytest.approx(expected, rel=1e-2)]
 
 
 @pytest.mark.parametrize('setting', [{'batch_size': 0}, {'learning_rate': 0.0}])

@@ -9,8 +9,17 @@ from rlnas.backend import keras, tf
 from rlnas.child.adam import Adam
 from rlnas.child.augment import Augmentation
 from rlnas.child.builder import build
-from rlnas.child.train import MAX_GRADIENT_NORM, Trainer, accuracy, cross_entropy, train
+from rlnas.child.train import (
+  MAX_GRADIENT_NORM,
+  Trainer,
+  accuracy,
+  confusion_function,
+  cross_entropy,
+  loss_for,
+  train,
+)
 from rlnas.data import loaders
+from rlnas.data.metrics import Metric, class_weights, confusion_matrix
 from rlnas.data.scaling import PIXELS, UNSCALED, Scaling
 from rlnas.spaces import Recurrent, layers
 from rlnas.spaces.decision import walk
@@ -263,6 +272,47 @@ def test_accuracy_counts_every_example():
     assert 0.6 < expected < 0.8
     # A logit near a tie may round differently: one example is 0.0008.
     assert accuracy(model, x, y, scaling=scaling) == pytest.approx(expected, abs=0.002)
+
+
+def test_confusions_are_counted_by_label_and_largest_logit():
+  rng = np.random.default_rng(0)
+  x = rng.integers(0, 256, (1203, 2, 2, 3)).astype(np.uint8)  # two whole batches and a part
+  model = dense_model(TaskShape((2, 2, 3), 3))
+  labels = model.predict(PIXELS.apply(x), verbose=0).argmax(1)
+  y = np.where(rng.random(1203) < 0.7, labels, rng.integers(0, 2, 1203))  # class 2 is rare
+  count = confusion_function(model, x, y, scaling=PIXELS)
+  expected = confusion_matrix(y, labels, classes=3)
+  assert count().sum() == 1203
+  assert np.abs(count() - expected).max() <= 2  # near ties
+  model.set_weights([np.zeros_like(w) for w in model.get_weights()])
+  np.testing.assert_array_equal(count()[:, 0], np.bincount(y, minlength=3))
+
+
+def test_for_accuracy_the_loss_is_the_very_same():
+  assert loss_for(Metric.ACCURACY, DIGITS) is cross_entropy
+  ours, theirs = digits_model(), digits_model()
+  train(ours, DIGITS, epochs=1, seed=5, loss=loss_for(Metric.ACCURACY, DIGITS))
+  train(theirs, DIGITS, epochs=1, seed=5)
+  assert all(map(np.array_equal, ours.get_weights(), theirs.get_weights()))
+
+
+@pytest.mark.parametrize('metric', [Metric.BALANCED_ACCURACY, Metric.MACRO_F1])
+def test_otherwise_all_classes_count_alike(metric):
+  """The mean weighted loss over the training data is the mean of the classes' mean losses."""
+  y = np.repeat([0, 1, 2], [90, 7, 3]).astype(np.int32)
+  data = dataclasses.replace(DIGITS, y_train=y, class_names=('a', 'b', 'c'))
+  logits = tf.constant(np.random.default_rng(0).normal(size=(100, 3)), tf.float32)
+  with tf.GradientTape() as tape:
+    tape.watch(logits)
+    mean = tf.reduce_mean(loss_for(metric, data)(None, tf.constant(y), logits))
+  plain = cross_entropy(None, tf.constant(y), logits).numpy()
+  assert float(mean) == pytest.approx(np.mean([plain[y == c].mean() for c in range(3)]), rel=1e-5)
+  # d loss / d logits of cross-entropy is softmax - one-hot.
+  softmax = tf.nn.softmax(logits).numpy()
+  expected = class_weights(y, classes=3)[y, None] * (softmax - np.eye(3)[y]) / 100
+  np.testing.assert_allclose(tape.gradient(mean, logits), expected, rtol=1e-4, atol=1e-7)
+  of_class = [np.abs(expected[y == c]).sum() for c in range(3)]
+  assert max(of_class) < 3 * min(of_class)
 
 
 def test_accuracy_of_equal_logits_is_the_share_of_the_first_class():

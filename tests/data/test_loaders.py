@@ -110,6 +110,12 @@ def test_split_keeps_each_class_in_every_split_that_is_made(val, test):
     assert set(y[indices]) == ({0, 2, 3} if wanted else set())
 
 
+def test_rare_classes_are_in_every_split():
+  y = np.repeat([0, 1, 2, 3], [97, 3, 3, 3])
+  for indices in splits.split(y, val=11, test=11):
+    assert set(y[indices]) == {0, 1, 2, 3}
+
+
 def test_prefixes_of_every_split_are_fair_samples():
   """Chi-squared of 10 classes: above 27.9 with probability 0.001 were the order random."""
   y = np.repeat(np.arange(10), 500)

@@ -1,19 +1,23 @@
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from rlnas.architecture import Graph
 from rlnas.child.builder import build
-from rlnas.child.train import accuracy, train
+from rlnas.child.train import accuracy, loss_for, train
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
-from rlnas.evaluation.trained import Trained
+from rlnas.data.metrics import Metric
+from rlnas.evaluation.trained import Stage, Trained
 from rlnas.finishing.recipe import Recipe, finish
 from rlnas.spaces import layers
 from rlnas.tflite.footprint import MAX_ARENA_BYTES, measure
-from rlnas.tflite.inference import int8_accuracy
-from rlnas.trial import Status
+from rlnas.tflite.inference import int8_accuracy, int8_logits
+from rlnas.tflite.quantize import calibration_rows, quantize
+from rlnas.trial import Status, Terms
 from tests.child.test_builder import small_network
 
 DIGITS = loaders.take(loaders.digits(), 500)
@@ -44,6 +48,32 @@ def test_the_measurement_holds_what_the_parts_give():
   )
   assert measurement.flash_bytes == footprint.flash_bytes == len(converted)
   assert measurement.sram_bytes == footprint.sram_bytes
+
+
+@pytest.mark.slow
+def test_another_metric_is_that_of_the_predictions_and_weights_the_training():
+  metric = Metric.MACRO_F1
+  evaluator = Trained(DIGITS, epochs=(Stage(2), Stage(1)), metric=metric)
+  copy = pickle.loads(pickle.dumps(evaluator))  # noqa: S301 (made in this line)
+  measurement = copy.evaluate(small_network(8), seed=4, terms=Terms(thresholds=(1.0,)))
+  model = build(small_network(8), DIGITS.task, seed=4)
+  train(model, DIGITS, epochs=2, seed=4, loss=loss_for(metric, DIGITS))
+  x, y = DIGITS.x_val, DIGITS.y_val
+  named = model.predict(DIGITS.scaling.inputs(x), verbose=0).argmax(1)
+  f1 = f1_score(y, named, average='macro', zero_division=0)
+  assert measurement.curve == (measurement.validation_accuracy,), 'the threshold is of the metric'
+  assert measurement.validation_accuracy == pytest.approx(f1, abs=0.02)  # near ties
+  assert measurement.validation_accuracy != accuracy(model, x, y, scaling=DIGITS.scaling)
+  content = quantize(model, calibration_rows(DIGITS.x_train, scaling=DIGITS.scaling))
+  named = int8_logits(content, x, scaling=DIGITS.scaling).argmax(1)
+  assert measurement.int8_validation_accuracy == pytest.approx(
+    f1_score(y, named, average='macro', zero_division=0), abs=1e-12
+  )
+
+
+def test_an_unknown_metric_is_named():
+  with pytest.raises(ValueError, match="metric='f1': must be one of accuracy, "):
+    Trained(DIGITS, metric='f1')
 
 
 def test_no_test_data_are_kept():

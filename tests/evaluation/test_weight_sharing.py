@@ -3,11 +3,13 @@ import pickle
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from rlnas.child.train import accuracy
 from rlnas.child.train_supernet import train_supernet
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
+from rlnas.data.metrics import Metric
 from rlnas.evaluation.untrained import untrained_footprint
 from rlnas.evaluation.weight_sharing import WeightSharing
 from rlnas.tflite.footprint import MAX_ARENA_BYTES
@@ -46,6 +48,18 @@ def test_the_measurement_holds_what_the_parts_give(supernet):
   )
   counted = estimate_cost(NETWORKS[1], DIGITS.task)
   assert (measurement.macs, measurement.parameters) == (counted.macs, counted.parameters)
+
+
+@pytest.mark.slow
+def test_another_metric_is_that_of_the_predictions(supernet):
+  evaluator = WeightSharing(
+    DIGITS, supernet=supernet, statistics_examples=128, metric=Metric.MACRO_F1
+  )
+  measurement = evaluator.evaluate(NETWORKS[0], seed=0)
+  network = supernet.network(NETWORKS[0], [DIGITS.scaling.inputs(DIGITS.x_train[:128])])
+  named = network.predict(DIGITS.scaling.inputs(DIGITS.x_val), verbose=0).argmax(1)
+  expected = f1_score(DIGITS.y_val, named, average='macro', zero_division=0)
+  assert measurement.validation_accuracy == pytest.approx(expected, abs=0.02)  # near ties
 
 
 @pytest.mark.slow

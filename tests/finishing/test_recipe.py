@@ -2,13 +2,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from rlnas.child.augment import Augmentation
 from rlnas.child.builder import build
-from rlnas.child.train import accuracy
+from rlnas.child.train import accuracy, cross_entropy, loss_for, train
 from rlnas.data import loaders
+from rlnas.data.metrics import Metric
 from rlnas.finishing.recipe import Recipe, finish, train_by
-from rlnas.tflite.inference import int8_accuracy
+from rlnas.tflite.inference import int8_accuracy, int8_logits
 from tests.child.test_builder import small_network
 
 DATA = loaders.digits()
@@ -66,6 +68,33 @@ def test_patience_ends_a_training_and_keeps_its_best_epoch():
   assert len(seen) == first + 4 < 30
   latest = max(i for i, value in enumerate(accuracies) if value == best)
   assert all(map(np.array_equal, kept, seen[latest][1]))
+
+
+@pytest.mark.slow
+def test_another_metric_decides_and_weights_every_training():
+  """Seven of ten digits are rare. The best epoch, and the best of three models, is by macro F1."""
+  kept = np.flatnonzero((FEW.y_train < 3) | (np.arange(len(FEW.y_train)) % 4 == 0))
+  data = dataclasses.replace(FEW, x_train=FEW.x_train[kept], y_train=FEW.y_train[kept])
+  metric, seen = Metric.MACRO_F1, []
+
+  def loss(x, labels, logits):
+    seen.append(labels.shape)
+    return cross_entropy(x, labels, logits)
+
+  recipe = Recipe(3, learning_rate=0.1, batch_size=32, patience=2, further_epochs=1, metric=metric)
+  found = finish(small_network(), data, recipe=recipe, seed=0, loss=loss)
+  assert len(seen) == 3, 'one graph each: the training, the further one, that of the twin'
+  assert found.int8_validation_accuracy == max(value for _, value in found.compared)
+  x, y = data.x_val, data.y_val
+  named = int8_logits(found.model, x, scaling=data.scaling).argmax(1)
+  f1 = f1_score(y, named, average='macro', zero_division=0)
+  assert found.int8_validation_accuracy == pytest.approx(f1, abs=1e-12)
+  twin = build(small_network(), data.task, seed=0)
+  train_by(dataclasses.replace(recipe, epochs=1, patience=None), twin, data, seed=0)
+  weighted = build(small_network(), data.task, seed=0)
+  options = {'epochs': 1, 'seed': 0, 'batch_size': 32, 'learning_rate': 0.1}
+  train(weighted, data, **options, loss=loss_for(metric, data))
+  assert all(map(np.array_equal, twin.get_weights(), weighted.get_weights()))
 
 
 @pytest.mark.parametrize('name', ['epochs', 'batch_size', 'patience'])

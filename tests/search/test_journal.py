@@ -61,6 +61,14 @@ def test_what_is_appended_is_read_again(tmp_path):
   assert Journal(path, configuration=CONFIGURATION).trials == tuple(written)
 
 
+def test_a_journal_of_another_metric_is_refused_and_without_one_it_was_accuracy(tmp_path):
+  path = tmp_path / 'journal.jsonl'
+  Journal(path, configuration=CONFIGURATION).close()
+  Journal(path, configuration={**CONFIGURATION, 'metric': 'accuracy'}).close()
+  with pytest.raises(JournalError, match="metric was 'accuracy', now 'macro_f1'"):
+    Journal(path, configuration={**CONFIGURATION, 'metric': 'macro_f1'})
+
+
 @pytest.mark.parametrize('cut', [1, 10, 200])
 def test_a_half_written_last_line_is_dropped(tmp_path, cut):
   path = tmp_path / 'journal.jsonl'
