@@ -219,11 +219,11 @@ def tested_rows(winner: Winner, dataset: Dataset) -> list[tuple[str, str]]:
     (
       'int8 test accuracy',
       f'{winner.int8_test_accuracy:.4f}  (test data, used once; 95 % interval {low:.4f} to '
-      f'{high:.4f}; always {name!r}: {winner.chance(Metric.ACCURACY):.4f})',
+      f'{high:.4f}); always {name!r}: {winner.chance(Metric.ACCURACY):.4f}',
     )
   ]
   if (metric := winner.metric) is not Metric.ACCURACY:
-    text = f'{winner.tested(metric):.4f}  (always {name!r}: {winner.chance(metric):.4f})'
+    text = f'{winner.tested(metric):.4f}; always {name!r}: {winner.chance(metric):.4f}'
     rows.append((f'int8 test {metric.label}', text))
   recalls = [
     (recall, name)

@@ -76,7 +76,7 @@ def test_the_terminal_and_the_report_tell_the_metric_and_chance(balanced):
   shown, best = balanced.shown.stdout, balanced.best
   assert "chance   always 'normal': accuracy 0.970, balanced accuracy 0.250\n" in shown
   tested = best['int8_test_metrics']['balanced_accuracy']
-  assert f"int8 test balanced accuracy        {tested:.4f}  (always 'normal': 0.2500)\n" in shown
+  assert f"int8 test balanced accuracy        {tested:.4f}; always 'normal': 0.2500\n" in shown
   told = ', '.join(f'{name} {recall:.3f}' for name, recall in best['recall_by_class'].items())
   assert told in shown
   assert 'not better than' not in shown
