@@ -197,7 +197,7 @@ def show_winner(
   show(format_finalists(winner.finalists))
   planned = '  (planned: TFLite Micro is not installed)' if footprint.is_planned else ''
   rows = [
-    *tested_rows(winner, dataset),
+    *rows_on_test_data(winner, dataset),
     (f'int8 validation {winner.metric.label}', f'{winner.int8_validation_accuracy:.4f}'),
     ('flash', f'{footprint.flash_bytes:,} of {budget.flash_bytes:,} B'),
     ('SRAM', f'{footprint.sram_bytes:,} of {budget.sram_bytes:,} B{planned}'),
@@ -211,7 +211,7 @@ def show_winner(
   show(f'\n{workdir / "best/model.tflite"}, {workdir / "result.json"}, {workdir / "pareto.png"}')
 
 
-def tested_rows(winner: Winner, dataset: Dataset) -> list[tuple[str, str]]:
+def rows_on_test_data(winner: Winner, dataset: Dataset) -> list[tuple[str, str]]:
   """Names and texts of the winner's figures on the test data, each with that of chance."""
   low, high = winner.int8_test_interval
   name = dataset.class_names[winner.largest_class]

@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score
 
 from rlnas.cli.build import journal_configuration, set_up
 from rlnas.cli.config import SearchConfig
-from rlnas.cli.finish import chance_warning, plan_of, tested_rows
+from rlnas.cli.finish import chance_warning, plan_of, rows_on_test_data
 from rlnas.cli.search import _evaluated_by
 from rlnas.data import loaders
 from rlnas.data.metrics import Metric
@@ -123,7 +123,7 @@ def test_of_many_classes_the_worst_recalls_are_shown():
   confusion[range(20), (np.arange(20) + 1) % 20] += np.arange(20)
   many = winner(Metric.ACCURACY, tuple(map(tuple, confusion.tolist())))
   many = dataclasses.replace(many, int8_test_accuracy=0.5, int8_test_interval=(0.4, 0.6))
-  title, text = tested_rows(many, data)[-1]
+  title, text = rows_on_test_data(many, data)[-1]
   assert title == 'recall, worst 5 classes'
   assert text.split(', ')[:2] == ['class 19 0.321', 'class 18 0.333']
   assert len(text.split(', ')) == 5
