@@ -91,11 +91,13 @@ class Board:
 def find_board(name_or_path: str | os.PathLike[str]) -> Board:
   """Returns the board with a name in `BOARDS`, or reads it from a path that ends in .json.
 
+  A path may begin with '~'.
+
   Raises:
     ValueError: there is no such name, or the file does not describe a board.
     OSError: the file cannot be read.
   """
-  name = os.fspath(name_or_path)
+  name = os.path.expanduser(name_or_path)
   if name.lower().endswith('.json'):
     return load_board(name)
   if name not in BOARDS:
@@ -138,6 +140,10 @@ def load_board(path: str | os.PathLike[str]) -> Board:
     'source': os.fspath(path),
     'kernels': 'reference',
   }
+  for key in ('flash_bytes', 'sram_bytes'):
+    value = record.get(key, 0)
+    if _is_integer(value) and 0 < value < _KIB:
+      raise ValueError(f'{path}: {key}={value}: must be bytes, at least {_KIB:,}; is it in KiB?')
   for key in fields:
     if key not in record and key not in defaults:
       raise ValueError(f'{path}: {key}: is missing, must be given')

@@ -121,6 +121,12 @@ def test_a_board_is_found_by_name_or_path(tmp_path):
   assert find_board(upper).name == 'my-board'
 
 
+def test_the_path_of_a_board_may_begin_with_the_home_folder(tmp_path, monkeypatch):
+  write(tmp_path, OWN)
+  monkeypatch.setenv('HOME', str(tmp_path))
+  assert find_board('~/own.json') == Board(**OWN)
+
+
 @pytest.mark.parametrize(
   ('name', 'meant'),
   [
@@ -198,6 +204,8 @@ def test_a_byte_order_mark_is_no_obstacle(tmp_path):
     (OWN | {'clock_hz': None}, 'clock_hz=None: must be a positive integer'),
     (OWN | {'clock_hz': float('nan')}, 'clock_hz=nan: must be a positive integer'),
     (OWN | {'clock_hz': float('inf')}, 'clock_hz=inf: must be a positive integer'),
+    (OWN | {'sram_bytes': 64}, 'sram_bytes=64: must be bytes, at least 1,024; is it in KiB'),
+    (without('reserved_flash_bytes') | {'flash_bytes': 256}, 'flash_bytes=256: must be bytes'),
     (OWN | {'sram_bytes': [1]}, r'sram_bytes=\[1\]: must be a positive integer'),
     (OWN | {'reserved_flash_bytes': -5}, 'reserved_flash_bytes=-5: must be an integer of'),
     (OWN | {'reserved_sram_bytes': 0.5}, r'reserved_sram_bytes=0\.5: must be an integer of'),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -270,6 +271,9 @@ class SearchConfig:
     for field in dataclasses.fields(self):
       if field.type == 'tuple[str, ...]':
         object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
+    for name in ('workdir', 'cache_dir'):  # a shell leaves the '~' of --workdir=~/runs as it is
+      if (path := getattr(self, name)) is not None:
+        object.__setattr__(self, name, os.path.expanduser(path))
     _check_positive(self, 'trials', 'batch', 'epochs', 'workers')
     if self.lag < 0:
       raise ValueError(f'lag={self.lag}: must be at least 0')

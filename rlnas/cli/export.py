@@ -10,7 +10,8 @@ import dataclasses
 import json
 import pathlib
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -20,7 +21,9 @@ from rlnas.cli.flags import FINISH, define_some_flags, no_arguments, show
 from rlnas.cli.workdir import budget_of, dataset_of, given_config
 
 if TYPE_CHECKING:
+  from rlnas.architecture import Architecture
   from rlnas.data.dataset import Dataset
+  from rlnas.trial import Trial
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -54,15 +57,12 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
     ValueError: the data set differs from that of the search, or a file has wrong content.
     OSError: a file is missing or cannot be written.
   """
-  from rlnas.architecture import Architecture
   from rlnas.reports.model_report import Origin, write_bundle
   from rlnas.search.journal import read_journal
 
   config = read_config(workdir)
   configuration, trials = read_journal(workdir / 'journal.jsonl')
-  found = json.loads((workdir / 'result.json').read_text())['best']
-  winner = trials[found['trial']]
-  architecture = Architecture.from_rows(found['architecture'])  # may be pruned
+  found, winner, architecture = _winner_in(workdir / 'result.json', trials)
   latency_ms = found.get('latency_ms')
   if 'latency_ms' not in found and architecture == winner.proposal.architecture:
     latency_ms = winner.measurement.latency_ms  # an older version wrote results without latency
@@ -83,6 +83,30 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
   model = (best / 'model.tflite').read_bytes()
   write_bundle(model, dataset, budget_of(configuration), origin, best)
   return best
+
+
+def _winner_in(
+  path: pathlib.Path, trials: Sequence[Trial]
+) -> tuple[dict[str, Any], Trial, Architecture]:
+  """What result.json says of the winner, its trial, and its architecture, which may be pruned.
+
+  Raises:
+    OSError: the file cannot be read.
+    ValueError: it is damaged, or of another search; names the file.
+  """
+  from rlnas.architecture import Architecture
+
+  try:
+    found = json.loads(path.read_text(encoding='utf-8'))['best']
+    architecture = Architecture.from_rows(found['architecture'])
+    trial = found['trial']
+    if type(trial) is not int or not 0 <= trial < len(trials):
+      raise ValueError(f'trial={trial!r}: must be one of the {len(trials)} in the journal')
+  except KeyError as error:
+    raise ValueError(f'{path}: has no {error}; must hold the winner of the search') from error
+  except (ValueError, TypeError, AttributeError) as error:
+    raise ValueError(f'{path}: must hold the winner of the search ({error})') from error
+  return found, trials[trial], architecture
 
 
 def command(config: SearchConfig) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import sys
 import textwrap
@@ -239,5 +240,18 @@ def _wrapped(head: str, text: str) -> str:
 
 
 def show(text: str) -> None:
-  """Prints text for the user."""
-  sys.stdout.write(text.rstrip('\n') + '\n')
+  """Prints text for the user; characters that the terminal does not have become question marks.
+
+  If nobody reads the output any more, as after `| head`, the command still does its work.
+  """
+  stream, line = sys.stdout, text.rstrip('\n') + '\n'
+  try:
+    try:
+      stream.write(line)
+    except UnicodeEncodeError:
+      stream.write(line.encode(stream.encoding, 'replace').decode(stream.encoding))
+    stream.flush()
+  except BrokenPipeError:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

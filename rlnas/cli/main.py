@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -26,6 +27,7 @@ _HELP = ('-h', '--help', '--helpshort')
 
 def main(arguments: Sequence[str] | None = None) -> None:
   """Runs `rlnas COMMAND ...`; by default with the arguments of the process."""
+  _open_streams()
   given = list(sys.argv[1:] if arguments is None else arguments)
   if given[:1] == ['help'] and len(given) > 1:
     given = [given[1], '--help']
@@ -59,6 +61,22 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
       show(_help(name, module, flag_values))
       return
     module.main(flag_values, parse(flag_values, [f'rlnas {name}', *arguments]))
+
+
+def _open_streams() -> None:
+  """Opens the null device in place of standard streams that are closed, as in some services.
+
+  Otherwise the next file that is opened, such as a journal, would get their descriptors, and with
+  them what TensorFlow writes to the terminal.
+  """
+  for descriptor in range(3):
+    try:
+      os.fstat(descriptor)
+    except OSError:
+      os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor: this one
+  for name, descriptor in (('stdout', 1), ('stderr', 2)):
+    if getattr(sys, name) is None:
+      setattr(sys, name, open(descriptor, 'w', encoding='utf-8', closefd=False))  # noqa: SIM115
 
 
 def overview() -> str:

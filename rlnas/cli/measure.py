@@ -7,6 +7,7 @@ operators, beside the file or to --out.
 from __future__ import annotations
 
 import collections
+import os
 import pathlib
 from typing import TYPE_CHECKING
 
@@ -49,17 +50,20 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   """Measures the file, prints the results and draws the picture."""
   if len(arguments) != 2:
     raise ValueError(f'arguments: {arguments[1:]}: must be the path of one .tflite file')
-  path = pathlib.Path(arguments[1])
+  path = pathlib.Path(os.path.expanduser(arguments[1]))
   board, out = flag_values['board'].value, flag_values['out'].value
   boards = [find_board(board)] if board else list(BOARDS.values())
   from rlnas.tflite.inspection import measure
 
-  report = measure(path)
+  try:
+    report = measure(path)
+  except ValueError as error:
+    raise ValueError(f'{path}: {str(error).removeprefix(f"{path}: ")}') from error
   show(f'{path}\n')
   show_sizes(report, constants=flag_values['constants'].value)
   show_operators(report)
   show_boards(report, boards)
-  out = pathlib.Path(out) if out else path.with_suffix('.memory.png')
+  out = pathlib.Path(os.path.expanduser(out)) if out else path.with_suffix('.memory.png')
   plot(report, out, title=path.name)
   show(f'\n{out}')
 

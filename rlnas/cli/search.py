@@ -32,6 +32,7 @@ from rlnas.cli.flags import (
 )
 from rlnas.data.description import describe
 from rlnas.data.metrics import Metric
+from rlnas.evaluation.workers import end_if_imported_by_worker
 from rlnas.trial import Trial
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def run(config: SearchConfig) -> Winner:
     ExecutorError: worker processes cannot be started.
     KeyboardInterrupt: Ctrl-C; what was evaluated is kept.
   """
+  end_if_imported_by_worker()
   started = time.perf_counter()
   config.check()
   from rlnas.cli.build import set_up

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def named_workdir(flag_values: flags.FlagValues) -> pathlib.Path:
   """The folder that --workdir names. Raises ValueError if it holds no search."""
-  workdir = pathlib.Path(flag_values['workdir'].value or SearchConfig.workdir)
+  workdir = pathlib.Path(os.path.expanduser(flag_values['workdir'].value or SearchConfig.workdir))
   if not (workdir / 'journal.jsonl').exists():
     raise ValueError(
       f'--workdir={workdir}: must be the folder of a search; it has no journal.jsonl'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import pathlib
 import tarfile
 import zipfile
@@ -38,7 +39,7 @@ UNREADABLE = (
 
 def existing(path: str | pathlib.Path) -> pathlib.Path:
   """Returns the path with '~' expanded. Raises FileNotFoundError if it does not exist."""
-  found = pathlib.Path(path).expanduser()
+  found = pathlib.Path(os.path.expanduser(path))
   if not found.exists():
     raise FileNotFoundError(f'{found}: no such file or folder')
   return found

@@ -135,11 +135,12 @@ def _listed(skipped: Mapping[str, int]) -> str:
 
 
 def _read_image(path: pathlib.Path) -> Array:
-  from PIL import Image  # here, since most data sets do not need it
+  from PIL import Image, ImageOps  # here, since most data sets do not need it
 
   try:
     with Image.open(path, formats=_FORMATS) as image:
-      mode, pixels = image.mode, np.asarray(image)
+      # Phones turn pictures by an EXIF tag alone: read them upright, as every viewer shows them.
+      mode, pixels = image.mode, np.asarray(ImageOps.exif_transpose(image))
   except (*UNREADABLE, Image.DecompressionBombError) as error:
     refuse(path, 'is not a readable PNG, JPEG, BMP or WebP image', error)
   if mode not in ('L', 'RGB'):

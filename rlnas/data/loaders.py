@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 from collections.abc import Callable, Mapping
 
@@ -216,8 +217,8 @@ def from_folder(path: PathLike) -> Dataset:
   The class folders can be inside of folders for the splits: train or training, val, valid or
   validation, test or testing (at least the first). An absent split is taken from the training data:
   10 % of each class, at least one. PNG, JPEG, BMP and WebP files are read, greyscale or RGB; the
-  data set's `notes` say what was skipped. Hidden files are ignored. Classes are numbered in the
-  order of their names.
+  data set's `notes` say what was skipped. Hidden files are ignored. Images are turned as their EXIF
+  orientation says. Classes are numbered in the order of their names.
 
   Returns:
     uint8 images [N, H, W, 1] or [N, H, W, 3].
@@ -283,7 +284,7 @@ def load(name_or_path: PathLike, data_dir: PathLike | None = None) -> Dataset:
   if name_or_path in BUILT_IN:
     loader = BUILT_IN[str(name_or_path)]
     return loader() if data_dir is None else loader(data_dir)
-  path = pathlib.Path(name_or_path).expanduser()
+  path = pathlib.Path(os.path.expanduser(name_or_path))
   # An empty name would mean the working directory.
   if name_or_path and (path.exists() or path.suffix == '.npz' or len(path.parts) > 1):
     return from_folder(path) if path.is_dir() else from_npz(path)

@@ -17,7 +17,14 @@ from absl import logging
 
 from rlnas.architecture import Architecture
 from rlnas.evaluation.shared_memory import Shared
-from rlnas.evaluation.workers import Task, Worker, evaluate_safely, start_worker
+from rlnas.evaluation.workers import (
+  GUARD,
+  Task,
+  Worker,
+  end_if_imported_by_worker,
+  evaluate_safely,
+  start_worker,
+)
 from rlnas.interfaces import Evaluator
 from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 
@@ -86,6 +93,7 @@ class WorkerPool:
     Raises:
       ValueError: `workers` is below 1, or `trial_timeout` is not positive.
     """
+    end_if_imported_by_worker()
     if workers < 1:
       raise ValueError(f'workers={workers}: must be at least 1')
     check_timeout(trial_timeout)
@@ -213,9 +221,8 @@ class WorkerPool:
       if self._false_starts >= _MOST_FALSE_STARTS:
         raise ExecutorError(
           f'{self._false_starts} worker processes ended before they were ready (the last with exit '
-          f'code {code}). A script that starts workers must do so under '
-          "if __name__ == '__main__':"
-        )
+          f'code {code}). {GUARD}'
+        ) from None
     elif task is not None and not task.again:
       logging.warning('%s; its trial runs once more', cause)
       self._queue.appendleft(dataclasses.replace(task, again=True))

@@ -25,6 +25,7 @@ from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 # A Keras network leaves 14 to 19 MB behind in its process (measured; clear_session does not help),
 # so a worker has grown by about 0.7 GB when it is replaced.
 CHILDREN_PER_WORKER = 40
+GUARD = "A script that starts workers must do so under if __name__ == '__main__':"
 
 
 def evaluate_safely(
@@ -77,6 +78,16 @@ class Worker:
 
   def is_overdue(self) -> bool:
     return self.task is not None and time.monotonic() >= self.deadline
+
+
+def end_if_imported_by_worker() -> None:
+  """Ends a worker process that imports a script without a guard, with one line that says so.
+
+  A worker imports the script of its parent before anything else. Without a guard that would begin
+  the search once more, in every worker, until something fails whose cause is not to be seen.
+  """
+  if getattr(multiprocessing.current_process(), '_inheriting', False):
+    sys.exit(f'error: a worker process began to run the whole script. {GUARD}')
 
 
 def start_worker(slot: int, core: int | None) -> Worker:

@@ -258,7 +258,8 @@ extern const {kind} rlnas_divisors[RLNAS_FEATURES];
 /* The int8 input number `index`, from 0, for a raw value as in the training data. */
 static inline int8_t rlnas_quantize({kind} raw, int index) {{
   const int feature = index % RLNAS_FEATURES;
-  const double scaled = ((double)raw - rlnas_offsets[feature]) / rlnas_divisors[feature];
+  const double offset = (double)rlnas_offsets[feature];
+  const double scaled = ((double)raw - offset) / (double)rlnas_divisors[feature];
 {_rounded(dataset.scaling)}
 }}"""
 

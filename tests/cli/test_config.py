@@ -233,3 +233,11 @@ def test_a_reward_is_tried_on_the_figures_that_measurements_have():
   assert built is small_and_quick
   with pytest.raises(ValueError, match='small_and_quick'):
     build_reward(SearchConfig(reward=reward))  # the speed of this board is not known
+
+
+def test_folders_may_begin_with_the_home_folder(tmp_path, monkeypatch):
+  # A shell does not expand the '~' of --workdir=~/runs; a folder named '~' would be made.
+  monkeypatch.setenv('HOME', str(tmp_path))
+  config = from_flags('--workdir=~/runs', '--cache_dir=~/cache')
+  assert (config.workdir, config.cache_dir) == (f'{tmp_path}/runs', f'{tmp_path}/cache')
+  assert from_flags('--workdir=~nobody-at-all/runs').workdir == '~nobody-at-all/runs'

@@ -32,6 +32,24 @@ def test_a_search_leaves_the_bundle_and_export_writes_the_same(finished):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+  ('content', 'fault'),
+  [
+    ('{"best": {"tri', 'must hold the winner of the search (Unterminated string'),
+    ('{}', "has no 'best'; must hold the winner"),
+    ('{"best": null}', 'must hold the winner of the search'),
+    ('[1]', 'must hold the winner of the search'),
+    ('{"best": {"trial": 999, "architecture": []}}', 'must hold the winner of the search'),
+  ],
+)
+def test_a_damaged_result_is_named(content, fault, copy):
+  (copy / 'result.json').write_text(content)
+  message = refused('export', f'--workdir={copy}')
+  assert message.startswith(f'error: {copy / "result.json"}: ')
+  assert fault in message
+
+
+@pytest.mark.slow
 def test_the_report_tells_the_latency_of_the_winner_not_of_its_trial(copy):
   result = json.loads((copy / 'result.json').read_text())
   result['best']['latency_ms'] = 12.34

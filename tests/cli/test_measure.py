@@ -33,6 +33,19 @@ def test_what_is_not_counted_is_unknown_and_not_zero(tmp_path, capsys):
   assert re.search(r'^esp32 .* unknown  (yes|no)$', shown, re.MULTILINE)
 
 
+def test_paths_may_begin_with_the_home_folder(model, tmp_path, monkeypatch):
+  (tmp_path / 'model.tflite').write_bytes(model)
+  monkeypatch.setenv('HOME', str(tmp_path))
+  main(['measure', '~/model.tflite', '--board=esp32', '--out=~/picture.png'])
+  assert (tmp_path / 'picture.png').exists()
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path):
+  path = tmp_path / 'model.cc'
+  path.write_text('const unsigned char model[] = {0x1c};')
+  assert refused('measure', path).startswith(f'error: {path}: model of 37 bytes: not a .tflite')
+
+
 def test_mistakes_are_one_line(model, tmp_path):
   path = tmp_path / 'half.tflite'
   path.write_bytes(model[:1000])

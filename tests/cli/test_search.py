@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import pathlib
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -23,6 +26,28 @@ def without_times(path: pathlib.Path) -> list[dict]:
   for record in records:
     record.get('measurement', {}).pop('seconds', None)
   return records
+
+
+def test_a_worker_that_imports_a_script_without_a_guard_begins_no_search(tmp_path):
+  script, workdir = tmp_path / 'script.py', tmp_path / 'run'
+  script.write_text(
+    textwrap.dedent(f"""
+    import multiprocessing
+    import rlnas
+    if __name__ == '__main__':
+      worker = multiprocessing.get_context('spawn').Process(target=int)
+      worker.start()
+      worker.join()
+      print(worker.exitcode)
+    else:
+      rlnas.run(rlnas.SearchConfig(dataset='digits', workdir={str(workdir)!r}))
+    """)
+  )
+  done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+  assert done.stdout == '1\n'
+  assert done.stderr.startswith('error: a worker process began to run the whole script. A script')
+  assert len(done.stderr.splitlines()) == 1
+  assert not workdir.exists()
 
 
 @pytest.mark.slow

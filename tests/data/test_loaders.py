@@ -470,6 +470,34 @@ def test_folder_reads_jpeg_and_bmp_and_a_class_called_train(tmp_path):
   assert loaders.from_folder(tmp_path).class_names == ('plane', 'train')
 
 
+@pytest.mark.parametrize('tag', range(1, 9))
+def test_pictures_are_turned_as_their_orientation_says(tag, tmp_path):
+  upright = np.arange(12, dtype=np.uint8).reshape(4, 3)
+  # What a camera stores so that a viewer with this value of the EXIF tag 0x112 shows it upright.
+  stored = {
+    1: upright,
+    2: upright[:, ::-1],
+    3: upright[::-1, ::-1],
+    4: upright[::-1],
+    5: upright.T,
+    6: np.rot90(upright),
+    7: np.rot90(upright, 2).T,
+    8: np.rot90(upright, 3),
+  }[tag]
+  exif = Image.Exif()
+  exif[0x112] = tag
+  for name in ('a', 'b'):
+    (tmp_path / name).mkdir()
+    for i in range(3):
+      Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / name / f'{i}.png', exif=exif)
+  assert np.array_equal(loaders.from_folder(tmp_path).x_train[0, :, :, 0], upright)
+
+
+def test_a_home_folder_that_does_not_exist_is_no_traceback():
+  with pytest.raises(FileNotFoundError, match=r'~nobody-at-all/x\.npz: no such file'):
+    loaders.load('~nobody-at-all/x.npz')
+
+
 def spoil(path, keep):
   path.write_bytes(path.read_bytes()[:keep])
 

@@ -164,6 +164,7 @@ def test_a_script_without_a_guard_ends_with_an_error(tmp_path):
   )
   assert done.returncode != 0
   assert "A script that starts workers must do so under if __name__ == '__main__':" in done.stderr
+  assert done.stderr.count('Traceback') == 1  # that of the script, none of the workers
 
 
 @pytest.mark.parametrize(
