@@ -78,7 +78,12 @@ class Executor(Protocol):
     ...
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
-    """Waits up to `timeout` seconds for a measurement; returns (key, measurement) or None."""
+    """Waits up to `timeout` seconds for a measurement; returns (key, measurement) or None.
+
+    Raises:
+      WriteError: an evaluator cannot write a file (`rlnas.data.atomic_file`), as on a full disk:
+        this is no fault of the network, so the search stops.
+    """
     ...
 
   def withdraw(self) -> list[int]:

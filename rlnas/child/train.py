@@ -36,10 +36,12 @@ HUGE_WEIGHT = 1e10
 # steps of an unrolled cell gradients grow exponentially (Pascanu et al. 2013, arXiv:1211.5063,
 # algorithm 1).
 MAX_GRADIENT_NORM = 1.0
-# A cell that multiplies can raise its state to high powers, so that its logits overflow before the
-# first step. Far above any useful logit; then the weights are halved.
+# A cell that multiplies can raise its state to high powers, so that its logits overflow, before the
+# first step or after one of them. Far above any useful logit; then the kernels are made smaller: by
+# half before the training, by less in a batch, which may hold a rare example.
 HUGE_LOGIT = 1e4
 _MOST_HALVINGS = 20
+_SHRINK = 0.9
 _TRIED_EXAMPLES = 500
 
 _EVALUATION_BATCH = 500
@@ -281,9 +283,13 @@ def _shrink_if_huge(model: keras.Model, x: tf.Tensor) -> None:
   for _ in range(_MOST_HALVINGS):
     if tf.reduce_all(tf.abs(model(x, training=False)) < HUGE_LOGIT):
       return
-    for weight in model.trainable_variables:
-      if weight.shape.rank == 2:
-        weight.assign(weight / 2)
+    _scale_kernels(model, 0.5)
+
+
+def _scale_kernels(model: keras.Model, factor: tf.Tensor | float) -> None:
+  for weight in model.trainable_variables:
+    if weight.shape.rank == 2:
+      weight.assign(weight * factor)
 
 
 def _check_settings(batch_size: int, learning_rate: float, warmup: float) -> None:
@@ -300,8 +306,9 @@ def _epoch_function(
 ) -> tf.types.experimental.PolymorphicFunction:
   """Returns a function that trains one epoch and returns the mean loss.
 
-  In networks that read sequences, a batch whose gradient overflows changes nothing; if all do, the
-  mean is not a number.
+  In networks that read sequences, a batch with huge logits or a gradient that overflows has no
+  gradient and shrinks the kernels, since all later batches would overflow too; if all batches of an
+  epoch do, the mean is not a number.
 
   Its arguments are x [N, ...], y [N], order [steps, B] and changes [steps, B, 3].
   """
@@ -322,9 +329,10 @@ def _epoch_function(
       gradients, counts = tape.gradient(mean, model.trainable_variables), 1.0
       if len(dataset.input_shape) == 2:  # a sequence
         gradients, norm = tf.clip_by_global_norm(gradients, MAX_GRADIENT_NORM)
-        finite = tf.math.is_finite(norm)
-        gradients = [tf.where(finite, gradient, 0.0) for gradient in gradients]
-        mean, counts = tf.where(finite, mean, 0.0), tf.cast(finite, tf.float32)
+        useful = tf.math.is_finite(norm) & tf.reduce_all(tf.abs(logits) < HUGE_LOGIT)
+        gradients = [tf.where(useful, gradient, 0.0) for gradient in gradients]
+        mean, counts = tf.where(useful, mean, 0.0), tf.cast(useful, tf.float32)
+        _scale_kernels(model, tf.where(useful, 1.0, _SHRINK))
       adam.apply(gradients)
       return step + 1, total + mean, counted + counts
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -82,7 +83,8 @@ def show_sizes(report: ModelReport, *, constants: int) -> None:
   if extra := report.unassigned_bytes:
     show(f'    {extra:>12,} B  scratch of kernels that no operator below is charged with')
   show(f'  tail           {report.arena_tail_bytes:>12,} B  structures, with 64-bit pointers')
-  show(f'MACs             {macs_text(report):>12}\n')
+  show(f'MACs             {macs_text(report):>12}')
+  show('')
 
 
 def macs_text(report: ModelReport) -> str:
@@ -95,22 +97,46 @@ def macs_text(report: ModelReport) -> str:
 
 def show_operators(report: ModelReport) -> None:
   """Prints each operator in order, and sums by kind."""
-  show(f'{"":4}{"operator":30}{"result":>20}{"MACs":>14}{"constants B":>13}{"live B":>11}')
+  rows: list[tuple[str, ...]] = [('', 'operator', 'result', 'MACs', 'constants B', 'live B', '')]
   for index, o in enumerate(report.operators):
-    shape = 'x'.join(map(str, o.shape))
-    peak = '  <- peak' if index in report.peak else ''
     runs = '' if o.step.runs == 1 else f' x {"?" if o.step.runs is None else o.step.runs}'
-    name = '  ' * o.step.depth + o.kind + runs
-    macs = '?' if o.macs is None else f'{o.macs:,}'
-    sizes = f'{o.constant_bytes:>13,}{o.live_bytes:>11,}'
-    show(f'{index:<4}{name:30}{shape:>20}{macs:>14}{sizes}{peak}')
-  kinds = collections.Counter(o.kind for o in report.operators)
+    rows.append(
+      (
+        str(index),
+        '  ' * o.step.depth + o.kind + runs,
+        'x'.join(map(str, o.shape)) or '–',
+        '?' if o.macs is None else f'{o.macs:,}',
+        f'{o.constant_bytes:,}',
+        f'{o.live_bytes:,}',
+        '<- peak' if index in report.peak else '',
+      )
+    )
+  show(_aligned(rows))
   show('')
-  for kind, count in kinds.most_common():
-    counted = [o.macs for o in report.operators if o.kind == kind]
-    total = 'unknown' if None in counted else f'{sum(filter(None, counted)):,}'
-    show(f'{count:4} x {kind:30}{total:>14} MACs')
+  rows = [('', 'operators by kind', 'number', 'runs', 'MACs')]
+  for kind, number in collections.Counter(o.kind for o in report.operators).most_common():
+    runs, macs = (
+      '?' if None in values else f'{sum(filter(None, values)):,}'
+      for values in zip(
+        *((o.step.runs, o.macs) for o in report.operators if o.kind == kind), strict=True
+      )
+    )
+    rows.append(('', kind, str(number), runs, macs))
+  show(_aligned(rows))
   show('')
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+  """Lines of a table whose columns are as wide as they must be; the first two begin at the left."""
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  lines = []
+  for row in rows:
+    cells = [
+      f'{cell:<{width}}' if place < 2 else f'{cell:>{width}}'
+      for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    lines.append('  '.join(cells).rstrip())
+  return '\n'.join(lines)
 
 
 def show_boards(report: ModelReport, boards: list[Board]) -> None:

@@ -65,18 +65,6 @@ def write_files(contents: Mapping[str | os.PathLike[str], Content]) -> None:
         left.unlink()
 
 
-def raise_write_error(text: str) -> None:
-  """Raises the `WriteError` with which the traceback of a failed evaluation ends, if it does.
-
-  A worker process sends the text alone. A full disk is no fault of the network, so whoever collects
-  the evaluations passes it on.
-  """
-  last = text.strip().rpartition('\n')[2]
-  name = f'{WriteError.__module__}.{WriteError.__qualname__}: '
-  if last.startswith(name):
-    raise WriteError(last.removeprefix(name))
-
-
 def _write(path: pathlib.Path, content: bytes) -> None:
   """Writes a new file and waits until the disk has it."""
   rest = memoryview(content)

@@ -1,7 +1,8 @@
 """Where evaluations run: in this process, or in worker processes of one thread each.
 
 If an evaluation fails (an exception, a worker killed by a signal, a training that does not end),
-the executor returns a measurement of status 'failed' that says why, and the search continues.
+the executor returns a measurement of status 'failed' that says why, and the search continues. If an
+evaluator cannot write a file, as on a full disk, `collect` raises the `WriteError`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from absl import logging
 
 from rlnas.architecture import Architecture
+from rlnas.data.atomic_file import WriteError
 from rlnas.evaluation.shared_memory import Shared
 from rlnas.evaluation.workers import (
   GUARD,
@@ -54,7 +56,11 @@ class InProcess:
     self._queue.append(Task(key, architecture, seed, terms))
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
-    """Evaluates the oldest task, however long it takes. Returns None if nothing is queued."""
+    """Evaluates the oldest task, however long it takes. Returns None if nothing is queued.
+
+    Raises:
+      WriteError: the evaluator cannot write a file.
+    """
     if not self._queue:
       return None
     task = self._queue.popleft()
@@ -123,6 +129,7 @@ class WorkerPool:
 
     Raises:
       ExecutorError: workers end before they are ready, or cannot load the evaluator.
+      WriteError: an evaluator cannot write a file.
     """
     until = time.monotonic() + timeout
     while not self._results:
@@ -202,6 +209,9 @@ class WorkerPool:
       worker.task = None
       if worker.is_spent():
         self._dismiss(worker)
+    elif isinstance(message, WriteError):
+      self._dismiss(worker)
+      raise message
     elif message:
       raise ExecutorError(f'a worker process cannot load the evaluator: {message}')
     elif worker.greeted:

@@ -18,6 +18,7 @@ from typing import Any
 
 import rlnas
 from rlnas.architecture import Architecture
+from rlnas.data.atomic_file import WriteError
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, ExecutorError, WorkerPool, check_timeout
 from rlnas.interfaces import Evaluator
 from rlnas.trial import NO_TERMS, Measurement, Status, Terms
@@ -83,6 +84,7 @@ class RayCluster:
 
     Raises:
       ExecutorError: a node has other versions of the software, which round differently.
+      WriteError: an evaluator cannot write a file.
     """
     self._feed()
     if not self._running:
@@ -95,7 +97,7 @@ class RayCluster:
     try:
       versions, measurement = self._ray.get(ready[0])
     except self._ray.exceptions.RayError as error:
-      if isinstance(cause := getattr(error, 'cause', None), ExecutorError):
+      if isinstance(cause := getattr(error, 'cause', None), (ExecutorError, WriteError)):
         raise cause from error
       return key, Measurement(Status.FAILED, detail=f'Ray: {error}')
     if versions != _versions():

@@ -18,6 +18,7 @@ from multiprocessing.context import SpawnProcess
 from typing import cast
 
 from rlnas.architecture import Architecture
+from rlnas.data.atomic_file import WriteError
 from rlnas.evaluation.shared_memory import attach
 from rlnas.interfaces import Evaluator, StagedEvaluator
 from rlnas.trial import NO_TERMS, Measurement, Status, Terms
@@ -34,7 +35,11 @@ def evaluate_safely(
   seed: int,
   terms: Terms = NO_TERMS,
 ) -> Measurement:
-  """Evaluates a network; an exception becomes a 'failed' measurement with its traceback."""
+  """Evaluates a network; an exception becomes a 'failed' measurement with its traceback.
+
+  Raises:
+    WriteError: the evaluator cannot write a file, which is no fault of the network.
+  """
   started = time.perf_counter()
   try:
     if terms == NO_TERMS:
@@ -44,6 +49,8 @@ def evaluate_safely(
     if not isinstance(found, Measurement):
       raise TypeError(f'evaluate returned {found!r}: must be a Measurement')
     return found
+  except WriteError:
+    raise
   except Exception:  # whatever goes wrong, the search must get an answer and continue
     seconds = time.perf_counter() - started
     return Measurement(Status.FAILED, seconds=seconds, detail=traceback.format_exc())
@@ -140,7 +147,10 @@ def _work(connection: Connection, parent: int, core: int | None) -> None:
       architecture, seed, terms = connection.recv()
     except EOFError:
       return
-    connection.send(evaluate_safely(evaluator, architecture, seed, terms))
+    try:
+      connection.send(evaluate_safely(evaluator, architecture, seed, terms))
+    except WriteError as error:
+      connection.send(error)
 
 
 def _end_with_parent(parent: int) -> None:

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlnas.budget import Budget
-from rlnas.data.atomic_file import raise_write_error
 from rlnas.interfaces import Executor, Observer, Reward, Strategy
 from rlnas.search.fidelity import Pruner
 from rlnas.search.interrupt import SoftInterrupt
@@ -222,8 +221,6 @@ class _Children:
     if arrived is None:
       return
     index, measurement = arrived
-    if measurement.status is Status.FAILED:
-      raise_write_error(measurement.detail)
     ordered, predicted = self._running[index], None
     if self._pruner is not None:
       architecture = ordered.proposal.architecture

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import math
 
@@ -351,19 +352,23 @@ def sequences(count=256):
   return dataclasses.replace(DIGITS, x_train=x, y_train=y, scaling=UNSCALED, class_names=('a', 'b'))
 
 
-def test_a_cell_that_multiplies_its_state_does_not_diverge(monkeypatch):
+@pytest.mark.parametrize(
+  ('halvings', 'shrink', 'diverges'),
+  [(20, 0.9, False), (20, 1.0, False), (0, 0.9, False), (0, 1.0, True)],
+  ids=['as usual', 'smaller before the training', 'smaller during the training', 'neither'],
+)
+def test_a_cell_that_multiplies_its_state_does_not_diverge(monkeypatch, halvings, shrink, diverges):
   choice = {'combination': 'multiply', 'activation': 'identity', 'cell_index': 6}
   _, _, architecture = walk(Recurrent(), lambda d: d.choices.index(choice[d.kind]))
   data = sequences()
-
-  def trained():
-    model = build(architecture, data.task, seed=0)
-    return train(model, data, epochs=2, seed=0)
-
-  assert math.isfinite(trained())
-  monkeypatch.setattr('rlnas.child.train._MOST_HALVINGS', 0)
-  with pytest.raises(FloatingPointError, match='loss nan in epoch 1 of 2'):
-    trained()
+  monkeypatch.setattr('rlnas.child.train._MOST_HALVINGS', halvings)
+  monkeypatch.setattr('rlnas.child.train._SHRINK', shrink)
+  model = build(architecture, data.task, seed=0)
+  expected = contextlib.nullcontext()
+  if diverges:
+    expected = pytest.raises(FloatingPointError, match='loss nan in epoch 1 of 2')
+  with expected:
+    assert math.isfinite(train(model, data, epochs=2, seed=0, batch_size=4))
 
 
 def test_the_gradient_of_sequences_is_bounded_and_that_of_images_is_not():

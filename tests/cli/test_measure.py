@@ -3,10 +3,11 @@ import re
 import pytest
 
 import rlnas
+from rlnas.backend import keras
 from rlnas.cli.main import main
 from tests.cli.command import refused
 from tests.tflite.branching import converted
-from tests.tflite.foreign import branches, of_function
+from tests.tflite.foreign import branches, of_function, of_keras, recurrent
 
 
 @pytest.fixture(scope='module', name='model')
@@ -22,6 +23,23 @@ def test_it_reports_on_every_board(model, tmp_path, capsys):
   for text in ('tensor arena', 'CONV_2D', '<- peak', *rlnas.BOARDS):
     assert text in shown
   assert (tmp_path / 'model.memory.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_operators_of_a_loop_are_shown_with_their_runs(tmp_path, capsys):
+  path = tmp_path / 'model.tflite'
+  path.write_bytes(of_keras(recurrent(keras.layers.GRU(4), steps=6)))
+  main(['measure', str(path), '--board=esp32'])
+  lines = capsys.readouterr().out.splitlines()
+  place = next(i for i, line in enumerate(lines) if 'operators by kind' in line)
+  operators, kinds = lines[place - 26 : place - 1], lines[place + 1 :]
+  assert operators[0].split() == ['operator', 'result', 'MACs', 'constants', 'B', 'live', 'B']
+  product = next(line for line in operators if 'FULLY_CONNECTED x 6' in line)
+  assert product[4:6] == '  ', 'those that the loop runs are indented'
+  macs = 6 * 3 * 4 * (5 + 4) + 4 * 3
+  assert [line.split() for line in kinds if 'FULLY' in line] == [
+    ['FULLY_CONNECTED', '3', '13', str(macs)]
+  ]
+  assert max(map(len, operators)) <= 80
 
 
 def test_what_is_not_counted_is_unknown_and_not_zero(tmp_path, capsys):

@@ -2,17 +2,10 @@
 
 import os
 import stat
-import traceback
 
 import pytest
 
-from rlnas.data.atomic_file import (
-  WriteError,
-  raise_write_error,
-  write_file,
-  write_files,
-  write_folder,
-)
+from rlnas.data.atomic_file import WriteError, write_file, write_files, write_folder
 from tests.disk import full_disk
 
 
@@ -54,15 +47,3 @@ def test_what_is_not_a_file_is_not_replaced(tmp_path):
   with pytest.raises(WriteError, match='/dev/null'):
     write_file('/dev/null', 'x')
   assert os.listdir(tmp_path) == ['folder']
-
-
-def test_a_failed_evaluation_that_could_not_write_is_told_apart(tmp_path):
-  try:
-    with full_disk(10):
-      write_file(tmp_path / 'weights.npz', b'x' * 100)
-  except WriteError:
-    text = traceback.format_exc()
-  with pytest.raises(WriteError, match=r'cannot be written \(File too large\).*weights.npz'):
-    raise_write_error(text)
-  raise_write_error('OSError: [Errno 28] No space left on device')
-  raise_write_error('')

@@ -13,12 +13,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from rlnas.architecture import Architecture
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.backend import keras, tf
 from rlnas.data import loaders
-from rlnas.data.atomic_file import write_file
+from rlnas.data.atomic_file import WriteError, write_file
 from rlnas.evaluation.executors import InProcess, WorkerPool
 from rlnas.evaluation.trained import Trained
+from rlnas.reports.tensorboard import TensorBoard
 from rlnas.reward import linear_excess
 from rlnas.search.journal import Journal, read_journal
 from rlnas.search.loop import SearchError, run_search
@@ -148,6 +149,28 @@ def test_a_full_disk_stops_the_search_which_then_goes_on(tmp_path, workers):
   again = search(Synthetic(), trials=24, journal=journal)
   journal.close()
   assert [t.reward for t in again] == [t.reward for t in whole]
+
+
+def test_event_files_on_a_full_disk_stop_the_search_which_then_goes_on(tmp_path, capfd):
+  path, folder = tmp_path / 'journal.jsonl', tmp_path / 'tensorboard'
+
+  def run():
+    journal = Journal(path, configuration={})
+    try:
+      events = TensorBoard(folder, budget=BUDGET, task=TaskShape((8, 8, 1), 10), table=TABLE)
+      return search(Synthetic(), journal=journal, observers=[events])
+    finally:
+      journal.close()
+
+  named = rf'^{folder}/search/events\.out\.tfevents\S+: cannot be written \([^()\n]+\)$'
+  with full_disk(20_000), pytest.raises(WriteError, match=named):
+    run()
+  assert capfd.readouterr() == ('', '')
+  kept = read_journal(path)[1]
+  assert 0 < len(kept) < 12
+  trials = run()
+  assert len(trials) == 12
+  assert [t.reward for t in trials[: len(kept)]] == [t.reward for t in kept]
 
 
 def test_a_lost_folder_stops_the_search_which_then_goes_on(tmp_path):

@@ -140,3 +140,65 @@ def branches(x: tf.Tensor) -> tf.Tensor:
     lambda: tf.reduce_sum(x @ small, keepdims=True),
     lambda: tf.reduce_sum(x @ large, keepdims=True),
   )
+
+
+def int16x8(model: keras.Model) -> bytes:
+  """A Keras model with activations of 16 bits and weights of 8."""
+  shape = (1, *model.input_shape[1:])
+  forward = tf.function(model, input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False)
+  rows = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32)
+  with quiet():
+    function = forward.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([row] for row in rows)
+    converter.target_spec.supported_ops = [
+      tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    ]
+    converter.inference_input_type = converter.inference_output_type = tf.int16
+    return bytes(converter.convert())
+
+
+def int4_kernels(model: bytes) -> bytes:
+  """An int8 model whose convolutions have kernels of 4 bits, two values a byte."""
+
+  def pack(graph: Any) -> None:
+    convolutions = (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D)
+    for operator in graph.subgraphs[0].operators:
+      if graph.operatorCodes[operator.opcodeIndex].builtinCode in convolutions:
+        kernel = graph.subgraphs[0].tensors[operator.inputs[1]]
+        buffer = graph.buffers[kernel.buffer]
+        values = np.asarray(buffer.data).view(np.int8) // 16  # [even]
+        buffer.data = ((values[::2] & 15) | ((values[1::2] & 15) << 4)).astype(np.uint8)
+        kernel.type = schema.TensorType.INT4
+        kernel.quantization.scale = 16 * np.asarray(kernel.quantization.scale)
+
+  return edited(model, pack)
+
+
+def two_inputs() -> keras.Model:
+  """A convolution over an image and a dense layer over six numbers, put together."""
+  image, numbers = keras.layers.Input((8, 8, 1)), keras.layers.Input((6,))
+  seen = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(image))
+  known = keras.layers.Dense(5)(numbers)
+  both = keras.layers.Concatenate()([seen, known])
+  return keras.Model([image, numbers], keras.layers.Dense(4)(both))
+
+
+def attention(steps: int = 10, features: int = 16) -> keras.Model:
+  """One head of self-attention, and a dense layer of 4 over the mean of its results."""
+  inputs = keras.layers.Input((steps, features))
+  query, key, value = (keras.layers.Dense(features)(inputs) for _ in range(3))
+  weights = keras.layers.Softmax()(tf.matmul(query, key, transpose_b=True))
+  mean = keras.layers.GlobalAveragePooling1D()(tf.matmul(weights, value))
+  return keras.Model(inputs, keras.layers.Dense(4)(mean))
+
+
+def u_net() -> keras.Model:
+  """16x16 pixels to 8x8 and back, beside a connection across."""
+  inputs = keras.layers.Input((16, 16, 1))
+  fine = keras.layers.Conv2D(4, 3, padding='same')(inputs)
+  coarse = keras.layers.Conv2D(8, 3, padding='same')(keras.layers.MaxPool2D()(fine))
+  raised = keras.layers.Conv2DTranspose(4, 3, 2, padding='same')(coarse)
+  both = keras.layers.Concatenate()([raised, fine])
+  return keras.Model(inputs, keras.layers.Conv2D(1, 1)(both))

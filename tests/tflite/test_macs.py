@@ -2,11 +2,25 @@ import dataclasses
 
 import numpy as np
 import pytest
+from tflite_micro import runtime
 
-from rlnas.backend import keras, tf
+from rlnas.backend import captured_output, keras, tf
+from rlnas.cost.arena_head import greedy_plan
 from rlnas.cost.kernels import SPEEDS
 from rlnas.tflite.inspection import measure
-from tests.tflite.foreign import branches, of_function, of_keras, recurrent, svdf
+from tests.tflite.foreign import (
+  attention,
+  branches,
+  convolutional,
+  int4_kernels,
+  int16x8,
+  of_function,
+  of_keras,
+  recurrent,
+  svdf,
+  two_inputs,
+  u_net,
+)
 
 STEPS, FEATURES, UNITS = 49, 40, 128
 DENSE = UNITS * 3
@@ -106,3 +120,41 @@ def test_a_loop_that_data_end_is_unknown():
 
   report = measure(of_function(halve, (1, 8)))
   assert (report.macs, report.uncounted) == (None, ('WHILE',))
+
+
+def of_two_inputs():
+  model = two_inputs()
+  return of_function(lambda image, numbers: model([image, numbers]), (1, 8, 8, 1), (1, 6))
+
+
+CONVOLUTIONAL = 36 * 9 * 8 + 8 * 4
+ATTENTION = 3 * 10 * 16 * 16 + 2 * 10 * 10 * 16 + 16 * 4
+U_NET = 256 * 9 * 4 + 64 * 9 * 4 * 8 + 64 * 9 * 8 * 4 + 256 * 8
+OTHERS = {
+  '16x8': (lambda: int16x8(convolutional()), CONVOLUTIONAL),
+  'int4': (lambda: int4_kernels(of_keras(convolutional(), kind='int8')), CONVOLUTIONAL),
+  'lstm, int8': (
+    lambda: of_keras(recurrent(keras.layers.LSTM(16)), kind='int8'),
+    6 * 4 * 16 * (5 + 16) + 16 * 3,
+  ),
+  'two inputs': (of_two_inputs, 36 * 9 * 8 + 6 * 5 + 13 * 4),
+  'attention': (lambda: of_keras(attention(), kind='int8'), ATTENTION),
+  'attention, 16x8': (lambda: int16x8(attention()), ATTENTION),
+  'u-net': (lambda: of_keras(u_net(), kind='int8'), U_NET),
+  'u-net, 16x8': (lambda: int16x8(u_net()), U_NET),
+}
+
+
+@pytest.mark.parametrize('name', OTHERS)
+def test_macs_are_counted_and_the_arena_is_that_of_tflm(name):
+  make, macs = OTHERS[name]
+  model = make()
+  report = measure(model)
+  assert (report.macs, report.uncounted) == (macs, ())
+  with captured_output() as output:
+    interpreter = runtime.Interpreter.from_bytes(model, arena_size=1_000_000)
+    interpreter.print_allocations()
+    said = output()
+  assert f'Arena allocation total {report.sram_bytes} bytes' in said
+  if name != 'int4':  # whose kernels are unpacked into scratch memory
+    assert greedy_plan(report.buffers).total_bytes == report.arena_head_bytes
