@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rlnas.budget import Budget
-from rlnas.cost.kernels import KERNELS
+from rlnas.cost.builds import builds_for, find_build
 
 _KIB = 1024
 _MIB = 1024 * 1024
@@ -39,7 +39,8 @@ class Board:
     reserved_flash_bytes: flash that the runtime and the application take.
     reserved_sram_bytes: SRAM that the application takes: stack, heap, drivers and application.
     source: source of the figures.
-    kernels: kernels of TFLite Micro on this board, one of `rlnas.cost.kernels.KERNELS`.
+    builds: names of the builds of TFLite Micro that the board may have, from
+      `rlnas.cost.builds.BUILDS`. The first is the default, whose memory the budget limits.
 
   Raises:
     ValueError: a figure is not an integer in its range, or a text is empty.
@@ -54,11 +55,13 @@ class Board:
   reserved_flash_bytes: int
   reserved_sram_bytes: int
   source: str
-  kernels: str = 'reference'
+  builds: tuple[str, ...] = builds_for('Cortex-M3')
 
   def __post_init__(self) -> None:
-    if self.kernels not in KERNELS:
-      raise ValueError(f'kernels={self.kernels!r}: must be one of {", ".join(KERNELS)}')
+    if not isinstance(self.builds, tuple) or not self.builds:
+      raise ValueError(f'builds={self.builds!r}: must be the names of one build or more')
+    for build in self.builds:
+      find_build(build)
     for name in ('name', 'title', 'core', 'source'):
       value = getattr(self, name)
       if not isinstance(value, str) or not value.strip():
@@ -128,7 +131,7 @@ def load_board(path: str | os.PathLike[str]) -> Board:
     raise ValueError(f'{path}: must be a JSON object, not a {type(record).__name__}')
   fields = [field.name for field in dataclasses.fields(Board)]
   for key, value in record.items():
-    if key not in fields:
+    if key not in (*fields, 'kernels'):
       raise ValueError(f'{path}: {key}={value!r}: unknown key, must be one of {", ".join(fields)}')
   defaults = {
     'title': record.get('name'),
@@ -136,17 +139,46 @@ def load_board(path: str | os.PathLike[str]) -> Board:
     'reserved_flash_bytes': _TFLM_SMALL + _BARE_METAL.flash_bytes,
     'reserved_sram_bytes': _BARE_METAL.sram_bytes,
     'source': os.fspath(path),
-    'kernels': 'reference',
+    'builds': builds_for(str(record.get('core'))),
   }
   for key in fields:
     if key not in record and key not in defaults:
       raise ValueError(f'{path}: {key}: is missing, must be given')
   try:
-    board = Board(**{**defaults, **record})
+    board = Board(**{**defaults, **_with_builds(record)})
     _ = board.budget
   except ValueError as error:
     raise ValueError(f'{path}: {error}') from error
   return board
+
+
+def _with_builds(record: Mapping[str, Any]) -> dict[str, Any]:
+  """The record with a tuple of builds; those of 'kernels' if, as in earlier versions, it has them.
+
+  Raises:
+    ValueError: the builds are no list of texts, or there are no such kernels.
+  """
+  found = dict(record)
+  kernels = found.pop('kernels', None)
+  if kernels is not None:
+    if kernels not in _BUILDS_OF_KERNELS:
+      known = ', '.join(_BUILDS_OF_KERNELS)
+      raise ValueError(f'kernels={kernels!r}: must be one of {known}; better give builds')
+    found.setdefault('builds', list(_BUILDS_OF_KERNELS[kernels]))
+  if 'builds' in found:
+    builds = found['builds']
+    if not isinstance(builds, list) or not all(isinstance(name, str) for name in builds):
+      raise ValueError(f'builds={builds!r}: must be a list of names')
+    found['builds'] = tuple(builds)
+  return found
+
+
+_BUILDS_OF_KERNELS = {
+  'reference': builds_for('Cortex-M3'),
+  'cmsis_nn': builds_for('Cortex-M4'),
+  'esp_nn': builds_for('Xtensa LX6'),
+  'unknown': builds_for('Xtensa LX7'),
+}
 
 
 def _is_integer(value: object) -> bool:
@@ -163,16 +195,6 @@ _TFLM_SMALL = 48 * _KIB
 # (github.com/avionicharshit-byte/mcufit-bench). Cores without a measurement use the closest one.
 _TFLM_CMSIS_NN = 84_528
 _TFLM_ESP_NN = 114_579
-
-
-# The kernels that TFLite Micro has for a core. All other cores use the portable ones.
-_KERNELS_OF = {
-  'Cortex-M4': 'cmsis_nn',
-  'Cortex-M7': 'cmsis_nn',
-  'Cortex-M33': 'cmsis_nn',
-  'Xtensa LX6': 'esp_nn',
-  'Xtensa LX7': 'unknown',  # ESP-NN in assembler: its scratch memory depends on the release
-}
 
 
 class _Application(NamedTuple):
@@ -209,8 +231,14 @@ def _board(
   runtime_bytes: int,
   application: _Application,
   source: str,
+  *,
+  arduino: bool = False,
 ) -> Board:
-  """Makes a row of the table; `memory_kib` is (flash, largest piece of SRAM)."""
+  """Makes a row of the table.
+
+  `memory_kib` is (flash, largest piece of SRAM); `arduino` is set for boards whose programs are
+  usually made with the Arduino IDE, whose libraries do not define TF_LITE_STATIC_MEMORY.
+  """
   flash_kib, sram_kib = memory_kib
   return Board(
     name=name,
@@ -222,7 +250,7 @@ def _board(
     reserved_flash_bytes=runtime_bytes + application.flash_bytes,
     reserved_sram_bytes=application.sram_bytes,
     source=source,
-    kernels=_KERNELS_OF.get(core, 'reference'),
+    builds=builds_for(core, arduino=arduino),
   )
 
 
@@ -236,9 +264,11 @@ _TABLE = (
   _board('nucleo-g071rb', 'ST NUCLEO-G071RB (STM32G071RB)', 'Cortex-M0+', 64, (128, 36),
          _TFLM_SMALL, _BARE_METAL, 'ST datasheet DS12232 (STM32G071x8/xB), features'),
   _board('arduino-nano-33-iot', 'Arduino Nano 33 IoT (SAMD21G18)', 'Cortex-M0+', 48, (256, 32),
-         _TFLM_SMALL, _SMALL_FRAMEWORK, 'Microchip datasheet DS40001882 (SAM D21), features'),
+         _TFLM_SMALL, _SMALL_FRAMEWORK, 'Microchip datasheet DS40001882 (SAM D21), features',
+         arduino=True),
   _board('arduino-uno-r4-minima', 'Arduino UNO R4 Minima (RA4M1)', 'Cortex-M4', 48, (256, 32),
-         _TFLM_CMSIS_NN, _SMALL_FRAMEWORK, 'Renesas datasheet R01DS0355 (RA4M1), features'),
+         _TFLM_CMSIS_NN, _SMALL_FRAMEWORK, 'Renesas datasheet R01DS0355 (RA4M1), features',
+         arduino=True),
   _board('nucleo-f446re', 'ST NUCLEO-F446RE (STM32F446RE)', 'Cortex-M4', 180, (512, 128),
          _TFLM_CMSIS_NN, _FRAMEWORK, 'ST datasheet DS10693 (STM32F446xC/E), features'),
   _board('microbit-v2', 'BBC micro:bit v2 (nRF52833)', 'Cortex-M4', 64, (512, 128),
@@ -247,9 +277,11 @@ _TABLE = (
          _TFLM_CMSIS_NN, _FRAMEWORK,
          'ST datasheet DS8626 (STM32F405/407), features; 192 KiB less 64 KiB of separate CCM RAM'),
   _board('wio-terminal', 'Seeed Wio Terminal (SAMD51P19)', 'Cortex-M4', 120, (512, 192),
-         _TFLM_CMSIS_NN, _FRAMEWORK, 'Microchip datasheet DS60001507 (SAM D5x/E5x), features'),
+         _TFLM_CMSIS_NN, _FRAMEWORK, 'Microchip datasheet DS60001507 (SAM D5x/E5x), features',
+         arduino=True),
   _board('arduino-nano-33-ble', 'Arduino Nano 33 BLE (nRF52840)', 'Cortex-M4', 64, (1024, 256),
-         _TFLM_CMSIS_NN, _BLUETOOTH, 'Nordic nRF52840 Product Specification, key features'),
+         _TFLM_CMSIS_NN, _BLUETOOTH, 'Nordic nRF52840 Product Specification, key features',
+         arduino=True),
   _board('raspberry-pi-pico', 'Raspberry Pi Pico (RP2040)', 'Cortex-M0+', 133, (2048, 264),
          _TFLM_SMALL, _FRAMEWORK,
          'Raspberry Pi Pico datasheet, section 1; RP2040 datasheet, section 2.6.2 (SRAM)'),
@@ -270,10 +302,12 @@ _TABLE = (
          'ST datasheet DS12110 (STM32H743), features: 1 MB, the largest piece AXI SRAM'),
   _board('arduino-portenta-h7', 'Arduino Portenta H7 (STM32H747XI)', 'Cortex-M7', 480, (2048, 512),
          _TFLM_CMSIS_NN, _FRAMEWORK,
-         'ST datasheet DS12930 (STM32H747), features: 1 MB, the largest piece AXI SRAM'),
+         'ST datasheet DS12930 (STM32H747), features: 1 MB, the largest piece AXI SRAM',
+         arduino=True),
   _board('teensy-4.1', 'PJRC Teensy 4.1 (i.MX RT1062)', 'Cortex-M7', 600, (7936, 512),
          _TFLM_CMSIS_NN, _FRAMEWORK,
-         'pjrc.com/store/teensy41.html, specifications and memory: 1024 KiB in two halves'),
+         'pjrc.com/store/teensy41.html, specifications and memory: 1024 KiB in two halves',
+         arduino=True),
   _board('raspberry-pi-pico-2', 'Raspberry Pi Pico 2 (RP2350)', 'Cortex-M33', 150, (4096, 520),
          _TFLM_CMSIS_NN, _FRAMEWORK,
          'Raspberry Pi Pico 2 datasheet, section 1; RP2350 datasheet, section 4.2 (SRAM)'),

@@ -19,8 +19,10 @@ OWN = {
   'reserved_flash_bytes': 100_000,
   'reserved_sram_bytes': 5_536,
   'source': 'its data sheet',
-  'kernels': 'cmsis_nn',
+  'builds': ['m4-cmsis-release', 'm4-ard2023'],
 }
+
+OWN_BOARD = OWN | {'builds': tuple(OWN['builds'])}
 
 
 def write(tmp_path, content):
@@ -95,7 +97,7 @@ def test_the_budget_of_the_default_board():
 @pytest.mark.parametrize('more', [0, 1])
 def test_a_board_with_nothing_left_has_no_budget(memory, more):
   total = OWN[f'{memory}_bytes']
-  board = Board(**OWN | {f'reserved_{memory}_bytes': total + more})
+  board = Board(**OWN_BOARD | {f'reserved_{memory}_bytes': total + more})
   with pytest.raises(ValueError, match=f'my-board: reserved_{memory}_bytes=.* leaves nothing'):
     _ = board.budget
 
@@ -116,7 +118,7 @@ def test_budget_and_reserve_make_up_the_memory(flash, sram, data):
 def test_a_board_is_found_by_name_or_path(tmp_path):
   assert find_board('esp32-s3') is BOARDS['esp32-s3']
   path = write(tmp_path, OWN)
-  assert find_board(path) == find_board(str(path)) == Board(**OWN)
+  assert find_board(path) == find_board(str(path)) == Board(**OWN_BOARD)
   upper = path.rename(tmp_path / 'OWN.JSON')
   assert find_board(upper).name == 'my-board'
 
@@ -151,7 +153,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_a_board_of_ones_own_round_trips(tmp_path):
   board = load_board(write(tmp_path, OWN))
-  assert dataclasses.asdict(board) == OWN
+  assert dataclasses.asdict(board) == OWN_BOARD
   assert board.budget == Budget(flash_bytes=162_144, sram_bytes=60_000)
   for known in BOARDS.values():
     assert load_board(write(tmp_path, dataclasses.asdict(known))) == known
@@ -168,7 +170,7 @@ def test_four_keys_are_enough(tmp_path):
 def test_a_byte_order_mark_is_no_obstacle(tmp_path):
   path = tmp_path / 'own.json'
   path.write_bytes(b'\xef\xbb\xbf' + json.dumps(OWN).encode())
-  assert load_board(path) == Board(**OWN)
+  assert load_board(path) == Board(**OWN_BOARD)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +203,9 @@ def test_a_byte_order_mark_is_no_obstacle(tmp_path):
     (OWN | {'sram_bytes': [1]}, r'sram_bytes=\[1\]: must be a positive integer'),
     (OWN | {'reserved_flash_bytes': -5}, 'reserved_flash_bytes=-5: must be an integer of'),
     (OWN | {'reserved_sram_bytes': 0.5}, r'reserved_sram_bytes=0\.5: must be an integer of'),
+    (OWN | {'kernels': 'fast'}, "kernels='fast': must be one of reference, cmsis_nn"),
+    (OWN | {'builds': 'm4-cmsis'}, "builds='m4-cmsis': must be a list of names"),
+    (OWN | {'builds': ['m4']}, "build='m4': must be one of host"),
     (OWN | {'reserved_sram_bytes': 65_536}, 'reserved_sram_bytes=65536 leaves nothing'),
   ],
 )
@@ -236,6 +241,27 @@ def test_limits_out_of_range_are_named(field, value):
     Budget(10, 10, **{field: value})
 
 
-def test_unknown_kernels_are_refused():
-  with pytest.raises(ValueError, match="kernels='fast': must be one of reference"):
-    Board(**{**OWN, 'kernels': 'fast'})
+def test_unknown_builds_are_refused():
+  with pytest.raises(ValueError, match="build='fast': must be one of host, m0-ref"):
+    Board(**OWN_BOARD | {'builds': ('fast',)})
+  with pytest.raises(ValueError, match=r'builds=\(\): must be the names of one build or more'):
+    Board(**OWN_BOARD | {'builds': ()})
+
+
+def test_builds_of_an_own_board_default_to_those_of_its_core(tmp_path):
+  del (core := dict(OWN))['builds']
+  assert load_board(write(tmp_path, core)).builds[0] == 'm4-cmsis-release'
+  del core['core']
+  assert load_board(write(tmp_path, core)).builds[0] == 'm3-ref-release'
+
+
+def test_kernels_of_earlier_files_name_builds(tmp_path):
+  board = load_board(write(tmp_path, without('builds') | {'kernels': 'reference'}))
+  assert board.builds == BOARDS['bluepill-f103c8'].builds
+
+
+def test_the_default_build_is_that_of_the_boards_tools():
+  assert BOARDS['nucleo-l4r5zi'].builds[0] == 'm4-cmsis-release'
+  assert BOARDS['arduino-nano-33-ble'].builds[0] == 'm4-cmsis-arduino'
+  assert 'm4-ard2023' in BOARDS['arduino-nano-33-ble'].builds
+  assert BOARDS['esp32'].builds == ('esp32',)

@@ -21,7 +21,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   named = [find_board(name) for name in arguments[1:]]
   show(format_boards(named or list(BOARDS.values())))
   for board in named:
-    show(f'\n{board.title}\n  source   {board.source}\n  kernels  {board.kernels}')
+    show(f'\n{board.title}\n  source   {board.source}\n  builds   {", ".join(board.builds)}')
 
 
 def format_boards(boards: list[Board]) -> str:

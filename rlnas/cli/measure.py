@@ -15,6 +15,7 @@ from absl import flags
 from rlnas.board import BOARDS, Board, find_board
 from rlnas.budget import Resources
 from rlnas.cli.flags import show
+from rlnas.cost.builds import find_build
 from rlnas.cost.kernels import SPEEDS
 from rlnas.data.atomic_file import write_file
 
@@ -112,11 +113,11 @@ def show_operators(report: ModelReport) -> None:
 def show_boards(report: ModelReport, boards: list[Board]) -> None:
   """Prints for each board whether it fits, its arena and, if known, the time of an inference."""
   show(
-    f'{"board":24}{"kernels":10}{"flash B":>20}{"head + tail B":>18}{"SRAM B":>20}{"ms":>17}  fits'
+    f'{"board":24}{"build":18}{"flash B":>20}{"head + tail B":>18}{"SRAM B":>20}{"ms":>17}  fits'
   )
   for board in boards:
-    arena = report.chip_arena_bytes(board.kernels)
-    head, tail = arena or (report.arena_head_bytes, report.arena_tail_bytes)
+    build = find_build(board.builds[0])
+    head, tail = report.chip_arena_bytes(build)
     budget = board.budget
     latency = '–'
     if (speed := SPEEDS.get(board.name)) and report.work is None:
@@ -124,12 +125,12 @@ def show_boards(report: ModelReport, boards: list[Board]) -> None:
     elif speed and (work := report.work):
       latency = f'{speed.latency_ms(work):,.1f} ± {100 * speed.error_of(work):.0f} %'
     flash = f'{report.flash_bytes:,} of {budget.flash_bytes:,}'
-    parts = f'{head:,} + {tail:,}{" " if arena else "*"}'
+    parts = f'{head:,} + {tail:,}{" " if build.scratch_is_known else "*"}'
     sram = f'{head + tail:,} of {budget.sram_bytes:,}'
     fits = 'yes' if budget.fits(Resources(report.flash_bytes, head + tail)) else 'no'
-    show(f'{board.name:24}{board.kernels:10}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
-  if any(board.kernels == 'unknown' for board in boards):
-    show("* as measured on this machine; the needs of this chip's kernels are not known")
+    show(f'{board.name:24}{build.name:18}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
+  if any(not find_build(board.builds[0]).scratch_is_known for board in boards):
+    show("* without the scratch memory of this chip's kernels, which is not known")
 
 
 def plot(report: ModelReport, path: pathlib.Path, *, title: str) -> None:

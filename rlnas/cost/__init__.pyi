@@ -1,12 +1,15 @@
+from .builds import BUILDS, Build, find_build
 from .cost import Cost, estimate_cost
-from .kernels import KERNELS, SPEEDS, Speed
+from .kernels import SPEEDS, Speed
 from .latency import latency_ms
 
 __all__ = [
-  'KERNELS',
+  'BUILDS',
   'SPEEDS',
+  'Build',
   'Cost',
   'Speed',
   'estimate_cost',
+  'find_build',
   'latency_ms',
 ]

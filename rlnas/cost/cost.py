@@ -30,12 +30,13 @@ import numpy as np
 from rlnas.architecture import Architecture, Sides, TaskShape, computed_once, input_sides
 from rlnas.budget import Resources
 from rlnas.cost.arena_head import MEAN_SCRATCH
-from rlnas.cost.arena_tail import HOST, KINDS, Nodes, used_bytes
+from rlnas.cost.arena_tail import Nodes, used_bytes
 from rlnas.cost.flash import bytes_of, constants_of, counted
 from rlnas.cost.jit import compiled
 from rlnas.cost.nodes import Indices, Records, encoded
 from rlnas.cost.operators import Converted, arena_tasks, converted, fits, misfit, totals
 from rlnas.cost.schedule import least_arena_bytes
+from rlnas.cost.structures import HOST, KINDS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.jit import compiled, inlined
 from rlnas.cost.operators import KIND_SCALES, SCALES, Converted, Indices, Records, scales_of
 from rlnas.cost.scale_order import Scale, scale_owners
+from rlnas.cost.structures import KINDS
 from rlnas.cost.tasks import INPUT
 
 # Bytes of each part, fitted with least squares by experiments/benchmarks/fit_cost.py.

@@ -25,22 +25,9 @@ import math
 import types
 from collections.abc import Mapping, Sequence
 
-from rlnas.cost.arena_tail import (
-  CMSIS_NN,
-  ESP_NN,
-  HOST,
-  KINDS,
-  REFERENCE,
-  Build,
-  Node,
-  Nodes,
-  tail_bytes,
-)
-
-_BUILDS: Mapping[str, Build] = types.MappingProxyType(
-  {'reference': REFERENCE, 'cmsis_nn': CMSIS_NN, 'esp_nn': ESP_NN}
-)
-KERNELS = (*_BUILDS, 'unknown')
+from rlnas.cost.arena_tail import Node, Nodes, tail_bytes
+from rlnas.cost.builds import BUILDS, Build
+from rlnas.cost.structures import KINDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +59,7 @@ class Work:
 
 
 @dataclasses.dataclass(frozen=True)
-class Structures:
+class Counted:
   """Numbers of the interpreter's structures in the tail of the arena.
 
   Attributes:
@@ -89,7 +76,7 @@ class Structures:
 
 
 def chip_tail_bytes(
-  recorded_bytes: int, structures: Structures, work: Sequence[Work], *, kernels: str
+  recorded_bytes: int, structures: Counted, work: Sequence[Work], *, build: Build
 ) -> int:
   """Predicts the size of the arena's tail on a 32-bit chip.
 
@@ -101,18 +88,15 @@ def chip_tail_bytes(
     recorded_bytes: size of the tail as recorded on a 64-bit machine.
     structures: the numbers of structures in the same recording.
     work: the work of the operators, in order.
-    kernels: one of `KERNELS`, but not 'unknown'.
-
-  Raises:
-    ValueError: there are no such kernels.
+    build: the build of TFLite Micro on the chip.
   """
 
-  def laid_out(build: Build, asked: str) -> int:
+  def laid_out(build: Build) -> int:
     return tail_bytes(
-      build,
+      build.structures,
       Nodes.of(
         [
-          Node(w.kind, w.scales, w.inputs, _scratch_areas(w, asked) if w.kind in KINDS else 0)
+          Node(w.kind, w.scales, w.inputs, _scratch_areas(w, build) if w.kind in KINDS else 0)
           for w in work
         ]
       ),
@@ -121,18 +105,17 @@ def chip_tail_bytes(
       quantized=structures.quantizations > 0,
     )
 
-  there = laid_out(_build(kernels), kernels)
-  return there + max(0, recorded_bytes - laid_out(HOST, 'reference'))
+  return laid_out(build) + max(0, recorded_bytes - laid_out(BUILDS['host']))
 
 
-def _scratch_areas(work: Work, kernels: str) -> int:
+def _scratch_areas(work: Work, build: Build) -> int:
   """Returns the number of scratch areas that a kernel requests."""
   if work.kind == 'MEAN':
     return 3
-  return int(scratch_bytes(work, kernels=kernels) > 0)
+  return int(scratch_bytes(work, build=build) > 0)
 
 
-def scratch_bytes(work: Work, *, kernels: str) -> int:
+def scratch_bytes(work: Work, *, build: Build) -> int:
   """Returns the scratch memory in bytes that a kernel requests in the arena's head while it runs.
 
   CMSIS-NN (arm_convolve_s8_get_buffer_size, arm_depthwise_conv_s8_opt_get_buffer_size and
@@ -141,14 +124,10 @@ def scratch_bytes(work: Work, *, kernels: str) -> int:
   per channel for average pooling.
 
   ESP-NN on the ESP32: one 32-bit value per class for softmax.
-
-  Raises:
-    ValueError: there are no such kernels.
   """
-  _build(kernels)
-  if kernels == 'esp_nn':
+  if build.kernels == 'esp_nn':
     return 4 * work.channels if work.kind == 'SOFTMAX' else 0
-  if kernels != 'cmsis_nn':
+  if build.kernels != 'cmsis_nn':
     return 0
   column = math.prod(work.kernel_shape)
   if work.kind == 'CONV_2D':
@@ -156,12 +135,6 @@ def scratch_bytes(work: Work, *, kernels: str) -> int:
   if work.kind == 'DEPTHWISE_CONV_2D':
     return 2 * column
   return 4 * work.channels if work.kind == 'AVERAGE_POOL_2D' else 0
-
-
-def _build(kernels: str) -> Build:
-  if kernels not in _BUILDS:
-    raise ValueError(f'kernels={kernels!r}: must be one of {", ".join(_BUILDS)}')
-  return _BUILDS[kernels]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from rlnas.architecture import Architecture, TaskShape, computed_once
-from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.kernels import Speed, Work
 from rlnas.cost.operators import Converted, arena_tasks, predict_operators
+from rlnas.cost.structures import KINDS
 
 
 def latency_ms(architecture: Architecture, task: TaskShape, *, speed: Speed | None) -> float | None:

@@ -20,9 +20,9 @@ from rlnas.architecture import (
   joined_sides,
   sides_after,
 )
-from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.jit import compiled, inlined
 from rlnas.cost.limits import MAX_CONCAT_INPUTS, within_limits
+from rlnas.cost.structures import KINDS
 
 Indices = npt.NDArray[np.int64]
 Records = npt.NDArray[np.void]

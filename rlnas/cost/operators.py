@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from rlnas.architecture import OPS, Architecture, Sides, TaskShape, infer_shapes, input_sides
 from rlnas.cost.arena_head import mean_scratch
-from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.jit import compiled, inlined
 from rlnas.cost.nodes import encoded, read_by, records, shapes_of
 from rlnas.cost.scale_order import Scale, execution_order
+from rlnas.cost.structures import KINDS
 from rlnas.cost.tasks import INPUT, Tasks
 
 Indices = npt.NDArray[np.int64]

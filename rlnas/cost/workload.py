@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.architecture import Architecture, TaskShape, computed_once, input_sides
-from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.jit import compiled
 from rlnas.cost.nodes import Indices, Records, encoded
 from rlnas.cost.operators import Converted, converted, fits, misfit
+from rlnas.cost.structures import KINDS
 from rlnas.cost.tasks import INPUT
 
 Workload = npt.NDArray[np.float64]  # [case, term]

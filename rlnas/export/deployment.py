@@ -12,6 +12,7 @@ from typing import Any
 
 from rlnas.backend import flatbuffer_utils
 from rlnas.cost.arena_head import ALIGNMENT_BYTES, Buffer, greedy_plan
+from rlnas.cost.builds import BUILDS
 from rlnas.tflite.inspection import ModelReport, measure
 
 _schema = flatbuffer_utils.schema_fb
@@ -117,8 +118,7 @@ def reserve(report: ModelReport) -> Reserve:
   margin of some hundred to a few thousand bytes, which is not counted here. Other kernels may need
   more.
   """
-  arena = report.chip_arena_bytes('cmsis_nn')
-  head = arena[0] if arena else report.arena_head_bytes
+  head, _ = report.chip_arena_bytes(BUILDS['m4-cmsis-arduino'])
   loading = (
     _LOADING_BYTES_A_TENSOR * report.structures.eval_tensors
     + _LOADING_BYTES_A_BUFFER * len(report.buffers)

@@ -10,6 +10,7 @@ import numpy as np
 
 from rlnas.architecture import Scalar
 from rlnas.budget import Budget
+from rlnas.cost.builds import BUILDS
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import Scaling
@@ -214,8 +215,8 @@ def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Bl
 def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
   foot, room, info = deployed.info.report, deployed.reserve, deployed.info
   on_chip = [
-    f'{sum(arena):,}' if (arena := foot.chip_arena_bytes(kernels)) else 'not known'
-    for kernels in ('reference', 'cmsis_nn')
+    f'{sum(foot.chip_arena_bytes(BUILDS[name])):,}'
+    for name in ('m3-ref-arduino', 'm4-cmsis-arduino')
   ]
   rows = (
     ('head: activations and scratch', f'{foot.arena_head_bytes:,}'),

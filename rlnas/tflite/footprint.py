@@ -17,7 +17,8 @@ from absl import logging
 
 from rlnas.budget import Resources
 from rlnas.cost.arena_head import MAX_ARENA_BYTES, MEAN_SCRATCH, Buffer, greedy_plan
-from rlnas.cost.arena_tail import HOST, Node, Nodes, tail_bytes
+from rlnas.cost.arena_tail import Node, Nodes, tail_bytes
+from rlnas.cost.structures import HOST
 from rlnas.tflite import tflm
 from rlnas.tflite.model_file import Operator, Subgraph, Tensor, opens, read_subgraphs
 from rlnas.tflite.walk import steps_of

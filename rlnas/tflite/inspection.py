@@ -11,7 +11,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from rlnas.cost.arena_head import Buffer, aligned, greedy_plan
-from rlnas.cost.kernels import Structures, Work, chip_tail_bytes, scratch_bytes
+from rlnas.cost.builds import Build
+from rlnas.cost.kernels import Counted, Work, chip_tail_bytes, scratch_bytes
 from rlnas.tflite import footprint as measuring
 from rlnas.tflite import tflm
 from rlnas.tflite.footprint import Footprint
@@ -76,7 +77,7 @@ class ModelReport:
   operators: tuple[OperatorReport, ...]
   constants: tuple[tuple[str, int], ...]
   quantization_bytes: int
-  structures: Structures
+  structures: Counted
   buffers: tuple[Buffer, ...]
 
   @property
@@ -115,29 +116,17 @@ class ModelReport:
     """Size of the head beyond the known buffers: scratch memory of kernels, of unknown time."""
     return max(0, self.arena_head_bytes - greedy_plan(self.buffers).total_bytes)
 
-  def chip_arena_bytes(self, kernels: str) -> tuple[int, int] | None:
-    """Predicts the size of the arena on a 32-bit chip.
-
-    Args:
-      kernels: one of `rlnas.cost.kernels.KERNELS`.
-
-    Returns:
-      (head, tail) in bytes; None if `kernels` is 'unknown'.
-
-    Raises:
-      ValueError: there are no such kernels.
-    """
-    if kernels == 'unknown':
-      return None
+  def chip_arena_bytes(self, build: Build) -> tuple[int, int]:
+    """Predicts the head and the tail of the arena of a build of TFLite Micro, in bytes."""
     scratch = [
       Buffer(size, o.step.first, o.step.first)
       for o in self.operators
-      if (size := scratch_bytes(o.work, kernels=kernels))
+      if (size := scratch_bytes(o.work, build=build))
     ]
     head = max(self.arena_head_bytes, greedy_plan([*self.buffers, *scratch]).total_bytes)
     once = {(o.step.subgraph, o.step.place): o.work for o in self.operators}
     work = list(once.values())
-    return head, chip_tail_bytes(self.arena_tail_bytes, self.structures, work, kernels=kernels)
+    return head, chip_tail_bytes(self.arena_tail_bytes, self.structures, work, build=build)
 
 
 def measure(model: measuring.Model) -> ModelReport:
@@ -240,15 +229,15 @@ def _operator_report(
 
 def _allocated(
   content: bytes, planned: Footprint, subgraphs: Sequence[Subgraph]
-) -> tuple[Footprint, Structures]:
+) -> tuple[Footprint, Counted]:
   """Returns what TFLite Micro allocates, or the planned values if it is not installed."""
   try:
     report = tflm.load_elsewhere(content)
   except ImportError:
     tensors = sum(len(graph.tensors) for graph in subgraphs)
     operators = sum(len(graph.operators) for graph in subgraphs)
-    return planned, Structures(tensors, 2, 4, operators)
-  structures = Structures(
+    return planned, Counted(tensors, 2, 4, operators)
+  structures = Counted(
     eval_tensors=tflm.allocations(report, 'TfLiteEvalTensor data'),
     tensors=tflm.allocations(report, 'Persistent TfLiteTensor data'),
     quantizations=tflm.allocations(report, 'Persistent TfLiteTensor quantization data'),

@@ -4,18 +4,8 @@ import numpy as np
 import pytest
 
 from rlnas.backend import keras, quiet, tf
-from rlnas.cost.arena_tail import (
-  CMSIS_NN,
-  ESP_NN,
-  HOST,
-  KINDS,
-  REFERENCE,
-  Build,
-  Node,
-  Nodes,
-  layout,
-  tail_bytes,
-)
+from rlnas.cost.arena_tail import Node, Nodes, tail_bytes
+from rlnas.cost.structures import CMSIS_NN, ESP_NN, HOST, KINDS, REFERENCE, Structures, layout
 from rlnas.tflite.footprint import analytic_footprint, measure
 
 layers = keras.layers
@@ -98,7 +88,7 @@ def test_structures_are_laid_out_as_in_c():
 
 
 def test_a_tail_by_hand():
-  build = Build(
+  build = Structures(
     pointer_bytes=4,
     enum_bytes=1,
     fixed=('PPb', 'd'),

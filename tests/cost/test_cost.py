@@ -12,7 +12,6 @@ from rlnas.budget import Resources
 from rlnas.child.builder import build
 from rlnas.cost import cost
 from rlnas.cost import latency as speeds
-from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.cost import Cost, estimate_cost
 from rlnas.cost.kernels import SPEEDS
 from rlnas.cost.latency import latency_ms
@@ -20,6 +19,7 @@ from rlnas.cost.limits import within_limits
 from rlnas.cost.nodes import encoded, read_by, shapes_of
 from rlnas.cost.operators import arena_tasks, count_macs, predict_operators
 from rlnas.cost.schedule import least_arena_order
+from rlnas.cost.structures import KINDS
 from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform

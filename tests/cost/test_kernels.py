@@ -3,7 +3,8 @@ import itertools
 
 import pytest
 
-from rlnas.cost.kernels import KERNELS, SPEEDS, Structures, Work, chip_tail_bytes, scratch_bytes
+from rlnas.cost.builds import BUILDS
+from rlnas.cost.kernels import SPEEDS, Counted, Work, chip_tail_bytes, scratch_bytes
 
 KEYWORDS = [
   Work('CONV_2D', 320_000, 8_000, (10, 4, 1), 64, 64, 3),
@@ -53,60 +54,50 @@ PERSONS = [
 # Of MLPerf Tiny: the tail and its structures as recorded on a 64-bit machine; 0 where only the
 # structures are known.
 RECORDED = {
-  'keywords': (8272, Structures(35, 2, 4, 13), KEYWORDS),
-  'anomalies': (3216, Structures(31, 2, 4, 10), ANOMALIES),
-  'images': (0, Structures(38, 2, 4, 16), IMAGES),
-  'persons': (0, Structures(89, 2, 4, 31), PERSONS),
+  'keywords': (8272, Counted(35, 2, 4, 13), KEYWORDS),
+  'anomalies': (3216, Counted(31, 2, 4, 10), ANOMALIES),
+  'images': (0, Counted(38, 2, 4, 16), IMAGES),
+  'persons': (0, Counted(89, 2, 4, 31), PERSONS),
 }
 
 
 # Readings, arena_used_bytes of github.com/avionicharshit-byte/mcufit-bench. The head is that
 # of the activations, and scratch: 1,152 bytes of a depthwise convolution, 576 of a convolution.
 @pytest.mark.parametrize(
-  ('model', 'kernels', 'head', 'reading'),
+  ('model', 'build', 'head', 'reading'),
   [
-    ('keywords', 'esp_nn', 16_000, 22_780),
-    ('keywords', 'cmsis_nn', 17_152, 24_164),
-    ('anomalies', 'esp_nn', 768, 2_380),
-    ('anomalies', 'cmsis_nn', 768, 2_596),
-    ('images', 'esp_nn', 3 * 16_384, 54_364),
-    ('images', 'cmsis_nn', 3 * 16_384 + 576, 55_188 + 16),  # predicted 16 too large
-    ('persons', 'esp_nn', 48 * 48 * (8 + 16), 82_300),
-    ('persons', 'cmsis_nn', 48 * 48 * (8 + 16), 82_740),
+    ('keywords', 'esp32', 16_000, 22_780),
+    ('keywords', 'm4-ard2023', 17_152, 24_164),
+    ('anomalies', 'esp32', 768, 2_380),
+    ('anomalies', 'm4-ard2023', 768, 2_596),
+    ('images', 'esp32', 3 * 16_384, 54_364),
+    ('images', 'm4-ard2023', 3 * 16_384 + 576, 55_188),
+    ('persons', 'esp32', 48 * 48 * (8 + 16), 82_300),
+    ('persons', 'm4-ard2023', 48 * 48 * (8 + 16), 82_740),
   ],
 )
-def test_arenas_that_boards_read(model, kernels, head, reading):
+def test_arenas_that_boards_read(model, build, head, reading):
   tail, structures, work = RECORDED[model]
-  assert head + chip_tail_bytes(tail, structures, work, kernels=kernels) == reading
+  assert head + chip_tail_bytes(tail, structures, work, build=BUILDS[build]) == reading
 
 
 def test_what_is_not_known_counts_in_full():
   tail, structures, work = RECORDED['keywords']
   strange = [*work, Work('SVDF', 0, 64)]
   more = dataclasses.replace(structures, nodes=14)
-  plain = chip_tail_bytes(tail, structures, work, kernels='esp_nn')
+  plain = chip_tail_bytes(tail, structures, work, build=BUILDS['esp32'])
   node, data = 64, 800
-  found = chip_tail_bytes(tail + node + data, more, strange, kernels='esp_nn')
+  found = chip_tail_bytes(tail + node + data, more, strange, build=BUILDS['esp32'])
   assert found == plain + node // 2 + data
 
 
 def test_scratch_of_cmsis_nn():
   depthwise = Work('DEPTHWISE_CONV_2D', 72_000, 8_000, (3, 3, 64), 64)
-  assert scratch_bytes(depthwise, kernels='cmsis_nn') == 2 * 9 * 64
-  assert scratch_bytes(Work('CONV_2D', 0, 0, (3, 3, 5), 8), kernels='cmsis_nn') == 4 * 48
-  assert scratch_bytes(Work('CONV_2D', 0, 0, (1, 1, 64), 8), kernels='cmsis_nn') == 0
-  assert scratch_bytes(Work('AVERAGE_POOL_2D', 0, 0, (), 64), kernels='cmsis_nn') == 256
-  assert scratch_bytes(depthwise, kernels='esp_nn') == 0
-
-
-def test_unknown_kernels_are_refused():
-  with pytest.raises(ValueError, match="kernels='cmsis': must be one of reference"):
-    chip_tail_bytes(1000, Structures(1, 1, 1, 1), [], kernels='cmsis')
-  with pytest.raises(ValueError, match="kernels='unknown': must be one of"):
-    chip_tail_bytes(1000, Structures(1, 1, 1, 1), [], kernels='unknown')
-  with pytest.raises(ValueError, match='must be one of'):
-    scratch_bytes(Work('ADD', 0, 1), kernels='')
-  assert 'reference' in KERNELS
+  assert scratch_bytes(depthwise, build=BUILDS['m4-ard2023']) == 2 * 9 * 64
+  assert scratch_bytes(Work('CONV_2D', 0, 0, (3, 3, 5), 8), build=BUILDS['m4-ard2023']) == 4 * 48
+  assert scratch_bytes(Work('CONV_2D', 0, 0, (1, 1, 64), 8), build=BUILDS['m4-ard2023']) == 0
+  assert scratch_bytes(Work('AVERAGE_POOL_2D', 0, 0, (), 64), build=BUILDS['m4-ard2023']) == 256
+  assert scratch_bytes(depthwise, build=BUILDS['esp32']) == 0
 
 
 # Multiply-accumulates of convolutions and of depthwise ones, and elements added, from the papers.

@@ -6,6 +6,7 @@ import pytest
 
 from rlnas.architecture import Graph, TaskShape
 from rlnas.backend import flatbuffer_utils, keras, quiet, tf
+from rlnas.cost.builds import BUILDS
 from rlnas.cost.cost import estimate_cost
 from rlnas.cost.kernels import SPEEDS
 from rlnas.cost.latency import work_of
@@ -69,10 +70,10 @@ def test_flash_is_accounted_for(report):
 
 
 def test_on_the_chip_the_tail_is_smaller(report):
-  head, tail = report.chip_arena_bytes('esp_nn')
+  head, tail = report.chip_arena_bytes(BUILDS['esp32'])
   assert head == report.arena_head_bytes
   assert 0.3 * report.arena_tail_bytes < tail < 0.8 * report.arena_tail_bytes
-  head, more = report.chip_arena_bytes('cmsis_nn')
+  head, more = report.chip_arena_bytes(BUILDS['m4-ard2023'])
   assert head >= report.arena_head_bytes  # the scratch finds room beside smaller maps
   assert more > tail
 
@@ -205,9 +206,10 @@ def test_without_tflm_the_arena_is_planned_and_says_so(model, report, tmp_path):
     'import sys\n'
     "sys.modules['tflite_micro'] = None\n"  # makes its import fail, as where it is not installed
     'import rlnas\n'
+    'from rlnas.cost.builds import BUILDS\n'
     'report = rlnas.measure(sys.argv[1])\n'
     'print(report.sram_source, report.arena_head_bytes, report.arena_tail_bytes)\n'
-    "print(*report.chip_arena_bytes('cmsis_nn'))\n"
+    "print(*report.chip_arena_bytes(BUILDS['m4-cmsis']))\n"
   )
   done = subprocess.run(
     [sys.executable, '-c', code, str(path)],
@@ -216,4 +218,4 @@ def test_without_tflm_the_arena_is_planned_and_says_so(model, report, tmp_path):
     check=True,
   )
   here = ['analytic', report.arena_head_bytes, report.arena_tail_bytes]
-  assert done.stdout.split() == [*map(str, [*here, *report.chip_arena_bytes('cmsis_nn')])]
+  assert done.stdout.split() == [*map(str, [*here, *report.chip_arena_bytes(BUILDS['m4-cmsis'])])]
