@@ -2,8 +2,10 @@
 
 A model takes two things of a chip: flash for the .tflite file, and SRAM for the tensor arena, which
 is one array. The TFLite Micro runtime and the application share both memories, so a board's budget
-is its memory minus what those two reserve. `BOARDS` is a table of public figures with a source for
-each board. You can describe your own board in a JSON file (`load_board`).
+is its memory minus what those two reserve. The flash of the runtime depends on the build and on the
+operators (`rlnas.cost.firmware`), so a budget is one for these operators. `BOARDS` is a table of
+public figures with a source for each board. You can describe your own board in a JSON file
+(`load_board`).
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ import json
 import os
 import pathlib
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from rlnas.budget import Budget
 from rlnas.cost.builds import builds_for, find_build
+from rlnas.cost.firmware import DEFAULT_KINDS, bundle_bytes
+from rlnas.cost.speed import CORES, READ_BOARDS, Speed
 
 _KIB = 1024
 _MIB = 1024 * 1024
@@ -36,11 +40,14 @@ class Board:
     flash_bytes: memory for programs and constants, on the chip or beside it.
     sram_bytes: largest piece of on-chip SRAM that can hold one array: the arena cannot be split
       over memory banks, and external RAM is not counted.
-    reserved_flash_bytes: flash that the runtime and the application take.
+    reserved_flash_bytes: flash that the runtime and the application take; None if that of the
+      runtime is estimated by its operators.
     reserved_sram_bytes: SRAM that the application takes: stack, heap, drivers and application.
     source: source of the figures.
     builds: names of the builds of TFLite Micro that the board may have, from
       `rlnas.cost.builds.BUILDS`. The first is the default, whose memory the budget limits.
+    application_flash_bytes: flash that the application takes; it counts if `reserved_flash_bytes`
+      is None.
 
   Raises:
     ValueError: a figure is not an integer in its range, or a text is empty.
@@ -52,10 +59,11 @@ class Board:
   clock_hz: int
   flash_bytes: int
   sram_bytes: int
-  reserved_flash_bytes: int
+  reserved_flash_bytes: int | None
   reserved_sram_bytes: int
   source: str
   builds: tuple[str, ...] = builds_for('Cortex-M3')
+  application_flash_bytes: int = 0
 
   def __post_init__(self) -> None:
     if not isinstance(self.builds, tuple) or not self.builds:
@@ -70,24 +78,66 @@ class Board:
       value = getattr(self, name)
       if not _is_integer(value) or value < 1:
         raise ValueError(f'{name}={value!r}: must be a positive integer')
-    for name in ('reserved_flash_bytes', 'reserved_sram_bytes'):
+    for name in ('reserved_flash_bytes', 'reserved_sram_bytes', 'application_flash_bytes'):
       value = getattr(self, name)
+      if value is None and name == 'reserved_flash_bytes':
+        continue
       if not _is_integer(value) or value < 0:
         raise ValueError(f'{name}={value!r}: must be an integer of at least 0')
 
+  def taken_flash_bytes(self, kinds: Collection[str] = DEFAULT_KINDS) -> int:
+    """Flash that runtime and application take, in bytes.
+
+    Args:
+      kinds: the kinds of operators that the runtime registers.
+    """
+    if self.reserved_flash_bytes is not None:
+      return self.reserved_flash_bytes
+    return self.application_flash_bytes + (bundle_bytes(kinds, self.builds[0]) or 0)
+
+  def room_bytes(self, kinds: Collection[str] = DEFAULT_KINDS) -> int:
+    """Flash that runtime and application leave for the model, in bytes; 0 if they leave none.
+
+    Args:
+      kinds: the kinds of operators that the runtime registers.
+    """
+    return max(0, self.flash_bytes - self.taken_flash_bytes(kinds))
+
+  def budget_for(self, kinds: Collection[str]) -> Budget:
+    """What runtime and application leave for a model with these kinds of operators.
+
+    Raises:
+      ValueError: they leave nothing.
+    """
+    if self.reserved_sram_bytes >= self.sram_bytes:
+      raise ValueError(
+        f'board {self.name}: reserved_sram_bytes={self.reserved_sram_bytes} leaves nothing of '
+        f'sram_bytes={self.sram_bytes} for the model'
+      )
+    if not self.room_bytes(kinds):
+      reserved = f'reserved_flash_bytes={self.reserved_flash_bytes} leaves'
+      if self.reserved_flash_bytes is None:
+        reserved = (
+          f'no room beside the runtime, as {self.taken_flash_bytes(kinds):,} B for runtime '
+          f'({self.builds[0]}, {", ".join(sorted(kinds))}) and application leave'
+        )
+      raise ValueError(
+        f'board {self.name}: {reserved} nothing of flash_bytes={self.flash_bytes} for the model'
+      )
+    return Budget(self.room_bytes(kinds), self.sram_bytes - self.reserved_sram_bytes)
+
   @property
   def budget(self) -> Budget:
-    """What runtime and application leave for the model. Raises ValueError if it is nothing."""
-    for memory in ('flash', 'sram'):
-      total, reserved = getattr(self, f'{memory}_bytes'), getattr(self, f'reserved_{memory}_bytes')
-      if reserved >= total:
-        raise ValueError(
-          f'board {self.name}: reserved_{memory}_bytes={reserved} leaves nothing of '
-          f'{memory}_bytes={total} for the model'
-        )
-    return Budget(
-      flash_bytes=self.flash_bytes - self.reserved_flash_bytes,
-      sram_bytes=self.sram_bytes - self.reserved_sram_bytes,
+    """`budget_for` a chain of convolutions. Raises ValueError if nothing is left."""
+    return self.budget_for(DEFAULT_KINDS)
+
+  @property
+  def speed(self) -> Speed | None:
+    """What the time of an inference depends on; None if the speed of the core is not known."""
+    if self.core not in CORES:
+      return None
+    return Speed(
+      self.core, self.clock_hz, self.builds[0], self.name if self.name in READ_BOARDS else ''
     )
 
 
@@ -136,17 +186,19 @@ def load_board(path: str | os.PathLike[str]) -> Board:
   defaults = {
     'title': record.get('name'),
     'core': 'unknown',
-    'reserved_flash_bytes': _TFLM_SMALL + _BARE_METAL.flash_bytes,
+    'reserved_flash_bytes': None,
     'reserved_sram_bytes': _BARE_METAL.sram_bytes,
     'source': os.fspath(path),
     'builds': builds_for(str(record.get('core'))),
+    'application_flash_bytes': _BARE_METAL.flash_bytes,
   }
   for key in fields:
     if key not in record and key not in defaults:
       raise ValueError(f'{path}: {key}: is missing, must be given')
   try:
     board = Board(**{**defaults, **_with_builds(record)})
-    _ = board.budget
+    if board.reserved_flash_bytes is not None or board.reserved_sram_bytes >= board.sram_bytes:
+      _ = board.budget
   except ValueError as error:
     raise ValueError(f'{path}: {error}') from error
   return board
@@ -185,18 +237,6 @@ def _is_integer(value: object) -> bool:
   return isinstance(value, int) and not isinstance(value, bool)
 
 
-# Flash of TFLite Micro with the kernels of a convolutional network.
-# Small ARM cores, without SIMD kernels: "approximately 20-50 KB of flash depending on the number of
-# registered operators" (applied-ee.github.io/embedded, "TensorFlow Lite Micro"), taken at its upper
-# end. With `_BARE_METAL` that is 57,344 bytes; the whole program of TFLM's keyword_benchmark, model
-# apart, has 56,860 bytes of text (tensorflow/tflite-micro, pull request 378).
-_TFLM_SMALL = 48 * _KIB
-# Bytes beside the model, measured on an nRF52840 with CMSIS-NN and on an ESP32-S3 board with ESP-NN
-# (github.com/avionicharshit-byte/mcufit-bench). Cores without a measurement use the closest one.
-_TFLM_CMSIS_NN = 84_528
-_TFLM_ESP_NN = 114_579
-
-
 class _Application(NamedTuple):
   """Memory of an application, without runtime and model."""
 
@@ -228,7 +268,6 @@ def _board(
   core: str,
   clock_mhz: int,
   memory_kib: tuple[int, int],
-  runtime_bytes: int,
   application: _Application,
   source: str,
   *,
@@ -247,72 +286,73 @@ def _board(
     clock_hz=clock_mhz * 1_000_000,
     flash_bytes=flash_kib * _KIB,
     sram_bytes=sram_kib * _KIB,
-    reserved_flash_bytes=runtime_bytes + application.flash_bytes,
+    reserved_flash_bytes=None,
     reserved_sram_bytes=application.sram_bytes,
     source=source,
     builds=builds_for(core, arduino=arduino),
+    application_flash_bytes=application.flash_bytes,
   )
 
 
 # fmt: off
 _TABLE = (
-  # Smallest SRAM first. Name, title, core, MHz, (flash, SRAM) in KiB, runtime, application, source.
+  # Smallest SRAM first. Name, title, core, MHz, (flash, SRAM) in KiB, application, source.
   _board('bluepill-f103c8', 'Blue Pill (STM32F103C8)', 'Cortex-M3', 72, (64, 20),
-         _TFLM_SMALL, _BARE_METAL, 'ST datasheet DS5319 (STM32F103x8), features'),
+         _BARE_METAL, 'ST datasheet DS5319 (STM32F103x8), features'),
   _board('nucleo-l010rb', 'ST NUCLEO-L010RB (STM32L010RB)', 'Cortex-M0+', 32, (128, 20),
-         _TFLM_SMALL, _BARE_METAL, 'ST datasheet of the STM32L010RB, features; RM0451 section 2'),
+         _BARE_METAL, 'ST datasheet of the STM32L010RB, features; RM0451 section 2'),
   _board('nucleo-g071rb', 'ST NUCLEO-G071RB (STM32G071RB)', 'Cortex-M0+', 64, (128, 36),
-         _TFLM_SMALL, _BARE_METAL, 'ST datasheet DS12232 (STM32G071x8/xB), features'),
+         _BARE_METAL, 'ST datasheet DS12232 (STM32G071x8/xB), features'),
   _board('arduino-nano-33-iot', 'Arduino Nano 33 IoT (SAMD21G18)', 'Cortex-M0+', 48, (256, 32),
-         _TFLM_SMALL, _SMALL_FRAMEWORK, 'Microchip datasheet DS40001882 (SAM D21), features',
+         _SMALL_FRAMEWORK, 'Microchip datasheet DS40001882 (SAM D21), features',
          arduino=True),
   _board('arduino-uno-r4-minima', 'Arduino UNO R4 Minima (RA4M1)', 'Cortex-M4', 48, (256, 32),
-         _TFLM_CMSIS_NN, _SMALL_FRAMEWORK, 'Renesas datasheet R01DS0355 (RA4M1), features',
+         _SMALL_FRAMEWORK, 'Renesas datasheet R01DS0355 (RA4M1), features',
          arduino=True),
   _board('nucleo-f446re', 'ST NUCLEO-F446RE (STM32F446RE)', 'Cortex-M4', 180, (512, 128),
-         _TFLM_CMSIS_NN, _FRAMEWORK, 'ST datasheet DS10693 (STM32F446xC/E), features'),
+         _FRAMEWORK, 'ST datasheet DS10693 (STM32F446xC/E), features'),
   _board('microbit-v2', 'BBC micro:bit v2 (nRF52833)', 'Cortex-M4', 64, (512, 128),
-         _TFLM_CMSIS_NN, _BLUETOOTH, 'tech.microbit.org, hardware, "nRF52 Application Processor"'),
+         _BLUETOOTH, 'tech.microbit.org, hardware, "nRF52 Application Processor"'),
   _board('stm32f407-disco', 'ST STM32F4DISCOVERY (STM32F407VG)', 'Cortex-M4', 168, (1024, 128),
-         _TFLM_CMSIS_NN, _FRAMEWORK,
+         _FRAMEWORK,
          'ST datasheet DS8626 (STM32F405/407), features; 192 KiB less 64 KiB of separate CCM RAM'),
   _board('wio-terminal', 'Seeed Wio Terminal (SAMD51P19)', 'Cortex-M4', 120, (512, 192),
-         _TFLM_CMSIS_NN, _FRAMEWORK, 'Microchip datasheet DS60001507 (SAM D5x/E5x), features',
+         _FRAMEWORK, 'Microchip datasheet DS60001507 (SAM D5x/E5x), features',
          arduino=True),
   _board('arduino-nano-33-ble', 'Arduino Nano 33 BLE (nRF52840)', 'Cortex-M4', 64, (1024, 256),
-         _TFLM_CMSIS_NN, _BLUETOOTH, 'Nordic nRF52840 Product Specification, key features',
+         _BLUETOOTH, 'Nordic nRF52840 Product Specification, key features',
          arduino=True),
   _board('raspberry-pi-pico', 'Raspberry Pi Pico (RP2040)', 'Cortex-M0+', 133, (2048, 264),
-         _TFLM_SMALL, _FRAMEWORK,
+         _FRAMEWORK,
          'Raspberry Pi Pico datasheet, section 1; RP2040 datasheet, section 2.6.2 (SRAM)'),
   _board('stm32f746-disco', 'ST 32F746GDISCOVERY (STM32F746NG)', 'Cortex-M7', 216, (1024, 320),
-         _TFLM_CMSIS_NN, _FRAMEWORK,
+         _FRAMEWORK,
          'ST datasheet DS10916 (STM32F745/746), features; DTCM, SRAM1 and SRAM2 adjoin (RM0385)'),
   _board('esp32', 'Espressif ESP32-DevKitC (ESP32)', 'Xtensa LX6', 240, (4096, 320),
-         _TFLM_ESP_NN, _WIFI,
+         _WIFI,
          'ESP-IDF Programming Guide, "Memory Types": 320 of 520 KB hold data, 160 KB static'),
   _board('sparkfun-edge', 'SparkFun Edge (Apollo3 Blue)', 'Cortex-M4', 48, (1024, 384),
-         _TFLM_CMSIS_NN, _FRAMEWORK,
+         _FRAMEWORK,
          'SparkFun product page DEV-15170; Ambiq Apollo3 Blue datasheet, features'),
   _board('esp32-s3', 'Espressif ESP32-S3-DevKitC-1-N8 (ESP32-S3)', 'Xtensa LX7', 240, (8192, 416),
-         _TFLM_ESP_NN, _WIFI_S3,
+         _WIFI_S3,
          'ESP32-S3 Technical Reference Manual, "System and Memory": 512 KB, largest piece SRAM1'),
   _board('nucleo-h743zi', 'ST NUCLEO-H743ZI (STM32H743ZI)', 'Cortex-M7', 480, (2048, 512),
-         _TFLM_CMSIS_NN, _FRAMEWORK,
+         _FRAMEWORK,
          'ST datasheet DS12110 (STM32H743), features: 1 MB, the largest piece AXI SRAM'),
   _board('arduino-portenta-h7', 'Arduino Portenta H7 (STM32H747XI)', 'Cortex-M7', 480, (2048, 512),
-         _TFLM_CMSIS_NN, _FRAMEWORK,
+         _FRAMEWORK,
          'ST datasheet DS12930 (STM32H747), features: 1 MB, the largest piece AXI SRAM',
          arduino=True),
   _board('teensy-4.1', 'PJRC Teensy 4.1 (i.MX RT1062)', 'Cortex-M7', 600, (7936, 512),
-         _TFLM_CMSIS_NN, _FRAMEWORK,
+         _FRAMEWORK,
          'pjrc.com/store/teensy41.html, specifications and memory: 1024 KiB in two halves',
          arduino=True),
   _board('raspberry-pi-pico-2', 'Raspberry Pi Pico 2 (RP2350)', 'Cortex-M33', 150, (4096, 520),
-         _TFLM_CMSIS_NN, _FRAMEWORK,
+         _FRAMEWORK,
          'Raspberry Pi Pico 2 datasheet, section 1; RP2350 datasheet, section 4.2 (SRAM)'),
   _board('nucleo-l4r5zi', 'ST NUCLEO-L4R5ZI (STM32L4R5ZI), MLPerf Tiny reference', 'Cortex-M4', 120,
-         (2048, 640), _TFLM_CMSIS_NN, _FRAMEWORK, 'ST datasheet DS12023 (STM32L4R5), features'),
+         (2048, 640), _FRAMEWORK, 'ST datasheet DS12023 (STM32L4R5), features'),
 )
 # fmt: on
 

@@ -3,7 +3,7 @@
   python experiments/benchmarks/fit_instructions.py --readings=PATH/readings.json
 
 The readings are instructions by operator, as an emulated Cortex-M counts them. Every case of an
-operator gets a sum of a few terms of its work (`rlnas.cost.workload`), each with a coefficient that
+operator gets a sum of a few terms of its work (`rlnas.cost.terms`), each with a coefficient that
 is not negative; least squares over relative errors. An operator of which only one size was read
 keeps an assumed part, which `ASSUMED` lists. Prints the tables of `rlnas.cost.instructions`, to be
 copied, and a Markdown table: each model's error if the coefficients come from the other models.
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from absl import app, flags
 from scipy.optimize import nnls
 
-from rlnas.cost.workload import CASES, TERMS, Workload, no_work
+from rlnas.cost.terms import CASES, TERMS, Workload, no_work
 from rlnas.tflite.model_file import read_subgraphs
 from rlnas.tflite.work import add_operator
 
@@ -46,6 +46,7 @@ _COMMON: Mapping[str, tuple[str, ...]] = {
   'MAX_POOL_2D': ('results', 'inside'),
   'MEAN': ('calls', 'reads', 'results'),
   'MUL': _FEW,
+  'RELU': _FEW,
   'RESHAPE': _FEW,
   'STRIDED_SLICE': _FEW,
   'TANH': _FEW,
@@ -76,6 +77,7 @@ ASSUMED: Mapping[str, Mapping[str, float]] = {
   'MUL': {'calls': 1900},
   'LOGISTIC': {'calls': 600},
   'TANH': {'calls': 600},
+  'RELU': {'calls': 1000},
   'STRIDED_SLICE': {'results': 3},
   'RESHAPE': {'results': 1},
 }

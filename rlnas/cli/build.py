@@ -15,9 +15,9 @@ from rlnas.budget import Budget
 from rlnas.child.defaults import BATCH_SIZE
 from rlnas.cli import choices
 from rlnas.cli.config import FinishConfig, SearchConfig
-from rlnas.cli.fitting import check_input, with_frames
+from rlnas.cli.fitting import check_input, kinds_in, with_frames
 from rlnas.cli.options import written
-from rlnas.cost.kernels import SPEEDS, Speed
+from rlnas.cost.speed import Speed
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
 from rlnas.evaluation.executors import default_workers
@@ -99,7 +99,7 @@ def set_up(config: SearchConfig) -> Setup:
     config=config,
     dataset=dataset,
     table=table,
-    budget=config.budget(),
+    budget=config.budget(kinds_in(table)),
     speed=config.speed(),
     workers=default_workers() if workers is None else workers,
   )
@@ -188,6 +188,7 @@ def build_reward(config: SearchConfig) -> Reward:
     macs=1000,
     parameters=1000,
     latency_ms=None if config.speed() is None else 1.0,
+    instructions=None if config.speed() is None else 1000,
     curve=(0.5,) * len(config.stages()),
   )
   infeasible = dataclasses.replace(
@@ -198,7 +199,9 @@ def build_reward(config: SearchConfig) -> Reward:
     curve=(),
   )
   for measurement in (complete, infeasible):
-    earned = _constructed('reward', config.reward, reward, measurement, config.budget(), **options)
+    earned = _constructed(
+      'reward', config.reward, reward, measurement, config.budget(()), **options
+    )
     if isinstance(earned, bool) or not isinstance(earned, (int, float)):
       raise ValueError(f'reward={config.reward!r}: gives {earned!r}; must give a number')
   return functools.partial(reward, **options) if options else reward
@@ -283,7 +286,7 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
       choices.reward_options(config.reward, config.reward_options)
     ),
     **{f'budget_{name}': value for name, value in dataclasses.asdict(setup.budget).items()},
-    'speed': next((name for name, speed in SPEEDS.items() if speed is setup.speed), None),
+    'speed': None if setup.speed is None else str(setup.speed),
     'batch': config.batch,
     'lag': config.lag,
     'fidelity': ','.join(f'{examples or "all"}x{epochs}' for examples, epochs in stages),

@@ -1,15 +1,27 @@
 from .builds import BUILDS, Build, find_build
 from .cost import Cost, estimate_cost
-from .kernels import SPEEDS, Speed
-from .latency import latency_ms
+from .firmware import bundle_bytes, firmware_bytes
+from .instructions import Range, instructions
+from .kinds import operator_kinds
+from .latency import instruction_count, latency_ms, latency_range
+from .speed import CORES, Speed
+from .workload import workload_of
 
 __all__ = [
   'BUILDS',
-  'SPEEDS',
+  'CORES',
   'Build',
   'Cost',
+  'Range',
   'Speed',
+  'bundle_bytes',
   'estimate_cost',
   'find_build',
+  'firmware_bytes',
+  'instruction_count',
+  'instructions',
   'latency_ms',
+  'latency_range',
+  'operator_kinds',
+  'workload_of',
 ]

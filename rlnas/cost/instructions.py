@@ -1,6 +1,6 @@
 """Estimates the instructions of one inference from the work of its operators, by build.
 
-Each case of an operator has a few coefficients (`rlnas.cost.workload` defines cases and terms).
+Each case of an operator has a few coefficients (`rlnas.cost.terms` defines cases and terms).
 They were fitted to counts of an emulated Cortex-M3 and M4, for three sets of kernels:
 
 - `REFERENCE`: the portable kernels of August 2026. GCC compiles them for size, so that each element
@@ -23,7 +23,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.cost.workload import CASES, OTHER, TERMS, WIDE, Workload
+from rlnas.cost.builds import BUILDS, Build
+from rlnas.cost.terms import CASES, OTHER, TERMS, WIDE, Workload
 
 Coefficients = Mapping[str, Mapping[str, float]]
 
@@ -51,6 +52,7 @@ REFERENCE: Coefficients = {
   'MAX_POOL_2D': {'results': 154.2, 'inside': 59.78},
   'MEAN': {'calls': 2053, 'reads': 256.6, 'results': 56.64},
   'MUL': {'calls': 1900, 'results': 47.62},
+  'RELU': {'calls': 1000, 'results': 58.13},
   'RESHAPE': {'calls': 335, 'results': 1},
   'STRIDED_SLICE': {'calls': 1940, 'results': 3},
   'TANH': {'calls': 600, 'results': 567.7},
@@ -67,6 +69,7 @@ CMSIS_NN: Coefficients = {
   'MAX_POOL_2D': {'results': 39.89, 'inside': 10.85},
   'MEAN': {'calls': 2045, 'reads': 266.2, 'results': 56.58},
   'MUL': {'calls': 1900, 'results': 27.98},
+  'RELU': {'calls': 1000, 'results': 59.58},
   'RESHAPE': {'calls': 328.4, 'results': 1},
   'STRIDED_SLICE': {'calls': 1930, 'results': 3},
   'TANH': {'calls': 600, 'results': 567.5},
@@ -84,6 +87,7 @@ CMSIS_NN_2023: Coefficients = {
   'MAX_POOL_2D': {'results': 47.62, 'inside': 12.08},
   'MEAN': {'calls': 1671, 'reads': 277.4, 'results': 203.4},
   'MUL': {'calls': 1900, 'results': 32.3},
+  'RELU': {'calls': 1000, 'results': 58.56},
   'RESHAPE': {'calls': 317.3, 'results': 1},
   'STRIDED_SLICE': {'calls': 2093, 'results': 3},
   'TANH': {'calls': 600, 'results': 1251},
@@ -105,7 +109,6 @@ _UNREAD: Coefficients = {
   'LEAKY_RELU': {'calls': 600, 'results': 60},
   'PAD': {'calls': 2500, 'results': 20},
   'QUANTIZE': {'calls': 600, 'results': 45},
-  'RELU': {'calls': 600, 'results': 45},
   'RELU6': {'calls': 600, 'results': 15},
   'RESIZE_NEAREST_NEIGHBOR': {'calls': 1900, 'results': 30},
   'SOFTMAX': {'calls': 1000, 'results': 450},
@@ -126,7 +129,7 @@ _READ_FACTOR = 1.08
 _SATURATED = {'LOGISTIC', 'TANH'}
 _SATURATED_LOW = 0.5
 # Only one size was read, so the share of the call is assumed.
-_ONE_SIZE = {'ADD', 'MUL', 'RESHAPE', 'STRIDED_SLICE'}
+_ONE_SIZE = {'ADD', 'MUL', 'RELU', 'RESHAPE', 'STRIDED_SLICE'}
 _ONE_SIZE_FACTOR = 1.5
 
 
@@ -151,7 +154,8 @@ class _Kind(NamedTuple):
 # Release builds were not counted. Compiled without its checks (GCC 12.2, -Os), the inner loop of a
 # convolution takes 47 of 109 instructions on a Cortex-M3. Counts of other firmwares are 57.6 for
 # each multiply-accumulate of a convolution (not 109), 73.4 for a 1x1 one, 73.6 for a depthwise one,
-# 7.7 in a dense layer (not 9.6), and 0.6 of the above for sigmoids and averages.
+# 7.7 in a dense layer (not 9.6), and 0.6 of the above for sigmoids and averages; with CMSIS-NN 0.8
+# for its convolutions.
 _RELEASE = {
   'CONV_2D': 0.53,
   'CONV_2D 1x1': 0.6,
@@ -159,29 +163,42 @@ _RELEASE = {
   'DEPTHWISE_CONV_2D 3x3': 0.6,
   'FULLY_CONNECTED': 0.8,
 }
-_RELEASE_FACTOR, _RELEASE_SPREAD = 0.6, 1.35
+_RELEASE_CMSIS_NN = {
+  **dict.fromkeys(('CONV_2D', 'CONV_2D 1x1'), 0.85),
+  **dict.fromkeys(('DEPTHWISE_CONV_2D', 'DEPTHWISE_CONV_2D 3x3'), 0.85),
+  **dict.fromkeys(('FULLY_CONNECTED', 'MAX_POOL_2D', 'AVERAGE_POOL_2D'), 0.9),
+}
+_RELEASE_FACTOR, _RELEASE_SPREAD, _RELEASE_CMSIS_NN_SPREAD = 0.6, 1.35, 1.2
 # The same loops take 54 instructions on a Cortex-M0+ where they take 47 on an M3; each result also
 # needs a 64-bit product in software, some 60 instructions.
 _THUMB1, _THUMB1_SPREAD = 1.2, 1.35
 
-_REFERENCE = _Kind(REFERENCE, _UNREAD)
-_CMSIS_NN = _Kind(CMSIS_NN, _UNREAD_CMSIS_NN)
-_KINDS: Mapping[str, _Kind] = {
-  'm3-ref': _REFERENCE,
-  'm3-ref-arduino': _REFERENCE,
-  'm3-ref-release': _Kind(REFERENCE, _UNREAD, _RELEASE, _RELEASE_FACTOR, _RELEASE_SPREAD),
-  'm0-ref-release': _Kind(
-    REFERENCE,
-    _UNREAD,
-    {case: factor * _THUMB1 for case, factor in _RELEASE.items()},
-    _RELEASE_FACTOR * _THUMB1,
-    _RELEASE_SPREAD * _THUMB1_SPREAD,
-  ),
-  'm4-cmsis': _CMSIS_NN,
-  'm4-cmsis-arduino': _CMSIS_NN,
-  'm4-ard2023': _Kind(CMSIS_NN_2023, _UNREAD_CMSIS_NN),
-}
-COUNTED = tuple(_KINDS)
+
+def _kind(build: Build) -> _Kind:
+  if build.name == 'm4-ard2023':
+    return _Kind(CMSIS_NN_2023, _UNREAD_CMSIS_NN)
+  is_release = build.name.endswith('-release')
+  if build.kernels == 'cmsis_nn':
+    if not is_release:
+      return _Kind(CMSIS_NN, _UNREAD_CMSIS_NN)
+    return _Kind(
+      CMSIS_NN, _UNREAD_CMSIS_NN, _RELEASE_CMSIS_NN, _RELEASE_FACTOR, _RELEASE_CMSIS_NN_SPREAD
+    )
+  kind = _Kind(REFERENCE, _UNREAD)
+  if is_release:
+    kind = _Kind(REFERENCE, _UNREAD, _RELEASE, _RELEASE_FACTOR, _RELEASE_SPREAD)
+  if build.core == 'Cortex-M0+':
+    kind = kind._replace(
+      factors={case: factor * _THUMB1 for case, factor in kind.factors.items()},
+      factor=kind.factor * _THUMB1,
+      spread=kind.spread * _THUMB1_SPREAD,
+    )
+  return kind
+
+
+COUNTED = tuple(
+  name for name, build in BUILDS.items() if name != 'host' and build.kernels != 'esp_nn'
+)
 """The builds whose instructions can be estimated."""
 
 Weights = npt.NDArray[np.float64]  # [3, case, term]: low, middle, high
@@ -197,7 +214,7 @@ def instructions(load: Workload, build: str) -> Range | None:
   Returns:
     The estimate; None if there is none for the build.
   """
-  if build not in _KINDS:
+  if build not in COUNTED:
     return None
   return weighed(load, weights_of(build))
 
@@ -210,7 +227,7 @@ def weighed(load: Workload, weights: Weights) -> Range:
 @functools.cache
 def weights_of(build: str) -> Weights:
   """Returns the coefficients of a build in `COUNTED`, with their range: [3, case, term]."""
-  kind = _KINDS[build]
+  kind = _kind(BUILDS[build])
   weights = np.zeros((3, len(CASES), len(TERMS)))
   for row, case in enumerate(CASES):
     values = kind.table.get(case) or kind.unread[case]

@@ -1,24 +1,24 @@
-"""Estimates the time of an inference on a board from the architecture alone."""
+"""Estimates the time and the instructions of an inference from the architecture alone."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from rlnas.architecture import Architecture, TaskShape, computed_once
-from rlnas.cost.kernels import Speed, Work
-from rlnas.cost.operators import Converted, arena_tasks, predict_operators
-from rlnas.cost.structures import KINDS
+from rlnas.cost.instructions import Range, instructions
+from rlnas.cost.speed import Speed
+from rlnas.cost.workload import workload_of
 
 
-def latency_ms(architecture: Architecture, task: TaskShape, *, speed: Speed | None) -> float | None:
-  """Estimates the time of one inference in milliseconds.
+def latency_range(
+  architecture: Architecture, task: TaskShape, *, speed: Speed | None
+) -> Range | None:
+  """Estimates the time of one inference in milliseconds, and its range.
 
   It is computed once, and kept with the network.
 
   Args:
     architecture: the network.
     task: shape of its input and number of its classes.
-    speed: speed of the board, from `rlnas.cost.kernels.SPEEDS`; None if it is not known.
+    speed: speed of the board; None if it is not known.
 
   Returns:
     The time, or None if `speed` is None.
@@ -28,27 +28,34 @@ def latency_ms(architecture: Architecture, task: TaskShape, *, speed: Speed | No
   """
   if speed is None:
     return None
+  return computed_once(
+    architecture,
+    '_latency_ms',
+    (task, speed),
+    lambda: speed.latency(workload_of(architecture, task)),
+  )
 
-  def predict() -> float:
-    return speed.latency_ms(work_of(predict_operators(architecture, task)))
 
-  return computed_once(architecture, '_latency_ms', (task, speed), predict)
+def latency_ms(architecture: Architecture, task: TaskShape, *, speed: Speed | None) -> float | None:
+  """The middle of `latency_range`, which budgets limit."""
+  found = latency_range(architecture, task, speed=speed)
+  return None if found is None else found.middle
 
 
-def work_of(network: Converted) -> list[Work]:
-  """Returns the work of each operator, in order."""
-  operators, kernels = network.operators, network.kernels
-  macs = np.zeros(len(network.nodes), np.int64)
-  macs[kernels['node']] = kernels['macs']
-  elements = arena_tasks(network).sizes
-  read = np.add.reduceat(elements[network.sources + 1], network.starts[:-1])
-  return [
-    Work(KINDS[kind], work, most, channels=channels)
-    for kind, work, most, channels in zip(
-      operators['kind'].tolist(),
-      macs[operators['node']].tolist(),
-      np.maximum(read, operators['elements']).tolist(),
-      operators['channels'].tolist(),
-      strict=True,
-    )
-  ]
+def instruction_count(
+  architecture: Architecture, task: TaskShape, *, speed: Speed | None
+) -> int | None:
+  """Estimates the instructions of one inference on a board.
+
+  Args:
+    architecture: the network.
+    task: shape of its input and number of its classes.
+    speed: speed of the board, which names the build.
+
+  Returns:
+    The instructions; None without a speed, or if its kernels were not counted (ESP-NN).
+  """
+  if speed is None:
+    return None
+  found = instructions(workload_of(architecture, task), speed.build)
+  return None if found is None else round(found.middle)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from rlnas.architecture import OPS, Architecture, Sides, TaskShape, infer_shapes, input_sides
 from rlnas.cost.arena_head import mean_scratch
 from rlnas.cost.jit import compiled, inlined
+from rlnas.cost.kinds import TAKE_RELU
 from rlnas.cost.nodes import encoded, read_by, records, shapes_of
 from rlnas.cost.scale_order import Scale, execution_order
 from rlnas.cost.structures import KINDS
@@ -54,9 +55,7 @@ _MEAN = KINDS.index('MEAN')
 # Scratch memory of an average over height and width of (batch, h, w, channels): the sizes of two
 # areas, and the size of a third one per channel.
 _MEAN_AREAS = tuple(area.size_bytes for area in mean_scratch(0, rank=4, axes=2, outputs=1))
-_TAKES_RELU = np.array(
-  [k in ('ADD', 'MUL', 'FULLY_CONNECTED', 'CONV_2D', 'DEPTHWISE_CONV_2D') for k in KINDS]
-)
+_TAKES_RELU = np.array([kind in TAKE_RELU for kind in KINDS])
 
 
 class Converted(NamedTuple):

@@ -1,17 +1,12 @@
-"""Counts the work of one inference in the terms that the time of kernels depends on.
+"""Counts the work of one inference, as `rlnas.cost.terms` defines it.
 
-The counts are a table with a row for each case and a column for each term. A case is a kind of
-operator, or a form of it that has a kernel of its own. `rlnas.cost.instructions` and
-`rlnas.cost.latency` weigh the terms. The counts do not depend on kernels or chip, so they are taken
-once for all boards. The same function counts for architectures and for .tflite files.
+The counts do not depend on kernels or chip, so they are taken once for all boards. The same
+function counts for architectures and for .tflite files.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 
 from rlnas.architecture import Architecture, TaskShape, computed_once, input_sides
 from rlnas.cost.jit import compiled
@@ -19,31 +14,7 @@ from rlnas.cost.nodes import Indices, Records, encoded
 from rlnas.cost.operators import Converted, converted, fits, misfit
 from rlnas.cost.structures import KINDS
 from rlnas.cost.tasks import INPUT
-
-Workload = npt.NDArray[np.float64]  # [case, term]
-
-POINTWISE, DEPTHWISE_3X3 = 'CONV_2D 1x1', 'DEPTHWISE_CONV_2D 3x3'
-OTHER = 'other'  # an operator that is not in KINDS
-WIDE = 'not int8'  # floating-point or 16-bit values
-CASES = (*KINDS, POINTWISE, DEPTHWISE_3X3, OTHER, WIDE)
-"""The cases, in the order of the rows."""
-
-TERMS = (
-  'calls',  # runs of the operator
-  'results',  # elements of the result
-  'reads',  # elements read that are not constant
-  'places',  # heights times widths of the result
-  'rows',  # results times rows of the kernel
-  'visits',  # results times places of the kernel
-  'inside',  # visits without those beyond the border of the map
-  'products',  # multiply-accumulates, those beyond the border included
-  'inner',  # multiply-accumulates without those
-  'columns',  # values gathered for all places of the result
-  'patches',  # places of the result times places of the kernel
-  'rest',  # multiply-accumulates outside the groups of channels that are computed together
-  'copies',  # pieces of memory that are joined
-)
-"""The terms, in the order of the columns."""
+from rlnas.cost.terms import CASES, DEPTHWISE_3X3, POINTWISE, TERMS, Values, Window, Workload
 
 _CONV, _DEPTHWISE, _DENSE, _CONCAT = (
   KINDS.index(kind) for kind in ('CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED', 'CONCATENATION')
@@ -54,55 +25,6 @@ _POINTWISE, _DEPTHWISE_3X3 = CASES.index(POINTWISE), CASES.index(DEPTHWISE_3X3)
 _CASES, _TERMS = len(CASES), len(TERMS)
 # Channels that CMSIS-NN's matrix product and depthwise convolution compute together.
 _GROUP, _DEPTHWISE_GROUP = 16, 4
-
-
-class Window(NamedTuple):
-  """How a kernel moves over a map.
-
-  Attributes:
-    height: height of the kernel.
-    width: width of the kernel.
-    stride_height: step from one place of the result to the one below.
-    stride_width: step from one place of the result to the next.
-    dilation_height: distance of the kernel's rows.
-    dilation_width: distance of the kernel's columns.
-    is_same: whether the map is padded, so that its size divided by the stride is the result's.
-  """
-
-  height: int = 1
-  width: int = 1
-  stride_height: int = 1
-  stride_width: int = 1
-  dilation_height: int = 1
-  dilation_width: int = 1
-  is_same: bool = True
-
-
-NO_WINDOW = Window()
-
-
-class Values(NamedTuple):
-  """The values that an operator reads and writes, without constants.
-
-  Attributes:
-    height: height of the result; 1 if it has none.
-    width: width of the result; 1 if it has none.
-    channels: channels of the result.
-    from_height: height of the first input.
-    from_width: width of the first input.
-    from_channels: channels of the first input.
-    reads: elements of all inputs.
-    inputs: number of inputs.
-  """
-
-  height: int
-  width: int
-  channels: int
-  from_height: int
-  from_width: int
-  from_channels: int
-  reads: int
-  inputs: int
 
 
 @compiled
@@ -182,11 +104,6 @@ def _inside(count: int, length: int, size: int, stride: int, dilation: int, is_s
       at = place * stride - before + tap * dilation
       found += int(0 <= at < length)
   return found
-
-
-def no_work() -> Workload:
-  """Returns a table of zeros."""
-  return np.zeros((_CASES, _TERMS))
 
 
 def workload_of(architecture: Architecture, task: TaskShape) -> Workload:

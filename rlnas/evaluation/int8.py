@@ -9,8 +9,8 @@ from typing import NamedTuple
 from rlnas.architecture import Architecture
 from rlnas.backend import keras
 from rlnas.cost.cost import estimate_cost
-from rlnas.cost.kernels import Speed
-from rlnas.cost.latency import latency_ms
+from rlnas.cost.latency import instruction_count, latency_ms
+from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
 from rlnas.tflite.footprint import MAX_ARENA_BYTES, ArenaOverflow, measure
 from rlnas.tflite.inference import int8_accuracy
@@ -64,6 +64,7 @@ def measure_int8(
       Status.INFEASIBLE,
       macs=counted.macs,
       parameters=counted.parameters,
+      instructions=instruction_count(architecture, dataset.task, speed=speed),
       seconds=time.perf_counter() - started,
       detail=detail,
     )
@@ -88,6 +89,7 @@ def measure_int8(
     macs=counted.macs,
     parameters=counted.parameters,
     latency_ms=latency_ms(architecture, dataset.task, speed=speed),
+    instructions=instruction_count(architecture, dataset.task, speed=speed),
     curve=curve,
     seconds=time.perf_counter() - started,
   )

@@ -16,8 +16,8 @@ from typing import cast
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.budget import Budget, Resources
 from rlnas.cost.cost import Cost, estimate_cost
-from rlnas.cost.kernels import Speed
-from rlnas.cost.latency import latency_ms
+from rlnas.cost.latency import instruction_count, latency_ms
+from rlnas.cost.speed import Speed
 from rlnas.evaluation.untrained import untrained_footprint
 from rlnas.interfaces import Evaluator, StagedEvaluator
 from rlnas.tflite.footprint import ArenaOverflow
@@ -110,6 +110,7 @@ class Screened:
       macs=estimate.macs,
       parameters=estimate.parameters,
       latency_ms=latency,
+      instructions=instruction_count(architecture, self.task, speed=self.speed),
       detail='estimated beyond the budget; not trained',
     )
 

@@ -15,7 +15,7 @@ from rlnas.architecture import Architecture
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights, save_weights
 from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, Trainer, accuracy_function
-from rlnas.cost.kernels import Speed
+from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
 from rlnas.evaluation.int8 import Ready, measure_int8
 from rlnas.trial import NO_TERMS, Measurement, Terms, derive_seed, weights_name

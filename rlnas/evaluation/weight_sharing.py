@@ -11,7 +11,7 @@ import numpy as np
 from rlnas.architecture import Architecture
 from rlnas.child.supernet import Supernet
 from rlnas.child.train import accuracy
-from rlnas.cost.kernels import Speed
+from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
 from rlnas.evaluation.int8 import Ready, measure_int8
 from rlnas.trial import Measurement

@@ -18,7 +18,7 @@ from rlnas.budget import Budget
 from rlnas.child.distill import Teacher
 from rlnas.child.inherit import save_weights
 from rlnas.child.prune import prune_filters
-from rlnas.cost.kernels import Speed
+from rlnas.cost.speed import Speed
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.evaluation.executors import InProcess

@@ -12,13 +12,16 @@ from collections.abc import Mapping, Sequence
 
 from rlnas.cost.arena_head import Buffer, aligned, greedy_plan
 from rlnas.cost.builds import Build
+from rlnas.cost.instructions import Range, instructions
 from rlnas.cost.kernels import Counted, Work, chip_tail_bytes, scratch_bytes
+from rlnas.cost.terms import Workload, no_work
 from rlnas.tflite import footprint as measuring
 from rlnas.tflite import tflm
 from rlnas.tflite.footprint import Footprint
 from rlnas.tflite.macs import count_macs
 from rlnas.tflite.model_file import Subgraph, read_subgraphs
 from rlnas.tflite.walk import Step, steps_of
+from rlnas.tflite.work import add_operator
 
 MOST_FILE_BYTES = 64 * 2**20  # more flash than any microcontroller has
 
@@ -66,6 +69,7 @@ class ModelReport:
     quantization_bytes: size of scales and zero points if stored for every tensor that has them.
     structures: numbers of the structures in the arena's tail.
     buffers: the buffers in the arena's head.
+    workload: the work of one inference; None if that of an operator is unknown, as for `macs`.
   """
 
   flash_bytes: int
@@ -79,6 +83,7 @@ class ModelReport:
   quantization_bytes: int
   structures: Counted
   buffers: tuple[Buffer, ...]
+  workload: Workload | None = dataclasses.field(compare=False, repr=False)
 
   @property
   def constant_bytes(self) -> int:
@@ -105,11 +110,20 @@ class ModelReport:
     return tuple(sorted({o.step.unknown or o.kind for o in self.operators if o.macs is None}))
 
   @property
-  def work(self) -> tuple[Work, ...] | None:
-    """The work of one inference, in order, or None if that of an operator is unknown."""
-    if any(o.macs is None or o.step.runs is None for o in self.operators):
-      return None
-    return tuple(o.work for o in self.operators)
+  def kinds(self) -> tuple[str, ...]:
+    """The different kinds of operators, sorted by name, which a firmware must register."""
+    return tuple(sorted({operator.kind for operator in self.operators}))
+
+  def instructions(self, build: str) -> Range | None:
+    """Estimates the instructions of one inference.
+
+    Args:
+      build: name of the build of TFLite Micro.
+
+    Returns:
+      The estimate; None if the work is unknown, or the build's kernels were not counted.
+    """
+    return None if self.workload is None else instructions(self.workload, build)
 
   @property
   def unassigned_bytes(self) -> int:
@@ -162,6 +176,7 @@ def measure(model: measuring.Model) -> ModelReport:
     quantization_bytes=sum(4 * len(t.scales) + 8 * len(t.zero_points) for t in tensors),
     structures=structures,
     buffers=buffers,
+    workload=None if None in macs else _workload(steps, subgraphs, constants),
   )
 
 
@@ -192,6 +207,22 @@ def _constants(subgraphs: Sequence[Subgraph]) -> _Constants:
         found[place, index] = label, size
         counted.add(tensor.buffer)
   return found
+
+
+def _workload(
+  steps: Sequence[Step], subgraphs: Sequence[Subgraph], constants: _Constants
+) -> Workload | None:
+  """The work of one inference; None if it is unknown how often an operator runs."""
+  load = no_work()
+  for step in steps:
+    if step.runs is None:
+      return None
+    subgraph = subgraphs[step.subgraph]
+    constant = {tensor for graph, tensor in constants if graph == step.subgraph}
+    add_operator(
+      load, subgraph.operators[step.place], subgraph.tensors, constants=constant, runs=step.runs
+    )
+  return load
 
 
 def _operator_report(

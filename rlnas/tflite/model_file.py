@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlnas.backend import flatbuffer_utils, quiet, tf
-from rlnas.cost.workload import NO_WINDOW, Window
+from rlnas.cost.terms import NO_WINDOW, Window
 
 schema = flatbuffer_utils.schema_fb
 

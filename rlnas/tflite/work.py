@@ -1,11 +1,12 @@
-"""Counts the work of the operators of a .tflite file, as `rlnas.cost.workload` defines it."""
+"""Counts the work of the operators of a .tflite file, as `rlnas.cost.terms` defines it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
 
-from rlnas.cost.workload import CASES, OTHER, WIDE, Values, Window, Workload, add_work
+from rlnas.cost.terms import CASES, OTHER, WIDE, Values, Window, Workload
+from rlnas.cost.workload import add_work
 from rlnas.tflite.macs import count_macs
 from rlnas.tflite.model_file import Operator, Tensor
 
