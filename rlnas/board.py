@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from rlnas.budget import Budget
 from rlnas.cost.builds import builds_for, find_build
-from rlnas.cost.firmware import DEFAULT_KINDS, bundle_bytes
+from rlnas.cost.firmware import DEFAULT_KINDS, bundle_bytes, firmware_bytes
 from rlnas.cost.speed import CORES, READ_BOARDS, Speed
 
 _KIB = 1024
@@ -85,23 +85,28 @@ class Board:
       if not _is_integer(value) or value < 0:
         raise ValueError(f'{name}={value!r}: must be an integer of at least 0')
 
-  def taken_flash_bytes(self, kinds: Collection[str] = DEFAULT_KINDS) -> int:
+  def taken_flash_bytes(
+    self, kinds: Collection[str] = DEFAULT_KINDS, *, is_int8: bool = True
+  ) -> int:
     """Flash that runtime and application take, in bytes.
 
     Args:
       kinds: the kinds of operators that the runtime registers.
+      is_int8: whether kernels for int8 values are enough.
     """
     if self.reserved_flash_bytes is not None:
       return self.reserved_flash_bytes
-    return self.application_flash_bytes + (bundle_bytes(kinds, self.builds[0]) or 0)
+    taken = bundle_bytes if is_int8 else firmware_bytes
+    return self.application_flash_bytes + (taken(kinds, self.builds[0]) or 0)
 
-  def room_bytes(self, kinds: Collection[str] = DEFAULT_KINDS) -> int:
+  def room_bytes(self, kinds: Collection[str] = DEFAULT_KINDS, *, is_int8: bool = True) -> int:
     """Flash that runtime and application leave for the model, in bytes; 0 if they leave none.
 
     Args:
       kinds: the kinds of operators that the runtime registers.
+      is_int8: whether kernels for int8 values are enough.
     """
-    return max(0, self.flash_bytes - self.taken_flash_bytes(kinds))
+    return max(0, self.flash_bytes - self.taken_flash_bytes(kinds, is_int8=is_int8))
 
   def budget_for(self, kinds: Collection[str]) -> Budget:
     """What runtime and application leave for a model with these kinds of operators.

@@ -1,6 +1,7 @@
 """`rlnas measure`: the memory that a .tflite file needs, and the boards that it fits.
 
-The file may come from any tool. The command also writes a picture of the memory in use over the
+The file may come from any tool. --json writes the figures of all builds of TFLite Micro and of the
+boards; what is unknown is null. The command also writes a picture of the memory in use over the
 operators, beside the file or to --out.
 """
 
@@ -12,11 +13,9 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from rlnas.board import BOARDS, Board, find_board
-from rlnas.budget import Resources
+from rlnas.board import BOARDS, find_board
+from rlnas.cli.chips import show_boards, show_builds, write_report
 from rlnas.cli.flags import show
-from rlnas.cost.builds import find_build
-from rlnas.cost.kernels import SPEEDS
 from rlnas.data.atomic_file import write_file
 
 if TYPE_CHECKING:
@@ -36,6 +35,9 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     None,
     'Path of the picture (.png, .svg); default: beside the model.',
     flag_values=flag_values,
+  )
+  flags.DEFINE_string(
+    'json', None, 'Also writes all figures to this JSON file.', flag_values=flag_values
   )
   flags.DEFINE_integer(
     'constants',
@@ -59,7 +61,10 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   show(f'{path}\n')
   show_sizes(report, constants=flag_values['constants'].value)
   show_operators(report)
+  show_builds(report, boards)
   show_boards(report, boards)
+  if flag_values['json'].value:
+    write_report(report, boards, pathlib.Path(flag_values['json'].value))
   out = pathlib.Path(out) if out else path.with_suffix('.memory.png')
   plot(report, out, title=path.name)
   show(f'\n{out}')
@@ -108,29 +113,6 @@ def show_operators(report: ModelReport) -> None:
     total = 'unknown' if None in counted else f'{sum(filter(None, counted)):,}'
     show(f'{count:4} x {kind:30}{total:>14} MACs')
   show('')
-
-
-def show_boards(report: ModelReport, boards: list[Board]) -> None:
-  """Prints for each board whether it fits, its arena and, if known, the time of an inference."""
-  show(
-    f'{"board":24}{"build":18}{"flash B":>20}{"head + tail B":>18}{"SRAM B":>20}{"ms":>17}  fits'
-  )
-  for board in boards:
-    build = find_build(board.builds[0])
-    head, tail = report.chip_arena_bytes(build)
-    budget = board.budget
-    latency = '–'
-    if (speed := SPEEDS.get(board.name)) and report.work is None:
-      latency = 'unknown'
-    elif speed and (work := report.work):
-      latency = f'{speed.latency_ms(work):,.1f} ± {100 * speed.error_of(work):.0f} %'
-    flash = f'{report.flash_bytes:,} of {budget.flash_bytes:,}'
-    parts = f'{head:,} + {tail:,}{" " if build.scratch_is_known else "*"}'
-    sram = f'{head + tail:,} of {budget.sram_bytes:,}'
-    fits = 'yes' if budget.fits(Resources(report.flash_bytes, head + tail)) else 'no'
-    show(f'{board.name:24}{build.name:18}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
-  if any(not find_build(board.builds[0]).scratch_is_known for board in boards):
-    show("* without the scratch memory of this chip's kernels, which is not known")
 
 
 def plot(report: ModelReport, path: pathlib.Path, *, title: str) -> None:

@@ -80,7 +80,7 @@ class DeploymentInfo:
   @property
   def kinds(self) -> tuple[str, ...]:
     """The different operators, sorted by name, which a resolver must register."""
-    return tuple(sorted({operator.kind for operator in self.report.operators}))
+    return self.report.kinds
 
 
 @dataclasses.dataclass(frozen=True)

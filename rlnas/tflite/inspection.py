@@ -114,6 +114,11 @@ class ModelReport:
     """The different kinds of operators, sorted by name, which a firmware must register."""
     return tuple(sorted({operator.kind for operator in self.operators}))
 
+  @property
+  def is_int8(self) -> bool:
+    """Whether all operators compute with int8 values."""
+    return all(operator.work.is_int8 for operator in self.operators)
+
   def instructions(self, build: str) -> Range | None:
     """Estimates the instructions of one inference.
 
