@@ -124,27 +124,15 @@ def show_boards(report: ModelReport, boards: Sequence[Board]) -> None:
     on = on_board(report, board)
     room = f'{on.room_bytes:,}' if on.room_bytes else 'no room'
     mark = ' ' if find_build(board.builds[0]).scratch_is_known else '*'
+    latency = 'unknown' if on.latency_ms is None else str(on.latency_ms)
     show(
       f'{board.name:22}{room:>13}{on.smallest_bytes:>9,}{mark}{on.sram_bytes:>10,}'
-      f'{range_text(on.latency_ms):>31}  {"yes" if on.fits else "no"}'
+      f'{latency:>31}  {"yes" if on.fits else "no"}'
     )
   if any(not board.room_bytes(report.kinds, is_int8=report.is_int8) for board in boards):
     show('no room: the runtime with these operators and the application take all of the flash')
   if any(not find_build(board.builds[0]).scratch_is_known for board in boards):
     show("* without the scratch memory of this chip's kernels, which is not known")
-
-
-def range_text(value: Range | None, *, unit: str = '') -> str:
-  """An estimate with its range: three digits, or 'unknown'."""
-  if value is None:
-    return 'unknown'
-  return f'{_digits(value.middle)}{unit} ({_digits(value.low)} to {_digits(value.high)})'
-
-
-def _digits(value: float) -> str:
-  """A number with three digits, without an exponent."""
-  rounded = float(f'{value:.3g}')
-  return f'{rounded:,.0f}' if rounded >= 100 else f'{rounded:g}'
 
 
 def _count(value: int | None) -> str:

@@ -20,6 +20,7 @@ from rlnas.cli.flags import FINISH, define_some_flags, no_arguments, show
 from rlnas.cli.workdir import budget_of, dataset_of, given_config
 
 if TYPE_CHECKING:
+  from rlnas.board import Board
   from rlnas.data.dataset import Dataset
 
 
@@ -66,6 +67,7 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
   latency_ms = found.get('latency_ms')
   if 'latency_ms' not in found and architecture == winner.proposal.architecture:
     latency_ms = winner.measurement.latency_ms  # an older version wrote results without latency
+  board = _board(config)
   origin = Origin(
     trials=tuple(trials),
     winner=dataclasses.replace(
@@ -73,11 +75,12 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
       proposal=dataclasses.replace(winner.proposal, architecture=architecture),
       measurement=dataclasses.replace(winner.measurement, latency_ms=latency_ms),
     ),
-    board=_board_title(config),
+    board=config.board if board is None else board.title,
     command=command(config),
     configuration=configuration,
     finish_epochs=config.finish.epochs,
     validation_accuracy=found.get('validation_accuracy'),
+    target=board,
   )
   best = workdir / 'best'
   model = (best / 'model.tflite').read_bytes()
@@ -109,11 +112,11 @@ def _flag(value: object) -> str:
   return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _board_title(config: SearchConfig) -> str:
-  """The board's title, or its name if the user's board file is gone."""
+def _board(config: SearchConfig) -> Board | None:
+  """The board; None if the user's board file is gone."""
   from rlnas.board import find_board
 
   try:
-    return find_board(config.board).title
+    return find_board(config.board)
   except (OSError, ValueError):
-    return config.board
+    return None

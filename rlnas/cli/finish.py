@@ -31,6 +31,7 @@ from rlnas.cli.workdir import budget_of, dataset_of, given_config
 from rlnas.trial import Status, Trial
 
 if TYPE_CHECKING:
+  from rlnas.architecture import TaskShape
   from rlnas.budget import Budget
   from rlnas.data.dataset import Dataset
   from rlnas.finishing.finalists import Finalist
@@ -130,7 +131,7 @@ def finish(
     )
   seconds = time.perf_counter() - since
   write_winner(winner, trials, budget, workdir, dataset=dataset, seconds=seconds)
-  show_winner(winner, trials, budget, config)
+  show_winner(winner, trials, budget, config, dataset.task)
   warning = gap_warning(winner.validation_accuracy, winner.int8_validation_accuracy, dataset)
   if warning:
     show(f'\nWarning: {warning}')
@@ -167,9 +168,10 @@ def plan_of(config: SearchConfig, dataset: Dataset) -> Plan:
 
 
 def show_winner(
-  winner: Winner, trials: Sequence[Trial], budget: Budget, config: SearchConfig
+  winner: Winner, trials: Sequence[Trial], budget: Budget, config: SearchConfig, task: TaskShape
 ) -> None:
   """Prints the Pareto front, the finalists and the winner."""
+  from rlnas.cost.latency import latency_range
   from rlnas.pareto import format_front, pareto_front
 
   footprint, workdir = winner.footprint, pathlib.Path(config.workdir)
@@ -182,9 +184,9 @@ def show_winner(
   show(f'\nFinalists, trained for up to {config.finish.epochs} epochs (validation data):')
   show(format_finalists(winner.finalists))
   low, high = winner.int8_test_interval
-  latency = ''
-  if winner.latency_ms is not None:
-    latency = f'  latency                   {winner.latency_ms:,.1f} ms, estimated\n'
+  latency, known = '', latency_range(winner.architecture, task, speed=config.speed())
+  if known is not None:
+    latency = f'  latency                   {known} ms, estimated\n'
   planned = '  (planned: TFLite Micro is not installed)' if footprint.is_planned else ''
   show(
     f'\nWinner: trial {winner.trial.index}\n'

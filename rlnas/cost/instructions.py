@@ -42,6 +42,16 @@ class Range(NamedTuple):
   middle: float
   high: float
 
+  def __str__(self) -> str:
+    low, middle, high = map(digits, self)
+    return f'{middle} ({low} to {high})'
+
+
+def digits(value: float) -> str:
+  """Returns a number with three digits, without an exponent."""
+  rounded = float(f'{value:.3g}')
+  return f'{rounded:,.0f}' if rounded >= 100 else f'{rounded:g}'
+
 
 # fmt: off
 REFERENCE: Coefficients = {

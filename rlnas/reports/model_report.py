@@ -9,8 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from rlnas.architecture import Scalar
+from rlnas.board import Board
 from rlnas.budget import Budget
 from rlnas.cost.builds import BUILDS
+from rlnas.cost.instructions import digits
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import Scaling
@@ -59,6 +61,8 @@ class Origin:
     configuration: configuration of the search.
     finish_epochs: epochs of its full training, if known.
     validation_accuracy: accuracy of the float network, if known.
+    target: the board, to tell the time of an inference and the flash of the runtime; None if its
+      description is gone.
   """
 
   trials: tuple[Trial, ...]
@@ -68,6 +72,7 @@ class Origin:
   configuration: Mapping[str, Scalar | None]
   finish_epochs: int | None
   validation_accuracy: float | None
+  target: Board | None = None
 
 
 def write_bundle(
@@ -110,7 +115,7 @@ def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: O
   sections = (
     Section('Accuracy', _accuracy(quality, judged('val'), dataset, origin)),
     Section('Network', _network(deployed, dataset, origin)),
-    Section('Memory', _memory(deployed, budget)),
+    Section('Memory', (*_memory(deployed, budget), *_runtime(deployed, origin.target))),
     Section('In a firmware', _firmware(deployed, dataset)),
     Section('How it was found', _found(budget, origin)),
     Section('Data', _data(dataset)),
@@ -135,8 +140,11 @@ def _facts(quality: Quality, deployed: Deployment, budget: Budget, origin: Origi
     ('SRAM', f'{sram:,} B', f'{sram / budget.sram_bytes:.0%} of budget'),
     ('MACs', 'unknown' if foot.macs is None else f'{foot.macs:,}', 'of one inference'),
   ]
-  latency_ms = origin.winner.measurement.latency_ms
-  if latency_ms is not None:
+  latency_ms, target = origin.winner.measurement.latency_ms, origin.target
+  if target is not None and target.speed is not None and foot.workload is not None:
+    low, middle, high = map(digits, target.speed.latency(foot.workload))
+    rows.append(('latency', f'{middle} ms', f'{low} to {high} ms, estimated'))
+  elif latency_ms is not None:
     rows.append(('latency', f'{latency_ms:,.1f} ms', 'of one inference, estimated'))
   return Facts(tuple(rows))
 
@@ -246,6 +254,23 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
     Table(('tensor arena', 'bytes'), rows),
     *((Text(fits),) if over > 0 else ()),
   )
+
+
+def _runtime(deployed: Deployment, target: Board | None) -> tuple[Block, ...]:
+  """What the runtime takes of the board's flash; nothing if the board is not known."""
+  if target is None:
+    return ()
+  report = deployed.info.report
+  taken, room = target.taken_flash_bytes(report.kinds), target.room_bytes(report.kinds)
+  text = 'Beside the model, the runtime with these operators and the application take about '
+  text += f'{taken:,} of {target.flash_bytes:,} B of flash ({target.builds[0]}, estimated). '
+  if not room:
+    text += 'This leaves no room for the model.'
+  elif room < report.flash_bytes:
+    text += f'This leaves {room:,} B, less than the model takes.'
+  else:
+    text += f'This leaves {room:,} B for the model.'
+  return (Text(text),)
 
 
 def _firmware(deployed: Deployment, dataset: Dataset) -> tuple[Block, ...]:
