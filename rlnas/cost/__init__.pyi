@@ -1,7 +1,7 @@
 from .builds import BUILDS, Build, find_build
 from .cost import Cost, estimate_cost
 from .firmware import bundle_bytes, firmware_bytes
-from .instructions import Range, instructions
+from .instructions import Range, count_instructions
 from .kinds import operator_kinds
 from .latency import instruction_count, latency_ms, latency_range
 from .speed import CORES, Speed
@@ -15,11 +15,11 @@ __all__ = [
   'Range',
   'Speed',
   'bundle_bytes',
+  'count_instructions',
   'estimate_cost',
   'find_build',
   'firmware_bytes',
   'instruction_count',
-  'instructions',
   'latency_ms',
   'latency_range',
   'operator_kinds',

@@ -214,7 +214,7 @@ COUNTED = tuple(
 Weights = npt.NDArray[np.float64]  # [3, case, term]: low, middle, high
 
 
-def instructions(load: Workload, build: str) -> Range | None:
+def count_instructions(load: Workload, build: str) -> Range | None:
   """Estimates the instructions of one inference.
 
   Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rlnas.architecture import Architecture, TaskShape, computed_once
-from rlnas.cost.instructions import Range, instructions
+from rlnas.cost.instructions import Range, count_instructions
 from rlnas.cost.speed import Speed
 from rlnas.cost.workload import workload_of
 
@@ -57,5 +57,5 @@ def instruction_count(
   """
   if speed is None:
     return None
-  found = instructions(workload_of(architecture, task), speed.build)
+  found = count_instructions(workload_of(architecture, task), speed.build)
   return None if found is None else round(found.middle)

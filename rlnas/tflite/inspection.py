@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from rlnas.cost.arena_head import Buffer, aligned, greedy_plan
 from rlnas.cost.builds import Build
-from rlnas.cost.instructions import Range, instructions
+from rlnas.cost.instructions import Range, count_instructions
 from rlnas.cost.kernels import Counted, Work, chip_tail_bytes, scratch_bytes
 from rlnas.cost.terms import Workload, no_work
 from rlnas.tflite import footprint as measuring
@@ -128,7 +128,7 @@ class ModelReport:
     Returns:
       The estimate; None if the work is unknown, or the build's kernels were not counted.
     """
-    return None if self.workload is None else instructions(self.workload, build)
+    return None if self.workload is None else count_instructions(self.workload, build)
 
   @property
   def unassigned_bytes(self) -> int:

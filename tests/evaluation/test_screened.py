@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from rlnas.architecture import Architecture, Graph, TaskShape
+from rlnas.board import BOARDS
 from rlnas.budget import Budget
 from rlnas.child.builder import build
-from rlnas.cost import cost, latency
+from rlnas.cost import cost, workload
 from rlnas.cost.cost import estimate_cost
-from rlnas.cost.kernels import SPEEDS
 from rlnas.cost.nodes import encoded
 from rlnas.data import loaders
 from rlnas.evaluation.executors import InProcess
@@ -118,7 +118,7 @@ class Unlearned:
       DIGITS,
       lambda: Ready(build(architecture, DIGITS.task, seed=seed), 0.5),
       calibration_examples=10,
-      speed=SPEEDS['esp32'],
+      speed=BOARDS['esp32'].speed,
     )
 
 
@@ -126,21 +126,21 @@ class Unlearned:
 def test_a_search_estimates_each_proposed_network_once(monkeypatch):
   """Before it is proposed; the screening and the measurement take the same estimate."""
   estimated, timed = collections.Counter(), collections.Counter()
-  compiled, work_of = cost._cost, latency.work_of
+  compiled, work = cost._cost, workload._workload
 
   def counted_cost(nodes, rows, *task):
     estimated[nodes.tobytes() + rows.tobytes()] += 1
     return compiled(nodes, rows, *task)
 
-  def counted_work(converted):
-    timed[converted.nodes.tobytes() + converted.sources.tobytes()] += 1
-    return work_of(converted)
+  def counted_work(nodes, rows, *task):
+    timed[nodes.tobytes() + rows.tobytes()] += 1
+    return work(nodes, rows, *task)
 
   monkeypatch.setattr(cost, '_cost', counted_cost)
-  monkeypatch.setattr(latency, 'work_of', counted_work)
+  monkeypatch.setattr(workload, '_workload', counted_work)
   table = compile_table(Chain(max_depth=3))
   budget = Budget(40_000, 6_000, latency_ms=60.0)
-  speed = SPEEDS['esp32']
+  speed = BOARDS['esp32'].speed
 
   def admits(architecture: Architecture) -> bool:
     return may_fit(architecture, budget, DIGITS.task, speed=speed)

@@ -6,11 +6,11 @@ import pytest
 
 from rlnas.architecture import Graph, TaskShape
 from rlnas.backend import flatbuffer_utils, keras, quiet, tf
+from rlnas.board import BOARDS
 from rlnas.cost.builds import BUILDS
 from rlnas.cost.cost import estimate_cost
-from rlnas.cost.kernels import SPEEDS
-from rlnas.cost.latency import work_of
-from rlnas.cost.operators import predict_operators
+from rlnas.cost.terms import TERMS
+from rlnas.cost.workload import workload_of
 from rlnas.data import loaders
 from rlnas.evaluation.trained import Trained
 from rlnas.evaluation.untrained import convert_untrained
@@ -78,20 +78,18 @@ def test_on_the_chip_the_tail_is_smaller(report):
   assert more > tail
 
 
-def test_latency_follows_from_the_architecture_as_from_the_file(report):
-  predicted = work_of(predict_operators(network(), TASK))
-  assert [(w.kind, w.macs, w.elements) for w in predicted] == [
-    (o.work.kind, o.work.macs, o.work.elements) for o in report.operators
-  ]
-  for speed in SPEEDS.values():
-    assert speed.latency_ms(predicted) == speed.latency_ms([o.work for o in report.operators]) > 0
+def test_the_work_follows_from_the_architecture_as_from_the_file(report):
+  assert (workload_of(network(), TASK) == report.workload).all()
+  assert report.workload[:, TERMS.index('products')].sum() == report.macs
 
 
 def test_evaluators_state_the_latency_where_the_speed_is_known():
   data = loaders.take(loaders.digits(), 200)
-  for speed in (None, SPEEDS['esp32']):
+  for name in (None, 'esp32', 'nucleo-f446re'):
+    speed = BOARDS[name].speed if name else None
     found = Trained(data, epochs=1, speed=speed).evaluate(network(), seed=0)
-    assert (found.latency_ms is None) == (speed is None)
+    assert (found.latency_ms is None) == (name is None)
+    assert (found.instructions is None) == (name != 'nucleo-f446re')
 
 
 def test_a_float_model_of_others_is_measured():
