@@ -16,6 +16,7 @@ from rlnas.board import BOARDS, find_board
 from rlnas.budget import Budget
 from rlnas.child.defaults import LEARNING_RATE
 from rlnas.cli import choices
+from rlnas.cost.builds import BUILDS, Build, find_build
 from rlnas.cost.kernels import SPEEDS, Speed
 from rlnas.data.loaders import BUILT_IN
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, check_timeout
@@ -135,6 +136,12 @@ class SearchConfig:
   board: str = _setting(
     'nucleo-l010rb',
     f'Board whose budget is used: {", ".join(BOARDS)}, or the path of a .json file.',
+    group='task',
+  )
+  tflm_build: str | None = _setting(
+    None,
+    'Build of TFLite Micro whose tensor arena the budget limits, one of '
+    f'{", ".join(BUILDS)}; default: the usual one of the board.',
     group='task',
   )
   flash_kib: float | None = _setting(
@@ -285,6 +292,7 @@ class SearchConfig:
       OSError: the board's file cannot be read.
     """
     self.budget()
+    self.target_build()
     choices.space_options(self.space, self.space_options)
     choices.strategy_options(self.strategy, self.strategy_options)
     choices.reward_options(self.reward, self.reward_options)
@@ -333,6 +341,17 @@ class SearchConfig:
         )
       budget = dataclasses.replace(budget, latency_ms=self.max_latency_ms)
     return budget
+
+  def target_build(self) -> Build:
+    """The build of TFLite Micro whose arena the budget limits.
+
+    Raises:
+      ValueError: there is no such build or board.
+      OSError: the board's file cannot be read.
+    """
+    if self.tflm_build is not None:
+      return find_build(self.tflm_build)
+    return find_build(find_board(self.board).builds[0])
 
   def speed(self) -> Speed | None:
     """The speed of the board; None if it is not known, or the board's file is gone."""

@@ -17,9 +17,10 @@ from absl import flags
 from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.config_file import read_config
 from rlnas.cli.flags import FINISH, define_some_flags, no_arguments, show
-from rlnas.cli.workdir import budget_of, dataset_of, given_config
+from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 
 if TYPE_CHECKING:
+  from rlnas.cost.builds import Build
   from rlnas.data.dataset import Dataset
 
 
@@ -78,6 +79,7 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
     configuration=configuration,
     finish_epochs=config.finish.epochs,
     validation_accuracy=found.get('validation_accuracy'),
+    builds=_builds(config, build_of(configuration)),
   )
   best = workdir / 'best'
   model = (best / 'model.tflite').read_bytes()
@@ -117,3 +119,16 @@ def _board_title(config: SearchConfig) -> str:
     return find_board(config.board).title
   except (OSError, ValueError):
     return config.board
+
+
+def _builds(config: SearchConfig, build: Build) -> tuple[Build, ...]:
+  """The build of the search and those that the board may have; the first if its file is gone."""
+  from rlnas.board import find_board
+  from rlnas.cost.builds import find_build
+
+  try:
+    names = find_board(config.board).builds
+  except (OSError, ValueError):
+    names = ()
+  others = [find_build(name) for name in names]
+  return (build, *(other for other in others if other != build))

@@ -27,11 +27,12 @@ from rlnas.cli.flags import (
   read_finish_config,
   show,
 )
-from rlnas.cli.workdir import budget_of, dataset_of, given_config
+from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 from rlnas.trial import Status, Trial
 
 if TYPE_CHECKING:
   from rlnas.budget import Budget
+  from rlnas.cost.builds import Build
   from rlnas.data.dataset import Dataset
   from rlnas.finishing.finalists import Finalist
   from rlnas.finishing.plan import Plan
@@ -65,6 +66,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
       dataset,
       budget_of(configuration),
       config,
+      build=build_of(configuration),
       workers=flag_values['workers'].value,
       since=started,
     )
@@ -78,6 +80,7 @@ def finish(
   budget: Budget,
   config: SearchConfig,
   *,
+  build: Build,
   workers: int | None,
   since: float,
 ) -> Winner:
@@ -88,6 +91,7 @@ def finish(
     dataset: the data of the search.
     budget: the limits that the winner must fit.
     config: configuration of the search.
+    build: build of TFLite Micro whose arena the budget limits.
     workers: number of worker processes; None for one per core, or, if the search ran within the
       process of its command, for none.
     since: start of the work, from `time.perf_counter`.
@@ -124,6 +128,7 @@ def finish(
       plan=plan,
       seed=derive_seed(config.seed, 'finish'),
       speed=config.speed(),
+      build=build,
       folder=workdir / 'finalists',
       executor_factory=executor_of,
       on_finished=on_finished,
@@ -192,7 +197,8 @@ def show_winner(
     f'interval {low:.4f} to {high:.4f})\n'
     f'  int8 validation accuracy  {winner.int8_validation_accuracy:.4f}\n'
     f'  flash                     {footprint.flash_bytes:,} of {budget.flash_bytes:,} B\n'
-    f'  SRAM                      {footprint.sram_bytes:,} of {budget.sram_bytes:,} B{planned}\n'
+    f'  SRAM                      {footprint.sram_bytes:,} of {budget.sram_bytes:,} B, '
+    f'{footprint.sram_build}{planned}\n'
     f'  MACs                      {winner.macs:,}\n'
     f'{latency}'
     f'\n{workdir / "best/model.tflite"}, {workdir / "result.json"}, {workdir / "pareto.png"}'

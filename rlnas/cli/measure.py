@@ -15,7 +15,7 @@ from absl import flags
 from rlnas.board import BOARDS, Board, find_board
 from rlnas.budget import Resources
 from rlnas.cli.flags import show
-from rlnas.cost.builds import find_build
+from rlnas.cost.builds import BUILDS, find_build
 from rlnas.cost.kernels import SPEEDS
 from rlnas.data.atomic_file import write_file
 
@@ -59,6 +59,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   show(f'{path}\n')
   show_sizes(report, constants=flag_values['constants'].value)
   show_operators(report)
+  show_builds(report)
   show_boards(report, boards)
   out = pathlib.Path(out) if out else path.with_suffix('.memory.png')
   plot(report, out, title=path.name)
@@ -67,18 +68,21 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
 
 def show_sizes(report: ModelReport, *, constants: int) -> None:
   """Prints the parts of the flash and of the tensor arena."""
-  source = {'tflm': 'allocated by TFLite Micro', 'analytic': 'planned without TFLite Micro'}
+  is_planned = report.sram_source == 'analytic'
+  source = 'planned without TFLite Micro' if is_planned else 'allocated by TFLite Micro'
   show(f'flash            {report.flash_bytes:>12,} B')
   show(f'  constants      {report.constant_bytes:>12,} B')
   for name, size in report.constants[:constants]:
     show(f'    {size:>12,} B  {name if len(name) < 64 else "…" + name[-62:]}')
   show(f'  quantization   {report.quantization_bytes:>12,} B  scales and zero points')
   show(f'  other          {report.overhead_bytes:>12,} B  operators, tensors, names, metadata')
-  show(f'tensor arena     {report.sram_bytes:>12,} B  {source[report.sram_source]}')
-  show(f'  head           {report.arena_head_bytes:>12,} B  activations and scratch')
+  host = report.arena()
+  show(f'tensor arena     {host.smallest_bytes:>12,} B  smallest that loads here, {source}')
+  show(f'  in use         {host.used_bytes:>12,} B  once it is loaded')
+  show(f'  head           {host.head_bytes:>12,} B  activations and scratch')
   if extra := report.unassigned_bytes:
     show(f'    {extra:>12,} B  scratch of kernels that no operator below is charged with')
-  show(f'  tail           {report.arena_tail_bytes:>12,} B  structures, with 64-bit pointers')
+  show(f'  tail           {host.tail_bytes:>12,} B  structures, with 64-bit pointers')
   show(f'MACs             {macs_text(report):>12}\n')
 
 
@@ -110,14 +114,27 @@ def show_operators(report: ModelReport) -> None:
   show('')
 
 
+def show_builds(report: ModelReport) -> None:
+  """Prints the arena of every build of TFLite Micro."""
+  show(f'{"build":20}{"head + tail B":>18}{"smallest B":>12}  TFLite Micro')
+  for build in BUILDS.values():
+    arena = report.arena(build)
+    parts = f'{arena.head_bytes:,} + {arena.tail_bytes:,}'
+    note = '' if build.scratch_is_known else ', without scratch memory, which is not known'
+    show(f'{build.name:20}{parts:>18}{arena.smallest_bytes:>12,}  {build.title}{note}')
+  show('')
+
+
 def show_boards(report: ModelReport, boards: list[Board]) -> None:
-  """Prints for each board whether it fits, its arena and, if known, the time of an inference."""
-  show(
-    f'{"board":24}{"build":18}{"flash B":>20}{"head + tail B":>18}{"SRAM B":>20}{"ms":>17}  fits'
-  )
+  """Prints for each board whether the network fits and, if known, the time of an inference.
+
+  The arena is that of the board's default build; if another build that it may have needs more, that
+  is printed, too.
+  """
+  show(f'{"board":24}{"build":20}{"flash B":>20}{"SRAM B":>20}{"ms":>17}  fits')
   for board in boards:
-    build = find_build(board.builds[0])
-    head, tail = report.chip_arena_bytes(build)
+    needs = {name: report.arena(find_build(name)).smallest_bytes for name in board.builds}
+    name, sram_bytes = next(iter(needs.items()))
     budget = board.budget
     latency = '–'
     if (speed := SPEEDS.get(board.name)) and report.work is None:
@@ -125,12 +142,11 @@ def show_boards(report: ModelReport, boards: list[Board]) -> None:
     elif speed and (work := report.work):
       latency = f'{speed.latency_ms(work):,.1f} ± {100 * speed.error_of(work):.0f} %'
     flash = f'{report.flash_bytes:,} of {budget.flash_bytes:,}'
-    parts = f'{head:,} + {tail:,}{" " if build.scratch_is_known else "*"}'
-    sram = f'{head + tail:,} of {budget.sram_bytes:,}'
-    fits = 'yes' if budget.fits(Resources(report.flash_bytes, head + tail)) else 'no'
-    show(f'{board.name:24}{build.name:18}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
-  if any(not find_build(board.builds[0]).scratch_is_known for board in boards):
-    show("* without the scratch memory of this chip's kernels, which is not known")
+    sram = f'{sram_bytes:,} of {budget.sram_bytes:,}'
+    fits = 'yes' if budget.fits(Resources(report.flash_bytes, sram_bytes)) else 'no'
+    most = max(needs, key=lambda build: needs[build])
+    more = f'  ({needs[most]:,} B with {most})' if needs[most] > sram_bytes else ''
+    show(f'{board.name:24}{name:20}{flash:>20}{sram:>20}{latency:>17}  {fits}{more}')
 
 
 def plot(report: ModelReport, path: pathlib.Path, *, title: str) -> None:

@@ -26,7 +26,7 @@ from numba import config, njit
 Function = TypeVar('Function', bound=Callable[..., Any])
 
 _COST = (
-  *('arena_head', 'arena_tail', 'beam_search', 'cost', 'flash', 'jit', 'limits', 'nodes'),
+  *('arena_head', 'arena_tail', 'beam_search', 'builds', 'cost', 'flash', 'jit', 'limits', 'nodes'),
   *('operators', 'scale_order', 'schedule', 'structures', 'tasks'),
 )
 SOURCES = ('architecture.py', 'budget.py', *(f'cost/{name}.py' for name in _COST))

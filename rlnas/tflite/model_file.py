@@ -83,6 +83,7 @@ class Operator:
       an IF, the subgraph of a CALL_ONCE.
     beta: factor of the values in a SOFTMAX.
     is_transposed: whether the first and the second input are transposed (BATCH_MATMUL).
+    dilation: (height, width) of the distance between elements of a convolution's kernel.
   """
 
   kind: str
@@ -91,6 +92,7 @@ class Operator:
   calls: tuple[int, ...] = ()
   beta: float = 1.0
   is_transposed: tuple[bool, bool] = (False, False)
+  dilation: tuple[int, int] = (1, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,6 +222,7 @@ def _operator(operator: Any, kinds: list[str]) -> Operator:
     calls,
     beta=float(getattr(options, 'beta', 1)),
     is_transposed=(bool(getattr(options, 'adjX', 0)), bool(getattr(options, 'adjY', 0))),
+    dilation=(getattr(options, 'dilationHFactor', 1), getattr(options, 'dilationWFactor', 1)),
   )
 
 
