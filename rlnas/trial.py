@@ -69,8 +69,12 @@ class Measurement:
     validation_accuracy: validation accuracy of the float network, in [0, 1].
     int8_validation_accuracy: validation accuracy of the quantized network, in [0, 1].
     flash_bytes: size of the .tflite file in bytes.
-    sram_bytes: size of the tensor arena that TFLite Micro allocates, in bytes.
-    sram_source: 'tflm' if TFLite Micro allocated it, 'analytic' if it was computed without.
+    sram_bytes: size of the smallest tensor arena in which TFLite Micro can load the network, in
+      bytes.
+    sram_source: 'tflm' if TFLite Micro loaded it on this machine, 'analytic' if it was computed
+      without.
+    sram_build: name of the build of TFLite Micro that the arena is for, from
+      `rlnas.cost.builds.BUILDS`.
     macs: multiply-accumulate operations of one inference.
     parameters: number of trainable weights.
     latency_ms: estimated time of one inference on the board, in milliseconds; None if the board's
@@ -87,6 +91,7 @@ class Measurement:
   flash_bytes: int | None = None
   sram_bytes: int | None = None
   sram_source: str = ''
+  sram_build: str = 'host'
   macs: int | None = None
   parameters: int | None = None
   latency_ms: float | None = None

@@ -17,6 +17,7 @@ from rlnas.cli import choices
 from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.fitting import check_input, kinds_in, with_frames
 from rlnas.cli.options import written
+from rlnas.cost.builds import Build
 from rlnas.cost.speed import Speed
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
@@ -41,6 +42,7 @@ class Setup:
     table: the compiled space.
     budget: the limits that networks must fit.
     speed: speed of the board; None if not known.
+    build: build of TFLite Micro whose arena the budget limits.
     workers: number of networks that are trained at a time.
   """
 
@@ -49,6 +51,7 @@ class Setup:
   table: Table
   budget: Budget
   speed: Speed | None
+  build: Build
   workers: int
 
   def having(self, **settings: Any) -> Setup:
@@ -69,7 +72,8 @@ class Setup:
     """Whether a network may fit the budget, by an estimate without training."""
     from rlnas.evaluation.screened import may_fit
 
-    return may_fit(architecture, self.budget, self.dataset.task, speed=self.speed)
+    task = self.dataset.task
+    return may_fit(architecture, self.budget, task, speed=self.speed, build=self.build)
 
 
 def set_up(config: SearchConfig) -> Setup:
@@ -101,6 +105,7 @@ def set_up(config: SearchConfig) -> Setup:
     table=table,
     budget=config.budget(kinds_in(table)),
     speed=config.speed(),
+    build=config.target_build(),
     workers=default_workers() if workers is None else workers,
   )
 
@@ -245,8 +250,9 @@ def build_evaluator(setup: Setup) -> StagedEvaluator:
 
   data, config = setup.dataset, setup.config
   weights = pathlib.Path(config.workdir) / 'weights' if config.inherit else None
-  trained = Trained(data, epochs=build_stages(config), speed=setup.speed, weights=weights)
-  return Screened(trained, setup.budget, data.task, setup.speed)
+  speed, build = setup.speed, setup.build
+  trained = Trained(data, epochs=build_stages(config), speed=speed, build=build, weights=weights)
+  return Screened(trained, setup.budget, data.task, speed, build)
 
 
 def build_executor(setup: Setup) -> Executor:
@@ -287,6 +293,7 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
     ),
     **{f'budget_{name}': value for name, value in dataclasses.asdict(setup.budget).items()},
     'speed': None if setup.speed is None else str(setup.speed),
+    'build': setup.build.name,
     'batch': config.batch,
     'lag': config.lag,
     'fidelity': ','.join(f'{examples or "all"}x{epochs}' for examples, epochs in stages),

@@ -43,8 +43,8 @@ def on_build(report: ModelReport, name: str) -> OnBuild:
   arena = report.arena(build) if build.scratch_is_known else None
   count = report.instructions(name)
   return OnBuild(
-    arena and arena.used_bytes,
-    arena and arena.smallest_bytes,
+    None if arena is None else arena.used_bytes,
+    None if arena is None else arena.smallest_bytes,
     firmware_bytes(report.kinds, name),
     None if count is None else round(count.middle),
   )

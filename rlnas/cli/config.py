@@ -12,10 +12,11 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from rlnas.board import BOARDS, find_board
+from rlnas.board import BOARDS, Board, find_board
 from rlnas.budget import Budget
 from rlnas.child.defaults import LEARNING_RATE
 from rlnas.cli import choices
+from rlnas.cost.builds import BUILDS, Build, find_build
 from rlnas.cost.firmware import DEFAULT_KINDS
 from rlnas.cost.speed import CORES, Speed
 from rlnas.data.loaders import BUILT_IN
@@ -136,6 +137,12 @@ class SearchConfig:
   board: str = _setting(
     'nucleo-l010rb',
     f'Board whose budget is used: {", ".join(BOARDS)}, or the path of a .json file.',
+    group='task',
+  )
+  tflm_build: str | None = _setting(
+    None,
+    'Build of TFLite Micro whose tensor arena the budget limits, one of '
+    f'{", ".join(BUILDS)}; default: the usual one of the board.',
     group='task',
   )
   flash_kib: float | None = _setting(
@@ -286,6 +293,7 @@ class SearchConfig:
       OSError: the board's file cannot be read.
     """
     self.budget(())
+    self.target_build()
     choices.space_options(self.space, self.space_options)
     choices.strategy_options(self.strategy, self.strategy_options)
     choices.reward_options(self.reward, self.reward_options)
@@ -316,7 +324,7 @@ class SearchConfig:
         limit is out of its range.
       OSError: the board's file cannot be read.
     """
-    board = find_board(self.board)
+    board = self._target()
     if self.flash_kib is not None:
       board = dataclasses.replace(board, reserved_flash_bytes=0)
     budget = board.budget_for(kinds)
@@ -342,10 +350,27 @@ class SearchConfig:
       budget = dataclasses.replace(budget, latency_ms=self.max_latency_ms)
     return budget
 
+  def target_build(self) -> Build:
+    """The build of TFLite Micro whose arena the budget limits.
+
+    Raises:
+      ValueError: there is no such build or board.
+      OSError: the board's file cannot be read.
+    """
+    if self.tflm_build is not None:
+      return find_build(self.tflm_build)
+    return find_build(find_board(self.board).builds[0])
+
+  def _target(self) -> Board:
+    """The board with the build that is asked for first. Raises ValueError or OSError."""
+    board, build = find_board(self.board), self.target_build().name
+    others = (name for name in board.builds if name != build)
+    return dataclasses.replace(board, builds=(build, *others))
+
   def speed(self) -> Speed | None:
     """The speed of the board; None if it is not known, or the board's file is gone."""
     try:
-      return find_board(self.board).speed
+      return self._target().speed
     except (OSError, ValueError):
       return None
 

@@ -17,10 +17,11 @@ from absl import flags
 from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.config_file import read_config
 from rlnas.cli.flags import FINISH, define_some_flags, no_arguments, show
-from rlnas.cli.workdir import budget_of, dataset_of, given_config
+from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 
 if TYPE_CHECKING:
   from rlnas.board import Board
+  from rlnas.cost.builds import Build
   from rlnas.data.dataset import Dataset
 
 
@@ -81,6 +82,7 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
     finish_epochs=config.finish.epochs,
     validation_accuracy=found.get('validation_accuracy'),
     target=board,
+    builds=_builds(config, build_of(configuration)),
   )
   best = workdir / 'best'
   model = (best / 'model.tflite').read_bytes()
@@ -120,3 +122,12 @@ def _board(config: SearchConfig) -> Board | None:
     return find_board(config.board)
   except (OSError, ValueError):
     return None
+
+
+def _builds(config: SearchConfig, build: Build) -> tuple[Build, ...]:
+  """The build of the search and those that the board may have; the first if its file is gone."""
+  from rlnas.cost.builds import find_build
+
+  board = _board(config)
+  others = [find_build(name) for name in (board.builds if board else ())]
+  return (build, *(other for other in others if other != build))

@@ -27,12 +27,13 @@ from rlnas.cli.flags import (
   read_finish_config,
   show,
 )
-from rlnas.cli.workdir import budget_of, dataset_of, given_config
+from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 from rlnas.trial import Status, Trial
 
 if TYPE_CHECKING:
   from rlnas.architecture import TaskShape
   from rlnas.budget import Budget
+  from rlnas.cost.builds import Build
   from rlnas.data.dataset import Dataset
   from rlnas.finishing.finalists import Finalist
   from rlnas.finishing.plan import Plan
@@ -66,6 +67,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
       dataset,
       budget_of(configuration),
       config,
+      build=build_of(configuration),
       workers=flag_values['workers'].value,
       since=started,
     )
@@ -79,6 +81,7 @@ def finish(
   budget: Budget,
   config: SearchConfig,
   *,
+  build: Build,
   workers: int | None,
   since: float,
 ) -> Winner:
@@ -89,6 +92,7 @@ def finish(
     dataset: the data of the search.
     budget: the limits that the winner must fit.
     config: configuration of the search.
+    build: build of TFLite Micro whose arena the budget limits.
     workers: number of worker processes; None for one per core, or, if the search ran within the
       process of its command, for none.
     since: start of the work, from `time.perf_counter`.
@@ -125,6 +129,7 @@ def finish(
       plan=plan,
       seed=derive_seed(config.seed, 'finish'),
       speed=config.speed(),
+      build=build,
       folder=workdir / 'finalists',
       executor_factory=executor_of,
       on_finished=on_finished,
@@ -171,7 +176,7 @@ def show_winner(
   winner: Winner, trials: Sequence[Trial], budget: Budget, config: SearchConfig, task: TaskShape
 ) -> None:
   """Prints the Pareto front, the finalists and the winner."""
-  from rlnas.cost.latency import latency_range
+  from rlnas.cost.latency import timing
   from rlnas.pareto import format_front, pareto_front
 
   footprint, workdir = winner.footprint, pathlib.Path(config.workdir)
@@ -184,8 +189,9 @@ def show_winner(
   show(f'\nFinalists, trained for up to {config.finish.epochs} epochs (validation data):')
   show(format_finalists(winner.finalists))
   low, high = winner.int8_test_interval
-  latency, known = '', latency_range(winner.architecture, task, speed=config.speed())
-  if known is not None:
+  latency, speed = '', config.speed()
+  if speed is not None:
+    known = timing(winner.architecture, task, speed=speed).latency_ms
     latency = f'  latency                   {known} ms, estimated\n'
   planned = '  (planned: TFLite Micro is not installed)' if footprint.is_planned else ''
   show(
@@ -194,7 +200,8 @@ def show_winner(
     f'interval {low:.4f} to {high:.4f})\n'
     f'  int8 validation accuracy  {winner.int8_validation_accuracy:.4f}\n'
     f'  flash                     {footprint.flash_bytes:,} of {budget.flash_bytes:,} B\n'
-    f'  SRAM                      {footprint.sram_bytes:,} of {budget.sram_bytes:,} B{planned}\n'
+    f'  SRAM                      {footprint.sram_bytes:,} of {budget.sram_bytes:,} B, '
+    f'{footprint.sram_build}{planned}\n'
     f'  MACs                      {winner.macs:,}\n'
     f'{latency}'
     f'\n{workdir / "best/model.tflite"}, {workdir / "result.json"}, {workdir / "pareto.png"}'

@@ -72,18 +72,21 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
 
 def show_sizes(report: ModelReport, *, constants: int) -> None:
   """Prints the parts of the flash and of the tensor arena."""
-  source = {'tflm': 'allocated by TFLite Micro', 'analytic': 'planned without TFLite Micro'}
+  is_planned = report.sram_source == 'analytic'
+  source = 'planned without TFLite Micro' if is_planned else 'allocated by TFLite Micro'
   show(f'flash            {report.flash_bytes:>12,} B')
   show(f'  constants      {report.constant_bytes:>12,} B')
   for name, size in report.constants[:constants]:
     show(f'    {size:>12,} B  {name if len(name) < 64 else "…" + name[-62:]}')
   show(f'  quantization   {report.quantization_bytes:>12,} B  scales and zero points')
   show(f'  other          {report.overhead_bytes:>12,} B  operators, tensors, names, metadata')
-  show(f'tensor arena     {report.sram_bytes:>12,} B  {source[report.sram_source]}')
-  show(f'  head           {report.arena_head_bytes:>12,} B  activations and scratch')
+  host = report.arena()
+  show(f'tensor arena     {host.smallest_bytes:>12,} B  smallest that loads here, {source}')
+  show(f'  in use         {host.used_bytes:>12,} B  once it is loaded')
+  show(f'  head           {host.head_bytes:>12,} B  activations and scratch')
   if extra := report.unassigned_bytes:
     show(f'    {extra:>12,} B  scratch of kernels that no operator below is charged with')
-  show(f'  tail           {report.arena_tail_bytes:>12,} B  structures, with 64-bit pointers')
+  show(f'  tail           {host.tail_bytes:>12,} B  structures, with 64-bit pointers')
   show(f'MACs             {macs_text(report):>12}\n')
 
 

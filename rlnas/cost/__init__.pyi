@@ -3,7 +3,7 @@ from .cost import Cost, estimate_cost
 from .firmware import bundle_bytes, firmware_bytes
 from .instructions import Range, count_instructions
 from .kinds import operator_kinds
-from .latency import instruction_count, latency_ms, latency_range
+from .latency import Timing, instruction_count, latency_ms, timing
 from .speed import CORES, Speed
 from .workload import workload_of
 
@@ -14,6 +14,7 @@ __all__ = [
   'Cost',
   'Range',
   'Speed',
+  'Timing',
   'bundle_bytes',
   'count_instructions',
   'estimate_cost',
@@ -21,7 +22,7 @@ __all__ = [
   'firmware_bytes',
   'instruction_count',
   'latency_ms',
-  'latency_range',
   'operator_kinds',
+  'timing',
   'workload_of',
 ]

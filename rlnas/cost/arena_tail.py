@@ -58,7 +58,22 @@ class Nodes(NamedTuple):
     )
 
 
-def tail_bytes(
+class Tail(NamedTuple):
+  """The size of the arena's tail in bytes, at several moments while a network is loaded.
+
+  Attributes:
+    total: once it is loaded.
+    planned: while the memory is planned; the structures of inputs and outputs come later.
+    prepared: the largest while an operator is prepared, with the temporary structures of its
+      tensors.
+  """
+
+  total: int
+  planned: int
+  prepared: int
+
+
+def tail_of(
   structures: Structures,
   nodes: Nodes,
   *,
@@ -66,8 +81,8 @@ def tail_bytes(
   inputs: int = 1,
   outputs: int = 1,
   quantized: bool = True,
-) -> int:
-  """Returns the size of the arena's tail once the network is loaded.
+) -> Tail:
+  """Returns the size of the arena's tail.
 
   Args:
     structures: the structures of the build of TFLite Micro.
@@ -78,19 +93,19 @@ def tail_bytes(
     quantized: whether inputs and outputs have a scale.
   """
   layouts = structures.layouts_of(inputs=inputs, outputs=outputs, quantized=quantized)
-  return int(_compiled()(layouts, nodes, tensors))
+  return Tail(*map(int, _compiled()(layouts, nodes, tensors)))
 
 
 @functools.cache
-def _compiled() -> Callable[..., int]:
+def _compiled() -> Callable[..., Tail]:
   """Returns `used_bytes` compiled; loads Numba only now, because the tables of boards need none."""
   from rlnas.cost.jit import compiled
 
   return compiled(used_bytes)
 
 
-def used_bytes(layouts: Layouts, nodes: Nodes, tensors: int) -> int:
-  """As `tail_bytes`, in a form that Numba can compile.
+def used_bytes(layouts: Layouts, nodes: Nodes, tensors: int) -> Tail:
+  """As `tail_of`, in a form that Numba can compile.
 
   The tail grows as in SingleArenaBufferAllocator::AllocatePersistentBuffer: from the end of the
   arena down; each address is rounded after the size is subtracted.
@@ -104,19 +119,60 @@ def used_bytes(layouts: Layouts, nodes: Nodes, tensors: int) -> int:
   for kind in nodes.kinds:
     size, alignment, _ = layouts.kinds[kind]
     used = -(-(used + size) // alignment) * alignment
+  for kind in nodes.kinds:
+    size = layouts.kinds[kind, 2]
+    if size:
+      used = -(-(used + size) // BUFFER_ALIGNMENT) * BUFFER_ALIGNMENT
+  prepared = used
   for index in range(len(nodes.kinds)):
-    kind = nodes.kinds[index]
+    kind, scales, length = nodes.kinds[index], nodes.scales[index], 0
     # A channel's multiplier and shift, or an input's scale and zero point, are 4 bytes each.
-    length = nodes.scales[index]
     if kind == layouts.concat:
       length = nodes.inputs[index]
-    elif kind == layouts.single:
-      length = 0
-    for size in (layouts.kinds[kind, 2], 4 * length, 4 * length):
-      if size:
-        used = -(-(used + size) // BUFFER_ALIGNMENT) * BUFFER_ALIGNMENT
+    elif kind != layouts.single:
+      length = scales
+    if length:
+      for _ in range(2):
+        used = -(-(used + 4 * length) // BUFFER_ALIGNMENT) * BUFFER_ALIGNMENT
+    # A kernel looks at inputs and result, and a function that it calls does so again. Weights and
+    # bias have a zero point of 4 bytes for each channel.
+    looked_at = 2 * (nodes.inputs[index] + 1) * layouts.temporary + 2 * 2 * 4 * scales
+    prepared = max(prepared, used + looked_at)
   pointer = layouts.pointer_bytes
   used = -(-(used + nodes.scratch * pointer) // pointer) * pointer
+  planned = used
   for size, alignment in layouts.ports:
     used = -(-(used + size) // alignment) * alignment
-  return used
+  return Tail(used, planned, prepared)
+
+
+_MOST_REQUESTS = 12  # kMaxScratchBuffersPerOp: room for the requests of the next operator
+_PLANNER_BYTES = 40  # GreedyMemoryPlanner::per_buffer_size()
+
+
+def smallest_bytes(
+  layouts: Layouts, head: int, tail: Tail, tensors: int, scratch: int, buffers: int, subgraphs: int
+) -> int:
+  """Returns the size of the smallest arena in which a network can be loaded, in bytes.
+
+  While the memory is planned (MicroAllocator::CommitStaticMemoryPlan), the tail is there already.
+  Where the head will be are the requests for scratch memory, a lifetime for each tensor and scratch
+  area, and the planner's own lists. Kernels are prepared before that. The arena begins at a
+  multiple of 16.
+
+  Args:
+    layouts: the layouts of the build's structures.
+    head: size of the arena's head in bytes.
+    tail: size of its tail.
+    tensors: number of tensors, including constants.
+    scratch: number of scratch areas.
+    buffers: number of tensors and scratch areas in the head.
+    subgraphs: number of subgraphs.
+  """
+  requests = layouts.request * (scratch + _MOST_REQUESTS)
+  lifetimes = layouts.lifetime * (tensors + scratch) + layouts.pointer_bytes * subgraphs
+  unit = BUFFER_ALIGNMENT
+  taken = -(-tail.planned // unit) * unit + -(-(requests + lifetimes) // unit) * unit
+  planning = taken + _PLANNER_BYTES * buffers
+  preparing = -(-requests // unit) * unit + tail.prepared
+  return -(-max(head + tail.total, planning, preparing) // unit) * unit

@@ -25,6 +25,7 @@ The others differ from a checked one only in the core.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from collections.abc import Iterator, Mapping
 
@@ -32,8 +33,9 @@ from rlnas.cost.structures import (
   CMSIS_NN,
   CMSIS_NN_2023,
   ESP_NN,
-  HOST,
+  PYTHON_PACKAGE,
   REFERENCE,
+  Layouts,
   Structures,
   without_static_memory,
 )
@@ -51,6 +53,8 @@ class Build:
     structures: the structures in the tail of the arena.
     asks_for_3x3: whether CMSIS-NN's depthwise convolution asks for scratch memory if its kernel is
       3x3 and the padding at most 1; releases after 2023 do not.
+    mean_asks_once: whether MEAN requests one scratch area for its sums; releases after 2023 request
+      two more.
     scratch_is_known: whether rlnas knows the scratch memory that its kernels ask for.
   """
 
@@ -60,11 +64,17 @@ class Build:
   kernels: str
   structures: Structures
   asks_for_3x3: bool = False
+  mean_asks_once: bool = False
   scratch_is_known: bool = True
+
+  @functools.cached_property
+  def layouts(self) -> Layouts:
+    """The layouts of its structures, for a network with one quantized input and output."""
+    return self.structures.layouts_of(inputs=1, outputs=1, quantized=True)
 
 
 def _builds() -> Iterator[Build]:
-  yield Build('host', "TFLite Micro's Python package", 'x86-64', 'reference', HOST)
+  yield Build('host', "TFLite Micro's Python package", 'x86-64', 'reference', PYTHON_PACKAGE)
   cores = (
     ('m0', 'Cortex-M0+', 'ref'),
     ('m3', 'Cortex-M3', 'ref'),
@@ -102,6 +112,7 @@ def _builds() -> Iterator[Build]:
     'cmsis_nn',
     CMSIS_NN_2023,
     asks_for_3x3=True,
+    mean_asks_once=True,
   )
   yield Build('esp32', 'ESP32, esp-tflite-micro with ESP-NN', 'Xtensa LX6', 'esp_nn', ESP_NN)
   yield Build(
@@ -115,6 +126,7 @@ def _builds() -> Iterator[Build]:
 
 
 BUILDS: Mapping[str, Build] = types.MappingProxyType({build.name: build for build in _builds()})
+HOST = BUILDS['host']
 
 
 def find_build(name: str) -> Build:

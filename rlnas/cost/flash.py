@@ -90,7 +90,7 @@ def constants_of(counts: Indices) -> int:
 @compiled
 def counted(network: Converted) -> Indices:
   """Counts the parts of a network's .tflite file, in the order of `_FEATURES`."""
-  nodes, shapes, operators, starts, sources, kernels = network
+  nodes, shapes, operators, starts, sources, kernels, _ = network
   owners = scale_owners(starts, sources, scales_of(operators))
   counts = np.zeros(_ZERO_POINT + 1, np.int64)
   for index in range(len(operators)):

@@ -2,60 +2,53 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from rlnas.architecture import Architecture, TaskShape, computed_once
 from rlnas.cost.instructions import Range, count_instructions
 from rlnas.cost.speed import Speed
 from rlnas.cost.workload import workload_of
 
 
-def latency_range(
-  architecture: Architecture, task: TaskShape, *, speed: Speed | None
-) -> Range | None:
-  """Estimates the time of one inference in milliseconds, and its range.
+class Timing(NamedTuple):
+  """The estimates for one inference on a board.
 
-  It is computed once, and kept with the network.
+  Attributes:
+    latency_ms: its time in milliseconds; budgets limit the middle of the range.
+    instructions: its instructions; None if those of the board's kernels were not counted (ESP-NN).
+  """
+
+  latency_ms: Range
+  instructions: int | None
+
+
+def timing(architecture: Architecture, task: TaskShape, *, speed: Speed) -> Timing:
+  """Estimates the time and the instructions of one inference, once: they are kept with the network.
 
   Args:
     architecture: the network.
     task: shape of its input and number of its classes.
-    speed: speed of the board; None if it is not known.
-
-  Returns:
-    The time, or None if `speed` is None.
+    speed: speed of the board.
 
   Raises:
     ValueError: the shapes of the network do not fit together.
   """
-  if speed is None:
-    return None
-  return computed_once(
-    architecture,
-    '_latency_ms',
-    (task, speed),
-    lambda: speed.latency(workload_of(architecture, task)),
-  )
+
+  def estimate() -> Timing:
+    load = workload_of(architecture, task)
+    count = count_instructions(load, speed.build)
+    return Timing(speed.latency(load), None if count is None else round(count.middle))
+
+  return computed_once(architecture, '_timing', (task, speed), estimate)
 
 
 def latency_ms(architecture: Architecture, task: TaskShape, *, speed: Speed | None) -> float | None:
-  """The middle of `latency_range`, which budgets limit."""
-  found = latency_range(architecture, task, speed=speed)
-  return None if found is None else found.middle
+  """The middle of `timing`'s latency; None without a speed."""
+  return None if speed is None else timing(architecture, task, speed=speed).latency_ms.middle
 
 
 def instruction_count(
   architecture: Architecture, task: TaskShape, *, speed: Speed | None
 ) -> int | None:
-  """Estimates the instructions of one inference on a board.
-
-  Args:
-    architecture: the network.
-    task: shape of its input and number of its classes.
-    speed: speed of the board, which names the build.
-
-  Returns:
-    The instructions; None without a speed, or if its kernels were not counted (ESP-NN).
-  """
-  if speed is None:
-    return None
-  found = count_instructions(workload_of(architecture, task), speed.build)
-  return None if found is None else round(found.middle)
+  """The instructions of `timing`; None without a speed."""
+  return None if speed is None else timing(architecture, task, speed=speed).instructions

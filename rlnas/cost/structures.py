@@ -69,6 +69,9 @@ class Structures:
       tensor_and_node=np.array([of('PPe'), of(self.node)], np.int64),  # TfLiteEvalTensor
       kinds=np.array([*kinds, (0, 1, 0)], np.int64),
       ports=np.array(ports, np.int64),
+      temporary=sum(of(fields)[0] for fields in (self.tensor, 'PPi', 'ii')),
+      request=of('Pii')[0],
+      lifetime=of('PPiiib')[0],
       pointer_bytes=self.pointer_bytes,
       concat=CODES['CONCATENATION'] if self.concat_arrays else -1,
       single=-1 if self.dense_arrays else CODES['FULLY_CONNECTED'],
@@ -84,6 +87,10 @@ class Layouts(NamedTuple):
     kinds: size and alignment of options, and size of data, for all `KINDS` and then for any other
       operator. [K + 1, 3]
     ports: structures of inputs and outputs. [P, 2]
+    temporary: size of a tensor's structures while an operator is prepared, without the zero points
+      of further channels.
+    request: size of ScratchBufferRequest.
+    lifetime: size of AllocationInfo.
     pointer_bytes: size of a pointer, 4 or 8.
     concat: the kind that keeps arrays for its inputs; -1 for none.
     single: the kind that keeps no arrays for its scales; -1 for none.
@@ -93,6 +100,9 @@ class Layouts(NamedTuple):
   tensor_and_node: Counts
   kinds: Counts
   ports: Counts
+  temporary: int
+  request: int
+  lifetime: int
   pointer_bytes: int
   concat: int
   single: int
@@ -191,7 +201,7 @@ def _updated(fields: Mapping[str, str], **changed: str) -> Mapping[str, str]:
 # The Python package on x86-64. It has a recording allocator, and is compiled with
 # USE_TFLM_COMPRESSION, which adds scratch buffers of weights and bias.
 _COMPRESSION = 'ii'
-HOST = Structures(
+PYTHON_PACKAGE = Structures(
   pointer_bytes=8,
   enum_bytes=4,
   fixed=(

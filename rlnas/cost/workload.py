@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlnas.architecture import Architecture, TaskShape, computed_once, input_sides
+from rlnas.architecture import Architecture, TaskShape, input_sides
 from rlnas.cost.jit import compiled
 from rlnas.cost.nodes import Indices, Records, encoded
 from rlnas.cost.operators import Converted, converted, fits, misfit
@@ -107,7 +107,7 @@ def _inside(count: int, length: int, size: int, stride: int, dilation: int, is_s
 
 
 def workload_of(architecture: Architecture, task: TaskShape) -> Workload:
-  """Counts the work of one inference of a network, once: the table is kept with the network.
+  """Counts the work of one inference of a network.
 
   Args:
     architecture: the network.
@@ -116,16 +116,11 @@ def workload_of(architecture: Architecture, task: TaskShape) -> Workload:
   Raises:
     ValueError: the shapes of the network do not fit together.
   """
-
-  def count() -> Workload:
-    nodes, rows = encoded(architecture)
-    fitting, load = _workload(nodes, rows, input_sides(task), task.classes)
-    if not fitting:
-      raise misfit(architecture, task)
-    load.flags.writeable = False
-    return load
-
-  return computed_once(architecture, '_workload', task, count)
+  nodes, rows = encoded(architecture)
+  fitting, load = _workload(nodes, rows, input_sides(task), task.classes)
+  if not fitting:
+    raise misfit(architecture, task)
+  return load
 
 
 @compiled

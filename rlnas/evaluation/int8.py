@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rlnas.architecture import Architecture
 from rlnas.backend import keras
+from rlnas.cost.builds import HOST, Build
 from rlnas.cost.cost import estimate_cost
 from rlnas.cost.latency import instruction_count, latency_ms
 from rlnas.cost.speed import Speed
@@ -39,6 +40,7 @@ def measure_int8(
   *,
   calibration_examples: int,
   speed: Speed | None,
+  build: Build = HOST,
 ) -> Measurement:
   """Makes a network, quantizes it and measures the int8 network.
 
@@ -49,6 +51,7 @@ def measure_int8(
       than `MAX_ARENA_BYTES`.
     calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
     speed: speed of the board; without it there is no latency.
+    build: the build of TFLite Micro that the arena is for.
 
   Returns:
     The measurement, 'infeasible' if the tensor arena would exceed `MAX_ARENA_BYTES`.
@@ -57,7 +60,7 @@ def measure_int8(
     ValueError: the network does not fit the data set.
   """
   started = time.perf_counter()
-  counted = estimate_cost(architecture, dataset.task)
+  counted = estimate_cost(architecture, dataset.task, build=build)
 
   def infeasible(detail: str) -> Measurement:
     return Measurement(
@@ -76,7 +79,7 @@ def measure_int8(
   rows = calibration_rows(dataset.x_train, scaling=scaling, count=calibration_examples)
   model = quantize(network, rows)
   try:
-    footprint = measure(model)
+    footprint = measure(model, build=build)
   except ArenaOverflow as error:
     return infeasible(str(error))
   return Measurement(
@@ -86,6 +89,7 @@ def measure_int8(
     flash_bytes=footprint.flash_bytes,
     sram_bytes=footprint.sram_bytes,
     sram_source=footprint.sram_source,
+    sram_build=footprint.sram_build,
     macs=counted.macs,
     parameters=counted.parameters,
     latency_ms=latency_ms(architecture, dataset.task, speed=speed),

@@ -15,6 +15,7 @@ from rlnas.architecture import Architecture
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights, save_weights
 from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, Trainer, accuracy_function
+from rlnas.cost.builds import HOST, Build
 from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
 from rlnas.evaluation.int8 import Ready, measure_int8
@@ -57,6 +58,7 @@ class Trained:
     learning_rate: float = LEARNING_RATE,
     calibration_examples: int = 100,
     speed: Speed | None = None,
+    build: Build = HOST,
     weights: str | os.PathLike[str] | None = None,
   ) -> None:
     """Stores the settings.
@@ -68,6 +70,7 @@ class Trained:
       learning_rate: learning rate of the first step.
       calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
       speed: speed of the board; without it measurements have no latency.
+      build: the build of TFLite Micro that the arena is for; by default that of this machine.
       weights: folder that keeps the weights of each network for its mutants; None keeps none.
 
     Raises:
@@ -88,6 +91,7 @@ class Trained:
     self._learning_rate = learning_rate
     self._calibration_examples = calibration_examples
     self._speed = speed
+    self._build = build
     self._weights = None if weights is None else pathlib.Path(weights)
 
   def evaluate(
@@ -115,6 +119,7 @@ class Trained:
       lambda: self._train(architecture, seed, terms),
       calibration_examples=self._calibration_examples,
       speed=self._speed,
+      build=self._build,
     )
 
   def _train(self, architecture: Architecture, seed: int, terms: Terms) -> Ready:

@@ -11,6 +11,7 @@ import numpy as np
 from rlnas.architecture import Architecture
 from rlnas.child.supernet import Supernet
 from rlnas.child.train import accuracy
+from rlnas.cost.builds import HOST, Build
 from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
 from rlnas.evaluation.int8 import Ready, measure_int8
@@ -33,6 +34,7 @@ class WeightSharing:
     statistics_examples: int = 1024,
     calibration_examples: int = 100,
     speed: Speed | None = None,
+    build: Build = HOST,
   ) -> None:
     """Stores the settings.
 
@@ -42,6 +44,7 @@ class WeightSharing:
       statistics_examples: how many training examples give the statistics of batch normalisation.
       calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
       speed: speed of the board; without it measurements have no latency.
+      build: the build of TFLite Micro that the arena is for; by default that of this machine.
 
     Raises:
       ValueError: the supernet does not fit the data set, or a number is below 1.
@@ -63,6 +66,7 @@ class WeightSharing:
     self._statistics_examples = statistics_examples
     self._calibration_examples = calibration_examples
     self._speed = speed
+    self._build = build
 
   def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
     """Measures one network.
@@ -84,6 +88,7 @@ class WeightSharing:
       lambda: self._network(architecture),
       calibration_examples=self._calibration_examples,
       speed=self._speed,
+      build=self._build,
     )
 
   def _network(self, architecture: Architecture) -> Ready:

@@ -18,6 +18,7 @@ from rlnas.budget import Budget
 from rlnas.child.distill import Teacher
 from rlnas.child.inherit import save_weights
 from rlnas.child.prune import prune_filters
+from rlnas.cost.builds import HOST, Build
 from rlnas.cost.speed import Speed
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
@@ -76,6 +77,7 @@ def finish_best(
   plan: Plan,
   seed: int,
   speed: Speed | None = None,
+  build: Build = HOST,
   folder: str | os.PathLike[str] | None = None,
   executor_factory: Callable[[Evaluator], Executor] = InProcess,
   on_finished: Callable[[Finalist], None] | None = None,
@@ -92,6 +94,7 @@ def finish_best(
     plan: what to train, and how.
     seed: decides the initial weights, the order of the examples and their augmentation.
     speed: speed of the board; without it no latency is known, and none can be limited.
+    build: the board's build of TFLite Micro, whose arena the budget limits.
     folder: keeps each finalist as soon as it is finished, so that an interrupted call can resume;
       by default they are kept until the end of the call.
     executor_factory: makes the executor of an evaluator, for example `lambda e: WorkerPool(e,
@@ -111,7 +114,7 @@ def finish_best(
     store = FinalistFile(where)
     stack.callback(store.close)
 
-    plain = Finishing(dataset, plan.recipe, where)
+    plain = Finishing(dataset, plan.recipe, where, build=build)
 
     def finish_all(
       candidates: Sequence[Candidate],
@@ -119,7 +122,7 @@ def finish_best(
       start: pathlib.Path | None,
     ) -> list[Finalist]:
       found = [Teacher(t.candidate.architecture, plain.weights_path(t.name)) for t in teachers]
-      evaluator = Finishing(dataset, plan.recipe, where, teachers=found, start=start)
+      evaluator = Finishing(dataset, plan.recipe, where, teachers=found, start=start, build=build)
       with contextlib.closing(executor_factory(evaluator)) as executor:
         finished = finish_candidates(
           candidates, evaluator, executor, store, on_finished=on_finished
@@ -147,7 +150,7 @@ def finish_best(
     int8_validation_accuracy=measured.int8_validation_accuracy or 0.0,
     int8_test_accuracy=accuracy,
     int8_test_interval=wilson_interval(round(accuracy * examples), examples),
-    footprint=measure(model),
+    footprint=measure(model, build=build),
     macs=measured.macs or 0,
     latency_ms=measured.latency_ms,
     finalists=tuple(finalists),
