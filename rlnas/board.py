@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rlnas.budget import Budget
-from rlnas.cost.builds import builds_for, find_build
+from rlnas.cost.builds import Build, builds_for, find_build
 
 _KIB = 1024
 _MIB = 1024 * 1024
@@ -40,7 +40,8 @@ class Board:
     reserved_sram_bytes: SRAM that the application takes: stack, heap, drivers and application.
     source: source of the figures.
     builds: names of the builds of TFLite Micro that the board may have, from
-      `rlnas.cost.builds.BUILDS`. The first is the default, whose memory the budget limits.
+      `rlnas.cost.builds.BUILDS`. The first is the default, whose arena the budget limits. If none
+      is given, they follow from the core.
 
   Raises:
     ValueError: a figure is not an integer in its range, or a text is empty.
@@ -55,13 +56,9 @@ class Board:
   reserved_flash_bytes: int
   reserved_sram_bytes: int
   source: str
-  builds: tuple[str, ...] = builds_for('Cortex-M3')
+  builds: tuple[str, ...] = ()
 
   def __post_init__(self) -> None:
-    if not isinstance(self.builds, tuple) or not self.builds:
-      raise ValueError(f'builds={self.builds!r}: must be the names of one build or more')
-    for build in self.builds:
-      find_build(build)
     for name in ('name', 'title', 'core', 'source'):
       value = getattr(self, name)
       if not isinstance(value, str) or not value.strip():
@@ -74,6 +71,16 @@ class Board:
       value = getattr(self, name)
       if not _is_integer(value) or value < 0:
         raise ValueError(f'{name}={value!r}: must be an integer of at least 0')
+    if not isinstance(self.builds, tuple):
+      raise ValueError(f'builds={self.builds!r}: must be a tuple of names')
+    for build in self.builds:
+      find_build(build)
+    object.__setattr__(self, 'builds', self.builds or builds_for(self.core))
+
+  @property
+  def build(self) -> Build:
+    """The build of TFLite Micro that the board has by default."""
+    return find_build(self.builds[0])
 
   @property
   def budget(self) -> Budget:
@@ -139,7 +146,7 @@ def load_board(path: str | os.PathLike[str]) -> Board:
     'reserved_flash_bytes': _TFLM_SMALL + _BARE_METAL.flash_bytes,
     'reserved_sram_bytes': _BARE_METAL.sram_bytes,
     'source': os.fspath(path),
-    'builds': builds_for(str(record.get('core'))),
+    'builds': (),
   }
   for key in fields:
     if key not in record and key not in defaults:

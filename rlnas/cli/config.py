@@ -351,7 +351,7 @@ class SearchConfig:
     """
     if self.tflm_build is not None:
       return find_build(self.tflm_build)
-    return find_build(find_board(self.board).builds[0])
+    return find_board(self.board).build
 
   def speed(self) -> Speed | None:
     """The speed of the board; None if it is not known, or the board's file is gone."""

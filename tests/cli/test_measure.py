@@ -4,6 +4,7 @@ import pytest
 
 import rlnas
 from rlnas.cli.main import main
+from rlnas.cost.builds import BUILDS
 from tests.cli.command import refused
 from tests.tflite.branching import converted
 from tests.tflite.foreign import branches, of_function
@@ -21,6 +22,14 @@ def test_it_reports_on_every_board(model, tmp_path, capsys):
   shown = capsys.readouterr().out
   for text in ('tensor arena', 'CONV_2D', '<- peak', *rlnas.BOARDS):
     assert text in shown
+  report = rlnas.measure(path)
+  for build in BUILDS.values():
+    size = report.arena(build).smallest_bytes
+    assert re.search(rf'^{build.name} .* {size:,}  {re.escape(build.title)}', shown, re.MULTILINE)
+  most = report.arena(BUILDS['m3-ref-arduino']).smallest_bytes
+  assert re.search(
+    rf'^bluepill.* m3-ref-release .*\({most:,} B with m3-ref-arduino\)$', shown, re.M
+  )
   assert (tmp_path / 'model.memory.png').read_bytes().startswith(b'\x89PNG')
 
 
