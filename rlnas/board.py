@@ -20,7 +20,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from rlnas.budget import Budget
-from rlnas.cost.builds import builds_for, find_build
+from rlnas.cost.builds import Build, builds_for, find_build
 from rlnas.cost.firmware import DEFAULT_KINDS, bundle_bytes, firmware_bytes
 from rlnas.cost.speed import CORES, READ_BOARDS, Speed
 
@@ -45,7 +45,8 @@ class Board:
     reserved_sram_bytes: SRAM that the application takes: stack, heap, drivers and application.
     source: source of the figures.
     builds: names of the builds of TFLite Micro that the board may have, from
-      `rlnas.cost.builds.BUILDS`. The first is the default, whose memory the budget limits.
+      `rlnas.cost.builds.BUILDS`. The first is the default, whose arena the budget limits. If none
+      is given, they follow from the core.
     application_flash_bytes: flash that the application takes; it counts if `reserved_flash_bytes`
       is None.
 
@@ -62,14 +63,10 @@ class Board:
   reserved_flash_bytes: int | None
   reserved_sram_bytes: int
   source: str
-  builds: tuple[str, ...] = builds_for('Cortex-M3')
+  builds: tuple[str, ...] = ()
   application_flash_bytes: int = 0
 
   def __post_init__(self) -> None:
-    if not isinstance(self.builds, tuple) or not self.builds:
-      raise ValueError(f'builds={self.builds!r}: must be the names of one build or more')
-    for build in self.builds:
-      find_build(build)
     for name in ('name', 'title', 'core', 'source'):
       value = getattr(self, name)
       if not isinstance(value, str) or not value.strip():
@@ -84,6 +81,16 @@ class Board:
         continue
       if not _is_integer(value) or value < 0:
         raise ValueError(f'{name}={value!r}: must be an integer of at least 0')
+    if not isinstance(self.builds, tuple):
+      raise ValueError(f'builds={self.builds!r}: must be a tuple of names')
+    for build in self.builds:
+      find_build(build)
+    object.__setattr__(self, 'builds', self.builds or builds_for(self.core))
+
+  @property
+  def build(self) -> Build:
+    """The build of TFLite Micro that the board has by default."""
+    return find_build(self.builds[0])
 
   def taken_flash_bytes(
     self, kinds: Collection[str] = DEFAULT_KINDS, *, is_int8: bool = True
@@ -194,7 +201,7 @@ def load_board(path: str | os.PathLike[str]) -> Board:
     'reserved_flash_bytes': None,
     'reserved_sram_bytes': _BARE_METAL.sram_bytes,
     'source': os.fspath(path),
-    'builds': builds_for(str(record.get('core'))),
+    'builds': (),
     'application_flash_bytes': _BARE_METAL.flash_bytes,
   }
   for key in fields:

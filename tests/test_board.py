@@ -246,13 +246,14 @@ def test_limits_out_of_range_are_named(field, value):
 def test_unknown_builds_are_refused():
   with pytest.raises(ValueError, match="build='fast': must be one of host, m0-ref"):
     Board(**OWN_BOARD | {'builds': ('fast',)})
-  with pytest.raises(ValueError, match=r'builds=\(\): must be the names of one build or more'):
-    Board(**OWN_BOARD | {'builds': ()})
+  with pytest.raises(ValueError, match=r"builds=\['host'\]: must be a tuple of names"):
+    Board(**OWN_BOARD | {'builds': ['host']})
 
 
 def test_builds_of_an_own_board_default_to_those_of_its_core(tmp_path):
   del (core := dict(OWN))['builds']
   assert load_board(write(tmp_path, core)).builds[0] == 'm4-cmsis-release'
+  assert Board(**OWN_BOARD | {'builds': ()}).build.name == 'm4-cmsis-release'
   del core['core']
   assert load_board(write(tmp_path, core)).builds[0] == 'm3-ref-release'
 

@@ -90,6 +90,9 @@ def main(argv: Sequence[str]) -> None:
   from rlnas.evaluation.untrained import convert_untrained
   from rlnas.tflite.footprint import measure
 
+  unknown = set(FLAGS.spaces) - set(cases())
+  if unknown:
+    sys.exit(f'error: --spaces={",".join(unknown)}: must be among {", ".join(cases())}')
   print('| space | networks | prediction above the smallest arena, B: least | most |')
   print('|---|---|---|---|')
   for case in FLAGS.spaces:

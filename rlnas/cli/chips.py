@@ -60,6 +60,7 @@ class OnBoard:
     sram_bytes: SRAM that the application leaves.
     smallest_bytes: smallest arena that loads on the board's default build.
     fits: whether the model fits.
+    too_large: the first of the board's other builds with which its arena is too large; '' if none.
     latency_ms: time of one inference; None if it is unknown.
   """
 
@@ -68,6 +69,7 @@ class OnBoard:
   sram_bytes: int
   smallest_bytes: int
   fits: bool
+  too_large: str
   latency_ms: Range | None
 
 
@@ -75,12 +77,14 @@ def on_board(report: ModelReport, board: Board) -> OnBoard:
   """What a board leaves for the model, beside the operators that it needs."""
   room = board.room_bytes(report.kinds, is_int8=report.is_int8)
   sram = max(0, board.sram_bytes - board.reserved_sram_bytes)
-  smallest = report.arena(find_build(board.builds[0])).smallest_bytes
+  needs = {name: report.arena(find_build(name)).smallest_bytes for name in board.builds}
+  smallest = needs[board.builds[0]]
+  too_large = next((name for name, size in needs.items() if size > sram >= smallest), '')
   fits = bool(room and sram) and Budget(room, sram).fits(Resources(report.flash_bytes, smallest))
   latency = None
   if board.speed is not None and report.workload is not None:
     latency = board.speed.latency(report.workload)
-  return OnBoard(board, room, sram, smallest, fits, latency)
+  return OnBoard(board, room, sram, smallest, fits, too_large, latency)
 
 
 def write_report(report: ModelReport, boards: Sequence[Board], path: pathlib.Path) -> None:
@@ -106,11 +110,10 @@ def record_of(report: ModelReport, boards: Sequence[Board]) -> Mapping[str, Any]
   }
 
 
-def show_builds(report: ModelReport, boards: Sequence[Board]) -> None:
-  """Prints what the model needs with the builds that the boards usually have."""
-  names = [name for name in BUILDS if any(name == board.builds[0] for board in boards)]
+def show_builds(report: ModelReport) -> None:
+  """Prints what the model needs with every build of TFLite Micro."""
   show(f'{"build":18}{"arena: used B":>14}{"smallest B":>12}{"firmware B":>12}{"instructions":>16}')
-  for name in names:
+  for name in BUILDS:
     on = on_build(report, name)
     cells = zip(dataclasses.astuple(on), (14, 12, 12, 16), strict=True)
     show(f'{name:18}' + ''.join(f'{_count(value):>{width}}' for value, width in cells))
@@ -128,9 +131,11 @@ def show_boards(report: ModelReport, boards: Sequence[Board]) -> None:
     show(
       f'{board.name:22}{room:>13}{on.smallest_bytes:>9,}{mark}{on.sram_bytes:>10,}'
       f'{latency:>31}  {"yes" if on.fits else "no"}'
+      f'{f"; no: {on.too_large}" if on.fits and on.too_large else ""}'
     )
   if any(not board.room_bytes(report.kinds, is_int8=report.is_int8) for board in boards):
     show('no room: the runtime with these operators and the application take all of the flash')
+  show('yes; no: the arena fits, but not that of another build that the board may have')
   if any(not find_build(board.builds[0]).scratch_is_known for board in boards):
     show("* without the scratch memory of this chip's kernels, which is not known")
 

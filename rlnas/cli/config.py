@@ -359,7 +359,7 @@ class SearchConfig:
     """
     if self.tflm_build is not None:
       return find_build(self.tflm_build)
-    return find_build(find_board(self.board).builds[0])
+    return find_board(self.board).build
 
   def _target(self) -> Board:
     """The board with the build that is asked for first. Raises ValueError or OSError."""

@@ -61,7 +61,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   show(f'{path}\n')
   show_sizes(report, constants=flag_values['constants'].value)
   show_operators(report)
-  show_builds(report, boards)
+  show_builds(report)
   show_boards(report, boards)
   if flag_values['json'].value:
     write_report(report, boards, pathlib.Path(flag_values['json'].value))

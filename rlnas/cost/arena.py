@@ -144,7 +144,8 @@ def _of_chip(work: Work, build: Build) -> int:
     return 0
   column = math.prod(work.kernel_shape)
   if work.kind == 'CONV_2D':
-    return 0 if work.kernel_shape[:2] == (1, 1) else 4 * (-(-column // 4) * 4)
+    is_product = work.kernel_shape[:2] == (1, 1) and not work.is_dilated
+    return 0 if is_product else 4 * (-(-column // 4) * 4)
   if work.kind == 'DEPTHWISE_CONV_2D':
     spared = work.kernel_shape[:2] == (3, 3) and not build.asks_for_3x3
     return 0 if spared or work.is_dilated or work.multiplier != 1 else 2 * column

@@ -220,7 +220,7 @@ def chip_tasks(network: Converted, tasks: Tasks, asks_for_3x3: bool, mean_asks_o
       scratch[filled] = size
       filled += 1
     size, window = 0, node['kernel_height'] * node['kernel_width']
-    if operator['kind'] == _CONV_2D and window != 1:
+    if operator['kind'] == _CONV_2D and (window != 1 or node['dilation'] > 1):
       depth = network.shapes[network.entries[operator['node']]]['channels']
       size = 4 * (-(-window * depth // 4) * 4)
     elif operator['kind'] == _DEPTHWISE_CONV_2D:

@@ -26,7 +26,26 @@ def test_it_reports_on_every_board(model, tmp_path, capsys):
   shown = capsys.readouterr().out
   for text in ('tensor arena', 'CONV_2D', '<- peak', *rlnas.BOARDS):
     assert text in shown
+  report = rlnas.measure(path)
+  for build in BUILDS.values():
+    size = f'{report.arena(build).smallest_bytes:,}' if build.scratch_is_known else '–'
+    assert re.search(rf'^{build.name} .* {size} ', shown, re.MULTILINE)
   assert (tmp_path / 'model.memory.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_a_build_whose_arena_is_too_large_is_named(model, tmp_path, capsys):
+  path, own = tmp_path / 'model.tflite', tmp_path / 'own.json'
+  path.write_bytes(model)
+  lean, whole = (
+    rlnas.measure(path).arena(BUILDS[name]).smallest_bytes
+    for name in ('m3-ref-release', 'm3-ref-arduino')
+  )
+  assert lean < whole
+  board = dataclasses.asdict(rlnas.BOARDS['bluepill-f103c8']) | {'flash_bytes': 10**6}
+  for sram_bytes, fits in ((whole, 'yes'), (lean, 'yes; no: m3-ref-arduino'), (lean - 16, 'no')):
+    own.write_text(json.dumps(board | {'sram_bytes': sram_bytes + board['reserved_sram_bytes']}))
+    main(['measure', str(path), f'--board={own}'])
+    assert re.search(rf'^bluepill.*  {fits}$', capsys.readouterr().out, re.MULTILINE)
 
 
 def test_what_is_not_counted_is_unknown_and_not_zero(tmp_path, capsys):

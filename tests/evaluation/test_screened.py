@@ -9,6 +9,7 @@ from rlnas.board import BOARDS
 from rlnas.budget import Budget
 from rlnas.child.builder import build
 from rlnas.cost import cost, workload
+from rlnas.cost.builds import BUILDS, HOST
 from rlnas.cost.cost import estimate_cost
 from rlnas.cost.nodes import encoded
 from rlnas.data import loaders
@@ -69,6 +70,26 @@ def test_clear_cases_are_decided_by_the_estimate():
     measurement, seen = screen(architecture, twice)
     assert seen == [(architecture, 7)]
     assert measurement.status is Status.COMPLETE
+
+
+def test_the_budget_limits_the_arena_of_the_boards_build():
+  build, differ = BUILDS['m4-cmsis'], 0
+  for architecture in networks(20):
+    here = estimate_cost(architecture, TASK).sram_bytes
+    there = estimate_cost(architecture, TASK, build=build).sram_bytes
+    differ += abs(here - there) > 0.2 * here
+    budget = Budget(2**20, (here + there) // 2)
+    may_fit_here, may_fit_there = (
+      may_fit(architecture, budget, TASK, build=b) for b in (HOST, build)
+    )
+    if abs(here - there) > 0.2 * here:
+      assert (may_fit_here, may_fit_there) == (here < there, there < here)
+      measured = Screened(Counting(), budget, TASK, build=build).evaluate(architecture, seed=7)
+      if there > here:
+        assert (measured.sram_bytes, measured.sram_build) == (there, 'm4-cmsis')
+      else:
+        assert measured.status is Status.COMPLETE
+  assert differ
 
 
 def test_what_may_fit_is_what_the_estimate_does_not_rule_out():
