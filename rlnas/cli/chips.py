@@ -123,8 +123,9 @@ def show_builds(report: ModelReport) -> None:
 def show_boards(report: ModelReport, boards: Sequence[Board]) -> None:
   """Prints for each board whether the model fits, and the time of an inference with its range."""
   show(f'{"board":22}{"flash left B":>13}{"arena B":>10}{"of B":>10}{"ms (range)":>31}  fits')
-  for board in boards:
-    on = on_board(report, board)
+  found = [on_board(report, board) for board in boards]
+  for on in found:
+    board = on.board
     room = f'{on.room_bytes:,}' if on.room_bytes else 'no room'
     mark = ' ' if find_build(board.builds[0]).scratch_is_known else '*'
     latency = 'unknown' if on.latency_ms is None else str(on.latency_ms)
@@ -133,9 +134,10 @@ def show_boards(report: ModelReport, boards: Sequence[Board]) -> None:
       f'{latency:>31}  {"yes" if on.fits else "no"}'
       f'{f"; no: {on.too_large}" if on.fits and on.too_large else ""}'
     )
-  if any(not board.room_bytes(report.kinds, is_int8=report.is_int8) for board in boards):
+  if any(not on.room_bytes for on in found):
     show('no room: the runtime with these operators and the application take all of the flash')
-  show('yes; no: the arena fits, but not that of another build that the board may have')
+  if any(on.fits and on.too_large for on in found):
+    show('yes; no: the arena fits, but not that of another build that the board may have')
   if any(not find_build(board.builds[0]).scratch_is_known for board in boards):
     show("* without the scratch memory of this chip's kernels, which is not known")
 
