@@ -142,11 +142,14 @@ def show_boards(report: ModelReport, boards: list[Board]) -> None:
     elif speed and (work := report.work):
       latency = f'{speed.latency_ms(work):,.1f} ± {100 * speed.error_of(work):.0f} %'
     flash = f'{report.flash_bytes:,} of {budget.flash_bytes:,}'
-    sram = f'{sram_bytes:,} of {budget.sram_bytes:,}'
+    star = '' if board.build.scratch_is_known else '*'
+    sram = f'{sram_bytes:,}{star} of {budget.sram_bytes:,}'
     fits = 'yes' if budget.fits(Resources(report.flash_bytes, sram_bytes)) else 'no'
     most = max(needs, key=lambda build: needs[build])
     more = f'  ({needs[most]:,} B with {most})' if needs[most] > sram_bytes else ''
     show(f'{board.name:24}{name:20}{flash:>20}{sram:>20}{latency:>17}  {fits}{more}')
+  if not all(board.build.scratch_is_known for board in boards):
+    show('* without the scratch memory of its kernels, which depends on the release')
 
 
 def plot(report: ModelReport, path: pathlib.Path, *, title: str) -> None:
