@@ -16,7 +16,7 @@ from rlnas.board import BOARDS, find_board
 from rlnas.budget import Budget
 from rlnas.child.defaults import LEARNING_RATE
 from rlnas.cli import choices
-from rlnas.cost.builds import BUILDS, Build, find_build
+from rlnas.cost.builds import BUILDS, Build
 from rlnas.cost.kernels import SPEEDS, Speed
 from rlnas.data.loaders import BUILT_IN
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, check_timeout
@@ -350,7 +350,9 @@ class SearchConfig:
       OSError: the board's file cannot be read.
     """
     if self.tflm_build is not None:
-      return find_build(self.tflm_build)
+      if self.tflm_build not in BUILDS:
+        raise ValueError(f'tflm_build={self.tflm_build!r}: must be one of {", ".join(BUILDS)}')
+      return BUILDS[self.tflm_build]
     return find_board(self.board).build
 
   def speed(self) -> Speed | None:
