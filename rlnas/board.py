@@ -104,7 +104,9 @@ class Board:
     if self.reserved_flash_bytes is not None:
       return self.reserved_flash_bytes
     taken = bundle_bytes if is_int8 else firmware_bytes
-    return self.application_flash_bytes + (taken(kinds, self.builds[0]) or 0)
+    # The build of this machine is no firmware, so the next one counts.
+    sizes = (size for name in self.builds if (size := taken(kinds, name)) is not None)
+    return self.application_flash_bytes + next(sizes, 0)
 
   def room_bytes(self, kinds: Collection[str] = DEFAULT_KINDS, *, is_int8: bool = True) -> int:
     """Flash that runtime and application leave for the model, in bytes; 0 if they leave none.

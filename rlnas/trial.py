@@ -91,7 +91,7 @@ class Measurement:
   flash_bytes: int | None = None
   sram_bytes: int | None = None
   sram_source: str = ''
-  sram_build: str = 'host'
+  sram_build: str = ''
   macs: int | None = None
   parameters: int | None = None
   latency_ms: float | None = None
@@ -114,11 +114,12 @@ class Measurement:
     """The exact inverse of `to_record`. Raises ValueError or TypeError for another record.
 
     Records of earlier versions also held a predicted accuracy. It is left out here, since it now
-    belongs to the trial.
+    belongs to the trial. They measured the arena on their own machine, so its build is 'host'.
     """
     status, curve = Status(record['status']), tuple(record.get('curve', ()))
     fields = {**record, 'status': status, 'curve': curve}
     fields.pop(_EARLIER_PREDICTION, None)
+    fields.setdefault('sram_build', 'host' if fields.get('sram_source') else '')
     return cls(**fields)
 
 

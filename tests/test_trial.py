@@ -39,3 +39,10 @@ def test_a_prediction_is_rewarded_in_place_of_what_was_measured():
 def test_a_record_of_an_earlier_measurement_is_read_without_its_prediction():
   record = Measurement(Status.COMPLETE, macs=3).to_record() | {'expected_accuracy': 0.5}
   assert Measurement.from_record(record) == Measurement(Status.COMPLETE, macs=3)
+
+
+def test_a_record_without_a_build_is_of_the_machine_that_measured_it():
+  now = Measurement(Status.COMPLETE, sram_bytes=7, sram_source='tflm', sram_build='m4-cmsis')
+  assert Measurement.from_record(now.to_record()) == now
+  earlier = {key: value for key, value in now.to_record().items() if key != 'sram_build'}
+  assert Measurement.from_record(earlier) == dataclasses.replace(now, sram_build='host')

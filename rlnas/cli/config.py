@@ -16,7 +16,7 @@ from rlnas.board import BOARDS, Board, find_board
 from rlnas.budget import Budget
 from rlnas.child.defaults import LEARNING_RATE
 from rlnas.cli import choices
-from rlnas.cost.builds import BUILDS, Build, find_build
+from rlnas.cost.builds import BUILDS, Build
 from rlnas.cost.firmware import DEFAULT_KINDS
 from rlnas.cost.speed import CORES, Speed
 from rlnas.data.loaders import BUILT_IN
@@ -358,7 +358,9 @@ class SearchConfig:
       OSError: the board's file cannot be read.
     """
     if self.tflm_build is not None:
-      return find_build(self.tflm_build)
+      if self.tflm_build not in BUILDS:
+        raise ValueError(f'tflm_build={self.tflm_build!r}: must be one of {", ".join(BUILDS)}')
+      return BUILDS[self.tflm_build]
     return find_board(self.board).build
 
   def _target(self) -> Board:

@@ -203,6 +203,15 @@ def test_the_budget_is_that_of_the_operators_in_the_space():
   assert set_up(given).budget.flash_bytes == 4096
 
 
+def test_the_build_is_that_of_the_board_unless_it_is_given():
+  assert SearchConfig(board='nucleo-l010rb').target_build().name == 'm0-ref-release'
+  assert SearchConfig(board='arduino-nano-33-ble').target_build().name == 'm4-cmsis-arduino'
+  given = SearchConfig(board='arduino-nano-33-ble', tflm_build='m4-ard2023')
+  assert given.target_build().name == 'm4-ard2023'
+  with pytest.raises(ValueError, match="tflm_build='m5': must be one of host"):
+    SearchConfig(tflm_build='m5').check()
+
+
 def test_options_are_recorded_as_values_whatever_their_order():
   first = recorded(reward_options('absolute', ['beta=-0.1', 'beta=-0.5']))
   assert first == recorded(reward_options('absolute', ['beta=-0.5'])) == '{"beta": -0.5}'
