@@ -73,8 +73,6 @@ class Measurement:
       bytes.
     sram_source: 'tflm' if TFLite Micro loaded it on this machine, 'analytic' if it was computed
       without.
-    sram_build: name of the build of TFLite Micro that the arena is for, from
-      `rlnas.cost.builds.BUILDS`.
     macs: multiply-accumulate operations of one inference.
     parameters: number of trainable weights.
     latency_ms: estimated time of one inference on the board, in milliseconds; None if the board's
@@ -83,6 +81,8 @@ class Measurement:
     curve: validation accuracy of the float network after each stage of its training.
     seconds: wall time of the evaluation.
     detail: cause of a failure or infeasibility, as a message.
+    sram_build: name of the build of TFLite Micro that the arena is for, from
+      `rlnas.cost.builds.BUILDS`.
   """
 
   status: Status
@@ -91,7 +91,6 @@ class Measurement:
   flash_bytes: int | None = None
   sram_bytes: int | None = None
   sram_source: str = ''
-  sram_build: str = ''
   macs: int | None = None
   parameters: int | None = None
   latency_ms: float | None = None
@@ -99,6 +98,7 @@ class Measurement:
   curve: tuple[float, ...] = ()
   seconds: float = 0.0
   detail: str = ''
+  sram_build: str = ''
 
   @property
   def resources(self) -> Resources:

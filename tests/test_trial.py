@@ -12,10 +12,11 @@ def trial(measurement: Measurement) -> Trial:
 
 
 def test_trials_round_trip():
-  places = (0.5, 0.5, 1, 2, 'tflm', 3, 4, 1.5, (0.25, 0.5), 0.1, 'detail')
+  places = (0.5, 0.5, 1, 2, 'tflm', 3, 4, 1.5, (0.25, 0.5), 0.1, 'detail', 'm4-cmsis')
   whole = dataclasses.replace(trial(Measurement(Status.COMPLETE, *places)), predicted_accuracy=0.75)
   assert Trial.from_json(whole.to_json()) == whole
   assert whole.measurement.latency_ms == 1.5
+  assert whole.measurement.sram_build == 'm4-cmsis'
   assert whole.measurement.curve == (0.25, 0.5)
   assert whole.predicted_accuracy == 0.75
 
