@@ -77,12 +77,12 @@ class Measurement:
     parameters: number of trainable weights.
     latency_ms: estimated time of one inference on the board, in milliseconds; None if the board's
       speed is unknown.
-    instructions: estimated instructions of one inference on the board; None if they are unknown.
     curve: validation accuracy of the float network after each stage of its training.
     seconds: wall time of the evaluation.
     detail: cause of a failure or infeasibility, as a message.
     sram_build: name of the build of TFLite Micro that the arena is for, from
       `rlnas.cost.builds.BUILDS`.
+    instructions: estimated instructions of one inference on the board; None if they are unknown.
   """
 
   status: Status
@@ -94,11 +94,11 @@ class Measurement:
   macs: int | None = None
   parameters: int | None = None
   latency_ms: float | None = None
-  instructions: int | None = None
   curve: tuple[float, ...] = ()
   seconds: float = 0.0
   detail: str = ''
   sram_build: str = ''
+  instructions: int | None = None
 
   @property
   def resources(self) -> Resources:
