@@ -20,6 +20,7 @@ from .cli.build import build_space
 from .cli.config import FinishConfig, SearchConfig
 from .cli.config_file import read_config
 from .cli.search import run
+from .cost.builds import BUILDS, Build, find_build
 from .cost.cost import Cost, estimate_cost
 from .data.dataset import Dataset
 from .data.metrics import Metric
@@ -76,11 +77,13 @@ __version__: str
 
 __all__ = [
   'BOARDS',
+  'BUILDS',
   'PPO',
   'Architecture',
   'BlockQNN',
   'Board',
   'Budget',
+  'Build',
   'Cached',
   'Chain',
   'Controller',
@@ -155,6 +158,7 @@ __all__ = [
   'export',
   'export_model',
   'find_board',
+  'find_build',
   'finish_best',
   'finishing',
   'infer_shapes',

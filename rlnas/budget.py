@@ -12,7 +12,7 @@ class Resources:
 
   Attributes:
     flash_bytes: size of the .tflite file in bytes.
-    sram_bytes: size of the tensor arena in bytes.
+    sram_bytes: size of the smallest tensor arena in which it can be loaded, in bytes.
     macs: multiply-accumulate operations of one inference.
     latency_ms: time of one inference in milliseconds.
   """

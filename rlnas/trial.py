@@ -73,8 +73,10 @@ class Measurement:
     validation_accuracy: validation accuracy of the float network, in [0, 1].
     int8_validation_accuracy: validation accuracy of the quantized network, in [0, 1].
     flash_bytes: size of the .tflite file in bytes.
-    sram_bytes: size of the tensor arena that TFLite Micro allocates, in bytes.
-    sram_source: 'tflm' if TFLite Micro allocated it, 'analytic' if it was computed without.
+    sram_bytes: size of the smallest tensor arena in which TFLite Micro can load the network, in
+      bytes.
+    sram_source: 'tflm' if TFLite Micro loaded it on this machine, 'analytic' if it was computed
+      without.
     macs: multiply-accumulate operations of one inference.
     parameters: number of trainable weights.
     latency_ms: estimated time of one inference on the board, in milliseconds; None if the board's
@@ -82,6 +84,9 @@ class Measurement:
     curve: validation accuracy of the float network after each stage of its training.
     seconds: wall time of the evaluation.
     detail: cause of a failure or infeasibility, as a message.
+    sram_build: name of the build of TFLite Micro that the arena is for, from
+      `rlnas.cost.builds.BUILDS`.
+    instructions: estimated instructions of one inference on the board; None if they are unknown.
   """
 
   status: Status
@@ -96,6 +101,8 @@ class Measurement:
   curve: tuple[float, ...] = ()
   seconds: float = 0.0
   detail: str = ''
+  sram_build: str = ''
+  instructions: int | None = None
 
   @property
   def resources(self) -> Resources:
@@ -111,11 +118,12 @@ class Measurement:
     """The exact inverse of `to_record`. Raises ValueError or TypeError for another record.
 
     Records of earlier versions also held a predicted accuracy. It is left out here, since it now
-    belongs to the trial.
+    belongs to the trial. They measured the arena on their own machine, so its build is 'host'.
     """
     status, curve = Status(record['status']), tuple(record.get('curve', ()))
     fields = {**record, 'status': status, 'curve': curve}
     fields.pop(_EARLIER_PREDICTION, None)
+    fields.setdefault('sram_build', 'host' if fields.get('sram_source') else '')
     return cls(**fields)
 
 

@@ -12,10 +12,11 @@ def trial(measurement: Measurement) -> Trial:
 
 
 def test_trials_round_trip():
-  places = (0.5, 0.5, 1, 2, 'tflm', 3, 4, 1.5, (0.25, 0.5), 0.1, 'detail')
+  places = (0.5, 0.5, 1, 2, 'tflm', 3, 4, 1.5, (0.25, 0.5), 0.1, 'detail', 'm4-cmsis')
   whole = dataclasses.replace(trial(Measurement(Status.COMPLETE, *places)), predicted_accuracy=0.75)
   assert Trial.from_json(whole.to_json()) == whole
   assert whole.measurement.latency_ms == 1.5
+  assert whole.measurement.sram_build == 'm4-cmsis'
   assert whole.measurement.curve == (0.25, 0.5)
   assert whole.predicted_accuracy == 0.75
 
@@ -39,3 +40,10 @@ def test_a_prediction_is_rewarded_in_place_of_what_was_measured():
 def test_a_record_of_an_earlier_measurement_is_read_without_its_prediction():
   record = Measurement(Status.COMPLETE, macs=3).to_record() | {'expected_accuracy': 0.5}
   assert Measurement.from_record(record) == Measurement(Status.COMPLETE, macs=3)
+
+
+def test_a_record_without_a_build_is_of_the_machine_that_measured_it():
+  now = Measurement(Status.COMPLETE, sram_bytes=7, sram_source='tflm', sram_build='m4-cmsis')
+  assert Measurement.from_record(now.to_record()) == now
+  earlier = {key: value for key, value in now.to_record().items() if key != 'sram_build'}
+  assert Measurement.from_record(earlier) == dataclasses.replace(now, sram_build='host')

@@ -73,17 +73,17 @@ class Verdict:
 def check(architecture: Architecture, setup: Setup, epochs: int, seed: int) -> Outcome:
   """Trains a network, and measures it without training."""
   data = setup.dataset
-  screened = Screened(Verdict(), setup.budget, data.task)
+  screened = Screened(Verdict(), setup.budget, data.task, build=setup.build)
   times = [time.perf_counter()]
   try:
-    footprint = untrained_footprint(architecture, data.task)
+    footprint = untrained_footprint(architecture, data.task, build=setup.build)
     untrained = footprint.flash_bytes, footprint.sram_bytes
   except ArenaOverflow:
     untrained = (0, 0)
   times.append(time.perf_counter())
   passed = screened.evaluate(architecture, seed=seed).status is Status.COMPLETE
   times.append(time.perf_counter())
-  trained = Trained(data, epochs=epochs).evaluate(architecture, seed=seed)
+  trained = Trained(data, epochs=epochs, build=setup.build).evaluate(architecture, seed=seed)
   return Outcome(trained, untrained, times[1] - times[0], passed, times[2] - times[1])
 
 

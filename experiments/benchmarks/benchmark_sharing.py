@@ -61,7 +61,7 @@ def search(
     The best few different networks, and the number of evaluated ones.
   """
   data, budget = setup.dataset, setup.budget
-  screened = Screened(evaluator, budget, data.task)
+  screened = Screened(evaluator, budget, data.task, build=setup.build)
   drawn = draw(setup, derive_seed(FLAGS.seed, 'search'))
   asked: list[Architecture] = []
   reached: dict[Architecture, float] = {}
@@ -99,7 +99,7 @@ def share_weights(setup: Setup) -> tuple[WeightSharing, float]:
   supernet = supernet_of(setup, seed=derive_seed(FLAGS.seed, 'supernet'), steps=steps)
   print(f'supernet: {steps} steps in {time.process_time() - started:.0f} s')
   left = FLAGS.seconds - (time.process_time() - started)
-  return WeightSharing(setup.dataset, supernet=supernet), left
+  return WeightSharing(setup.dataset, supernet=supernet, build=setup.build), left
 
 
 def main(arguments: list[str]) -> None:
@@ -110,7 +110,8 @@ def main(arguments: list[str]) -> None:
     raise ValueError(f'--share={FLAGS.share}: must lie in (0, 1)')
   setup = read_setup(arguments)
   data = setup.dataset
-  scratch = Trained(take(data, min(FLAGS.examples, len(data.x_train))), epochs=1)
+  few = take(data, min(FLAGS.examples, len(data.x_train)))
+  scratch = Trained(few, epochs=1, build=setup.build)
   shared, left = share_weights(setup)
   found = {
     'from scratch': search(setup, scratch, FLAGS.seconds, 'from scratch'),

@@ -27,7 +27,7 @@ def draw(setup: Setup, seed: int) -> Iterator[Architecture]:
   task, table = setup.dataset.task, setup.table
   while True:
     architecture = decode(table.space, sample_uniform(table, rng))
-    if setup.budget.fits(estimate_cost(architecture, task).resources):
+    if setup.budget.fits(estimate_cost(architecture, task, build=setup.build).resources):
       yield architecture
 
 

@@ -6,6 +6,7 @@ from absl import flags
 
 from rlnas.board import BOARDS, Board, find_board
 from rlnas.cli.flags import show
+from rlnas.cost.firmware import DEFAULT_KINDS
 
 USAGE = 'rlnas boards [NAME or FILE.json ...]'
 
@@ -20,19 +21,25 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   del flag_values
   named = [find_board(name) for name in arguments[1:]]
   show(format_boards(named or list(BOARDS.values())))
+  kinds = ', '.join(DEFAULT_KINDS)
+  show(f'\nflash beside a runtime with {kinds}:\nan estimate; other operators take more or less')
   for board in named:
-    show(f'\n{board.title}\n  source   {board.source}\n  kernels  {board.kernels}')
+    show(
+      f'\n{board.title}\n  source   {board.source}\n  builds   {", ".join(board.builds)}\n'
+      f'  taken    {board.taken_flash_bytes():,} B flash by runtime and application'
+    )
 
 
 def format_boards(boards: list[Board]) -> str:
-  """The boards as a table for a terminal, sizes in KiB."""
+  """The boards as a table for a terminal; the last two columns are what a model may take."""
   lines = [
     f'{"board":22}  {"core":11}  {"MHz":>4}  {"flash KiB":>9}  {"SRAM KiB":>8}  '
     f'{"budget: flash B":>15}  {"SRAM B":>8}'
   ]
-  lines += [
-    f'{b.name:22}  {b.core:11}  {b.clock_hz / 1e6:4.0f}  {b.flash_bytes // 1024:9,d}  '
-    f'{b.sram_bytes // 1024:8,d}  {b.budget.flash_bytes:15,d}  {b.budget.sram_bytes:8,d}'
-    for b in boards
-  ]
+  for b in boards:
+    room = f'{b.room_bytes():,}' if b.room_bytes() else 'no room'
+    lines.append(
+      f'{b.name:22}  {b.core:11}  {b.clock_hz / 1e6:4.0f}  {b.flash_bytes // 1024:9,d}  '
+      f'{b.sram_bytes // 1024:8,d}  {room:>15}  {max(0, b.sram_bytes - b.reserved_sram_bytes):8,d}'
+    )
   return '\n'.join(lines)

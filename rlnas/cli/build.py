@@ -15,9 +15,10 @@ from rlnas.budget import Budget
 from rlnas.child.defaults import BATCH_SIZE
 from rlnas.cli import choices
 from rlnas.cli.config import FinishConfig, SearchConfig
-from rlnas.cli.fitting import check_input, with_frames
+from rlnas.cli.fitting import check_input, kinds_in, with_frames
 from rlnas.cli.options import written
-from rlnas.cost.kernels import SPEEDS, Speed
+from rlnas.cost.builds import Build
+from rlnas.cost.speed import Speed
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
@@ -42,6 +43,7 @@ class Setup:
     table: the compiled space.
     budget: the limits that networks must fit.
     speed: speed of the board; None if not known.
+    build: build of TFLite Micro whose arena the budget limits.
     workers: number of networks that are trained at a time.
   """
 
@@ -50,6 +52,7 @@ class Setup:
   table: Table
   budget: Budget
   speed: Speed | None
+  build: Build
   workers: int
 
   def having(self, **settings: Any) -> Setup:
@@ -70,7 +73,8 @@ class Setup:
     """Whether a network may fit the budget, by an estimate without training."""
     from rlnas.evaluation.screened import may_fit
 
-    return may_fit(architecture, self.budget, self.dataset.task, speed=self.speed)
+    task = self.dataset.task
+    return may_fit(architecture, self.budget, task, speed=self.speed, build=self.build)
 
 
 def set_up(config: SearchConfig) -> Setup:
@@ -100,8 +104,9 @@ def set_up(config: SearchConfig) -> Setup:
     config=config,
     dataset=dataset,
     table=table,
-    budget=config.budget(),
+    budget=config.budget(kinds_in(table)),
     speed=config.speed(),
+    build=config.target_build(),
     workers=default_workers() if workers is None else workers,
   )
 
@@ -189,6 +194,7 @@ def build_reward(config: SearchConfig) -> Reward:
     macs=1000,
     parameters=1000,
     latency_ms=None if config.speed() is None else 1.0,
+    instructions=None if config.speed() is None else 1000,
     curve=(0.5,) * len(config.stages()),
   )
   infeasible = dataclasses.replace(
@@ -199,7 +205,9 @@ def build_reward(config: SearchConfig) -> Reward:
     curve=(),
   )
   for measurement in (complete, infeasible):
-    earned = _constructed('reward', config.reward, reward, measurement, config.budget(), **options)
+    earned = _constructed(
+      'reward', config.reward, reward, measurement, config.budget(()), **options
+    )
     if isinstance(earned, bool) or not isinstance(earned, (int, float)):
       raise ValueError(f'reward={config.reward!r}: gives {earned!r}; must give a number')
   return functools.partial(reward, **options) if options else reward
@@ -243,14 +251,16 @@ def build_evaluator(setup: Setup) -> StagedEvaluator:
 
   data, config = setup.dataset, setup.config
   weights = pathlib.Path(config.workdir) / 'weights' if config.inherit else None
+  speed, build = setup.speed, setup.build
   trained = Trained(
     data,
     epochs=build_stages(config),
-    speed=setup.speed,
+    speed=speed,
+    build=build,
     weights=weights,
     metric=Metric(config.metric),
   )
-  return Screened(trained, setup.budget, data.task, setup.speed)
+  return Screened(trained, setup.budget, data.task, speed, build)
 
 
 def build_executor(setup: Setup) -> Executor:
@@ -290,7 +300,8 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
       choices.reward_options(config.reward, config.reward_options)
     ),
     **{f'budget_{name}': value for name, value in dataclasses.asdict(setup.budget).items()},
-    'speed': next((name for name, speed in SPEEDS.items() if speed is setup.speed), None),
+    'speed': None if setup.speed is None else str(setup.speed),
+    'build': setup.build.name,
     'batch': config.batch,
     'lag': config.lag,
     'fidelity': ','.join(f'{examples or "all"}x{epochs}' for examples, epochs in stages),

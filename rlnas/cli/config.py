@@ -10,14 +10,16 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from rlnas.board import BOARDS, find_board
+from rlnas.board import BOARDS, Board, find_board
 from rlnas.budget import Budget
 from rlnas.child.defaults import LEARNING_RATE
 from rlnas.cli import choices
-from rlnas.cost.kernels import SPEEDS, Speed
+from rlnas.cost.builds import BUILDS, Build
+from rlnas.cost.firmware import DEFAULT_KINDS
+from rlnas.cost.speed import CORES, Speed
 from rlnas.data.loaders import BUILT_IN
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, check_timeout
@@ -147,6 +149,12 @@ class SearchConfig:
     f'Board whose budget is used: {", ".join(BOARDS)}, or the path of a .json file.',
     group='task',
   )
+  tflm_build: str | None = _setting(
+    None,
+    'Build of TFLite Micro whose tensor arena the budget limits, one of '
+    f'{", ".join(BUILDS)}; default: the usual one of the board.',
+    group='task',
+  )
   flash_kib: float | None = _setting(
     None, "Flash for the .tflite file in KiB; default: the board's.", group='task'
   )
@@ -160,8 +168,8 @@ class SearchConfig:
   )
   max_latency_ms: float | None = _setting(
     None,
-    'Longest inference in milliseconds, for a board whose speed is known: '
-    f'{", ".join(SPEEDS)}. Default: no limit.',
+    'Longest inference in milliseconds, by an estimate that rlnas measure shows with its range. '
+    'Default: no limit.',
     group='task',
   )
   space: str = _setting(
@@ -298,7 +306,8 @@ class SearchConfig:
       ValueError: a setting breaks its rule; the message begins with its name.
       OSError: the board's file cannot be read.
     """
-    self.budget()
+    self.budget(())
+    self.target_build()
     choices.space_options(self.space, self.space_options)
     choices.strategy_options(self.strategy, self.strategy_options)
     choices.reward_options(self.reward, self.reward_options)
@@ -318,14 +327,21 @@ class SearchConfig:
       found.append((None if examples == 'all' else int(examples), int(epochs)))
     return tuple(found)
 
-  def budget(self) -> Budget:
+  def budget(self, kinds: Collection[str] = DEFAULT_KINDS) -> Budget:
     """The board's budget, with the limits that the settings replace.
 
+    Args:
+      kinds: the kinds of operators that the networks have; the runtime's flash depends on them.
+
     Raises:
-      ValueError: there is no such board, or a limit is out of its range.
+      ValueError: there is no such board, or it has no room for a model beside the runtime, or a
+        limit is out of its range.
       OSError: the board's file cannot be read.
     """
-    budget = find_board(self.board).budget
+    board = self._target()
+    if self.flash_kib is not None:
+      board = dataclasses.replace(board, reserved_flash_bytes=0)
+    budget = board.budget_for(kinds)
     for name, kib in (('flash_bytes', self.flash_kib), ('sram_bytes', self.sram_kib)):
       if kib is not None:
         if not 0 < kib < 2**22:  # 4 GiB
@@ -340,20 +356,39 @@ class SearchConfig:
     if self.max_latency_ms is not None:
       if not 0 < self.max_latency_ms < math.inf:
         raise ValueError(f'max_latency_ms={self.max_latency_ms}: must be positive (milliseconds)')
-      if self.speed() is None:
+      if board.speed is None:
         raise ValueError(
-          f'max_latency_ms={self.max_latency_ms}: the speed of --board={self.board} is not '
-          f'known; must be one of {", ".join(SPEEDS)}'
+          f'max_latency_ms={self.max_latency_ms}: the speed of a core {board.core!r}, that of '
+          f'--board={self.board}, is not known; must be one of {", ".join(CORES)}'
         )
       budget = dataclasses.replace(budget, latency_ms=self.max_latency_ms)
     return budget
 
+  def target_build(self) -> Build:
+    """The build of TFLite Micro whose arena the budget limits.
+
+    Raises:
+      ValueError: there is no such build or board.
+      OSError: the board's file cannot be read.
+    """
+    if self.tflm_build is not None:
+      if self.tflm_build not in BUILDS:
+        raise ValueError(f'tflm_build={self.tflm_build!r}: must be one of {", ".join(BUILDS)}')
+      return BUILDS[self.tflm_build]
+    return find_board(self.board).build
+
+  def _target(self) -> Board:
+    """The board with the build that is asked for first. Raises ValueError or OSError."""
+    board, build = find_board(self.board), self.target_build().name
+    others = (name for name in board.builds if name != build)
+    return dataclasses.replace(board, builds=(build, *others))
+
   def speed(self) -> Speed | None:
     """The speed of the board; None if it is not known, or the board's file is gone."""
     try:
-      return SPEEDS.get(find_board(self.board).name)
+      return self._target().speed
     except (OSError, ValueError):
-      return SPEEDS.get(self.board)
+      return None
 
 
 def _check_types(config: object) -> None:

@@ -18,10 +18,12 @@ from absl import flags
 from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.config_file import read_config
 from rlnas.cli.flags import FINISH, define_some_flags, no_arguments, show
-from rlnas.cli.workdir import budget_of, dataset_of, given_config
+from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 
 if TYPE_CHECKING:
   from rlnas.architecture import Architecture
+  from rlnas.board import Board
+  from rlnas.cost.builds import Build
   from rlnas.data.dataset import Dataset
   from rlnas.trial import Trial
 
@@ -66,6 +68,7 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
   latency_ms = found.get('latency_ms')
   if 'latency_ms' not in found and architecture == winner.proposal.architecture:
     latency_ms = winner.measurement.latency_ms  # an older version wrote results without latency
+  board = _board(config)
   origin = Origin(
     trials=tuple(trials),
     winner=dataclasses.replace(
@@ -73,11 +76,13 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
       proposal=dataclasses.replace(winner.proposal, architecture=architecture),
       measurement=dataclasses.replace(winner.measurement, latency_ms=latency_ms),
     ),
-    board=_board_title(config),
+    board=config.board if board is None else board.title,
     command=command(config),
     configuration=configuration,
     finish_epochs=config.finish.epochs,
     validation_accuracy=found.get('validation_accuracy'),
+    target=board,
+    builds=_builds(config, build_of(configuration)),
   )
   best = workdir / 'best'
   model = (best / 'model.tflite').read_bytes()
@@ -133,11 +138,20 @@ def _flag(value: object) -> str:
   return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _board_title(config: SearchConfig) -> str:
-  """The board's title, or its name if the user's board file is gone."""
+def _board(config: SearchConfig) -> Board | None:
+  """The board; None if the user's board file is gone."""
   from rlnas.board import find_board
 
   try:
-    return find_board(config.board).title
+    return find_board(config.board)
   except (OSError, ValueError):
-    return config.board
+    return None
+
+
+def _builds(config: SearchConfig, build: Build) -> tuple[Build, ...]:
+  """The build of the search and those that the board may have; the first if its file is gone."""
+  from rlnas.cost.builds import find_build
+
+  board = _board(config)
+  others = [find_build(name) for name in (board.builds if board else ())]
+  return (build, *(other for other in others if other != build))

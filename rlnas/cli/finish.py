@@ -27,7 +27,7 @@ from rlnas.cli.flags import (
   read_finish_config,
   show,
 )
-from rlnas.cli.workdir import budget_of, dataset_of, given_config
+from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 from rlnas.data.metrics import NOTABLE_SHARE, Metric
 from rlnas.trial import Status, Trial
 
@@ -35,6 +35,7 @@ _MOST_RECALLS, _WORST_RECALLS = 12, 5  # of more classes only the worst are show
 
 if TYPE_CHECKING:
   from rlnas.budget import Budget
+  from rlnas.cost.builds import Build
   from rlnas.data.dataset import Dataset
   from rlnas.finishing.finalists import Finalist
   from rlnas.finishing.plan import Plan
@@ -68,6 +69,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
       dataset,
       budget_of(configuration),
       config,
+      build=build_of(configuration),
       workers=flag_values['workers'].value,
       since=started,
     )
@@ -81,6 +83,7 @@ def finish(
   budget: Budget,
   config: SearchConfig,
   *,
+  build: Build,
   workers: int | None,
   since: float,
 ) -> Winner:
@@ -91,6 +94,7 @@ def finish(
     dataset: the data of the search.
     budget: the limits that the winner must fit.
     config: configuration of the search.
+    build: build of TFLite Micro whose arena the budget limits.
     workers: number of worker processes; None for one per core, or, if the search ran within the
       process of its command, for none.
     since: start of the work, from `time.perf_counter`.
@@ -127,6 +131,7 @@ def finish(
       plan=plan,
       seed=derive_seed(config.seed, 'finish'),
       speed=config.speed(),
+      build=build,
       folder=workdir / 'finalists',
       executor_factory=executor_of,
       on_finished=on_finished,
@@ -184,6 +189,7 @@ def show_winner(
   dataset: Dataset,
 ) -> None:
   """Prints the Pareto front, the finalists and the winner."""
+  from rlnas.cost.latency import timing
   from rlnas.pareto import format_front, pareto_front
 
   footprint, workdir = winner.footprint, pathlib.Path(config.workdir)
@@ -196,15 +202,17 @@ def show_winner(
   show(f'\nFinalists, trained for up to {config.finish.epochs} epochs (validation data):')
   show(format_finalists(winner.finalists))
   planned = '  (planned: TFLite Micro is not installed)' if footprint.is_planned else ''
+  sram = f'{footprint.sram_bytes:,} of {budget.sram_bytes:,} B, {footprint.sram_build}{planned}'
   rows = [
     *rows_on_test_data(winner, dataset),
     (f'int8 validation {winner.metric.label}', f'{winner.int8_validation_accuracy:.4f}'),
     ('flash', f'{footprint.flash_bytes:,} of {budget.flash_bytes:,} B'),
-    ('SRAM', f'{footprint.sram_bytes:,} of {budget.sram_bytes:,} B{planned}'),
+    ('SRAM', sram),
     ('MACs', f'{winner.macs:,}'),
   ]
-  if winner.latency_ms is not None:
-    rows.append(('latency', f'{winner.latency_ms:,.1f} ms, estimated'))
+  if (speed := config.speed()) is not None:
+    known = timing(winner.architecture, dataset.task, speed=speed).latency_ms
+    rows.append(('latency', f'{known} ms, estimated'))
   width = max(len(name) for name, _ in rows)
   show(f'\nWinner: trial {winner.trial.index}')
   show('\n'.join(f'  {name:{width}}  {text}' for name, text in rows))

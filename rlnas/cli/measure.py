@@ -1,6 +1,7 @@
 """`rlnas measure`: the memory that a .tflite file needs, and the boards that it fits.
 
-The file may come from any tool. The command also writes a picture of the memory in use over the
+The file may come from any tool. --json writes the figures of all builds of TFLite Micro and of the
+boards; what is unknown is null. The command also writes a picture of the memory in use over the
 operators, beside the file or to --out.
 """
 
@@ -14,10 +15,9 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from rlnas.board import BOARDS, Board, find_board
-from rlnas.budget import Resources
+from rlnas.board import BOARDS, find_board
+from rlnas.cli.chips import show_boards, show_builds, write_report
 from rlnas.cli.flags import show
-from rlnas.cost.kernels import SPEEDS
 from rlnas.data.atomic_file import write_file
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     None,
     'Path of the picture (.png, .svg); default: beside the model.',
     flag_values=flag_values,
+  )
+  flags.DEFINE_string(
+    'json', None, 'Also writes all figures to this JSON file.', flag_values=flag_values
   )
   flags.DEFINE_integer(
     'constants',
@@ -63,7 +66,10 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   show(f'{path}\n')
   show_sizes(report, constants=flag_values['constants'].value)
   show_operators(report)
+  show_builds(report)
   show_boards(report, boards)
+  if path_of_json := flag_values['json'].value:
+    write_report(report, boards, pathlib.Path(os.path.expanduser(path_of_json)))
   out = pathlib.Path(os.path.expanduser(out)) if out else path.with_suffix('.memory.png')
   plot(report, out, title=path.name)
   show(f'\n{out}')
@@ -71,18 +77,21 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
 
 def show_sizes(report: ModelReport, *, constants: int) -> None:
   """Prints the parts of the flash and of the tensor arena."""
-  source = {'tflm': 'allocated by TFLite Micro', 'analytic': 'planned without TFLite Micro'}
+  is_planned = report.sram_source == 'analytic'
+  source = 'planned without TFLite Micro' if is_planned else 'allocated by TFLite Micro'
   show(f'flash            {report.flash_bytes:>12,} B')
   show(f'  constants      {report.constant_bytes:>12,} B')
   for name, size in report.constants[:constants]:
     show(f'    {size:>12,} B  {name if len(name) < 64 else "…" + name[-62:]}')
   show(f'  quantization   {report.quantization_bytes:>12,} B  scales and zero points')
   show(f'  other          {report.overhead_bytes:>12,} B  operators, tensors, names, metadata')
-  show(f'tensor arena     {report.sram_bytes:>12,} B  {source[report.sram_source]}')
-  show(f'  head           {report.arena_head_bytes:>12,} B  activations and scratch')
+  host = report.arena()
+  show(f'tensor arena     {host.smallest_bytes:>12,} B  smallest that loads here, {source}')
+  show(f'  in use         {host.used_bytes:>12,} B  once it is loaded')
+  show(f'  head           {host.head_bytes:>12,} B  activations and scratch')
   if extra := report.unassigned_bytes:
     show(f'    {extra:>12,} B  scratch of kernels that no operator below is charged with')
-  show(f'  tail           {report.arena_tail_bytes:>12,} B  structures, with 64-bit pointers')
+  show(f'  tail           {host.tail_bytes:>12,} B  structures, with 64-bit pointers')
   show(f'MACs             {macs_text(report):>12}')
   show('')
 
@@ -137,29 +146,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
     ]
     lines.append('  '.join(cells).rstrip())
   return '\n'.join(lines)
-
-
-def show_boards(report: ModelReport, boards: list[Board]) -> None:
-  """Prints for each board whether it fits, its arena and, if known, the time of an inference."""
-  show(
-    f'{"board":24}{"kernels":10}{"flash B":>20}{"head + tail B":>18}{"SRAM B":>20}{"ms":>17}  fits'
-  )
-  for board in boards:
-    arena = report.chip_arena_bytes(board.kernels)
-    head, tail = arena or (report.arena_head_bytes, report.arena_tail_bytes)
-    budget = board.budget
-    latency = '–'
-    if (speed := SPEEDS.get(board.name)) and report.work is None:
-      latency = 'unknown'
-    elif speed and (work := report.work):
-      latency = f'{speed.latency_ms(work):,.1f} ± {100 * speed.error_of(work):.0f} %'
-    flash = f'{report.flash_bytes:,} of {budget.flash_bytes:,}'
-    parts = f'{head:,} + {tail:,}{" " if arena else "*"}'
-    sram = f'{head + tail:,} of {budget.sram_bytes:,}'
-    fits = 'yes' if budget.fits(Resources(report.flash_bytes, head + tail)) else 'no'
-    show(f'{board.name:24}{board.kernels:10}{flash:>20}{parts:>18}{sram:>20}{latency:>17}  {fits}')
-  if any(board.kernels == 'unknown' for board in boards):
-    show("* as measured on this machine; the needs of this chip's kernels are not known")
 
 
 def plot(report: ModelReport, path: pathlib.Path, *, title: str) -> None:

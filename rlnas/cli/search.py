@@ -89,7 +89,13 @@ def run(config: SearchConfig) -> Winner:
   workdir = pathlib.Path(config.workdir)
   trials = search(setup)
   winner = finish(
-    trials, setup.dataset, setup.budget, config, workers=config.workers, since=started
+    trials,
+    setup.dataset,
+    setup.budget,
+    config,
+    build=setup.build,
+    workers=config.workers,
+    since=started,
   )
   title = f'{config.strategy}, {config.space}, {setup.dataset.name}, {config.board}'
   plot_pareto(
@@ -178,7 +184,7 @@ def announce(setup: Setup, *, resumed: int) -> None:
     f'data     {data.name}: {data.source}',
     *describe(data, metric=Metric(config.metric)),
     f'space    {config.space}: {float(setup.table.size):.3g} networks',
-    f'budget   {budget} ({config.board})',
+    f'budget   {budget} ({config.board}, {setup.build.name})',
     f'watch    tensorboard --logdir={workdir / "tensorboard"} --host=127.0.0.1',
   ]
   if resumed:

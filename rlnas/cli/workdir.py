@@ -14,6 +14,7 @@ from rlnas.budget import Budget
 from rlnas.cli import choices
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import read_config
+from rlnas.cost.builds import Build, find_build
 from rlnas.trial import Trial
 
 if TYPE_CHECKING:
@@ -52,6 +53,14 @@ def budget_of(configuration: Mapping[str, Any]) -> Budget:
     return Budget(**found)
   except TypeError as error:
     raise ValueError(f'configuration: its budget cannot be read ({error})') from error
+
+
+def build_of(configuration: Mapping[str, Any]) -> Build:
+  """The build of TFLite Micro in the header of a journal.
+
+  Earlier searches measured the arena on their own machine, so theirs is 'host'.
+  """
+  return find_build(str(configuration.get('build', 'host')))
 
 
 def dataset_of(

@@ -1,12 +1,28 @@
+from .builds import BUILDS, Build, find_build
 from .cost import Cost, estimate_cost
-from .kernels import KERNELS, SPEEDS, Speed
-from .latency import latency_ms
+from .firmware import bundle_bytes, firmware_bytes
+from .instructions import Range, count_instructions
+from .kinds import operator_kinds
+from .latency import Timing, instruction_count, latency_ms, timing
+from .speed import CORES, Speed
+from .workload import workload_of
 
 __all__ = [
-  'KERNELS',
-  'SPEEDS',
+  'BUILDS',
+  'CORES',
+  'Build',
   'Cost',
+  'Range',
   'Speed',
+  'Timing',
+  'bundle_bytes',
+  'count_instructions',
   'estimate_cost',
+  'find_build',
+  'firmware_bytes',
+  'instruction_count',
   'latency_ms',
+  'operator_kinds',
+  'timing',
+  'workload_of',
 ]

@@ -152,16 +152,14 @@ def aligned(size: int) -> int:
   return -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
-MEAN_SCRATCH = 3  # number of scratch areas that the MEAN kernel requests
+def mean_scratch(*, rank: int, axes: int, outputs: int) -> tuple[int, int, int]:
+  """Returns the sizes of the scratch areas that the MEAN kernel requests, all of int32.
 
-
-def mean_scratch(step: int, *, rank: int, axes: int, outputs: int) -> list[Buffer]:
-  """Returns the scratch areas that the MEAN kernel requests (`reduce_common.cc`), all int32.
+  Source: `reduce_common.cc`.
 
   Args:
-    step: the step in which the operator runs.
     rank: number of dimensions of its input.
     axes: number of dimensions over which it averages.
     outputs: number of elements of its result, which are summed in 32 bits.
   """
-  return [Buffer(4 * count, step, step) for count in (rank, axes, outputs)]
+  return 4 * rank, 4 * axes, 4 * outputs

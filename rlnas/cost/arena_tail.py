@@ -1,38 +1,17 @@
 """Computes the tail of TFLite Micro's tensor arena, structure by structure, for a given build.
 
-The tail holds the interpreter's structures. Their size depends on the build. Pointers take 8 bytes
-on this machine and 4 on a microcontroller. Enumerations take 1 byte if the compiler packs them, as
-GCC does for bare ARM cores. Kernels made for a chip keep more data than the portable ones. This
-module lists the structures as the sources declare them
-(`tensorflow/lite/micro/micro_allocator.h`, `tensorflow/lite/c/common.h` and the kernels' headers),
-and lays them out by the rules of C for the build.
-
-These builds were checked:
-- `HOST`, tflite-micro 0.dev20261023 on x86-64: exact to the byte for 42 networks of all spaces and
-  for a network of every operator in `KINDS`.
-- `ESP_NN`, esp-tflite-micro 1.3 on an ESP32, and `CMSIS_NN`, Chirale_TensorFLowLite 2.0.0 on an
-  nRF52840: exact to the byte for the arenas that boards measured for keyword spotting and anomaly
-  detection of MLPerf Tiny (results/results.jsonl of github.com/avionicharshit-byte/mcufit-bench).
-  Its image classification and person detection were rebuilt from their descriptions: exact, too,
-  except for one that was 16 bytes too large.
-- `REFERENCE`, the portable kernels on a chip, was not measured.
-Other releases may differ by one or two fields, which are some bytes per operator.
+The tail holds the interpreter's structures, which `rlnas.cost.structures` lists.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Counts = npt.NDArray[np.int64]
-
-_BUFFER_ALIGNMENT = 16  # MicroArenaBufferAlignment(), for all memory that kernels request
+from rlnas.cost.structures import BUFFER_ALIGNMENT, CODES, KINDS, Counts, Layouts, Structures
 
 
 class Node(NamedTuple):
@@ -69,7 +48,7 @@ class Nodes(NamedTuple):
   @classmethod
   def of(cls, nodes: Sequence[Node]) -> Nodes:
     """Returns the columns of `nodes`."""
-    kinds = [_CODES.get(node.kind, len(KINDS)) for node in nodes]
+    kinds = [CODES.get(node.kind, len(KINDS)) for node in nodes]
     scales, inputs = [node.scales for node in nodes], [node.inputs for node in nodes]
     return cls(
       np.array(kinds, np.int64),
@@ -79,124 +58,54 @@ class Nodes(NamedTuple):
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Build:
-  """A build of TFLite Micro.
-
-  A structure is a string with one letter for each field, in the order of its declaration: P pointer
-  or size_t, i int, int32 or float, d double, h int16, b bool or byte, e enumeration.
+class Tail(NamedTuple):
+  """The size of the arena's tail in bytes, at several moments while a network is loaded.
 
   Attributes:
-    pointer_bytes: size of a pointer, 4 or 8.
-    enum_bytes: size of an enumeration, 1 or 4.
-    fixed: the structures of the interpreter itself, in the order of allocation.
-    node: NodeAndRegistration, one for each operator.
-    tensor: TfLiteTensor, for inputs and outputs.
-    options: TfLite...Params, by operator; operators without them are not listed.
-    data: data that the kernel keeps, by operator; operators without data are not listed.
-    concat_arrays: whether concatenation keeps scales and zero points of its inputs.
+    total: once it is loaded.
+    planned: while the memory is planned; the structures of inputs and outputs come later.
+    prepared: the largest while an operator is prepared, with the temporary structures of its
+      tensors.
   """
 
-  pointer_bytes: int
-  enum_bytes: int
-  fixed: tuple[str, ...]
-  node: str
-  tensor: str
-  options: Mapping[str, str]
-  data: Mapping[str, str]
-  concat_arrays: bool
-
-  def layouts_of(self, *, inputs: int, outputs: int, quantized: bool) -> Layouts:
-    """Returns the layouts of the structures; for the arguments see `tail_bytes`."""
-    of = functools.partial(layout, pointer_bytes=self.pointer_bytes, enum_bytes=self.enum_bytes)
-    ports = []
-    for count in (inputs, outputs):
-      ports.append((count * self.pointer_bytes, _BUFFER_ALIGNMENT))
-      # A quantized input or output also has a TfLiteAffineQuantization and its zero point.
-      ports += [of(f) for f in (self.tensor, *(('PPi', 'ii') if quantized else ()))] * count
-    kinds = [(*of(self.options.get(k, '')), of(self.data.get(k, ''))[0]) for k in KINDS]
-    return Layouts(
-      interpreter=np.array([of(fields) for fields in self.fixed], np.int64),
-      tensor_and_node=np.array([of('PPe'), of(self.node)], np.int64),  # TfLiteEvalTensor
-      kinds=np.array([*kinds, (0, 1, 0)], np.int64),
-      ports=np.array(ports, np.int64),
-      pointer_bytes=self.pointer_bytes,
-      concat=_CODES['CONCATENATION'] if self.concat_arrays else -1,
-    )
+  total: int
+  planned: int
+  prepared: int
 
 
-class Layouts(NamedTuple):
-  """Sizes and alignments of a build's structures in bytes, in the order of allocation.
-
-  Attributes:
-    interpreter: structures of the interpreter itself. [N, 2]
-    tensor_and_node: the structure of each tensor, and that of each node. [2, 2]
-    kinds: size and alignment of options, and size of data, for all `KINDS` and then for any other
-      operator. [K + 1, 3]
-    ports: structures of inputs and outputs. [P, 2]
-    pointer_bytes: size of a pointer, 4 or 8.
-    concat: the kind that keeps arrays for its inputs; -1 for none.
-  """
-
-  interpreter: Counts
-  tensor_and_node: Counts
-  kinds: Counts
-  ports: Counts
-  pointer_bytes: int
-  concat: int
-
-
-@functools.cache
-def layout(fields: str, pointer_bytes: int, enum_bytes: int) -> tuple[int, int]:
-  """Returns (size, alignment) of a structure in bytes, as a C compiler lays it out.
-
-  Args:
-    fields: the structure; see `Build`.
-    pointer_bytes: size of a pointer.
-    enum_bytes: size of an enumeration.
-  """
-  width = {'P': pointer_bytes, 'e': enum_bytes, 'd': 8, 'i': 4, 'h': 2, 'b': 1}
-  end, largest = 0, 1
-  for field in fields:
-    size = width[field]
-    end = -(-end // size) * size + size
-    largest = max(largest, size)
-  return -(-end // largest) * largest, largest
-
-
-def tail_bytes(
-  build: Build,
+def tail_of(
+  structures: Structures,
   nodes: Nodes,
   *,
   tensors: int,
   inputs: int = 1,
   outputs: int = 1,
   quantized: bool = True,
-) -> int:
-  """Returns the size of the arena's tail once the network is loaded.
+) -> Tail:
+  """Returns the size of the arena's tail.
 
   Args:
-    build: the build of TFLite Micro.
+    structures: the structures of the build of TFLite Micro.
     nodes: the operators; if one is not in `KINDS`, only its node is counted.
     tensors: number of the network's tensors, including constants.
     inputs: number of the network's inputs.
     outputs: number of the network's outputs.
     quantized: whether inputs and outputs have a scale.
   """
-  layouts = build.layouts_of(inputs=inputs, outputs=outputs, quantized=quantized)
-  return int(_compiled()(layouts, nodes, tensors))
+  layouts = structures.layouts_of(inputs=inputs, outputs=outputs, quantized=quantized)
+  return Tail(*map(int, _compiled()(layouts, nodes, tensors)))
 
 
 @functools.cache
-def _compiled() -> Callable[..., int]:
+def _compiled() -> Callable[..., Tail]:
   """Returns `used_bytes` compiled; loads Numba only now, because the tables of boards need none."""
   from rlnas.cost.jit import compiled
 
   return compiled(used_bytes)
 
 
-def used_bytes(layouts: Layouts, nodes: Nodes, tensors: int) -> int:
-  """As `tail_bytes`, in a form that Numba can compile.
+def used_bytes(layouts: Layouts, nodes: Nodes, tensors: int) -> Tail:
+  """As `tail_of`, in a form that Numba can compile.
 
   The tail grows as in SingleArenaBufferAllocator::AllocatePersistentBuffer: from the end of the
   arena down; each address is rounded after the size is subtracted.
@@ -210,144 +119,60 @@ def used_bytes(layouts: Layouts, nodes: Nodes, tensors: int) -> int:
   for kind in nodes.kinds:
     size, alignment, _ = layouts.kinds[kind]
     used = -(-(used + size) // alignment) * alignment
+  for kind in nodes.kinds:
+    size = layouts.kinds[kind, 2]
+    if size:
+      used = -(-(used + size) // BUFFER_ALIGNMENT) * BUFFER_ALIGNMENT
+  prepared = used
   for index in range(len(nodes.kinds)):
-    kind = nodes.kinds[index]
+    kind, scales, length = nodes.kinds[index], nodes.scales[index], 0
     # A channel's multiplier and shift, or an input's scale and zero point, are 4 bytes each.
-    length = nodes.inputs[index] if kind == layouts.concat else nodes.scales[index]
-    for size in (layouts.kinds[kind, 2], 4 * length, 4 * length):
-      if size:
-        used = -(-(used + size) // _BUFFER_ALIGNMENT) * _BUFFER_ALIGNMENT
+    if kind == layouts.concat:
+      length = nodes.inputs[index]
+    elif kind != layouts.single:
+      length = scales
+    if length:
+      for _ in range(2):
+        used = -(-(used + 4 * length) // BUFFER_ALIGNMENT) * BUFFER_ALIGNMENT
+    # A kernel looks at inputs and result, and a function that it calls does so again. Weights and
+    # bias have a zero point of 4 bytes for each channel.
+    looked_at = 2 * (nodes.inputs[index] + 1) * layouts.temporary + 2 * 2 * 4 * scales
+    prepared = max(prepared, used + looked_at)
   pointer = layouts.pointer_bytes
   used = -(-(used + nodes.scratch * pointer) // pointer) * pointer
+  planned = used
   for size, alignment in layouts.ports:
     used = -(-(used + size) // alignment) * alignment
-  return used
+  return Tail(used, planned, prepared)
 
 
-_ALLOCATOR, _PLANNER = 'PPPPPPPPi', 'PiiPPPPiiPb'  # SingleArenaBufferAllocator, GreedyMemoryPlanner
-_MICRO_ALLOCATOR, _OPTIONS_ALLOCATOR, _SUBGRAPH = 'PPPPPbPPP', 'PP', 'PP'
-_PADDING = 'iiii'  # TfLitePaddingValues
-_CONV = _PADDING + 'iiiiiPPiii'  # OpDataConv
-_DENSE = 'iiiiiiiiiPPb'  # OpDataFullyConnected
-_POOL = _PADDING + 'iiii'  # OpDataPooling
-_SOFTMAX = 'diiiiiiiPPPPP'  # SoftmaxParams
-_CONCAT = 'bPPhii'  # ConcatenationParams
-_INDEX = 'i'  # index of a scratch buffer
+_MOST_REQUESTS = 12  # kMaxScratchBuffersPerOp: room for the requests of the next operator
+_PLANNER_BYTES = 40  # GreedyMemoryPlanner::per_buffer_size()
 
-# TfLite...Params of tensorflow/lite/core/c/builtin_op_data.h.
-_OPTIONS = {
-  'ADD': 'eb',
-  'AVERAGE_POOL_2D': 'eiiiie' + _PADDING,
-  'CONCATENATION': 'ie',
-  'CONV_2D': 'eiieiie',
-  'DEPTHWISE_CONV_2D': 'eiiieii',
-  'FULLY_CONNECTED': 'eebbe',
-  'LEAKY_RELU': 'i',
-  'MAX_POOL_2D': 'eiiiie' + _PADDING,
-  'MEAN': 'b',
-  'MUL': 'e',
-  'RESHAPE': 'iiiiiiiii',
-  'RESIZE_NEAREST_NEIGHBOR': 'bb',
-  'SOFTMAX': 'i',
-  'STRIDED_SLICE': 'iiiiib',
-  'SUB': 'eb',
-}
-# Data that the portable kernels keep. If the sources declare no pointers, only the size matters.
-_DATA = {
-  'ADD': 'b' + 14 * 'i',
-  'AVERAGE_POOL_2D': _POOL,
-  'CONCATENATION': _CONCAT,
-  'CONV_2D': _CONV,
-  'DEPTHWISE_CONV_2D': _CONV,
-  'DEQUANTIZE': 4 * 'd',
-  'FULLY_CONNECTED': _DENSE,
-  'HARD_SWISH': 5 * 'i',
-  'LEAKY_RELU': 6 * 'i',
-  'LOGISTIC': 4 * 'i',
-  'MAX_POOL_2D': _POOL,
-  'MEAN': 11 * 'i',
-  'MUL': 9 * 'i',
-  'PAD': 14 * 'i',
-  'QUANTIZE': 4 * 'd',
-  'RELU': 7 * 'i',
-  'RELU6': 2 * 'i',
-  'SOFTMAX': _SOFTMAX,
-  'STRIDED_SLICE': 21 * 'i',
-  'SUB': 13 * 'i',
-  'TANH': 4 * 'i',
-}
-# Operators whose structures are listed.
-KINDS = tuple(sorted({*_OPTIONS, *_DATA, 'TRANSPOSE'}))
-_CODES = {kind: code for code, kind in enumerate(KINDS)}
 
-_LEAN_NODE = 'PPPPPPiP'  # TfLiteNode with TF_LITE_STATIC_MEMORY, and the registration
-_LEAN_TENSOR = 'ePiiPPPeeb'
-_FULL_NODE = 'PPPPPPPiPbP'  # without TF_LITE_STATIC_MEMORY, as Arduino libraries are compiled
-_FULL_TENSOR = 'ePPiiePPPPibbPPPP'
+def smallest_bytes(
+  layouts: Layouts, head: int, tail: Tail, tensors: int, scratch: int, buffers: int, subgraphs: int
+) -> int:
+  """Returns the size of the smallest arena in which a network can be loaded, in bytes.
 
-# The Python package has a recording allocator, and is compiled with USE_TFLM_COMPRESSION.
-_COMPRESSION = 'ii'  # scratch buffers of weights and bias
-HOST = Build(
-  pointer_bytes=8,
-  enum_bytes=4,
-  fixed=(
-    _ALLOCATOR + 'PPPP',
-    _PLANNER,
-    _MICRO_ALLOCATOR + 'P' + 8 * 'PPP',
-    _OPTIONS_ALLOCATOR,
-    _SUBGRAPH + 'P',
-  ),
-  node=_LEAN_NODE,
-  tensor=_LEAN_TENSOR,
-  options=types.MappingProxyType(
-    # 32 bytes are recorded for a dense layer, padded as if for pointers; older releases declare 16.
-    _OPTIONS | {'FULLY_CONNECTED': 'eebbePP'}
-  ),
-  data=types.MappingProxyType(
-    _DATA
-    | {'CONV_2D': _CONV + _COMPRESSION, 'DEPTHWISE_CONV_2D': _CONV + _COMPRESSION}
-    | {'FULLY_CONNECTED': _DENSE + _COMPRESSION, 'CONCATENATION': _CONCAT + 10 * 'i'}
-  ),
-  concat_arrays=False,
-)
-_CHIP_FIXED = (_ALLOCATOR, _PLANNER, _MICRO_ALLOCATOR, _OPTIONS_ALLOCATOR, _SUBGRAPH)
-# Xtensa: enumerations are int. The kernels of ESP-NN add the index of a scratch buffer.
-ESP_NN = Build(
-  pointer_bytes=4,
-  enum_bytes=4,
-  fixed=_CHIP_FIXED,
-  node=_LEAN_NODE,
-  tensor=_LEAN_TENSOR,
-  options=types.MappingProxyType(_OPTIONS),
-  data=types.MappingProxyType(
-    _DATA
-    | {'CONV_2D': _CONV + _INDEX, 'DEPTHWISE_CONV_2D': _CONV + _INDEX}
-    | {'SOFTMAX': _SOFTMAX + _INDEX}
-  ),
-  concat_arrays=True,
-)
-# ARM with packed enumerations, as an Arduino library. The larger node and tensor make this an upper
-# bound for projects that define TF_LITE_STATIC_MEMORY.
-REFERENCE = Build(
-  pointer_bytes=4,
-  enum_bytes=1,
-  fixed=_CHIP_FIXED,
-  node=_FULL_NODE,
-  tensor=_FULL_TENSOR,
-  options=types.MappingProxyType(_OPTIONS),
-  data=types.MappingProxyType(_DATA),
-  concat_arrays=True,
-)
-# Kernels of CMSIS-NN add the index of a scratch buffer. A dense layer also adds pointers to
-# multipliers and shifts; softmax adds the number and size of its rows. The options of convolutions
-# are those of that release.
-CMSIS_NN = dataclasses.replace(
-  REFERENCE,
-  options=types.MappingProxyType(_OPTIONS | {'CONV_2D': 'eiieii'}),
-  data=types.MappingProxyType(
-    _DATA
-    | {'CONV_2D': _CONV + _INDEX, 'DEPTHWISE_CONV_2D': _CONV + _INDEX}
-    | {'AVERAGE_POOL_2D': _POOL + _INDEX, 'MAX_POOL_2D': _POOL + _INDEX}
-    | {'FULLY_CONNECTED': _DENSE + 'PP' + _INDEX, 'SOFTMAX': _SOFTMAX + 'ii'}
-  ),
-)
+  While the memory is planned (MicroAllocator::CommitStaticMemoryPlan), the tail is there already.
+  Where the head will be are the requests for scratch memory, a lifetime for each tensor and scratch
+  area, and the planner's own lists. Kernels are prepared before that. The arena begins at a
+  multiple of 16.
+
+  Args:
+    layouts: the layouts of the build's structures.
+    head: size of the arena's head in bytes.
+    tail: size of its tail.
+    tensors: number of tensors, including constants.
+    scratch: number of scratch areas.
+    buffers: number of tensors and scratch areas in the head.
+    subgraphs: number of subgraphs.
+  """
+  requests = layouts.request * (scratch + _MOST_REQUESTS)
+  lifetimes = layouts.lifetime * (tensors + scratch) + layouts.pointer_bytes * subgraphs
+  unit = BUFFER_ALIGNMENT
+  taken = -(-tail.planned // unit) * unit + -(-(requests + lifetimes) // unit) * unit
+  planning = taken + _PLANNER_BYTES * buffers
+  preparing = -(-requests // unit) * unit + tail.prepared
+  return -(-max(head + tail.total, planning, preparing) // unit) * unit

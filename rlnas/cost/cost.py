@@ -29,13 +29,22 @@ import numpy as np
 
 from rlnas.architecture import Architecture, Sides, TaskShape, computed_once, input_sides
 from rlnas.budget import Resources
-from rlnas.cost.arena_head import MEAN_SCRATCH
-from rlnas.cost.arena_tail import HOST, KINDS, Nodes, used_bytes
+from rlnas.cost.arena_tail import Nodes, smallest_bytes, used_bytes
+from rlnas.cost.builds import HOST, Build
 from rlnas.cost.flash import bytes_of, constants_of, counted
 from rlnas.cost.jit import compiled
 from rlnas.cost.nodes import Indices, Records, encoded
-from rlnas.cost.operators import Converted, arena_tasks, converted, fits, misfit, totals
-from rlnas.cost.schedule import least_arena_bytes
+from rlnas.cost.operators import (
+  Converted,
+  arena_tasks,
+  chip_tasks,
+  converted,
+  fits,
+  misfit,
+  totals,
+)
+from rlnas.cost.schedule import least_arena_bytes, least_arena_order, ordered_arena_bytes
+from rlnas.cost.structures import Layouts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,20 +56,18 @@ class Cost:
     parameters: number of trainable weights: kernels, gamma and beta of batch normalisation, dense
       layers.
     flash_bytes: estimated size of the .tflite file of the trained network.
-    arena_head_bytes: planned size of the activations in the tensor arena, input included.
-    arena_tail_bytes: estimated size of the interpreter's structures in the tensor arena.
+    sram_bytes: estimated size of the smallest tensor arena in which a build of TFLite Micro can
+      load the network.
+    arena_head_bytes: planned size of activations, input included, and scratch memory in the arena.
+    arena_tail_bytes: estimated size of the interpreter's structures in the arena.
   """
 
   macs: int
   parameters: int
   flash_bytes: int
+  sram_bytes: int
   arena_head_bytes: int
   arena_tail_bytes: int
-
-  @property
-  def sram_bytes(self) -> int:
-    """Size of the tensor arena: head and tail."""
-    return self.arena_head_bytes + self.arena_tail_bytes
 
   @property
   def resources(self) -> Resources:
@@ -68,12 +75,13 @@ class Cost:
     return Resources(self.flash_bytes, self.sram_bytes, self.macs)
 
 
-def estimate_cost(architecture: Architecture, task: TaskShape) -> Cost:
+def estimate_cost(architecture: Architecture, task: TaskShape, *, build: Build = HOST) -> Cost:
   """Counts and estimates what a network costs, once: the estimate is kept with the network.
 
   Args:
     architecture: the network.
     task: shape of its input and number of its classes.
+    build: the build of TFLite Micro that the arena is for.
 
   Raises:
     ValueError: the shapes of the network do not fit together, or it has no node but its input.
@@ -81,42 +89,73 @@ def estimate_cost(architecture: Architecture, task: TaskShape) -> Cost:
 
   def estimate() -> Cost:
     nodes, rows = encoded(architecture)
-    fitting, *found = _cost(nodes, rows, input_sides(task), task.classes)
+    fitting, *found = _cost(
+      nodes,
+      rows,
+      input_sides(task),
+      task.classes,
+      build.layouts,
+      (build.kernels == 'cmsis_nn', build.asks_for_3x3, build.mean_asks_once),
+    )
     if not fitting:
       raise misfit(architecture, task)
     return Cost(*found)
 
-  return computed_once(architecture, '_cost', task, estimate)
+  return computed_once(architecture, '_cost', (task, build.name), estimate)
 
 
 @compiled
 def _cost(
-  nodes: Records, rows: Indices, entry: Sides, classes: int
-) -> tuple[bool, int, int, int, int, int]:
+  nodes: Records,
+  rows: Indices,
+  entry: Sides,
+  classes: int,
+  layouts: Layouts,
+  kernels: tuple[bool, bool, bool],
+) -> tuple[bool, int, int, int, int, int, int]:
   """Returns whether all shapes fit, then the fields of `Cost` (0 if they do not fit).
 
-  For the arguments see `rlnas.cost.operators.converted`.
+  Args:
+    nodes: see `rlnas.cost.operators.converted`.
+    rows: see `rlnas.cost.operators.converted`.
+    entry: see `rlnas.cost.operators.converted`.
+    classes: see `rlnas.cost.operators.converted`.
+    layouts: the layouts of the build's structures.
+    kernels: whether the build has CMSIS-NN, `asks_for_3x3` and `mean_asks_once`.
   """
   network = converted(nodes, rows, entry, classes)
   if not fits(network):
-    return False, 0, 0, 0, 0, 0
-  counts = counted(network)
+    return False, 0, 0, 0, 0, 0, 0
+  counts, tasks = counted(network), arena_tasks(network)
   macs, _, parameters = totals(network.kernels)
-  flash, head = bytes_of(counts), least_arena_bytes(arena_tasks(network))
-  return True, macs, parameters, flash, head, _tail_bytes(network, constants_of(counts))
+  flash = bytes_of(counts)
+  if kernels[0]:
+    # The file's order does not depend on the build.
+    order, _ = least_arena_order(tasks)
+    tasks = chip_tasks(network, tasks, kernels[1], kernels[2])
+    head = ordered_arena_bytes(tasks, order)
+  else:
+    head = least_arena_bytes(tasks)
+  smallest, tail = _arena_bytes(network, constants_of(counts), head, len(tasks.scratch), layouts)
+  return True, macs, parameters, flash, smallest, head, tail
 
 
 @compiled
-def _tail_bytes(network: Converted, constants: int) -> int:
-  """Returns the size of the interpreter's structures on this machine.
+def _arena_bytes(
+  network: Converted, constants: int, head: int, scratch: int, layouts: Layouts
+) -> tuple[int, int]:
+  """Returns the size of the smallest arena that loads, and of the interpreter's structures.
 
   Args:
     network: the network.
     constants: number of its constant tensors; see `constants_of`.
+    head: size of the arena's head.
+    scratch: number of scratch areas.
+    layouts: the layouts of the build's structures.
   """
   operators, starts, kernels = network.operators, network.starts, network.kernels
   kinds, scales = np.empty(len(operators), np.int64), np.empty(len(operators), np.int64)
-  channels, scratch, tensors = np.zeros(len(network.nodes), np.int64), 0, 1 + len(operators)
+  channels, tensors = np.zeros(len(network.nodes), np.int64), 1 + len(operators)
   for kernel in kernels:
     # Every layer has its own bias tensor, even if layers share its values.
     tensors += 1 + kernel['stored']
@@ -125,11 +164,12 @@ def _tail_bytes(network: Converted, constants: int) -> int:
   for index in range(len(operators)):
     kinds[index] = operators[index]['kind']
     scales[index] = channels[operators[index]['node']]
-    scratch += MEAN_SCRATCH * int(kinds[index] == _MEAN)
-  listed = Nodes(kinds, scales, starts[1:] - starts[:-1], scratch)
-  return _used_bytes(_HOST, listed, tensors + constants)
+  tail = _used_bytes(
+    layouts, Nodes(kinds, scales, starts[1:] - starts[:-1], scratch), tensors + constants
+  )
+  buffers = 1 + len(operators) + scratch
+  smallest = _smallest_bytes(layouts, head, tail, tensors + constants, scratch, buffers, 1)
+  return smallest, tail.total
 
 
-_HOST = HOST.layouts_of(inputs=1, outputs=1, quantized=True)
-_used_bytes = compiled(used_bytes)
-_MEAN = KINDS.index('MEAN')
+_used_bytes, _smallest_bytes = compiled(used_bytes), compiled(smallest_bytes)

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.jit import compiled, inlined
 from rlnas.cost.operators import KIND_SCALES, SCALES, Converted, Indices, Records, scales_of
 from rlnas.cost.scale_order import Scale, scale_owners
+from rlnas.cost.structures import KINDS
 from rlnas.cost.tasks import INPUT
 
 # Bytes of each part, fitted with least squares by experiments/benchmarks/fit_cost.py.
@@ -90,7 +90,7 @@ def constants_of(counts: Indices) -> int:
 @compiled
 def counted(network: Converted) -> Indices:
   """Counts the parts of a network's .tflite file, in the order of `_FEATURES`."""
-  nodes, shapes, operators, starts, sources, kernels = network
+  nodes, shapes, operators, starts, sources, kernels, _ = network
   owners = scale_owners(starts, sources, scales_of(operators))
   counts = np.zeros(_ZERO_POINT + 1, np.int64)
   for index in range(len(operators)):

@@ -26,8 +26,8 @@ from numba import config, njit
 Function = TypeVar('Function', bound=Callable[..., Any])
 
 _COST = (
-  *('arena_head', 'arena_tail', 'beam_search', 'cost', 'flash', 'jit', 'limits', 'nodes'),
-  *('operators', 'scale_order', 'schedule', 'tasks'),
+  *('arena_head', 'arena_tail', 'beam_search', 'builds', 'cost', 'flash', 'jit', 'kinds', 'limits'),
+  *('nodes', 'operators', 'scale_order', 'schedule', 'structures', 'tasks', 'terms', 'workload'),
 )
 SOURCES = ('architecture.py', 'budget.py', *(f'cost/{name}.py' for name in _COST))
 _PACKAGE = pathlib.Path(__file__).parents[1]

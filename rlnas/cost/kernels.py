@@ -1,46 +1,8 @@
-"""Predicts the tensor arena on a 32-bit chip and the time of an inference there.
-
-TFLite Micro's recording allocator counts the interpreter's structures on this machine, where
-pointers take 8 bytes. On a microcontroller they take 4, so the tail of the arena is smaller there.
-The kernels of some chips also request scratch memory in the head. Both depend on the kernels:
-
-- 'esp_nn' on an ESP32: only softmax requests scratch memory. The prediction was exact to the byte
-  for four networks that were measured on boards (MLPerf Tiny's keyword spotting, anomaly detection
-  and image classification, and person detection).
-- 'cmsis_nn' on cores with DSP instructions (Cortex-M4, M7, M33): scratch memory for columns of the
-  input in 16 bits. For the same four networks, measured on an nRF52840, three predictions were
-  exact to the byte and one was 16 bytes too large. These measurements used an Arduino library;
-  other builds need less (see `rlnas.cost.arena_tail`).
-- 'reference', the portable kernels: not measured.
-- 'unknown': kernels whose requests rlnas does not know, such as ESP-NN's for the ESP32-S3.
-
-Measurements and throughputs are from github.com/avionicharshit-byte/mcufit-bench
-(results/results.jsonl and its README).
-"""
+"""What the arena depends on of an operator."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import types
-from collections.abc import Mapping, Sequence
-
-from rlnas.cost.arena_tail import (
-  CMSIS_NN,
-  ESP_NN,
-  HOST,
-  KINDS,
-  REFERENCE,
-  Build,
-  Node,
-  Nodes,
-  tail_bytes,
-)
-
-_BUILDS: Mapping[str, Build] = types.MappingProxyType(
-  {'reference': REFERENCE, 'cmsis_nn': CMSIS_NN, 'esp_nn': ESP_NN}
-)
-KERNELS = (*_BUILDS, 'unknown')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +20,9 @@ class Work:
     inputs: number of tensors that it reads.
     runs: how often it runs in one inference.
     is_int8: whether it computes with int8 values.
+    multiplier: number of results for each input channel of a depthwise convolution.
+    is_dilated: whether the elements of its kernel lie apart.
+    scratch: sizes in bytes of the scratch areas that its portable kernel requests.
   """
 
   kind: str
@@ -69,170 +34,6 @@ class Work:
   inputs: int = 1
   runs: int = 1
   is_int8: bool = True
-
-
-@dataclasses.dataclass(frozen=True)
-class Structures:
-  """Numbers of the interpreter's structures in the tail of the arena.
-
-  Attributes:
-    eval_tensors: TfLiteEvalTensor, one for each tensor.
-    tensors: TfLiteTensor, for inputs and outputs.
-    quantizations: allocations for the quantization of inputs and outputs.
-    nodes: NodeAndRegistration, one for each operator.
-  """
-
-  eval_tensors: int
-  tensors: int
-  quantizations: int
-  nodes: int
-
-
-def chip_tail_bytes(
-  recorded_bytes: int, structures: Structures, work: Sequence[Work], *, kernels: str
-) -> int:
-  """Predicts the size of the arena's tail on a 32-bit chip.
-
-  The known structures are laid out twice: for this machine and for the chip. Bytes recorded here
-  beyond the known structures belong to operators whose structures are not known. They are added
-  in full to the prediction, which makes it an upper bound: on the chip they can only be smaller.
-
-  Args:
-    recorded_bytes: size of the tail as recorded on a 64-bit machine.
-    structures: the numbers of structures in the same recording.
-    work: the work of the operators, in order.
-    kernels: one of `KERNELS`, but not 'unknown'.
-
-  Raises:
-    ValueError: there are no such kernels.
-  """
-
-  def laid_out(build: Build, asked: str) -> int:
-    return tail_bytes(
-      build,
-      Nodes.of(
-        [
-          Node(w.kind, w.scales, w.inputs, _scratch_areas(w, asked) if w.kind in KINDS else 0)
-          for w in work
-        ]
-      ),
-      tensors=structures.eval_tensors,
-      inputs=max(0, structures.tensors - 1),
-      quantized=structures.quantizations > 0,
-    )
-
-  there = laid_out(_build(kernels), kernels)
-  return there + max(0, recorded_bytes - laid_out(HOST, 'reference'))
-
-
-def _scratch_areas(work: Work, kernels: str) -> int:
-  """Returns the number of scratch areas that a kernel requests."""
-  if work.kind == 'MEAN':
-    return 3
-  return int(scratch_bytes(work, kernels=kernels) > 0)
-
-
-def scratch_bytes(work: Work, *, kernels: str) -> int:
-  """Returns the scratch memory in bytes that a kernel requests in the arena's head while it runs.
-
-  CMSIS-NN (arm_convolve_s8_get_buffer_size, arm_depthwise_conv_s8_opt_get_buffer_size and
-  arm_avgpool_s8_get_buffer_size on cores with DSP instructions): two columns of the input in 16
-  bits for a convolution, none if it is 1x1; one column for a depthwise convolution; one 32-bit sum
-  per channel for average pooling.
-
-  ESP-NN on the ESP32: one 32-bit value per class for softmax.
-
-  Raises:
-    ValueError: there are no such kernels.
-  """
-  _build(kernels)
-  if kernels == 'esp_nn':
-    return 4 * work.channels if work.kind == 'SOFTMAX' else 0
-  if kernels != 'cmsis_nn':
-    return 0
-  column = math.prod(work.kernel_shape)
-  if work.kind == 'CONV_2D':
-    return 0 if work.kernel_shape[:2] == (1, 1) else 4 * (-(-column // 4) * 4)
-  if work.kind == 'DEPTHWISE_CONV_2D':
-    return 2 * column
-  return 4 * work.channels if work.kind == 'AVERAGE_POOL_2D' else 0
-
-
-def _build(kernels: str) -> Build:
-  if kernels not in _BUILDS:
-    raise ValueError(f'kernels={kernels!r}: must be one of {", ".join(_BUILDS)}')
-  return _BUILDS[kernels]
-
-
-@dataclasses.dataclass(frozen=True)
-class Speed:
-  """Throughput that was measured on a board.
-
-  Attributes:
-    clock_hz: clock of the board during the measurement.
-    macs_per_cycle: throughput by operator; other operators that multiply matrices are assumed to
-      be as fast as a dense layer.
-    seconds_per_call: time by operator, for operators whose time hardly depends on their size.
-    elements_per_cycle: throughput of addition; operators without a measurement are assumed to be
-      as fast.
-    error: bound on the relative errors for the whole networks that were measured.
-  """
-
-  clock_hz: int
-  macs_per_cycle: Mapping[str, float]
-  seconds_per_call: Mapping[str, float]
-  elements_per_cycle: float
-  error: float
-
-  def latency_ms(self, work: Sequence[Work]) -> float:
-    """Estimates the time of one inference in milliseconds."""
-    return 1e3 * sum(w.runs * self._seconds(w) for w in work)
-
-  def error_of(self, work: Sequence[Work]) -> float:
-    """Estimates the relative error of `latency_ms`.
-
-    The whole time of operators without a measurement counts as error, too.
-    """
-    total = sum(w.runs * self._seconds(w) for w in work)
-    unread = sum(w.runs * self._seconds(w) for w in work if not self._has_reading(w))
-    return self.error + (1 - self.error) * unread / total if total else self.error
-
-  def _has_reading(self, work: Work) -> bool:
-    read = work.kind in self.macs_per_cycle or work.kind in self.seconds_per_call
-    return work.is_int8 and (read or work.kind == 'ADD')
-
-  def _seconds(self, work: Work) -> float:
-    if work.kind in self.macs_per_cycle:
-      return work.macs / (self.macs_per_cycle[work.kind] * self.clock_hz)
-    if work.kind in self.seconds_per_call:
-      return self.seconds_per_call[work.kind]
-    if work.macs:
-      return work.macs / (self.macs_per_cycle['FULLY_CONNECTED'] * self.clock_hz)
-    return work.elements / (self.elements_per_cycle * self.clock_hz)
-
-
-# By the name of the board. Measured medians of whole networks in ms, and the prediction's error:
-#                         ESP32            nRF52840
-#   keyword spotting      162.3   +0.3 %    224.6  +19.1 %
-#   anomaly detection      49.3   +0.1 %     22.0   +0.6 %
-#   image classification  724.5   +1.8 %   1241.8  -12.7 %
-#   person detection      474.2   -6.4 %    657.3  +14.1 %
-# The throughputs are means over the same networks, so the error may be larger for others.
-SPEEDS: Mapping[str, Speed] = types.MappingProxyType(
-  {
-    'esp32': Speed(
-      clock_hz=240_000_000,
-      macs_per_cycle={'CONV_2D': 0.0732, 'DEPTHWISE_CONV_2D': 0.0443, 'FULLY_CONNECTED': 0.0223},
-      seconds_per_call={'AVERAGE_POOL_2D': 415e-6, 'SOFTMAX': 385e-6, 'RESHAPE': 51e-6},
-      elements_per_cycle=0.0048,
-      error=0.1,
-    ),
-    'arduino-nano-33-ble': Speed(  # nRF52840
-      clock_hz=64_000_000,
-      macs_per_cycle={'CONV_2D': 0.1899, 'DEPTHWISE_CONV_2D': 0.0630, 'FULLY_CONNECTED': 0.1863},
-      seconds_per_call={'AVERAGE_POOL_2D': 969e-6, 'SOFTMAX': 85e-6, 'RESHAPE': 18e-6},
-      elements_per_cycle=0.0083,
-      error=0.2,
-    ),
-  }
-)
+  multiplier: int = 1
+  is_dilated: bool = False
+  scratch: tuple[int, ...] = ()

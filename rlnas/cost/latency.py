@@ -1,54 +1,54 @@
-"""Estimates the time of an inference on a board from the architecture alone."""
+"""Estimates the time and the instructions of an inference from the architecture alone."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
 from rlnas.architecture import Architecture, TaskShape, computed_once
-from rlnas.cost.arena_tail import KINDS
-from rlnas.cost.kernels import Speed, Work
-from rlnas.cost.operators import Converted, arena_tasks, predict_operators
+from rlnas.cost.instructions import Range, count_instructions
+from rlnas.cost.speed import Speed
+from rlnas.cost.workload import workload_of
 
 
-def latency_ms(architecture: Architecture, task: TaskShape, *, speed: Speed | None) -> float | None:
-  """Estimates the time of one inference in milliseconds.
+class Timing(NamedTuple):
+  """The estimates for one inference on a board.
 
-  It is computed once, and kept with the network.
+  Attributes:
+    latency_ms: its time in milliseconds; budgets limit the middle of the range.
+    instructions: its instructions; None if those of the board's kernels were not counted (ESP-NN).
+  """
+
+  latency_ms: Range
+  instructions: int | None
+
+
+def timing(architecture: Architecture, task: TaskShape, *, speed: Speed) -> Timing:
+  """Estimates the time and the instructions of one inference, once: they are kept with the network.
 
   Args:
     architecture: the network.
     task: shape of its input and number of its classes.
-    speed: speed of the board, from `rlnas.cost.kernels.SPEEDS`; None if it is not known.
-
-  Returns:
-    The time, or None if `speed` is None.
+    speed: speed of the board.
 
   Raises:
     ValueError: the shapes of the network do not fit together.
   """
-  if speed is None:
-    return None
 
-  def predict() -> float:
-    return speed.latency_ms(work_of(predict_operators(architecture, task)))
+  def estimate() -> Timing:
+    load = workload_of(architecture, task)
+    count = count_instructions(load, speed.build)
+    return Timing(speed.latency(load), None if count is None else round(count.middle))
 
-  return computed_once(architecture, '_latency_ms', (task, speed), predict)
+  return computed_once(architecture, '_timing', (task, speed), estimate)
 
 
-def work_of(network: Converted) -> list[Work]:
-  """Returns the work of each operator, in order."""
-  operators, kernels = network.operators, network.kernels
-  macs = np.zeros(len(network.nodes), np.int64)
-  macs[kernels['node']] = kernels['macs']
-  elements = arena_tasks(network).sizes
-  read = np.add.reduceat(elements[network.sources + 1], network.starts[:-1])
-  return [
-    Work(KINDS[kind], work, most, channels=channels)
-    for kind, work, most, channels in zip(
-      operators['kind'].tolist(),
-      macs[operators['node']].tolist(),
-      np.maximum(read, operators['elements']).tolist(),
-      operators['channels'].tolist(),
-      strict=True,
-    )
-  ]
+def latency_ms(architecture: Architecture, task: TaskShape, *, speed: Speed | None) -> float | None:
+  """The middle of `timing`'s latency; None without a speed."""
+  return None if speed is None else timing(architecture, task, speed=speed).latency_ms.middle
+
+
+def instruction_count(
+  architecture: Architecture, task: TaskShape, *, speed: Speed | None
+) -> int | None:
+  """The instructions of `timing`; None without a speed."""
+  return None if speed is None else timing(architecture, task, speed=speed).instructions

@@ -20,32 +20,13 @@ from rlnas.architecture import (
   joined_sides,
   sides_after,
 )
-from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.jit import compiled, inlined
+from rlnas.cost.kinds import KIND_OF
 from rlnas.cost.limits import MAX_CONCAT_INPUTS, within_limits
+from rlnas.cost.structures import KINDS
 
 Indices = npt.NDArray[np.int64]
 Records = npt.NDArray[np.void]
-
-# TensorFlow Lite's name of each operation's operator; its index in `KINDS` is its code.
-_KIND_OF = {
-  'conv': 'CONV_2D',
-  'dilated_conv': 'CONV_2D',
-  'depthwise_conv': 'DEPTHWISE_CONV_2D',
-  'max_pool': 'MAX_POOL_2D',
-  'avg_pool': 'AVERAGE_POOL_2D',
-  'add': 'ADD',
-  'multiply': 'MUL',
-  'concat': 'CONCATENATION',
-  'pad_like': 'PAD',
-  'relu': 'RELU',
-  'tanh': 'TANH',
-  'sigmoid': 'LOGISTIC',
-  'frames': 'STRIDED_SLICE',
-  'dense': 'FULLY_CONNECTED',
-  'classifier': 'FULLY_CONNECTED',
-  'global_avg_pool': 'MEAN',
-}
 
 
 def records(names: str) -> np.dtype[np.void]:
@@ -71,7 +52,7 @@ class _Records(dict[tuple[tuple[str, Scalar], ...], bytes]):
 
   def __missing__(self, attributes: tuple[tuple[str, Scalar], ...]) -> bytes:
     record = np.zeros(1, NODE)
-    record['op'], record['kind'] = OPS[self._op], KINDS.index(_KIND_OF.get(self._op, 'RESHAPE'))
+    record['op'], record['kind'] = OPS[self._op], KINDS.index(KIND_OF.get(self._op, 'RESHAPE'))
     for name, value in attributes:
       if name == 'activation':
         record['relu'] = value == 'relu'

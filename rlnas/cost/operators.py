@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from rlnas.architecture import OPS, Architecture, Sides, TaskShape, infer_shapes, input_sides
 from rlnas.cost.arena_head import mean_scratch
-from rlnas.cost.arena_tail import KINDS
 from rlnas.cost.jit import compiled, inlined
+from rlnas.cost.kinds import TAKE_RELU
 from rlnas.cost.nodes import encoded, read_by, records, shapes_of
 from rlnas.cost.scale_order import Scale, execution_order
+from rlnas.cost.structures import KINDS
 from rlnas.cost.tasks import INPUT, Tasks
 
 Indices = npt.NDArray[np.int64]
@@ -51,12 +52,13 @@ _CONVOLUTIONS = tuple(OPS[op] for op in ('conv', 'dilated_conv', 'depthwise_conv
 _PAD_LIKE, _FRAMES, _RELU = (OPS[op] for op in ('pad_like', 'frames', 'relu'))
 _PAD, _SLICE, _RESHAPE = (KINDS.index(kind) for kind in ('PAD', 'STRIDED_SLICE', 'RESHAPE'))
 _MEAN = KINDS.index('MEAN')
+_CONV_2D, _DEPTHWISE_CONV_2D, _AVERAGE_POOL_2D = (
+  KINDS.index(kind) for kind in ('CONV_2D', 'DEPTHWISE_CONV_2D', 'AVERAGE_POOL_2D')
+)
 # Scratch memory of an average over height and width of (batch, h, w, channels): the sizes of two
 # areas, and the size of a third one per channel.
-_MEAN_AREAS = tuple(area.size_bytes for area in mean_scratch(0, rank=4, axes=2, outputs=1))
-_TAKES_RELU = np.array(
-  [k in ('ADD', 'MUL', 'FULLY_CONNECTED', 'CONV_2D', 'DEPTHWISE_CONV_2D') for k in KINDS]
-)
+_MEAN_AREAS = mean_scratch(rank=4, axes=2, outputs=1)
+_TAKES_RELU = np.array([kind in TAKE_RELU for kind in KINDS])
 
 
 class Converted(NamedTuple):
@@ -70,6 +72,7 @@ class Converted(NamedTuple):
     starts: operator i reads the results `sources[starts[i]:starts[i + 1]]`.
     sources: indices of operators, or `INPUT`.
     kernels: kernels of the nodes, in the nodes' order, of dtype `KERNEL`.
+    entries: the first node that each node reads; 0 for the input.
   """
 
   nodes: Records
@@ -78,6 +81,7 @@ class Converted(NamedTuple):
   starts: Indices
   sources: Indices
   kernels: Records
+  entries: Indices
 
 
 def predict_operators(architecture: Architecture, task: TaskShape) -> Converted:
@@ -151,12 +155,16 @@ def converted(nodes: Records, rows: Indices, entry: Sides, classes: int) -> Conv
   shapes = shapes_of(nodes, starts, sources, entry, classes)
   if not shapes[-1]['rank']:
     nothing = np.empty(0, np.int64)
-    return Converted(nodes, shapes, np.empty(0, OPERATOR), nothing, nothing, np.empty(0, KERNEL))
+    unknown, empty = np.empty(0, OPERATOR), np.empty(0, KERNEL)
+    return Converted(nodes, shapes, unknown, nothing, nothing, empty, nothing)
   kernels = _kernels(nodes, starts, sources, shapes)
+  entries = np.zeros(len(nodes), np.int64)
+  for index in range(1, len(nodes)):
+    entries[index] = sources[starts[index]]
   written, starts, sources = _written(nodes, starts, sources, shapes)
   order = execution_order(starts, sources, scales_of(written), len(written) - 1)
   operators, starts, sources = _reordered(written, starts, sources, order)
-  return Converted(nodes, shapes, operators, starts, sources, kernels)
+  return Converted(nodes, shapes, operators, starts, sources, kernels, entries)
 
 
 @compiled
@@ -190,6 +198,42 @@ def arena_tasks(network: Converted) -> Tasks:
         scratch[areas[index + 1]] = size
         areas[index + 1] += 1
   return Tasks(network.starts, network.sources, sizes, areas, scratch[: areas[-1]])
+
+
+@compiled
+def chip_tasks(network: Converted, tasks: Tasks, asks_for_3x3: bool, mean_asks_once: bool) -> Tasks:
+  """Returns the tasks with the scratch areas of CMSIS-NN; see `rlnas.cost.arena.scratch_areas`.
+
+  Args:
+    network: the network.
+    tasks: what `arena_tasks` returns for it.
+    asks_for_3x3: see `rlnas.cost.builds.Build`.
+    mean_asks_once: see `rlnas.cost.builds.Build`.
+  """
+  operators, nodes, count = network.operators, network.nodes, len(network.operators)
+  areas, scratch = np.zeros(count + 1, np.int64), np.empty(4 * count, np.int64)
+  filled = 0
+  for index in range(count):
+    operator, node = operators[index], nodes[operators[index]['node']]
+    begin, end = tasks.areas[index], tasks.areas[index + 1]
+    for size in tasks.scratch[max(begin, end - 1) if mean_asks_once else begin : end]:
+      scratch[filled] = size
+      filled += 1
+    size, window = 0, node['kernel_height'] * node['kernel_width']
+    if operator['kind'] == _CONV_2D and (window != 1 or node['dilation'] > 1):
+      depth = network.shapes[network.entries[operator['node']]]['channels']
+      size = 4 * (-(-window * depth // 4) * 4)
+    elif operator['kind'] == _DEPTHWISE_CONV_2D:
+      is_3x3 = node['kernel_height'] == 3 and node['kernel_width'] == 3
+      if asks_for_3x3 or not is_3x3:
+        size = 2 * window * operator['channels']
+    elif operator['kind'] == _AVERAGE_POOL_2D:
+      size = 4 * operator['channels']
+    if size:
+      scratch[filled] = size
+      filled += 1
+    areas[index + 1] = filled
+  return Tasks(tasks.starts, tasks.sources, tasks.sizes, areas, scratch[:filled])
 
 
 @compiled

@@ -63,6 +63,12 @@ def least_arena_order(tasks: Tasks) -> tuple[Indices, int]:
 
 
 @compiled
+def ordered_arena_bytes(tasks: Tasks, order: Indices) -> int:
+  """Returns the size of the arena's head for an order in which the tasks can run."""
+  return _head_bytes(graph_of(tasks), order, ANY_BYTES)
+
+
+@compiled
 def least_arena_bytes(tasks: Tasks) -> int:
   """As `least_arena_order`, but returns only the size of the arena's head; it is faster."""
   graph = graph_of(tasks)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from rlnas.architecture import Architecture
 from rlnas.backend import keras
+from rlnas.cost.builds import HOST, Build
 from rlnas.cost.cost import estimate_cost
-from rlnas.cost.kernels import Speed
-from rlnas.cost.latency import latency_ms
+from rlnas.cost.latency import instruction_count, latency_ms
+from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
 from rlnas.tflite.footprint import MAX_ARENA_BYTES, ArenaOverflow, measure
@@ -40,6 +41,7 @@ def measure_int8(
   *,
   calibration_examples: int,
   speed: Speed | None,
+  build: Build = HOST,
   metric: Metric = Metric.ACCURACY,
 ) -> Measurement:
   """Makes a network, quantizes it and measures the int8 network.
@@ -51,6 +53,7 @@ def measure_int8(
       than `MAX_ARENA_BYTES`.
     calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
     speed: speed of the board; without it there is no latency.
+    build: the build of TFLite Micro that the arena is for.
     metric: what the network is judged by.
 
   Returns:
@@ -60,13 +63,14 @@ def measure_int8(
     ValueError: the network does not fit the data set.
   """
   started = time.perf_counter()
-  counted = estimate_cost(architecture, dataset.task)
+  counted = estimate_cost(architecture, dataset.task, build=build)
 
   def infeasible(detail: str) -> Measurement:
     return Measurement(
       Status.INFEASIBLE,
       macs=counted.macs,
       parameters=counted.parameters,
+      instructions=instruction_count(architecture, dataset.task, speed=speed),
       seconds=time.perf_counter() - started,
       detail=detail,
     )
@@ -78,7 +82,7 @@ def measure_int8(
   rows = calibration_rows(dataset.x_train, scaling=scaling, count=calibration_examples)
   model = quantize(network, rows)
   try:
-    footprint = measure(model)
+    footprint = measure(model, build=build)
   except ArenaOverflow as error:
     return infeasible(str(error))
   confusion = int8_confusion(model, dataset.x_val, dataset.y_val, scaling=scaling)
@@ -89,9 +93,11 @@ def measure_int8(
     flash_bytes=footprint.flash_bytes,
     sram_bytes=footprint.sram_bytes,
     sram_source=footprint.sram_source,
+    sram_build=footprint.sram_build,
     macs=counted.macs,
     parameters=counted.parameters,
     latency_ms=latency_ms(architecture, dataset.task, speed=speed),
+    instructions=instruction_count(architecture, dataset.task, speed=speed),
     curve=curve,
     seconds=time.perf_counter() - started,
   )

@@ -15,9 +15,10 @@ from typing import cast
 
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.budget import Budget, Resources
+from rlnas.cost.builds import HOST, Build
 from rlnas.cost.cost import Cost, estimate_cost
-from rlnas.cost.kernels import Speed
-from rlnas.cost.latency import latency_ms
+from rlnas.cost.latency import instruction_count, latency_ms
+from rlnas.cost.speed import Speed
 from rlnas.evaluation.untrained import untrained_footprint
 from rlnas.interfaces import Evaluator, StagedEvaluator
 from rlnas.tflite.footprint import ArenaOverflow
@@ -33,6 +34,7 @@ def may_fit(
   task: TaskShape,
   *,
   speed: Speed | None = None,
+  build: Build = HOST,
 ) -> bool:
   """Whether a network may fit a budget; False if the estimate rules it out.
 
@@ -41,12 +43,13 @@ def may_fit(
     budget: the limits.
     task: the input shape and the number of classes.
     speed: speed of the board; needed if the budget limits the latency.
+    build: the board's build of TFLite Micro, whose arena the budget limits.
 
   Raises:
     ValueError: the budget limits the latency, and `speed` is None.
   """
   check_speed(budget, speed)
-  estimate = estimate_cost(architecture, task)
+  estimate = estimate_cost(architecture, task, build=build)
   latency = latency_ms(architecture, task, speed=speed)
   return _may_fit(budget, estimate, latency)
 
@@ -74,6 +77,7 @@ class Screened:
     budget: the limits.
     task: the input shape and the number of classes.
     speed: speed of the board; needed if the budget limits the latency.
+    build: the board's build of TFLite Micro, whose arena the budget limits.
 
   Raises:
     ValueError: the budget limits the latency, and `speed` is None.
@@ -83,6 +87,7 @@ class Screened:
   budget: Budget
   task: TaskShape
   speed: Speed | None = None
+  build: Build = HOST
 
   def __post_init__(self) -> None:
     check_speed(self.budget, self.speed)
@@ -92,7 +97,7 @@ class Screened:
   ) -> Measurement:
     """Evaluates the network if it fits. Raises what the wrapped evaluator raises."""
     started = time.perf_counter()
-    found = self._screen(architecture, estimate_cost(architecture, self.task))
+    found = self._screen(architecture, estimate_cost(architecture, self.task, build=self.build))
     if found is None:
       if terms == NO_TERMS:
         return self.evaluator.evaluate(architecture, seed=seed)
@@ -107,9 +112,11 @@ class Screened:
       flash_bytes=estimate.flash_bytes,
       sram_bytes=estimate.sram_bytes,
       sram_source='analytic',
+      sram_build=self.build.name,
       macs=estimate.macs,
       parameters=estimate.parameters,
       latency_ms=latency,
+      instructions=instruction_count(architecture, self.task, speed=self.speed),
       detail='estimated beyond the budget; not trained',
     )
 
@@ -122,7 +129,7 @@ class Screened:
     if fits(flash * (1 + MARGIN), sram * (1 + MARGIN)):
       return None
     try:
-      footprint = untrained_footprint(architecture, self.task)
+      footprint = untrained_footprint(architecture, self.task, build=self.build)
     except ArenaOverflow:
       return missed
     if fits(footprint.flash_bytes, footprint.sram_bytes):

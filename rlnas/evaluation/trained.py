@@ -15,7 +15,8 @@ from rlnas.architecture import Architecture
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights, save_weights
 from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, Trainer, confusion_function, loss_for
-from rlnas.cost.kernels import Speed
+from rlnas.cost.builds import HOST, Build
+from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.int8 import Ready, measure_int8
@@ -58,6 +59,7 @@ class Trained:
     learning_rate: float = LEARNING_RATE,
     calibration_examples: int = 100,
     speed: Speed | None = None,
+    build: Build = HOST,
     weights: str | os.PathLike[str] | None = None,
     metric: Metric = Metric.ACCURACY,
   ) -> None:
@@ -70,6 +72,7 @@ class Trained:
       learning_rate: learning rate of the first step.
       calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
       speed: speed of the board; without it measurements have no latency.
+      build: the build of TFLite Micro that the arena is for; by default that of this machine.
       weights: folder that keeps the weights of each network for its mutants; None keeps none.
       metric: what networks are judged by; decides the loss too (`rlnas.child.train.loss_for`).
 
@@ -91,6 +94,7 @@ class Trained:
     self._learning_rate = learning_rate
     self._calibration_examples = calibration_examples
     self._speed = speed
+    self._build = build
     self._metric = Metric(metric)
     self._weights = None if weights is None else pathlib.Path(weights)
 
@@ -119,6 +123,7 @@ class Trained:
       lambda: self._train(architecture, seed, terms),
       calibration_examples=self._calibration_examples,
       speed=self._speed,
+      build=self._build,
       metric=self._metric,
     )
 

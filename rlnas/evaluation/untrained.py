@@ -14,25 +14,29 @@ import numpy.typing as npt
 
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.backend import keras
-from rlnas.child.builder import build
+from rlnas.child.builder import build as build_network
+from rlnas.cost.builds import HOST, Build
 from rlnas.tflite.footprint import Footprint, measure
 from rlnas.tflite.quantize import quantize
 
 CALIBRATION_EXAMPLES = 10
 
 
-def untrained_footprint(architecture: Architecture, task: TaskShape) -> Footprint:
+def untrained_footprint(
+  architecture: Architecture, task: TaskShape, *, build: Build = HOST
+) -> Footprint:
   """Converts a network with random weights and measures the size that it will have when trained.
 
   Args:
     architecture: the network.
     task: its input shape and number of classes.
+    build: the build of TFLite Micro that the arena is for.
 
   Raises:
     ValueError: the shapes of the network do not fit together.
     ArenaOverflow: the arena would be larger than that of any microcontroller.
   """
-  return measure(convert_untrained(architecture, task, seed=0))
+  return measure(convert_untrained(architecture, task, seed=0), build=build)
 
 
 def convert_untrained(architecture: Architecture, task: TaskShape, *, seed: int) -> bytes:
@@ -43,7 +47,7 @@ def convert_untrained(architecture: Architecture, task: TaskShape, *, seed: int)
 
 def build_trained_looking(architecture: Architecture, task: TaskShape, *, seed: int) -> keras.Model:
   """Builds a network with random biases and random statistics of batch normalisation."""
-  model = build(architecture, task, seed=seed)
+  model = build_network(architecture, task, seed=seed)
   rng = np.random.default_rng(seed)
   for weight in model.weights:
     kind = weight.name.split('/')[-1].split(':')[0]

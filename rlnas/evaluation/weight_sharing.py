@@ -11,7 +11,8 @@ import numpy as np
 from rlnas.architecture import Architecture
 from rlnas.child.supernet import Supernet
 from rlnas.child.train import confusion_function
-from rlnas.cost.kernels import Speed
+from rlnas.cost.builds import HOST, Build
+from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.int8 import Ready, measure_int8
@@ -34,6 +35,7 @@ class WeightSharing:
     statistics_examples: int = 1024,
     calibration_examples: int = 100,
     speed: Speed | None = None,
+    build: Build = HOST,
     metric: Metric = Metric.ACCURACY,
   ) -> None:
     """Stores the settings.
@@ -44,6 +46,7 @@ class WeightSharing:
       statistics_examples: how many training examples give the statistics of batch normalisation.
       calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
       speed: speed of the board; without it measurements have no latency.
+      build: the build of TFLite Micro that the arena is for; by default that of this machine.
       metric: what networks are judged by; `train_supernet` takes the same.
 
     Raises:
@@ -66,6 +69,7 @@ class WeightSharing:
     self._statistics_examples = statistics_examples
     self._calibration_examples = calibration_examples
     self._speed = speed
+    self._build = build
     self._metric = Metric(metric)
 
   def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
@@ -88,6 +92,7 @@ class WeightSharing:
       lambda: self._network(architecture),
       calibration_examples=self._calibration_examples,
       speed=self._speed,
+      build=self._build,
       metric=self._metric,
     )
 

@@ -7,10 +7,12 @@ on this machine.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
 from rlnas.budget import Budget
+from rlnas.cost.builds import Build
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import Scaling
@@ -24,12 +26,14 @@ _MOST_VECTORS = 10
 _MOST_VECTOR_BYTES = 32 * 1024  # of all inputs: they need flash in a firmware that checks itself
 
 
-def deployment(model: bytes, dataset: Dataset) -> Deployment:
+def deployment(model: bytes, dataset: Dataset, *, builds: Sequence[Build] = ()) -> Deployment:
   """Measures a model and computes its test vectors, on validation examples.
 
   Args:
     model: a full-integer .tflite file.
     dataset: the data that it was trained on.
+    builds: the builds of TFLite Micro that the board may have, the usual one first; all if there
+      are none.
 
   Raises:
     ValueError: the model does not fit the data, or has an operator that is not in
@@ -45,11 +49,16 @@ def deployment(model: bytes, dataset: Dataset) -> Deployment:
       f'has examples of shape {dataset.input_shape} in {dataset.classes} classes'
     )
   vectors = _vectors(model, info.input, dataset)
-  return Deployment(model, info, reserve(info.report), vectors)
+  return Deployment(model, info, reserve(info.report, builds), vectors)
 
 
 def export_model(
-  model: bytes, dataset: Dataset, budget: Budget, folder: str | os.PathLike[str]
+  model: bytes,
+  dataset: Dataset,
+  budget: Budget,
+  folder: str | os.PathLike[str],
+  *,
+  builds: Sequence[Build] = (),
 ) -> None:
   """Writes model.tflite and the files of `c_contents`, for users of the library.
 
@@ -60,12 +69,13 @@ def export_model(
     dataset: the data that it was trained on.
     budget: budget of the board.
     folder: folder for the files; created if it does not exist.
+    builds: see `deployment`.
 
   Raises:
     ValueError: see `deployment`.
     OSError: a file cannot be written.
   """
-  deployed = deployment(model, dataset)
+  deployed = deployment(model, dataset, builds=builds)
   write_folder(folder, {'model.tflite': model, **c_contents(deployed, dataset, budget)})
 
 

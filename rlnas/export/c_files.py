@@ -149,7 +149,7 @@ def constants(deployed: Deployment, dataset: Dataset, budget: Budget) -> str:
   source, target = info.input, info.output
   kinds = info.kinds
   is_measured = info.report.sram_source == 'tflm'
-  counted = 'measured by TFLite Micro' if is_measured else 'planned, not measured'
+  counted = 'Predicted from what TFLite Micro allocated' if is_measured else 'Planned, not measured'
   classes = zip(identifiers(dataset.class_names), range(dataset.classes), strict=True)
   return f"""\
 /* What a firmware must know of the network for {comment(dataset.name)}.
@@ -161,14 +161,12 @@ def constants(deployed: Deployment, dataset: Dataset, budget: Budget) -> str:
 #include <math.h>
 #include <stdint.h>
 
-/* Bytes of the tensor arena to reserve, aligned to 16:
- *   {room.measured_bytes} in use after loading ({counted}; a
- *     32-bit chip needs less than this 64-bit machine, as its pointers are shorter)
- * + {room.kernel_bytes} scratch of CMSIS-NN's kernels (the reference kernels need none)
- * + {room.loading_bytes} more while the network is being loaded
- * + {room.alignment_bytes} alignment
- * The budget was {budget.sram_bytes}, for the bytes in use after loading. Other kernels may need
- * more (ESP-NN on an ESP32-S3 does): main.cc prints how many bytes the device uses. */
+/* Bytes of the tensor arena to reserve, at any alignment. Smallest arena that loads:
+ *   {room.arena.smallest_bytes} with {room.build.title}
+ *     (the budget was {budget.sram_bytes})
+ *   {room.largest_bytes} with {room.largest_build.title}
+ * {counted}; main.cc prints how
+ * many bytes the device uses. */
 #define RLNAS_ARENA_BYTES {room.total_bytes}
 
 #define RLNAS_INPUT_SHAPE {{{', '.join(map(str, source.shape))}}}

@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlnas.backend import flatbuffer_utils
+from rlnas.cost.arena import Arena
 from rlnas.cost.arena_head import ALIGNMENT_BYTES, Buffer, greedy_plan
+from rlnas.cost.builds import BUILDS, Build
 from rlnas.tflite.inspection import ModelReport, measure
 
 _schema = flatbuffer_utils.schema_fb
-
-# Memory that TFLite Micro needs for planning, besides the tail, while it loads a network (see
-# `rlnas.tflite.footprint.Footprint`).
-_LOADING_BYTES_A_TENSOR, _LOADING_BYTES_A_BUFFER = 32, 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,56 +77,48 @@ class DeploymentInfo:
   @property
   def kinds(self) -> tuple[str, ...]:
     """The different operators, sorted by name, which a resolver must register."""
-    return tuple(sorted({operator.kind for operator in self.report.operators}))
+    return self.report.kinds
 
 
 @dataclasses.dataclass(frozen=True)
 class Reserve:
-  """The arena that a firmware reserves, and its parts.
+  """The arena that a firmware reserves: enough for every build that the board may have.
 
   Attributes:
-    measured_bytes: in use after the network is loaded, as TFLite Micro measured on this machine.
-    kernel_bytes: more if the arena also holds the scratch areas of CMSIS-NN.
-    loading_bytes: more while the network is being loaded.
-    alignment_bytes: lost if the array is not aligned, and by rounding up.
+    build: the usual build, whose arena the budget limits.
+    arena: the arena of that build.
+    largest_build: the build that needs the largest arena.
+    largest_bytes: size of the smallest arena that loads there.
   """
 
-  measured_bytes: int
-  kernel_bytes: int
-  loading_bytes: int
-  alignment_bytes: int
+  build: Build
+  arena: Arena
+  largest_build: Build
+  largest_bytes: int
 
   @property
   def total_bytes(self) -> int:
-    """The size of the array."""
-    parts = (self.measured_bytes, self.kernel_bytes, self.loading_bytes, self.alignment_bytes)
-    return sum(parts)
+    """The size of the array, which need not be aligned."""
+    return self.largest_bytes + ALIGNMENT_BYTES
 
   @property
   def margin_bytes(self) -> int:
-    """The bytes that are reserved beyond the measured size."""
-    return self.total_bytes - self.measured_bytes
+    """The bytes that are reserved beyond the smallest arena of the usual build."""
+    return self.total_bytes - self.arena.smallest_bytes
 
 
-def reserve(report: ModelReport) -> Reserve:
-  """The arena to reserve for a network on a chip with reference kernels or CMSIS-NN's.
+def reserve(report: ModelReport, builds: Sequence[Build] = ()) -> Reserve:
+  """The arena to reserve for a network.
 
-  The measured tail holds pointers of 8 bytes, but those of the chip have 4. This is a further
-  margin of some hundred to a few thousand bytes, which is not counted here. Other kernels may need
-  more.
+  Args:
+    report: the network.
+    builds: the builds of TFLite Micro that the board may have, the usual one first; all if there
+      are none. Kernels whose scratch memory is not known may need more.
   """
-  arena = report.chip_arena_bytes('cmsis_nn')
-  head = arena[0] if arena else report.arena_head_bytes
-  loading = (
-    _LOADING_BYTES_A_TENSOR * report.structures.eval_tensors
-    + _LOADING_BYTES_A_BUFFER * len(report.buffers)
-  )
-  kernel_bytes = head - report.arena_head_bytes
-  loading_bytes = max(0, loading - head)
-  exact = report.sram_bytes + kernel_bytes + loading_bytes + ALIGNMENT_BYTES
-  rounded = -(-exact // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
-  alignment_bytes = rounded - exact + ALIGNMENT_BYTES
-  return Reserve(report.sram_bytes, kernel_bytes, loading_bytes, alignment_bytes)
+  builds = tuple(builds) or tuple(BUILDS.values())
+  arenas = [report.arena(build) for build in builds]
+  largest = max(range(len(builds)), key=lambda index: arenas[index].smallest_bytes)
+  return Reserve(builds[0], arenas[0], builds[largest], arenas[largest].smallest_bytes)
 
 
 def inspect(model: bytes) -> DeploymentInfo:

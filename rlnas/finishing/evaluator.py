@@ -16,6 +16,7 @@ from rlnas.backend import ONEDNN, tf
 from rlnas.child.distill import Teacher, distillation
 from rlnas.child.inherit import save_weights
 from rlnas.child.train import Loss, cross_entropy
+from rlnas.cost.builds import HOST, Build
 from rlnas.cost.cost import estimate_cost
 from rlnas.data.atomic_file import write_file
 from rlnas.data.dataset import Dataset
@@ -36,6 +37,7 @@ class Finishing:
     folder: folder for the files; created if it does not exist.
     teachers: networks to learn from, besides the labels (`rlnas.child.distill`).
     start: file of the first weights; its name must depend on everything that decides them.
+    build: the build of TFLite Micro that the arena is for.
   """
 
   def __init__(
@@ -46,7 +48,9 @@ class Finishing:
     *,
     teachers: Sequence[Teacher] = (),
     start: pathlib.Path | None = None,
+    build: Build = HOST,
   ) -> None:
+    self._build = build
     self._start = start
     self._teachers = tuple(teachers)
     self._dataset = dataset.without_test()
@@ -55,10 +59,10 @@ class Finishing:
     versions = (rlnas.__version__, tf.__version__, str(int(ONEDNN)))
     taught_by = [teacher.weights.stem for teacher in teachers]
     begun = None if start is None else start.stem
-    settings = dataclasses.asdict(recipe)
+    recorded = dataclasses.asdict(recipe)
     if recipe.metric is Metric.ACCURACY:
-      del settings['metric']  # so that finalists of earlier folders are found
-    self._settings = [dataset.digest, settings, versions, taught_by, begun]
+      del recorded['metric']  # so that finalists of earlier folders are found
+    self._settings = [dataset.digest, recorded, versions, taught_by, begun, build.name]
 
   def name(self, architecture: Architecture, *, seed: int) -> str:
     """The name of the network's files, a hash of everything that decides them."""
@@ -97,9 +101,9 @@ class Finishing:
     found = finish(architecture, data, recipe=self._recipe, seed=seed, loss=loss, start=self._start)
     name = self.name(architecture, seed=seed)
     save_weights(found.network, self.weights_path(name))
-    counted = estimate_cost(architecture, data.task)
+    counted = estimate_cost(architecture, data.task, build=self._build)
     try:
-      footprint = measure(found.model)
+      footprint = measure(found.model, build=self._build)
     except ArenaOverflow as error:
       return Measurement(Status.INFEASIBLE, detail=str(error))
     write_file(self.model_path(name), found.model)
@@ -110,6 +114,7 @@ class Finishing:
       flash_bytes=footprint.flash_bytes,
       sram_bytes=footprint.sram_bytes,
       sram_source=footprint.sram_source,
+      sram_build=footprint.sram_build,
       macs=counted.macs,
       parameters=counted.parameters,
       seconds=time.perf_counter() - started,

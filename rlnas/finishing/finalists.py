@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.budget import Budget
-from rlnas.cost.kernels import Speed
-from rlnas.cost.latency import latency_ms
+from rlnas.cost.latency import instruction_count, latency_ms
+from rlnas.cost.speed import Speed
 from rlnas.finishing.evaluator import Finishing
 from rlnas.interfaces import Executor
 from rlnas.pareto import pareto_front
@@ -202,7 +202,11 @@ def finish_candidates(
 
 
 def timed(finalist: Finalist, task: TaskShape, speed: Speed | None) -> Finalist:
-  """Adds the latency of the finalist's own network, which may be pruned; None if not known."""
-  latency = latency_ms(finalist.candidate.architecture, task, speed=speed)
-  measurement = dataclasses.replace(finalist.measurement, latency_ms=latency)
+  """Adds the time of the finalist's own network, which may be pruned; None if not known."""
+  architecture = finalist.candidate.architecture
+  measurement = dataclasses.replace(
+    finalist.measurement,
+    latency_ms=latency_ms(architecture, task, speed=speed),
+    instructions=instruction_count(architecture, task, speed=speed),
+  )
   return dataclasses.replace(finalist, measurement=measurement)

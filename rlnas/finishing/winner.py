@@ -18,7 +18,8 @@ from rlnas.budget import Budget
 from rlnas.child.distill import Teacher
 from rlnas.child.inherit import save_weights
 from rlnas.child.prune import prune_filters
-from rlnas.cost.kernels import Speed
+from rlnas.cost.builds import HOST, Build
+from rlnas.cost.speed import Speed
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import (
@@ -102,6 +103,7 @@ def finish_best(
   plan: Plan,
   seed: int,
   speed: Speed | None = None,
+  build: Build = HOST,
   folder: str | os.PathLike[str] | None = None,
   executor_factory: Callable[[Evaluator], Executor] = InProcess,
   on_finished: Callable[[Finalist], None] | None = None,
@@ -118,6 +120,7 @@ def finish_best(
     plan: what to train, and how.
     seed: decides the initial weights, the order of the examples and their augmentation.
     speed: speed of the board; without it no latency is known, and none can be limited.
+    build: the board's build of TFLite Micro, whose arena the budget limits.
     folder: keeps each finalist as soon as it is finished, so that an interrupted call can resume;
       by default they are kept until the end of the call.
     executor_factory: makes the executor of an evaluator, for example `lambda e: WorkerPool(e,
@@ -137,7 +140,7 @@ def finish_best(
     store = FinalistFile(where)
     stack.callback(store.close)
 
-    plain = Finishing(dataset, plan.recipe, where)
+    plain = Finishing(dataset, plan.recipe, where, build=build)
 
     def finish_all(
       candidates: Sequence[Candidate],
@@ -145,7 +148,7 @@ def finish_best(
       start: pathlib.Path | None,
     ) -> list[Finalist]:
       found = [Teacher(t.candidate.architecture, plain.weights_path(t.name)) for t in teachers]
-      evaluator = Finishing(dataset, plan.recipe, where, teachers=found, start=start)
+      evaluator = Finishing(dataset, plan.recipe, where, teachers=found, start=start, build=build)
       with contextlib.closing(executor_factory(evaluator)) as executor:
         finished = finish_candidates(
           candidates, evaluator, executor, store, on_finished=on_finished
@@ -175,7 +178,7 @@ def finish_best(
     int8_test_interval=wilson_interval(int(confusion.trace()), int(confusion.sum())),
     int8_test_confusion=tuple(map(tuple, confusion.tolist())),
     largest_class=largest_class(dataset.y_train, classes=dataset.classes),
-    footprint=measure(model),
+    footprint=measure(model, build=build),
     macs=measured.macs or 0,
     latency_ms=measured.latency_ms,
     finalists=tuple(finalists),

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from rlnas.architecture import Scalar
+from rlnas.board import Board
 from rlnas.budget import Budget
+from rlnas.cost.builds import Build
+from rlnas.cost.instructions import digits
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric, chance_confusion, largest_class
@@ -64,6 +67,9 @@ class Origin:
     configuration: configuration of the search.
     finish_epochs: epochs of its full training, if known.
     validation_accuracy: accuracy of the float network, if known; the metric of the search.
+    target: the board, to tell the time of an inference and the flash of the runtime; None if its
+      description is gone.
+    builds: the builds of TFLite Micro that the board may have, the one of the search first.
   """
 
   trials: tuple[Trial, ...]
@@ -73,6 +79,8 @@ class Origin:
   configuration: Mapping[str, Scalar | None]
   finish_epochs: int | None
   validation_accuracy: float | None
+  target: Board | None = None
+  builds: tuple[Build, ...] = ()
 
 
 def write_bundle(
@@ -91,7 +99,7 @@ def write_bundle(
     ValueError: the model does not fit the data.
     OSError: a file cannot be written.
   """
-  deployed = deployment(model, dataset)
+  deployed = deployment(model, dataset, builds=origin.builds)
   page = model_page(deployed, dataset, budget, origin)
   contents = {
     'model.tflite': model,
@@ -115,7 +123,7 @@ def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: O
   sections = (
     Section('Accuracy', _accuracy(quality, judged('val'), dataset, origin)),
     Section('Network', _network(deployed, dataset, origin)),
-    Section('Memory', _memory(deployed, budget)),
+    Section('Memory', (*_memory(deployed, budget), *_runtime(deployed, origin.target))),
     Section('In a firmware', _firmware(deployed, dataset)),
     Section('How it was found', _found(budget, origin)),
     Section('Data', _data(dataset)),
@@ -135,7 +143,7 @@ def _facts(
 ) -> Facts:
   low, high = wilson_interval(quality.correct, quality.examples)
   foot = deployed.info.report
-  flash, sram = foot.flash_bytes, foot.sram_bytes
+  flash, sram = foot.flash_bytes, deployed.reserve.arena.smallest_bytes
   rows = [
     ('int8 test accuracy', f'{quality.accuracy:.4f}', f'95 % interval {low:.4f} to {high:.4f}'),
     ('flash', f'{flash:,} B', f'{flash / budget.flash_bytes:.0%} of budget'),
@@ -146,8 +154,11 @@ def _facts(
   if metric is not Metric.ACCURACY:
     text = f'{quality.score(metric):.4f}'
     rows.insert(1, (f'int8 test {metric.label}', text, 'the metric of the search'))
-  latency_ms = origin.winner.measurement.latency_ms
-  if latency_ms is not None:
+  latency_ms, target = origin.winner.measurement.latency_ms, origin.target
+  if target is not None and target.speed is not None and foot.workload is not None:
+    least, middle, most = map(digits, target.speed.latency(foot.workload))
+    rows.append(('latency', f'{middle} ms', f'{least} to {most} ms, estimated'))
+  elif latency_ms is not None:
     rows.append(('latency', f'{latency_ms:,.1f} ms', 'of one inference, estimated'))
   return Facts(tuple(rows))
 
@@ -241,38 +252,51 @@ def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Bl
 
 def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
   foot, room, info = deployed.info.report, deployed.reserve, deployed.info
-  on_chip = [
-    f'{sum(arena):,}' if (arena := foot.chip_arena_bytes(kernels)) else 'not known'
-    for kernels in ('reference', 'cmsis_nn')
-  ]
+  arena, build = room.arena, room.build
   rows = (
-    ('head: activations and scratch', f'{foot.arena_head_bytes:,}'),
-    ("tail: the interpreter's structures, on this 64-bit machine", f'{foot.arena_tail_bytes:,}'),
-    ('in use after loading', f'{foot.sram_bytes:,}'),
-    ("+ scratch of CMSIS-NN's kernels", f'{room.kernel_bytes:,}'),
-    ('+ more while the network is being loaded', f'{room.loading_bytes:,}'),
-    ('+ alignment', f'{room.alignment_bytes:,}'),
-    ('to reserve (RLNAS_ARENA_BYTES)', f'{room.total_bytes:,}'),
-    ('estimated use on a 32-bit chip, reference kernels', on_chip[0]),
-    ("the same, CMSIS-NN's kernels", on_chip[1]),
+    ('head: activations and scratch', f'{arena.head_bytes:,}'),
+    ("tail: the interpreter's structures", f'{arena.tail_bytes:,}'),
+    ('in use after loading', f'{arena.used_bytes:,}'),
+    ('smallest arena that loads', f'{arena.smallest_bytes:,}'),
+    (f'the same with {room.largest_build.title}', f'{room.largest_bytes:,}'),
+    ('to reserve, at any alignment (RLNAS_ARENA_BYTES)', f'{room.total_bytes:,}'),
   )
   over = room.total_bytes - budget.sram_bytes
   fits = f'The reserve exceeds the budget of {budget.sram_bytes:,} B by {over:,} B, which reduce '
-  fits += 'the memory of the application; with the reference kernels the array may be smaller.'
+  fits += f'the memory of the application; with {build.title} the array may be smaller.'
   peak = max(range(len(info.report.operators)), key=lambda i: info.report.operators[i].live_bytes)
   note = f'The arena needs most memory at operator {peak + 1}, {info.report.operators[peak].kind}. '
   is_measured = foot.sram_source == 'tflm'
   note += (
-    'TFLite Micro measured the bytes.' if is_measured else 'The bytes are planned, not measured.'
+    'The bytes are predicted from what TFLite Micro allocated here.'
+    if is_measured
+    else 'The bytes are planned, not measured.'
   )
   caption = 'The head of the arena while the operators run, left to right: each area is a tensor '
   caption += 'at its address. Black: bytes in use; dashed: bytes that the plan needs.'
   return (
     Figures((Figure('arena', model_figures.arena(info), caption),)),
     Text(note),
-    Table(('tensor arena', 'bytes'), rows),
+    Table((f'tensor arena with {build.title}', 'bytes'), rows),
     *((Text(fits),) if over > 0 else ()),
   )
+
+
+def _runtime(deployed: Deployment, target: Board | None) -> tuple[Block, ...]:
+  """What the runtime takes of the board's flash; nothing if the board is not known."""
+  if target is None:
+    return ()
+  report = deployed.info.report
+  taken, room = target.taken_flash_bytes(report.kinds), target.room_bytes(report.kinds)
+  text = 'Beside the model, the runtime with these operators and the application take about '
+  text += f'{taken:,} of {target.flash_bytes:,} B of flash ({target.builds[0]}, estimated). '
+  if not room:
+    text += 'This leaves no room for the model.'
+  elif room < report.flash_bytes:
+    text += f'This leaves {room:,} B, less than the model takes.'
+  else:
+    text += f'This leaves {room:,} B for the model.'
+  return (Text(text),)
 
 
 def _firmware(deployed: Deployment, dataset: Dataset) -> tuple[Block, ...]:

@@ -14,7 +14,7 @@ from rlnas.testing.rules import require, timeless
 from rlnas.trial import Measurement, Proposal, Status, Trial
 
 _ACCURACIES = ('validation_accuracy', 'int8_validation_accuracy')
-_COUNTS = ('flash_bytes', 'sram_bytes', 'macs', 'parameters')
+_COUNTS = ('flash_bytes', 'sram_bytes', 'macs', 'parameters', 'instructions')
 _PURE = 'equal architecture and seed give an equal measurement'
 
 

@@ -149,13 +149,11 @@ def _scratch(graph: Any, operator: Any) -> tuple[int, ...]:
   tensors = graph.subgraphs[0].tensors
   entry, axes = (tensors[index] for index in operator.inputs)
   (result,) = (tensors[index] for index in operator.outputs)
-  areas = mean_scratch(
-    0,
+  return mean_scratch(
     rank=len(entry.shape),
     axes=math.prod(map(int, axes.shape)),
     outputs=math.prod(map(int, result.shape)),
   )
-  return tuple(area.size_bytes for area in areas)
 
 
 class _Builder(flatbuffers.Builder):

@@ -1,9 +1,10 @@
 """Measures the flash and SRAM that a quantized network needs on a microcontroller.
 
-Flash is the size of the .tflite file. SRAM is the tensor arena as TFLite Micro allocates it: the
-head holds activations and scratch memory, the tail the interpreter's structures (David et al. 2021,
-TensorFlow Lite Micro, section 4.4). On a 64-bit machine the structures hold wider pointers, so the
-tail is larger here than on a 32-bit chip: the figure is an upper bound.
+Flash is the size of the .tflite file. SRAM is the smallest tensor arena in which a build of TFLite
+Micro can load the network: the head holds activations and scratch memory, the tail the
+interpreter's structures (David et al. 2021, TensorFlow Lite Micro, section 4.4). TFLite Micro
+allocates the arena on this machine, where the structures hold pointers of 64 bits; for another
+build the arena is predicted from it (`rlnas.cost.arena`).
 """
 
 from __future__ import annotations
@@ -11,20 +12,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
 
 from absl import logging
 
 from rlnas.budget import Resources
-from rlnas.cost.arena_head import MAX_ARENA_BYTES, MEAN_SCRATCH, Buffer, greedy_plan
-from rlnas.cost.arena_tail import HOST, Node, Nodes, tail_bytes
+from rlnas.cost.arena import NO_EXCESS, Arena, Contents, Excess
+from rlnas.cost.arena_head import MAX_ARENA_BYTES
+from rlnas.cost.builds import HOST, Build
 from rlnas.tflite import tflm
-from rlnas.tflite.model_file import Operator, Subgraph, Tensor, opens, read_subgraphs
+from rlnas.tflite.contents import contents_of
+from rlnas.tflite.model_file import opens, read_subgraphs
 from rlnas.tflite.walk import steps_of
 
 Model = bytes | os.PathLike[str] | str
-
-_WITH_KERNEL = frozenset({'CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED'})
 
 
 class ArenaOverflow(ValueError):  # noqa: N818 (names what happened, as OverflowError does)
@@ -37,14 +37,12 @@ class Footprint:
 
   Attributes:
     flash_bytes: size of the .tflite file.
-    sram_bytes: size of the tensor arena once the network is loaded: head and tail. While it loads,
-      TFLite Micro's planner needs about 32 bytes per tensor and 40 per buffer beside the tail. If
-      that is more than the head, a firmware must reserve more: 4,632 instead of 3,984 bytes for the
-      anomaly detector of MLPerf Tiny, 1.2 to 1.4 times as much for unrolled recurrent networks, 80
-      bytes more for one of 230 convolutional networks, and nothing more for the others.
+    sram_bytes: size of the smallest tensor arena in which the network can be loaded.
     arena_head_bytes: size of activations and scratch memory.
     arena_tail_bytes: size of the interpreter's structures.
-    sram_source: 'tflm' if TFLite Micro was run, 'analytic' if it is not installed.
+    sram_source: 'tflm' if TFLite Micro was run on this machine, 'analytic' if it is not installed.
+    sram_build: name of the build of TFLite Micro that the arena is for, from
+      `rlnas.cost.builds.BUILDS`.
   """
 
   flash_bytes: int
@@ -52,6 +50,7 @@ class Footprint:
   arena_head_bytes: int
   arena_tail_bytes: int
   sram_source: str
+  sram_build: str
 
   @property
   def resources(self) -> Resources:
@@ -64,7 +63,7 @@ class Footprint:
     return self.sram_source == 'analytic'
 
 
-def measure(model: Model) -> Footprint:
+def measure(model: Model, *, build: Build = HOST) -> Footprint:
   """Measures a .tflite file by loading it into TFLite Micro, which has a recording allocator.
 
   If TFLite Micro is not installed, the plan of `analytic_footprint` is returned and a warning is
@@ -72,13 +71,15 @@ def measure(model: Model) -> Footprint:
 
   Args:
     model: path or bytes of the file.
+    build: the build of TFLite Micro that the arena is for.
 
   Raises:
     ValueError: the model is no .tflite file, or TFLite Micro cannot run it; the cause is quoted.
     ArenaOverflow: the arena would be larger than `MAX_ARENA_BYTES`.
   """
   content = read_model(model)
-  plan = analytic_footprint(content)
+  contents = contents_in(content)
+  check_arena(contents.arena(HOST))
   try:
     # What TensorFlow Lite refuses might end the process; it gets one of its own.
     report = tflm.load(content) if opens(content) else tflm.load_elsewhere(content)
@@ -88,76 +89,82 @@ def measure(model: Model) -> Footprint:
       'TFLite Micro (tflite-micro) is not installed: SRAM figures are planned, not measured.',
       1,
     )
-    return plan
-  return allocated(content, report)
+    return footprint_of(len(content), contents, build)
+  return footprint_of(len(content), contents, build, recorded=recorded_excess(contents, report))
 
 
-def analytic_footprint(model: Model) -> Footprint:
+def analytic_footprint(model: Model, *, build: Build = HOST) -> Footprint:
   """Plans the arena as TFLite Micro does, but without running it.
 
   The head was exact for all of 256 random networks (89 chains, 119 that branch, 48 unrolled
   recurrent ones), and the tail for 42 networks of all spaces. The tail lacks the data of kernels
-  for operators that `rlnas.cost.arena_tail` does not know.
+  for operators that `rlnas.cost.structures` does not know.
+
+  Args:
+    model: path or bytes of the file.
+    build: the build of TFLite Micro that the arena is for.
 
   Raises:
     ValueError: see `rlnas.tflite.model_file.read_subgraphs`.
     ArenaOverflow: the arena would be larger than `MAX_ARENA_BYTES`.
   """
   content = read_model(model)
+  return footprint_of(len(content), contents_in(content), build)
+
+
+def contents_in(content: bytes) -> Contents:
+  """Returns what a file keeps in the arena. Raises ValueError as `read_subgraphs`."""
   subgraphs = read_subgraphs(content)
-  return planned(len(content), subgraphs, steps_of(subgraphs)[1])
+  return contents_of(subgraphs, *steps_of(subgraphs))
 
 
-def planned(
-  flash_bytes: int, subgraphs: Sequence[Subgraph], buffers: Sequence[Buffer]
+def footprint_of(
+  flash_bytes: int, contents: Contents, build: Build, *, recorded: Excess | None = None
 ) -> Footprint:
-  """As `analytic_footprint`, for a file that is read already."""
-  network = subgraphs[0]
-  inputs = [network.tensors[i] for i in network.inputs]
-  head = greedy_plan(buffers).total_bytes
-  tail = tail_bytes(
-    HOST,
-    Nodes.of([_node(o, graph.tensors) for graph in subgraphs for o in graph.operators]),
-    tensors=sum(len(graph.tensors) for graph in subgraphs),
-    inputs=len(inputs),
-    outputs=len(network.outputs),
-    quantized=bool(inputs and inputs[0].scales),
-  )
-  if head + tail > MAX_ARENA_BYTES:
-    raise ArenaOverflow(overflow_message(head, tail))
-  return Footprint(flash_bytes, head + tail, head, tail, 'analytic')
+  """Returns the footprint of a file.
+
+  Args:
+    flash_bytes: its size.
+    contents: what it keeps in the arena.
+    build: the build of TFLite Micro that the arena is for.
+    recorded: what TFLite Micro took beyond the prediction on this machine; None if it did not run.
+
+  Raises:
+    ArenaOverflow: the arena would be larger than `MAX_ARENA_BYTES`.
+  """
+  excess = NO_EXCESS if recorded is None else recorded
+  check_arena(contents.arena(HOST, excess))
+  arena = contents.arena(build, excess)
+  check_arena(arena)
+  source = 'analytic' if recorded is None else 'tflm'
+  head, tail = arena.head_bytes, arena.tail_bytes
+  return Footprint(flash_bytes, arena.smallest_bytes, head, tail, source, build.name)
 
 
-def allocated(content: bytes, report: str) -> Footprint:
-  """Returns the footprint that TFLite Micro reports. Raises ArenaOverflow, or RuntimeError."""
-  total, head, tail = (tflm.counted(report, part) for part in ('total', 'head', 'tail'))
-  if total > MAX_ARENA_BYTES:
-    raise ArenaOverflow(overflow_message(head, tail))
-  return Footprint(len(content), total, head, tail, 'tflm')
+def recorded_excess(contents: Contents, report: str) -> Excess:
+  """Returns what TFLite Micro took beyond the prediction on this machine.
+
+  Args:
+    contents: what the file keeps in the arena.
+    report: the allocator's report, from `rlnas.tflite.tflm.load`. Raises RuntimeError if it is not.
+  """
+  predicted = contents.arena(HOST)
+  head, tail = (tflm.counted(report, part) for part in ('head', 'tail'))
+  return Excess(max(0, head - predicted.head_bytes), max(0, tail - predicted.tail_bytes))
+
+
+def check_arena(arena: Arena) -> None:
+  """Raises ArenaOverflow if an arena is larger than `MAX_ARENA_BYTES`."""
+  if arena.smallest_bytes > MAX_ARENA_BYTES:
+    head, tail = arena.head_bytes, arena.tail_bytes
+    raise ArenaOverflow(
+      f'the tensor arena needs {head} + {tail} bytes, more than {MAX_ARENA_BYTES}'
+      if head + tail > MAX_ARENA_BYTES
+      else f'the network needs {arena.smallest_bytes} bytes of arena while it is loaded, more than '
+      f'{MAX_ARENA_BYTES}'
+    )
 
 
 def read_model(model: Model) -> bytes:
   """Returns the bytes of a model or reads them from its file. Raises OSError if it cannot."""
   return model if isinstance(model, bytes) else pathlib.Path(model).read_bytes()
-
-
-def overflow_message(head: int, tail: int) -> str:
-  """Returns the message that the arena is larger than `MAX_ARENA_BYTES`."""
-  return f'the tensor arena needs {head} + {tail} bytes, more than {MAX_ARENA_BYTES}'
-
-
-def scales_of(operator: Operator, tensors: Sequence[Tensor]) -> int:
-  """Returns the number of multipliers, one per channel, that an operator's kernel stores."""
-  kind = operator.kind
-  if kind not in _WITH_KERNEL or len(operator.inputs) < 2 or operator.inputs[1] < 0:
-    return 0
-  kernel = tensors[operator.inputs[1]]
-  if kind != 'FULLY_CONNECTED' and kernel.dtype in ('INT8', 'INT4'):
-    return kernel.shape[0 if kind == 'CONV_2D' else -1]
-  scales = len(kernel.scales)
-  return scales if kind == 'FULLY_CONNECTED' and scales > 1 else 0
-
-
-def _node(operator: Operator, tensors: Sequence[Tensor]) -> Node:
-  scratch = MEAN_SCRATCH if operator.kind == 'MEAN' else 0
-  return Node(operator.kind, scales_of(operator, tensors), len(operator.inputs), scratch)

@@ -10,14 +10,19 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from rlnas.cost.arena_head import Buffer, aligned, greedy_plan
-from rlnas.cost.kernels import Structures, Work, chip_tail_bytes, scratch_bytes
+from rlnas.cost.arena import NO_EXCESS, Arena, Contents, Excess
+from rlnas.cost.arena_head import Buffer, aligned
+from rlnas.cost.builds import HOST, Build
+from rlnas.cost.instructions import Range, count_instructions
+from rlnas.cost.kernels import Work
+from rlnas.cost.terms import Workload, no_work
 from rlnas.tflite import footprint as measuring
 from rlnas.tflite import tflm
-from rlnas.tflite.footprint import Footprint
+from rlnas.tflite.contents import contents_of, work_of
 from rlnas.tflite.macs import count_macs
 from rlnas.tflite.model_file import Subgraph, read_subgraphs
 from rlnas.tflite.walk import Step, steps_of
+from rlnas.tflite.work import add_operator
 
 MOST_FILE_BYTES = 64 * 2**20  # more flash than any microcontroller has
 
@@ -53,31 +58,55 @@ class ModelReport:
 
   Attributes:
     flash_bytes: size of the file.
-    sram_bytes: size of the tensor arena, head and tail.
-    arena_head_bytes: size of activations and scratch memory.
-    arena_tail_bytes: size of the interpreter's structures on this 64-bit machine.
-    sram_source: 'tflm' if TFLite Micro was run, 'analytic' if it is not installed.
+    contents: what the file keeps in the arena of TFLite Micro.
+    recorded: what TFLite Micro took on this machine beyond the prediction; None if it is not
+      installed.
     macs: number of multiply-accumulate operations in one inference; None if it is unknown, because
       the operators in `uncounted` have no formula or run as often as the data demand.
     operators: the operators, in the order of execution.
     constants: (label, bytes) of the weights and other constants, the largest first. A label is the
       name, or the number if there is no name, with the shape.
     quantization_bytes: size of scales and zero points if stored for every tensor that has them.
-    structures: numbers of the structures in the arena's tail.
-    buffers: the buffers in the arena's head.
+    workload: the work of one inference; None if that of an operator is unknown, as for `macs`.
   """
 
   flash_bytes: int
-  sram_bytes: int
-  arena_head_bytes: int
-  arena_tail_bytes: int
-  sram_source: str
+  contents: Contents
+  recorded: Excess | None
   macs: int | None
   operators: tuple[OperatorReport, ...]
   constants: tuple[tuple[str, int], ...]
   quantization_bytes: int
-  structures: Structures
-  buffers: tuple[Buffer, ...]
+  workload: Workload | None = dataclasses.field(compare=False, repr=False)
+
+  def arena(self, build: Build = HOST) -> Arena:
+    """The arena of a build of TFLite Micro; recorded if it is that of this machine."""
+    return self.contents.arena(build, NO_EXCESS if self.recorded is None else self.recorded)
+
+  @property
+  def sram_bytes(self) -> int:
+    """Size of the smallest arena in which the file can be loaded on this machine."""
+    return self.arena().smallest_bytes
+
+  @property
+  def arena_head_bytes(self) -> int:
+    """Size of activations and scratch memory on this machine."""
+    return self.arena().head_bytes
+
+  @property
+  def arena_tail_bytes(self) -> int:
+    """Size of the interpreter's structures on this machine, with pointers of 64 bits."""
+    return self.arena().tail_bytes
+
+  @property
+  def sram_source(self) -> str:
+    """'tflm' if TFLite Micro was run, 'analytic' if it is not installed."""
+    return 'analytic' if self.recorded is None else 'tflm'
+
+  @property
+  def buffers(self) -> tuple[Buffer, ...]:
+    """The tensors and scratch areas in the arena's head on this machine."""
+    return self.contents.buffers(HOST)
 
   @property
   def constant_bytes(self) -> int:
@@ -104,40 +133,30 @@ class ModelReport:
     return tuple(sorted({o.step.unknown or o.kind for o in self.operators if o.macs is None}))
 
   @property
-  def work(self) -> tuple[Work, ...] | None:
-    """The work of one inference, in order, or None if that of an operator is unknown."""
-    if any(o.macs is None or o.step.runs is None for o in self.operators):
-      return None
-    return tuple(o.work for o in self.operators)
+  def kinds(self) -> tuple[str, ...]:
+    """The different kinds of operators, sorted by name, which a firmware must register."""
+    return tuple(sorted({operator.kind for operator in self.operators}))
+
+  @property
+  def is_int8(self) -> bool:
+    """Whether all operators compute with int8 values."""
+    return all(operator.work.is_int8 for operator in self.operators)
+
+  def instructions(self, build: str) -> Range | None:
+    """Estimates the instructions of one inference.
+
+    Args:
+      build: name of the build of TFLite Micro.
+
+    Returns:
+      The estimate; None if the work is unknown, or the build's kernels were not counted.
+    """
+    return None if self.workload is None else count_instructions(self.workload, build)
 
   @property
   def unassigned_bytes(self) -> int:
     """Size of the head beyond the known buffers: scratch memory of kernels, of unknown time."""
-    return max(0, self.arena_head_bytes - greedy_plan(self.buffers).total_bytes)
-
-  def chip_arena_bytes(self, kernels: str) -> tuple[int, int] | None:
-    """Predicts the size of the arena on a 32-bit chip.
-
-    Args:
-      kernels: one of `rlnas.cost.kernels.KERNELS`.
-
-    Returns:
-      (head, tail) in bytes; None if `kernels` is 'unknown'.
-
-    Raises:
-      ValueError: there are no such kernels.
-    """
-    if kernels == 'unknown':
-      return None
-    scratch = [
-      Buffer(size, o.step.first, o.step.first)
-      for o in self.operators
-      if (size := scratch_bytes(o.work, kernels=kernels))
-    ]
-    head = max(self.arena_head_bytes, greedy_plan([*self.buffers, *scratch]).total_bytes)
-    once = {(o.step.subgraph, o.step.place): o.work for o in self.operators}
-    work = list(once.values())
-    return head, chip_tail_bytes(self.arena_tail_bytes, self.structures, work, kernels=kernels)
+    return 0 if self.recorded is None else self.recorded.head_bytes
 
 
 def measure(model: measuring.Model) -> ModelReport:
@@ -158,21 +177,23 @@ def measure(model: measuring.Model) -> ModelReport:
   """
   content = _read(model)
   subgraphs = read_subgraphs(content)
-  steps, buffers = steps_of(subgraphs)
-  planned = measuring.planned(len(content), subgraphs, buffers)
-  footprint, structures = _allocated(content, planned, subgraphs)
-  constants = _constants(subgraphs)
+  steps, results = steps_of(subgraphs)
+  contents = contents_of(subgraphs, steps, results)
+  measuring.check_arena(contents.arena(HOST))
+  recorded = _recorded(content, contents)
+  constants, buffers = _constants(subgraphs), contents.buffers(HOST)
   reports = tuple(_operator_report(step, subgraphs, buffers, constants) for step in steps)
   macs = [r.macs for r in reports]
   tensors = [t for graph in subgraphs for t in graph.tensors]
   return ModelReport(
-    **dataclasses.asdict(footprint),
+    flash_bytes=len(content),
+    contents=contents,
+    recorded=recorded,
     macs=None if None in macs else sum(filter(None, macs)),
     operators=reports,
     constants=tuple(sorted(constants.values(), key=lambda c: (-c[1], c[0]))),
     quantization_bytes=sum(4 * len(t.scales) + 8 * len(t.zero_points) for t in tensors),
-    structures=structures,
-    buffers=buffers,
+    workload=None if None in macs else _workload(steps, subgraphs, constants),
   )
 
 
@@ -205,53 +226,46 @@ def _constants(subgraphs: Sequence[Subgraph]) -> _Constants:
   return found
 
 
+def _workload(
+  steps: Sequence[Step], subgraphs: Sequence[Subgraph], constants: _Constants
+) -> Workload | None:
+  """The work of one inference; None if it is unknown how often an operator runs."""
+  load = no_work()
+  for step in steps:
+    if step.runs is None:
+      return None
+    subgraph = subgraphs[step.subgraph]
+    constant = {tensor for graph, tensor in constants if graph == step.subgraph}
+    add_operator(
+      load, subgraph.operators[step.place], subgraph.tensors, constants=constant, runs=step.runs
+    )
+  return load
+
+
 def _operator_report(
   step: Step, subgraphs: Sequence[Subgraph], buffers: Sequence[Buffer], constants: _Constants
 ) -> OperatorReport:
   subgraph = subgraphs[step.subgraph]
   operator, tensors = subgraph.operators[step.place], subgraph.tensors
-  kind, inputs = operator.kind, [i for i in operator.inputs if i >= 0]
-  result = tensors[operator.outputs[0]] if operator.outputs else None
-  shape = result.shape if result else ()
-  kernel = tensors[inputs[1]].shape if len(inputs) > 1 else ()
-  read = sum(tensors[i].elements for i in inputs if (step.subgraph, i) not in constants)
+  inputs = [i for i in operator.inputs if i >= 0]
   macs = count_macs(operator, tensors)
-  work = Work(
-    kind,
-    macs or 0,
-    max(read, result.elements if result else 0),
-    kernel[1:] if kind in ('CONV_2D', 'DEPTHWISE_CONV_2D') else (),
-    shape[-1] if shape else 1,
-    scales=measuring.scales_of(operator, tensors),
-    inputs=len(inputs),
-    runs=step.runs or 0,
-    is_int8=not any(tensors[i].dtype.startswith(('FLOAT', 'INT16')) for i in inputs),
-  )
   return OperatorReport(
-    kind,
+    operator.kind,
     0 if macs == 0 else None if macs is None or step.runs is None else macs * step.runs,
-    shape,
+    tensors[operator.outputs[0]].shape if operator.outputs else (),
     sum(aligned(b.size_bytes) for b in buffers if b.first <= step.first <= b.last),
     sum(constants[key][1] for i in inputs if (key := (step.subgraph, i)) in constants),
-    work,
+    work_of(operator, tensors, runs=step.runs or 0),
     step,
   )
 
 
-def _allocated(
-  content: bytes, planned: Footprint, subgraphs: Sequence[Subgraph]
-) -> tuple[Footprint, Structures]:
-  """Returns what TFLite Micro allocates, or the planned values if it is not installed."""
+def _recorded(content: bytes, contents: Contents) -> Excess | None:
+  """Returns what TFLite Micro takes beyond the prediction; None if it is not installed."""
   try:
     report = tflm.load_elsewhere(content)
   except ImportError:
-    tensors = sum(len(graph.tensors) for graph in subgraphs)
-    operators = sum(len(graph.operators) for graph in subgraphs)
-    return planned, Structures(tensors, 2, 4, operators)
-  structures = Structures(
-    eval_tensors=tflm.allocations(report, 'TfLiteEvalTensor data'),
-    tensors=tflm.allocations(report, 'Persistent TfLiteTensor data'),
-    quantizations=tflm.allocations(report, 'Persistent TfLiteTensor quantization data'),
-    nodes=tflm.allocations(report, 'NodeAndRegistration struct'),
-  )
-  return measuring.allocated(content, report), structures
+    return None
+  excess = measuring.recorded_excess(contents, report)
+  measuring.check_arena(contents.arena(HOST, excess))
+  return excess

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlnas.backend import flatbuffer_utils, quiet, tf
+from rlnas.cost.terms import NO_WINDOW, Window
 
 schema = flatbuffer_utils.schema_fb
 
@@ -83,6 +84,8 @@ class Operator:
       an IF, the subgraph of a CALL_ONCE.
     beta: factor of the values in a SOFTMAX.
     is_transposed: whether the first and the second input are transposed (BATCH_MATMUL).
+    window: how a convolution or a pooling moves over its map; a convolution's size is that of its
+      weights and not told here.
   """
 
   kind: str
@@ -91,6 +94,7 @@ class Operator:
   calls: tuple[int, ...] = ()
   beta: float = 1.0
   is_transposed: tuple[bool, bool] = (False, False)
+  window: Window = NO_WINDOW
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,6 +224,22 @@ def _operator(operator: Any, kinds: list[str]) -> Operator:
     calls,
     beta=float(getattr(options, 'beta', 1)),
     is_transposed=(bool(getattr(options, 'adjX', 0)), bool(getattr(options, 'adjY', 0))),
+    window=_window(options),
+  )
+
+
+def _window(options: Any) -> Window:
+  """The window of an operator's options; of size 1 if they have none."""
+  if not hasattr(options, 'strideH'):
+    return NO_WINDOW
+  return Window(
+    int(getattr(options, 'filterHeight', 1)),
+    int(getattr(options, 'filterWidth', 1)),
+    int(options.strideH),
+    int(options.strideW),
+    int(getattr(options, 'dilationHFactor', 1)),
+    int(getattr(options, 'dilationWFactor', 1)),
+    options.padding == schema.Padding.SAME,
   )
 
 

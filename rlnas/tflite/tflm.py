@@ -87,12 +87,6 @@ def counted(report: str, part: str) -> int:
   return int(found[1])
 
 
-def allocations(report: str, name: str) -> int:
-  """Reads the number of allocations of a kind from the allocator's report; 0 if there are none."""
-  found = re.search(rf"'{name}' used \d+ bytes with alignment overhead \(.*? for (\d+) ", report)
-  return int(found[1]) if found else 0
-
-
 def _refusal(output: str, content: bytes) -> str:
   """Returns why TFLite Micro refuses a model: the operator, then what TFLite Micro says of it."""
   if missing := re.search(r'Failed to get registration from op code (\S+)', output):

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from rlnas.cost.arena_head import Buffer, mean_scratch
-from rlnas.tflite.model_file import Operator, Subgraph
+from rlnas.tflite.model_file import Operator, Subgraph, Tensor
 
 _MOST_STEPS = 100_000  # subgraphs that run each other could go on without end
 _MOST_RUNS = 10_000  # of a loop, to be counted
@@ -43,11 +43,10 @@ class Step:
 
 
 def steps_of(subgraphs: Sequence[Subgraph]) -> tuple[tuple[Step, ...], tuple[Buffer, ...]]:
-  """Returns the operators in order, and the buffers in the head of the arena.
+  """Returns the operators in order, and the tensors in the head of the arena.
 
-  The buffers are tensors by subgraph and index, then the scratch areas that are known. In
-  a network without further subgraphs the input is written in step 0, and operator i (from 0 on)
-  runs in step i + 1.
+  The tensors are sorted by subgraph and index. In a network without further subgraphs the input is
+  written in step 0, and operator i (from 0 on) runs in step i + 1.
 
   Raises:
     ValueError: a subgraph runs itself.
@@ -89,28 +88,20 @@ def steps_of(subgraphs: Sequence[Subgraph]) -> tuple[tuple[Step, ...], tuple[Buf
     for key in sorted(first)
     if not (tensor := subgraphs[key[0]].tensors[key[1]]).constant_bytes and not tensor.is_variable
   ]
-  return tuple(steps), (*buffers, *_scratch(subgraphs, steps))
+  return tuple(steps), tuple(buffers)
 
 
-def _scratch(subgraphs: Sequence[Subgraph], steps: Sequence[Step]) -> list[Buffer]:
-  """Returns the scratch areas of the kernels whose requests are known."""
-  areas: list[Buffer] = []
-  for step in steps:
-    subgraph = subgraphs[step.subgraph]
-    operator, tensors = subgraph.operators[step.place], subgraph.tensors
-    result = tensors[operator.outputs[0]] if operator.outputs else None
-    if operator.kind == 'MEAN' and result:
-      values, axes = (tensors[i] for i in operator.inputs)
-      areas += mean_scratch(
-        step.first, rank=len(values.shape), axes=axes.elements, outputs=result.elements
-      )
-    elif operator.kind == 'TRANSPOSE_CONV' and result and result.dtype in _SUM_BYTES:
-      size = result.elements * _SUM_BYTES[result.dtype]
-      areas.append(Buffer(size, step.first, step.first))
-    elif operator.kind == 'UNIDIRECTIONAL_SEQUENCE_LSTM' and len(operator.inputs) > _CELL_STATE:
-      size = tensors[operator.inputs[_CELL_STATE]].size_bytes
-      areas += [Buffer(size, step.first, step.first)] * 4  # one for each gate
-  return areas
+def scratch_of(operator: Operator, tensors: Sequence[Tensor]) -> tuple[int, ...]:
+  """Returns the sizes in bytes of the scratch areas that the portable kernel requests, if known."""
+  result = tensors[operator.outputs[0]] if operator.outputs else None
+  if operator.kind == 'MEAN' and result:
+    values, axes = (tensors[i] for i in operator.inputs)
+    return mean_scratch(rank=len(values.shape), axes=axes.elements, outputs=result.elements)
+  if operator.kind == 'TRANSPOSE_CONV' and result and result.dtype in _SUM_BYTES:
+    return (result.elements * _SUM_BYTES[result.dtype],)
+  if operator.kind == 'UNIDIRECTIONAL_SEQUENCE_LSTM' and len(operator.inputs) > _CELL_STATE:
+    return (tensors[operator.inputs[_CELL_STATE]].size_bytes,) * 4  # one for each gate
+  return ()
 
 
 def _runs(

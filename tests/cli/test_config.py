@@ -15,7 +15,7 @@ from rlnas.cli.config_file import read_config, write_config
 from rlnas.cli.export import command
 from rlnas.cli.flags import define_finish_flags, define_search_flags, parse, read_search_config
 from rlnas.cli.workdir import space_of
-from rlnas.cost.kernels import SPEEDS
+from rlnas.cost.speed import CORES
 
 # As it was written before the file had a format number.
 FORMAT_1 = {
@@ -177,8 +177,39 @@ def test_a_value_of_another_type_is_refused(settings, message):
 def test_the_speed_is_that_of_the_board_however_it_is_given(tmp_path):
   board = dataclasses.asdict(BOARDS['esp32'])
   (tmp_path / 'copy.json').write_text(json.dumps(board))
-  assert SearchConfig(board=str(tmp_path / 'copy.json')).speed() is SPEEDS['esp32']
-  assert SearchConfig(board='nucleo-l010rb').speed() is None
+  assert SearchConfig(board=str(tmp_path / 'copy.json')).speed() == BOARDS['esp32'].speed
+  for name, board in BOARDS.items():
+    assert SearchConfig(board=name).speed() == board.speed
+    assert SearchConfig(board=name, max_latency_ms=5.0).budget().latency_ms == 5.0
+
+
+def test_a_core_without_speed_limits_no_time(tmp_path):
+  board = dataclasses.asdict(BOARDS['esp32']) | {'core': 'RISC-V'}
+  path = tmp_path / 'own.json'
+  path.write_text(json.dumps(board))
+  assert SearchConfig(board=str(path)).speed() is None
+  with pytest.raises(ValueError, match=r"a core 'RISC-V', .* must be one of Cortex-M0\+") as caught:
+    SearchConfig(board=str(path), max_latency_ms=5.0).check()
+  assert all(core in str(caught.value) for core in CORES)
+
+
+def test_the_budget_is_that_of_the_operators_in_the_space():
+  pill = SearchConfig(dataset='digits', board='bluepill-f103c8', space='multibranch')
+  board, kinds = BOARDS['bluepill-f103c8'], ('CONCATENATION', 'CONV_2D', 'FULLY_CONNECTED', 'MEAN')
+  assert set_up(pill).budget == board.budget_for((*kinds, 'MAX_POOL_2D'))
+  with pytest.raises(ValueError, match='board bluepill-f103c8: no room beside the runtime'):
+    set_up(dataclasses.replace(pill, space='recurrent'))
+  given = dataclasses.replace(pill, space='recurrent', flash_kib=4.0)
+  assert set_up(given).budget.flash_bytes == 4096
+
+
+def test_the_build_is_that_of_the_board_unless_it_is_given():
+  assert SearchConfig(board='nucleo-l010rb').target_build().name == 'm0-ref-release'
+  assert SearchConfig(board='arduino-nano-33-ble').target_build().name == 'm4-cmsis-arduino'
+  given = SearchConfig(board='arduino-nano-33-ble', tflm_build='m4-ard2023')
+  assert given.target_build().name == 'm4-ard2023'
+  with pytest.raises(ValueError, match="tflm_build='m5': must be one of host"):
+    SearchConfig(tflm_build='m5').check()
 
 
 def test_options_are_recorded_as_values_whatever_their_order():
@@ -206,7 +237,10 @@ def test_what_else_decides_a_search_is_in_its_journal():
   small = SearchConfig(dataset='digits', board='esp32', flash_kib=100.0, sram_kib=50.0)
   one = journal_configuration(set_up(small))
   other = journal_configuration(set_up(dataclasses.replace(small, board='arduino-nano-33-ble')))
-  assert (one['speed'], other['speed']) == ('esp32', 'arduino-nano-33-ble')
+  assert (one['speed'], other['speed']) == (
+    'Xtensa LX6 at 240 MHz, esp32',
+    'arduino-nano-33-ble, Cortex-M4 at 64 MHz, m4-cmsis-arduino',
+  )
   assert one['classes'] == 10
 
 
@@ -227,12 +261,14 @@ def small_and_quick(measurement, budget):
   return accuracy - math.log(measurement.parameters * measurement.macs * measurement.latency_ms)
 
 
-def test_a_reward_is_tried_on_the_figures_that_measurements_have():
+def test_a_reward_is_tried_on_the_figures_that_measurements_have(tmp_path):
   reward = f'{__name__}:small_and_quick'
   built = build_reward(SearchConfig(board='esp32', reward=reward))
   assert built is small_and_quick
+  path = tmp_path / 'own.json'  # without the speed of its core
+  path.write_text(json.dumps(dataclasses.asdict(BOARDS['esp32']) | {'core': 'RISC-V'}))
   with pytest.raises(ValueError, match='small_and_quick'):
-    build_reward(SearchConfig(reward=reward))  # the speed of this board is not known
+    build_reward(SearchConfig(board=str(path), reward=reward))
 
 
 def test_folders_may_begin_with_the_home_folder(tmp_path, monkeypatch):

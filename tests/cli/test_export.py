@@ -5,6 +5,9 @@ import shlex
 
 import pytest
 
+from rlnas.board import find_board
+from rlnas.cli.config import SearchConfig
+from rlnas.cost.builds import find_build
 from rlnas.tflite.footprint import measure
 from tests.cli.command import refused, within
 from tests.disk import full_disk
@@ -24,7 +27,10 @@ def test_a_search_leaves_the_bundle_and_export_writes_the_same(finished):
   result = json.loads((workdir / 'result.json').read_text())['best']
   report = (best / 'REPORT.md').read_text()
   assert f'{result["int8_test_accuracy"]:.4f}' in report
-  assert f'{measure(best / "model.tflite").sram_bytes:,} B' in report
+  assert result['sram_build'] == find_board(SearchConfig.board).build.name
+  footprint = measure(best / 'model.tflite', build=find_build(result['sram_build']))
+  assert footprint.sram_bytes == result['sram_bytes']
+  assert f'{footprint.sram_bytes:,} B' in report
   assert 'CC BY 4.0' in report
   before = {path: path.read_bytes() for path in best.rglob('*') if path.is_file()}
   within('export', f'--workdir={workdir}')

@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 
 from rlnas.backend import keras, quiet, tf
-from rlnas.cost.arena_tail import (
+from rlnas.cost.arena_tail import Node, Nodes, Tail, smallest_bytes, tail_of
+from rlnas.cost.structures import (
   CMSIS_NN,
   ESP_NN,
-  HOST,
   KINDS,
+  PYTHON_PACKAGE,
   REFERENCE,
-  Build,
-  Node,
-  Nodes,
+  Structures,
   layout,
-  tail_bytes,
 )
 from rlnas.tflite.footprint import analytic_footprint, measure
 
@@ -98,7 +96,7 @@ def test_structures_are_laid_out_as_in_c():
 
 
 def test_a_tail_by_hand():
-  build = Build(
+  build = Structures(
     pointer_bytes=4,
     enum_bytes=1,
     fixed=('PPb', 'd'),
@@ -126,10 +124,29 @@ def test_a_tail_by_hand():
   used += 6 * 4  # scratch areas
   assert used == 328
   # Ports: pointers to a multiple of 16, then 20 bytes each, and 12 + 8 if they are quantized.
-  assert tail_bytes(build, nodes, tensors=7, outputs=2) == 336 + 40 + 8 + 2 * 40
-  assert tail_bytes(build, nodes, tensors=7, quantized=False) == 336 + 20 + 12 + 20
+  tail = tail_of(build, nodes, tensors=7, outputs=2)
+  assert tail.planned == 328
+  # All data, the convolution's arrays, and twice its three inputs and its result: 20 + 12 + 8 bytes
+  # each, and 4 for each of 5 zero points of weights and bias.
+  assert tail.prepared == 192 + 16 + 2 * 32 + 2 * 4 * 40 + 2 * 2 * 5 * 4
+  assert total(build, nodes, tensors=7, outputs=2) == 336 + 40 + 8 + 2 * 40
+  assert total(build, nodes, tensors=7, quantized=False) == 336 + 20 + 12 + 20
   without = dataclasses.replace(build, concat_arrays=False)
-  assert tail_bytes(without, nodes, tensors=7, quantized=False) == 336 + 20 + 12 + 20 - 32
+  assert total(without, nodes, tensors=7, quantized=False) == 336 + 20 + 12 + 20 - 32
+
+
+def test_the_smallest_arena_by_hand():
+  layouts = REFERENCE.layouts_of(inputs=1, outputs=1, quantized=True)
+  # Requests for 2 scratch areas and 12 more of 12 bytes each, lifetimes of 24 bytes, one offset.
+  loading = 1008 + (14 * 12 + (30 + 2) * 24 + 4 + 4) + 20 * 40
+  sizes = {'tensors': 30, 'scratch': 2, 'buffers': 20, 'subgraphs': 1}
+  assert smallest_bytes(layouts, 64, Tail(1100, 1000, 0), **sizes) == loading
+  assert smallest_bytes(layouts, 4096, Tail(1100, 1000, 0), **sizes) == 4096 + 1104
+  assert smallest_bytes(layouts, 64, Tail(1100, 1000, 9000), **sizes) == 9000 + 8 + 176
+
+
+def total(*arguments, **options) -> int:
+  return tail_of(*arguments, **options).total
 
 
 def network(channels: int) -> Nodes:
@@ -139,13 +156,13 @@ def network(channels: int) -> Nodes:
 
 @pytest.mark.parametrize('build', [ESP_NN, CMSIS_NN, REFERENCE])
 def test_chips_need_less_than_this_machine(build):
-  here = tail_bytes(HOST, network(32), tensors=24)
-  assert 0.5 * here < tail_bytes(build, network(32), tensors=24) < 0.8 * here
+  here = total(PYTHON_PACKAGE, network(32), tensors=24)
+  assert 0.5 * here < total(build, network(32), tensors=24) < 0.8 * here
 
 
-@pytest.mark.parametrize('build', [HOST, ESP_NN, CMSIS_NN, REFERENCE])
+@pytest.mark.parametrize('build', [PYTHON_PACKAGE, ESP_NN, CMSIS_NN, REFERENCE])
 def test_each_tensor_and_channel_takes_its_share(build):
-  few = tail_bytes(build, network(32), tensors=24)
-  pointers = 2 * build.pointer_bytes + (8 if build is HOST else 4)
-  assert tail_bytes(build, network(32), tensors=24 + 32) == few + 32 * pointers
-  assert tail_bytes(build, network(36), tensors=24) == few + 6 * 2 * 4 * 4
+  few = total(build, network(32), tensors=24)
+  pointers = 2 * build.pointer_bytes + (8 if build is PYTHON_PACKAGE else 4)
+  assert total(build, network(32), tensors=24 + 32) == few + 32 * pointers
+  assert total(build, network(36), tensors=24) == few + 6 * 2 * 4 * 4

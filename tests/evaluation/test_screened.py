@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from rlnas.architecture import Architecture, Graph, TaskShape
+from rlnas.board import BOARDS
 from rlnas.budget import Budget
 from rlnas.child.builder import build
-from rlnas.cost import cost, latency
+from rlnas.cost import cost, workload
+from rlnas.cost.builds import BUILDS, HOST
 from rlnas.cost.cost import estimate_cost
-from rlnas.cost.kernels import SPEEDS
 from rlnas.cost.nodes import encoded
 from rlnas.data import loaders
 from rlnas.evaluation.executors import InProcess
@@ -71,6 +72,26 @@ def test_clear_cases_are_decided_by_the_estimate():
     assert measurement.status is Status.COMPLETE
 
 
+def test_the_budget_limits_the_arena_of_the_boards_build():
+  build, differ = BUILDS['m4-cmsis'], 0
+  for architecture in networks(20):
+    here = estimate_cost(architecture, TASK).sram_bytes
+    there = estimate_cost(architecture, TASK, build=build).sram_bytes
+    differ += abs(here - there) > 0.2 * here
+    budget = Budget(2**20, (here + there) // 2)
+    may_fit_here, may_fit_there = (
+      may_fit(architecture, budget, TASK, build=b) for b in (HOST, build)
+    )
+    if abs(here - there) > 0.2 * here:
+      assert (may_fit_here, may_fit_there) == (here < there, there < here)
+      measured = Screened(Counting(), budget, TASK, build=build).evaluate(architecture, seed=7)
+      if there > here:
+        assert (measured.sram_bytes, measured.sram_build) == (there, 'm4-cmsis')
+      else:
+        assert measured.status is Status.COMPLETE
+  assert differ
+
+
 def test_what_may_fit_is_what_the_estimate_does_not_rule_out():
   architecture = networks(1)[0]
   known = estimate_cost(architecture, TASK)
@@ -118,7 +139,7 @@ class Unlearned:
       DIGITS,
       lambda: Ready(build(architecture, DIGITS.task, seed=seed), 0.5),
       calibration_examples=10,
-      speed=SPEEDS['esp32'],
+      speed=BOARDS['esp32'].speed,
     )
 
 
@@ -126,21 +147,21 @@ class Unlearned:
 def test_a_search_estimates_each_proposed_network_once(monkeypatch):
   """Before it is proposed; the screening and the measurement take the same estimate."""
   estimated, timed = collections.Counter(), collections.Counter()
-  compiled, work_of = cost._cost, latency.work_of
+  compiled, work = cost._cost, workload._workload
 
   def counted_cost(nodes, rows, *task):
     estimated[nodes.tobytes() + rows.tobytes()] += 1
     return compiled(nodes, rows, *task)
 
-  def counted_work(converted):
-    timed[converted.nodes.tobytes() + converted.sources.tobytes()] += 1
-    return work_of(converted)
+  def counted_work(nodes, rows, *task):
+    timed[nodes.tobytes() + rows.tobytes()] += 1
+    return work(nodes, rows, *task)
 
   monkeypatch.setattr(cost, '_cost', counted_cost)
-  monkeypatch.setattr(latency, 'work_of', counted_work)
+  monkeypatch.setattr(workload, '_workload', counted_work)
   table = compile_table(Chain(max_depth=3))
   budget = Budget(40_000, 6_000, latency_ms=60.0)
-  speed = SPEEDS['esp32']
+  speed = BOARDS['esp32'].speed
 
   def admits(architecture: Architecture) -> bool:
     return may_fit(architecture, budget, DIGITS.task, speed=speed)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from rlnas.architecture import TaskShape
+from rlnas.board import BOARDS
 from rlnas.budget import Budget
+from rlnas.cost.builds import BUILDS
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import PIXELS, Scaling
 from rlnas.evaluation.untrained import convert_untrained
@@ -243,9 +245,16 @@ def test_the_plan_is_tflms_and_the_reserved_arena_suffices(space, shape, tmp_pat
     if a.first <= b.last and b.first <= a.last:  # alive together
       assert a.offset + a.size_bytes <= b.offset or b.offset + b.size_bytes <= a.offset
   room = reserve(info.report)
-  assert min(dataclasses.astuple(room)) >= 0
   assert room.total_bytes % 16 == 0
   assert room.total_bytes == footprint.sram_bytes + room.margin_bytes
+  assert room.total_bytes - 16 == max(
+    info.report.arena(build).smallest_bytes for build in BUILDS.values()
+  )
+  arduino = [BUILDS[name] for name in BOARDS['arduino-nano-33-ble'].builds]
+  smaller = reserve(info.report, arduino)
+  assert smaller.build.name == 'm4-cmsis-arduino'
+  for build in arduino:
+    assert smaller.total_bytes >= info.report.arena(build).smallest_bytes + 15, 'at any alignment'
   rng = np.random.default_rng(0)
   inputs = rng.integers(-128, 128, (2, *shape)).astype(np.int8)
   as_read = Scaling(info.input.zero_point, 1 / info.input.scale)

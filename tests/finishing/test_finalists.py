@@ -7,9 +7,9 @@ import math
 
 import pytest
 
+from rlnas.board import BOARDS
 from rlnas.budget import Budget
-from rlnas.cost.kernels import SPEEDS
-from rlnas.cost.latency import latency_ms
+from rlnas.cost.latency import instruction_count, latency_ms
 from rlnas.data import loaders
 from rlnas.evaluation.executors import InProcess, WorkerPool
 from rlnas.finishing.finalists import (
@@ -191,9 +191,10 @@ def test_candidates_are_finished_once_and_returned_in_their_order(tmp_path):
 
 def test_a_finalist_takes_the_time_of_its_own_network():
   finalist = Finalist(Candidate(0, small_network(), 0), 'a', MEASURED)
-  speed = SPEEDS['esp32']
+  speed = BOARDS['nucleo-f446re'].speed
   expected = latency_ms(small_network(), DIGITS.task, speed=speed)
-  measured = dataclasses.replace(MEASURED, latency_ms=expected)
+  count = instruction_count(small_network(), DIGITS.task, speed=speed)
+  measured = dataclasses.replace(MEASURED, latency_ms=expected, instructions=count)
   assert expected > 0
   assert timed(finalist, DIGITS.task, speed) == dataclasses.replace(finalist, measurement=measured)
   assert timed(finalist, DIGITS.task, None) == finalist
@@ -317,7 +318,7 @@ def test_the_best_are_taught(teaching, tmp_path):
 @pytest.mark.slow
 def test_the_best_is_pruned_beside(tmp_path):
   plan = Plan(Recipe(2), top=1, prune=0.5)
-  speed = SPEEDS['esp32']
+  speed = BOARDS['nucleo-f446re'].speed
   winner = finished(tmp_path, plan=plan, speed=speed)
   by_note = {f.candidate.note: f for f in winner.finalists}
   assert set(by_note) == {'', 'pruned by 0.5'}

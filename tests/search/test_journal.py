@@ -292,6 +292,7 @@ def test_a_journal_of_version_1_is_read_and_not_gone_on_with(tmp_path):
     flash_bytes=2000,
     sram_bytes=1000,
     sram_source='tflm',
+    sram_build='host',
     macs=90,
     parameters=10,
     curve=(0.25,),
@@ -299,7 +300,7 @@ def test_a_journal_of_version_1_is_read_and_not_gone_on_with(tmp_path):
   )
   assert predicted.rewarded_measurement.int8_validation_accuracy == 0.5
   assert (failed.predicted_accuracy, failed.reward, failed.proposal.parent) == (None, None, 0)
-  assert failed.measurement.detail == 'an accident'
+  assert (failed.measurement.detail, failed.measurement.sram_build) == ('an accident', '')
   assert to_dataframe(path)['predicted_accuracy'].to_list()[0] == 0.5
   with pytest.raises(
     JournalError, match=r'journal.jsonl: is of format version 1; .*another folder'

@@ -6,10 +6,11 @@ import pytest
 
 from rlnas.architecture import Graph, TaskShape
 from rlnas.backend import flatbuffer_utils, keras, quiet, tf
+from rlnas.board import BOARDS
+from rlnas.cost.builds import BUILDS
 from rlnas.cost.cost import estimate_cost
-from rlnas.cost.kernels import SPEEDS
-from rlnas.cost.latency import work_of
-from rlnas.cost.operators import predict_operators
+from rlnas.cost.terms import TERMS
+from rlnas.cost.workload import workload_of
 from rlnas.data import loaders
 from rlnas.evaluation.trained import Trained
 from rlnas.evaluation.untrained import convert_untrained
@@ -46,7 +47,9 @@ def test_sizes_are_those_of_the_children(model, report):
   for name in ('flash_bytes', 'sram_bytes', 'arena_head_bytes', 'arena_tail_bytes', 'sram_source'):
     assert getattr(report, name) == getattr(trusted, name)
   assert report.flash_bytes == len(model)
-  assert report.sram_bytes == report.arena_head_bytes + report.arena_tail_bytes
+  arena = report.arena()
+  assert arena.used_bytes == report.arena_head_bytes + report.arena_tail_bytes
+  assert arena.used_bytes <= report.sram_bytes
 
 
 def test_macs_and_operators(report):
@@ -69,28 +72,25 @@ def test_flash_is_accounted_for(report):
 
 
 def test_on_the_chip_the_tail_is_smaller(report):
-  head, tail = report.chip_arena_bytes('esp_nn')
-  assert head == report.arena_head_bytes
-  assert 0.3 * report.arena_tail_bytes < tail < 0.8 * report.arena_tail_bytes
-  head, more = report.chip_arena_bytes('cmsis_nn')
-  assert head >= report.arena_head_bytes  # the scratch finds room beside smaller maps
-  assert more > tail
+  lean, full = report.arena(BUILDS['esp32']), report.arena(BUILDS['m4-ard2023'])
+  assert lean.head_bytes == report.arena_head_bytes
+  assert 0.3 * report.arena_tail_bytes < lean.tail_bytes < 0.8 * report.arena_tail_bytes
+  assert full.head_bytes >= report.arena_head_bytes  # the scratch finds room beside smaller maps
+  assert full.tail_bytes > lean.tail_bytes
 
 
-def test_latency_follows_from_the_architecture_as_from_the_file(report):
-  predicted = work_of(predict_operators(network(), TASK))
-  assert [(w.kind, w.macs, w.elements) for w in predicted] == [
-    (o.work.kind, o.work.macs, o.work.elements) for o in report.operators
-  ]
-  for speed in SPEEDS.values():
-    assert speed.latency_ms(predicted) == speed.latency_ms([o.work for o in report.operators]) > 0
+def test_the_work_follows_from_the_architecture_as_from_the_file(report):
+  assert (workload_of(network(), TASK) == report.workload).all()
+  assert report.workload[:, TERMS.index('products')].sum() == report.macs
 
 
 def test_evaluators_state_the_latency_where_the_speed_is_known():
   data = loaders.take(loaders.digits(), 200)
-  for speed in (None, SPEEDS['esp32']):
+  for name in (None, 'esp32', 'nucleo-f446re'):
+    speed = BOARDS[name].speed if name else None
     found = Trained(data, epochs=1, speed=speed).evaluate(network(), seed=0)
-    assert (found.latency_ms is None) == (speed is None)
+    assert (found.latency_ms is None) == (name is None)
+    assert (found.instructions is None) == (name != 'nucleo-f446re')
 
 
 def test_a_float_model_of_others_is_measured():
@@ -205,9 +205,10 @@ def test_without_tflm_the_arena_is_planned_and_says_so(model, report, tmp_path):
     'import sys\n'
     "sys.modules['tflite_micro'] = None\n"  # makes its import fail, as where it is not installed
     'import rlnas\n'
+    'from rlnas.cost.builds import BUILDS\n'
     'report = rlnas.measure(sys.argv[1])\n'
     'print(report.sram_source, report.arena_head_bytes, report.arena_tail_bytes)\n'
-    "print(*report.chip_arena_bytes('cmsis_nn'))\n"
+    "print(report.arena(BUILDS['m4-cmsis']).smallest_bytes)\n"
   )
   done = subprocess.run(
     [sys.executable, '-c', code, str(path)],
@@ -216,4 +217,5 @@ def test_without_tflm_the_arena_is_planned_and_says_so(model, report, tmp_path):
     check=True,
   )
   here = ['analytic', report.arena_head_bytes, report.arena_tail_bytes]
-  assert done.stdout.split() == [*map(str, [*here, *report.chip_arena_bytes('cmsis_nn')])]
+  there = report.arena(BUILDS['m4-cmsis']).smallest_bytes
+  assert done.stdout.split() == [*map(str, [*here, there])]
