@@ -52,13 +52,18 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   path = pathlib.Path(arguments[1])
   board, out = flag_values['board'].value, flag_values['out'].value
   boards = [find_board(board)] if board else list(BOARDS.values())
-  from rlnas.tflite.inspection import measure
+  from rlnas.tflite.inspection import DENSE_CHANNEL_SCALES_SINCE, measure
 
   report = measure(path)
   show(f'{path}\n')
   show_sizes(report, constants=flag_values['constants'].value)
   show_operators(report)
   show_boards(report, boards)
+  if report.has_dense_channel_scales:
+    show(
+      f'TFLite Micro before {DENSE_CHANNEL_SCALES_SINCE} computes wrong results with this model or '
+      'refuses it: its dense layers have a scale for each output.'
+    )
   out = pathlib.Path(out) if out else path.with_suffix('.memory.png')
   plot(report, out, title=path.name)
   show(f'\n{out}')

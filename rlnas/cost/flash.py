@@ -38,6 +38,7 @@ FLASH_BYTES: Mapping[str, float] = {
   'byte': 1.00,
   'concatenated': -3.06,
   'constant': 68.96,
+  'dense bias': 24.0,
   'dense kernel': 121.35,
   'network': 160.25,
   'options': 35.76,
@@ -49,13 +50,13 @@ FLASH_BYTES: Mapping[str, float] = {
 
 # The parts that are counted: operators by their codes, then the others.
 _OTHERS = (
-  *('network', 'concatenated', 'constant', 'bias', 'dense kernel', 'byte', 'width', 'shape'),
-  *('options', 'scale', 'zero point'),
+  *('network', 'concatenated', 'constant', 'bias', 'dense bias', 'dense kernel', 'byte', 'width'),
+  *('shape', 'options', 'scale', 'zero point'),
 )
 _FEATURES = (*KINDS, *_OTHERS)
 _BYTES = np.array([FLASH_BYTES.get(name, 0.0) for name in _FEATURES])
-_NETWORK, _CONCATENATED, _CONSTANT, _BIAS, _DENSE_KERNEL, _BYTE, _WIDTH, _SHAPE = range(
-  len(KINDS), len(KINDS) + 8
+_NETWORK, _CONCATENATED, _CONSTANT, _BIAS, _DENSE_BIAS, _DENSE_KERNEL, _BYTE, _WIDTH, _SHAPE = (
+  range(len(KINDS), len(KINDS) + 9)
 )
 _OPTIONS, _SCALE, _ZERO_POINT = range(_SHAPE + 1, _SHAPE + 4)
 
@@ -112,7 +113,7 @@ def counted(network: Converted) -> Indices:
   for index in range(len(kernels)):
     kernel = kernels[index]
     _put(biases, index, kernel['key'], inputs[kernel['node']], 0, 0, 0)
-    _put(widths, index, kernel['channels'] if kernel['stored'] else 1, 0, 0, 0, 0)
+    _put(widths, index, kernel['channels'] if not kernel['dense'] else 1, 0, 0, 0, 0)
   bias, width = _first_ones(biases), _first_ones(widths)
   written, count = _rows(len(operators) + 2 * len(kernels)), len(operators)  # shapes
   for index in range(count):
@@ -122,12 +123,13 @@ def counted(network: Converted) -> Indices:
     kernel = kernels[index]
     if bias[index]:
       counts[_BIAS] += 1
+      counts[_DENSE_BIAS] += kernel['dense']  # which keeps its scale
       counts[_BYTE] += _aligned(4 * kernel['channels'])
       _put(written, count, 1, 1, 1, kernel['channels'], 0)
       count += 1
     if kernel['stored']:
       counts[_DENSE_KERNEL] += kernel['dense']
-      counts[_BYTE] += _aligned(kernel['weights']) + 4 * kernel['channels']  # one scale each
+      counts[_BYTE] += _aligned(kernel['weights']) + 4 * widths[index, 0]  # scales
       _put(written, count, -1, kernel['weights'], kernel['channels'], 0, 0)
       if kernel['dense']:
         _put(written, count, -2, kernel['key'], 0, 0, 0)

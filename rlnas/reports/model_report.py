@@ -14,7 +14,7 @@ from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import Scaling
 from rlnas.export.bundle import c_contents, deployment
-from rlnas.export.c_files import RESOLVER_METHODS, Deployment
+from rlnas.export.c_files import DEFAULT_NAME, RESOLVER_METHODS, Deployment
 from rlnas.reports import model_figures
 from rlnas.reports.classification_metrics import Quality, assess, wilson_interval
 from rlnas.reports.graph_drawing import drawings
@@ -70,7 +70,13 @@ class Origin:
 
 
 def write_bundle(
-  model: bytes, dataset: Dataset, budget: Budget, origin: Origin, folder: str | os.PathLike[str]
+  model: bytes,
+  dataset: Dataset,
+  budget: Budget,
+  origin: Origin,
+  folder: str | os.PathLike[str],
+  *,
+  name: str = DEFAULT_NAME,
 ) -> Page:
   """Writes model.tflite, the C files, report.html, REPORT.md and figures/: all of them or none.
 
@@ -80,12 +86,13 @@ def write_bundle(
     budget: the limits that it fits.
     origin: how it was found.
     folder: folder for the files; created if it does not exist.
+    name: the model's name, with which its C symbols begin.
 
   Raises:
-    ValueError: the model does not fit the data.
+    ValueError: the model does not fit the data, or the name does not begin with a letter.
     OSError: a file cannot be written.
   """
-  deployed = deployment(model, dataset)
+  deployed = deployment(model, dataset, name=name)
   page = model_page(deployed, dataset, budget, origin)
   contents = {
     'model.tflite': model,
@@ -224,7 +231,7 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
     ("+ scratch of CMSIS-NN's kernels", f'{room.kernel_bytes:,}'),
     ('+ more while the network is being loaded', f'{room.loading_bytes:,}'),
     ('+ alignment', f'{room.alignment_bytes:,}'),
-    ('to reserve (RLNAS_ARENA_BYTES)', f'{room.total_bytes:,}'),
+    (f'to reserve ({deployed.name.upper()}_ARENA_BYTES)', f'{room.total_bytes:,}'),
     ('estimated use on a 32-bit chip, reference kernels', on_chip[0]),
     ("the same, CMSIS-NN's kernels", on_chip[1]),
   )
@@ -261,12 +268,15 @@ def _firmware(deployed: Deployment, dataset: Dataset) -> tuple[Block, ...]:
     Table(('port', 'type and shape', 'scale', 'zero point'), ports),
     Text(
       'An input is round((raw - offset) / divisor / scale) + zero point, with '
-      f'{_scaling(dataset.scaling)}: rlnas_quantize(). '
+      f'{_scaling(dataset.scaling)}: {deployed.name}_quantize(). '
       f'{len(vectors.inputs)} validation examples with the outputs of {vectors.interpreter} are '
       'in test_vectors.h.'
     ),
     Code(f'tflite::MicroMutableOpResolver<{count}> resolver;\n{resolver}'),
-    Text('Or call rlnas_add_operators(&resolver), which does the same.'),
+    Text(
+      f'Or call {deployed.name}_add_operators(&resolver), which registers their int8 kernels alone '
+      'and so takes less flash.'
+    ),
   )
 
 

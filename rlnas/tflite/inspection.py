@@ -21,6 +21,10 @@ from rlnas.tflite.walk import Step, steps_of
 
 MOST_FILE_BYTES = 64 * 2**20  # more flash than any microcontroller has
 
+# The release of TFLite Micro that reads one scale for each output of a dense layer (tflite-micro
+# 47b545074). Since the end of May 2024 it had refused such layers, before it used the first scale.
+DENSE_CHANNEL_SCALES_SINCE = '27 September 2024'
+
 
 @dataclasses.dataclass(frozen=True)
 class OperatorReport:
@@ -65,6 +69,8 @@ class ModelReport:
     quantization_bytes: size of scales and zero points if stored for every tensor that has them.
     structures: numbers of the structures in the arena's tail.
     buffers: the buffers in the arena's head.
+    has_dense_channel_scales: whether the weights of a dense layer have one scale for each output,
+      which TFLite Micro knows since `DENSE_CHANNEL_SCALES_SINCE`. Models of rlnas have none.
   """
 
   flash_bytes: int
@@ -78,6 +84,7 @@ class ModelReport:
   quantization_bytes: int
   structures: Structures
   buffers: tuple[Buffer, ...]
+  has_dense_channel_scales: bool
 
   @property
   def constant_bytes(self) -> int:
@@ -173,6 +180,11 @@ def measure(model: measuring.Model) -> ModelReport:
     quantization_bytes=sum(4 * len(t.scales) + 8 * len(t.zero_points) for t in tensors),
     structures=structures,
     buffers=buffers,
+    has_dense_channel_scales=any(
+      o.kind == 'FULLY_CONNECTED' and measuring.scales_of(o, graph.tensors) > 1
+      for graph in subgraphs
+      for o in graph.operators
+    ),
   )
 
 
