@@ -15,6 +15,7 @@ The differences to them are:
   the rounded weights are those on the chip. By default it continues to use statistics of batches.
 - The weights of depthwise convolutions have one range per channel, as on the chip. By default all
   channels share one range, because the quantizer uses the last axis, whose size is 1 for them.
+- The weights of a dense layer have one range in all (`rlnas.tflite.quantize` says why).
 
 All operators of rlnas are supported. The int8 model has the same operators, and so the same size
 and arena, as the model without this training.
@@ -149,7 +150,8 @@ class _Rounding(QuantizeConfig):
     if not self._kernel:
       return []
     kind = _DepthwiseQuantizer if self._kernel == 'depthwise_kernel' else LastValueQuantizer
-    quantizer = kind(num_bits=8, per_axis=True, symmetric=True, narrow_range=True)
+    per_channel = not isinstance(layer, keras.layers.Dense)
+    quantizer = kind(num_bits=8, per_axis=per_channel, symmetric=True, narrow_range=True)
     return [(getattr(layer, self._kernel), quantizer)]
 
   def set_quantize_weights(

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 def define_flags(flag_values: flags.FlagValues) -> None:
   """The flags of this command."""
   define_some_flags(flag_values, 'workdir', 'data_dir')
+  flags.DEFINE_string(
+    'name',
+    'rlnas',
+    'Name with which C symbols and macros begin, so that a firmware can have several models.',
+    flag_values=flag_values,
+  )
 
 
 def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
@@ -41,16 +47,18 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
 
   workdir = pathlib.Path(config.workdir)
   configuration, trials = read_journal(workdir / 'journal.jsonl')
-  show(str(export_workdir(workdir, dataset_of(config, configuration, trials)) / 'report.html'))
+  dataset = dataset_of(config, configuration, trials)
+  show(str(export_workdir(workdir, dataset, name=flag_values['name'].value) / 'report.html'))
 
 
-def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
+def export_workdir(workdir: pathlib.Path, dataset: Dataset, *, name: str = 'rlnas') -> pathlib.Path:
   """Writes the bundle of a finished search.
 
   Args:
     workdir: folder of the search, with config.json, journal.jsonl, result.json and
       best/model.tflite.
     dataset: the data of the search.
+    name: the model's name, with which its C symbols begin.
 
   Returns:
     The folder of the bundle.
@@ -86,7 +94,7 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset) -> pathlib.Path:
   )
   best = workdir / 'best'
   model = (best / 'model.tflite').read_bytes()
-  write_bundle(model, dataset, budget_of(configuration), origin, best)
+  write_bundle(model, dataset, budget_of(configuration), origin, best, name=name)
   return best
 
 

@@ -57,7 +57,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   path = pathlib.Path(os.path.expanduser(arguments[1]))
   board, out = flag_values['board'].value, flag_values['out'].value
   boards = [find_board(board)] if board else list(BOARDS.values())
-  from rlnas.tflite.inspection import measure
+  from rlnas.tflite.inspection import DENSE_CHANNEL_SCALES_SINCE, measure
 
   try:
     report = measure(path)
@@ -68,6 +68,11 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   show_operators(report)
   show_builds(report)
   show_boards(report, boards)
+  if report.has_dense_channel_scales:
+    show(
+      f'TFLite Micro before {DENSE_CHANNEL_SCALES_SINCE} computes wrong results with this model or '
+      'refuses it: its dense layers have a scale for each output.'
+    )
   if path_of_json := flag_values['json'].value:
     write_report(report, boards, pathlib.Path(os.path.expanduser(path_of_json)))
   out = pathlib.Path(os.path.expanduser(out)) if out else path.with_suffix('.memory.png')

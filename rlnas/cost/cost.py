@@ -159,7 +159,7 @@ def _arena_bytes(
   for kernel in kernels:
     # Every layer has its own bias tensor, even if layers share its values.
     tensors += 1 + kernel['stored']
-    if not (kernel['dense'] and kernel['channels'] == 1):
+    if not kernel['dense']:  # whose weights have one scale
       channels[kernel['node']] = kernel['channels']
   for index in range(len(operators)):
     kinds[index] = operators[index]['kind']

@@ -20,31 +20,31 @@ from rlnas.cost.tasks import INPUT
 
 # Bytes of each part, fitted with least squares by experiments/benchmarks/fit_cost.py.
 FLASH_BYTES: Mapping[str, float] = {
-  'ADD': 69.62,
-  'AVERAGE_POOL_2D': 57.68,
-  'CONCATENATION': 71.48,
-  'CONV_2D': 152.26,
-  'DEPTHWISE_CONV_2D': 173.82,
-  'FULLY_CONNECTED': 109.03,
-  'LOGISTIC': 45.87,
-  'MAX_POOL_2D': 56.80,
-  'MEAN': 169.22,
-  'MUL': 67.65,
-  'PAD': 70.37,
-  'RELU': 67.61,
-  'STRIDED_SLICE': -20.96,
-  'TANH': 45.19,
-  'bias': 17.99,
+  'ADD': 69.02,
+  'AVERAGE_POOL_2D': 58.34,
+  'CONCATENATION': 69.89,
+  'CONV_2D': 169.78,
+  'DEPTHWISE_CONV_2D': 190.97,
+  'FULLY_CONNECTED': 112.06,
+  'LOGISTIC': 45.92,
+  'MAX_POOL_2D': 55.64,
+  'MEAN': 176.66,
+  'MUL': 67.67,
+  'PAD': 70.41,
+  'RELU': 65.10,
+  'STRIDED_SLICE': -22.74,
+  'TANH': 45.27,
+  'bias': 37.93,
   'byte': 1.00,
-  'concatenated': -3.06,
-  'constant': 68.96,
-  'dense kernel': 121.35,
-  'network': 160.25,
-  'options': 35.76,
-  'scale': 14.29,
-  'shape': 17.86,
-  'width': 5.06,
-  'zero point': 11.44,
+  'concatenated': -2.09,
+  'constant': 68.54,
+  'dense kernel': 124.63,
+  'network': 166.90,
+  'options': 34.98,
+  'scale': 15.06,
+  'shape': 17.84,
+  'width': 3.98,
+  'zero point': 11.17,
 }
 
 # The parts that are counted: operators by their codes, then the others.
@@ -112,7 +112,7 @@ def counted(network: Converted) -> Indices:
   for index in range(len(kernels)):
     kernel = kernels[index]
     _put(biases, index, kernel['key'], inputs[kernel['node']], 0, 0, 0)
-    _put(widths, index, kernel['channels'] if kernel['stored'] else 1, 0, 0, 0, 0)
+    _put(widths, index, kernel['channels'] if not kernel['dense'] else 1, 0, 0, 0, 0)
   bias, width = _first_ones(biases), _first_ones(widths)
   written, count = _rows(len(operators) + 2 * len(kernels)), len(operators)  # shapes
   for index in range(count):
@@ -121,13 +121,13 @@ def counted(network: Converted) -> Indices:
   for index in range(len(kernels)):
     kernel = kernels[index]
     if bias[index]:
-      counts[_BIAS] += 1
+      counts[_BIAS] += kernel['dense']  # that of a convolution belongs to its operator
       counts[_BYTE] += _aligned(4 * kernel['channels'])
       _put(written, count, 1, 1, 1, kernel['channels'], 0)
       count += 1
     if kernel['stored']:
       counts[_DENSE_KERNEL] += kernel['dense']
-      counts[_BYTE] += _aligned(kernel['weights']) + 4 * kernel['channels']  # one scale each
+      counts[_BYTE] += _aligned(kernel['weights']) + 4 * widths[index, 0]  # scales
       _put(written, count, -1, kernel['weights'], kernel['channels'], 0, 0)
       if kernel['dense']:
         _put(written, count, -2, kernel['key'], 0, 0, 0)

@@ -17,16 +17,18 @@ from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import Scaling
 from rlnas.export import c_files
-from rlnas.export.c_files import RESOLVER_METHODS, Deployment, Vectors
+from rlnas.export.c_files import DEFAULT_NAME, RESOLVER_METHODS, Deployment, Vectors, prefix_of
 from rlnas.export.deployment import Port, inspect, reserve
-from rlnas.export.example_main import MAIN
+from rlnas.export.example_main import main_source
 from rlnas.tflite.inference import int8_logits, tflm_logits
 
 _MOST_VECTORS = 10
 _MOST_VECTOR_BYTES = 32 * 1024  # of all inputs: they need flash in a firmware that checks itself
 
 
-def deployment(model: bytes, dataset: Dataset, *, builds: Sequence[Build] = ()) -> Deployment:
+def deployment(
+  model: bytes, dataset: Dataset, *, builds: Sequence[Build] = (), name: str = DEFAULT_NAME
+) -> Deployment:
   """Measures a model and computes its test vectors, on validation examples.
 
   Args:
@@ -34,11 +36,13 @@ def deployment(model: bytes, dataset: Dataset, *, builds: Sequence[Build] = ()) 
     dataset: the data that it was trained on.
     builds: the builds of TFLite Micro that the board may have, the usual one first; all if there
       are none.
+    name: the model's name, with which its C symbols begin.
 
   Raises:
     ValueError: the model does not fit the data, or has an operator that is not in
-      `RESOLVER_METHODS`.
+      `RESOLVER_METHODS`; or the name does not begin with a letter.
   """
+  prefix = prefix_of(name)
   info = inspect(model)
   unknown = [kind for kind in info.kinds if kind not in RESOLVER_METHODS]
   if unknown:
@@ -49,7 +53,7 @@ def deployment(model: bytes, dataset: Dataset, *, builds: Sequence[Build] = ()) 
       f'has examples of shape {dataset.input_shape} in {dataset.classes} classes'
     )
   vectors = _vectors(model, info.input, dataset)
-  return Deployment(model, info, reserve(info.report, builds), vectors)
+  return Deployment(model, info, reserve(info.report, builds), vectors, prefix)
 
 
 def export_model(
@@ -59,6 +63,7 @@ def export_model(
   folder: str | os.PathLike[str],
   *,
   builds: Sequence[Build] = (),
+  name: str = DEFAULT_NAME,
 ) -> None:
   """Writes model.tflite and the files of `c_contents`, for users of the library.
 
@@ -70,12 +75,15 @@ def export_model(
     budget: budget of the board.
     folder: folder for the files; created if it does not exist.
     builds: see `deployment`.
+    name: the model's name, with which its C symbols begin, such as `rlnas_model` and
+      `RLNAS_ARENA_BYTES`. Models of different names, each in a folder of its own, fit in one
+      firmware.
 
   Raises:
     ValueError: see `deployment`.
     OSError: a file cannot be written.
   """
-  deployed = deployment(model, dataset, builds=builds)
+  deployed = deployment(model, dataset, builds=builds, name=name)
   write_folder(folder, {'model.tflite': model, **c_contents(deployed, dataset, budget)})
 
 
@@ -95,11 +103,11 @@ def c_contents(deployed: Deployment, dataset: Dataset, budget: Budget) -> dict[s
     budget: budget of the board, shown in a comment beside the arena.
   """
   texts = {
-    'model.h': c_files.MODEL_HEADER,
-    'model.cc': c_files.model_source(deployed.model, dataset),
+    'model.h': c_files.model_header(deployed.name),
+    'model.cc': c_files.model_source(deployed, dataset),
     'rlnas_model.h': c_files.constants(deployed, dataset, budget),
-    'test_vectors.h': c_files.vectors_header(deployed.vectors),
-    'main.cc': MAIN,
+    'test_vectors.h': c_files.vectors_header(deployed),
+    'main.cc': main_source(deployed.name),
   }
   return {name: text.encode('ascii') for name, text in texts.items()}
 

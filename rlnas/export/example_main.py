@@ -1,10 +1,26 @@
 """The example program of a deployment bundle, the same for every network and board."""
 
-MAIN = """\
+from __future__ import annotations
+
+import string
+
+
+def main_source(name: str) -> str:
+  """main.cc for a model of this name, with which its C symbols begin."""
+  return _MAIN.substitute(name=name, NAME=name.upper())
+
+
+_MAIN = string.Template("""\
 /* Runs the test vectors on the device with TensorFlow Lite for Microcontrollers.
  *
- * Compile it with model.cc and the library, as C++17. In an Arduino sketch call rlnas_check() from
- * setup() instead of main(). It needs only TFLite Micro's headers, and prints by MicroPrintf.
+ * Compile it with model.cc and the library, as C++17 and with the same defines as the library, such
+ * as TF_LITE_STATIC_MEMORY and CMSIS_NN: they change the library's structures and functions.
+ *
+ * Arduino: put the files into the sketch's folder, beside an .ino file that holds nothing but the
+ * #include of the library, such as <TensorFlowLite.h>. setup() prints to the serial port.
+ *
+ * It prints by MicroPrintf. A library for TARGET=cortex_m_generic prints nothing until it knows a
+ * function for it: define ${NAME}_PRINT as the name of yours, void your_print(const char* text).
  */
 #include <stdint.h>
 
@@ -17,27 +33,38 @@ MAIN = """\
 #include "tensorflow/lite/schema/schema_generated.h"
 #include "test_vectors.h"
 
+#if defined(ARDUINO) && __has_include(<Arduino.h>)
+#include <Arduino.h>
+#define ${NAME}_SKETCH
+#endif
+
+#ifdef ${NAME}_PRINT
+void ${NAME}_PRINT(const char* text);
+/* As tensorflow/lite/micro/cortex_m_generic/debug_log_callback.h declares it. */
+extern "C" void RegisterDebugLogCallback(void (*callback)(const char* text));
+#endif
+
 namespace {
 
-alignas(16) uint8_t arena[RLNAS_ARENA_BYTES];
+alignas(16) uint8_t arena[${NAME}_ARENA_BYTES];
 
 /* The greatest difference from the expected outputs of one vector, or -1 if it cannot run. */
 int Difference(tflite::MicroInterpreter* interpreter, int vector) {
   int8_t* input = interpreter->input(0)->data.int8;
-  for (int i = 0; i < RLNAS_INPUT_BYTES; ++i) {
-    input[i] = rlnas_vector_inputs[vector][i];
+  for (int i = 0; i < ${NAME}_INPUT_BYTES; ++i) {
+    input[i] = ${name}_vector_inputs[vector][i];
   }
   if (interpreter->Invoke() != kTfLiteOk) return -1;
   const int8_t* output = interpreter->output(0)->data.int8;
   int greatest = 0;
-  for (int i = 0; i < RLNAS_CLASSES; ++i) {
-    const int difference = output[i] - rlnas_vector_outputs[vector][i];
+  for (int i = 0; i < ${NAME}_CLASSES; ++i) {
+    const int difference = output[i] - ${name}_vector_outputs[vector][i];
     const int distance = difference < 0 ? -difference : difference;
     if (distance > greatest) greatest = distance;
   }
   MicroPrintf("vector %d: class %s, true class %s, greatest difference %d", vector,
-              rlnas_class_names[rlnas_best_class(output)],
-              rlnas_class_names[rlnas_vector_labels[vector]], greatest);
+              ${name}_class_names[${name}_best_class(output)],
+              ${name}_class_names[${name}_vector_labels[vector]], greatest);
   return greatest;
 }
 
@@ -45,31 +72,40 @@ int Difference(tflite::MicroInterpreter* interpreter, int vector) {
 
 /* Returns 0 if the device computes the expected outputs. The reference kernels give exactly these;
  * optimised kernels may differ by 1 due to rounding. */
-int rlnas_check() {
+int ${name}_check() {
   tflite::InitializeTarget();
-  const tflite::Model* model = tflite::GetModel(rlnas_model);
+#ifdef ${NAME}_PRINT
+  RegisterDebugLogCallback(${NAME}_PRINT);
+#endif
+  const tflite::Model* model = tflite::GetModel(${name}_model);
   if (model->version() != TFLITE_SCHEMA_VERSION) {
     MicroPrintf("model has schema %d, library %d", static_cast<int>(model->version()),
                 TFLITE_SCHEMA_VERSION);
     return 1;
   }
-  static tflite::MicroMutableOpResolver<RLNAS_OPERATORS> resolver;
-  if (!rlnas_add_operators(&resolver)) return 1;
-  static tflite::MicroInterpreter interpreter(model, resolver, arena, RLNAS_ARENA_BYTES);
+  static tflite::MicroMutableOpResolver<${NAME}_OPERATORS> resolver;
+  if (!${name}_add_operators(&resolver)) return 1;
+  static tflite::MicroInterpreter interpreter(model, resolver, arena, ${NAME}_ARENA_BYTES);
   if (interpreter.AllocateTensors() != kTfLiteOk) {
-    MicroPrintf("an arena of %d bytes is too small", RLNAS_ARENA_BYTES);
+    MicroPrintf("an arena of %d bytes is too small", ${NAME}_ARENA_BYTES);
     return 1;
   }
   MicroPrintf("arena: %d of %d bytes used", static_cast<int>(interpreter.arena_used_bytes()),
-              RLNAS_ARENA_BYTES);
+              ${NAME}_ARENA_BYTES);
   int failures = 0;
-  for (int vector = 0; vector < RLNAS_VECTORS; ++vector) {
+  for (int vector = 0; vector < ${NAME}_VECTORS; ++vector) {
     const int difference = Difference(&interpreter, vector);
     if (difference < 0 || difference > 1) ++failures;
   }
-  MicroPrintf("%d of %d vectors differ", failures, RLNAS_VECTORS);
+  MicroPrintf("%d of %d vectors differ", failures, ${NAME}_VECTORS);
   return failures != 0;
 }
 
-int main() { return rlnas_check(); }
-"""
+#ifdef ${NAME}_SKETCH
+void setup() { ${name}_check(); }
+
+void loop() {}
+#else
+int main() { return ${name}_check(); }
+#endif
+""")

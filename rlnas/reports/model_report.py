@@ -18,7 +18,7 @@ from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric, chance_confusion, largest_class
 from rlnas.data.scaling import Scaling
 from rlnas.export.bundle import c_contents, deployment
-from rlnas.export.c_files import RESOLVER_METHODS, Deployment
+from rlnas.export.c_files import DEFAULT_NAME, RESOLVER_METHODS, Deployment
 from rlnas.reports import model_figures
 from rlnas.reports.classification_metrics import Quality, assess, wilson_interval
 from rlnas.reports.graph_drawing import drawings
@@ -84,7 +84,13 @@ class Origin:
 
 
 def write_bundle(
-  model: bytes, dataset: Dataset, budget: Budget, origin: Origin, folder: str | os.PathLike[str]
+  model: bytes,
+  dataset: Dataset,
+  budget: Budget,
+  origin: Origin,
+  folder: str | os.PathLike[str],
+  *,
+  name: str = DEFAULT_NAME,
 ) -> Page:
   """Writes model.tflite, the C files, report.html, REPORT.md and figures/: all of them or none.
 
@@ -94,12 +100,13 @@ def write_bundle(
     budget: the limits that it fits.
     origin: how it was found.
     folder: folder for the files; created if it does not exist.
+    name: the model's name, with which its C symbols begin.
 
   Raises:
-    ValueError: the model does not fit the data.
+    ValueError: the model does not fit the data, or the name does not begin with a letter.
     OSError: a file cannot be written.
   """
-  deployed = deployment(model, dataset, builds=origin.builds)
+  deployed = deployment(model, dataset, builds=origin.builds, name=name)
   page = model_page(deployed, dataset, budget, origin)
   contents = {
     'model.tflite': model,
@@ -259,7 +266,10 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
     ('in use after loading', f'{arena.used_bytes:,}'),
     ('smallest arena that loads', f'{arena.smallest_bytes:,}'),
     (f'the same with {room.largest_build.title}', f'{room.largest_bytes:,}'),
-    ('to reserve, at any alignment (RLNAS_ARENA_BYTES)', f'{room.total_bytes:,}'),
+    (
+      f'to reserve, at any alignment ({deployed.name.upper()}_ARENA_BYTES)',
+      f'{room.total_bytes:,}',
+    ),
   )
   over = room.total_bytes - budget.sram_bytes
   fits = f'The reserve exceeds the budget of {budget.sram_bytes:,} B by {over:,} B, which reduce '
@@ -313,12 +323,15 @@ def _firmware(deployed: Deployment, dataset: Dataset) -> tuple[Block, ...]:
     Table(('port', 'type and shape', 'scale', 'zero point'), ports),
     Text(
       'An input is round((raw - offset) / divisor / scale) + zero point, with '
-      f'{_scaling(dataset.scaling)}: rlnas_quantize(). '
+      f'{_scaling(dataset.scaling)}: {deployed.name}_quantize(). '
       f'{len(vectors.inputs)} validation examples with the outputs of {vectors.interpreter} are '
       'in test_vectors.h.'
     ),
     Code(f'tflite::MicroMutableOpResolver<{count}> resolver;\n{resolver}'),
-    Text('Or call rlnas_add_operators(&resolver), which does the same.'),
+    Text(
+      f'Or call {deployed.name}_add_operators(&resolver), which registers their int8 kernels alone '
+      'and so takes less flash.'
+    ),
   )
 
 

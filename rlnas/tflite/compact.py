@@ -1,10 +1,11 @@
 """Makes a .tflite file and its tensor arena as small as TFLite Micro allows.
 
-It removes what only tools read: names, metadata, signatures, and the quantization of biases and
-other constants that no kernel uses. It stores equal parts (zero points, shapes, options) once,
-because a flatbuffer may refer to one place several times. It puts the operators into the order that
-needs the smallest arena (`rlnas.cost.schedule`). The outputs stay the same to the bit, which is
-checked for every model.
+It removes what only tools read: names, metadata, signatures, and the quantization of constants that
+no kernel uses. Biases of dense layers keep theirs: unless the weights have a scale for each output,
+TFLite Micro refuses a layer if the scale of its bias is not that of its products. Equal parts (zero
+points, shapes, options) are stored once, because a flatbuffer may refer to one place several times.
+The operators are put into the order that needs the smallest arena (`rlnas.cost.schedule`). The
+outputs stay the same to the bit, which is checked for every model.
 """
 
 from __future__ import annotations
@@ -103,10 +104,11 @@ def _strip(graph: Any) -> None:
   graph.description = graph.metadata = graph.metadataBuffer = graph.signatureDefs = None
   (subgraph,) = graph.subgraphs
   subgraph.name = None
-  for tensor in subgraph.tensors:
+  checked = {bias for _, _, bias in _dense_layers(graph)}
+  for index, tensor in enumerate(subgraph.tensors):
     tensor.name = tensor.shapeSignature = None
     tensor.hasRank = False
-    if tensor.type == _schema.TensorType.INT32:  # biases, axes, shapes
+    if tensor.type == _schema.TensorType.INT32 and index not in checked:  # biases, axes, shapes
       tensor.quantization = None
     if not _is_constant(graph, tensor):
       tensor.buffer = 0  # by convention the buffer of all tensors without data
@@ -115,6 +117,18 @@ def _strip(graph: Any) -> None:
   graph.buffers = [graph.buffers[old] for old in used]
   for tensor in subgraph.tensors:
     tensor.buffer = place[tensor.buffer]
+
+
+def _dense_layers(graph: Any) -> list[tuple[int, int, int]]:
+  """Returns input, kernel and bias of each dense layer with a bias and one scale of the weights."""
+  subgraph = graph.subgraphs[0]
+  return [
+    (int(source), int(kernel), int(bias[0]))
+    for operator in subgraph.operators
+    if operator_code(graph, operator) == _Operator.FULLY_CONNECTED
+    for source, kernel, *bias in [operator.inputs]
+    if bias and bias[0] >= 0 and len(subgraph.tensors[kernel].quantization.scale) == 1
+  ]
 
 
 def _is_constant(graph: Any, tensor: Any) -> bool:
@@ -271,6 +285,9 @@ def _tied(graph: Any) -> list[int]:
     scale = SCALES.get(code, Scale.OWN)
     for index in _values(graph, operator) if scale != Scale.OWN else ():
       parent[root(result)] = root(index)
+  biases: dict[tuple[int, int], int] = {}
+  for source, kernel, bias in _dense_layers(graph):
+    parent[root(bias)] = root(biases.setdefault((root(source), kernel), bias))
   return [root(index) for index in range(len(parent))]
 
 

@@ -18,13 +18,17 @@ from rlnas.cost.kernels import Work
 from rlnas.cost.terms import Workload, no_work
 from rlnas.tflite import footprint as measuring
 from rlnas.tflite import tflm
-from rlnas.tflite.contents import contents_of, work_of
+from rlnas.tflite.contents import contents_of, scales_of, work_of
 from rlnas.tflite.macs import count_macs
 from rlnas.tflite.model_file import Subgraph, read_subgraphs
 from rlnas.tflite.walk import Step, steps_of
 from rlnas.tflite.work import add_operator
 
 MOST_FILE_BYTES = 64 * 2**20  # more flash than any microcontroller has
+
+# The release of TFLite Micro that reads one scale for each output of a dense layer (tflite-micro
+# 47b545074). Since the end of May 2024 it had refused such layers, before it used the first scale.
+DENSE_CHANNEL_SCALES_SINCE = '27 September 2024'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +71,8 @@ class ModelReport:
     constants: (label, bytes) of the weights and other constants, the largest first. A label is the
       name, or the number if there is no name, with the shape.
     quantization_bytes: size of scales and zero points if stored for every tensor that has them.
+    has_dense_channel_scales: whether the weights of a dense layer have one scale for each output,
+      which TFLite Micro knows since `DENSE_CHANNEL_SCALES_SINCE`. Models of rlnas have none.
     workload: the work of one inference; None if that of an operator is unknown, as for `macs`.
   """
 
@@ -77,6 +83,7 @@ class ModelReport:
   operators: tuple[OperatorReport, ...]
   constants: tuple[tuple[str, int], ...]
   quantization_bytes: int
+  has_dense_channel_scales: bool
   workload: Workload | None = dataclasses.field(compare=False, repr=False)
 
   def arena(self, build: Build = HOST) -> Arena:
@@ -193,6 +200,11 @@ def measure(model: measuring.Model) -> ModelReport:
     operators=reports,
     constants=tuple(sorted(constants.values(), key=lambda c: (-c[1], c[0]))),
     quantization_bytes=sum(4 * len(t.scales) + 8 * len(t.zero_points) for t in tensors),
+    has_dense_channel_scales=any(
+      o.kind == 'FULLY_CONNECTED' and scales_of(o, graph.tensors) > 1
+      for graph in subgraphs
+      for o in graph.operators
+    ),
     workload=None if None in macs else _workload(steps, subgraphs, constants),
   )
 

@@ -5,6 +5,10 @@ instead of 2 to 3 s. Calibration and quantization are two calls, so that
 `rlnas.tflite.calibration_fixes` can correct the calibrated network in between. Equal weights and
 equal layer names give equal bytes (a .tflite file contains the names, so a builder must not take
 them from Keras' global counter).
+
+The weights of a convolution have one scale per output channel, those of a dense layer one scale in
+all, because TFLite Micro ignored all but the first scale of a dense layer until 27 September 2024
+(tflite-micro 47b545074).
 """
 
 from __future__ import annotations
@@ -110,12 +114,25 @@ def calibrate(model: keras.Model, calibration: Float32Array) -> bytes:
     return mend(converter.convert())
 
 
-def to_int8(calibrated: bytes) -> bytes:
-  """Quantizes a file from `calibrate`. Raises ValueError if a result tensor is no integer."""
+def to_int8(calibrated: bytes, *, per_channel_dense: bool = False) -> bytes:
+  """Quantizes a file from `calibrate`.
+
+  Args:
+    calibrated: the file.
+    per_channel_dense: whether each output of a dense layer has its own scale of the weights. TFLite
+      Micro reads these scales since September 2024; earlier releases use the first for all.
+
+  Raises:
+    ValueError: a tensor of the result is not an integer.
+  """
   with quiet():
     converted = bytes(
       mlir_quantize(
-        calibrated, fully_quantize=True, input_data_type=tf.int8, output_data_type=tf.int8
+        calibrated,
+        fully_quantize=True,
+        input_data_type=tf.int8,
+        output_data_type=tf.int8,
+        disable_per_channel_for_dense_layers=not per_channel_dense,
       )
     )
   check_integer(converted)

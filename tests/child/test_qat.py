@@ -106,7 +106,7 @@ def test_what_it_learns_reaches_the_int8_model_which_stays_as_large(make, data):
   assert measure(model) == measure(plain)
 
 
-def test_weights_are_rounded_by_channel():
+def test_weights_of_convolutions_are_rounded_by_channel():
   network, _, ranges = trained(small_network, DIGITS)
   twin = aware_twin(network, ranges)
   shapes = {
@@ -116,6 +116,14 @@ def test_weights_are_rounded_by_channel():
     for name in ('aware_node1_conv', 'aware_node2_depthwise', 'aware_node3_conv')
   }
   assert list(shapes.values()) == [[(4,)], [(4,)], [(8,)]]
+
+
+def test_weights_of_a_dense_layer_are_rounded_together():
+  network, _, ranges = trained(small_network, DIGITS)
+  inner = aware_twin(network, ranges).layers[-1]
+  (largest,) = (v for v in inner.layers[-1].weights if 'kernel_max' in v.name)
+  assert inner.layers[-1].layer.kernel.shape == (8, 10)
+  assert largest.shape == ()
 
 
 def test_ranges_of_a_concatenation_are_one():

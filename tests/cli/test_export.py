@@ -56,6 +56,14 @@ def test_a_damaged_result_is_named(content, fault, copy):
 
 
 @pytest.mark.slow
+def test_a_name_begins_the_symbols(copy):
+  within('export', f'--workdir={copy}', '--name=Front door')
+  assert '#define FRONT_DOOR_ARENA_BYTES' in (copy / 'best' / 'rlnas_model.h').read_text()
+  assert 'FRONT_DOOR_ARENA_BYTES' in (copy / 'best' / 'REPORT.md').read_text()
+  assert 'name=' in refused('export', f'--workdir={copy}', '--name=7')
+
+
+@pytest.mark.slow
 def test_the_report_tells_the_latency_of_the_winner_not_of_its_trial(copy):
   result = json.loads((copy / 'result.json').read_text())
   result['best']['latency_ms'] = 12.34

@@ -12,7 +12,7 @@ from rlnas.cost.firmware import firmware_bytes
 from rlnas.cost.instructions import COUNTED
 from tests.cli.command import refused
 from tests.tflite.branching import converted
-from tests.tflite.foreign import branches, of_function, of_keras, recurrent
+from tests.tflite.foreign import branches, convolutional, of_function, of_keras, recurrent
 
 
 @pytest.fixture(scope='module', name='model')
@@ -147,6 +147,18 @@ def test_a_board_without_room_is_listed(model, tmp_path, capsys):
   assert not json.loads((tmp_path / 'model.json').read_text())['boards']['bluepill-f103c8']['fits']
   main(['boards', str(own)])
   assert re.search(r'^bluepill-f103c8 .* no room ', capsys.readouterr().out, re.MULTILINE)
+
+
+def test_scales_that_old_releases_of_tflm_do_not_know_are_named(model, tmp_path, capsys):
+  ours, foreign = tmp_path / 'ours.tflite', tmp_path / 'foreign.tflite'
+  ours.write_bytes(model)
+  foreign.write_bytes(of_keras(convolutional(), kind='int8'))
+  shown = {}
+  for path in (ours, foreign):
+    main(['measure', str(path), '--board=esp32'])
+    shown[path] = capsys.readouterr().out
+  assert 'before 27 September 2024 computes wrong results' in shown[foreign]
+  assert '2024' not in shown[ours]
 
 
 def test_mistakes_are_one_line(model, tmp_path):

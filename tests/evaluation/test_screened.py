@@ -20,7 +20,7 @@ from rlnas.evaluation.trained import Trained
 from rlnas.evaluation.untrained import untrained_footprint
 from rlnas.reward import linear_excess
 from rlnas.search.loop import run_search
-from rlnas.spaces import Chain, MultiBranch, NASNet
+from rlnas.spaces import Chain, MultiBranch, NASNet, Recurrent
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.strategies.controller import Controller
@@ -185,10 +185,13 @@ def test_a_search_estimates_each_proposed_network_once(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('space', [Chain(), NASNet(blocks=2), MultiBranch(depth=5)])
+@pytest.mark.parametrize(
+  'space', [Chain(), NASNet(blocks=2), MultiBranch(depth=5), Recurrent(base=2, steps=3, frames=8)]
+)
 def test_the_untrained_network_has_the_size_of_the_trained_one(space):
   table, rng = compile_table(space), np.random.default_rng(1)
   data = loaders.take(loaders.digits(), 300)
+  data = loaders.as_sequences(data) if isinstance(space, Recurrent) else data
   architecture = decode(space, sample_uniform(table, rng))
   trained = Trained(data, epochs=1).evaluate(architecture, seed=0)
   untrained = untrained_footprint(architecture, data.task)

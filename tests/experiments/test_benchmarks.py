@@ -35,6 +35,14 @@ def test_fitting_of_costs():
   assert '| chain | 1 |' in done.stdout
 
 
+@pytest.mark.nightly
+def test_scales_of_dense_layers():
+  done = run('benchmark_dense_scales.py', '--datasets=digits', '--count=2', '--epochs=1')
+  assert done.code == 0, done.stdout + done.stderr
+  assert '| multibranch | digits | 1 |' in done.stdout
+  assert 'Per tensor is lower in' in done.stdout
+
+
 @pytest.mark.slow
 def test_divergence():
   done = run('benchmark_divergence.py', '--count=1', '--epochs=1', workers=None)

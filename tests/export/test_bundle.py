@@ -17,7 +17,14 @@ from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import PIXELS, Scaling
 from rlnas.evaluation.untrained import convert_untrained
 from rlnas.export.bundle import deployment, export_model, write_c_files
-from rlnas.export.c_files import c_string, comment, identifiers
+from rlnas.export.c_files import (
+  RESOLVER_METHODS,
+  c_string,
+  comment,
+  constants,
+  identifiers,
+  without_folders,
+)
 from rlnas.export.deployment import inspect, reserve
 from rlnas.spaces import NASNet, Recurrent, chain, joint, multibranch
 from rlnas.spaces.decision import decode
@@ -25,6 +32,7 @@ from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.tflite.footprint import measure
 from rlnas.tflite.inference import int8_logits, tflm_logits
 from tests.disk import full_disk
+from tests.tflite.foreign import convolutional, of_keras
 
 BUDGET = Budget(flash_bytes=65536, sram_bytes=16384)
 # What a stranger may call a class: quotes, backslashes, trigraphs, comments, markup, other scripts.
@@ -52,7 +60,7 @@ int main(void) {
   for (int v = 0; v < RLNAS_VECTORS; ++v)
     for (int i = 0; i < RLNAS_CLASSES; ++i) printf("%d ", rlnas_vector_outputs[v][i]);
   printf("\\n");
-  for (int v = 0; v < 256; ++v) printf("%d ", rlnas_quantize(v));
+  for (int v = 0; v < 256; ++v) printf("%d ", rlnas_quantize((uint8_t)v));
   printf("\\n");
   for (int v = 0; v < RLNAS_VECTORS; ++v) printf("%d ", rlnas_best_class(rlnas_vector_outputs[v]));
   printf("\\n%d ", (int)((unsigned long)rlnas_model % 16));
@@ -77,12 +85,18 @@ def network(space=None, seed=0, shape=(8, 8, 1)) -> bytes:
   return convert_untrained(decode(space, tokens), TaskShape(shape, len(NAMES)), seed=seed)
 
 
+# As TFLite Micro is compiled with, and more.
+WARNINGS = (
+  *('-Wall', '-Wextra', '-Wpedantic', '-Wdouble-promotion', '-Wconversion', '-Wfloat-conversion'),
+  *('-Wshadow', '-Werror'),
+)
+
+
 def compiled(folder: pathlib.Path, compiler: tuple[str, ...]) -> list[bytes]:
   """Compiles the host program with the bundle's files, runs it, and returns its lines."""
   program = folder / 'host'
-  warnings = ('-Wall', '-Wextra', '-Wpedantic', '-Werror')
-  files = (str(folder / 'host.c'), str(folder / 'model.cc'))
-  command = [*compiler, *warnings, '-I', str(folder), *files, '-o', str(program), '-lm']
+  files = [folder / 'host.c', *sorted(folder.rglob('model.cc'))]
+  command = [*compiler, *WARNINGS, '-I', folder, *files, '-o', program, '-lm']
   subprocess.run(command, check=True, timeout=120)
   return subprocess.run([program], check=True, capture_output=True, timeout=60).stdout.split(
     b'\n', 6
@@ -138,7 +152,7 @@ def test_float_data_with_an_offset_compile_too(tmp_path):
   model = network()
   deployed = deployment(model, dataset)
   write_c_files(deployed, dataset, BUDGET, tmp_path)
-  (tmp_path / 'host.c').write_text(HOST)
+  (tmp_path / 'host.c').write_text(HOST.replace('(uint8_t)v', '(float)v'))
   lines = compiled(tmp_path, COMPILERS['g++'])
   port = deployed.info.input
   seen = np.rint((np.arange(256) - 3.25) / 2.0 / port.scale + port.zero_point)
@@ -209,6 +223,129 @@ int main(void) {{
   assert len(np.unique(expected)) > 20
   for compiler in COMPILERS.values():
     assert numbers(compiled(tmp_path, compiler)[0]) == expected.tolist()
+
+
+@pytest.mark.parametrize(('dtype', 'offset'), [(np.float32, 1000.123), (np.float64, 1.7e9)])
+def test_only_halfway_between_two_the_int8_of_float_may_be_the_other(dtype, offset, tmp_path):
+  """The raw values are near all borders of the int8 values, on both sides."""
+  limited = Scaling(offset, 0.7, 2.5)
+  model = network()
+  read = inspect(model).input
+  sides = np.array([-0.1, -1e-3, -1e-4, -1e-5, 1e-5, 1e-4, 1e-3, 0.1])
+  steps = np.arange(-128, 128)[:, None] + 0.5 + sides
+  raw = ((steps.ravel() - read.zero_point) * read.scale * 0.7 + offset).astype(dtype)
+  x = np.resize(raw, (40, 8, 8, 1))
+  dataset = images(x_train=x, x_val=x, x_test=x, scaling=limited)
+  write_c_files(deployment(model, dataset), dataset, BUDGET, tmp_path)
+  suffix = 'f' * (dtype == np.float32)
+  (tmp_path / 'host.c').write_text(
+    f"""#include <stdio.h>
+#include "rlnas_model.h"
+static const {'float' if suffix else 'double'} raw[] = {{
+{', '.join(f'{value!r}{suffix}' for value in raw.tolist())}}};
+int main(void) {{
+  for (int i = 0; i < {raw.size}; ++i) printf("%d ", rlnas_quantize(raw[i]));
+  printf("\\n");
+  return 0;
+}}
+"""
+  )
+  exact = limited.apply(raw.astype(np.float64)) / read.scale + read.zero_point
+  expected = np.clip(np.rint(exact), -128, 127)
+  found = np.array(numbers(compiled(tmp_path, COMPILERS['gcc'])[0]))
+  is_halfway = np.abs(exact - np.floor(exact) - 0.5) < 1e-3
+  assert np.array_equal(found[~is_halfway], expected[~is_halfway])
+  assert np.abs(found - expected).max() <= 1
+
+
+def test_models_of_two_names_are_one_program(tmp_path):
+  models = {'front_door': network(seed=1), 'rlnas': network(seed=2)}
+  for name, model in models.items():
+    title = name.replace('_', ' ').capitalize()
+    export_model(model, images(), BUDGET, tmp_path / name, name=title)
+  includes = [
+    f'#include "{name}/{file}"' for name in models for file in ('model.h', 'test_vectors.h')
+  ]
+  (tmp_path / 'host.c').write_text(
+    '\n'.join(['#include <stdio.h>', *includes])
+    + '\nint main(void) {\n'
+    + ''.join(
+      f'  printf("%u %d %d %s\\n", {name}_model_bytes, {name}_quantize(200), '
+      f'{name.upper()}_ARENA_BYTES, {name}_class_names[{name}_vector_labels[0]]);\n'
+      for name in models
+    )
+    + '  return 0;\n}\n'
+  )
+  for compiler in COMPILERS.values():
+    lines = compiled(tmp_path, compiler)
+    for line, model in zip(lines, models.values(), strict=False):
+      info = inspect(model)
+      pixel = round(200 / 255 / info.input.scale + info.input.zero_point)
+      arena = reserve(info.report).total_bytes
+      assert line.decode() == f'{len(model)} {pixel} {arena} {NAMES[0]}'
+  for path in (tmp_path / 'front_door').iterdir():
+    named = path.read_text(errors='replace').replace('rlnas_model.h', '')
+    assert path.suffix == '.tflite' or 'rlnas' not in named.lower()
+
+
+def test_a_name_without_a_letter_in_front_is_refused(tmp_path):
+  with pytest.raises(ValueError, match="name='2 doors': must begin with a letter"):
+    export_model(network(), images(), BUDGET, tmp_path, name='2 doors')
+  assert not list(tmp_path.iterdir())
+
+
+def test_operators_are_registered_one_by_one(tmp_path):
+  """Here with a resolver of our own, as no package has TFLite Micro's headers."""
+  deployed = deployment(network(), images())
+  write_c_files(deployed, images(), BUDGET, tmp_path)
+  methods = [RESOLVER_METHODS[kind] for kind in deployed.info.kinds]
+  members = '\n'.join(f'  int {m}() {{ puts("{m}"); return refused; }}' for m in methods)
+  (tmp_path / 'host.c').write_text(
+    f"""#include <stdio.h>
+#include "rlnas_model.h"
+struct Resolver {{
+  int refused;
+{members}
+}};
+int main() {{
+  Resolver some{{0}}, none{{1}};
+  printf("%d\\n", rlnas_add_operators(&some));
+  printf("%d\\n", rlnas_add_operators(&none));
+}}
+"""
+  )
+  shown = b'\n'.join(compiled(tmp_path, COMPILERS['g++'])).decode().split()
+  assert shown == [*methods, '1', methods[0], '0']
+
+
+@pytest.mark.parametrize(
+  ('source', 'shown'),
+  [
+    ('/home/jo/my data/door.npz', 'door.npz'),
+    ('~/door.npz', 'door.npz'),
+    ('data/door.npz', 'door.npz'),
+    ('C:\\Users\\jo\\doors', 'doors'),
+    ('/srv/images/', 'images'),
+    ('recorded by Jo, /srv/doors/1.npz', 'recorded by Jo, 1.npz'),
+    ('https://example.com/doors.npz', 'https://example.com/doors.npz'),
+    ('MNIST (LeCun et al. 1998, CC BY-SA 3.0)', 'MNIST (LeCun et al. 1998, CC BY-SA 3.0)'),
+    ('', ''),
+  ],
+)
+def test_headers_name_the_file_of_the_data_without_its_path(source, shown):
+  assert without_folders(source) == shown
+
+
+def test_the_header_says_which_tflm_runs_the_model():
+  ours = network()
+  theirs = of_keras(convolutional(), kind='int8')
+  data = images(class_names=NAMES[:4], y_train=np.arange(40, dtype=np.int32) % 4)
+  data = dataclasses.replace(data, y_val=data.y_train, y_test=data.y_train, source='/srv/x.npz')
+  text = constants(deployment(ours, images()), images(), BUDGET)
+  assert 'Arduino library of February 2023' in text
+  text = constants(deployment(theirs, data), data, BUDGET)
+  assert 'of 27 September 2024 or later' in text
+  assert 'Source of the data: x.npz' in text
 
 
 # In a process of its own: an arena that is too small may end it.

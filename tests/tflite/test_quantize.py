@@ -3,7 +3,10 @@ import pytest
 
 from rlnas.backend import keras, quiet, tf
 from rlnas.data.scaling import PIXELS, UNSCALED, Scaling
-from rlnas.tflite.quantize import calibration_rows, check_integer, quantize
+from rlnas.tflite.footprint import measure
+from rlnas.tflite.inference import tflm_logits
+from rlnas.tflite.model_file import read_subgraphs
+from rlnas.tflite.quantize import calibrate, calibration_rows, check_integer, quantize, to_int8
 
 SHAPE = (12, 12, 1)
 
@@ -78,6 +81,43 @@ def test_int8_follows_the_float_network(converted, images):
     found = (interpreter.get_tensor(target['index'])[0].astype(float) - zero_point) * scale
     # A few steps of the output: each of the four operators rounds once.
     np.testing.assert_allclose(found, floats, atol=6 * scale)
+
+
+def weight_scales(model):
+  (graph,) = read_subgraphs(model)
+  with_kernels = [o for o in graph.operators if len(o.inputs) == 3]
+  return {o.kind: len(graph.tensors[o.inputs[1]].scales) for o in with_kernels}
+
+
+def test_dense_weights_have_one_scale_and_those_of_convolutions_one_each(converted, calibration):
+  scales = {'CONV_2D': 8, 'DEPTHWISE_CONV_2D': 8, 'FULLY_CONNECTED': 1}
+  assert weight_scales(converted) == scales
+  calibrated = calibrate(small_model(0), calibration)
+  assert weight_scales(to_int8(calibrated)) == scales
+  by_channel = to_int8(calibrated, per_channel_dense=True)
+  assert weight_scales(by_channel) == {**scales, 'FULLY_CONNECTED': 4}
+
+
+def test_a_dense_layer_whose_large_products_cancel_out_loads():
+  """TFLite Micro compares the scale of the products with that of the bias, and of the result."""
+  x = inputs = keras.layers.Input((8,), name='input')
+  x = keras.layers.Dense(2, name='dense')(x)
+  model = keras.Model(inputs, x)
+  signs = np.array([1, -1] * 4, np.float32)
+  model.layers[-1].set_weights([np.stack([signs + 0.01, signs - 0.02], 1), np.array([0.1, 0.2])])
+  rows = np.repeat(np.random.default_rng(0).random((50, 1), dtype=np.float32), 8, 1)
+  converted = quantize(model, rows)
+  assert measure(converted).sram_source == 'tflm'
+  (graph,) = read_subgraphs(converted)
+  source, kernel, bias = (graph.tensors[i] for i in graph.operators[0].inputs)
+  assert bias.scales[0] == pytest.approx(source.scales[0] * kernel.scales[0], rel=1e-6)
+  result = graph.tensors[graph.outputs[0]]
+  assert bias.scales[0] / result.scales[0] > 0.02
+  found = tflm_logits(converted, rows, scaling=UNSCALED).astype(float) - result.zero_points[0]
+  expected = model(rows, training=False).numpy()
+  # Half a step of each of the eight weights, and the rounding of the result.
+  bound = 4 * kernel.scales[0] + 2 * result.scales[0]
+  assert np.abs(found * result.scales[0] - expected).max() < bound
 
 
 def test_batch_normalisation_uses_its_moving_statistics(calibration):

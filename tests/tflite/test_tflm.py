@@ -1,4 +1,5 @@
 import concurrent.futures
+import dataclasses
 
 import numpy as np
 import pytest
@@ -15,23 +16,33 @@ def _model():
   return converted()
 
 
-def test_what_tensorflow_lite_refuses_is_measured_if_tflm_runs_it():
-  def as_in_person_detection(graph):
-    for tensor in graph.subgraphs[0].tensors:
-      if (
-        tensor.shape is not None
-        and len(tensor.shape) == 1
-        and tensor.quantization.scale is not None
-      ):
-        tensor.quantization.quantizedDimension = 3
+def bias(graph):
+  """A bias of rank 1, as in TFLite Micro's own model of person detection."""
+  return graph.tensors[graph.operators[0].inputs[2]]
+
+
+def activation(graph):
+  """The result of a convolution, of rank 4."""
+  return graph.tensors[graph.operators[0].outputs[0]]
+
+
+@pytest.mark.parametrize(('tensor', 'dimension'), [(bias, 3), (activation, 4), (activation, -1)])
+def test_a_wrong_quantized_dimension_is_measured_as_tflm_runs_it(tensor, dimension):
+  """TensorFlow Lite refuses the file; TFLite Micro does not read the dimension."""
+
+  def change(graph):
+    changed = tensor(graph.subgraphs[0])
+    assert len(changed.quantization.scale) > 0
+    changed.quantization.quantizedDimension = dimension
 
   model = of_keras(convolutional(), kind='int8')
-  foreign = edited(model, as_in_person_detection)
+  foreign = edited(model, change)
   with pytest.raises(ValueError, match='TensorFlow Lite refuses it'):
     inference.interpreter_of(foreign)
-  report, original = measure(foreign), measure(model)
-  assert (report.sram_bytes, report.macs) == (original.sram_bytes, original.macs)
-  assert footprint.measure(foreign).sram_bytes == report.sram_bytes
+  assert measure(foreign) == dataclasses.replace(measure(model), flash_bytes=len(foreign))
+  found, expected = footprint.measure(foreign), footprint.measure(model)
+  assert found == dataclasses.replace(expected, flash_bytes=len(foreign))
+  assert found.sram_source == 'tflm'
 
 
 def test_resource_variables_are_measured():
