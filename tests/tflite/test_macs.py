@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from rlnas.backend import keras, tf
-from rlnas.cost.instructions import CMSIS_NN
 from rlnas.cost.terms import TERMS
 from rlnas.tflite.inspection import measure
 from tests.tflite.foreign import branches, of_function, of_keras, recurrent, svdf
@@ -26,8 +25,8 @@ def test_lstm(lstm):
 @pytest.mark.slow
 def test_latency_of_an_lstm_is_that_of_its_products_and_uncertain(lstm):
   low, middle, high = lstm.instructions('m4-cmsis')
-  assert middle == pytest.approx(10 * lstm.macs, rel=0.2)  # floating point or not, it is a guess
-  assert low < middle * CMSIS_NN['FULLY_CONNECTED']['products'] / 10 < high
+  assert middle == pytest.approx(120 * lstm.macs, rel=0.1)  # in floating point
+  assert high / middle == pytest.approx(middle / low) == pytest.approx(10, rel=0.1)
 
 
 @pytest.mark.slow
