@@ -93,7 +93,7 @@ def test_what_data_decide_is_unknown_and_named():
   report = measure(of_function(branches, (1, 8)))
   assert report.macs is None
   assert report.uncounted == ('IF',)
-  assert report.work is None
+  assert report.workload is None
 
 
 def test_a_loop_that_data_end_is_unknown():
