@@ -4,7 +4,6 @@ from tflite_micro import runtime
 
 from rlnas.backend import captured_output, keras, tf
 from rlnas.cost.arena_head import greedy_plan
-from rlnas.cost.instructions import CMSIS_NN
 from rlnas.cost.terms import TERMS
 from rlnas.tflite.inspection import measure
 from tests.tflite.foreign import (
@@ -40,8 +39,8 @@ def test_lstm(lstm):
 @pytest.mark.slow
 def test_latency_of_an_lstm_is_that_of_its_products_and_uncertain(lstm):
   low, middle, high = lstm.instructions('m4-cmsis')
-  assert middle == pytest.approx(10 * lstm.macs, rel=0.2)  # floating point or not, it is a guess
-  assert low < middle * CMSIS_NN['FULLY_CONNECTED']['products'] / 10 < high
+  assert middle == pytest.approx(120 * lstm.macs, rel=0.1)  # in floating point
+  assert high / middle == pytest.approx(middle / low) == pytest.approx(10, rel=0.1)
 
 
 @pytest.mark.slow
@@ -108,7 +107,7 @@ def test_what_data_decide_is_unknown_and_named():
   report = measure(of_function(branches, (1, 8)))
   assert report.macs is None
   assert report.uncounted == ('IF',)
-  assert report.work is None
+  assert report.workload is None
 
 
 def test_a_loop_that_data_end_is_unknown():
