@@ -8,8 +8,8 @@ those of `rlnas.cost.builds.BUILDS`). Prints a Markdown table: how far the predi
 reading. The smallest arena that loads must never be predicted too small, and at most 1 % or 128
 bytes too large.
 
-With --cmsis_nn, scratch memory is compared with CMSIS-NN's own functions. `pip download executorch
---no-deps` and unpack its wheel into the folder; it is too large to be installed for this.
+With --cmsis_nn, scratch memory is compared with CMSIS-NN's own functions. Download the wheel of
+executorch without what it depends on, and unpack it into the folder.
 """
 
 from __future__ import annotations

@@ -131,9 +131,11 @@ def _cost(
   flash = bytes_of(counts)
   if kernels[0]:
     # The file's order does not depend on the build.
-    order, _ = least_arena_order(tasks)
+    order, head = least_arena_order(tasks)
+    known = len(tasks.scratch)
     tasks = chip_tasks(network, tasks, kernels[1], kernels[2])
-    head = ordered_arena_bytes(tasks, order)
+    if kernels[2] or len(tasks.scratch) > known:
+      head = ordered_arena_bytes(tasks, order)
   else:
     head = least_arena_bytes(tasks)
   smallest, tail = _arena_bytes(network, constants_of(counts), head, len(tasks.scratch), layouts)

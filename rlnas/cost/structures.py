@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import types
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -50,8 +49,8 @@ class Structures:
   fixed: tuple[str, ...]
   node: str
   tensor: str
-  options: Mapping[str, str]
-  data: Mapping[str, str]
+  options: tuple[tuple[str, str], ...]
+  data: tuple[tuple[str, str], ...]
   concat_arrays: bool = False
   dense_arrays: bool = True
 
@@ -63,7 +62,8 @@ class Structures:
       ports.append((count * self.pointer_bytes, BUFFER_ALIGNMENT))
       # A quantized input or output also has a TfLiteAffineQuantization and its zero point.
       ports += [of(f) for f in (self.tensor, *(('PPi', 'ii') if quantized else ()))] * count
-    kinds = [(*of(self.options.get(k, '')), of(self.data.get(k, ''))[0]) for k in KINDS]
+    options, data = dict(self.options), dict(self.data)
+    kinds = [(*of(options.get(k, '')), of(data.get(k, ''))[0]) for k in KINDS]
     return Layouts(
       interpreter=np.array([of(fields) for fields in self.fixed], np.int64),
       tensor_and_node=np.array([of('PPe'), of(self.node)], np.int64),  # TfLiteEvalTensor
@@ -194,8 +194,8 @@ _FULL_TENSOR = 'ePPiiePPPPibbPPPP'
 _CHIP_FIXED = (_ALLOCATOR, _PLANNER, _MICRO_ALLOCATOR, _OPTIONS_ALLOCATOR, _SUBGRAPH)
 
 
-def _updated(fields: Mapping[str, str], **changed: str) -> Mapping[str, str]:
-  return types.MappingProxyType({**fields, **changed})
+def _updated(fields: Mapping[str, str], **changed: str) -> tuple[tuple[str, str], ...]:
+  return tuple({**fields, **changed}.items())
 
 
 # The Python package on x86-64. It has a recording allocator, and is compiled with
@@ -253,7 +253,7 @@ CMSIS_NN_2023 = dataclasses.replace(
   node=_FULL_NODE,
   tensor=_FULL_TENSOR,
   options=_updated(_OPTIONS, CONV_2D='eiieii', FULLY_CONNECTED='eebb', STRIDED_SLICE='iiiii'),
-  data=_updated(CMSIS_NN.data, FULLY_CONNECTED=_DENSE + 'PP' + _INDEX),
+  data=_updated(dict(CMSIS_NN.data), FULLY_CONNECTED=_DENSE + 'PP' + _INDEX),
   concat_arrays=True,
   dense_arrays=False,
 )

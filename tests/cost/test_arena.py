@@ -3,6 +3,7 @@
 import itertools
 import json
 import pathlib
+import pickle
 
 import pytest
 
@@ -183,3 +184,11 @@ def test_builds_are_found_by_name_and_by_core():
   assert builds_for('Cortex-M33') == ('m33-cmsis-release', 'm33-cmsis', 'm33-cmsis-arduino')
   assert builds_for('Cortex-M7', arduino=True)[0] == 'm7-cmsis-arduino'
   assert builds_for('AVR') == builds_for('Cortex-M3')
+
+
+def test_a_build_goes_along_to_workers():
+  for build in BUILDS.values():
+    contents = contents_of(READ['multibranch'])
+    sent = pickle.loads(pickle.dumps(build))  # noqa: S301 (made in this line)
+    assert sent == build
+    assert contents.arena(sent) == contents.arena(build)

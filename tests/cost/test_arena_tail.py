@@ -102,8 +102,8 @@ def test_a_tail_by_hand():
     fixed=('PPb', 'd'),
     node='PPi',
     tensor='PPPie',
-    options={'CONV_2D': 'eiie', 'CONCATENATION': 'ie'},
-    data={'CONV_2D': 'iii', 'CONCATENATION': 'b'},
+    options=(('CONV_2D', 'eiie'), ('CONCATENATION', 'ie')),
+    data=(('CONV_2D', 'iii'), ('CONCATENATION', 'b')),
     concat_arrays=True,
   )
   nodes = Nodes.of(
