@@ -338,7 +338,7 @@ class SearchConfig:
         limit is out of its range.
       OSError: the board's file cannot be read.
     """
-    board = self._target()
+    board = self.target_board()
     if self.flash_kib is not None:
       board = dataclasses.replace(board, reserved_flash_bytes=0)
     budget = board.budget_for(kinds)
@@ -377,8 +377,8 @@ class SearchConfig:
       return BUILDS[self.tflm_build]
     return find_board(self.board).build
 
-  def _target(self) -> Board:
-    """The board with the build that is asked for first. Raises ValueError or OSError."""
+  def target_board(self) -> Board:
+    """The board, its builds beginning with `target_build`. Raises as that does."""
     board, build = find_board(self.board), self.target_build().name
     others = (name for name in board.builds if name != build)
     return dataclasses.replace(board, builds=(build, *others))
@@ -386,7 +386,7 @@ class SearchConfig:
   def speed(self) -> Speed | None:
     """The speed of the board; None if it is not known, or the board's file is gone."""
     try:
-      return self._target().speed
+      return self.target_board().speed
     except (OSError, ValueError):
       return None
 

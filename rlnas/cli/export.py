@@ -148,10 +148,8 @@ def _flag(value: object) -> str:
 
 def _board(config: SearchConfig) -> Board | None:
   """The board; None if the user's board file is gone."""
-  from rlnas.board import find_board
-
   try:
-    return find_board(config.board)
+    return config.target_board()
   except (OSError, ValueError):
     return None
 

@@ -8,7 +8,9 @@ import pytest
 from rlnas.board import find_board
 from rlnas.cli.config import SearchConfig
 from rlnas.cost.builds import find_build
+from rlnas.cost.instructions import digits
 from rlnas.tflite.footprint import measure
+from rlnas.tflite.inspection import measure as inspect
 from tests.cli.command import refused, within
 from tests.disk import full_disk
 
@@ -64,7 +66,21 @@ def test_a_name_begins_the_symbols(copy):
 
 
 @pytest.mark.slow
-def test_the_report_tells_the_latency_of_the_winner_not_of_its_trial(copy):
+def test_the_report_tells_the_range_of_the_time_and_the_flash_of_the_runtime(finished):
+  best, board = finished.workdir / 'best', find_board(SearchConfig.board)
+  report, text = inspect(best / 'model.tflite'), (best / 'REPORT.md').read_text()
+  low, middle, high = map(digits, board.speed.latency(report.workload))
+  assert f'{middle} ms' in text
+  assert f'{low} to {high} ms, estimated' in text
+  taken, room = board.taken_flash_bytes(report.kinds), board.room_bytes(report.kinds)
+  assert f'{taken:,} of {board.flash_bytes:,} B of flash' in text
+  assert f'This leaves {room:,} B for the model.' in text
+
+
+@pytest.mark.slow
+def test_without_the_board_the_report_tells_the_latency_of_the_winner_not_of_its_trial(copy):
+  config = json.loads((copy / 'config.json').read_text())
+  (copy / 'config.json').write_text(json.dumps(config | {'board': 'gone.json'}))
   result = json.loads((copy / 'result.json').read_text())
   result['best']['latency_ms'] = 12.34
   (copy / 'result.json').write_text(json.dumps(result))
