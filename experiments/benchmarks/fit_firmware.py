@@ -26,10 +26,12 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
   'readings',
   None,
-  'readings.json, with its models beside it, or a table that --table wrote.',
+  'Path of readings.json, with its models beside it, or of a table that --table wrote.',
   required=True,
 )
-flags.DEFINE_string('table', None, 'Writes what is fitted, a small JSON file, to this path.')
+flags.DEFINE_string(
+  'table', None, 'Path of a small JSON file for what is fitted; default: it is not written.'
+)
 
 VECTORS = 10  # in each firmware
 _LABEL_BYTES = 4  # an int for each vector

@@ -30,10 +30,12 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
   'readings',
   None,
-  'readings.json, with its models beside it, or a table that --table wrote.',
+  'Path of readings.json, with its models beside it, or of a table that --table wrote.',
   required=True,
 )
-flags.DEFINE_string('table', None, 'Writes what is fitted, a small JSON file, to this path.')
+flags.DEFINE_string(
+  'table', None, 'Path of a small JSON file for what is fitted; default: it is not written.'
+)
 
 # The builds whose operators were counted, and the name of their table.
 TABLES = {'m3-ref': 'REFERENCE', 'm4-cmsis': 'CMSIS_NN', 'm4-ard2023': 'CMSIS_NN_2023'}
