@@ -127,7 +127,7 @@ def test_a_board_is_found_by_name_or_path(tmp_path):
 def test_the_path_of_a_board_may_begin_with_the_home_folder(tmp_path, monkeypatch):
   write(tmp_path, OWN)
   monkeypatch.setenv('HOME', str(tmp_path))
-  assert find_board('~/own.json') == Board(**OWN)
+  assert find_board('~/own.json') == Board(**OWN_BOARD)
 
 
 @pytest.mark.parametrize(

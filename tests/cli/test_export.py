@@ -61,7 +61,7 @@ def test_a_damaged_result_is_named(content, fault, copy):
 def test_a_name_begins_the_symbols(copy):
   within('export', f'--workdir={copy}', '--name=Front door')
   assert '#define FRONT_DOOR_ARENA_BYTES' in (copy / 'best' / 'rlnas_model.h').read_text()
-  assert 'FRONT_DOOR_ARENA_BYTES' in (copy / 'best' / 'REPORT.md').read_text()
+  assert 'FRONT_DOOR_ARENA_BYTES' in (copy / 'best' / 'report.html').read_text()
   assert 'name=' in refused('export', f'--workdir={copy}', '--name=7')
 
 
