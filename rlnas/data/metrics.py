@@ -65,7 +65,12 @@ def confusion_matrix(
 
   Returns:
     The counts: row by true class, column by named class. [C, C]
+
+  Raises:
+    ValueError: a label is no class.
   """
+  for index in np.flatnonzero((labels < 0) | (labels >= classes))[:1]:
+    raise ValueError(f'labels: {labels[index]} at index {index}; must lie in [0, {classes})')
   places = labels.astype(np.int64) * classes + named
   return np.bincount(places, minlength=classes**2).reshape(classes, classes).astype(np.int64)
 

@@ -57,9 +57,13 @@ def test_values_outside_the_input_range_saturate(model, images):
 
 
 def test_accuracy_counts_matching_labels(model, images):
-  labels = inference.int8_logits(model, images, scaling=PIXELS).argmax(axis=1)
-  labels[:23] += 1
+  logits = inference.int8_logits(model, images, scaling=PIXELS)
+  labels = logits.argmax(axis=1)
+  labels[:23] = (labels[:23] + 1) % logits.shape[1]
   assert inference.int8_accuracy(model, images, labels, scaling=PIXELS) == pytest.approx(0.9)
+  labels[3] = logits.shape[1]
+  with pytest.raises(ValueError, match=r'^labels: \d+ at index 3'):
+    inference.int8_accuracy(model, images, labels, scaling=PIXELS)
 
 
 def test_examples_that_do_not_fit_are_refused(model, images):
