@@ -178,7 +178,7 @@ def no_number(measurement, budget):
 
 
 def by_latency(measurement, budget):
-  return -measurement.latency_ms
+  return budget.latency_ms - measurement.latency_ms  # there is no limit
 
 
 NUMBER = 3
@@ -204,7 +204,7 @@ NUMBER = 3
       ('--reward=mine:one_argument',),
       "--reward='mine:one_argument': cannot be called as it must be",
     ),
-    (('--reward=mine:by_latency',), "--reward='mine:by_latency': bad operand type"),
+    (('--reward=mine:by_latency',), "--reward='mine:by_latency': unsupported operand"),
     (('--reward=mine:no_number',), "--reward='mine:no_number': gives 'good'; must give a number"),
     (
       ('--reward=absolute', '--reward_option=beta=1'),
