@@ -12,6 +12,7 @@ import pytest
 
 import rlnas
 from rlnas.architecture import Architecture
+from rlnas.cost.builds import find_build
 from rlnas.data import loaders
 from rlnas.search.journal import read_journal
 from rlnas.strategies.controller import pad_tokens
@@ -58,7 +59,7 @@ def test_the_winner_is_what_the_result_says(finished):
   assert 1 <= result['feasible'] <= 4
   best = result['best']
   model = (workdir / 'best' / 'model.tflite').read_bytes()
-  footprint = measure(model)
+  footprint = measure(model, build=find_build(best['sram_build']))
   assert best['flash_bytes'] == len(model) <= best['budget']['flash_bytes']
   assert best['sram_bytes'] == footprint.sram_bytes <= best['budget']['sram_bytes']
   data = loaders.digits()
