@@ -48,7 +48,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list('datasets', ['mnist5k', 'digits'], 'Images to train on.')
 flags.DEFINE_integer('count', 20, 'Number of networks for each data set, from the spaces in turn.')
 flags.DEFINE_integer('epochs', 3, 'Number of epochs of each training.')
-flags.DEFINE_float('most_mmacs', 2.0, 'Most million MACs of a network.')
+flags.DEFINE_float('most_mmacs', 2.0, 'Number of million MACs that a network may have.')
 flags.DEFINE_integer('seed', 0, 'Seed of networks and trainings.')
 flags.DEFINE_integer('workers', None, 'Number of processes; default: one per core.', lower_bound=1)
 
