@@ -61,7 +61,9 @@ def test_a_damaged_result_is_named(content, fault, copy):
 def test_a_name_begins_the_symbols(copy):
   within('export', f'--workdir={copy}', '--name=Front door')
   assert '#define FRONT_DOOR_ARENA_BYTES' in (copy / 'best' / 'rlnas_model.h').read_text()
-  assert 'FRONT_DOOR_ARENA_BYTES' in (copy / 'best' / 'report.html').read_text()
+  report = (copy / 'best' / 'REPORT.md').read_text().replace('\\', '')  # which escape underscores
+  assert 'FRONT_DOOR_ARENA_BYTES' in report
+  assert 'front_door_quantize()' in report
   assert 'name=' in refused('export', f'--workdir={copy}', '--name=7')
 
 
