@@ -113,7 +113,9 @@ class Result:
 
   def curves(self, trained: int) -> FloatArray:
     """The best after each of the first trained networks. [seeds, trained]."""
-    return np.array([run.by_trained[:trained] for run in self.runs]).reshape(-1, trained)
+    return np.array([run.by_trained[:trained] for run in self.runs]).reshape(
+      len(self.runs), trained
+    )
 
 
 def main(arguments: list[str]) -> None:
@@ -199,8 +201,10 @@ def newly_trained(trials: Sequence[Trial]) -> list[bool]:
   found = []
   for trial in trials:
     digest = trial.proposal.architecture.digest
-    found.append(bool(trial.measurement.curve) and digest not in met)
-    met.add(digest)
+    trained = bool(trial.measurement.curve) and digest not in met
+    found.append(trained)
+    if trained:
+      met.add(digest)
   return found
 
 
