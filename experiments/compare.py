@@ -1,12 +1,17 @@
-"""Compares strategies, or rewards, on one space with equal trials over several seeds.
+"""Compares strategies, or rewards, on one space over several seeds: by trained networks and trials.
 
   python experiments/compare.py --seeds=0,1,2 --trials=120 --workdir=runs/compare
+  python experiments/compare.py --trained=60 --trials=2000 --strategies='random;random:admits=false'
   python experiments/compare.py --strategies=reinforce --rewards=linear_excess,absolute
 
-Every pair of strategy and reward is an arm. The script writes to --workdir a journal for each arm
-and seed, from which the same command resumes, compare.json, and compare.png: the best feasible int8
-validation accuracy against trials, mean and deviation over the seeds. If several arms propose a
-network with the same seed, it is trained once.
+A trial whose network does not fit, or was a trial before, costs next to nothing, since nothing is
+trained. So the fair measure is the number of networks that a search trained. All strategies propose
+only networks that may fit the budget, by the estimate; the option admits=false switches that off.
+
+The script writes to --workdir a journal for each strategy, reward and seed, from which the same
+command resumes, compare.json, and compare.png: the best feasible int8 validation accuracy against
+trained networks, mean and deviation over the seeds. If several searches propose a network with the
+same seed, it is trained once, and counts for each of them.
 """
 
 from __future__ import annotations
@@ -16,6 +21,8 @@ import dataclasses
 import itertools
 import json
 import pathlib
+import re
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +30,10 @@ from absl import flags
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from rlnas.budget import Budget
+from rlnas.cli import choices
 from rlnas.cli import flags as cli_flags
+from rlnas.cli.arms import HELP, Arm, read_arms
 from rlnas.cli.build import (
   Setup,
   build_executor,
@@ -31,8 +41,7 @@ from rlnas.cli.build import (
   build_reward,
   journal_configuration,
 )
-from rlnas.cli.choices import REWARDS, STRATEGIES, choose
-from rlnas.cli.flags import OF_ONE_SEARCH, define_search_flags, read_setup
+from rlnas.cli.flags import OF_ONE_SEARCH, check_positive, define_search_flags, read_setup
 from rlnas.cli.guard import run
 from rlnas.data.atomic_file import write_file
 from rlnas.data.metrics import Metric
@@ -44,61 +53,93 @@ from rlnas.search.journal import Journal
 from rlnas.search.loop import run_search
 from rlnas.trial import Trial
 
+FloatArray = npt.NDArray[np.float64]
 FLAGS = flags.FLAGS
 define_search_flags(without=OF_ONE_SEARCH)
 flags.adopt_module_key_flags(cli_flags)
-flags.DEFINE_list('strategies', list(STRATEGIES), 'Strategies, separated by commas; default: all.')
+flags.DEFINE_string('strategies', ','.join(choices.STRATEGIES), HELP)
 flags.DEFINE_list(
-  'rewards', ['linear_excess'], f'Some of {", ".join(REWARDS)}, separated by commas.'
+  'rewards', ['linear_excess'], f'Some of {", ".join(choices.REWARDS)}, separated by commas.'
 )
 flags.DEFINE_list('seeds', ['0', '1', '2'], 'Whole numbers: each arm has one search per seed.')
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Arm:
-  """The results of one strategy and reward.
+flags.DEFINE_integer(
+  'trained',
+  None,
+  'Number of trained networks after which a search ends; default: it ends after --trials, which '
+  'limits it in any case.',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """One search: its best feasible int8 validation accuracy, 0 before the first feasible network.
 
   Attributes:
-    strategy: name of the strategy.
+    by_trial: the best after each trial.
+    by_trained: the best after each trained network; repeats do not count.
+    feasible: share of feasible trials.
+  """
+
+  by_trial: tuple[float, ...]
+  by_trained: tuple[float, ...]
+  feasible: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """The runs of one strategy and reward, one for each seed.
+
+  Attributes:
+    strategy: label of the strategy.
     reward: name of the reward.
-    best: best feasible int8 validation accuracy after each trial, 0 before the first feasible
-      one. [seeds, trials]
-    feasible: share of feasible trials, by seed. [seeds]
+    runs: its runs.
   """
 
   strategy: str
   reward: str
-  best: npt.NDArray[np.float64]
-  feasible: npt.NDArray[np.float64]
+  runs: tuple[Run, ...]
+
+  @property
+  def trained(self) -> int:
+    """Number of networks that every run trained."""
+    return min(len(run.by_trained) for run in self.runs)
+
+  @property
+  def final(self) -> FloatArray:
+    """The best of all trials. [seeds]."""
+    return np.array([run.by_trial[-1] for run in self.runs])
+
+  def curves(self, trained: int) -> FloatArray:
+    """The best after each of the first trained networks. [seeds, trained]."""
+    return np.array([run.by_trained[:trained] for run in self.runs]).reshape(
+      len(self.runs), trained
+    )
 
 
 def main(arguments: list[str]) -> None:
-  """Runs all arms, prints their table and draws their curves."""
-  for name in FLAGS.strategies:
-    choose('strategies', name, STRATEGIES)
+  """Runs all searches, prints their table and draws their curves."""
+  arms = read_arms(FLAGS.strategies)
   for name in FLAGS.rewards:
-    choose('rewards', name, REWARDS)
+    choices.choose('rewards', name, choices.REWARDS)
   seeds = read_seeds()
+  check_positive('trained')
+  if (FLAGS.trained or 0) > FLAGS.trials:
+    raise ValueError(f'--trained={FLAGS.trained}: must be at most --trials={FLAGS.trials}')
   setup = read_setup(arguments)
+  for arm in arms:  # an error in one of them is shown before the first is run
+    arm.build(setup.table, seed=0, admits=setup.admits)
   workdir = pathlib.Path(FLAGS.workdir)
   where = Cached(build_executor(setup), settings='', stages=len(setup.config.stages()))
   with contextlib.closing(where):
-    arms = [
-      run_arm(strategy, reward, seeds, setup, where, workdir)
-      for strategy, reward in itertools.product(FLAGS.strategies, FLAGS.rewards)
+    results = [
+      run_searches(arm, reward, seeds, setup, where, workdir)
+      for arm, reward in itertools.product(arms, FLAGS.rewards)
     ]
-  print(table(arms))
-  results = [
-    {
-      'strategy': arm.strategy,
-      'reward': arm.reward,
-      'best': arm.best[:, -1].tolist(),
-      'feasible': arm.feasible.tolist(),
-    }
-    for arm in arms
-  ]
-  write_file(workdir / 'compare.json', json.dumps(results, indent=2) + '\n')
-  plot(arms, workdir / 'compare.png')
+  print(table(results))
+  write_file(workdir / 'compare.json', json.dumps(list(map(record, results)), indent=2) + '\n')
+  plot(results, workdir / 'compare.png')
 
 
 def read_seeds() -> list[int]:
@@ -111,100 +152,147 @@ def read_seeds() -> list[int]:
   return seeds
 
 
-def run_arm(
-  strategy: str,
+def run_searches(
+  arm: Arm,
   reward: str,
   seeds: list[int],
   setup: Setup,
   where: Cached,
   workdir: pathlib.Path,
-) -> Arm:
+) -> Result:
   """Runs one search per seed, each with its own journal."""
   runs = []
   for seed in seeds:
-    arm = setup.having(strategy=strategy, reward=reward, seed=seed)
-    journal = Journal(
-      workdir / f'{strategy}-{reward}-{seed}.jsonl',
-      configuration=journal_configuration(arm),
+    single = setup.having(
+      strategy=arm.strategy, strategy_options=arm.options, reward=reward, seed=seed
     )
+    name = re.sub(r'[^\w.=,+-]', '_', f'{arm.label}-{reward}-{seed}')
+    journal = Journal(workdir / f'{name}.jsonl', configuration=journal_configuration(single))
     if not FLAGS.inherit:
       where.remember(journal.trials)
     progress = ProgressBar(FLAGS.trials, budget=setup.budget, metric=Metric(FLAGS.metric))
     with contextlib.closing(journal), contextlib.closing(progress):
       trials = run_search(
-        arm.build_strategy(),
+        single.build_strategy(),
         executor=where,
-        reward=build_reward(arm.config),
+        reward=build_reward(single.config),
         budget=setup.budget,
         trials=FLAGS.trials,
         batch=FLAGS.batch,
         seed=seed,
-        pruner=build_pruner(arm.config),
+        pruner=build_pruner(single.config),
         inherit=FLAGS.inherit,
         journal=journal,
+        enough=None if FLAGS.trained is None else trained_enough,
         observers=[progress],
       )
-    runs.append(feasible_accuracies(trials, setup))
-  accuracies = np.array(runs)
-  best = np.maximum.accumulate(accuracies, axis=1)
-  return Arm(strategy, reward, best, (accuracies > 0).mean(axis=1))
+    runs.append(run_of(trials, setup.budget))
+  return Result(arm.label, reward, tuple(runs))
 
 
-def feasible_accuracies(trials: tuple[Trial, ...], setup: Setup) -> list[float]:
-  """int8 validation accuracy of each trial; 0 if it does not fit the budget."""
-  return [
-    t.measurement.int8_validation_accuracy or 0.0
-    if is_feasible(t.measurement, setup.budget)
-    else 0.0
-    for t in trials
-  ]
+def trained_enough(trials: Sequence[Trial]) -> bool:
+  """Whether a search has trained so many networks as --trained says."""
+  return sum(newly_trained(trials)) >= FLAGS.trained
 
 
-def table(arms: list[Arm]) -> str:
-  """The arms as a Markdown table: mean and deviation over the seeds."""
-  halfway = (FLAGS.trials - 1) // 2
+def newly_trained(trials: Sequence[Trial]) -> list[bool]:
+  """Whether each trial trained a network that no earlier one had."""
+  met: set[str] = set()
+  found = []
+  for trial in trials:
+    digest = trial.proposal.architecture.digest
+    trained = bool(trial.measurement.curve) and digest not in met
+    found.append(trained)
+    if trained:
+      met.add(digest)
+  return found
+
+
+def run_of(trials: Sequence[Trial], budget: Budget) -> Run:
+  """The curves of a search."""
+  best, by_trial, by_trained = 0.0, list[float](), list[float]()
+  feasible = [is_feasible(trial.measurement, budget) for trial in trials]
+  for trial, fits, trained in zip(trials, feasible, newly_trained(trials), strict=True):
+    best = max(best, trial.measurement.int8_validation_accuracy or 0.0 if fits else 0.0)
+    by_trial.append(best)
+    if trained:
+      by_trained.append(best)
+    elif by_trained:  # a repeat may be trained further, by --fidelity
+      by_trained[-1] = best
+  return Run(
+    tuple(by_trial), tuple(by_trained[: FLAGS.trained]), sum(feasible) / max(1, len(feasible))
+  )
+
+
+def table(results: list[Result]) -> str:
+  """The results as a Markdown table: mean and deviation over the seeds.
+
+  The best after some trained networks is given for the number that every search reached.
+  """
+  trained = min(result.trained for result in results)
+  halfway = (trained + 1) // 2
   lines = [
-    f'| strategy | reward | seeds | best after {halfway + 1} trials | best after {FLAGS.trials} '
-    '| mean over the search | feasible |',
-    '|---|---|---|---|---|---|---|',
+    f'| strategy | reward | seeds | best after {halfway} trained | best after {trained} trained '
+    '| mean until then | trials | trained | best of all | feasible |',
+    '|---|---|---|---|---|---|---|---|---|---|',
   ]
-  for arm in arms:
-    cells = [spread(arm.best[:, halfway]), spread(arm.best[:, -1]), spread(arm.best.mean(axis=1))]
+  for result in results:
+    curves = result.curves(trained)
+    columns = (curves[:, halfway - 1], curves[:, -1], curves.mean(axis=1)) if trained else ()
+    cells = [*map(spread, columns), *(() if trained else ('–',) * 3)]
+    for numbers in zip(*((len(r.by_trial), len(r.by_trained)) for r in result.runs), strict=True):
+      cells.append(f'{np.mean(numbers):.0f}')
+    cells += [spread(result.final), f'{np.mean([run.feasible for run in result.runs]):.0%}']
     lines.append(
-      f'| {arm.strategy} | {arm.reward} | {len(arm.best)} | {" | ".join(cells)} '
-      f'| {arm.feasible.mean():.0%} |'
+      f'| {result.strategy} | {result.reward} | {len(result.runs)} | {" | ".join(cells)} |'
     )
   return '\n'.join(lines)
 
 
-def spread(values: npt.NDArray[np.float64]) -> str:
+def record(result: Result) -> dict[str, object]:
+  """A result for compare.json."""
+  return {
+    'strategy': result.strategy,
+    'reward': result.reward,
+    'best': result.final.tolist(),
+    'feasible': [run.feasible for run in result.runs],
+    'trials': [len(run.by_trial) for run in result.runs],
+    'trained': [len(run.by_trained) for run in result.runs],
+    'best_by_trained': [run.by_trained for run in result.runs],
+  }
+
+
+def spread(values: FloatArray) -> str:
   """Mean and sample deviation."""
   return f'{values.mean():.4f} ± {deviations(values):.4f}'
 
 
-def deviations(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def deviations(values: FloatArray) -> FloatArray:
   """Sample deviation over the first axis, the seeds; NaN if there is only one."""
   return np.asarray(
     values.std(axis=0, ddof=1) if len(values) > 1 else np.full_like(values[0], np.nan)
   )
 
 
-def plot(arms: list[Arm], path: pathlib.Path) -> None:
-  """Draws the curves of all arms, the best first, with a band of one deviation."""
+def plot(results: list[Result], path: pathlib.Path) -> None:
+  """Draws the curves of all results, the best first, with a band of one deviation."""
   figure = Figure(figsize=(8, 5), layout='constrained')
   FigureCanvasAgg(figure)
   axes = figure.subplots()
-  for arm in sorted(arms, key=lambda arm: -arm.best[:, -1].mean()):
-    label = arm.strategy if len(FLAGS.rewards) == 1 else f'{arm.strategy}, {arm.reward}'
-    mean, deviation = arm.best.mean(axis=0), deviations(arm.best)
+  for result in sorted(results, key=lambda result: -result.final.mean()):
+    label = result.strategy
+    if len(FLAGS.rewards) > 1:
+      label = f'{label}, {result.reward}'
+    curves = result.curves(result.trained)
+    mean, deviation = curves.mean(axis=0), deviations(curves)
     steps = np.arange(1, len(mean) + 1)
     (line,) = axes.plot(steps, mean, label=label)
     axes.fill_between(steps, mean - deviation, mean + deviation, alpha=0.15, color=line.get_color())
-  top = max(float(np.max(arm.best)) for arm in arms)
+  top = max(float(result.final.max()) for result in results)
   axes.set_ylim(max(0.0, top - 0.25), min(1.0, top + 0.02))
-  axes.set_xlabel('trials')
+  axes.set_xlabel('trained networks')
   axes.set_ylabel(f'best feasible int8 validation {Metric(FLAGS.metric).label}')
-  runs = f'{len(arms[0].best)} runs each'
+  runs = f'{len(results[0].runs)} runs each'
   axes.set_title(f'{FLAGS.space}, {FLAGS.dataset}, {FLAGS.board}: mean ± deviation, {runs}')
   axes.grid(alpha=0.3)
   axes.legend(loc='lower right')

@@ -31,9 +31,8 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from rlnas.budget import Budget
-from rlnas.cli import choices
+from rlnas.cli.arms import HELP, Arm, read_arms
 from rlnas.cli.build import build_strategy
-from rlnas.cli.config import SearchConfig
 from rlnas.data.atomic_file import write_file
 from rlnas.evaluation.executors import InProcess, default_workers
 from rlnas.evaluation.lookup import NasBench201Data
@@ -43,9 +42,6 @@ from rlnas.spaces.nasbench201 import NasBench201
 from rlnas.spaces.table import Table, compile_table
 from rlnas.trial import Measurement, Trial, derive_seed
 
-# The strategies of the command line, with its settings; 'default' is its default strategy.
-STRATEGIES = {'default': SearchConfig.strategy, **{name: name for name in choices.STRATEGIES}}
-
 UNLIMITED = Budget(flash_bytes=2**62, sram_bytes=2**62)  # sizes do not matter here
 CHECKPOINTS = (0.3, 0.6, 1.0)  # shares of the budget at which results are printed
 SPEED_TRIALS, SPEED_BATCH = 3_200, 32  # of the searches that measure the speed of the loop
@@ -53,7 +49,7 @@ RUNS_PER_TASK = 5  # workers are rarely idle, and all end at about the same time
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('table', None, 'The .npz file of results; see rlnas/evaluation/lookup.py.')
-flags.DEFINE_list('strategies', ['random', 'evolution'], f'Some of {", ".join(STRATEGIES)}.')
+flags.DEFINE_string('strategies', 'random,evolution', HELP)
 flags.DEFINE_float('budget_seconds', 20_000, 'Simulated time that a search may spend, in seconds.')
 flags.DEFINE_integer('runs', 500, 'Number of searches by each strategy.')
 flags.DEFINE_integer('seed', 0, 'Seed of the searches.')
@@ -137,7 +133,7 @@ def benchmark(path: str) -> tuple[NasBench201Data, InProcess, Table, dict[tuple[
 
 
 def search_once(
-  name: str, path: str, *, budget_seconds: float, free_repeats: bool, seed: int
+  arm: Arm, path: str, *, budget_seconds: float, free_repeats: bool, seed: int
 ) -> Run:
   """Runs one search of one strategy, with batches of one and no lag, as in the published loops."""
   data, executor, table, test_200 = benchmark(path)
@@ -147,7 +143,7 @@ def search_once(
   most = 10 * math.ceil(budget_seconds / float(np.min(data.seconds)))
   with contextlib.suppress(BudgetSpentError):
     run_search(
-      build_strategy(STRATEGIES[name], table, seed=derive_seed(seed, 'strategy')),
+      arm.build(table, seed=derive_seed(seed, 'strategy')),
       executor=executor,
       reward=validation_accuracy,
       budget=UNLIMITED,
@@ -165,27 +161,27 @@ def search_once(
 
 
 def search_many(
-  name: str, path: str, seeds: Sequence[int], *, budget_seconds: float, free_repeats: bool
+  arm: Arm, path: str, seeds: Sequence[int], *, budget_seconds: float, free_repeats: bool
 ) -> list[Run]:
   """Does some runs of one strategy: the task of a worker."""
   search = functools.partial(
-    search_once, name, path, budget_seconds=budget_seconds, free_repeats=free_repeats
+    search_once, arm, path, budget_seconds=budget_seconds, free_repeats=free_repeats
   )
   return [search(seed=seed) for seed in seeds]
 
 
-def search_all(names: Sequence[str], workers: int) -> dict[str, list[Run]]:
-  """All runs of all strategies, in worker processes; the same whatever their number."""
+def search_all(arms: Sequence[Arm], workers: int) -> dict[str, list[Run]]:
+  """All runs of all arms by label, in worker processes; the same whatever their number."""
   context = multiprocessing.get_context('spawn')
   with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
     tasks = {
-      name: [
+      arm.label: [
         pool.submit(
           search_many,
-          name,
+          arm,
           FLAGS.table,
           [
-            derive_seed(FLAGS.seed, name, i)
+            derive_seed(FLAGS.seed, arm.label, i)
             for i in range(first, min(first + RUNS_PER_TASK, FLAGS.runs))
           ],
           budget_seconds=FLAGS.budget_seconds,
@@ -193,11 +189,11 @@ def search_all(names: Sequence[str], workers: int) -> dict[str, list[Run]]:
         )
         for first in range(0, FLAGS.runs, RUNS_PER_TASK)
       ]
-      for name in names
+      for arm in arms
     }
     return {
-      name: list(itertools.chain.from_iterable(task.result() for task in tasks[name]))
-      for name in names
+      label: list(itertools.chain.from_iterable(task.result() for task in submitted))
+      for label, submitted in tasks.items()
     }
 
 
@@ -207,12 +203,13 @@ def show(results: dict[str, list[Run]]) -> None:
   print(f'{FLAGS.runs} runs of {FLAGS.budget_seconds:,.0f} simulated seconds, repeats {repeats}')
   times = [share * FLAGS.budget_seconds for share in CHECKPOINTS]
   heads = ''.join(f'{f"after {t:,.0f} s":>18}' for t in times)
-  print(f'{"test %":12}{heads}{"validation %":>14}{"evaluations":>13}')
+  width = max(12, *(len(label) + 2 for label in results))
+  print(f'{"test %":{width}}{heads}{"validation %":>14}{"evaluations":>13}')
   for name, runs in results.items():
     tests = ''.join(f'{spread([run.test_after(t) for run in runs]):>18}' for t in times)
     validation = np.mean([run.validation_12 for run in runs])
     evaluations = np.mean([run.evaluations for run in runs])
-    print(f'{name:12}{tests}{validation:14.3f}{evaluations:13.1f}')
+    print(f'{name:{width}}{tests}{validation:14.3f}{evaluations:13.1f}')
   if FLAGS.runs < 2:
     return
   for one, other in itertools.combinations(results, 2):
@@ -234,7 +231,7 @@ def show_speed() -> None:
     # The first batches trace the functions of the controller and are not counted.
     clock = Stopwatch(first_batch=3)
     run_search(
-      build_strategy(STRATEGIES[name], table, seed=FLAGS.seed),
+      build_strategy(name, table, seed=FLAGS.seed),
       executor=executor,
       reward=validation_accuracy,
       budget=UNLIMITED,
@@ -314,13 +311,12 @@ def main(arguments: list[str]) -> None:
       raise ValueError(f'--{name}={value}: must be at least 1')
   if not 0 < FLAGS.budget_seconds < math.inf:
     raise ValueError(f'--budget_seconds={FLAGS.budget_seconds}: must be positive')
-  names = list(dict.fromkeys(FLAGS.strategies))
-  unknown = set(names) - set(STRATEGIES)
-  if unknown or not names:
-    raise ValueError(f'--strategies={",".join(names)}: must be some of {", ".join(STRATEGIES)}')
-  NasBench201Data.read(FLAGS.table)  # shows an error in the table before workers start
+  arms = read_arms(FLAGS.strategies)
+  _, _, table, _ = benchmark(FLAGS.table)
+  for arm in arms:  # an error in the table or in an arm is shown before workers start
+    arm.build(table, seed=FLAGS.seed)
   started = time.perf_counter()
-  results = search_all(names, workers)
+  results = search_all(arms, workers)
   show(results)
   show_speed()
   out = pathlib.Path(FLAGS.out)

@@ -62,9 +62,11 @@ from .spaces.nasnet import NASNet
 from .spaces.recurrent import Recurrent
 from .spaces.table import Table, compile_table, mutate, sample_uniform
 from .strategies import losses
+from .strategies.admitting import Admitting
 from .strategies.controller import Controller
 from .strategies.evolution import Evolution
 from .strategies.imitation import Imitation
+from .strategies.local_search import LocalSearch
 from .strategies.optuna_sampler import OptunaSampler
 from .strategies.ppo import PPO
 from .strategies.qlearning import QLearning
@@ -79,6 +81,7 @@ __all__ = [
   'BOARDS',
   'BUILDS',
   'PPO',
+  'Admitting',
   'Architecture',
   'BlockQNN',
   'Board',
@@ -103,6 +106,7 @@ __all__ = [
   'Joint',
   'Journal',
   'JournalError',
+  'LocalSearch',
   'Lookup',
   'Measurement',
   'Metric',

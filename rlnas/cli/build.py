@@ -27,6 +27,7 @@ from rlnas.interfaces import Executor, Reward, StagedEvaluator, Strategy
 from rlnas.search.fidelity import Pruner
 from rlnas.spaces.decision import Space, decode
 from rlnas.spaces.table import Table, compile_table, unrank
+from rlnas.strategies.admitting import Admitting
 from rlnas.trial import Measurement, Status, derive_seed
 
 if TYPE_CHECKING:
@@ -154,18 +155,23 @@ def build_strategy(
 ) -> Strategy:
   """Builds a strategy over a table, with its own controller if it needs one.
 
+  If it does not ask `admits` itself, it is wrapped (`rlnas.strategies.admitting`).
+
   Args:
     name: a strategy that the command line offers, or package.module:Name.
     table: the compiled space.
     seed: decides the initial weights of a controller, and the strategy's other random numbers.
     options: 'name=value' of the strategy or the controller.
-    admits: returns whether a network may fit the budget.
+    admits: returns whether a network may fit the budget; by default every network is proposed, as
+      with the option admits=false.
 
   Raises:
     ValueError: a name or an option is wrong.
   """
   strategy = choices.find('strategy', name)
   values = choices.strategy_options(name, options)
+  if not values.admits:
+    admits = None
   given: dict[str, Any] = {'seed': seed, 'admits': admits}
   takes = inspect.signature(strategy).parameters
   arguments = {key: value for key, value in given.items() if key in takes}
@@ -176,7 +182,9 @@ def build_strategy(
       'strategy', name, Controller, table, seed=seed, **values.controller
     )
   built: Strategy = _constructed('strategy', name, strategy, table, **arguments, **values.strategy)
-  return built
+  if admits is None or not values.wrapped:
+    return built
+  return Admitting(built, table=table, admits=admits)
 
 
 def build_reward(config: SearchConfig) -> Reward:
@@ -294,7 +302,7 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
     'space': config.space,
     'space_options': choices.recorded(choices.space_options(config.space, config.space_options)),
     'strategy': config.strategy,
-    'strategy_options': choices.recorded({**strategy.controller, **strategy.strategy}),
+    'strategy_options': strategy.recorded(),
     'reward': config.reward,
     'reward_options': choices.recorded(
       choices.reward_options(config.reward, config.reward_options)

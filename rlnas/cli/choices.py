@@ -40,6 +40,7 @@ STRATEGIES: Mapping[str, str] = {
   'ppo': 'rlnas.strategies.ppo:PPO',
   'qlearning': 'rlnas.strategies.qlearning:QLearning',
   'evolution': 'rlnas.strategies.evolution:Evolution',
+  'local_search': 'rlnas.strategies.local_search:LocalSearch',
   'tpe': 'rlnas.strategies.optuna_sampler:OptunaSampler',
   'random': 'rlnas.strategies.random_search:RandomSearch',
 }
@@ -65,6 +66,15 @@ _OFFERED = {'space': SPACES, 'strategy': STRATEGIES, 'reward': REWARDS}
 # Arguments that the search gives to a strategy, if its signature has them.
 GIVEN = ('table', 'controller', 'seed', 'admits')
 _CONTROLLER = 'rlnas.strategies.controller:Controller'
+# An option of every strategy. A class that has no argument `admits` is wrapped
+# (`rlnas.strategies.admitting`).
+_ADMITS = Option(
+  'admits',
+  'bool',
+  True,
+  'whether to propose only networks that may fit the budget, by the estimate; if not, networks '
+  'that miss it are trials with a penalty.',
+)
 
 
 def check_one_of(name: str, value: str, offered: Collection[str]) -> None:
@@ -128,10 +138,28 @@ def space_options(name: str, texts: Sequence[str]) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class StrategyOptions:
-  """Keyword arguments of a strategy, and of its controller."""
+  """Keyword arguments of a strategy, and of its controller.
+
+  Attributes:
+    strategy: arguments of the strategy.
+    controller: arguments of its controller.
+    admits: whether the strategy proposes only networks that may fit the budget.
+    wrapped: whether it needs `Admitting` for that.
+  """
 
   strategy: dict[str, Any]
   controller: dict[str, Any]
+  admits: bool
+  wrapped: bool
+
+  def recorded(self) -> str:
+    """What a journal's header holds, as `recorded` writes it.
+
+    It names `admits` only where that differs from what the class does by itself. So the journals of
+    searches from before this option still belong to searches of the same course, and to no others.
+    """
+    differs = {'admits': self.admits} if self.admits == self.wrapped else {}
+    return recorded({**self.controller, **self.strategy, **differs})
 
 
 def strategy_options(name: str, texts: Sequence[str]) -> StrategyOptions:
@@ -142,10 +170,13 @@ def strategy_options(name: str, texts: Sequence[str]) -> StrategyOptions:
   """
   own, of_controller = options_of_strategy(name)
   values = read_options('strategy_option', texts, {**of_controller, **own}, of=name)
+  admits = values.pop(_ADMITS.name, _ADMITS.default)
   defaults = STRATEGY_DEFAULTS.get(name, {})
   return StrategyOptions(
     strategy={**defaults, **{k: v for k, v in values.items() if k in own}},
     controller={k: v for k, v in values.items() if k not in own},
+    admits=admits,
+    wrapped=_ADMITS.name not in inspect.signature(find('strategy', name)).parameters,
   )
 
 
@@ -155,6 +186,7 @@ def options_of_strategy(name: str) -> tuple[dict[str, Option], dict[str, Option]
   own = options_of(strategy, without=GIVEN)
   for key, value in STRATEGY_DEFAULTS.get(name, {}).items():
     own[key] = dataclasses.replace(own[key], default=value)
+  own[_ADMITS.name] = _ADMITS
   if 'controller' not in inspect.signature(strategy).parameters:
     return own, {}
   module, _, controller = _CONTROLLER.partition(':')

@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -60,6 +60,7 @@ def run_search(
   pruner: Pruner | None = None,
   inherit: bool = False,
   journal: Journal | None = None,
+  enough: Callable[[Sequence[Trial]], bool] | None = None,
   observers: Sequence[Observer] = (),
 ) -> tuple[Trial, ...]:
   """Runs a search, or resumes the search in `journal`.
@@ -77,6 +78,8 @@ def run_search(
     inherit: whether mutants start from the weights of their parent trial; needs an evaluator that
       keeps weights.
     journal: stores the trials; without one the search cannot resume.
+    enough: returns whether the trials told so far suffice. Then the search ends before `trials`,
+      when those that run are told as well.
     observers: called for every trial and batch.
 
   Returns:
@@ -118,6 +121,8 @@ def run_search(
     for first in range(0, trials, batch):
       if len(under_way) > lag:
         tell_oldest()
+      if enough is not None and enough(done):
+        break
       number = first // batch
       proposals = children.recall(number, range(first, min(first + batch, trials)))
       if proposals is None:

@@ -1,8 +1,10 @@
 from . import losses
+from .admitting import Admitting
 from .controller import Controller, Sample, pad_tokens
 from .evolution import Evolution
 from .imitation import Imitation
 from .learner import Baseline, Learner
+from .local_search import LocalSearch
 from .optuna_sampler import OptunaSampler
 from .policy_gradient import PolicyGradient
 from .ppo import PPO
@@ -14,12 +16,14 @@ from .surrogate import Surrogate
 
 __all__ = [
   'PPO',
+  'Admitting',
   'Baseline',
   'Controller',
   'CubedReward',
   'Evolution',
   'Imitation',
   'Learner',
+  'LocalSearch',
   'OptunaSampler',
   'PolicyGradient',
   'QLearning',

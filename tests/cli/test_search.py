@@ -244,7 +244,7 @@ def test_own_classes_are_named_by_their_module(tmp_path, monkeypatch):
     cwd=tmp_path,
   )
   configuration, trials = read_journal(tmp_path / 'runs' / 'search' / 'journal.jsonl')
-  assert configuration['strategy_options'] == '{"start": 3}'
+  assert configuration['strategy_options'] == '{"admits": true, "start": 3}'
   assert configuration['reward_options'] == '{"bonus": 2.0}'
   assert all(len(t.proposal.tokens) == 1 for t in trials)
   measured = [t for t in trials if t.measurement.int8_validation_accuracy is not None]

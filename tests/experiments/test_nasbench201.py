@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rlnas.architecture import Architecture, Node
+from rlnas.cli.arms import read_arms
 from rlnas.evaluation.lookup import EVALUATION_EPOCHS
 from rlnas.spaces.nasbench201 import OPERATIONS
 from rlnas.trial import Measurement, Proposal, Status, Trial
@@ -78,12 +79,18 @@ def test_a_failed_evaluation_is_no_result(experiment):
 
 @pytest.mark.parametrize(
   'name',
-  ['random', 'qlearning', 'evolution', pytest.param('reinforce', marks=pytest.mark.nightly)],
+  [
+    'random',
+    'qlearning',
+    'evolution',
+    'local_search:samples=3',
+    pytest.param('reinforce', marks=pytest.mark.nightly),
+  ],
 )
 def test_a_search_spends_its_budget(experiment, table, name):
-  seconds = 22.5 * EVALUATION_EPOCHS
+  (arm,), seconds = read_arms(name), 22.5 * EVALUATION_EPOCHS
   run, again = (
-    experiment.search_once(name, str(table), budget_seconds=seconds, free_repeats=False, seed=3)
+    experiment.search_once(arm, str(table), budget_seconds=seconds, free_repeats=False, seed=3)
     for _ in range(2)
   )
   assert run == again
@@ -95,7 +102,9 @@ def test_a_search_spends_its_budget(experiment, table, name):
 
 def test_a_budget_for_nothing_is_refused(experiment, table):
   with pytest.raises(ValueError, match='must be long enough for one evaluation'):
-    experiment.search_once('random', str(table), budget_seconds=1, free_repeats=False, seed=0)
+    experiment.search_once(
+      *(read_arms('random')[0], str(table)), budget_seconds=1, free_repeats=False, seed=0
+    )
 
 
 @pytest.mark.slow
@@ -106,24 +115,25 @@ def test_it_writes_one_number_a_run_whatever_the_workers(tmp_path, table):
     done = script.run(
       'nasbench201.py',
       f'--table={table}',
-      '--strategies=random,evolution',
+      '--strategies=random;evolution:sample=3',
       '--budget_seconds=600',
       '--runs=7',
       f'--workers={workers}',
       f'--out={out}',
     )
     assert done.code == 0, done.stderr
-    assert 'random - evolution' in done.stdout
+    assert 'random - evolution:sample=3: ' in done.stdout
     assert out.with_suffix('.png').read_bytes().startswith(b'\x89PNG')
     written.append(json.loads(out.read_text()))
   assert written[0] == written[1]
-  assert set(written[0]) == {'random', 'evolution'}
+  assert set(written[0]) == {'random', 'evolution:sample=3'}
   for columns in written[0].values():
     assert set(columns) == {'test_200', 'validation_12', 'evaluations'}
     assert all(len(column) == 7 for column in columns.values())
     assert columns['evaluations'] == [45] * 7
     assert columns['test_200'] == pytest.approx([v + 10 for v in columns['validation_12']])
-  assert np.mean(written[0]['evolution']['test_200']) > np.mean(written[0]['random']['test_200'])
+  evolution, random = (written[0][name]['test_200'] for name in ('evolution:sample=3', 'random'))
+  assert np.mean(evolution) > np.mean(random)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +141,8 @@ def test_it_writes_one_number_a_run_whatever_the_workers(tmp_path, table):
   [
     ('--runs=0', '--runs=0: must be at least 1'),
     ('--budget_seconds=-1', '--budget_seconds=-1.0: must be positive'),
-    ('--strategies=random,annealing', 'must be some of default'),
+    ('--strategies=random,annealing', "--strategies='annealing': must be one of default"),
+    ('--strategies=evolution:sample=0', "'evolution:sample=0': strategy_option=sample=0"),
     ('--table=nowhere.npz', 'nowhere.npz'),
   ],
 )

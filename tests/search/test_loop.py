@@ -155,6 +155,20 @@ def test_a_child_that_raises_is_recorded_and_the_search_goes_on(tmp_path):
   assert read_journal(path)[1] == list(trials)
 
 
+def test_a_search_that_has_enough_finishes_what_runs_and_resumes(tmp_path):
+  def enough(trials) -> bool:
+    return len(trials) >= 8
+
+  whole = search(trials=40, lag=1)
+  path = tmp_path / 'journal.jsonl'
+  trials = search(trials=40, lag=1, enough=enough, journal=Journal(path, configuration={}))
+  assert timeless(trials) == timeless(whole[:12])  # two batches of 4, and the one that ran
+  content = path.read_bytes()
+  again = search(trials=40, lag=1, enough=enough, journal=Journal(path, configuration={}))
+  assert again == trials
+  assert path.read_bytes() == content
+
+
 @pytest.mark.slow
 def test_a_worker_that_dies_is_recorded_and_the_search_goes_on():
   pool = WorkerPool(Synthetic(fault='kill'), workers=2)

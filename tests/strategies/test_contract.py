@@ -1,10 +1,14 @@
+import numpy as np
 import pytest
 
+from rlnas.architecture import Architecture
 from rlnas.spaces import Chain
 from rlnas.spaces.table import Table, compile_table
+from rlnas.strategies.admitting import Admitting
 from rlnas.strategies.controller import Controller
 from rlnas.strategies.evolution import Evolution
 from rlnas.strategies.imitation import Imitation
+from rlnas.strategies.local_search import LocalSearch
 from rlnas.strategies.optuna_sampler import OptunaSampler
 from rlnas.strategies.ppo import PPO
 from rlnas.strategies.qlearning import QLearning
@@ -49,12 +53,35 @@ STRATEGIES = {
   'imitation': imitation,
   'qlearning': QLearning,
   'tpe': OptunaSampler,
+  'local_search': lambda table: LocalSearch(table, samples=8, patience=20),
+  'local_search_admitting': lambda table: LocalSearch(table, samples=8, admits=odd),
   'aging_evolution': lambda table: Evolution(table, population=8, sample=3),
   'large_scale_evolution': lambda table: Evolution(table, population=8, sample=2, aging=False),
 }
+
+
+def odd(architecture: Architecture) -> bool:
+  """Admits about half of all networks."""
+  return int(architecture.digest, 16) % 2 == 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', STRATEGIES)
 def test_it_keeps_the_contract(name):
   check_strategy(STRATEGIES[name], TABLE)
+
+
+WRAPPED = ('random_search', 'aging_evolution', 'qlearning', 'reinforce')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'name', [*WRAPPED, *(pytest.param(name, marks=pytest.mark.nightly) for name in ('tpe', 'ppo'))]
+)
+def test_it_keeps_the_contract_if_only_half_of_its_proposals_are_admitted(name):
+  def make(table: Table) -> Admitting:
+    return Admitting(STRATEGIES[name](table), table=table, admits=odd)
+
+  check_strategy(make, TABLE)
+  proposals = make(TABLE).ask(32, np.random.default_rng(0))
+  assert all(odd(proposal.architecture) for proposal in proposals)
