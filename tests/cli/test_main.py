@@ -199,7 +199,7 @@ NUMBER = 3
     (('--strategy=mine:Tableless',), "--strategy='mine:Tableless': cannot be called as it must be"),
     (('--strategy_option=units=-8',), 'units=-8: must be at least 1'),
     (('--strategy=evolution', '--strategy_option=sample=50'), 'sample=50: must lie in'),
-    (('--strategy=random', '--strategy_option=x=1'), 'random has no options'),
+    (('--strategy=random', '--strategy_option=x=1'), 'random has the options admits=True'),
     (
       ('--reward=mine:one_argument',),
       "--reward='mine:one_argument': cannot be called as it must be",
