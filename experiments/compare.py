@@ -33,7 +33,7 @@ from matplotlib.figure import Figure
 from rlnas.budget import Budget
 from rlnas.cli import choices
 from rlnas.cli import flags as cli_flags
-from rlnas.cli.arms import HELP, Arm, read_arms
+from rlnas.cli.arms import Arm, read_arms
 from rlnas.cli.build import (
   Setup,
   build_executor,
@@ -57,7 +57,12 @@ FloatArray = npt.NDArray[np.float64]
 FLAGS = flags.FLAGS
 define_search_flags(without=OF_ONE_SEARCH)
 flags.adopt_module_key_flags(cli_flags)
-flags.DEFINE_string('strategies', ','.join(choices.STRATEGIES), HELP)
+flags.DEFINE_string(
+  'strategies',
+  ','.join(choices.STRATEGIES),
+  f'Some of {", ".join(choices.STRATEGIES)}, separated by commas; or, with options, separated by '
+  'semicolons: default;default:best=3;evolution:population=50,sample=10.',
+)
 flags.DEFINE_list(
   'rewards', ['linear_excess'], f'Some of {", ".join(choices.REWARDS)}, separated by commas.'
 )

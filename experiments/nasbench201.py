@@ -31,7 +31,8 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from rlnas.budget import Budget
-from rlnas.cli.arms import HELP, Arm, read_arms
+from rlnas.cli import choices
+from rlnas.cli.arms import Arm, read_arms
 from rlnas.cli.build import build_strategy
 from rlnas.data.atomic_file import write_file
 from rlnas.evaluation.executors import InProcess, default_workers
@@ -49,7 +50,12 @@ RUNS_PER_TASK = 5  # workers are rarely idle, and all end at about the same time
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('table', None, 'The .npz file of results; see rlnas/evaluation/lookup.py.')
-flags.DEFINE_string('strategies', 'random,evolution', HELP)
+flags.DEFINE_string(
+  'strategies',
+  'random,evolution',
+  f'Some of {", ".join(choices.STRATEGIES)}, separated by commas; or, with options, separated by '
+  'semicolons: default;default:best=3;evolution:population=50,sample=10.',
+)
 flags.DEFINE_float('budget_seconds', 20_000, 'Simulated time that a search may spend, in seconds.')
 flags.DEFINE_integer('runs', 500, 'Number of searches by each strategy.')
 flags.DEFINE_integer('seed', 0, 'Seed of the searches.')

@@ -18,10 +18,6 @@ from rlnas.spaces.table import Table
 
 # The strategies of the command line, with its settings; 'default' is its default strategy.
 STRATEGIES = {'default': SearchConfig.strategy, **{name: name for name in choices.STRATEGIES}}
-HELP = (
-  f'Some of {", ".join(STRATEGIES)}, separated by commas; or, with options, separated by '
-  'semicolons: default;default:best=3;evolution:population=50,sample=10.'
-)
 
 
 @dataclasses.dataclass(frozen=True)
