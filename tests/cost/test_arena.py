@@ -11,7 +11,22 @@ from rlnas.cost.arena import Contents, Excess, scratch_areas
 from rlnas.cost.arena_head import Buffer
 from rlnas.cost.builds import BUILDS, HOST, builds_for, find_build
 from rlnas.cost.kernels import Work
-from tests.cost.test_kernels import ANOMALIES, KEYWORDS
+
+KEYWORDS = [
+  Work('CONV_2D', 320_000, 8_000, (10, 4, 1), 64, 64, 3),
+  *(
+    [
+      Work('DEPTHWISE_CONV_2D', 72_000, 8_000, (3, 3, 64), 64, 64, 3),
+      Work('CONV_2D', 512_000, 8_000, (1, 1, 64), 64, 64, 3),
+    ]
+    * 4
+  ),
+  Work('AVERAGE_POOL_2D', 0, 8_000, (), 64),
+  Work('RESHAPE', 0, 64, (), 64, 0, 2),
+  Work('FULLY_CONNECTED', 768, 64, (), 12, 0, 3),
+  Work('SOFTMAX', 0, 12, (), 12),
+]
+ANOMALIES = [Work('FULLY_CONNECTED', 26_419, 640, (), 128, 0, 3)] * 10
 
 # What six networks keep in the arena, and for each build of TFLite Micro on an emulated Cortex-M
 # (QEMU, newlib-nano) the bytes in use after AllocateTensors and the smallest arena, in steps of 4
