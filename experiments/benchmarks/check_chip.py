@@ -23,9 +23,8 @@ from typing import Any
 
 from absl import app, flags
 
-from rlnas.cost.arena import Contents, scratch_areas
+from rlnas.cost.arena import Contents, KernelShape, scratch_areas
 from rlnas.cost.builds import BUILDS, find_build
-from rlnas.cost.kernels import Work
 
 _LIBRARY = 'executorch/backends/cortex_m/library/_cmsis_nn'
 
@@ -80,10 +79,8 @@ def compare_scratch(folder: pathlib.Path) -> int:
   ):
     is_depthwise, channels = multiplier > 0, depth * multiplier or 8
     kernel = (height, width, channels if is_depthwise else depth)
-    work = Work(
+    work = KernelShape(
       'DEPTHWISE_CONV_2D' if is_depthwise else 'CONV_2D',
-      0,
-      0,
       kernel,
       channels,
       multiplier=multiplier or 1,
@@ -102,7 +99,7 @@ def compare_scratch(folder: pathlib.Path) -> int:
       print(f'{work}: CMSIS-NN asks for {asked} bytes')
   for channels in (1, 3, 64):
     compared += 1
-    found = sum(scratch_areas(Work('AVERAGE_POOL_2D', 0, 0, (), channels), BUILDS['m4-cmsis']))
+    found = sum(scratch_areas(KernelShape('AVERAGE_POOL_2D', (), channels), BUILDS['m4-cmsis']))
     differ += found != library.avgpool_buffer_size(*kind_of, 7, channels)
   print(f'{differ} of {compared} operators differ')
   return differ

@@ -7,26 +7,46 @@ smallest arena that loads is larger than the arena in use (`rlnas.cost.arena_tai
 
 The kernels of some chips also request scratch memory in the head:
 
-- CMSIS-NN on cores with DSP instructions (arm_convolve_wrapper_s8_get_buffer_size,
-  arm_depthwise_conv_wrapper_s8_get_buffer_size and arm_avgpool_s8_get_buffer_size): two columns of
-  the input in 16 bits for a convolution, none if it is 1x1; one column for a depthwise convolution
-  without dilation or multiplier, and none if it is 3x3 in releases after 2023; one 32-bit sum per
-  channel for average pooling.
+- CMSIS-NN: `rlnas.cost.arena_head.cmsis_nn_scratch`.
 - ESP-NN on the ESP32: one 32-bit value per class for softmax.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rlnas.cost.arena_head import Buffer, greedy_plan
+from rlnas.cost.arena_head import Buffer, cmsis_nn_scratch, greedy_plan
 from rlnas.cost.arena_tail import Node, Nodes, Tail, smallest_bytes, tail_of
 from rlnas.cost.builds import Build
-from rlnas.cost.kernels import Work
-from rlnas.cost.structures import KINDS
+from rlnas.cost.structures import CODES, KINDS
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelShape:
+  """An operator, as far as its structures and its scratch memory depend on it.
+
+  Attributes:
+    kind: TensorFlow Lite's name of the operator, for example 'CONV_2D'.
+    kernel_shape: (height, width, input channels) of a convolution, (height, width, channels) of a
+      depthwise convolution; () for other operators.
+    channels: number of channels of its result.
+    scales: number of channels of its kernel that have their own scale.
+    inputs: number of tensors that it reads.
+    multiplier: number of results for each input channel of a depthwise convolution.
+    is_dilated: whether the elements of its kernel lie apart.
+    scratch: sizes in bytes of the scratch areas that its portable kernel requests.
+  """
+
+  kind: str
+  kernel_shape: tuple[int, ...] = ()
+  channels: int = 0
+  scales: int = 0
+  inputs: int = 1
+  multiplier: int = 1
+  is_dilated: bool = False
+  scratch: tuple[int, ...] = ()
 
 
 class Excess(NamedTuple):
@@ -79,7 +99,7 @@ class Contents:
     subgraphs: number of subgraphs.
   """
 
-  operators: tuple[Work, ...]
+  operators: tuple[KernelShape, ...]
   steps: tuple[tuple[int, int], ...]
   results: tuple[Buffer, ...]
   tensors: int
@@ -90,13 +110,13 @@ class Contents:
 
   def buffers(self, build: Build) -> tuple[Buffer, ...]:
     """Returns the tensors in the head, then the scratch areas by operator."""
-    areas = [scratch_areas(work, build) for work in self.operators]
+    areas = [scratch_areas(shape, build) for shape in self.operators]
     scratch = [Buffer(size, step, step) for index, step in self.steps for size in areas[index]]
     return (*self.results, *scratch)
 
   def arena(self, build: Build, excess: Excess = NO_EXCESS) -> Arena:
     """Predicts the arena of a build."""
-    areas = [scratch_areas(work, build) for work in self.operators]
+    areas = [scratch_areas(shape, build) for shape in self.operators]
     scratch = sum(map(len, areas))
     head = greedy_plan(self.buffers(build)).total_bytes + excess.head_bytes
     tail = self._tail(build, areas)
@@ -114,8 +134,8 @@ class Contents:
 
   def _tail(self, build: Build, areas: Sequence[tuple[int, ...]]) -> Tail:
     nodes = [
-      Node(work.kind, work.scales, work.inputs, len(asked) if work.kind in KINDS else 0)
-      for work, asked in zip(self.operators, areas, strict=True)
+      Node(shape.kind, shape.scales, shape.inputs, len(asked) if shape.kind in KINDS else 0)
+      for shape, asked in zip(self.operators, areas, strict=True)
     ]
     return tail_of(
       build.structures,
@@ -127,26 +147,29 @@ class Contents:
     )
 
 
-def scratch_areas(work: Work, build: Build) -> tuple[int, ...]:
+def scratch_areas(shape: KernelShape, build: Build) -> tuple[int, ...]:
   """Returns the sizes in bytes of the scratch areas that a kernel of a build requests."""
-  areas = work.scratch
-  if work.kind == 'MEAN' and build.mean_asks_once:
+  areas = shape.scratch
+  if shape.kind == 'MEAN' and build.mean_asks_once:
     areas = areas[-1:]
-  size = _of_chip(work, build)
+  size = _of_chip(shape, build)
   return (*areas, size) if size else areas
 
 
-def _of_chip(work: Work, build: Build) -> int:
+def _of_chip(shape: KernelShape, build: Build) -> int:
   """Returns the size of the area that only the kernels made for a chip request."""
   if build.kernels == 'esp_nn':
-    return 4 * work.channels if work.kind == 'SOFTMAX' else 0
+    return 4 * shape.channels if shape.kind == 'SOFTMAX' else 0
   if build.kernels != 'cmsis_nn':
     return 0
-  column = math.prod(work.kernel_shape)
-  if work.kind == 'CONV_2D':
-    is_product = work.kernel_shape[:2] == (1, 1) and not work.is_dilated
-    return 0 if is_product else 4 * (-(-column // 4) * 4)
-  if work.kind == 'DEPTHWISE_CONV_2D':
-    spared = work.kernel_shape[:2] == (3, 3) and not build.asks_for_3x3
-    return 0 if spared or work.is_dilated or work.multiplier != 1 else 2 * column
-  return 4 * work.channels if work.kind == 'AVERAGE_POOL_2D' else 0
+  height, width, depth = shape.kernel_shape if len(shape.kernel_shape) == 3 else (0, 0, 0)
+  return cmsis_nn_scratch(
+    CODES.get(shape.kind, len(KINDS)),
+    height,
+    width,
+    depth,
+    shape.channels,
+    shape.multiplier,
+    shape.is_dilated,
+    build.asks_for_3x3,
+  )

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.cost.jit import compiled
+from rlnas.cost.structures import KINDS
 
 Bytes = npt.NDArray[np.int64]
 Steps = npt.NDArray[np.int64]
@@ -163,3 +164,45 @@ def mean_scratch(*, rank: int, axes: int, outputs: int) -> tuple[int, int, int]:
     outputs: number of elements of its result, which are summed in 32 bits.
   """
   return 4 * rank, 4 * axes, 4 * outputs
+
+
+_CONV_2D, _DEPTHWISE_CONV_2D, _AVERAGE_POOL_2D = (
+  KINDS.index(kind) for kind in ('CONV_2D', 'DEPTHWISE_CONV_2D', 'AVERAGE_POOL_2D')
+)
+
+
+@compiled
+def cmsis_nn_scratch(
+  kind: int,
+  height: int,
+  width: int,
+  depth: int,
+  channels: int,
+  multiplier: int,
+  is_dilated: bool,
+  asks_for_3x3: bool,
+) -> int:
+  """Returns the size in bytes of the scratch area that a kernel of CMSIS-NN requests; 0 for none.
+
+  On cores with DSP instructions (arm_convolve_wrapper_s8_get_buffer_size,
+  arm_depthwise_conv_wrapper_s8_get_buffer_size and arm_avgpool_s8_get_buffer_size): two columns of
+  the input in 16 bits for a convolution, none if it is 1x1; one column for a depthwise convolution
+  without dilation or multiplier, and none if it is 3x3 in releases after 2023; one 32-bit sum per
+  channel for average pooling.
+
+  Args:
+    kind: index of the operator's kind in `KINDS`.
+    height: height of its kernel.
+    width: width of its kernel.
+    depth: input channels of a convolution, channels of a depthwise one.
+    channels: channels of its result.
+    multiplier: number of results for each input channel of a depthwise convolution.
+    is_dilated: whether the elements of its kernel lie apart.
+    asks_for_3x3: see `rlnas.cost.builds.Build`.
+  """
+  if kind == _CONV_2D and (height * width != 1 or is_dilated):
+    return 4 * (-(-height * width * depth // 4) * 4)
+  if kind == _DEPTHWISE_CONV_2D:
+    spared = height == width == 3 and not asks_for_3x3
+    return 0 if spared or is_dilated or multiplier != 1 else 2 * height * width * depth
+  return 4 * channels if kind == _AVERAGE_POOL_2D else 0

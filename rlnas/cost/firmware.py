@@ -57,7 +57,7 @@ _ARDUINO = 300
 # No release build with CMSIS-NN was read. Those of a Cortex-M3 are 39.6 to 42.8 KB smaller.
 _RELEASE_SAVES = 39_000
 _INT8_SAVES = 31_000
-# Measured on an ESP32-S3 board, by the source of `rlnas.cost.kernels`.
+# Measured on an ESP32-S3 board, by mcufit-bench (`rlnas.cost.speed` names it).
 _ESP_NN = 114_579
 
 DEFAULT_KINDS: Collection[str] = (

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.architecture import OPS, Architecture, Sides, TaskShape, infer_shapes, input_sides
-from rlnas.cost.arena_head import mean_scratch
+from rlnas.cost.arena_head import cmsis_nn_scratch, mean_scratch
 from rlnas.cost.jit import compiled, inlined
 from rlnas.cost.kinds import TAKE_RELU
 from rlnas.cost.nodes import encoded, read_by, records, shapes_of
@@ -52,9 +52,6 @@ _CONVOLUTIONS = tuple(OPS[op] for op in ('conv', 'dilated_conv', 'depthwise_conv
 _PAD_LIKE, _FRAMES, _RELU = (OPS[op] for op in ('pad_like', 'frames', 'relu'))
 _PAD, _SLICE, _RESHAPE = (KINDS.index(kind) for kind in ('PAD', 'STRIDED_SLICE', 'RESHAPE'))
 _MEAN = KINDS.index('MEAN')
-_CONV_2D, _DEPTHWISE_CONV_2D, _AVERAGE_POOL_2D = (
-  KINDS.index(kind) for kind in ('CONV_2D', 'DEPTHWISE_CONV_2D', 'AVERAGE_POOL_2D')
-)
 # Scratch memory of an average over height and width of (batch, h, w, channels): the sizes of two
 # areas, and the size of a third one per channel.
 _MEAN_AREAS = mean_scratch(rank=4, axes=2, outputs=1)
@@ -219,16 +216,16 @@ def chip_tasks(network: Converted, tasks: Tasks, asks_for_3x3: bool, mean_asks_o
     for size in tasks.scratch[max(begin, end - 1) if mean_asks_once else begin : end]:
       scratch[filled] = size
       filled += 1
-    size, window = 0, node['kernel_height'] * node['kernel_width']
-    if operator['kind'] == _CONV_2D and (window != 1 or node['dilation'] > 1):
-      depth = network.shapes[network.entries[operator['node']]]['channels']
-      size = 4 * (-(-window * depth // 4) * 4)
-    elif operator['kind'] == _DEPTHWISE_CONV_2D:
-      is_3x3 = node['kernel_height'] == 3 and node['kernel_width'] == 3
-      if asks_for_3x3 or not is_3x3:
-        size = 2 * window * operator['channels']
-    elif operator['kind'] == _AVERAGE_POOL_2D:
-      size = 4 * operator['channels']
+    size = cmsis_nn_scratch(
+      operator['kind'],
+      node['kernel_height'],
+      node['kernel_width'],
+      network.shapes[network.entries[operator['node']]]['channels'],
+      operator['channels'],
+      1,
+      node['dilation'] > 1,
+      asks_for_3x3,
+    )
     if size:
       scratch[filled] = size
       filled += 1

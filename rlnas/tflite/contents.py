@@ -1,13 +1,11 @@
-"""What a .tflite file keeps in the tensor arena: its operators' work, and its tensors."""
+"""What a .tflite file keeps in the tensor arena: its operators and its tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rlnas.cost.arena import Contents
+from rlnas.cost.arena import Contents, KernelShape
 from rlnas.cost.arena_head import Buffer
-from rlnas.cost.kernels import Work
-from rlnas.tflite.macs import count_macs
 from rlnas.tflite.model_file import Operator, Subgraph, Tensor
 from rlnas.tflite.walk import Step, scratch_of
 
@@ -29,7 +27,7 @@ def contents_of(
   network = subgraphs[0]
   inputs = [network.tensors[i] for i in network.inputs]
   return Contents(
-    tuple(work_of(subgraphs[g].operators[o], subgraphs[g].tensors) for g, o in operators),
+    tuple(kernel_shape_of(subgraphs[g].operators[o], subgraphs[g].tensors) for g, o in operators),
     tuple((places[step.subgraph, step.place], step.first) for step in steps),
     tuple(results),
     tensors=sum(len(graph.tensors) for graph in subgraphs),
@@ -40,31 +38,20 @@ def contents_of(
   )
 
 
-def work_of(operator: Operator, tensors: Sequence[Tensor], *, runs: int = 1) -> Work:
-  """Returns the work of an operator.
-
-  Args:
-    operator: the operator.
-    tensors: the tensors of its subgraph.
-    runs: how often it runs in one inference.
-  """
+def kernel_shape_of(operator: Operator, tensors: Sequence[Tensor]) -> KernelShape:
+  """Returns what the arena depends on of an operator; `tensors` are those of its subgraph."""
   inputs = [i for i in operator.inputs if i >= 0]
   result = tensors[operator.outputs[0]] if operator.outputs else None
   shape = result.shape if result else ()
   kernel = tensors[inputs[1]].shape if len(inputs) > 1 else ()
   entry = tensors[inputs[0]].shape if inputs else ()
-  read = sum(tensors[i].elements for i in inputs if not tensors[i].constant_bytes)
   is_depthwise = operator.kind == 'DEPTHWISE_CONV_2D'
-  return Work(
+  return KernelShape(
     operator.kind,
-    count_macs(operator, tensors) or 0,
-    max(read, result.elements if result else 0),
     kernel[1:] if is_depthwise or operator.kind == 'CONV_2D' else (),
     shape[-1] if shape else 1,
     scales=scales_of(operator, tensors),
     inputs=len(inputs),
-    runs=runs,
-    is_int8=not any(tensors[i].dtype.startswith(('FLOAT', 'INT16')) for i in inputs),
     multiplier=shape[-1] // max(1, entry[-1]) if is_depthwise and shape and entry else 1,
     is_dilated=(operator.window.dilation_height, operator.window.dilation_width) != (1, 1),
     scratch=scratch_of(operator, tensors),

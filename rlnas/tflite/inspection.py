@@ -14,15 +14,14 @@ from rlnas.cost.arena import NO_EXCESS, Arena, Contents, Excess
 from rlnas.cost.arena_head import Buffer, aligned
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.instructions import Range, count_instructions
-from rlnas.cost.kernels import Work
 from rlnas.cost.terms import Workload, no_work
 from rlnas.tflite import footprint as measuring
 from rlnas.tflite import tflm
-from rlnas.tflite.contents import contents_of, scales_of, work_of
+from rlnas.tflite.contents import contents_of, scales_of
 from rlnas.tflite.macs import count_macs
 from rlnas.tflite.model_file import Subgraph, read_subgraphs
 from rlnas.tflite.walk import Step, steps_of
-from rlnas.tflite.work import add_operator
+from rlnas.tflite.work import add_operator, is_wide
 
 MOST_FILE_BYTES = 64 * 2**20  # more flash than any microcontroller has
 
@@ -42,7 +41,7 @@ class OperatorReport:
     shape: shape of its (first) result, with the batch.
     live_bytes: size of the arena's head in use while it runs, aligned.
     constant_bytes: size of its weights, biases and other constants.
-    work: the work of one run, which determines its time.
+    is_int8: whether it reads no floating-point or 16-bit values.
     step: where it stands in TFLite Micro's plan, and how often it runs: a WHILE, an IF and a
       CALL_ONCE are followed by the operators of the subgraphs that they run.
   """
@@ -52,7 +51,7 @@ class OperatorReport:
   shape: tuple[int, ...]
   live_bytes: int
   constant_bytes: int
-  work: Work
+  is_int8: bool
   step: Step
 
 
@@ -147,7 +146,7 @@ class ModelReport:
   @property
   def is_int8(self) -> bool:
     """Whether all operators compute with int8 values."""
-    return all(operator.work.is_int8 for operator in self.operators)
+    return all(operator.is_int8 for operator in self.operators)
 
   def instructions(self, build: str) -> Range | None:
     """Estimates the instructions of one inference.
@@ -267,7 +266,7 @@ def _operator_report(
     tensors[operator.outputs[0]].shape if operator.outputs else (),
     sum(aligned(b.size_bytes) for b in buffers if b.first <= step.first <= b.last),
     sum(constants[key][1] for i in inputs if (key := (step.subgraph, i)) in constants),
-    work_of(operator, tensors, runs=step.runs or 0),
+    not is_wide(operator, tensors),
     step,
   )
 

@@ -41,10 +41,15 @@ def add_operator(
     window = window._replace(height=height, width=width)
   values = Values(*result, *first, sum(t.elements for t in read), len(inputs))
   case = operator.kind if operator.kind in CASES else OTHER
-  if any(tensors[i].dtype.startswith(_WIDE) for i in inputs):
+  if is_wide(operator, tensors):
     case, window = WIDE, Window()
   products = count_macs(operator, tensors) or 0
   add_work(load, CASES.index(case), values, window, products, float(runs))
+
+
+def is_wide(operator: Operator, tensors: Sequence[Tensor]) -> bool:
+  """Whether an operator reads floating-point or 16-bit values."""
+  return any(tensors[i].dtype.startswith(_WIDE) for i in operator.inputs if i >= 0)
 
 
 def _sides(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -7,26 +7,25 @@ import pickle
 
 import pytest
 
-from rlnas.cost.arena import Contents, Excess, scratch_areas
+from rlnas.cost.arena import Contents, Excess, KernelShape, scratch_areas
 from rlnas.cost.arena_head import Buffer
 from rlnas.cost.builds import BUILDS, HOST, builds_for, find_build
-from rlnas.cost.kernels import Work
 
 KEYWORDS = [
-  Work('CONV_2D', 320_000, 8_000, (10, 4, 1), 64, 64, 3),
+  KernelShape('CONV_2D', (10, 4, 1), 64, 64, 3),
   *(
     [
-      Work('DEPTHWISE_CONV_2D', 72_000, 8_000, (3, 3, 64), 64, 64, 3),
-      Work('CONV_2D', 512_000, 8_000, (1, 1, 64), 64, 64, 3),
+      KernelShape('DEPTHWISE_CONV_2D', (3, 3, 64), 64, 64, 3),
+      KernelShape('CONV_2D', (1, 1, 64), 64, 64, 3),
     ]
     * 4
   ),
-  Work('AVERAGE_POOL_2D', 0, 8_000, (), 64),
-  Work('RESHAPE', 0, 64, (), 64, 0, 2),
-  Work('FULLY_CONNECTED', 768, 64, (), 12, 0, 3),
-  Work('SOFTMAX', 0, 12, (), 12),
+  KernelShape('AVERAGE_POOL_2D', (), 64),
+  KernelShape('RESHAPE', (), 64, 0, 2),
+  KernelShape('FULLY_CONNECTED', (), 12, 0, 3),
+  KernelShape('SOFTMAX', (), 12),
 ]
-ANOMALIES = [Work('FULLY_CONNECTED', 26_419, 640, (), 128, 0, 3)] * 10
+ANOMALIES = [KernelShape('FULLY_CONNECTED', (), 128, 0, 3)] * 10
 
 # What six networks keep in the arena, and for each build of TFLite Micro on an emulated Cortex-M
 # (QEMU, newlib-nano) the bytes in use after AllocateTensors and the smallest arena, in steps of 4
@@ -41,10 +40,8 @@ READINGS = [
 
 def contents_of(found):
   operators = [
-    Work(
+    KernelShape(
       kind,
-      0,
-      0,
       tuple(kernel),
       channels,
       scales,
@@ -73,32 +70,32 @@ def test_the_readings_are_of_six_networks_and_seven_builds():
 
 
 def conv(channels, side, depth):
-  return Work('CONV_2D', 0, 0, (side, side, depth), channels, channels, 3)
+  return KernelShape('CONV_2D', (side, side, depth), channels, channels, 3)
 
 
 def depthwise(channels):
-  return Work('DEPTHWISE_CONV_2D', 0, 0, (3, 3, channels), channels, channels, 3)
+  return KernelShape('DEPTHWISE_CONV_2D', (3, 3, channels), channels, channels, 3)
 
 
-ADD = Work('ADD', 0, 0, inputs=2)
+ADD = KernelShape('ADD', inputs=2)
 # A residual network and a MobileNet of a quarter of the width, from their papers.
 IMAGES = [
   *(conv(16, 3, 3), conv(16, 3, 16), conv(16, 3, 16), ADD),
   *(conv(32, 3, 16), conv(32, 3, 32), conv(32, 1, 16), ADD),
   *(conv(64, 3, 32), conv(64, 3, 64), conv(64, 1, 32), ADD),
-  Work('AVERAGE_POOL_2D', 0, 0, (), 64),
-  Work('RESHAPE', 0, 0, (), 64, 0, 2),
-  Work('FULLY_CONNECTED', 0, 0, (), 10, 0, 3),
-  Work('SOFTMAX', 0, 0, (), 10),
+  KernelShape('AVERAGE_POOL_2D', (), 64),
+  KernelShape('RESHAPE', (), 64, 0, 2),
+  KernelShape('FULLY_CONNECTED', (), 10, 0, 3),
+  KernelShape('SOFTMAX', (), 10),
 ]
 WIDTHS = (8, 16, 32, 32, 64, 64, *[128] * 6, 256, 256)
 PERSONS = [
   depthwise(8),  # the converter's form of a convolution of one channel
   *(w for a, b in itertools.pairwise(WIDTHS) for w in (depthwise(a), conv(b, 1, a))),
-  Work('AVERAGE_POOL_2D', 0, 0, (), 256),
+  KernelShape('AVERAGE_POOL_2D', (), 256),
   conv(2, 1, 256),
-  Work('RESHAPE', 0, 0, (), 2, 0, 2),
-  Work('SOFTMAX', 0, 0, (), 2),
+  KernelShape('RESHAPE', (), 2, 0, 2),
+  KernelShape('SOFTMAX', (), 2),
 ]
 # Of MLPerf Tiny: number of tensors.
 NETWORKS = {
@@ -140,7 +137,7 @@ def test_what_this_machine_took_beyond_the_prediction_counts_in_full():
 
 def test_scratch_of_cmsis_nn():
   def asked(kind, kernel, channels, build='m4-cmsis', **more):
-    return sum(scratch_areas(Work(kind, 0, 0, kernel, channels, **more), BUILDS[build]))
+    return sum(scratch_areas(KernelShape(kind, kernel, channels, **more), BUILDS[build]))
 
   assert asked('CONV_2D', (3, 3, 5), 8) == 4 * 48  # two columns of 45, in 16 bits, by fours
   assert asked('CONV_2D', (1, 1, 64), 8) == 0
@@ -158,14 +155,14 @@ def test_scratch_of_cmsis_nn():
 
 
 def test_scratch_lies_in_the_head_while_its_operator_runs():
-  work = Work('CONV_2D', 0, 0, (3, 3, 16), 8, 8, 3)
+  work = KernelShape('CONV_2D', (3, 3, 16), 8, 8, 3)
   contents = Contents((work,), ((0, 1),), (Buffer(256, 0, 1), Buffer(64, 0, 1)), 4)
   assert contents.arena(BUILDS['m4-cmsis']).head_bytes == 256 + 64 + 4 * 9 * 16
   assert contents.arena(BUILDS['m3-ref']).head_bytes == 256 + 64
 
 
 def test_many_small_operators_need_more_while_they_are_loaded():
-  work = (Work('LOGISTIC', 0, 0),) * 100
+  work = (KernelShape('LOGISTIC'),) * 100
   results = tuple(Buffer(8, step, step + 1) for step in range(101))
   contents = Contents(work, tuple((i, i + 1) for i in range(100)), results, 101)
   for build in BUILDS.values():
@@ -175,7 +172,7 @@ def test_many_small_operators_need_more_while_they_are_loaded():
 
 
 def test_wide_kernels_need_more_while_they_are_prepared():
-  work = (Work('CONV_2D', 0, 0, (1, 1, 4), 4000, 4000, 3),)
+  work = (KernelShape('CONV_2D', (1, 1, 4), 4000, 4000, 3),)
   contents = Contents(work, ((0, 1),), (Buffer(4, 0, 1), Buffer(4000, 1, 1)), 5)
   arena = contents.arena(HOST)
   assert arena.smallest_bytes > arena.used_bytes + 16 * 4000 - 4004
