@@ -134,7 +134,7 @@ def main(arguments: list[str]) -> None:
     raise ValueError(f'--trained={FLAGS.trained}: must be at most --trials={FLAGS.trials}')
   setup = read_setup(arguments)
   for arm in arms:  # an error in one of them is shown before the first is run
-    arm.build(setup.table, seed=0, admits=setup.admits)
+    arm.build(setup.table, seed=0, penalty=setup.penalty)
   workdir = pathlib.Path(FLAGS.workdir)
   where = Cached(build_executor(setup), settings='', stages=len(setup.config.stages()))
   with contextlib.closing(where):

@@ -65,13 +65,13 @@ from .strategies import losses
 from .strategies.admitting import Admitting
 from .strategies.controller import Controller
 from .strategies.evolution import Evolution
-from .strategies.imitation import Imitation
 from .strategies.local_search import LocalSearch
 from .strategies.optuna_sampler import OptunaSampler
 from .strategies.ppo import PPO
 from .strategies.qlearning import QLearning
 from .strategies.random_search import RandomSearch
-from .strategies.reinforce import CubedReward, Reinforce
+from .strategies.reinforce import Reinforce
+from .strategies.zoph_le import CubedReward, ZophLe
 from .tflite.inspection import measure
 from .trial import Measurement, Proposal, Status, Terms, Trial
 
@@ -101,7 +101,6 @@ __all__ = [
   'ExecutorError',
   'FinishConfig',
   'Graph',
-  'Imitation',
   'InProcess',
   'Joint',
   'Journal',
@@ -148,6 +147,7 @@ __all__ = [
   'WeightSharing',
   'Winner',
   'WorkerPool',
+  'ZophLe',
   'as_blockqnn',
   'best_trial',
   'build_space',

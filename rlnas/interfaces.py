@@ -7,7 +7,7 @@ is a callable, defined beside `Decision` in `rlnas.spaces.decision`.)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +28,22 @@ class Strategy(Protocol):
 
     Returns:
       Scalars to log, by name.
+    """
+    ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+  """A strategy that has work to do before the first results, such as a warm start."""
+
+  def prepare(self) -> bool:
+    """Does a short part of it; the search calls it while networks are trained.
+
+    What was not called is done when the first trials are told, so the number of calls decides
+    nothing.
+
+    Returns:
+      Whether another call has something left to do.
     """
     ...
 

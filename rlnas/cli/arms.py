@@ -39,11 +39,11 @@ class Arm:
     table: Table,
     *,
     seed: int,
-    admits: Callable[[Architecture], bool] | None = None,
+    penalty: Callable[[Architecture], float] | None = None,
   ) -> Strategy:
     """Builds the strategy, as `build_strategy` does. Raises a ValueError that names the arm."""
     try:
-      return build_strategy(self.strategy, table, seed=seed, options=self.options, admits=admits)
+      return build_strategy(self.strategy, table, seed=seed, options=self.options, penalty=penalty)
     except ValueError as error:
       raise ValueError(f'--strategies={self.label!r}: {error}') from error
 

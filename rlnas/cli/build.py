@@ -67,15 +67,19 @@ class Setup:
       self.table,
       seed=derive_seed(self.config.seed, 'strategy'),
       options=self.config.strategy_options,
-      admits=self.admits,
+      penalty=self.penalty,
     )
 
-  def admits(self, architecture: Architecture) -> bool:
-    """Whether a network may fit the budget, by an estimate without training."""
-    from rlnas.evaluation.screened import may_fit
+  def penalty(self, architecture: Architecture) -> float:
+    """By how much a network exceeds the budget, by an estimate; 0 if it may fit."""
+    from rlnas.evaluation.screened import excess
 
     task = self.dataset.task
-    return may_fit(architecture, self.budget, task, speed=self.speed, build=self.build)
+    return excess(architecture, self.budget, task, speed=self.speed, build=self.build)
+
+  def admits(self, architecture: Architecture) -> bool:
+    """Whether a network may fit the budget, by the same estimate."""
+    return self.penalty(architecture) == 0
 
 
 def set_up(config: SearchConfig) -> Setup:
@@ -151,19 +155,20 @@ def build_strategy(
   *,
   seed: int,
   options: tuple[str, ...] = (),
-  admits: Callable[[Architecture], bool] | None = None,
+  penalty: Callable[[Architecture], float] | None = None,
 ) -> Strategy:
   """Builds a strategy over a table, with its own controller if it needs one.
 
-  If it does not ask `admits` itself, it is wrapped (`rlnas.strategies.admitting`).
+  It proposes only networks without a penalty: a strategy that does not take `admits` itself is
+  wrapped (`rlnas.strategies.admitting`).
 
   Args:
     name: a strategy that the command line offers, or package.module:Name.
     table: the compiled space.
     seed: decides the initial weights of a controller, and the strategy's other random numbers.
     options: 'name=value' of the strategy or the controller.
-    admits: returns whether a network may fit the budget; by default every network is proposed, as
-      with the option admits=false.
+    penalty: returns by how much a network exceeds the budget, 0 if it may fit; by default nothing
+      is known of a budget, and every network is proposed, as with the option admits=false.
 
   Raises:
     ValueError: a name or an option is wrong.
@@ -171,8 +176,9 @@ def build_strategy(
   strategy = choices.find('strategy', name)
   values = choices.strategy_options(name, options)
   if not values.admits:
-    admits = None
-  given: dict[str, Any] = {'seed': seed, 'admits': admits}
+    penalty = None
+  admits = None if penalty is None else functools.partial(_has_none, penalty)
+  given: dict[str, Any] = {'seed': seed, 'admits': admits, 'penalty': penalty}
   takes = inspect.signature(strategy).parameters
   arguments = {key: value for key, value in given.items() if key in takes}
   if 'controller' in takes:
@@ -185,6 +191,10 @@ def build_strategy(
   if admits is None or not values.wrapped:
     return built
   return Admitting(built, table=table, admits=admits)
+
+
+def _has_none(penalty: Callable[[Architecture], float], architecture: Architecture) -> bool:
+  return penalty(architecture) == 0
 
 
 def build_reward(config: SearchConfig) -> Reward:

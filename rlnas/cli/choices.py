@@ -35,8 +35,8 @@ SPACES: Mapping[str, str] = {
   'joint': 'rlnas.spaces.joint:Joint',
 }
 STRATEGIES: Mapping[str, str] = {
-  'imitation': 'rlnas.strategies.imitation:Imitation',
   'reinforce': 'rlnas.strategies.reinforce:Reinforce',
+  'zoph_le': 'rlnas.strategies.zoph_le:ZophLe',
   'ppo': 'rlnas.strategies.ppo:PPO',
   'qlearning': 'rlnas.strategies.qlearning:QLearning',
   'evolution': 'rlnas.strategies.evolution:Evolution',
@@ -47,7 +47,7 @@ STRATEGIES: Mapping[str, str] = {
 # A search with real training has some dozens of trials, the papers have thousands: so the learning
 # rates are higher (BUILD_NOTES.md).
 STRATEGY_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-  'reinforce': {'learning_rate': 2.5e-3},
+  'zoph_le': {'learning_rate': 2.5e-3},
   'ppo': {'learning_rate': 1e-3, 'updates': 4},
 }
 REWARDS: Mapping[str, str] = {
@@ -64,7 +64,7 @@ PRUNERS: Mapping[str, Callable[[int], Pruner]] = {
 }
 _OFFERED = {'space': SPACES, 'strategy': STRATEGIES, 'reward': REWARDS}
 # Arguments that the search gives to a strategy, if its signature has them.
-GIVEN = ('table', 'controller', 'seed', 'admits')
+GIVEN = ('table', 'controller', 'seed', 'admits', 'penalty')
 _CONTROLLER = 'rlnas.strategies.controller:Controller'
 # An option of every strategy. A class that has no argument `admits` is wrapped
 # (`rlnas.strategies.admitting`).

@@ -185,7 +185,7 @@ class SearchConfig:
     flag='space_option',
   )
   strategy: str = _setting(
-    'imitation',
+    'reinforce',
     f'Strategy that proposes networks: {", ".join(choices.STRATEGIES)}, or package.module:Name.',
     group='search',
   )

@@ -10,6 +10,7 @@ budget is trained, and no network that fits it is rejected.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from typing import cast
 
@@ -21,6 +22,7 @@ from rlnas.cost.latency import instruction_count, latency_ms
 from rlnas.cost.speed import Speed
 from rlnas.evaluation.untrained import untrained_footprint
 from rlnas.interfaces import Evaluator, StagedEvaluator
+from rlnas.reward import WORST_RATIO
 from rlnas.tflite.footprint import ArenaOverflow
 from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 
@@ -38,6 +40,21 @@ def may_fit(
 ) -> bool:
   """Whether a network may fit a budget; False if the estimate rules it out.
 
+  The arguments and errors are those of `excess`.
+  """
+  return excess(architecture, budget, task, speed=speed, build=build) == 0
+
+
+def excess(
+  architecture: Architecture,
+  budget: Budget,
+  task: TaskShape,
+  *,
+  speed: Speed | None = None,
+  build: Build = HOST,
+) -> float:
+  """By how much a network exceeds a budget, by the estimate; 0 if it may fit.
+
   Args:
     architecture: the network.
     budget: the limits.
@@ -45,18 +62,24 @@ def may_fit(
     speed: speed of the board; needed if the budget limits the latency.
     build: the board's build of TFLite Micro, whose arena the budget limits.
 
+  Returns:
+    The sum of ln(used / limit) over the resources beyond their limits, where the sizes used are
+    lower bounds: the estimate less its margin of error.
+
   Raises:
     ValueError: the budget limits the latency, and `speed` is None.
   """
   check_speed(budget, speed)
   estimate = estimate_cost(architecture, task, build=build)
-  latency = latency_ms(architecture, task, speed=speed)
-  return _may_fit(budget, estimate, latency)
+  least = _least(estimate, latency_ms(architecture, task, speed=speed))
+  ratios = (WORST_RATIO if used is None else used / limit for used, limit in budget.limited(least))
+  return sum(math.log(ratio) for ratio in ratios if ratio > 1)
 
 
-def _may_fit(budget: Budget, estimate: Cost, latency: float | None) -> bool:
+def _least(estimate: Cost, latency: float | None) -> Resources:
+  """The least that a network may take."""
   flash, sram = (size / (1 + MARGIN) for size in (estimate.flash_bytes, estimate.sram_bytes))
-  return budget.fits(Resources(flash, sram, estimate.macs, latency))
+  return Resources(flash, sram, estimate.macs, latency)
 
 
 def check_speed(budget: Budget, speed: Speed | None) -> None:
@@ -124,7 +147,7 @@ class Screened:
       return self.budget.fits(Resources(flash_bytes, sram_bytes, estimate.macs, latency))
 
     flash, sram = estimate.flash_bytes, estimate.sram_bytes
-    if not _may_fit(self.budget, estimate, latency):
+    if not self.budget.fits(_least(estimate, latency)):
       return missed
     if fits(flash * (1 + MARGIN), sram * (1 + MARGIN)):
       return None

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from rlnas.budget import Budget
-from rlnas.interfaces import Executor, Observer, Reward, Strategy
+from rlnas.interfaces import Executor, Observer, Preparing, Reward, Strategy
 from rlnas.search.fidelity import Pruner
 from rlnas.search.interrupt import SoftInterrupt
 from rlnas.search.journal import Journal, JournalError
@@ -104,6 +104,8 @@ def run_search(
   weights: list[str] = []  # names of the weights of the trials in `done`
   with SoftInterrupt() as interrupt:
     children = _Children(executor, reward, budget, journal, interrupt, pruner)
+    if isinstance(strategy, Preparing):
+      children.while_waiting = strategy.prepare
 
     def tell_oldest() -> None:
       oldest = under_way.popleft()
@@ -187,6 +189,7 @@ class _Children:
     self._running: dict[int, _Ordered] = {}
     self._finished: dict[int, Trial] = {}
     self.evaluated: set[int] = set()  # by this process
+    self.while_waiting: Callable[[], bool] | None = None  # returns whether to call it again
 
   def recall(self, batch: int, indices: range) -> list[Proposal] | None:
     """The proposals of a batch far inside the journal; None if `ask` must make them.
@@ -222,8 +225,10 @@ class _Children:
     return self._finished.pop(ordered.index)
 
   def _keep_next(self) -> None:
-    arrived = self._executor.collect(_PATIENCE_SECONDS)
+    arrived = self._executor.collect(0.0 if self.while_waiting else _PATIENCE_SECONDS)
     if arrived is None:
+      if self.while_waiting and not self.while_waiting():
+        self.while_waiting = None
       return
     index, measurement = arrived
     ordered, predicted = self._running[index], None

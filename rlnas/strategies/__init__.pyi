@@ -2,7 +2,6 @@ from . import losses
 from .admitting import Admitting
 from .controller import Controller, Sample, pad_tokens
 from .evolution import Evolution
-from .imitation import Imitation
 from .learner import Baseline, Learner
 from .local_search import LocalSearch
 from .optuna_sampler import OptunaSampler
@@ -11,8 +10,10 @@ from .ppo import PPO
 from .proposals import propose
 from .qlearning import QLearning
 from .random_search import RandomSearch
-from .reinforce import CubedReward, Reinforce
+from .reinforce import Reinforce
 from .surrogate import Surrogate
+from .warm_start import WarmStart
+from .zoph_le import CubedReward, ZophLe
 
 __all__ = [
   'PPO',
@@ -21,7 +22,6 @@ __all__ = [
   'Controller',
   'CubedReward',
   'Evolution',
-  'Imitation',
   'Learner',
   'LocalSearch',
   'OptunaSampler',
@@ -31,6 +31,8 @@ __all__ = [
   'Reinforce',
   'Sample',
   'Surrogate',
+  'WarmStart',
+  'ZophLe',
   'losses',
   'pad_tokens',
   'propose',

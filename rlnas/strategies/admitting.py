@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rlnas.architecture import Architecture
-from rlnas.interfaces import Strategy
+from rlnas.interfaces import Preparing, Strategy
 from rlnas.spaces.table import Table, sample_uniform
 from rlnas.strategies.proposals import propose
 from rlnas.strategies.trial_batches import check_at_least
@@ -79,6 +79,10 @@ class Admitting:
     """The controller of the wrapped strategy. Raises AttributeError if it has none."""
     controller: Controller = self._strategy.controller  # type: ignore[attr-defined]
     return controller
+
+  def prepare(self) -> bool:
+    """Lets the wrapped strategy prepare, if it does (`rlnas.interfaces.Preparing`)."""
+    return isinstance(self._strategy, Preparing) and self._strategy.prepare()
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Asks the wrapped strategy for `count` proposals until so many are admitted.

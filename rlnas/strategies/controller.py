@@ -113,7 +113,8 @@ class Controller:
     self.trainable_variables: tuple[tf.Variable, ...] = tuple(tf.nest.flatten(self.weights))
     # One trace with open shapes serves all batch sizes, lengths and tables.
     specs = (self.weights, lstm.TABLE_SPECS)
-    lstm.sample.get_concrete_function(*specs, lstm.NOISE_SPEC, lstm.SCALAR_SPEC)
+    # Called directly, since the dispatch of a traced function takes as long as a small sample.
+    self._sample = lstm.sample.get_concrete_function(*specs, lstm.NOISE_SPEC, lstm.SCALAR_SPEC)
     lstm.score.get_concrete_function(*specs, lstm.TOKENS_SPEC)
 
   def save(self, path: str | os.PathLike[str]) -> None:
@@ -167,7 +168,6 @@ class Controller:
         symbol that the controller does not know.
     """
     from rlnas.backend import tf
-    from rlnas.strategies import lstm
 
     if count < 1:
       raise ValueError(f'count={count}: must be at least 1')
@@ -176,7 +176,7 @@ class Controller:
     shape = (table.max_length, count, table.next.shape[1])
     noise = tf.constant(rng.gumbel(size=shape), tf.float32)  # [T, B, A]
     share = tf.constant(exploration, tf.float32)
-    results = lstm.sample(self.weights, self.tensors_of(table), noise, share)
+    results = self._sample(self.weights, self.tensors_of(table), noise, share)
     return Sample(*(tensor.numpy() for tensor in results))
 
   def score(self, table: Table, tokens: npt.ArrayLike) -> tuple[tf.Tensor, tf.Tensor]:

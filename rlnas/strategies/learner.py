@@ -66,7 +66,8 @@ class Learner:
     )
     self._initial = [v.numpy() for v in controller.trainable_variables]
     self._tensors = controller.tensors_of(table)
-    _descend.get_concrete_function(
+    # Called directly, since the dispatch of a traced function takes longer than a small step.
+    self._descend = _descend.get_concrete_function(
       objective,
       controller.weights,
       self._moments,
@@ -77,8 +78,12 @@ class Learner:
       _Schedule(lstm.SCALAR_SPEC, *(tf.TensorSpec([], tf.int32),) * 2),
     )
 
+  def keep(self) -> None:
+    """Makes the weights as they are now those that `reset` restores."""
+    self._initial = [v.numpy() for v in self._controller.trainable_variables]
+
   def reset(self) -> None:
-    """Resets weights and moments to their initial values."""
+    """Resets the weights to those at the beginning, or of the last `keep`, and the moments to 0."""
     self._steps = 0
     for variable, initial in zip(self._controller.trainable_variables, self._initial, strict=True):
       variable.assign(initial)
@@ -102,7 +107,7 @@ class Learner:
     Raises:
       ValueError: there is no sequence, or one is not in the space.
     """
-    results = _descend(
+    results = self._descend(
       self._objective,
       self._controller.weights,
       self._moments,

@@ -24,7 +24,7 @@ from rlnas.strategies.proposals import propose
 from rlnas.strategies.trial_batches import Watch, check_at_least, taught
 from rlnas.trial import Proposal, Trial, derive_seed
 
-_PATIENCE = 3  # trials for each nat, as in `rlnas.strategies.imitation`
+_PATIENCE = 3  # trials for each nat, as in `rlnas.strategies.reinforce`
 # Mutants, and uniform samples, to find a new one. A neighbourhood of 24 of which one is unknown is
 # taken for exhausted once in 350,000 times.
 _DRAWN = 300

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rlnas.spaces.table import Table
+from rlnas.spaces.table import Table, sample_uniform
 from rlnas.strategies.proposals import propose
 from rlnas.strategies.trial_batches import Watch, check_at_least, rewards_of, taught
+from rlnas.strategies.warm_start import Penalty, WarmStart
 from rlnas.trial import Proposal, Trial
 
 if TYPE_CHECKING:
@@ -34,8 +36,11 @@ class PolicyGradient:
     learning_rate: float,
     baseline_decay: float,
     updates: int,
+    warm_start: int,
+    seed: int,
+    penalty: Penalty | None,
   ) -> None:
-    """Prepares the learner. See the strategy and `Learner` for the arguments."""
+    """Prepares the learner. See the strategy, `Learner` and `WarmStart` for the arguments."""
     from rlnas.strategies.learner import Baseline, Learner  # TensorFlow
 
     check_at_least(1, updates=updates)
@@ -44,6 +49,10 @@ class PolicyGradient:
     self._updates = updates
     self._baseline = Baseline(baseline_decay)
     self._watch = Watch()
+    self._warm_start = WarmStart(
+      table, controller=controller, penalty=penalty, steps=warm_start, seed=seed
+    )
+    self._uniform_first = warm_start > 0
     self._learner = Learner(
       table,
       controller=controller,
@@ -58,12 +67,23 @@ class PolicyGradient:
     """The policy that learns."""
     return self._controller
 
+  def prepare(self) -> bool:
+    """Takes a step of the warm start. Returns whether more are left."""
+    return self._warm_start.step()
+
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Samples `count` token sequences from the policy.
+
+    With a warm start, the proposals before the first result are uniform samples of the space, as
+    the policy is still learning then.
 
     Raises:
       ValueError: `count` is below 1.
     """
+    if self._uniform_first and count > 0:
+      uniform = -math.log(self._table.size)
+      walks = [sample_uniform(self._table, rng) for _ in range(count)]
+      return [propose(self._table, walk, log_prob=uniform) for walk in walks]
     sample = self._controller.sample(self._table, count, rng)
     return [
       propose(self._table, tokens, log_prob=log_prob)
@@ -72,6 +92,8 @@ class PolicyGradient:
 
   def tell(self, trials: Sequence[Trial], *, normalise: bool = False) -> dict[str, float]:
     """Learns from one batch; `normalise` scales its advantages to mean 0 and deviation 1."""
+    self._warm_start.finish()
+    self._uniform_first = False
     trials = taught(trials)
     if not trials:
       return {}

@@ -15,6 +15,7 @@ import numpy as np
 from rlnas.spaces.table import Table
 from rlnas.strategies.policy_gradient import PolicyGradient
 from rlnas.strategies.trial_batches import check_at_least
+from rlnas.strategies.warm_start import Penalty
 from rlnas.trial import Proposal, Trial
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ class PPO:
     entropy_weight: float = 1e-5,
     clip: float = 0.2,
     updates: int = 10,
+    warm_start: int = 0,
+    seed: int = 0,
+    penalty: Penalty | None = None,
   ) -> None:
     """Prepares the optimizer.
 
@@ -50,6 +54,11 @@ class PPO:
       clip: largest relative change of a sequence's probability since its proposal; updates that
         would take it further have no gradient.
       updates: gradient steps for each batch; Schulman et al. use 10 epochs (table 3).
+      warm_start: number of steps that the policy learns from the estimate alone, before the first
+        result (`rlnas.strategies.warm_start`); 0 as in the paper.
+      seed: seed of the warm start.
+      penalty: returns by how much an architecture exceeds the budget, for the warm start
+        (`rlnas.evaluation.screened.excess`); by default, nothing does.
 
     Raises:
       ValueError: an argument is out of its range.
@@ -65,12 +74,23 @@ class PPO:
       learning_rate=learning_rate,
       baseline_decay=baseline_decay,
       updates=updates,
+      warm_start=warm_start,
+      seed=seed,
+      penalty=penalty,
     )
 
   @property
   def controller(self) -> Controller:
     """The policy that learns: what to save after a search (`Controller.save`)."""
     return self._policy.controller
+
+  def prepare(self) -> bool:
+    """Takes a step of the warm start; the search calls it while it waits for the first results.
+
+    Returns:
+      Whether another call has something left to do.
+    """
+    return self._policy.prepare()
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Samples `count` token sequences from the policy.

@@ -1,31 +1,59 @@
-"""REINFORCE with a moving-average baseline (Zoph & Le 2016, arXiv:1611.01578, section 3.2).
+"""REINFORCE for searches of some dozens to some thousand networks, most of whose episodes are free.
 
-The controller proposes networks, and each batch of rewards updates its weights with Adam along the
-gradient of the expected reward. The paper's learning rate of 6e-4 suits its thousands of networks;
-a search of some dozens needs a higher one.
+The controller and its gradient are those of Zoph & Le 2016 (`rlnas.strategies.zoph_le` has their
+algorithm to the letter). A search for a microcontroller affords a hundred times fewer networks than
+theirs. So the policy also learns from what costs no training. Every term can be turned off:
+
+- Imagined episodes (`imagined`): the policy draws networks and is rewarded by a regressor's
+  prediction of their accuracy less the exact penalty of the budget (Sutton 1990; Angermueller et
+  al. 2020; see `rlnas.strategies.episodes`). Their reward includes -log p, so the policy climbs
+  to probabilities proportional to exp(inverse_temperature * prediction - penalty) and never
+  collapses. The prediction counts less where the regressor is not sure (`caution`), and not at all
+  while it predicts held-back trials no better than chance (as in DyNA-PPO).
+- Real episodes (`real`): the trials of each batch, rewarded by their own score. Those that the
+  policy has left since count less (`losses.truncated_importance`).
+- The elite's sequences (`elite`): the policy also imitates the best networks so far (priority queue
+  training mixed with policy gradient: Abolafia et al. 2018, arXiv:1801.03526, section 3).
+- A warm start (`warm_start`) by the estimate alone, before the first result
+  (`rlnas.strategies.warm_start`).
+- Candidates (`candidates`): of several draws from the policy, the one with the best prediction is
+  proposed. What was tried, or what `admits` rejects, is skipped.
+- Restarts (`patience`): after many trials without a better one, policy, elite and regressor start
+  again, since another descent can reach another optimum. The journal keeps all trials.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from rlnas.interfaces import Strategy
-from rlnas.spaces.table import Table
-from rlnas.strategies.policy_gradient import PolicyGradient
-from rlnas.strategies.trial_batches import check_at_least
-from rlnas.trial import Proposal, Trial
+from rlnas.architecture import Architecture
+from rlnas.spaces.table import Table, sample_uniform
+from rlnas.strategies.proposals import propose
+from rlnas.strategies.trial_batches import Watch, check_at_least, taught
+from rlnas.strategies.warm_start import SOFTNESS, Penalty, WarmStart
+from rlnas.trial import Proposal, Trial, derive_seed
 
 if TYPE_CHECKING:
-  from rlnas.backend import tf
   from rlnas.strategies.controller import Controller
+  from rlnas.strategies.episodes import Episodes
+
+Tokens = tuple[int, ...]
+FloatArray = npt.NDArray[np.float64]
+
+_PATIENCE = 3  # trials for each nat
+_REMEMBERED = 20_000  # walks whose penalty is kept
+_DRAWN = 32  # sequences for each call of the controller
+_CALLS = 10  # calls of the controller for one proposal, before uniform samples are tried
 
 
 class Reinforce:
-  """Learns by policy gradient.
+  """Learns by policy gradient from real and imagined episodes.
 
   Its state depends only on its arguments and on the trials that `tell` received.
   """
@@ -35,11 +63,22 @@ class Reinforce:
     table: Table,
     *,
     controller: Controller,
-    learning_rate: float = 6e-4,
-    baseline_decay: float = 0.95,
-    entropy_weight: float = 0.0,
-    normalise_advantages: bool = False,
-    updates: int = 1,
+    learning_rate: float = 3e-3,
+    updates: int = 4,
+    imagined: int = 32,
+    inverse_temperature: float = 3.0,
+    caution: float = 0.0,
+    real: bool = True,
+    elite: int = 5,
+    elite_weight: float = 0.25,
+    warm_up: int = 16,
+    warm_start: int = 100,
+    exploration: float = 0.1,
+    candidates: int = 32,
+    patience: int | None = None,
+    seed: int = 0,
+    admits: Callable[[Architecture], bool] | None = None,
+    penalty: Penalty | None = None,
   ) -> None:
     """Prepares the optimizer.
 
@@ -47,102 +86,290 @@ class Reinforce:
       table: the compiled space to propose from.
       controller: the policy that learns; it must know the table's symbols.
       learning_rate: learning rate of Adam.
-      baseline_decay: weight of earlier trials in the baseline, an exponential moving average of the
-        rewards, trial by trial. The baseline starts at the mean of the first batch.
-      entropy_weight: weight of the entropy bonus, in units of reward per nat; 0 as in the paper.
-      normalise_advantages: whether to scale the advantages of each batch to mean 0 and standard
-        deviation 1; a batch of one trial is not scaled.
-      updates: gradient steps for each batch. A sequence whose probability has fallen since it was
-        proposed (through earlier steps or the search's lag) has a smaller weight
-        (`losses.truncated_importance`).
+      updates: gradient steps for each trial.
+      imagined: number of imagined episodes in each gradient step; 0 switches them off.
+      inverse_temperature: nats of log-probability that a network gains for each unit of its
+        predicted score; scores are normal scores, so a unit is a deviation of the rewards.
+      caution: number of the prediction's deviations that are taken from it in imagined episodes.
+      real: whether the policy learns from the trials as episodes.
+      elite: number of the best networks so far that the policy imitates; 0 switches that off.
+      elite_weight: weight of the elite's log-likelihood, where an episode one deviation better than
+        the mean has weight 1.
+      warm_up: number of trials at the start of each descent whose proposals are drawn uniformly
+        from the space.
+      warm_start: number of steps that the policy learns from the estimate alone, before the first
+        result; they need `penalty`.
+      exploration: share of the uniform distribution, in [0, 1], in the mixture that each choice of
+        a proposal is drawn from.
+      candidates: number of samples, at most 32, from which the regressor picks each proposal; 1
+        proposes the policy's own draws.
+      patience: number of trials without a better one after which a new descent begins; by default
+        3 * ln(size of the space).
+      seed: seed of the imagined episodes.
+      admits: returns whether an architecture is worth an evaluation, such as
+        `rlnas.evaluation.screened.may_fit`; by default every architecture is.
+      penalty: returns by how much an architecture exceeds the budget, such as
+        `rlnas.evaluation.screened.excess`; by default, nothing does.
 
     Raises:
       ValueError: an argument is out of its range.
     """
-    check_at_least(0, entropy_weight=entropy_weight)
-    self._normalise = normalise_advantages
-    self._policy = PolicyGradient(
+    from rlnas.strategies import episodes  # TensorFlow
+    from rlnas.strategies.learner import Learner
+    from rlnas.strategies.surrogate import Surrogate, network_of  # scikit-learn
+
+    if patience is None:
+      patience = max(1, round(_PATIENCE * math.log(table.size)))
+    check_at_least(1, candidates=candidates, patience=patience, updates=updates)
+    check_at_least(
+      0,
+      imagined=imagined,
+      inverse_temperature=inverse_temperature,
+      caution=caution,
+      elite=elite,
+      elite_weight=elite_weight,
+      warm_up=warm_up,
+    )
+    if candidates > _DRAWN:
+      raise ValueError(f'candidates={candidates}: must be at most {_DRAWN}')
+    if not 0 <= exploration <= 1:
+      raise ValueError(f'exploration={exploration}: must lie in [0, 1]')
+    self._table = table
+    self._controller = controller
+    self._updates = updates
+    self._imagined = imagined
+    self._inverse_temperature = inverse_temperature
+    self._caution = caution
+    self._real = real
+    self._elite = elite
+    self._warm_up = warm_up
+    self._exploration = exploration
+    self._candidates = candidates
+    self._patience = patience
+    self._seed = seed
+    self._admits = admits or (lambda architecture: True)
+    self._penalty_of = penalty and functools.lru_cache(_REMEMBERED)(
+      lambda walk: penalty(network_of(table, walk).architecture)
+    )
+    self._known: set[str] = set()  # digests of all trials told
+    self._walks: set[Tokens] = set()  # the same, as tokens, which are quicker to compare
+    self._found: dict[str, tuple[float, Tokens]] = {}  # results of this descent, by digest
+    self._surrogate = Surrogate(table)
+    self._told = 0  # trials of this descent
+    self._idle = 0  # trials since its best
+    self._descents = 1
+    self._batches = 0  # told in all descents
+    self._uniform_log_prob = -math.log(table.size)
+    self._watch = Watch()
+    self._learner = Learner(
       table,
       controller=controller,
-      objective=_objective,
-      settings=(entropy_weight,),
+      objective=episodes.objective,
+      vectors=episodes.VECTORS,
+      settings=(elite_weight,),
       learning_rate=learning_rate,
-      baseline_decay=baseline_decay,
-      updates=updates,
+    )
+    self._warm_start = WarmStart(
+      table,
+      controller=controller,
+      penalty=penalty,
+      steps=warm_start if penalty else 0,
+      seed=seed,
     )
 
   @property
   def controller(self) -> Controller:
-    """The policy that learns: what to save after a search (`Controller.save`)."""
-    return self._policy.controller
+    """The policy that learns: what to save after a search (`Controller.save`).
+
+    Its weights are those of the current descent; if one has just begun, those of the warm start.
+    """
+    return self._controller
+
+  def prepare(self) -> bool:
+    """Takes a step of the warm start; the search calls it while it waits for the first results.
+
+    Returns:
+      Whether another call has something left to do.
+    """
+    return self._warm_start.step()
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
-    """Samples `count` token sequences from the policy.
+    """Proposes `count` architectures that differ from each other and from all trials told.
+
+    They may repeat architectures of batches that are still being evaluated. If hundreds of samples,
+    first from the policy and then from the whole space, contain no new architecture that `admits`
+    accepts, the strategy proposes a new one that `admits` rejects, or else one already evaluated.
+    `log_prob` is the log-probability under the distribution sampled from, exploration included; it
+    does not account for the samples skipped or for the regressor's choice.
 
     Raises:
       ValueError: `count` is below 1.
     """
-    return self._policy.ask(count, rng)
+    if count < 1:
+      raise ValueError(f'count={count}: must be at least 1')
+    proposals: list[Proposal] = []
+    met = set(self._known)
+    for _ in range(count):
+      proposal = self._propose(met, rng)
+      met.add(proposal.architecture.digest)
+      proposals.append(proposal)
+    return proposals
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Learns from a batch of trials; failed trials are ignored.
+    """Learns from a batch of trials and from the episodes that it imagines then.
 
-    The advantage of a trial is its reward minus the baseline before this batch.
+    Failed trials teach nothing, and their architectures are not proposed again. If two rewards are
+    equal, the trial told first ranks higher.
 
     Returns:
-      loss, entropy of the policy in nats (estimated on the batch) and gradient_norm, all before
-      the first step; baseline after this batch; reward_mean, unique_rate and repeat_rate
-      (`rlnas.strategies.trial_batches.Watch`). Empty if all trials
-      failed.
+      loss, entropy of the policy in nats (estimated on the sequences learnt from) and
+      gradient_norm, all of the first step; elite_mean, the mean reward of the elite; descents, the
+      number begun so far; reward_mean, unique_rate and repeat_rate
+      (`rlnas.strategies.trial_batches.Watch`). With imagined episodes also imagined_score, the mean
+      prediction of the policy's own draws, fit_rate, the share of these draws that have no penalty,
+      and surrogate_correlation of the regressor (`Surrogate.held_back_correlation`); and, if the
+      regressor was trained before, surrogate_error, the mean distance of the batch's scores from
+      what it had predicted. Empty if all trials failed.
 
     Raises:
-      ValueError: a reward is not finite, tokens are not in the space, or a proposal has no
-        log-probability.
+      ValueError: a reward is not finite, or tokens are not in the space.
     """
-    return self._policy.tell(trials, normalise=self._normalise)
+    self._warm_start.finish()
+    if not self._batches:
+      self._learner.keep()
+    self._batches += 1
+    self._known.update(trial.proposal.architecture.digest for trial in trials)
+    self._walks.update(trial.proposal.tokens for trial in trials)
+    trials = taught(trials)
+    if not trials:
+      return {}
+    predicted = self._predictions(trials)
+    for trial in trials:
+      self._remember(trial)
+    rewards, walks = zip(*self._found.values(), strict=True)
+    scores = dict(zip(self._found, self._surrogate.learn(walks, rewards).tolist(), strict=True))
+    now = [scores[trial.proposal.architecture.digest] for trial in trials]
+    scalars = {
+      **self._improve(trials, now),
+      'descents': float(self._descents),
+      **self._watch.scalars(trials),
+    }
+    if predicted is not None:
+      scalars['surrogate_error'] = float(np.abs(np.array(now) - predicted).mean())
+    if self._idle >= self._patience:
+      self._restart()
+    return scalars
 
+  def _remember(self, trial: Trial) -> None:
+    tokens, digest, reward = trial.proposal.tokens, trial.proposal.architecture.digest, trial.reward
+    if reward is None:
+      return
+    best = max((known for known, _ in self._found.values()), default=-math.inf)
+    self._idle = 0 if reward > best else self._idle + 1
+    self._told += 1
+    if digest not in self._found or reward > self._found[digest][0]:
+      self._found[digest] = (reward, tokens)
 
-def _objective(
-  log_prob: tf.Tensor,
-  entropy: tf.Tensor,
-  vectors: tuple[tf.Tensor, ...],
-  settings: tuple[tf.Tensor, ...],
-) -> tf.Tensor:
-  from rlnas.strategies import losses
+  def _restart(self) -> None:
+    from rlnas.strategies.surrogate import Surrogate
 
-  advantage, old_log_prob = vectors
-  (entropy_weight,) = settings
-  weight = losses.truncated_importance(log_prob, old_log_prob)
-  return losses.reinforce(log_prob, weight * advantage) + entropy_weight * losses.entropy_bonus(
-    entropy
-  )
+    self._learner.reset()
+    self._surrogate = Surrogate(self._table)
+    self._found, self._told, self._idle = {}, 0, 0
+    self._descents += 1
 
+  def _improve(self, trials: Sequence[Trial], scores: Sequence[float]) -> dict[str, float]:
+    """Takes the gradient steps of a batch, each on new imagined episodes.
 
-class CubedReward:
-  """Wraps a strategy and passes it the cube of each reward, which spreads out the best rewards.
+    Args:
+      trials: the batch.
+      scores: their scores.
+    """
+    from rlnas.strategies.episodes import imagine, to_imitate
 
-  Zoph & Le 2016, section 4.1: the reward of an image classifier is "the maximum validation
-  accuracy of the last 5 epochs cubed".
-  """
+    correlation = self._surrogate.held_back_correlation()
+    rng = np.random.default_rng(derive_seed(self._seed, 'imagined', self._batches))
+    best = sorted(self._found.values(), key=lambda entry: -entry[0])[: self._elite]
+    fixed = to_imitate([tokens for _, tokens in best]).and_also(self._episodes_of(trials, scores))
+    first: dict[str, float] = {}
+    for _ in range(self._updates * len(trials)):
+      learnt = fixed
+      if self._imagined:
+        value = functools.partial(self._value, trusted=correlation > 0)
+        drawn = imagine(self._controller, self._table, self._imagined, rng, value)
+        learnt = fixed.and_also(drawn)
+      if learnt.walks:
+        loss, entropy, norm = self._learner.step(*learnt)
+        first = first or {'loss': loss, 'entropy': entropy, 'gradient_norm': norm}
+    if best:
+      first['elite_mean'] = sum(reward for reward, _ in best) / len(best)
+    if self._imagined:
+      walks = drawn.walks
+      first['imagined_score'] = float(self._surrogate.predict(walks)[0].mean())
+      first['fit_rate'] = float(np.mean(self._penalties(walks) == 0))
+      first['surrogate_correlation'] = correlation
+    return first
 
-  def __init__(self, strategy: Strategy) -> None:
-    """Wraps any strategy."""
-    self._strategy = strategy
+  def _value(self, walks: Sequence[Tokens], *, trusted: bool) -> FloatArray:
+    """Values of imagined episodes, in nats."""
+    value = -self._penalties(walks) / SOFTNESS
+    if trusted:
+      mean, deviation = self._surrogate.predict(walks)
+      value += self._inverse_temperature * (mean - self._caution * deviation)
+    return value
 
-  @property
-  def controller(self) -> Controller:
-    """The controller of the wrapped strategy. Raises AttributeError if it has none."""
-    controller: Controller = self._strategy.controller  # type: ignore[attr-defined]
-    return controller
+  def _penalties(self, walks: Sequence[Tokens]) -> FloatArray:
+    if self._penalty_of is None:
+      return np.zeros(len(walks))
+    return np.array([self._penalty_of(walk) for walk in walks])
 
-  def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
-    """Returns the proposals of the wrapped strategy."""
-    return self._strategy.ask(count, rng)
+  def _episodes_of(self, trials: Sequence[Trial], scores: Sequence[float]) -> Episodes:
+    """The trials as episodes, those that a policy drew."""
+    from rlnas.strategies.episodes import Episodes
 
-  def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Passes the cubed rewards on; the scalars returned are computed from the cubes."""
-    cubed = [
-      trial if trial.reward is None else dataclasses.replace(trial, reward=trial.reward**3)
-      for trial in trials
+    drawn = [
+      (t.proposal.tokens, score, t.proposal.log_prob)
+      for t, score in zip(trials, scores, strict=True)
+      if self._real and t.proposal.log_prob is not None
     ]
-    return self._strategy.tell(cubed)
+    walks = tuple(walk for walk, _, _ in drawn)
+    value = np.array([self._inverse_temperature * score for _, score, _ in drawn])
+    log_prob = np.array([log_prob for _, _, log_prob in drawn])
+    return Episodes(
+      walks, value - self._penalties(walks) / SOFTNESS, log_prob, np.zeros(len(drawn))
+    )
+
+  def _predictions(self, trials: Sequence[Trial]) -> FloatArray | None:
+    """The scores that the regressor expects of trials, before it learns them."""
+    if not self._surrogate.trained:
+      return None
+    return self._surrogate.predict([trial.proposal.tokens for trial in trials])[0]
+
+  def _propose(self, met: set[str], rng: np.random.Generator) -> Proposal:
+    new = None
+    for drawn in self._draws(rng):
+      for tokens, log_prob in drawn:
+        proposal = propose(self._table, tokens, log_prob=log_prob)
+        if proposal.architecture.digest not in met:
+          if self._admits(proposal.architecture):
+            return proposal
+          new = new or proposal
+    return new or proposal  # no new one that `admits` accepts was found
+
+  def _draws(self, rng: np.random.Generator) -> Iterator[list[tuple[Tokens, float]]]:
+    """Yields lists of (walk, log-probability); in each list the preferred walk comes first."""
+    # Before the first result the warm start may still be running, and the policy is not asked.
+    learnt = self._batches > 0 and self._told >= self._warm_up
+    for _ in range(_CALLS if learnt else 0):
+      sample = self._controller.sample(self._table, _DRAWN, rng, exploration=self._exploration)
+      drawn = dict(zip(sample.sequences, sample.log_prob.tolist(), strict=True))
+      fresh = [pair for pair in drawn.items() if pair[0] not in self._walks]
+      yield self._ranked(fresh[: self._candidates]) + fresh[self._candidates :]
+    for _ in range(_CALLS * _DRAWN):
+      yield [(sample_uniform(self._table, rng), self._uniform_log_prob)]
+
+  def _ranked(self, drawn: list[tuple[Tokens, float]]) -> list[tuple[Tokens, float]]:
+    if len(drawn) < 2 or not self._surrogate.trained:
+      return drawn
+    scores, _ = self._surrogate.predict([tokens for tokens, _ in drawn])
+    return [drawn[i] for i in np.argsort(-scores.round(9), kind='stable').tolist()]

@@ -1,26 +1,28 @@
-"""A regressor that ranks architectures before they are trained.
+"""A regressor that predicts how good architectures are before they are trained.
 
-It is kernel ridge regression. The kernel is a sum of two similarities of architectures: that of
-their decisions, (1 + s)^2 / 4, where s is the share of named choices that two walks have in common,
-and that of their features (`rlnas.strategies.network_features`), a Gaussian of the standardised
-distance. The targets are normal scores of the rewards, so only their order matters. All rewards
-below the median count as equal, so the size of a reward's penalty has no influence.
-(Predictors in architecture search: Deng et al. 2017, arXiv:1712.03351; White et al. 2021,
-arXiv:2104.01177, compare them.)
+It is a Gaussian process (Rasmussen & Williams 2006, Gaussian Processes for Machine Learning,
+algorithm 2.1), so it also tells how sure it is. The kernel is a sum of two similarities of
+architectures: that of their decisions, (1 + s)^2 / 4, where s is the share of named choices that
+two walks have in common, and that of their features (`rlnas.strategies.network_features`), a
+Gaussian of the standardised distance. The targets are normal scores of the rewards, so only their
+order matters. All rewards below the median count as equal, so the size of a reward's penalty has
+no influence. (Predictors in architecture search: Deng et al. 2017, arXiv:1712.03351; White et al.
+2021, arXiv:2104.01177, compare them.)
 """
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.kernel_ridge import KernelRidge
+from scipy.linalg import cho_factor, cho_solve
 from sklearn.metrics.pairwise import rbf_kernel
 
-from rlnas.architecture import Scalar
+from rlnas.architecture import Architecture, Scalar
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, choices_of
 from rlnas.strategies.network_features import traits
@@ -28,81 +30,142 @@ from rlnas.strategies.network_features import traits
 Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
 
-_PENALTY = 0.3  # of ridge regression, for kernel values up to 2
+_NOISE = 0.3  # variance of the noise; the variance of a network's own score is 2 before it is known
 _WIDTH = 0.3  # of the Gaussian: its exponent is this times the mean squared difference of features
+_REMEMBERED = 20_000  # networks whose features are kept
+_LEAST = 3  # networks that a correlation needs
 _NORMAL = statistics.NormalDist()
 
 
-class _Network(NamedTuple):
-  choices: tuple[tuple[str, Scalar], ...]  # (name of the decision, choice)
+class Network(NamedTuple):
+  """What the regressor knows of a walk: its named choices and its features."""
+
+  architecture: Architecture
+  choices: tuple[tuple[str, Scalar], ...]
   traits: FloatArray
 
 
 class Surrogate:
-  """Ranks walks of one space by the rewards of other walks."""
+  """Predicts the scores of walks of one space from the rewards of other walks."""
 
-  def __init__(self, table: Table) -> None:
-    """Starts untrained; `table` is the compiled space."""
+  def __init__(self, table: Table, *, prior: Surrogate | None = None) -> None:
+    """Starts untrained.
+
+    Args:
+      table: the compiled space.
+      prior: a trained regressor whose predictions are the mean before anything is learnt, so that
+        `learn` learns what they miss; by default that mean is 0.
+    """
     self._table = table
-    self._networks: dict[Tokens, _Network] = {}  # cache: learnt from, or predicted since
-    self._learnt: list[_Network] = []
-    self._weights = np.zeros(0)  # of the networks learnt from
+    self._prior = prior
+    self._kernel: _Kernel | None = None
+    self._inverse = np.zeros((0, 0))  # of the matrix of kernel values plus noise
+    self._residuals = np.zeros(0)  # what the scores differ from the prior's predictions
+    self._scores = np.zeros(0)
 
-  def learn(self, walks: Sequence[Tokens], rewards: Sequence[float]) -> None:
+  @property
+  def trained(self) -> bool:
+    """Whether `predict` can be called."""
+    return self._kernel is not None or self._prior is not None
+
+  def learn(self, walks: Sequence[Tokens], rewards: Sequence[float]) -> FloatArray:
     """Fits the regressor to these walks alone; the time grows with the cube of their number.
 
     Args:
       walks: token sequences, at least one.
       rewards: rewards of the walks.
 
+    Returns:
+      The scores that stand for the rewards. [walks]
+
     Raises:
       ValueError: a sequence is not in the space.
     """
-    self._learnt = [self._network(walk) for walk in walks]
-    self._networks = dict(zip(walks, self._learnt, strict=True))
-    model = KernelRidge(kernel='precomputed', alpha=_PENALTY)
-    floor = float(np.median(rewards))
-    scores = normal_scores([max(reward, floor) for reward in rewards])
-    model.fit(_kernel(self._learnt, self._learnt), scores)
-    self._weights = model.dual_coef_
+    self._kernel = _Kernel([network_of(self._table, walk) for walk in walks])
+    matrix = self._kernel.among_learnt + _NOISE * np.eye(len(walks))
+    self._inverse = cho_solve(cho_factor(matrix), np.eye(len(walks)))
+    self._scores = scores_of(rewards)
+    self._residuals = self._scores - (self._prior.predict(walks)[0] if self._prior else 0.0)
+    return self._scores
 
-  def predict(self, walks: Sequence[Tokens]) -> FloatArray:
-    """Returns a score for each walk, higher is better; needs at least one walk.
+  def predict(self, walks: Sequence[Tokens]) -> tuple[FloatArray, FloatArray]:
+    """Mean and deviation of the score of each walk, which must be at least one. [walks] each.
 
     Raises:
-      ValueError: `learn` was not called, or a sequence is not in the space.
+      ValueError: it is not trained, or a sequence is not in the space.
     """
-    if not self._learnt:
+    if not self.trained:
       raise ValueError('predict: call learn first')
-    return _kernel([self._network(walk) for walk in walks], self._learnt) @ self._weights
+    mean = self._prior.predict(walks)[0] if self._prior else np.zeros(len(walks))
+    if self._kernel is None:
+      return mean, np.full(len(walks), 2**0.5)
+    similar = self._kernel([network_of(self._table, walk) for walk in walks])
+    explained = ((similar @ self._inverse) * similar).sum(1)
+    deviation = np.sqrt(np.maximum(self._kernel.variance - explained, 0.0))
+    return mean + similar @ (self._inverse @ self._residuals), deviation
 
-  def _network(self, walk: Tokens) -> _Network:
-    if walk not in self._networks:
-      choices = tuple(choices_of(self._table, walk).items())
-      self._networks[walk] = _Network(choices, traits(decode(self._table.space, walk)))
-    return self._networks[walk]
+  def held_back_correlation(self) -> float:
+    """Correlation of the scores learnt with predictions by all others (leave one out).
+
+    Rasmussen & Williams 2006, equation 5.12. Above 0, the predictions are better than chance.
+
+    Returns:
+      Pearson's correlation; 0 where there are too few walks or all have one score.
+    """
+    if len(self._scores) < _LEAST:
+      return 0.0
+    missed = (self._inverse @ self._residuals) / np.diagonal(self._inverse)
+    predicted = self._scores - missed
+    if np.ptp(self._scores) == 0 or np.ptp(predicted) < 1e-9:
+      return 0.0
+    return float(np.corrcoef(predicted, self._scores)[0, 1])
 
 
-def _kernel(networks: Sequence[_Network], learnt: Sequence[_Network]) -> FloatArray:
-  """Similarity of each network to each one learnt from. [networks, learnt]."""
-  shared = _choices(networks, learnt) @ _choices(learnt, learnt).T
-  numbers = np.stack([network.traits for network in learnt])
-  varied = np.ptp(numbers, axis=0) > 0  # rounded, the deviation of equal numbers need not be 0
-  if not varied.any():
-    return (1 + shared) ** 2 / 4
-  deviation = numbers[:, varied].std(0)
-  own = np.stack([network.traits for network in networks])[:, varied] / deviation
-  gaussian = rbf_kernel(own, numbers[:, varied] / deviation, gamma=_WIDTH / varied.sum())
-  return (1 + shared) ** 2 / 4 + gaussian
+@functools.lru_cache(_REMEMBERED)
+def network_of(table: Table, walk: Tokens) -> Network:
+  """What the regressor knows of a walk. Raises ValueError if it is not in the space."""
+  architecture = decode(table.space, walk)
+  return Network(architecture, tuple(choices_of(table, walk).items()), traits(architecture))
 
 
-def _choices(networks: Sequence[_Network], learnt: Sequence[_Network]) -> FloatArray:
-  """One column for each choice learnt; the product of two rows is the share in common."""
-  columns = {c: i for i, c in enumerate(dict.fromkeys(c for n in learnt for c in n.choices))}
-  rows = np.zeros((len(networks), len(columns)))
-  for row, network in zip(rows, networks, strict=True):
-    row[[columns[c] for c in network.choices if c in columns]] = len(network.choices) ** -0.5
-  return rows
+class _Kernel:
+  """Similarity of any networks to those learnt."""
+
+  def __init__(self, learnt: Sequence[Network]) -> None:
+    names = dict.fromkeys(choice for network in learnt for choice in network.choices)
+    self._column = {choice: i for i, choice in enumerate(names)}
+    features = np.stack([network.traits for network in learnt])
+    # Rounded, the deviation of equal numbers need not be 0.
+    self._varied = np.ptp(features, axis=0) > 0
+    self._deviation = features[:, self._varied].std(0)
+    self._choices, self._features = self._rows(learnt)
+    self.among_learnt = self._between(self._choices, self._features)
+    self.variance = 1.0 + bool(self._varied.any())  # similarity of a network to itself
+
+  def __call__(self, networks: Sequence[Network]) -> FloatArray:
+    """Similarity of each network to each one learnt. [networks, learnt]."""
+    return self._between(*self._rows(networks))
+
+  def _rows(self, networks: Sequence[Network]) -> tuple[FloatArray, FloatArray]:
+    """A column for each choice learnt, with rows of length 1; and the standardised features."""
+    choices = np.zeros((len(networks), len(self._column)))
+    for row, network in zip(choices, networks, strict=True):
+      known = [self._column[c] for c in network.choices if c in self._column]
+      row[known] = len(network.choices) ** -0.5
+    features = np.stack([network.traits for network in networks])[:, self._varied]
+    return choices, features / self._deviation
+
+  def _between(self, choices: FloatArray, features: FloatArray) -> FloatArray:
+    by_decisions: FloatArray = (1 + choices @ self._choices.T) ** 2 / 4
+    if not self._varied.any():
+      return by_decisions
+    return by_decisions + rbf_kernel(features, self._features, gamma=_WIDTH / self._varied.sum())
+
+
+def scores_of(rewards: Sequence[float]) -> FloatArray:
+  """Normal scores of rewards, where those below the median count as the median."""
+  floor = float(np.median(rewards))
+  return normal_scores([max(reward, floor) for reward in rewards])
 
 
 def normal_scores(rewards: Sequence[float]) -> FloatArray:

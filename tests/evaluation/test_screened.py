@@ -24,7 +24,7 @@ from rlnas.spaces import Chain, MultiBranch, NASNet, Recurrent
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.strategies.controller import Controller
-from rlnas.strategies.imitation import Imitation
+from rlnas.strategies.reinforce import Reinforce
 from rlnas.trial import Measurement, Status
 
 TASK = TaskShape((28, 28, 1), 10)
@@ -166,7 +166,7 @@ def test_a_search_estimates_each_proposed_network_once(monkeypatch):
     return may_fit(architecture, budget, DIGITS.task, speed=speed)
 
   trials = run_search(
-    Imitation(table, controller=Controller(table, seed=0), admits=admits, warm_up=2),
+    Reinforce(table, controller=Controller(table, seed=0), admits=admits, warm_up=2),
     executor=InProcess(Screened(Unlearned(), budget, DIGITS.task, speed)),
     reward=linear_excess,
     budget=budget,

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from rlnas.strategies.imitation import Imitation
 
 from rlnas.budget import Budget
 from rlnas.cost.cost import estimate_cost
@@ -16,7 +17,6 @@ from rlnas.search.loop import run_search
 from rlnas.spaces.table import compile_table
 from rlnas.strategies.controller import Controller
 from rlnas.strategies.evolution import Evolution
-from rlnas.strategies.imitation import Imitation
 from rlnas.strategies.qlearning import QLearning
 from rlnas.strategies.reinforce import Reinforce
 from rlnas.trial import Status

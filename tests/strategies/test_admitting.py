@@ -25,7 +25,7 @@ from rlnas.strategies.proposals import propose
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.strategies.reinforce import Reinforce
 from rlnas.trial import Proposal
-from tests.strategies.test_reinforce import trials_of
+from tests.strategies.test_zoph_le import trials_of
 from tests.synthetic import BUDGET, Synthetic
 
 SMALL = compile_table(Chain(max_depth=2, kernels=(3,), filters=(4, 8), max_strides=1))

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from rlnas.strategies.imitation import Imitation
 
 from rlnas.architecture import Architecture
 from rlnas.spaces import Chain
@@ -7,7 +8,6 @@ from rlnas.spaces.table import Table, compile_table
 from rlnas.strategies.admitting import Admitting
 from rlnas.strategies.controller import Controller
 from rlnas.strategies.evolution import Evolution
-from rlnas.strategies.imitation import Imitation
 from rlnas.strategies.local_search import LocalSearch
 from rlnas.strategies.optuna_sampler import OptunaSampler
 from rlnas.strategies.ppo import PPO

@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 import pytest
+from rlnas.strategies.imitation import Imitation
 from scipy import stats
 
 from rlnas.architecture import Graph
@@ -16,7 +17,6 @@ from rlnas.spaces.table import compile_table, enumerate_tokens, states_of
 from rlnas.strategies import losses, lstm
 from rlnas.strategies.controller import Controller, pad_tokens
 from rlnas.strategies.evolution import Evolution
-from rlnas.strategies.imitation import Imitation
 from rlnas.strategies.optuna_sampler import OptunaSampler
 from rlnas.strategies.ppo import PPO
 from rlnas.strategies.qlearning import QLearning

@@ -7,15 +7,15 @@ import zlib
 
 import numpy as np
 import pytest
+from rlnas.strategies.imitation import Imitation
 
 from rlnas.spaces import BlockQNN, Chain, MultiBranch
 from rlnas.spaces.table import choices_of, compile_table
 from rlnas.strategies.controller import Controller
-from rlnas.strategies.imitation import Imitation
 from rlnas.strategies.ppo import PPO
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.strategies.reinforce import Reinforce
-from tests.strategies.test_reinforce import trials_of
+from tests.strategies.test_zoph_le import trials_of
 
 SPACES = {
   'chain': Chain(max_depth=4),

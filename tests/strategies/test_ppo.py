@@ -5,7 +5,7 @@ from rlnas.spaces import Chain
 from rlnas.spaces.table import compile_table
 from rlnas.strategies.controller import Controller, pad_tokens
 from rlnas.strategies.ppo import PPO
-from tests.strategies.test_reinforce import trials_of
+from tests.strategies.test_zoph_le import trials_of
 
 TABLE = compile_table(Chain(max_depth=3))
 

@@ -1,0 +1,95 @@
+"""A warm start of the controller that trains no network.
+
+An untrained controller proposes short walks, as each of its decisions to stop is as likely as not;
+and few of its networks fit a small budget. An estimate tells in a fraction of a millisecond by how
+much a network exceeds the budget. So before the first results arrive, the policy learns from
+imagined episodes (`rlnas.strategies.episodes`) whose value is
+
+  -penalty(x) / SOFTNESS,
+
+and comes close to the uniform distribution over the networks that fit, not to a few small ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from rlnas.architecture import Architecture
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import Table
+from rlnas.strategies.trial_batches import check_at_least
+from rlnas.trial import derive_seed
+
+if TYPE_CHECKING:
+  from rlnas.strategies.controller import Controller
+
+Penalty = Callable[[Architecture], float]
+
+# Penalty that makes a network e times less likely. A harder limit makes the policy keep away from
+# it, so that its networks are smaller than uniform ones that fit (docs/results.md).
+SOFTNESS = 0.15
+_EPISODES = 64  # in each step
+_LEARNING_RATE = 4e-3
+
+
+class WarmStart:
+  """Teaches a controller what fits, step by step, so that it can run while others wait."""
+
+  def __init__(
+    self, table: Table, *, controller: Controller, penalty: Penalty | None, steps: int, seed: int
+  ) -> None:
+    """Prepares the optimizer.
+
+    Args:
+      table: the compiled space.
+      controller: the policy that learns.
+      penalty: by how much a network exceeds the budget, at least 0, and 0 if it fits: the sum of
+        the logarithms of used / limit of every resource beyond its limit
+        (`rlnas.evaluation.screened.excess`). Without it, the policy learns to be uniform.
+      steps: number of steps; 0 leaves the controller as it is.
+      seed: seed of the imagined episodes.
+
+    Raises:
+      ValueError: `steps` is below 0.
+    """
+    check_at_least(0, warm_start=steps)
+    self._table = table
+    self._controller = controller
+    self._penalty = penalty or (lambda architecture: 0.0)
+    self._left = steps
+    self._rng = np.random.default_rng(derive_seed(seed, 'warm start'))
+    if steps:
+      from rlnas.strategies import episodes  # TensorFlow
+      from rlnas.strategies.learner import Learner
+
+      self._learner = Learner(
+        table,
+        controller=controller,
+        objective=episodes.objective,
+        vectors=episodes.VECTORS,
+        settings=(0.0,),
+        learning_rate=_LEARNING_RATE,
+      )
+
+  def step(self) -> bool:
+    """Takes one step, if any is left. Returns whether more are left."""
+    if self._left:
+      from rlnas.strategies.episodes import imagine
+
+      self._left -= 1
+      drawn = imagine(self._controller, self._table, _EPISODES, self._rng, self._value)
+      self._learner.step(*drawn)
+    return self._left > 0
+
+  def finish(self) -> None:
+    """Takes all steps that are left."""
+    while self.step():
+      pass
+
+  def _value(self, walks: Sequence[tuple[int, ...]]) -> npt.NDArray[np.float64]:
+    space = self._table.space
+    return np.array([-self._penalty(decode(space, walk)) / SOFTNESS for walk in walks])

@@ -1,0 +1,172 @@
+"""REINFORCE with a moving-average baseline (Zoph & Le 2016, arXiv:1611.01578, section 3.2).
+
+The controller proposes networks, and each batch of rewards updates its weights with Adam along the
+gradient of the expected reward. The paper's learning rate of 6e-4 suits its thousands of networks;
+a search of some dozens needs a higher one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rlnas.interfaces import Preparing, Strategy
+from rlnas.spaces.table import Table
+from rlnas.strategies.policy_gradient import PolicyGradient
+from rlnas.strategies.trial_batches import check_at_least
+from rlnas.strategies.warm_start import Penalty
+from rlnas.trial import Proposal, Trial
+
+if TYPE_CHECKING:
+  from rlnas.backend import tf
+  from rlnas.strategies.controller import Controller
+
+
+class ZophLe:
+  """Learns by policy gradient.
+
+  Its state depends only on its arguments and on the trials that `tell` received.
+  """
+
+  def __init__(
+    self,
+    table: Table,
+    *,
+    controller: Controller,
+    learning_rate: float = 6e-4,
+    baseline_decay: float = 0.95,
+    entropy_weight: float = 0.0,
+    normalise_advantages: bool = False,
+    updates: int = 1,
+    warm_start: int = 0,
+    seed: int = 0,
+    penalty: Penalty | None = None,
+  ) -> None:
+    """Prepares the optimizer.
+
+    Args:
+      table: the compiled space to propose from.
+      controller: the policy that learns; it must know the table's symbols.
+      learning_rate: learning rate of Adam.
+      baseline_decay: weight of earlier trials in the baseline, an exponential moving average of the
+        rewards, trial by trial. The baseline starts at the mean of the first batch.
+      entropy_weight: weight of the entropy bonus, in units of reward per nat; 0 as in the paper.
+      normalise_advantages: whether to scale the advantages of each batch to mean 0 and standard
+        deviation 1; a batch of one trial is not scaled.
+      updates: gradient steps for each batch. A sequence whose probability has fallen since it was
+        proposed (through earlier steps or the search's lag) has a smaller weight
+        (`losses.truncated_importance`).
+      warm_start: number of steps that the policy learns from the estimate alone, before the first
+        result (`rlnas.strategies.warm_start`); 0 as in the paper.
+      seed: seed of the warm start.
+      penalty: returns by how much an architecture exceeds the budget, for the warm start
+        (`rlnas.evaluation.screened.excess`); by default, nothing does.
+
+    Raises:
+      ValueError: an argument is out of its range.
+    """
+    check_at_least(0, entropy_weight=entropy_weight)
+    self._normalise = normalise_advantages
+    self._policy = PolicyGradient(
+      table,
+      controller=controller,
+      objective=_objective,
+      settings=(entropy_weight,),
+      learning_rate=learning_rate,
+      baseline_decay=baseline_decay,
+      updates=updates,
+      warm_start=warm_start,
+      seed=seed,
+      penalty=penalty,
+    )
+
+  @property
+  def controller(self) -> Controller:
+    """The policy that learns: what to save after a search (`Controller.save`)."""
+    return self._policy.controller
+
+  def prepare(self) -> bool:
+    """Takes a step of the warm start; the search calls it while it waits for the first results.
+
+    Returns:
+      Whether another call has something left to do.
+    """
+    return self._policy.prepare()
+
+  def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
+    """Samples `count` token sequences from the policy.
+
+    Raises:
+      ValueError: `count` is below 1.
+    """
+    return self._policy.ask(count, rng)
+
+  def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
+    """Learns from a batch of trials; failed trials are ignored.
+
+    The advantage of a trial is its reward minus the baseline before this batch.
+
+    Returns:
+      loss, entropy of the policy in nats (estimated on the batch) and gradient_norm, all before
+      the first step; baseline after this batch; reward_mean, unique_rate and repeat_rate
+      (`rlnas.strategies.trial_batches.Watch`). Empty if all trials
+      failed.
+
+    Raises:
+      ValueError: a reward is not finite, tokens are not in the space, or a proposal has no
+        log-probability.
+    """
+    return self._policy.tell(trials, normalise=self._normalise)
+
+
+def _objective(
+  log_prob: tf.Tensor,
+  entropy: tf.Tensor,
+  vectors: tuple[tf.Tensor, ...],
+  settings: tuple[tf.Tensor, ...],
+) -> tf.Tensor:
+  from rlnas.strategies import losses
+
+  advantage, old_log_prob = vectors
+  (entropy_weight,) = settings
+  weight = losses.truncated_importance(log_prob, old_log_prob)
+  return losses.reinforce(log_prob, weight * advantage) + entropy_weight * losses.entropy_bonus(
+    entropy
+  )
+
+
+class CubedReward:
+  """Wraps a strategy and passes it the cube of each reward, which spreads out the best rewards.
+
+  Zoph & Le 2016, section 4.1: the reward of an image classifier is "the maximum validation
+  accuracy of the last 5 epochs cubed".
+  """
+
+  def __init__(self, strategy: Strategy) -> None:
+    """Wraps any strategy."""
+    self._strategy = strategy
+
+  @property
+  def controller(self) -> Controller:
+    """The controller of the wrapped strategy. Raises AttributeError if it has none."""
+    controller: Controller = self._strategy.controller  # type: ignore[attr-defined]
+    return controller
+
+  def prepare(self) -> bool:
+    """Lets the wrapped strategy prepare, if it does (`rlnas.interfaces.Preparing`)."""
+    return isinstance(self._strategy, Preparing) and self._strategy.prepare()
+
+  def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
+    """Returns the proposals of the wrapped strategy."""
+    return self._strategy.ask(count, rng)
+
+  def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
+    """Passes the cubed rewards on; the scalars returned are computed from the cubes."""
+    cubed = [
+      trial if trial.reward is None else dataclasses.replace(trial, reward=trial.reward**3)
+      for trial in trials
+    ]
+    return self._strategy.tell(cubed)
