@@ -7,6 +7,12 @@ validation accuracy after 12 epochs. A search ends when the simulated seconds ar
 evaluation costs the time that it took on the benchmark's GPU. The result of a search is the test
 accuracy after 200 epochs of the cell with the best validation accuracy. Welch's t-test compares
 many runs of each strategy, and a picture beside --out shows how the results improve.
+
+With --max_params_m or --max_flops_m, cells beyond a limit are not evaluated, and searches end after
+--networks evaluated ones that fit:
+
+  python experiments/nasbench201.py --table=nasbench201_cifar10.npz --max_params_m=0.22 \
+    --max_flops_m=30 --networks=100 --strategies=default,evolution,random
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ import pathlib
 import sys
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from absl import app, flags
@@ -30,13 +37,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import stats
 
+from rlnas.architecture import Architecture
 from rlnas.budget import Budget
 from rlnas.cli import choices
 from rlnas.cli.arms import Arm, read_arms
 from rlnas.cli.build import build_strategy
 from rlnas.data.atomic_file import write_file
 from rlnas.evaluation.executors import InProcess, default_workers
-from rlnas.evaluation.lookup import NasBench201Data
+from rlnas.evaluation.lookup import Lookup, NasBench201Data
 from rlnas.reports.rendering import encoded
 from rlnas.search.loop import run_search
 from rlnas.spaces.nasbench201 import NasBench201
@@ -44,7 +52,7 @@ from rlnas.spaces.table import Table, compile_table
 from rlnas.trial import Measurement, Trial, derive_seed
 
 UNLIMITED = Budget(flash_bytes=2**62, sram_bytes=2**62)  # sizes do not matter here
-CHECKPOINTS = (0.3, 0.6, 1.0)  # shares of the budget at which results are printed
+CHECKPOINTS = (0.3, 0.6, 1.0)  # shares of the seconds or networks at which results are printed
 SPEED_TRIALS, SPEED_BATCH = 3_200, 32  # of the searches that measure the speed of the loop
 RUNS_PER_TASK = 5  # workers are rarely idle, and all end at about the same time
 
@@ -57,6 +65,20 @@ flags.DEFINE_string(
   'semicolons: default;default:best=3;evolution:population=50,sample=10.',
 )
 flags.DEFINE_float('budget_seconds', 20_000, 'Simulated time that a search may spend, in seconds.')
+flags.DEFINE_integer(
+  'networks',
+  None,
+  'Number of evaluated networks that fit, after which a search ends; default: it ends after '
+  '--budget_seconds.',
+)
+flags.DEFINE_float(
+  'max_params_m', None, 'Limit of the parameters, in millions of them; default: no limit.'
+)
+flags.DEFINE_float(
+  'max_flops_m',
+  None,
+  'Limit of the multiply-accumulates, in millions of them; default: no limit.',
+)
 flags.DEFINE_integer('runs', 500, 'Number of searches by each strategy.')
 flags.DEFINE_integer('seed', 0, 'Seed of the searches.')
 flags.DEFINE_bool('free_repeats', False, 'Whether evaluating a cell again costs nothing.')
@@ -68,6 +90,58 @@ flags.mark_flag_as_required('table')
 
 
 @dataclasses.dataclass(frozen=True)
+class Protocol:
+  """What a search may spend, and which cells fit.
+
+  Attributes:
+    seconds: simulated time that a search may spend; infinite if `networks` ends it.
+    networks: number of evaluated networks that fit after which a search ends.
+    free_repeats: whether evaluating a cell again costs nothing.
+    parameters: largest number of parameters.
+    macs: largest number of multiply-accumulates.
+  """
+
+  seconds: float
+  networks: float = math.inf
+  free_repeats: bool = False
+  parameters: float = math.inf
+  macs: float = math.inf
+
+  @property
+  def limited(self) -> bool:
+    """Whether some cells do not fit."""
+    return min(self.parameters, self.macs) < math.inf
+
+  def excess(self, measurement: Measurement) -> float:
+    """Sum of ln(used / limit) over what is beyond its limit; 0 if the cell fits."""
+    used = ((measurement.parameters, self.parameters), (measurement.macs, self.macs))
+    return sum(math.log(max(1.0, (amount or 0) / limit)) for amount, limit in used)
+
+  def reward(self, measurement: Measurement, budget: Budget) -> float:
+    """Validation accuracy less the excess, as `rlnas.reward.linear_excess` has it."""
+    del budget
+    if measurement.validation_accuracy is None:
+      raise ValueError('measurement.validation_accuracy=None: the table must hold it')
+    return measurement.validation_accuracy - self.excess(measurement)
+
+
+class Found(NamedTuple):
+  """A cell that validates better than all that fit before it.
+
+  Attributes:
+    seconds: simulated seconds until then.
+    networks: evaluated networks that fit until then.
+    test_200: its test accuracy in percent after 200 epochs.
+    validation_12: its validation accuracy in percent after 12 epochs.
+  """
+
+  seconds: float
+  networks: int
+  test_200: float
+  validation_12: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Run:
   """One search.
 
@@ -75,83 +149,91 @@ class Run:
     test_200: test accuracy in percent after 200 epochs of the cell with the best validation.
     validation_12: validation accuracy in percent of that cell after 12 epochs.
     evaluations: number of evaluations that were charged.
-    curve: (simulated seconds, `test_200` from then on) for each better cell that was found.
+    curve: each better cell that was found.
   """
 
   test_200: float
   validation_12: float
   evaluations: int
-  curve: tuple[tuple[float, float], ...]
+  curve: tuple[Found, ...]
 
-  def test_after(self, seconds: float) -> float:
-    """`test_200` of the cell with the best validation until then; NaN before the first."""
-    return next((test for found, test in reversed(self.curve) if found <= seconds), math.nan)
+  def after(self, *, seconds: float = math.inf, networks: float = math.inf) -> Found:
+    """The best validated cell until then; NaN before the first."""
+    for found in reversed(self.curve):
+      if found.seconds <= seconds and found.networks <= networks:
+        return found
+    return Found(math.nan, 0, math.nan, math.nan)
 
 
 class BudgetSpentError(Exception):
-  """The next evaluation would end after the simulated seconds are spent."""
+  """The search has spent what it may."""
 
 
 class Ledger:
-  """An observer that counts simulated seconds and ends the search; late trials do not count."""
+  """An observer that counts what is spent and ends the search; late trials do not count."""
 
-  def __init__(self, budget_seconds: float, *, free_repeats: bool) -> None:
-    """Starts with no seconds spent."""
-    self._budget_seconds = budget_seconds
-    self._free_repeats = free_repeats
+  def __init__(self, protocol: Protocol) -> None:
+    """Starts with nothing spent."""
+    self._protocol = protocol
     self._seen: set[tuple[int, ...]] = set()
+    self._fitting: set[tuple[int, ...]] = set()
     self.seconds = 0.0
     self.evaluations = 0
-    self.found: list[tuple[float, Trial]] = []  # (seconds, each trial better than all before)
+    # (seconds, networks that fit, trial) of each trial that is better than all before.
+    self.found: list[tuple[float, int, Trial]] = []
 
   def on_trial(self, trial: Trial) -> None:
     """Charges the trial. Raises BudgetSpentError."""
     if trial.reward is None:
       raise RuntimeError(trial.measurement.detail)  # the table lacks a cell
-    if not (self._free_repeats and trial.proposal.tokens in self._seen):
-      if self.seconds + trial.measurement.seconds > self._budget_seconds:
+    if not (self._protocol.free_repeats and trial.proposal.tokens in self._seen):
+      if self.seconds + trial.measurement.seconds > self._protocol.seconds:
         raise BudgetSpentError
       self.seconds += trial.measurement.seconds
       self.evaluations += 1
     self._seen.add(trial.proposal.tokens)
-    if not self.found or trial.reward > (self.found[-1][1].reward or 0):
-      self.found.append((self.seconds, trial))
+    if self._protocol.excess(trial.measurement):
+      return
+    self._fitting.add(trial.proposal.tokens)
+    if not self.found or trial.reward > (self.found[-1][-1].reward or 0):
+      self.found.append((self.seconds, len(self._fitting), trial))
+    if len(self._fitting) >= self._protocol.networks:
+      raise BudgetSpentError
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
     """Nothing to do."""
 
 
-def validation_accuracy(measurement: Measurement, budget: Budget) -> float:
-  """The reward of the protocol."""
-  del budget
-  if measurement.validation_accuracy is None:
-    raise ValueError('measurement.validation_accuracy=None: the table must hold it')
-  return measurement.validation_accuracy
-
-
 @functools.lru_cache(maxsize=1)
-def benchmark(path: str) -> tuple[NasBench201Data, InProcess, Table, dict[tuple[int, ...], float]]:
+def benchmark(path: str) -> tuple[NasBench201Data, Lookup, Table, dict[tuple[int, ...], float]]:
   """The data that all runs of a process share; the last is `test_200` in percent by tokens."""
   data = NasBench201Data.read(path)
   percent = [100 * accuracy for accuracy in data.test_200.tolist()]
   by_tokens = dict(zip(map(tuple, data.operations.tolist()), percent, strict=True))
-  return data, InProcess(data.evaluator()), compile_table(NasBench201()), by_tokens
+  return data, data.evaluator(), compile_table(NasBench201()), by_tokens
 
 
-def search_once(
-  arm: Arm, path: str, *, budget_seconds: float, free_repeats: bool, seed: int
-) -> Run:
+def search_once(arm: Arm, path: str, *, protocol: Protocol, seed: int) -> Run:
   """Runs one search of one strategy, with batches of one and no lag, as in the published loops."""
-  data, executor, table, test_200 = benchmark(path)
-  ledger = Ledger(budget_seconds, free_repeats=free_repeats)
-  # If repeats are free, a strategy that only repeats would never end: so the limit is ten times the
-  # number of evaluations that the budget allows.
-  most = 10 * math.ceil(budget_seconds / float(np.min(data.seconds)))
+  data, evaluator, table, test_200 = benchmark(path)
+  ledger = Ledger(protocol)
+
+  def penalty(architecture: Architecture) -> float:
+    return protocol.excess(evaluator.evaluate(architecture, seed=0))
+
+  # A strategy may repeat itself for ever, where repeats are free or do not count: so the limit is
+  # ten times the number of evaluations that the protocol allows.
+  allowed = min(protocol.networks, protocol.seconds / float(np.min(data.seconds)))
+  most = 10 * math.ceil(allowed)
   with contextlib.suppress(BudgetSpentError):
     run_search(
-      arm.build(table, seed=derive_seed(seed, 'strategy')),
-      executor=executor,
-      reward=validation_accuracy,
+      arm.build(
+        table,
+        seed=derive_seed(seed, 'strategy'),
+        penalty=penalty if protocol.limited else None,
+      ),
+      executor=InProcess(evaluator),
+      reward=protocol.reward,
       budget=UNLIMITED,
       trials=most,
       batch=1,
@@ -160,23 +242,20 @@ def search_once(
       observers=[ledger],
     )
   if not ledger.found:
-    raise ValueError(f'--budget_seconds={budget_seconds}: must be long enough for one evaluation')
-  curve = tuple((seconds, test_200[t.proposal.tokens]) for seconds, t in ledger.found)
-  best = 100 * (ledger.found[-1][1].reward or 0)
-  return Run(curve[-1][1], best, ledger.evaluations, curve)
-
-
-def search_many(
-  arm: Arm, path: str, seeds: Sequence[int], *, budget_seconds: float, free_repeats: bool
-) -> list[Run]:
-  """Does some runs of one strategy: the task of a worker."""
-  search = functools.partial(
-    search_once, arm, path, budget_seconds=budget_seconds, free_repeats=free_repeats
+    raise ValueError(f'--budget_seconds={protocol.seconds}: must be long enough for one evaluation')
+  curve = tuple(
+    Found(seconds, networks, test_200[t.proposal.tokens], 100 * (t.reward or 0))
+    for seconds, networks, t in ledger.found
   )
-  return [search(seed=seed) for seed in seeds]
+  return Run(curve[-1].test_200, curve[-1].validation_12, ledger.evaluations, curve)
 
 
-def search_all(arms: Sequence[Arm], workers: int) -> dict[str, list[Run]]:
+def search_many(arm: Arm, path: str, seeds: Sequence[int], protocol: Protocol) -> list[Run]:
+  """Does some runs of one strategy: the task of a worker."""
+  return [search_once(arm, path, protocol=protocol, seed=seed) for seed in seeds]
+
+
+def search_all(arms: Sequence[Arm], protocol: Protocol, workers: int) -> dict[str, list[Run]]:
   """All runs of all arms by label, in worker processes; the same whatever their number."""
   context = multiprocessing.get_context('spawn')
   with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
@@ -190,8 +269,7 @@ def search_all(arms: Sequence[Arm], workers: int) -> dict[str, list[Run]]:
             derive_seed(FLAGS.seed, arm.label, i)
             for i in range(first, min(first + RUNS_PER_TASK, FLAGS.runs))
           ],
-          budget_seconds=FLAGS.budget_seconds,
-          free_repeats=FLAGS.free_repeats,
+          protocol,
         )
         for first in range(0, FLAGS.runs, RUNS_PER_TASK)
       ]
@@ -203,23 +281,31 @@ def search_all(arms: Sequence[Arm], workers: int) -> dict[str, list[Run]]:
     }
 
 
-def show(results: dict[str, list[Run]]) -> None:
-  """Prints means, deviations of single runs, and whether they differ."""
-  repeats = 'free' if FLAGS.free_repeats else 'paid for'
-  print(f'{FLAGS.runs} runs of {FLAGS.budget_seconds:,.0f} simulated seconds, repeats {repeats}')
-  times = [share * FLAGS.budget_seconds for share in CHECKPOINTS]
-  heads = ''.join(f'{f"after {t:,.0f} s":>18}' for t in times)
+def show(results: dict[str, list[Run]], protocol: Protocol) -> None:
+  """Prints means, deviations of single runs, and whether they differ.
+
+  What counts is the test accuracy of the best validated cell; under limits its validation accuracy,
+  which a search maximises: among small cells, test accuracy follows it loosely.
+  """
+  by = 'networks' if protocol.networks < math.inf else 'seconds'
+  spent = getattr(protocol, by)
+  repeats = 'free' if protocol.free_repeats else 'paid for'
+  unit = 'networks that fit' if by == 'networks' else f'simulated seconds, repeats {repeats}'
+  print(f'{FLAGS.runs} runs of {spent:,.0f} {unit}')
+  columns = ('validation_12', 'test_200') if protocol.limited else ('test_200',)
   width = max(12, *(len(label) + 2 for label in results))
-  print(f'{"test %":{width}}{heads}{"validation %":>14}{"evaluations":>13}')
-  for name, runs in results.items():
-    tests = ''.join(f'{spread([run.test_after(t) for run in runs]):>18}' for t in times)
-    validation = np.mean([run.validation_12 for run in runs])
-    evaluations = np.mean([run.evaluations for run in runs])
-    print(f'{name:{width}}{tests}{validation:14.3f}{evaluations:13.1f}')
+  points = [share * spent for share in CHECKPOINTS]
+  for column in columns:
+    heads = ''.join(f'{f"after {point:,.0f}":>18}' for point in points)
+    print(f'{column.split("_")[0] + " %":{width}}{heads}{"evaluations":>13}')
+    for name, runs in results.items():
+      cells = [[getattr(run.after(**{by: point}), column) for run in runs] for point in points]
+      evaluations = np.mean([run.evaluations for run in runs])
+      print(f'{name:{width}}{"".join(f"{spread(c):>18}" for c in cells)}{evaluations:13.1f}')
   if FLAGS.runs < 2:
     return
   for one, other in itertools.combinations(results, 2):
-    a, b = ([run.test_200 for run in results[name]] for name in (one, other))
+    a, b = ([getattr(run, columns[0]) for run in results[name]] for name in (one, other))
     p = stats.ttest_ind(a, b, equal_var=False).pvalue
     print(f'{one} - {other}: {np.mean(a) - np.mean(b):+.3f}, p = {p:.2g} (Welch, two-sided)')
 
@@ -232,14 +318,14 @@ def spread(values: Sequence[float]) -> str:
 
 def show_speed() -> None:
   """Prints how many trials per second the search loop handles in this process."""
-  _, executor, table, _ = benchmark(FLAGS.table)
-  for name, batch in (('evolution', 1), ('reinforce', SPEED_BATCH)):
+  _, evaluator, table, _ = benchmark(FLAGS.table)
+  for name, batch in (('evolution', 1), ('zoph_le', SPEED_BATCH)):
     # The first batches trace the functions of the controller and are not counted.
     clock = Stopwatch(first_batch=3)
     run_search(
       build_strategy(name, table, seed=FLAGS.seed),
-      executor=executor,
-      reward=validation_accuracy,
+      executor=InProcess(evaluator),
+      reward=Protocol(math.inf).reward,
       budget=UNLIMITED,
       trials=SPEED_TRIALS,
       batch=batch,
@@ -276,19 +362,21 @@ class Stopwatch:
       self._trials += len(trials)
 
 
-def plot(results: dict[str, list[Run]], path: pathlib.Path) -> None:
-  """Draws the result so far against simulated seconds: mean, and one deviation as a band."""
+def plot(results: dict[str, list[Run]], protocol: Protocol, path: pathlib.Path) -> None:
+  """Draws the result so far against what is spent: mean, and one deviation as a band."""
+  by = 'networks' if protocol.networks < math.inf else 'seconds'
+  column = 'validation_12' if protocol.limited else 'test_200'
   figure = Figure(figsize=(7, 4.5), layout='constrained')
   FigureCanvasAgg(figure)
   axes = figure.subplots()
-  grid = np.linspace(0, FLAGS.budget_seconds, 400)
+  grid = np.linspace(0, getattr(protocol, by), 400)
   lowest: list[float] = []
   highest: list[float] = []
   for name, runs in results.items():
     values = np.full((len(runs), len(grid)), np.nan)  # [run, grid]; NaN before the first result
     for row, run in zip(values, runs, strict=True):
-      for seconds, test_200 in run.curve:
-        row[grid >= seconds] = test_200
+      for found in run.curve:
+        row[grid >= getattr(found, by)] = getattr(found, column)
     begun = ~np.isnan(values).any(axis=0)
     mean, deviation = values[:, begun].mean(axis=0), values[:, begun].std(axis=0)
     (line,) = axes.plot(grid[begun], mean, label=name)
@@ -299,8 +387,8 @@ def plot(results: dict[str, list[Run]], path: pathlib.Path) -> None:
     highest.append(float(mean[-1] + deviation[-1]))
   # The first cells may have any accuracy from 10 % on; the important part is above.
   axes.set_ylim(min(lowest), max(highest) + 0.05)
-  axes.set_xlabel('simulated seconds')
-  axes.set_ylabel('test accuracy of the best validated cell, %')
+  axes.set_xlabel('simulated seconds' if by == 'seconds' else 'evaluated networks that fit')
+  axes.set_ylabel(f'{column.split("_")[0]} accuracy of the best validated cell, %')
   axes.set_title(f'NAS-Bench-201, mean and deviation of {FLAGS.runs} runs')
   axes.grid(alpha=0.3)
   axes.legend(loc='lower right')
@@ -317,13 +405,24 @@ def main(arguments: list[str]) -> None:
       raise ValueError(f'--{name}={value}: must be at least 1')
   if not 0 < FLAGS.budget_seconds < math.inf:
     raise ValueError(f'--budget_seconds={FLAGS.budget_seconds}: must be positive')
+  for name in ('networks', 'max_params_m', 'max_flops_m'):
+    value = FLAGS[name].value
+    if value is not None and not 0 < value < math.inf:
+      raise ValueError(f'--{name}={value}: must be positive')
+  protocol = Protocol(
+    FLAGS.budget_seconds if FLAGS.networks is None else math.inf,
+    networks=FLAGS.networks or math.inf,
+    free_repeats=FLAGS.free_repeats,
+    parameters=1e6 * (FLAGS.max_params_m or math.inf),
+    macs=1e6 * (FLAGS.max_flops_m or math.inf),
+  )
   arms = read_arms(FLAGS.strategies)
   _, _, table, _ = benchmark(FLAGS.table)
   for arm in arms:  # an error in the table or in an arm is shown before workers start
     arm.build(table, seed=FLAGS.seed)
   started = time.perf_counter()
-  results = search_all(arms, workers)
-  show(results)
+  results = search_all(arms, protocol, workers)
+  show(results, protocol)
   show_speed()
   out = pathlib.Path(FLAGS.out)
   columns = ('test_200', 'validation_12', 'evaluations')
@@ -332,7 +431,7 @@ def main(arguments: list[str]) -> None:
     for name, runs in results.items()
   }
   write_file(out, json.dumps(written) + '\n')
-  plot(results, out.with_suffix('.png'))
+  plot(results, protocol, out.with_suffix('.png'))
   seconds = time.perf_counter() - started
   print(f'{out}, {out.with_suffix(".png")}; {seconds:.0f} s with {workers} workers')
 

@@ -1,7 +1,9 @@
 """The benchmark as a user runs it, on an invented table of all cells."""
 
+import dataclasses
 import importlib.util
 import json
+import math
 import pathlib
 import sys
 
@@ -54,19 +56,19 @@ def trial(tokens: tuple[int, ...], seconds: float, reward: float | None) -> Tria
 
 
 def test_what_ends_too_late_does_not_count(experiment):
-  ledger = experiment.Ledger(10.0, free_repeats=False)
+  ledger = experiment.Ledger(experiment.Protocol(10.0))
   ledger.on_trial(trial((0,), 4.0, 0.5))
   ledger.on_trial(trial((1,), 4.0, 0.4))
   ledger.on_trial(trial((2,), 2.0, 0.6))
   with pytest.raises(experiment.BudgetSpentError):
     ledger.on_trial(trial((3,), 0.5, 0.9))
   assert (ledger.seconds, ledger.evaluations) == (10.0, 3)
-  assert [(s, t.proposal.tokens) for s, t in ledger.found] == [(4.0, (0,)), (10.0, (2,))]
+  assert [(s, t.proposal.tokens) for s, _, t in ledger.found] == [(4.0, (0,)), (10.0, (2,))]
 
 
 @pytest.mark.parametrize(('free', 'seconds', 'evaluations'), [(True, 4.0, 1), (False, 8.0, 2)])
 def test_repeats_cost_nothing_only_where_they_are_free(experiment, free, seconds, evaluations):
-  ledger = experiment.Ledger(10.0, free_repeats=free)
+  ledger = experiment.Ledger(experiment.Protocol(10.0, free_repeats=free))
   ledger.on_trial(trial((0,), 4.0, 0.5))
   ledger.on_trial(trial((0,), 4.0, 0.5))
   assert (ledger.seconds, ledger.evaluations) == (seconds, evaluations)
@@ -74,7 +76,7 @@ def test_repeats_cost_nothing_only_where_they_are_free(experiment, free, seconds
 
 def test_a_failed_evaluation_is_no_result(experiment):
   with pytest.raises(RuntimeError, match='an accident'):
-    experiment.Ledger(10.0, free_repeats=False).on_trial(trial((0,), 4.0, None))
+    experiment.Ledger(experiment.Protocol(10.0)).on_trial(trial((0,), 4.0, None))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_a_failed_evaluation_is_no_result(experiment):
 def test_a_search_spends_its_budget(experiment, table, name):
   (arm,), seconds = read_arms(name), 22.5 * EVALUATION_EPOCHS
   run, again = (
-    experiment.search_once(arm, str(table), budget_seconds=seconds, free_repeats=False, seed=3)
+    experiment.search_once(arm, str(table), protocol=experiment.Protocol(seconds), seed=3)
     for _ in range(2)
   )
   assert run == again
@@ -103,7 +105,7 @@ def test_a_search_spends_its_budget(experiment, table, name):
 def test_a_budget_for_nothing_is_refused(experiment, table):
   with pytest.raises(ValueError, match='must be long enough for one evaluation'):
     experiment.search_once(
-      *(read_arms('random')[0], str(table)), budget_seconds=1, free_repeats=False, seed=0
+      *(read_arms('random')[0], str(table)), protocol=experiment.Protocol(1), seed=0
     )
 
 
@@ -151,3 +153,19 @@ def test_a_mistake_is_one_line(table, flag, message):
   assert done.code == 1
   assert message in done.stderr
   assert 'Traceback' not in done.stderr
+
+
+def test_under_limits_only_cells_that_fit_count(experiment, table):
+  """All cells have one size, so a limit below it lets none fit, and one above it all."""
+  protocol = experiment.Protocol(math.inf, networks=9, parameters=2e6, macs=1.5e6)
+  run = experiment.search_once(read_arms('random')[0], str(table), protocol=protocol, seed=0)
+  assert (run.evaluations, run.after(networks=9)) == (9, run.curve[-1])
+  assert run.after(networks=1).networks == 1
+  measured = Measurement(
+    Status.COMPLETE, validation_accuracy=0.5, parameters=4_000_000, macs=1_000_000
+  )
+  assert protocol.excess(measured) == pytest.approx(math.log(2))
+  assert protocol.reward(measured, experiment.UNLIMITED) == pytest.approx(0.5 - math.log(2))
+  ledger = experiment.Ledger(protocol)
+  ledger.on_trial(dataclasses.replace(trial((0,), 1.0, 0.9), measurement=measured))
+  assert (ledger.evaluations, ledger.found) == (1, [])
