@@ -54,7 +54,7 @@ flags.DEFINE_string(
   'strategies',
   'random,evolution',
   f'Some of {", ".join(choices.STRATEGIES)}, separated by commas; or, with options, separated by '
-  'semicolons: default;default:best=3;evolution:population=50,sample=10.',
+  'semicolons: default;default:elite=3;evolution:population=50,sample=10.',
 )
 flags.DEFINE_float('budget_seconds', 20_000, 'Simulated time that a search may spend, in seconds.')
 flags.DEFINE_integer('runs', 500, 'Number of searches by each strategy.')
@@ -233,7 +233,7 @@ def spread(values: Sequence[float]) -> str:
 def show_speed() -> None:
   """Prints how many trials per second the search loop handles in this process."""
   _, executor, table, _ = benchmark(FLAGS.table)
-  for name, batch in (('evolution', 1), ('reinforce', SPEED_BATCH)):
+  for name, batch in (('evolution', 1), ('zoph_le', SPEED_BATCH)):
     # The first batches trace the functions of the controller and are not counted.
     clock = Stopwatch(first_batch=3)
     run_search(
