@@ -58,7 +58,7 @@ def test_a_late_episode_weighs_less():
   """The same but for the probability that the first was drawn with, which has halved since."""
   log_prob, value, _ = drawn(2, 4)
   _, fresh = slopes(log_prob, value, log_prob, np.zeros(4))
-  _, late = slopes(log_prob, value, log_prob + [np.log(2), 0, 0, 0], np.zeros(4))
+  _, late = slopes(log_prob, value, log_prob + np.array([np.log(2), 0, 0, 0]), np.zeros(4))
   np.testing.assert_allclose(late, fresh * [0.5, 1, 1, 1], rtol=1e-5)
   _, early = slopes(log_prob, value, log_prob - [3, 0, 0, 0], np.zeros(4))
   np.testing.assert_allclose(early, fresh, rtol=1e-5)
