@@ -39,10 +39,32 @@ def ppo(table: Table) -> PPO:
   return PPO(table, controller=Controller(table, units=8, seed=1), learning_rate=0.01)
 
 
+def length(architecture: Architecture) -> float:
+  """A penalty of networks that have more than two nodes between input and classifier."""
+  return max(0.0, 0.1 * (len(architecture.nodes) - 5))
+
+
+def zoph_le_warm(table: Table) -> ZophLe:
+  controller = Controller(table, units=8, seed=1)
+  return ZophLe(table, controller=controller, warm_start=3, penalty=length)
+
+
+def ppo_warm(table: Table) -> PPO:
+  controller = Controller(table, units=8, seed=1)
+  return PPO(table, controller=controller, updates=2, warm_start=3, penalty=length)
+
+
 def reinforce(table: Table) -> Reinforce:
   controller = Controller(table, units=8, seed=1)
   return Reinforce(
-    table, controller=controller, learning_rate=0.01, warm_up=8, updates=1, imagined=8
+    table,
+    controller=controller,
+    learning_rate=0.01,
+    updates=1,
+    imagined=8,
+    warm_up=8,
+    warm_start=3,
+    penalty=length,
   )
 
 
@@ -53,6 +75,8 @@ STRATEGIES = {
   'zoph_le_repeated': zoph_le_repeated,
   'cubed': cubed,
   'ppo': ppo,
+  'zoph_le_warm': zoph_le_warm,
+  'ppo_warm': ppo_warm,
   'qlearning': QLearning,
   'tpe': OptunaSampler,
   'local_search': lambda table: LocalSearch(table, samples=8, patience=20),
