@@ -23,7 +23,7 @@ from rlnas.strategies.controller import Controller, pad_tokens
 from rlnas.strategies.evolution import Evolution
 from rlnas.strategies.proposals import propose
 from rlnas.strategies.random_search import RandomSearch
-from rlnas.strategies.zoph_le import ZophLe
+from rlnas.strategies.zoph_le import CubedReward, ZophLe
 from rlnas.trial import Proposal
 from tests.strategies.test_zoph_le import trials_of
 from tests.synthetic import BUDGET, Synthetic
@@ -178,6 +178,17 @@ def test_the_controller_is_that_of_the_wrapped_strategy():
   assert Admitting(policy, table=SMALL, admits=light).controller is controller
   without = Admitting(RandomSearch(SMALL), table=SMALL, admits=light)
   assert getattr(without, 'controller', None) is None
+
+
+def test_it_lets_the_wrapped_strategy_prepare():
+  controller = Controller(SMALL, units=6, seed=0)
+  policy = ZophLe(SMALL, controller=controller, warm_start=2)
+  wrapped = Admitting(CubedReward(policy), table=SMALL, admits=light)
+  before = controller.weights.head.numpy()
+  assert wrapped.prepare()
+  assert (controller.weights.head.numpy() != before).any()
+  assert not wrapped.prepare()
+  assert not Admitting(RandomSearch(SMALL), table=SMALL, admits=light).prepare()
 
 
 def fits(architecture) -> bool:
