@@ -61,7 +61,7 @@ flags.DEFINE_string(
   'strategies',
   ','.join(choices.STRATEGIES),
   f'Some of {", ".join(choices.STRATEGIES)}, separated by commas; or, with options, separated by '
-  'semicolons: default;default:best=3;evolution:population=50,sample=10.',
+  'semicolons: default;default:elite=3;evolution:population=50,sample=10.',
 )
 flags.DEFINE_list(
   'rewards', ['linear_excess'], f'Some of {", ".join(choices.REWARDS)}, separated by commas.'

@@ -33,7 +33,7 @@ from rlnas.search.loop import run_search
 from rlnas.spaces import MultiBranch
 from rlnas.spaces.table import Table, compile_table
 from rlnas.strategies.controller import Controller
-from rlnas.strategies.reinforce import Reinforce
+from rlnas.strategies.zoph_le import ZophLe
 from rlnas.trial import Trial, derive_seed
 
 FLAGS = flags.FLAGS
@@ -85,7 +85,7 @@ def controller_seed(depth: int) -> int:
 
 def search(depth: int, table: Table, controller: Controller, setup: Setup) -> tuple[Trial, ...]:
   """Searches the networks of one depth, or resumes from their journal."""
-  decides = journal_configuration(setup.having(strategy='reinforce', seed=FLAGS.seed))
+  decides = journal_configuration(setup.having(strategy='zoph_le', seed=FLAGS.seed))
   decides |= {'depths': ','.join(FLAGS.depths), 'depth': depth, 'trials': FLAGS.trials}
   decides |= {'learning_rate': FLAGS.learning_rate, 'fresh': FLAGS.fresh}
   with contextlib.ExitStack() as stack:
@@ -96,7 +96,7 @@ def search(depth: int, table: Table, controller: Controller, setup: Setup) -> tu
     progress = ProgressBar(FLAGS.trials, budget=setup.budget, metric=Metric(FLAGS.metric))
     stack.callback(progress.close)
     return run_search(
-      Reinforce(table, controller=controller, learning_rate=FLAGS.learning_rate),
+      ZophLe(table, controller=controller, learning_rate=FLAGS.learning_rate),
       executor=executor,
       reward=linear_excess,
       budget=setup.budget,

@@ -62,7 +62,7 @@ flags.DEFINE_string(
   'strategies',
   'random,evolution',
   f'Some of {", ".join(choices.STRATEGIES)}, separated by commas; or, with options, separated by '
-  'semicolons: default;default:best=3;evolution:population=50,sample=10.',
+  'semicolons: default;default:elite=3;evolution:population=50,sample=10.',
 )
 flags.DEFINE_float('budget_seconds', 20_000, 'Simulated time that a search may spend, in seconds.')
 flags.DEFINE_integer(

@@ -1,4 +1,4 @@
-"""Measures how well the regressor of --strategy=imitation ranks networks that a search trained.
+"""Measures how well the regressor of --strategy=reinforce ranks networks that a search trained.
 
   python experiments/benchmarks/benchmark_surrogate.py runs/first/journal.jsonl \
     runs/second/journal.jsonl
@@ -65,7 +65,7 @@ def correlations(
     [t.proposal.tokens for t, _ in known], [m.int8_validation_accuracy or 0 for _, m in known]
   )
   scores = {
-    'regressor': surrogate.predict([t.proposal.tokens for t, _ in others]),
+    'regressor': surrogate.predict([t.proposal.tokens for t, _ in others])[0],
     'MACs': [m.macs for _, m in others],
     'flash': [m.flash_bytes for _, m in others],
   }

@@ -93,10 +93,10 @@ class PolicyGradient:
   def tell(self, trials: Sequence[Trial], *, normalise: bool = False) -> dict[str, float]:
     """Learns from one batch; `normalise` scales its advantages to mean 0 and deviation 1."""
     self._warm_start.finish()
-    self._uniform_first = False
     trials = taught(trials)
     if not trials:
       return {}
+    self._uniform_first = False
     proposals = [trial.proposal for trial in trials]
     log_probs = [p.log_prob for p in proposals if p.log_prob is not None]
     if len(log_probs) < len(proposals):

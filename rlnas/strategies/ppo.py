@@ -49,7 +49,7 @@ class PPO:
       table: the compiled space to propose from.
       controller: the policy that learns; it must know the table's symbols.
       learning_rate: learning rate of Adam.
-      baseline_decay: weight of earlier trials in the baseline (see `Reinforce`).
+      baseline_decay: weight of earlier trials in the baseline (see `ZophLe`).
       entropy_weight: weight of the entropy bonus, in units of reward per nat.
       clip: largest relative change of a sequence's probability since its proposal; updates that
         would take it further have no gradient.
@@ -101,7 +101,7 @@ class PPO:
     return self._policy.ask(count, rng)
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Learns from a batch; the scalars and errors are those of `Reinforce.tell`."""
+    """Learns from a batch; the scalars and errors are those of `ZophLe.tell`."""
     return self._policy.tell(trials)
 
 

@@ -129,6 +129,7 @@ class Reinforce:
       elite=elite,
       elite_weight=elite_weight,
       warm_up=warm_up,
+      warm_start=warm_start,
     )
     if candidates > _DRAWN:
       raise ValueError(f'candidates={candidates}: must be at most {_DRAWN}')
@@ -158,7 +159,7 @@ class Reinforce:
     self._told = 0  # trials of this descent
     self._idle = 0  # trials since its best
     self._descents = 1
-    self._batches = 0  # told in all descents
+    self._batches = 0  # with a result, in all descents
     self._uniform_log_prob = -math.log(table.size)
     self._watch = Watch()
     self._learner = Learner(
@@ -237,12 +238,12 @@ class Reinforce:
     self._warm_start.finish()
     if not self._batches:
       self._learner.keep()
-    self._batches += 1
     self._known.update(trial.proposal.architecture.digest for trial in trials)
     self._walks.update(trial.proposal.tokens for trial in trials)
     trials = taught(trials)
     if not trials:
       return {}
+    self._batches += 1
     predicted = self._predictions(trials)
     for trial in trials:
       self._remember(trial)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rlnas.interfaces import Strategy
+from rlnas.interfaces import Preparing, Strategy
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, states_of
 from rlnas.testing.rules import require, require_value_error
@@ -22,6 +22,7 @@ _COUNTS = (1, 5, 16, 32, 16)
 _FIRST_INDEX = 1000
 _INDEX_STEP = 3
 _MOST_TRIALS = 64  # in a batch
+_MOST_CALLS = 10_000  # of `prepare`
 
 
 def check_strategy(make: Make, table: Table) -> None:
@@ -38,6 +39,7 @@ def check_strategy(make: Make, table: Table) -> None:
   check_parents_were_told(make, table)
   check_ask_changes_no_state(make, table)
   check_ask_depends_on_the_generator(make, table)
+  check_prepare_changes_nothing(make, table)
   check_fold_is_deterministic_to_the_bit(make, table)
   check_failed_trials_teach_nothing(make, table)
   check_scalars_are_finite(make, table)
@@ -123,6 +125,44 @@ def check_ask_depends_on_the_generator(make: Make, table: Table) -> None:
     strategy.ask(16, _generator(0)) != strategy.ask(16, _generator(1)),
     'ask takes its randomness from the generator: two generators give different proposals',
   )
+
+
+def check_prepare_changes_nothing(make: Make, table: Table) -> None:
+  """However often `prepare` is called, all results are the same. Raises AssertionError.
+
+  A strategy without `prepare` passes (`rlnas.interfaces.Preparing`).
+  """
+  unprepared = make(table)
+  if not isinstance(unprepared, Preparing):
+    return
+  called_once, prepared = make(table), make(table)
+  _prepare(called_once, calls=1)
+  require(
+    not _prepare(prepared, calls=_MOST_CALLS),
+    f'prepare returns False once nothing is left to do, after at most {_MOST_CALLS} calls',
+  )
+  for batch in range(3):
+    expected = unprepared.ask(6, _generator(batch))
+    trials = evaluated(expected, batch)
+    scalars = unprepared.tell(trials)
+    for strategy in (called_once, prepared):
+      found = strategy.ask(6, _generator(batch))
+      rule = 'prepare changes nothing: however often it was called, proposals are equal'
+      require(found == expected, rule, without=expected, after=found)
+      others = strategy.tell(trials)
+      rule = 'prepare changes nothing: however often it was called, scalars are equal'
+      require(others == scalars, rule, without=scalars, after=others)
+      more = _prepare(strategy, calls=1)  # while other networks are still trained
+      require(not more, 'prepare returns False once the first trials were told')
+
+
+def _prepare(strategy: Strategy, *, calls: int) -> bool:
+  """Calls `prepare` as long as it returns True, so often at most. Returns its last answer."""
+  more = True
+  while more and calls:
+    more = isinstance(strategy, Preparing) and strategy.prepare()
+    calls -= 1
+  return more
 
 
 def check_fold_is_deterministic_to_the_bit(make: Make, table: Table) -> None:

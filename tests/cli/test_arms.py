@@ -28,8 +28,8 @@ def plain(*names: str) -> tuple[Arm, ...]:
     ('random;evolution;', plain('random', 'evolution')),
     ('random,random', plain('random')),
     (
-      'default;default:best=3',
-      (*plain('default'), Arm('default:best=3', SearchConfig.strategy, ('best=3',))),
+      'default;default:elite=3',
+      (*plain('default'), Arm('default:elite=3', SearchConfig.strategy, ('elite=3',))),
     ),
     (
       'evolution:population=50,sample=10',
@@ -87,28 +87,28 @@ def test_a_value_out_of_range_names_the_arm_too():
 
 
 def test_what_does_not_ask_the_estimate_itself_is_wrapped():
-  def admits(architecture) -> bool:
-    return True
+  def penalty(architecture) -> float:
+    return 0.0
 
-  wrapped = build_strategy('evolution', TABLE, seed=0, admits=admits)
+  wrapped = build_strategy('evolution', TABLE, seed=0, penalty=penalty)
   assert isinstance(wrapped, Admitting)
-  off = build_strategy('evolution', TABLE, seed=0, options=('admits=false',), admits=admits)
+  off = build_strategy('evolution', TABLE, seed=0, options=('admits=false',), penalty=penalty)
   assert isinstance(off, Evolution)
   assert isinstance(build_strategy('evolution', TABLE, seed=0), Evolution)
-  assert isinstance(build_strategy('local_search', TABLE, seed=0, admits=admits), LocalSearch)
+  assert isinstance(build_strategy('local_search', TABLE, seed=0, penalty=penalty), LocalSearch)
 
 
 @pytest.mark.parametrize(
   ('strategy', 'options', 'recorded'),
   [
-    # Searches from before the option: random search proposed anything, imitation what may fit.
+    # Searches from before the option: random search proposed anything, local search what may fit.
     ('random', ('admits=false',), ''),
-    ('imitation', (), ''),
-    ('imitation', ('admits=true',), ''),
+    ('local_search', (), ''),
+    ('local_search', ('admits=true',), ''),
     # Searches of another course.
     ('random', (), '{"admits": true}'),
     ('evolution', ('sample=3',), '{"admits": true, "sample": 3}'),
-    ('imitation', ('admits=false',), '{"admits": false}'),
+    ('reinforce', ('admits=false',), '{"admits": false}'),
   ],
 )
 def test_a_journal_tells_searches_of_another_course_apart(strategy, options, recorded):

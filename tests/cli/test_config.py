@@ -63,7 +63,7 @@ def test_a_configuration_is_read_as_it_was_written(tmp_path):
   config = SearchConfig(
     dataset='digits',
     space_options=('max_depth=3',),
-    strategy_options=('units=8', 'best=3'),
+    strategy_options=('units=8', 'elite=3'),
     flash_kib=24.5,
     fidelity='100x1,allx2',
     workdir=str(tmp_path),

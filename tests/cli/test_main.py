@@ -49,7 +49,7 @@ WRONG_FLAGS = [
   ('--space_option=colour=red', 'has the options'),
   ('--space_option=max_depth=0', 'at least 1'),
   ('--strategy=luck', 'must be one of'),
-  ('--strategy_option=best=many', 'must be of type int, like best=5'),
+  ('--strategy_option=elite=many', 'must be of type int, like elite=5'),
   ('--strategy_option=best', 'must be of type int'),
   ('--strategy_option=units=half', 'must be of type int, like units=35'),
   ('--reward=love', 'must be one of'),
@@ -78,7 +78,7 @@ def test_a_wrong_flag_is_one_clear_line(argument, rule, tmp_path):
     (('search', '--strategy=rienforce'), 'reinforce'),
     (('search', '--space=chian'), 'chain'),
     (('search', '--reward=linear_exces'), 'linear_excess'),
-    (('search', '--strategy=reinforce', '--strategy_option=entropy_wieght=1'), 'entropy_weight'),
+    (('search', '--strategy=zoph_le', '--strategy_option=entropy_wieght=1'), 'entropy_weight'),
     (('search', '--board=esp-32'), 'esp32'),
     (('serch',), 'search'),
     (('finish', '--finish_epoch=3'), '--finish_epochs'),
@@ -117,7 +117,7 @@ def test_every_command_has_help(command, capsys):
 def test_the_help_of_search_tells_the_options_and_their_meaning(capsys):
   main(['search', '--help'])
   shown = capsys.readouterr().out
-  for text in ('--strategy=reinforce, --strategy_option=', 'learning_rate=0.0025', 'units=35'):
+  for text in ('--strategy=zoph_le, --strategy_option=', 'learning_rate=0.0025', 'units=35'):
     assert text in shown
   # Texts come from the docstrings.
   assert 'share of the uniform distribution, in [0, 1], in the mixture' in shown

@@ -98,7 +98,7 @@ def test_every_option_that_is_offered_is_documented():
 
 
 def test_units_and_layers_go_to_the_controller():
-  read = choices.strategy_options('reinforce', ['units=8', 'layers=1', 'entropy_weight=0.1'])
+  read = choices.strategy_options('zoph_le', ['units=8', 'layers=1', 'entropy_weight=0.1'])
   assert read.controller == {'units': 8, 'layers': 1}
   assert read.strategy == {'learning_rate': 2.5e-3, 'entropy_weight': 0.1}
   assert set(options_of(Controller)) >= {'units', 'layers'}

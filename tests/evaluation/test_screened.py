@@ -1,5 +1,6 @@
 import collections
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from rlnas.child.builder import build
 from rlnas.cost import cost, workload
 from rlnas.cost.builds import BUILDS
 from rlnas.cost.cost import estimate_cost
+from rlnas.cost.latency import latency_ms
 from rlnas.cost.nodes import encoded
 from rlnas.data import loaders
 from rlnas.evaluation.executors import InProcess
 from rlnas.evaluation.int8 import Ready, measure_int8
-from rlnas.evaluation.screened import Screened, may_fit
+from rlnas.evaluation.screened import Screened, excess, may_fit
 from rlnas.evaluation.trained import Trained
 from rlnas.evaluation.untrained import untrained_footprint
 from rlnas.reward import linear_excess
@@ -98,6 +100,44 @@ def test_what_may_fit_is_what_the_estimate_does_not_rule_out():
     for flash, sram in ((factor, 1.0), (1.0, factor)):
       budget = Budget(int(known.flash_bytes * flash), int(known.sram_bytes * sram))
       assert may_fit(architecture, budget, TASK) is expected
+
+
+def test_the_excess_is_the_sum_of_the_logarithms_of_what_is_beyond():
+  """Half of the flash, a third of the MACs and a quarter of the time are allowed; SRAM suffices."""
+  architecture, speed = networks(1)[0], BOARDS['esp32'].speed
+  known = estimate_cost(architecture, TASK)
+  used_ms = latency_ms(architecture, TASK, speed=speed)
+  flash, sram, macs = known.flash_bytes // 2, known.sram_bytes, known.macs // 3
+  expected = math.log(known.flash_bytes / 1.05 / flash) + math.log(known.macs / macs)
+  # Without a limit of the time, the board's speed decides nothing.
+  for given in (None, speed):
+    found = excess(architecture, Budget(flash, sram, macs), TASK, speed=given)
+    assert found == pytest.approx(expected)
+  timed = Budget(flash, sram, macs, latency_ms=used_ms / 4)
+  found = excess(architecture, timed, TASK, speed=speed)
+  assert found == pytest.approx(expected + math.log(4))
+  with pytest.raises(ValueError, match='speed=None'):
+    excess(architecture, timed, TASK)
+
+
+def test_the_excess_is_0_exactly_where_a_network_may_fit_and_grows_with_its_size():
+  costs = {network: estimate_cost(network, TASK) for network in networks(40)}
+  flash = sorted(cost.flash_bytes for cost in costs.values())
+  budget = Budget(flash[20], 2**30)
+  found = {network: excess(network, budget, TASK) for network in costs}
+  for network, known in costs.items():
+    fits = known.flash_bytes / 1.05 <= flash[20]
+    assert (found[network] == 0) is fits is may_fit(network, budget, TASK)
+    assert found[network] >= 0
+  beyond = sorted((costs[network].flash_bytes, value) for network, value in found.items() if value)
+  assert len(beyond) > 10
+  assert [value for _, value in beyond] == sorted(value for _, value in beyond)
+  tighter = Budget(flash[20] // 2, 2**30)
+  for network in costs:
+    if found[network]:
+      assert excess(network, tighter, TASK) == pytest.approx(
+        found[network] + math.log(flash[20] / (flash[20] // 2))
+      )
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def test_zoph_le_2016_networks_grow_and_the_controller_keeps_what_it_knows(tmp_p
 
 def test_zoph_le_2016_recurrent_cells_on_keywords(tmp_path):
   data = keywords(tmp_path / 'words.npz')
-  flags = ('--space=recurrent', '--strategy=reinforce', '--space_option=steps=3')
+  flags = ('--space=recurrent', '--strategy=zoph_le', '--space_option=steps=3')
   flags += ('--board=nucleo-f446re', '--finish_epochs=2', f'--dataset={data}')
   run('search.py', *SMALL, *flags, '--executor=inprocess', f'--workdir={tmp_path / "run"}')
   assert (tmp_path / 'run' / 'best' / 'model.tflite').exists()

@@ -17,7 +17,7 @@ from rlnas.trial import Measurement, Proposal, Status, Trial
 
 BUDGET = Budget(flash_bytes=20_000, sram_bytes=10_000)
 SPACE = chain.Chain(max_depth=3)
-CONFIGURATION = {'strategy': 'imitation', 'space': 'chain', 'seed': 0}
+CONFIGURATION = {'strategy': 'reinforce', 'space': 'chain', 'seed': 0}
 
 
 def trial(index: int, **changes) -> Trial:

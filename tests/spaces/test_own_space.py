@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-from rlnas.strategies.imitation import Imitation
 
 from rlnas.budget import Budget
 from rlnas.cost.cost import estimate_cost
@@ -19,6 +18,7 @@ from rlnas.strategies.controller import Controller
 from rlnas.strategies.evolution import Evolution
 from rlnas.strategies.qlearning import QLearning
 from rlnas.strategies.reinforce import Reinforce
+from rlnas.strategies.zoph_le import ZophLe
 from rlnas.trial import Status
 from tests.spaces.residuals import Residuals
 from tests.synthetic import Synthetic
@@ -47,7 +47,7 @@ def test_every_strategy_takes_it():
   table = compile_table(Residuals())
   for strategy in (
     Reinforce(table, controller=Controller(table, seed=0)),
-    Imitation(table, controller=Controller(table, seed=0)),
+    ZophLe(table, controller=Controller(table, seed=0)),
     QLearning(table, seed=0),
     Evolution(table, seed=0),
   ):

@@ -23,7 +23,7 @@ from rlnas.strategies.controller import Controller, pad_tokens
 from rlnas.strategies.evolution import Evolution
 from rlnas.strategies.proposals import propose
 from rlnas.strategies.random_search import RandomSearch
-from rlnas.strategies.reinforce import Reinforce
+from rlnas.strategies.zoph_le import CubedReward, ZophLe
 from rlnas.trial import Proposal
 from tests.strategies.test_zoph_le import trials_of
 from tests.synthetic import BUDGET, Synthetic
@@ -64,7 +64,7 @@ def test_random_search_is_uniform_over_what_is_admitted():
 def test_a_policy_is_drawn_from_given_that_the_network_is_admitted():
   """Chi-square against p(x) / Z over the enumerated space at a fixed seed; false alarms 1e-4."""
   controller = Controller(SMALL, units=6, init_scale=1.0, seed=3)
-  strategy = Admitting(Reinforce(SMALL, controller=controller), table=SMALL, admits=light)
+  strategy = Admitting(ZophLe(SMALL, controller=controller), table=SMALL, admits=light)
   proposals = strategy.ask(1000, np.random.default_rng(1))
   log_prob = controller.score(SMALL, pad_tokens(SMALL, LIGHT))[0].numpy().astype(float)
   expected = 1000 * np.exp(log_prob) / np.exp(log_prob).sum()
@@ -174,10 +174,21 @@ def test_mutants_keep_their_parents():
 
 def test_the_controller_is_that_of_the_wrapped_strategy():
   controller = Controller(SMALL, units=6, seed=0)
-  policy = Reinforce(SMALL, controller=controller)
+  policy = ZophLe(SMALL, controller=controller)
   assert Admitting(policy, table=SMALL, admits=light).controller is controller
   without = Admitting(RandomSearch(SMALL), table=SMALL, admits=light)
   assert getattr(without, 'controller', None) is None
+
+
+def test_it_lets_the_wrapped_strategy_prepare():
+  controller = Controller(SMALL, units=6, seed=0)
+  policy = ZophLe(SMALL, controller=controller, warm_start=2)
+  wrapped = Admitting(CubedReward(policy), table=SMALL, admits=light)
+  before = controller.weights.head.numpy()
+  assert wrapped.prepare()
+  assert (controller.weights.head.numpy() != before).any()
+  assert not wrapped.prepare()
+  assert not Admitting(RandomSearch(SMALL), table=SMALL, admits=light).prepare()
 
 
 def fits(architecture) -> bool:

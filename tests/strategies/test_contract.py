@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from rlnas.strategies.imitation import Imitation
 
 from rlnas.architecture import Architecture
 from rlnas.spaces import Chain
@@ -13,44 +12,71 @@ from rlnas.strategies.optuna_sampler import OptunaSampler
 from rlnas.strategies.ppo import PPO
 from rlnas.strategies.qlearning import QLearning
 from rlnas.strategies.random_search import RandomSearch
-from rlnas.strategies.reinforce import CubedReward, Reinforce
+from rlnas.strategies.reinforce import Reinforce
+from rlnas.strategies.zoph_le import CubedReward, ZophLe
 from rlnas.testing import check_strategy
 
 TABLE = compile_table(Chain(max_depth=3))
 
 
-def reinforce(table: Table) -> Reinforce:
+def zoph_le(table: Table) -> ZophLe:
   controller = Controller(table, units=8, seed=1)
-  return Reinforce(table, controller=controller, learning_rate=0.01, entropy_weight=0.01)
+  return ZophLe(table, controller=controller, learning_rate=0.01, entropy_weight=0.01)
 
 
-def reinforce_repeated(table: Table) -> Reinforce:
+def zoph_le_repeated(table: Table) -> ZophLe:
   controller = Controller(table, units=8, seed=1)
-  return Reinforce(
+  return ZophLe(
     table, controller=controller, learning_rate=0.01, normalise_advantages=True, updates=3
   )
 
 
 def cubed(table: Table) -> CubedReward:
-  return CubedReward(reinforce(table))
+  return CubedReward(zoph_le(table))
 
 
 def ppo(table: Table) -> PPO:
   return PPO(table, controller=Controller(table, units=8, seed=1), learning_rate=0.01)
 
 
-def imitation(table: Table) -> Imitation:
+def length(architecture: Architecture) -> float:
+  """A penalty of networks that have more than two nodes between input and classifier."""
+  return max(0.0, 0.1 * (len(architecture.nodes) - 5))
+
+
+def zoph_le_warm(table: Table) -> ZophLe:
   controller = Controller(table, units=8, seed=1)
-  return Imitation(table, controller=controller, learning_rate=0.01, warm_up=8)
+  return ZophLe(table, controller=controller, warm_start=3, penalty=length)
+
+
+def ppo_warm(table: Table) -> PPO:
+  controller = Controller(table, units=8, seed=1)
+  return PPO(table, controller=controller, updates=2, warm_start=3, penalty=length)
+
+
+def reinforce(table: Table) -> Reinforce:
+  controller = Controller(table, units=8, seed=1)
+  return Reinforce(
+    table,
+    controller=controller,
+    learning_rate=0.01,
+    updates=1,
+    imagined=8,
+    warm_up=8,
+    warm_start=3,
+    penalty=length,
+  )
 
 
 STRATEGIES = {
   'random_search': RandomSearch,
   'reinforce': reinforce,
-  'reinforce_repeated': reinforce_repeated,
+  'zoph_le': zoph_le,
+  'zoph_le_repeated': zoph_le_repeated,
   'cubed': cubed,
   'ppo': ppo,
-  'imitation': imitation,
+  'zoph_le_warm': zoph_le_warm,
+  'ppo_warm': ppo_warm,
   'qlearning': QLearning,
   'tpe': OptunaSampler,
   'local_search': lambda table: LocalSearch(table, samples=8, patience=20),
@@ -71,7 +97,7 @@ def test_it_keeps_the_contract(name):
   check_strategy(STRATEGIES[name], TABLE)
 
 
-WRAPPED = ('random_search', 'aging_evolution', 'qlearning', 'reinforce')
+WRAPPED = ('random_search', 'aging_evolution', 'qlearning', 'zoph_le')
 
 
 @pytest.mark.slow

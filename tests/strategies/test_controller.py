@@ -6,7 +6,6 @@ import functools
 
 import numpy as np
 import pytest
-from rlnas.strategies.imitation import Imitation
 from scipy import stats
 
 from rlnas.architecture import Graph
@@ -21,7 +20,8 @@ from rlnas.strategies.optuna_sampler import OptunaSampler
 from rlnas.strategies.ppo import PPO
 from rlnas.strategies.qlearning import QLearning
 from rlnas.strategies.random_search import RandomSearch
-from rlnas.strategies.reinforce import CubedReward, Reinforce
+from rlnas.strategies.reinforce import Reinforce
+from rlnas.strategies.zoph_le import CubedReward, ZophLe
 from rlnas.testing.strategy import evaluated
 
 
@@ -327,10 +327,10 @@ def test_a_loaded_controller_learns_apart_from_the_saved_one(tmp_path):
 
 
 LEARNERS = {
-  'reinforce': Reinforce,
+  'reinforce': functools.partial(Reinforce, warm_up=0),
+  'zoph_le': ZophLe,
   'ppo': PPO,
-  'imitation': functools.partial(Imitation, warm_up=0),
-  'cubed': lambda table, **options: CubedReward(Reinforce(table, **options)),
+  'cubed': lambda table, **options: CubedReward(ZophLe(table, **options)),
 }
 
 

@@ -7,7 +7,6 @@ import zlib
 
 import numpy as np
 import pytest
-from rlnas.strategies.imitation import Imitation
 
 from rlnas.spaces import BlockQNN, Chain, MultiBranch
 from rlnas.spaces.table import choices_of, compile_table
@@ -15,6 +14,7 @@ from rlnas.strategies.controller import Controller
 from rlnas.strategies.ppo import PPO
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.strategies.reinforce import Reinforce
+from rlnas.strategies.zoph_le import ZophLe
 from tests.strategies.test_zoph_le import trials_of
 
 SPACES = {
@@ -22,11 +22,11 @@ SPACES = {
   'multibranch': MultiBranch(depth=4),
   'blockqnn': BlockQNN(),
 }
-# Of imitation a single descent, for the first trials of another one are random again.
+# Of Reinforce a single descent, for the first trials of another one are random again.
 STRATEGIES = {  # and how many batches of 8 it takes
-  'reinforce': (
+  'zoph_le': (
     60,
-    lambda table, controller: Reinforce(
+    lambda table, controller: ZophLe(
       table, controller=controller, learning_rate=0.02, normalise_advantages=True
     ),
   ),
@@ -34,13 +34,15 @@ STRATEGIES = {  # and how many batches of 8 it takes
     60,
     lambda table, controller: PPO(table, controller=controller, learning_rate=0.01, updates=4),
   ),
-  'imitation': (
+  'reinforce': (
     15,
-    lambda table, controller: Imitation(table, controller=controller, patience=1000),
+    lambda table, controller: Reinforce(table, controller=controller, patience=1000),
   ),
-  'imitation_alone': (
+  'reinforce_alone': (  # by its own draws
     20,
-    lambda table, controller: Imitation(table, controller=controller, patience=1000, candidates=1),
+    lambda table, controller: Reinforce(
+      table, controller=controller, patience=1000, candidates=1, elite=0
+    ),
   ),
 }
 
@@ -57,7 +59,7 @@ def weight(key: str) -> float:
   return float(np.random.default_rng(zlib.crc32(key.encode())).normal())
 
 
-NIGHTLY = {'multibranch', 'blockqnn', 'imitation_alone'}
+NIGHTLY = {'multibranch', 'blockqnn', 'reinforce_alone'}
 
 
 def cases(names):

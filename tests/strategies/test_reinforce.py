@@ -1,43 +1,82 @@
+import contextlib
+import dataclasses
+import functools
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from rlnas.evaluation.executors import InProcess, WorkerPool
+from rlnas.reward import linear_excess
+from rlnas.search.journal import Journal
+from rlnas.search.loop import run_search
 from rlnas.spaces import Chain
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, enumerate_tokens
+from rlnas.strategies import episodes
 from rlnas.strategies.controller import Controller, pad_tokens
 from rlnas.strategies.reinforce import Reinforce
+from rlnas.strategies.surrogate import Surrogate
+from rlnas.strategies.warm_start import SOFTNESS
 from rlnas.testing.strategy import failed
 from tests.strategies.test_zoph_le import trials_of
+from tests.synthetic import BUDGET, Synthetic
 
 TABLE = compile_table(Chain(max_depth=3))
 SMALL = compile_table(Chain(max_depth=1, kernels=(3, 5), filters=(4, 8), max_strides=0))
 
 
-def make(table=TABLE, **options) -> tuple[Reinforce, Controller]:
-  controller = Controller(table, units=16, seed=0)
-  return Reinforce(table, controller=controller, **options), controller
+WALKS = list(enumerate_tokens(SMALL))
+NETWORKS = [decode(SMALL.space, walk) for walk in WALKS]
+BY_ELITE = {'imagined': 0, 'real': False, 'elite': 2}
+BY_REAL = {'imagined': 0, 'real': True, 'elite': 0}
+BY_IMAGINED = {'imagined': 8, 'real': False, 'elite': 0}
+BY_NOTHING = {'imagined': 0, 'real': False, 'elite': 0}
+
+
+def make(table=TABLE, *, init_scale: float = 0.08, **options) -> tuple[Reinforce, Controller]:
+  """One gradient step for each trial, and few imagined episodes in it."""
+  controller = Controller(table, units=16, init_scale=init_scale, seed=0)
+  quick = {'updates': 1, 'imagined': 8, 'warm_start': 0}
+  return Reinforce(table, controller=controller, **{**quick, **options}), controller
 
 
 def digests(proposals) -> list[str]:
   return [p.architecture.digest for p in proposals]
 
 
-@pytest.mark.slow
+def weights_of(controller: Controller) -> list:
+  return [v.numpy().tolist() for v in controller.trainable_variables]
+
+
+def filters_of(network) -> int:
+  return sum(int(dict(node.attributes).get('filters', 0)) for node in network.nodes)
+
+
+def heavy(network, limit: int = 24) -> float:
+  """By how much a network of `TABLE` has more filters."""
+  return max(0.0, math.log(max(1, filters_of(network)) / limit))
+
+
+def some_heavy(network) -> float:
+  """A penalty of two in eight networks of `SMALL`."""
+  return (0.0, 0.0, 0.0, 0.2, 0.0, 0.0, 0.0, 0.4)[NETWORKS.index(network)]
+
+
 def test_it_becomes_likelier_to_propose_its_best_and_only_them():
-  strategy, controller = make(elite=2, warm_up=0)
+  strategy, controller = make(**BY_ELITE, elite_weight=0.5)
   proposals = strategy.ask(4, np.random.default_rng(0))
   tokens = pad_tokens(TABLE, [p.tokens for p in proposals])
   before = controller.score(TABLE, tokens)[0].numpy()
   scalars = strategy.tell(trials_of(proposals, [0.1, 0.9, 0.2, 0.8]))
   after = controller.score(TABLE, tokens)[0].numpy()
-  assert scalars['queue_mean'] == pytest.approx(0.85)
-  assert scalars['loss'] == pytest.approx(-before[[1, 3]].mean(), rel=1e-5)
+  assert scalars['elite_mean'] == pytest.approx(0.85)
+  assert scalars['loss'] == pytest.approx(-0.5 * before[[1, 3]].mean(), rel=1e-5)
   assert (after[[1, 3]] > before[[1, 3]]).all()
 
 
-@pytest.mark.slow
 def test_only_the_order_of_rewards_counts():
   answers = []
   for rewards in ([1, 2, 3, 3, 0, 0], [-7, 0.1, 400, 400, -8, -8]):
@@ -48,10 +87,10 @@ def test_only_the_order_of_rewards_counts():
 
 
 def test_the_first_of_equals_is_the_better():
-  """The fifth, no better than the two in the queue, teaches the policy nothing."""
+  """The fifth, no better than the elite, teaches the policy nothing."""
   answers = []
   for rewards in ([1, 2, 3, 3, 0, 0], [1, 2, 3, 3, 3, 0]):
-    strategy, _ = make(elite=2, warm_up=0, candidates=1)
+    strategy, _ = make(**BY_ELITE, warm_up=0, candidates=1)
     strategy.tell(trials_of(strategy.ask(6, np.random.default_rng(0)), rewards))
     answers.append(strategy.ask(6, np.random.default_rng(1)))
   assert answers[0] == answers[1]
@@ -114,8 +153,8 @@ def test_the_warm_up_is_uniform_and_ends():
 def test_the_recorded_probability_is_that_of_the_mixture():
   """At full exploration each choice is uniform whatever the policy; halfway, it is the mean."""
   for share in (0.0, 0.5, 1.0):
-    controller = Controller(SMALL, units=6, init_scale=2.0, seed=3)
-    strategy = Reinforce(SMALL, controller=controller, exploration=share, warm_up=0)
+    strategy, controller = make(SMALL, init_scale=2.0, exploration=share, warm_up=0, **BY_NOTHING)
+    strategy.tell(trials_of(strategy.ask(1, np.random.default_rng(1)), [0.5]))
     for proposal in strategy.ask(4, np.random.default_rng(0)):
       expected = mixture(controller, proposal.tokens, share)
       assert proposal.log_prob == pytest.approx(expected, abs=1e-5)
@@ -135,31 +174,289 @@ def mixture(controller: Controller, tokens: tuple[int, ...], share: float) -> fl
 
 
 def test_a_descent_that_stays_idle_ends_and_the_next_one_knows_only_what_was_tried():
-  """The next descent goes on as a fresh strategy would, but for the architectures it avoids."""
-  strategy, controller = make(patience=6, warm_up=3, exploration=1.0)
-  first = [v.numpy().tolist() for v in controller.trainable_variables]
+  """The next descent goes on as a fresh strategy would, but for the architectures it avoids.
+
+  Its policy is that of the warm start.
+  """
+  options = {'patience': 6, 'warm_up': 3, 'exploration': 1.0, 'penalty': heavy, 'warm_start': 2}
+  strategy, controller = make(**options)
+  untrained = weights_of(controller)
+  while strategy.prepare():
+    pass
+  first = weights_of(controller)
+  assert first != untrained
   proposals = strategy.ask(8, np.random.default_rng(0))
   assert strategy.tell(trials_of(proposals[:2], [1.0, 2.0]))['descents'] == 1
-  assert [v.numpy().tolist() for v in controller.trainable_variables] != first
+  assert weights_of(controller) != first
   strategy.tell(trials_of(proposals[2:], [2.0] * 6))  # six that are no better
-  assert [v.numpy().tolist() for v in controller.trainable_variables] == first
-  fresh, _ = make(patience=6, warm_up=3, exploration=1.0)
+  assert weights_of(controller) == first
+  fresh, _ = make(**options)
   again = strategy.ask(4, np.random.default_rng(1))
   assert again == fresh.ask(4, np.random.default_rng(1))  # the warm-up included
   scalars = strategy.tell(trials_of(again, [0.5] * 4))
-  assert (scalars['descents'], scalars['queue_mean']) == (2, 0.5)
+  assert (scalars['descents'], scalars['elite_mean']) == (2, 0.5)
+  assert 'surrogate_error' not in scalars, 'the regressor starts again too'
   assert strategy.ask(4, np.random.default_rng(0)) != proposals[:4]
+
+
+@pytest.mark.parametrize('term', [BY_ELITE, BY_REAL, BY_IMAGINED])
+def test_each_term_teaches_alone_and_without_any_nothing_is_learnt(term):
+  for options, teaches in ((term, True), (BY_NOTHING, False)):
+    strategy, controller = make(**options)
+    before = weights_of(controller)
+    scalars = strategy.tell(trials_of(strategy.ask(4, np.random.default_rng(0)), range(4)))
+    assert (weights_of(controller) != before) is teaches
+    assert ('loss' in scalars) is teaches
+
+
+def test_an_elite_without_weight_teaches_nothing():
+  strategy, controller = make(**BY_ELITE, elite_weight=0.0)
+  before = weights_of(controller)
+  strategy.tell(trials_of(strategy.ask(4, np.random.default_rng(0)), range(4)))
+  assert weights_of(controller) == before
+
+
+def test_real_trials_are_episodes_rewarded_by_score_penalty_and_log_probability():
+  penalty = functools.partial(heavy, limit=64)
+  strategy, controller = make(**BY_REAL, penalty=penalty, inverse_temperature=2.0)
+  proposals = strategy.ask(6, np.random.default_rng(0))
+  log_prob = controller.score(TABLE, pad_tokens(TABLE, [p.tokens for p in proposals]))[0].numpy()
+  rewards = [0.1, 0.9, 0.2, 0.8, 0.7, 0.0]
+  penalties = np.array([penalty(p.architecture) for p in proposals])
+  assert 0 < np.count_nonzero(penalties) < 6
+  scores = Surrogate(TABLE).learn([p.tokens for p in proposals], rewards)
+  reward = 2.0 * scores - penalties / SOFTNESS - log_prob
+  advantage = (reward - reward.mean()) / reward.std()
+  importance = np.minimum(1, np.exp(log_prob + math.log(TABLE.size)))  # they were uniform draws
+  scalars = strategy.tell(trials_of(proposals, rewards))
+  expected = -np.mean(importance * advantage * log_prob)
+  assert scalars['loss'] == pytest.approx(expected, rel=1e-4)
+
+
+def test_trials_that_no_policy_drew_are_no_episodes():
+  strategy, controller = make(**BY_REAL)
+  before = weights_of(controller)
+  proposals = strategy.ask(4, np.random.default_rng(0))
+  strange = [dataclasses.replace(p, log_prob=None) for p in proposals]
+  assert 'loss' not in strategy.tell(trials_of(strange, range(4)))
+  assert weights_of(controller) == before
+
+
+@pytest.fixture(name='imagined')
+def _imagined(monkeypatch):
+  """The episodes imagined in a test, each batch with the function that gave their values."""
+  seen = []
+
+  def remembered(*arguments):
+    drawn = episodes_imagine(*arguments)
+    seen.append((drawn, arguments[-1]))
+    return drawn
+
+  episodes_imagine = episodes.imagine
+  monkeypatch.setattr(episodes, 'imagine', remembered)
+  return seen
+
+
+def told(rewards, **options):
+  """A strategy over the small space that was told all of it; its scalars; a regressor alike."""
+  strategy, _ = make(SMALL, **options)
+  scalars = strategy.tell(trials_of(proposals_of(strategy), rewards))
+  surrogate = Surrogate(SMALL)
+  surrogate.learn(WALKS, rewards)
+  return scalars, surrogate
+
+
+def proposals_of(strategy) -> list:
+  """The whole small space in the order of `WALKS`, as the strategy proposes it."""
+  found = {p.tokens: p for p in strategy.ask(len(WALKS), np.random.default_rng(0))}
+  return [found[walk] for walk in WALKS]
+
+
+@pytest.mark.parametrize('caution', [0.0, 0.7])
+def test_an_imagined_episode_is_worth_its_prediction_less_doubt_and_penalty(imagined, caution):
+  options = {'caution': caution, 'inverse_temperature': 2.5, 'penalty': some_heavy}
+  scalars, surrogate = told([0, 1, 2, 3, 4, 5, 6, 7], **options)
+  assert scalars['surrogate_correlation'] == surrogate.held_back_correlation() > 0
+  mean, deviation = surrogate.predict(WALKS)
+  penalties = np.array([some_heavy(network) for network in NETWORKS])
+  expected = 2.5 * (mean - caution * deviation) - penalties / SOFTNESS
+  assert len(imagined) == len(WALKS), 'new episodes for each gradient step'
+  for _, value in imagined:
+    np.testing.assert_allclose(value(WALKS), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize('rewards', [[1.0] * 8, [0, 7, 6, 0, 5, 0, 0, 4]])
+def test_predictions_no_better_than_chance_are_not_used(imagined, rewards):
+  scalars, surrogate = told(rewards, caution=1.0, penalty=some_heavy)
+  assert scalars['surrogate_correlation'] == surrogate.held_back_correlation() <= 0
+  expected = [-some_heavy(network) / SOFTNESS for network in NETWORKS]
+  assert imagined
+  for _, value in imagined:
+    np.testing.assert_allclose(value(WALKS), expected, atol=1e-12)
+
+
+def test_scores_of_imagined_episodes_are_those_of_the_policys_draws(imagined):
+  scalars, surrogate = told(range(8), penalty=some_heavy, imagined=32)
+  (drawn, _) = imagined[-1]
+  assert len(drawn.walks) == 32
+  fit = [some_heavy(decode(SMALL.space, walk)) == 0 for walk in drawn.walks]
+  assert scalars['fit_rate'] == np.mean(fit) < 1
+  assert scalars['imagined_score'] == pytest.approx(surrogate.predict(drawn.walks)[0].mean())
+
+
+def test_its_scalars_are_those_documented():
+  strategy, _ = make(penalty=heavy, warm_start=1)
+  proposals = strategy.ask(8, np.random.default_rng(0))
+  scalars = strategy.tell(trials_of(proposals[:5], range(5)))
+  always = {'loss', 'entropy', 'gradient_norm', 'elite_mean', 'descents', 'reward_mean'}
+  always |= {'unique_rate', 'repeat_rate'}
+  of_imagined = {'imagined_score', 'fit_rate', 'surrogate_correlation'}
+  assert set(scalars) == always | of_imagined
+  surrogate = Surrogate(TABLE)
+  surrogate.learn([p.tokens for p in proposals[:5]], range(5))
+  predicted, _ = surrogate.predict([p.tokens for p in proposals[5:]])
+  scores = Surrogate(TABLE).learn([p.tokens for p in proposals], [0, 1, 2, 3, 4, 9, -1, 2])[5:]
+  scalars = strategy.tell(trials_of(proposals[5:], [9, -1, 2]))
+  assert set(scalars) == always | of_imagined | {'surrogate_error'}
+  assert scalars['surrogate_error'] == pytest.approx(np.abs(scores - predicted).mean())
+  assert all(math.isfinite(value) for value in scalars.values())
+  without, _ = make(imagined=0)
+  assert set(without.tell(trials_of(proposals, range(8)))) == always
+  assert without.tell(failed(proposals, 1)) == {}
+
+
+def test_before_the_first_result_proposals_are_uniform_over_what_is_admitted():
+  """Whatever the policy is by then. Chi-square at a fixed seed; false-alarm rate 1e-4."""
+  admitted = {network.digest for network in NETWORKS if some_heavy(network) == 0}
+  strategy, _ = make(
+    SMALL,
+    init_scale=2.0,
+    warm_up=0,
+    warm_start=2,
+    penalty=some_heavy,
+    admits=lambda network: network.digest in admitted,
+  )
+  strategy.prepare()
+  rng = np.random.default_rng(1)
+  proposals = [strategy.ask(1, rng)[0] for _ in range(300)]
+  assert {p.log_prob for p in proposals} == {-math.log(SMALL.size)}
+  counts = Counter(digests(proposals))
+  assert set(counts) == admitted
+  statistic = sum((counts[d] - 50) ** 2 / 50 for d in admitted)
+  assert statistic < stats.chi2.isf(1e-4, len(admitted) - 1)
+
+
+def test_failures_do_not_end_the_uniform_proposals():
+  strategy, _ = make(warm_up=0)
+  strategy.tell(failed(strategy.ask(2, np.random.default_rng(0)), 0))
+  (proposal,) = strategy.ask(1, np.random.default_rng(1))
+  assert proposal.log_prob == -math.log(TABLE.size)
+  strategy.tell(trials_of([proposal], [0.5]))
+  assert strategy.ask(1, np.random.default_rng(1))[0].log_prob != -math.log(TABLE.size)
+
+
+@pytest.mark.slow
+def test_its_own_draws_come_to_fit():
+  """By the penalty alone, as all rewards are equal; by 6 sigma of two binomial shares."""
+  strategy, controller = make(penalty=heavy, learning_rate=0.01, imagined=32, updates=3, elite=0)
+  before = share_that_fits(controller)
+  for batch in range(4):
+    strategy.tell(trials_of(strategy.ask(8, np.random.default_rng(batch)), [0.5] * 8))
+  after = share_that_fits(controller)
+  sigma = math.sqrt((before * (1 - before) + after * (1 - after)) / 500)
+  assert after - before > 6 * sigma
+
+
+def share_that_fits(controller: Controller) -> float:
+  walks = controller.sample(TABLE, 500, np.random.default_rng(77)).sequences
+  return sum(heavy(decode(TABLE.space, walk)) == 0 for walk in walks) / 500
+
+
+@pytest.mark.parametrize('calls', [2, 9])
+def test_how_far_it_is_prepared_changes_nothing(calls):
+  """Two of four steps, or more calls than there are steps, against none before the first tell."""
+  (one, mine), (other, others) = (make(penalty=heavy, warm_start=4, warm_up=4) for _ in range(2))
+  assert [one.prepare() for _ in range(calls)] == ([True] * 3 + [False] * 6)[:calls]
+  for batch in range(2):
+    proposals = one.ask(6, np.random.default_rng(batch))
+    assert other.ask(6, np.random.default_rng(batch)) == proposals
+    trials = trials_of(proposals, range(6))
+    assert one.tell(trials) == other.tell(trials)
+    assert not one.prepare()
+  assert weights_of(mine) == weights_of(others)
+
+
+def test_without_a_penalty_there_is_no_warm_start():
+  strategy, controller = make(warm_start=5)
+  before = weights_of(controller)
+  assert not strategy.prepare()
+  assert weights_of(controller) == before
+
+
+class Counted:
+  """Counts how often the search lets its strategy prepare, and keeps its scalars."""
+
+  def __init__(self, strategy: Reinforce) -> None:
+    self.strategy = strategy
+    self.prepared = 0
+    self.scalars: list[dict[str, float]] = []
+
+  def prepare(self) -> bool:
+    self.prepared += 1
+    return self.strategy.prepare()
+
+  def ask(self, count: int, rng: np.random.Generator) -> list:
+    return self.strategy.ask(count, rng)
+
+  def tell(self, trials) -> dict[str, float]:
+    self.scalars.append(self.strategy.tell(trials))
+    return self.scalars[-1]
+
+
+@pytest.mark.slow
+def test_a_search_that_prepares_while_it_waits_takes_the_same_course(tmp_path):
+  """In this process nothing is ever waited for; with workers, it is while they start."""
+  courses, prepared = [], []
+  for workers in (0, 1, 2):
+    strategy = Counted(make(penalty=heavy, warm_start=20, warm_up=4)[0])
+    path = tmp_path / f'{workers}.jsonl'
+    evaluator = Synthetic(seconds=0.01)
+    executor = WorkerPool(evaluator, workers=workers) if workers else InProcess(evaluator)
+    with contextlib.closing(executor), contextlib.closing(Journal(path, configuration={})) as book:
+      run_search(
+        strategy,
+        executor=executor,
+        reward=linear_excess,
+        budget=BUDGET,
+        trials=12,
+        batch=4,
+        seed=3,
+        journal=book,
+      )
+    courses.append((path.read_bytes(), strategy.scalars))
+    prepared.append(strategy.prepared)
+  assert prepared[0] == 0
+  assert min(prepared[1:]) > 0
+  assert courses[0] == courses[1] == courses[2]
 
 
 @pytest.mark.parametrize(
   'arguments',
   [
-    {'best': 0},
     {'learning_rate': 0.0},
+    {'updates': 0},
+    {'imagined': -1},
+    {'inverse_temperature': -1.0},
+    {'inverse_temperature': float('nan')},
+    {'caution': -1.0},
+    {'elite': -1},
+    {'elite_weight': -1.0},
     {'candidates': 0},
     {'candidates': 33},
     {'patience': 0},
     {'warm_up': -1},
+    {'warm_start': -1},
+    {'warm_start': -1, 'penalty': heavy},
     {'exploration': -0.1},
     {'exploration': 1.1},
     {'exploration': float('nan')},

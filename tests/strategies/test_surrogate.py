@@ -8,7 +8,7 @@ from rlnas.spaces import Chain, NASNet
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import choices_of, compile_table, sample_uniform
 from rlnas.strategies.network_features import traits
-from rlnas.strategies.surrogate import Surrogate, normal_scores
+from rlnas.strategies.surrogate import Surrogate, normal_scores, scores_of
 from tests.strategies.test_learning import interacting_reward
 
 TABLE = compile_table(Chain(max_depth=3))
@@ -19,10 +19,14 @@ def draw(count: int, seed: int):
   return [sample_uniform(TABLE, rng) for _ in range(count)]
 
 
-def predict(walks, rewards, candidates):
-  surrogate = Surrogate(TABLE)
+def learnt(walks, rewards, *, table=TABLE, prior=None) -> Surrogate:
+  surrogate = Surrogate(table, prior=prior)
   surrogate.learn(walks, rewards)
-  return surrogate.predict(candidates)
+  return surrogate
+
+
+def predict(walks, rewards, candidates):
+  return learnt(walks, rewards).predict(candidates)[0]
 
 
 def test_normal_scores_are_the_quantiles_of_the_ranks():
@@ -68,25 +72,20 @@ def test_the_kernel_is_that_of_shared_choices_and_of_traits():
   """Two of three walks are known; their weights by hand."""
   walks = list(itertools.islice(dict.fromkeys(draw(20, 5)), 3))
   scores = predict(walks[:2], [0.0, 1.0], walks[2:])
-  shared = np.array([[similarity(a, b) for b in walks] for a in walks])
-  numbers = np.stack([traits(decode(TABLE.space, walk)) for walk in walks])
-  deviation = numbers[:2].std(0)
-  numbers = numbers[:, deviation > 0] / deviation[deviation > 0]
-  apart = np.square(numbers[:, None] - numbers).mean(-1)
-  kernel = (1 + shared) ** 2 / 4 + np.exp(-0.3 * apart)
+  kernel = kernel_of(walks, 2)
   dual = np.linalg.solve(kernel[:2, :2] + 0.3 * np.eye(2), normal_scores([0.0, 1.0]))
   assert scores[0] == pytest.approx(kernel[2, :2] @ dual)
 
 
 def test_what_was_asked_before_changes_nothing():
   walks, candidates = draw(12, 6), draw(8, 7)
-  asked, fresh = Surrogate(TABLE), Surrogate(TABLE)
-  for count in range(2, 12):
+  asked, fresh = Surrogate(TABLE), learnt(walks, range(12))
+  for count in range(2, 13):
     asked.learn(walks[:count], range(count))
     asked.predict(draw(5, count))
-  for surrogate in (asked, fresh):
-    surrogate.learn(walks, range(12))
-  assert asked.predict(candidates).tolist() == fresh.predict(candidates).tolist()
+  for one, other in zip(asked.predict(candidates), fresh.predict(candidates), strict=True):
+    assert one.tolist() == other.tolist()
+  assert asked.held_back_correlation() == fresh.held_back_correlation()
 
 
 def test_a_prediction_needs_results():
@@ -106,9 +105,76 @@ def test_traits_that_all_have_in_common_hide_no_others():
     kernel = (1 + shared) ** 2 / 4 + np.exp(-0.3 * apart)
     scores = normal_scores(np.maximum(range(count), np.median(range(count))))
     dual = np.linalg.solve(kernel + 0.3 * np.eye(count), scores)
-    surrogate = Surrogate(table)
-    surrogate.learn(walks, range(count))
-    np.testing.assert_allclose(surrogate.predict(walks), kernel @ dual, atol=1e-9)
+    predicted, _ = learnt(walks, range(count), table=table).predict(walks)
+    np.testing.assert_allclose(predicted, kernel @ dual, atol=1e-9)
+
+
+def test_the_deviation_is_that_of_the_gaussian_process():
+  """Of the score without the noise of one training; a quarter is known, the rest is new."""
+  walks = list(dict.fromkeys(draw(40, 10)))
+  known = len(walks) // 4
+  kernel = kernel_of(walks, known)
+  among = kernel[:known, :known] + 0.3 * np.eye(known)
+  posterior = kernel - kernel[:, :known] @ np.linalg.solve(among, kernel[:known])
+  _, deviation = learnt(walks[:known], range(known)).predict(walks)
+  np.testing.assert_allclose(deviation, np.sqrt(np.diagonal(posterior)), atol=1e-6)
+  assert deviation[:known].max() < deviation[known:].min()
+  assert deviation.max() < np.sqrt(2)
+
+
+def test_the_held_back_correlation_is_that_of_fits_without_each():
+  walks = list(dict.fromkeys(draw(15, 11)))
+  rewards = [interacting_reward(TABLE, walk) for walk in walks]
+  kernel, scores = kernel_of(walks, len(walks)), scores_of(rewards)
+  predicted = []
+  for i in range(len(walks)):
+    others = [j for j in range(len(walks)) if j != i]
+    among = kernel[np.ix_(others, others)] + 0.3 * np.eye(len(others))
+    predicted.append(kernel[i, others] @ np.linalg.solve(among, scores[others]))
+  expected = np.corrcoef(predicted, scores)[0, 1]
+  assert learnt(walks, rewards).held_back_correlation() == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_held_back_correlation_tells_knowledge_from_chance():
+  walks = list(dict.fromkeys(draw(80, 12)))
+  rewards = [interacting_reward(TABLE, walk) for walk in walks]
+  assert learnt(walks, rewards).held_back_correlation() > 0.3
+  random = np.random.default_rng(0).permutation(rewards)
+  assert learnt(walks, random).held_back_correlation() < 0.3
+  assert Surrogate(TABLE).held_back_correlation() == 0
+  assert learnt(walks[:2], [0.0, 1.0]).held_back_correlation() == 0
+  assert learnt(walks, [0.5] * len(walks)).held_back_correlation() == 0
+
+
+def test_a_prior_predicts_until_something_is_learnt():
+  prior = learnt(draw(30, 13), range(30))
+  surrogate, candidates = Surrogate(TABLE, prior=prior), draw(5, 14)
+  assert surrogate.trained
+  mean, deviation = surrogate.predict(candidates)
+  assert mean.tolist() == prior.predict(candidates)[0].tolist()
+  np.testing.assert_allclose(deviation, np.sqrt(2))
+
+
+def test_what_a_prior_misses_is_learnt():
+  """The mean is the prior's and a regression of the rest; the prior itself is left as it is."""
+  prior, walks, candidates = learnt(draw(30, 13), range(30)), draw(8, 15), draw(6, 16)
+  before, rewards = prior.predict(candidates)[0], np.random.default_rng(1).normal(size=8)
+  kernel = kernel_of([*walks, *candidates], 8)
+  missed = scores_of(rewards) - prior.predict(walks)[0]
+  expected = before + kernel[8:, :8] @ np.linalg.solve(kernel[:8, :8] + 0.3 * np.eye(8), missed)
+  mean, deviation = learnt(walks, rewards, prior=prior).predict(candidates)
+  np.testing.assert_allclose(mean, expected, atol=1e-9)
+  np.testing.assert_allclose(deviation, learnt(walks, rewards).predict(candidates)[1])
+  assert prior.predict(candidates)[0].tolist() == before.tolist()
+
+
+def kernel_of(walks, known: int):
+  """Similarities of walks, with features in units of their deviation over the first `known`."""
+  shared = np.array([[similarity(a, b) for b in walks] for a in walks])
+  numbers = np.stack([traits(decode(TABLE.space, walk)) for walk in walks])
+  numbers = numbers[:, np.ptp(numbers[:known], axis=0) > 0]
+  apart = np.square((numbers[:, None] - numbers) / numbers[:known].std(0)).mean(-1)
+  return (1 + shared) ** 2 / 4 + np.exp(-0.3 * apart)
 
 
 def similarity(a, b, table=TABLE) -> float:

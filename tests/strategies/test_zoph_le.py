@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from rlnas.spaces import Chain
-from rlnas.spaces.table import compile_table, states_of
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import compile_table, sample_uniform, states_of
 from rlnas.strategies import learner, lstm
 from rlnas.strategies.controller import Controller, pad_tokens
 from rlnas.strategies.random_search import RandomSearch
 from rlnas.strategies.zoph_le import ZophLe
+from rlnas.testing.strategy import failed
 from rlnas.trial import Measurement, Proposal, Status, Trial
 
 TABLE = compile_table(Chain(max_depth=3))
@@ -20,6 +22,16 @@ def trials_of(proposals, rewards) -> list[Trial]:
     Trial(i, 0, i, p, measurement, float(r))
     for i, (p, r) in enumerate(zip(proposals, rewards, strict=True))
   ]
+
+
+def deep(network) -> float:
+  """A penalty of networks with more than three nodes between input and classifier."""
+  return max(0.0, 0.5 * (len(network.nodes) - 5))
+
+
+def share_that_fits(controller: Controller) -> float:
+  walks = controller.sample(TABLE, 500, np.random.default_rng(77)).sequences
+  return sum(deep(decode(TABLE.space, walk)) == 0 for walk in walks) / 500
 
 
 def make(*, init_scale: float = 0.08, **options) -> tuple[ZophLe, Controller]:
@@ -80,9 +92,41 @@ def test_other_batch_sizes_do_not_retrace():
   assert traced == traced[:1] * 3
 
 
+def test_with_a_warm_start_proposals_before_the_first_result_are_uniform():
+  """As the policy learns meanwhile. Failures are no results. Without one, it is the policy's."""
+  strategy, _ = make(warm_start=2, penalty=deep)
+  strategy.prepare()
+  before = strategy.ask(4, np.random.default_rng(0))
+  assert {p.log_prob for p in before} == {-math.log(TABLE.size)}
+  rng = np.random.default_rng(0)
+  assert [p.tokens for p in before] == [sample_uniform(TABLE, rng) for _ in range(4)]
+  assert strategy.tell(failed(before, 0)) == {}
+  assert strategy.ask(4, np.random.default_rng(0)) == before
+  strategy.tell(trials_of(before, range(4)))
+  after = strategy.ask(4, np.random.default_rng(0))
+  assert all(p.log_prob != -math.log(TABLE.size) for p in after)
+  with pytest.raises(ValueError, match='count=0'):
+    make(warm_start=2)[0].ask(0, np.random.default_rng(0))
+  cold, controller = make()
+  drawn = controller.sample(TABLE, 4, np.random.default_rng(0)).sequences
+  assert tuple(p.tokens for p in cold.ask(4, np.random.default_rng(0))) == drawn
+
+
+def test_a_warm_start_teaches_what_fits_before_the_first_trials_are_told():
+  """The policy's share of networks without a penalty rises; by 6 sigma of two binomial shares."""
+  strategy, controller = make(warm_start=40, penalty=deep)
+  before = share_that_fits(controller)
+  while strategy.prepare():
+    pass
+  after = share_that_fits(controller)
+  sigma = math.sqrt((before * (1 - before) + after * (1 - after)) / 500)
+  assert after - before > 6 * sigma
+
+
 @pytest.mark.parametrize(
   'arguments',
   [
+    {'warm_start': -1},
     {'learning_rate': 0.0},
     {'learning_rate': float('nan')},
     {'baseline_decay': 1.0},

@@ -95,6 +95,52 @@ class TellsHowOftenItWasAsked(Sound):
     return {**super().tell(trials), 'asked': self.asked}
 
 
+class SoundPreparing(Sound):
+  """Has three steps to take before it learns from the first trials."""
+
+  left = 3
+
+  def prepare(self):
+    self.left = max(0, self.left - 1)
+    return self.left > 0
+
+  def tell(self, trials):
+    self.left = 0
+    return super().tell(trials)
+
+
+class ProposesByItsSteps(SoundPreparing):
+  def ask(self, count, rng):
+    rng.random(3 - self.left if self.left else 0)
+    return super().ask(count, rng)
+
+
+class LearnsByItsSteps(SoundPreparing):
+  """Learns next to nothing unless it was prepared."""
+
+  def tell(self, trials):
+    return super().tell(trials[:1] if self.left else trials)
+
+
+class TellsItsSteps(SoundPreparing):
+  def tell(self, trials):
+    left = float(self.left)
+    return {**super().tell(trials), 'left': left}
+
+
+class NeverPrepared(SoundPreparing):
+  def prepare(self):
+    return super().prepare() or True
+
+
+class PreparesAfterTheFirstTrials(SoundPreparing):
+  def tell(self, trials):
+    left = self.left
+    scalars = super().tell(trials)
+    self.left = left
+    return scalars
+
+
 class OwnRandomness(Sound):
   def ask(self, count, rng):
     return super().ask(count, np.random.default_rng(0))
@@ -140,6 +186,11 @@ STRATEGIES = {
   AskCounts: 'ask changes no state: asked again with an equal generator',
   LearnsByAsking: 'ask changes no state: .* fewer calls of ask',
   TellsHowOftenItWasAsked: 'ask changes no state: .* fewer calls of ask returns equal scalars',
+  ProposesByItsSteps: 'prepare changes nothing: .* proposals are equal',
+  LearnsByItsSteps: 'prepare changes nothing: .* scalars are equal',
+  TellsItsSteps: 'prepare changes nothing: .* scalars are equal',
+  NeverPrepared: 'prepare returns False once nothing is left to do',
+  PreparesAfterTheFirstTrials: 'prepare returns False once the first trials were told',
   OwnRandomness: 'ask takes its randomness from the generator',
   LearnsFromItsOwn: 'told the trials of a journal, without being asked, proposes the same',
   LearnsFromFailures: 'failed trials teach nothing',

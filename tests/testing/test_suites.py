@@ -19,15 +19,16 @@ from tests.testing import broken_spaces
 from tests.testing.broken_evaluators import EVALUATORS, IgnoresItsSeed, WithoutInt8
 from tests.testing.broken_executors import EXECUTORS, FinishesOnClose
 from tests.testing.broken_spaces import SPACES
-from tests.testing.broken_strategies import STRATEGIES, Sound
+from tests.testing.broken_strategies import STRATEGIES, Sound, SoundPreparing
 
 TABLE = compile_table(Chain(max_depth=3))
 SHAPE = (28, 28, 1)
 NETWORKS = tuple(map(network, range(3)))
 
 
-def test_a_sound_strategy_passes():
-  check_strategy(Sound, TABLE)
+@pytest.mark.parametrize('sound', [Sound, SoundPreparing])
+def test_a_sound_strategy_passes(sound):
+  check_strategy(sound, TABLE)
 
 
 @pytest.mark.parametrize(('broken', 'rule'), STRATEGIES.items())
