@@ -71,7 +71,15 @@ class Drawn:
   def row(self, space: str) -> str:
     """The row of the table."""
     macs = f'{self.log_macs.mean():.2f} ± {self.log_macs.std():.2f}' if len(self.log_macs) else '–'
-    return f'| {space} | {self.name} | {self.fits:.1%} | {self.entropy:.1f} | {macs} | {self.seconds:.1f} |'
+    cells = (
+      space,
+      self.name,
+      f'{self.fits:.1%}',
+      f'{self.entropy:.1f}',
+      macs,
+      f'{self.seconds:.1f}',
+    )
+    return f'| {" | ".join(cells)} |'
 
 
 def described(setup: Setup, name: str, walks: Walks, entropy: float, seconds: float) -> Drawn:

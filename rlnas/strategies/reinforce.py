@@ -47,6 +47,7 @@ Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
 
 _PATIENCE = 3  # trials for each nat
+_TILT = 1.4  # inverse temperature for each root of a nat
 _REMEMBERED = 20_000  # walks whose penalty is kept
 _DRAWN = 32  # sequences for each call of the controller
 _CALLS = 10  # calls of the controller for one proposal, before uniform samples are tried
@@ -66,7 +67,7 @@ class Reinforce:
     learning_rate: float = 3e-3,
     updates: int = 4,
     imagined: int = 32,
-    inverse_temperature: float = 3.0,
+    inverse_temperature: float | None = None,
     caution: float = 0.0,
     real: bool = True,
     elite: int = 5,
@@ -89,7 +90,10 @@ class Reinforce:
       updates: gradient steps for each trial.
       imagined: number of imagined episodes in each gradient step; 0 switches them off.
       inverse_temperature: nats of log-probability that a network gains for each unit of its
-        predicted score; scores are normal scores, so a unit is a deviation of the rewards.
+        predicted score (scores are normal scores, so a unit is a deviation of the rewards); by
+        default 1.4 * sqrt(ln(size of the space)). A score is a sum over many decisions, and its
+        deviation grows only with the root of their number; so this tilts a single decision as much
+        in a large space as in a small one.
       caution: number of the prediction's deviations that are taken from it in imagined episodes.
       real: whether the policy learns from the trials as episodes.
       elite: number of the best networks so far that the policy imitates; 0 switches that off.
@@ -120,6 +124,8 @@ class Reinforce:
 
     if patience is None:
       patience = max(1, round(_PATIENCE * math.log(table.size)))
+    if inverse_temperature is None:
+      inverse_temperature = _TILT * math.log(table.size) ** 0.5
     check_at_least(1, candidates=candidates, patience=patience, updates=updates)
     check_at_least(
       0,
