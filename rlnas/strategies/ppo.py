@@ -55,7 +55,8 @@ class PPO:
         would take it further have no gradient.
       updates: gradient steps for each batch; Schulman et al. use 10 epochs (table 3).
       warm_start: number of steps that the policy learns from the estimate alone, before the first
-        result (`rlnas.strategies.warm_start`); 0 as in the paper.
+        result (`rlnas.strategies.warm_start`); 0 as in the paper. With them, the proposals before
+        the first result are uniform samples of the space.
       seed: seed of the warm start.
       penalty: returns by how much an architecture exceeds the budget, for the warm start
         (`rlnas.evaluation.screened.excess`); by default, nothing does.
@@ -93,7 +94,7 @@ class PPO:
     return self._policy.prepare()
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
-    """Samples `count` token sequences from the policy.
+    """Samples `count` token sequences from the policy; see `warm_start` for the first of them.
 
     Raises:
       ValueError: `count` is below 1.

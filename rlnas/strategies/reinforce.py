@@ -241,25 +241,25 @@ class Reinforce:
     Raises:
       ValueError: a reward is not finite, or tokens are not in the space.
     """
+    learnt = taught(trials)
     self._warm_start.finish()
     if not self._batches:
       self._learner.keep()
     self._known.update(trial.proposal.architecture.digest for trial in trials)
     self._walks.update(trial.proposal.tokens for trial in trials)
-    trials = taught(trials)
-    if not trials:
+    if not learnt:
       return {}
     self._batches += 1
-    predicted = self._predictions(trials)
-    for trial in trials:
+    predicted = self._predictions(learnt)
+    for trial in learnt:
       self._remember(trial)
     rewards, walks = zip(*self._found.values(), strict=True)
     scores = dict(zip(self._found, self._surrogate.learn(walks, rewards).tolist(), strict=True))
-    now = [scores[trial.proposal.architecture.digest] for trial in trials]
+    now = [scores[trial.proposal.architecture.digest] for trial in learnt]
     scalars = {
-      **self._improve(trials, now),
+      **self._improve(learnt, now),
       'descents': float(self._descents),
-      **self._watch.scalars(trials),
+      **self._watch.scalars(learnt),
     }
     if predicted is not None:
       scalars['surrogate_error'] = float(np.abs(np.array(now) - predicted).mean())

@@ -60,7 +60,8 @@ class ZophLe:
         proposed (through earlier steps or the search's lag) has a smaller weight
         (`losses.truncated_importance`).
       warm_start: number of steps that the policy learns from the estimate alone, before the first
-        result (`rlnas.strategies.warm_start`); 0 as in the paper.
+        result (`rlnas.strategies.warm_start`); 0 as in the paper. With them, the proposals before
+        the first result are uniform samples of the space.
       seed: seed of the warm start.
       penalty: returns by how much an architecture exceeds the budget, for the warm start
         (`rlnas.evaluation.screened.excess`); by default, nothing does.
@@ -97,7 +98,7 @@ class ZophLe:
     return self._policy.prepare()
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
-    """Samples `count` token sequences from the policy.
+    """Samples `count` token sequences from the policy; see `warm_start` for the first of them.
 
     Raises:
       ValueError: `count` is below 1.

@@ -50,7 +50,7 @@ WRONG_FLAGS = [
   ('--space_option=max_depth=0', 'at least 1'),
   ('--strategy=luck', 'must be one of'),
   ('--strategy_option=elite=many', 'must be of type int, like elite=5'),
-  ('--strategy_option=best', 'must be of type int'),
+  ('--strategy_option=elite', 'must be of type int'),
   ('--strategy_option=units=half', 'must be of type int, like units=35'),
   ('--reward=love', 'must be one of'),
   ('--reward_option=weight=heavy', 'like weight=1.0'),

@@ -346,6 +346,17 @@ def test_before_the_first_result_proposals_are_uniform_over_what_is_admitted():
   assert statistic < stats.chi2.isf(1e-4, len(admitted) - 1)
 
 
+def test_rewards_that_are_not_finite_are_refused_and_change_nothing():
+  strategy, controller = make(warm_up=0)
+  before = weights_of(controller)
+  proposals = strategy.ask(4, np.random.default_rng(0))
+  for bad in (float('nan'), float('inf')):
+    with pytest.raises(ValueError, match='finite'):
+      strategy.tell(trials_of(proposals, [0.5, bad, 0.5, 0.5]))
+  assert weights_of(controller) == before
+  assert strategy.ask(4, np.random.default_rng(0)) == proposals
+
+
 def test_failures_do_not_end_the_uniform_proposals():
   strategy, _ = make(warm_up=0)
   strategy.tell(failed(strategy.ask(2, np.random.default_rng(0)), 0))
