@@ -47,6 +47,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_integer('trials', 2000, 'Number of trials; default: 2000.')
 flags.DEFINE_integer('batch', 8, 'Number of trials in a batch; default: 8.')
 flags.DEFINE_string('strategy', SearchConfig.strategy, 'The strategy; default: that of a search.')
+flags.DEFINE_multi_string('strategy_option', [], 'Its options, as for a search.')
 flags.DEFINE_integer('seed', 0, 'Seed of the search; default: 0.')
 
 _BOARD = 'nucleo-l010rb'
@@ -121,7 +122,10 @@ def search(path: pathlib.Path, table: Table) -> tuple[Timed, float]:
   """Runs the search or resumes it. Returns its strategy and how many seconds it took."""
   budget, build = BOARDS[_BOARD].budget, SearchConfig(board=_BOARD).target_build()
   penalty = functools.partial(excess, budget=budget, task=_TASK, build=build)
-  strategy = Timed(build_strategy(FLAGS.strategy, table, seed=FLAGS.seed, penalty=penalty))
+  options = tuple(FLAGS.strategy_option)
+  strategy = Timed(
+    build_strategy(FLAGS.strategy, table, seed=FLAGS.seed, options=options, penalty=penalty)
+  )
   started = time.perf_counter()
   journal = Journal(path, configuration={'strategy': FLAGS.strategy, 'seed': FLAGS.seed})
   run_search(
