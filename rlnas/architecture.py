@@ -341,13 +341,13 @@ def _misfit(index: int, node: Node, inputs: list[Shape]) -> ValueError:
 def _check_node(index: int, node: Node) -> None:
   if node.op not in OPERATIONS:
     raise ValueError(f'node {index}: unknown op {node.op!r}; known: {", ".join(OPERATIONS)}')
-  names = tuple(name for name, _ in node.attributes)
+  names = tuple([name for name, _ in node.attributes])  # checks run often; a list is quicker
   if names != OPERATIONS[node.op]:
     raise ValueError(f'node {index} ({node.op}): attributes {names}, not {OPERATIONS[node.op]}')
   least, most = _INPUT_COUNTS.get(node.op, (1, 1))
   if len(node.inputs) < least or (most is not None and len(node.inputs) > most):
     raise ValueError(f'node {index} ({node.op}): {len(node.inputs)} inputs')
-  if any(not 0 <= i < index for i in node.inputs):
+  if node.inputs and not 0 <= min(node.inputs) <= max(node.inputs) < index:
     raise ValueError(f'node {index} ({node.op}): inputs {node.inputs} do not all precede it')
   for name, value in node.attributes:
     if name == 'activation':
@@ -360,7 +360,8 @@ def _check_node(index: int, node: Node) -> None:
 def _canonical(nodes: Sequence[Node], output: int) -> tuple[Node, ...]:
   """Orders nodes depth first from the output, terms of a sum by the hashes of their subtrees."""
   hashes: list[str] = []
-  for node in nodes:
+  sums = any(node.op in COMMUTATIVE for node in nodes)
+  for node in nodes if sums else ():  # nothing else needs the hashes
     below = [hashes[i] for i in node.inputs]
     text = f'{node.op}{node.attributes}{sorted(below) if node.op in COMMUTATIVE else below}'
     hashes.append(hashlib.sha256(text.encode()).hexdigest())
@@ -381,11 +382,10 @@ def _canonical(nodes: Sequence[Node], output: int) -> tuple[Node, ...]:
     if index in place:
       continue
     node = Node(nodes[index].op, tuple(place[i] for i in inputs), nodes[index].attributes)
-    if node in shared:
-      place[index] = shared[node]
-      continue
-    place[index] = len(ordered)
     if node.op not in _WEIGHTED:
-      shared[node] = len(ordered)
+      place[index] = shared.setdefault(node, len(ordered))
+      if place[index] < len(ordered):
+        continue
+    place[index] = len(ordered)
     ordered.append(node)
   return tuple(ordered)

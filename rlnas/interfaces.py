@@ -6,10 +6,11 @@ is a callable, defined beside `Decision` in `rlnas.spaces.decision`.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from rlnas.architecture import Architecture
 from rlnas.budget import Budget
@@ -44,6 +45,33 @@ class Preparing(Protocol):
 
     Returns:
       Whether another call has something left to do.
+    """
+    ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+  """A strategy whose state a search may keep in a file, as learning it again takes long.
+
+  The file is only a cache: `tell` of all trials must lead to the same strategy, to the bit.
+  """
+
+  def state(self) -> dict[str, npt.NDArray[Any]] | None:
+    """What cannot be rebuilt from the trials at once, such as weights; and the settings.
+
+    A search uses a state only if, when it began, `state` of a new strategy was the same.
+
+    Returns:
+      Arrays by name, without Python objects; None if there is nothing to keep, as in a wrapper of a
+      strategy that is not `Resumable`.
+    """
+    ...
+
+  def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:
+    """Makes a new strategy equal to the one that gave `state` after it was told these batches.
+
+    Raises:
+      ValueError: the state belongs to another strategy; nothing has changed.
     """
     ...
 

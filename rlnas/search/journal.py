@@ -74,6 +74,16 @@ class Journal:
         self._ahead.close()
       raise
 
+  @property
+  def header(self) -> str:
+    """The first line: the format and the configuration."""
+    return json.dumps({'format': FORMAT, 'version': VERSION, 'configuration': self._configuration})
+
+  @property
+  def state_path(self) -> pathlib.Path:
+    """Path of the strategy's state, a cache (`rlnas.search.strategy_state`)."""
+    return self.path.with_name(f'{self.path.stem}.state.npz')
+
   def find(self, index: int) -> Trial | None:
     """The trial of that index if the files held it when they were opened, else None."""
     return self.trials[index] if index < len(self.trials) else self._found.get(index)
@@ -119,7 +129,7 @@ class Journal:
     """Reads a file, cuts off a half-written line, and writes a header if the file is new."""
     content = file.read()
     lines = _whole_lines(content)
-    header = self._header()
+    header = self.header
     if lines:
       version, configuration = _read_header(file.path, lines[0])
       if version != VERSION:
@@ -139,9 +149,6 @@ class Journal:
       file.append([header])
     return trials
 
-  def _header(self) -> str:
-    return json.dumps({'format': FORMAT, 'version': VERSION, 'configuration': self._configuration})
-
   def _settle(self) -> list[Trial]:
     """Writes to the journal all waiting trials that are next, and returns them."""
     settled: list[Trial] = []
@@ -152,7 +159,7 @@ class Journal:
       self._next += len(settled)
       for trial in settled:
         del self._waiting[trial.index]
-    begun = len(self._header()) + 1
+    begun = len(self.header) + 1
     if self._ahead is not None and not self._waiting and self._ahead.size > begun:
       self._ahead.truncate(begun)
     return settled

@@ -4,6 +4,7 @@ Batches overlap and the search stays deterministic: batch k is proposed as soon 
 told the batches up to k - 1 - lag. So the course of a search depends on its seed, batch size and
 lag, never on the number of workers or on their timing. To resume, a search runs its journal through
 the same loop: trials that the journal holds are not evaluated again, all other steps are the same.
+A strategy that learns slowly may be restored from a file instead (`rlnas.search.strategy_state`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rlnas.interfaces import Executor, Observer, Preparing, Reward, Strategy
 from rlnas.search.fidelity import Pruner
 from rlnas.search.interrupt import SoftInterrupt
 from rlnas.search.journal import Journal, JournalError
+from rlnas.search.strategy_state import Teller
 from rlnas.trial import (
   Measurement,
   Proposal,
@@ -36,8 +38,8 @@ MOST_FAILURES = 12  # in a row
 MOST_FAILED_SHARE = 0.5  # of all trials evaluated since the (re)start
 LEAST_JUDGED = 24  # trials that the share needs
 # Of a long journal only some batches are proposed again, to check that this strategy made them: so
-# many at the beginning, so many at the end, and every so many-th between. The strategy is told the
-# others as the journal has them.
+# many at the beginning, after a restored state and at the end, and every so many-th between. The
+# strategy is told the others as the journal has them.
 _VERIFIED_BATCHES = 128
 _REMEMBERED = 1024  # latest trials that a pruner gets
 _PATIENCE_SECONDS = 0.5  # between checks whether the user wants to stop
@@ -102,7 +104,8 @@ def run_search(
   health = _Health(min(trials, MOST_FAILURES))
   done: list[Trial] = []
   weights: list[str] = []  # names of the weights of the trials in `done`
-  with SoftInterrupt() as interrupt:
+  teller = Teller(strategy, journal=journal, trials=trials, batch=batch, lag=lag)
+  with SoftInterrupt() as interrupt, teller:
     children = _Children(executor, reward, budget, journal, interrupt, pruner)
     if isinstance(strategy, Preparing):
       children.while_waiting = strategy.prepare
@@ -116,7 +119,7 @@ def run_search(
         for observer in observers:
           observer.on_trial(trial)
       health.check(told, evaluated=children.evaluated)
-      scalars = strategy.tell(told)
+      scalars = teller.tell(told)
       for observer in observers:
         observer.on_batch(told, scalars)
 
@@ -126,7 +129,7 @@ def run_search(
       if enough is not None and enough(done):
         break
       number = first // batch
-      proposals = children.recall(number, range(first, min(first + batch, trials)))
+      proposals = children.recall(number, range(first, min(first + batch, trials)), teller)
       if proposals is None:
         rng = np.random.default_rng(derive_seed(seed, 'batch', number))
         # A whole batch is asked for, so that a search with more trials continues this course.
@@ -191,14 +194,17 @@ class _Children:
     self.evaluated: set[int] = set()  # by this process
     self.while_waiting: Callable[[], bool] | None = None  # returns whether to call it again
 
-  def recall(self, batch: int, indices: range) -> list[Proposal] | None:
-    """The proposals of a batch far inside the journal; None if `ask` must make them.
+  def recall(self, batch: int, indices: range, teller: Teller) -> list[Proposal] | None:
+    """The proposals of a batch inside the journal; None if `ask` must make them.
 
     `ask` changes no state, so it can be skipped.
     """
-    if self._journal is None or batch < _VERIFIED_BATCHES or batch % _VERIFIED_BATCHES == 0:
+    if self._journal is None:
       return None
-    if indices.stop + _VERIFIED_BATCHES * len(indices) > len(self._journal.trials):
+    since = batch - teller.first_proposed if batch >= teller.first_proposed else batch
+    left = len(self._journal.trials) - indices.stop
+    near = since < _VERIFIED_BATCHES or left < _VERIFIED_BATCHES * len(indices)
+    if (near or batch % _VERIFIED_BATCHES == 0) and not teller.is_behind:
       return None
     return [self._journal.trials[index].proposal for index in indices]
 

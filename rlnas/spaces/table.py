@@ -67,6 +67,12 @@ class Table:
     return len(self.names)
 
   @functools.cached_property
+  def next_lists(self) -> list[list[int]]:
+    """The same as `next`; single elements of a list are read ten times as fast."""
+    lists: list[list[int]] = self.next.tolist()
+    return lists
+
+  @functools.cached_property
   def completions(self) -> tuple[int, ...]:
     """Exact number of walks from each state, END included, to END. Length S + 1."""
     counts = [0] * self.end + [1]
@@ -171,17 +177,17 @@ def sample_uniform(table: Table, rng: np.random.Generator) -> tuple[int, ...]:
 def states_of(table: Table, tokens: Sequence[int]) -> tuple[int, ...]:
   """Returns the states of a token sequence. Raises ValueError if it is not in the space."""
   states: list[int] = []
-  state = ROOT
+  state, end, following = ROOT, table.end, table.next_lists
   for position, token in enumerate(tokens):
-    if state == table.end:
+    if state == end:
       raise ValueError(f'tokens: {len(tokens)} given, but the walk ends after {position}')
     if not 0 <= token < len(table.choices[state]):
       raise ValueError(
         f'token {token} at {table.names[state]!r}: must lie in [0, {len(table.choices[state])})'
       )
     states.append(state)
-    state = int(table.next[state, token])
-  if state != table.end:
+    state = following[state][token]
+  if state != end:
     raise ValueError(f'tokens: {len(tokens)} given, but {table.names[state]!r} needs another')
   return tuple(states)
 

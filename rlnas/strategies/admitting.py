@@ -11,13 +11,14 @@ that the network is admitted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rlnas.architecture import Architecture
-from rlnas.interfaces import Preparing, Strategy
+from rlnas.interfaces import Preparing, Resumable, Strategy
 from rlnas.spaces.table import Table, sample_uniform
 from rlnas.strategies.proposals import propose
 from rlnas.strategies.trial_batches import check_at_least
@@ -116,3 +117,13 @@ class Admitting:
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Passes the trials on and returns the scalars of the wrapped strategy."""
     return self._strategy.tell(trials)
+
+  def state(self) -> dict[str, npt.NDArray[Any]] | None:
+    """The state of the wrapped strategy; None if it has none (`rlnas.interfaces.Resumable`)."""
+    return self._strategy.state() if isinstance(self._strategy, Resumable) else None
+
+  def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:
+    """Restores the wrapped strategy. Raises ValueError if the state is not of this strategy."""
+    if not isinstance(self._strategy, Resumable):
+      raise ValueError('state: the wrapped strategy has none')
+    self._strategy.restore(state, told)

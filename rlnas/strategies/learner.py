@@ -7,8 +7,8 @@ journal and continues bit for bit as if it had not stopped.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +89,35 @@ class Learner:
       variable.assign(initial)
     for moment in (*self._moments[0], *self._moments[1]):
       moment.assign(tf.zeros_like(moment))
+
+  def state(self) -> dict[str, npt.NDArray[Any]]:
+    """Weights, moments, the weights that `reset` restores and the number of steps, by name."""
+    values = {
+      'weights': [v.numpy() for v in self._controller.trainable_variables],
+      'initial': self._initial,
+      'first': [moment.numpy() for moment in self._moments[0]],
+      'second': [moment.numpy() for moment in self._moments[1]],
+    }
+    named = {f'{name}{i}': value for name in values for i, value in enumerate(values[name])}
+    return {**named, 'steps': np.array(self._steps)}
+
+  def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Takes over what `state` returned, to the bit; ignores other arrays.
+
+    Raises:
+      ValueError: an array is missing, or has another shape or type; nothing has changed.
+    """
+    for name, value in self.state().items():
+      found = state.get(name)
+      if found is None or (found.shape, found.dtype) != (value.shape, value.dtype):
+        raise ValueError(f'state: {name}: must be {value.dtype} of shape {list(value.shape)}')
+    variables = self._controller.trainable_variables
+    groups = {'weights': variables, 'first': self._moments[0], 'second': self._moments[1]}
+    for name, group in groups.items():
+      for i, variable in enumerate(group):
+        variable.assign(state[f'{name}{i}'])
+    self._initial = [state[f'initial{i}'] for i in range(len(variables))]
+    self._steps = int(state['steps'])
 
   def step(
     self, sequences: Sequence[Sequence[int]], *vectors: npt.ArrayLike, times: int = 1

@@ -26,7 +26,7 @@ Glossary: B batch, T step, A choice, S state, N anchor, H unit, Y symbol, M eith
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -302,54 +302,165 @@ def _carry(pending: tf.Tensor, hold: tf.Tensor, embedded: tf.Tensor) -> tf.Tenso
 
 
 def _forget(weights: Weights, batch: tf.Tensor) -> _Memory:
-  zeros = (tf.zeros([batch, tf.shape(weights.start)[1]]),) * len(weights.kernels)
+  zeros = (tf.zeros([batch, weights.start.shape[1]]),) * len(weights.kernels)
   return _Memory(zeros, zeros)
 
 
 def _advance(weights: Weights, memory: _Memory, hold: tf.Tensor, pending: tf.Tensor) -> _Memory:
   """One step of the LSTM (Hochreiter & Schmidhuber 1997, with forget gates), except on `hold`."""
-  hold = hold[:, tf.newaxis]  # [B, 1]
   hiddens, cells = [], []
   x = pending
   for layer, (kernel, bias) in enumerate(zip(weights.kernels, weights.biases, strict=True)):
-    gates = tf.concat([x, memory.hiddens[layer]], 1) @ kernel + bias  # [B, 4 H]
-    write, forget, read, new = tf.split(gates, 4, 1)  # [B, H]
-    cell = tf.sigmoid(forget) * memory.cells[layer] + tf.sigmoid(write) * tf.tanh(new)
-    x = tf.where(hold, memory.hiddens[layer], tf.sigmoid(read) * tf.tanh(cell))
+    done = _step(kernel, bias, x, memory.hiddens[layer], memory.cells[layer])
+    x, cell = _unless(hold, done, memory.hiddens[layer], memory.cells[layer])
     hiddens.append(x)
-    cells.append(tf.where(hold, memory.cells[layer], cell))
+    cells.append(cell)
   return _Memory(tuple(hiddens), tuple(cells))
+
+
+class _Step(NamedTuple):
+  """What one LSTM layer computes in a step: its input [B, 2 H], gates, cell and tanh(cell).
+
+  The gradient needs all but `cell`.
+  """
+
+  joined: tf.Tensor
+  write: tf.Tensor
+  forget: tf.Tensor
+  read: tf.Tensor
+  new: tf.Tensor
+  before: tf.Tensor  # the cell before the step
+  bounded: tf.Tensor
+  cell: tf.Tensor | None = None
+
+
+def _step(
+  kernel: tf.Tensor, bias: tf.Tensor, x: tf.Tensor, hidden: tf.Tensor, cell: tf.Tensor
+) -> _Step:
+  joined = tf.concat([x, hidden], 1)
+  gates = tf.split(joined @ kernel + bias, 4, 1)  # [B, H] each
+  write, forget, read = map(tf.sigmoid, gates[:3])
+  new = tf.tanh(gates[3])
+  after = forget * cell + write * new
+  return _Step(joined, write, forget, read, new, cell, tf.tanh(after), after)
+
+
+def _unless(
+  hold: tf.Tensor, step: _Step, hidden: tf.Tensor, cell: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """Hidden vector and cell after a step; those before it where the LSTM does not advance."""
+  hold = hold[:, tf.newaxis]
+  return tf.where(hold, hidden, step.read * step.bounded), tf.where(hold, cell, step.cell)
+
+
+def _step_gradient(
+  kernel: tf.Tensor, hold: tf.Tensor, step: _Step, d_hidden: tf.Tensor, d_cell: tf.Tensor
+) -> tuple[tf.Tensor, ...]:
+  """Gradients of x, hidden, cell, kernel and bias, given those of `_unless(hold, _step(...))`."""
+  zeros, hold = tf.zeros_like(d_cell), hold[:, tf.newaxis]
+  d_made = tf.where(hold, zeros, d_hidden)
+  d_after = tf.where(hold, zeros, d_cell)
+  d_after += tf.raw_ops.TanhGrad(y=step.bounded, dy=d_made * step.read)
+  d_gates = tf.concat(
+    [
+      tf.raw_ops.SigmoidGrad(y=step.write, dy=d_after * step.new),
+      tf.raw_ops.SigmoidGrad(y=step.forget, dy=d_after * step.before),
+      tf.raw_ops.SigmoidGrad(y=step.read, dy=d_made * step.bounded),
+      tf.raw_ops.TanhGrad(y=step.new, dy=d_after * step.write),
+    ],
+    1,
+  )
+  d_x, d_old = tf.split(tf.matmul(d_gates, kernel, transpose_b=True), 2, 1)
+  return (
+    d_x,
+    tf.where(hold, d_hidden, zeros) + d_old,
+    tf.where(hold, d_cell, zeros) + d_after * step.forget,
+    tf.matmul(step.joined, d_gates, transpose_a=True),
+    tf.reduce_sum(d_gates, 0),
+  )
 
 
 def _route(table: TableTensors, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
   """The states and symbols that the tokens [T, B] lead through: integers, no gradient."""
   steps, batch = tf.shape(tokens)[0], tf.shape(tokens)[1]
-  arrays = [tf.TensorArray(tf.int32, size=steps, element_shape=[None]) for _ in range(2)]
+  choices = tf.shape(table.next)[1]
+  after = tf.reshape(table.next, [-1])
+  edges = tf.TensorArray(tf.int32, size=steps, element_shape=[None])
 
-  def body(
-    step: tf.Tensor, state: tf.Tensor, states: tf.TensorArray, symbols: tf.TensorArray
-  ) -> tuple[tf.Tensor, ...]:
-    after, symbol = _follow(table, state, tokens[step])
-    return step + 1, after, states.write(step, state), symbols.write(step, symbol)
+  def body(step: tf.Tensor, state: tf.Tensor, edges: tf.TensorArray) -> tuple[tf.Tensor, ...]:
+    edge = state * choices + tokens[step]  # [B], as in `_follow`
+    return step + 1, tf.gather(after, edge), edges.write(step, edge)
 
-  start = (tf.constant(0), tf.fill([batch], ROOT), *arrays)
-  _, _, states, symbols = tf.while_loop(lambda step, *_: step < steps, body, start)
-  return states.stack(), symbols.stack()
+  start = (tf.constant(0), tf.fill([batch], ROOT), edges)
+  *_, edges = tf.while_loop(lambda step, *_: step < steps, body, start)
+  taken = edges.stack()  # [T, B]
+  return taken // choices, tf.gather(tf.reshape(table.symbol, [-1]), taken)
 
 
 def _hiddens(weights: Weights, hold: tf.Tensor, embedded: tf.Tensor) -> tf.Tensor:
-  """Hidden vectors of the top layer, given the embedded choice of every step. [T, B, H]."""
+  """Hidden vectors of the top layer, given the embedded choice of every step. [T, B, H].
+
+  The gradient is written out. TensorFlow's own for a loop is the same to the bit, but takes several
+  times as many operations, as it does not know that the shapes of a step are equal.
+  """
   steps, batch = tf.shape(hold)[0], tf.shape(hold)[1]
-  array = tf.TensorArray(tf.float32, size=steps, element_shape=[None, weights.start.shape[1]])
+  layers, size = len(weights.kernels), weights.start.shape[1]
 
-  def body(
-    step: tf.Tensor, memory: _Memory, pending: tf.Tensor, hiddens: tf.TensorArray
-  ) -> tuple[tf.Tensor, _Memory, tf.Tensor, tf.TensorArray]:
-    memory = _advance(weights, memory, hold[step], pending)
-    hiddens = hiddens.write(step, memory.hiddens[-1])
-    return step + 1, memory, _carry(pending, hold[step], embedded[step]), hiddens
+  def array(*shape: int | None) -> tf.TensorArray:
+    return tf.TensorArray(tf.float32, size=steps, element_shape=shape)
 
+  @tf.custom_gradient
+  def run(pending: tf.Tensor, embedded: tf.Tensor, *parameters: tf.Tensor) -> Any:
+    kernels, biases = parameters[:layers], parameters[layers:]
+
+    def body(step: tf.Tensor, memory: _Memory, pending: tf.Tensor, saved: Any, top: Any) -> Any:
+      x, hiddens, cells, kept = pending, [], [], []
+      for layer in range(layers):
+        before = memory.hiddens[layer], memory.cells[layer]
+        done = _step(kernels[layer], biases[layer], x, *before)
+        x, cell = _unless(hold[step], done, *before)
+        hiddens.append(x)
+        cells.append(cell)
+        joined, others = saved[layer]
+        kept.append((joined.write(step, done.joined), others.write(step, tf.stack(done[1:-1]))))
+      memory = _Memory(tuple(hiddens), tuple(cells))
+      pending = _carry(pending, hold[step], embedded[step])
+      return step + 1, memory, pending, kept, top.write(step, x)
+
+    # Few arrays: reading and writing them is a good part of the work.
+    saved = [(array(None, 2 * size), array(6, None, size)) for _ in range(layers)]
+    start = (tf.constant(0), _forget(weights, batch), pending, saved, array(None, size))
+    *_, saved, top = tf.while_loop(lambda step, *_: step < steps, body, start)
+
+    def gradient(d_top: tf.Tensor) -> tuple[tf.Tensor, ...]:
+      def back(step: tf.Tensor, d_memory: _Memory, d_pending: tf.Tensor, sums: Any, d: Any) -> Any:
+        d_x = d_top[step]
+        d_hiddens, d_cells, added = list(d_memory.hiddens), list(d_memory.cells), [*sums]
+        for layer in reversed(range(layers)):
+          joined, others = (a.read(step) for a in saved[layer])
+          done = _Step(joined, *tf.unstack(others))
+          d_x, d_hiddens[layer], d_cells[layer], d_kernel, d_bias = _step_gradient(
+            kernels[layer], hold[step], done, d_hiddens[layer] + d_x, d_cells[layer]
+          )
+          added[layer] += d_kernel
+          added[layers + layer] += d_bias
+        d_memory = _Memory(tuple(d_hiddens), tuple(d_cells))
+        d = d.write(step, d_pending)  # the gradient of the embedded choice
+        return step - 1, d_memory, _carry(d_pending, hold[step], d_x), added, d
+
+      zeros = [tf.zeros_like(parameter) for parameter in parameters]
+      start = (
+        steps - 1,
+        _forget(weights, batch),
+        tf.zeros_like(pending),
+        zeros,
+        array(None, size),
+      )
+      *_, d_pending, sums, d_embedded = tf.while_loop(lambda step, *_: step >= 0, back, start)
+      return d_pending, d_embedded.stack(), *sums
+
+    return top.stack(), gradient
+
+  parameters = [tf.convert_to_tensor(v) for v in (*weights.kernels, *weights.biases)]
   pending = tf.repeat(weights.start, batch, axis=0)
-  start = (tf.constant(0), _forget(weights, batch), pending, array)
-  *_, hiddens = tf.while_loop(lambda step, *_: step < steps, body, start)
-  return hiddens.stack()
+  return run(pending, embedded, *parameters)

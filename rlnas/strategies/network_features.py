@@ -8,7 +8,9 @@ section 3, find the same for such cheap predictors).
 
 from __future__ import annotations
 
+import collections
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,29 +41,31 @@ def traits(architecture: Architecture) -> npt.NDArray[np.float64]:
   task = TaskShape((max(frames), _FEATURES) if frames else _IMAGE, _CLASSES)
   shapes, (macs, weights) = infer_shapes(architecture, task), count_macs(architecture, task)
   greediest, widest, wide_windows = 0, 1, 0
+  elements = [math.prod(shape) for shape in shapes]
   depths: list[int] = []
-  for node, shape in zip(architecture.nodes, shapes, strict=True):
-    read = [shapes[i] for i in node.inputs]
-    greediest = max(greediest, sum(math.prod(s) for s in (shape, *read)))
-    depth = max((depths[i] for i in node.inputs), default=0)
+  for node, shape, size in zip(architecture.nodes, shapes, elements, strict=True):
+    greediest = max(greediest, size + sum([elements[i] for i in node.inputs]))
+    depth = max([depths[i] for i in node.inputs], default=0)
     if node.op in _CONVOLUTIONS:
-      wide_windows += node['kernel_height'] * node['kernel_width'] > 9
+      known: dict[str, Any] = dict(node.attributes)
+      wide_windows += known['kernel_height'] * known['kernel_width'] > 9
       widest = max(widest, shape[-1])
     depths.append(depth + (node.op in _WITH_WEIGHTS))
   maps = [shape for shape in shapes[1:] if len(shape) == 3] or [(1, 1, 1)]
   (first, *_, first_channels), (last, *_, last_channels) = maps[0], maps[-1]
   sizes = [macs, weights, greediest, widest]
   sizes += [first, first_channels, last, last_channels]
-  sides = [shape[0] for shape in maps]
-  operations = [node.op for node in architecture.nodes]
+  small = sum([shape[0] < _SMALL for shape in maps])
+  medium = sum([shape[0] < _LARGE for shape in maps]) - small
+  operations = collections.Counter([node.op for node in architecture.nodes])
   return np.array(
     [
       *(math.log(1 + size) for size in sizes),
       max(depths),
-      sum(side >= _LARGE for side in sides),
-      sum(_SMALL <= side < _LARGE for side in sides),
-      sum(side < _SMALL for side in sides),
+      len(maps) - medium - small,
+      medium,
+      small,
       wide_windows,
-      *(operations.count(op) for op in OPERATIONS),
+      *(operations[op] for op in OPERATIONS),
     ]
   )

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rlnas.spaces.table import Table, sample_uniform
 from rlnas.strategies.proposals import propose
-from rlnas.strategies.trial_batches import Watch, check_at_least, rewards_of, taught
+from rlnas.strategies.trial_batches import (
+  Watch,
+  check_at_least,
+  check_settings,
+  rewards_of,
+  settings_of,
+  taught,
+)
 from rlnas.strategies.warm_start import Penalty, WarmStart
 from rlnas.trial import Proposal, Trial
 
@@ -53,6 +61,9 @@ class PolicyGradient:
       table, controller=controller, penalty=penalty, steps=warm_start, seed=seed
     )
     self._uniform_first = warm_start > 0
+    self._settings = settings_of(
+      tuple(settings), learning_rate, baseline_decay, updates, warm_start, seed
+    )
     self._learner = Learner(
       table,
       controller=controller,
@@ -113,3 +124,18 @@ class PolicyGradient:
       'gradient_norm': norm,
       **self._watch.scalars(trials),
     }
+
+  def state(self) -> dict[str, npt.NDArray[Any]]:
+    """What the learner has learnt, and the settings; see `rlnas.interfaces.Resumable`."""
+    return {**self._learner.state(), **self._settings}
+
+  def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:
+    """Takes over a state and the batches told. Raises ValueError if it is of another strategy."""
+    check_settings(state, self._settings)
+    self._learner.restore(state)
+    self._warm_start.skip()
+    self._uniform_first = False
+    for trials in map(taught, told):
+      if trials:
+        self._baseline.advantages(rewards_of(trials))
+        self._watch.scalars(trials)

@@ -7,10 +7,11 @@ best in table 1 of Schulman et al. A search of some dozens of networks needs a h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rlnas.spaces.table import Table
 from rlnas.strategies.policy_gradient import PolicyGradient
@@ -104,6 +105,14 @@ class PPO:
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Learns from a batch; the scalars and errors are those of `ZophLe.tell`."""
     return self._policy.tell(trials)
+
+  def state(self) -> dict[str, npt.NDArray[Any]]:
+    """Weights, Adam's moments and settings (`rlnas.interfaces.Resumable`)."""
+    return self._policy.state()
+
+  def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:
+    """Takes over a state and the batches told. Raises ValueError if it is of another strategy."""
+    self._policy.restore(state, told)
 
 
 def _objective(

@@ -26,8 +26,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,13 @@ import numpy.typing as npt
 from rlnas.architecture import Architecture
 from rlnas.spaces.table import Table, sample_uniform
 from rlnas.strategies.proposals import propose
-from rlnas.strategies.trial_batches import Watch, check_at_least, taught
+from rlnas.strategies.trial_batches import (
+  Watch,
+  check_at_least,
+  check_settings,
+  settings_of,
+  taught,
+)
 from rlnas.strategies.warm_start import SOFTNESS, Penalty, WarmStart
 from rlnas.trial import Proposal, Trial, derive_seed
 
@@ -154,6 +160,10 @@ class Reinforce:
     self._candidates = candidates
     self._patience = patience
     self._seed = seed
+    self._settings = settings_of(
+      *(learning_rate, updates, imagined, inverse_temperature, caution, real, elite, elite_weight),
+      *(warm_up, warm_start, exploration, candidates, patience, seed),
+    )
     self._admits = admits or (lambda architecture: True)
     self._penalty_of = penalty and functools.lru_cache(_REMEMBERED)(
       lambda walk: penalty(network_of(table, walk).architecture)
@@ -241,18 +251,14 @@ class Reinforce:
     Raises:
       ValueError: a reward is not finite, or tokens are not in the space.
     """
-    learnt = taught(trials)
+    nothing_learnt = not self._batches
+    learnt = self._take(trials)
     self._warm_start.finish()
-    if not self._batches:
+    if nothing_learnt:
       self._learner.keep()
-    self._known.update(trial.proposal.architecture.digest for trial in trials)
-    self._walks.update(trial.proposal.tokens for trial in trials)
     if not learnt:
       return {}
-    self._batches += 1
     predicted = self._predictions(learnt)
-    for trial in learnt:
-      self._remember(trial)
     rewards, walks = zip(*self._found.values(), strict=True)
     scores = dict(zip(self._found, self._surrogate.learn(walks, rewards).tolist(), strict=True))
     now = [scores[trial.proposal.architecture.digest] for trial in learnt]
@@ -264,8 +270,37 @@ class Reinforce:
     if predicted is not None:
       scalars['surrogate_error'] = float(np.abs(np.array(now) - predicted).mean())
     if self._idle >= self._patience:
+      self._learner.reset()
       self._restart()
     return scalars
+
+  def state(self) -> dict[str, npt.NDArray[Any]]:
+    """Weights, Adam's moments and settings; all else follows from the trials in moments."""
+    return {**self._learner.state(), **self._settings}
+
+  def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:
+    """Takes over a state and the batches told. Raises ValueError if it is of another strategy."""
+    check_settings(state, self._settings)
+    self._learner.restore(state)
+    self._warm_start.skip()
+    for trials in map(self._take, told):
+      if trials:
+        self._watch.scalars(trials)
+        if self._idle >= self._patience:
+          self._restart()
+    if self._found:
+      rewards, walks = zip(*self._found.values(), strict=True)
+      self._surrogate.learn(walks, rewards)
+
+  def _take(self, trials: Sequence[Trial]) -> list[Trial]:
+    """Counts and remembers a batch; returns the trials to learn from."""
+    kept = taught(trials)
+    self._batches += bool(kept)
+    self._known.update(trial.proposal.architecture.digest for trial in trials)
+    self._walks.update(trial.proposal.tokens for trial in trials)
+    for trial in kept:
+      self._remember(trial)
+    return kept
 
   def _remember(self, trial: Trial) -> None:
     tokens, digest, reward = trial.proposal.tokens, trial.proposal.architecture.digest, trial.reward
@@ -278,9 +313,9 @@ class Reinforce:
       self._found[digest] = (reward, tokens)
 
   def _restart(self) -> None:
+    """Begins a new descent; the weights are the learner's."""
     from rlnas.strategies.surrogate import Surrogate
 
-    self._learner.reset()
     self._surrogate = Surrogate(self._table)
     self._found, self._told, self._idle = {}, 0, 0
     self._descents += 1

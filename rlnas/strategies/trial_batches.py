@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from rlnas.trial import Trial
 
@@ -48,6 +52,20 @@ def taught(trials: Sequence[Trial]) -> list[Trial]:
 def rewards_of(trials: Sequence[Trial]) -> list[float]:
   """The rewards of trials that have one."""
   return [trial.reward for trial in trials if trial.reward is not None]
+
+
+def settings_of(*values: object) -> dict[str, npt.NDArray[Any]]:
+  """The settings of a strategy as a part of its state (`rlnas.interfaces.Resumable`)."""
+  return {'settings': np.array(repr(values))}
+
+
+def check_settings(
+  state: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, npt.NDArray[Any]]
+) -> None:
+  """Raises ValueError if a state has other settings, or none."""
+  for name, value in settings.items():
+    if name not in state or not np.array_equal(state[name], value):
+      raise ValueError(f'state: {name} were {state.get(name)}, now {value}')
 
 
 def check_at_least(least: float, **values: float) -> None:

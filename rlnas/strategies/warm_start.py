@@ -90,6 +90,10 @@ class WarmStart:
     while self.step():
       pass
 
+  def skip(self) -> None:
+    """Leaves out all steps that are left: the controller's weights come from elsewhere."""
+    self._left = 0
+
   def _value(self, walks: Sequence[tuple[int, ...]]) -> npt.NDArray[np.float64]:
     space = self._table.space
     return np.array([-self._penalty(decode(space, walk)) / SOFTNESS for walk in walks])

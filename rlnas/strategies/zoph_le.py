@@ -8,12 +8,13 @@ a search of some dozens needs a higher one.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from rlnas.interfaces import Preparing, Strategy
+from rlnas.interfaces import Preparing, Resumable, Strategy
 from rlnas.spaces.table import Table
 from rlnas.strategies.policy_gradient import PolicyGradient
 from rlnas.strategies.trial_batches import check_at_least
@@ -122,6 +123,14 @@ class ZophLe:
     """
     return self._policy.tell(trials, normalise=self._normalise)
 
+  def state(self) -> dict[str, npt.NDArray[Any]]:
+    """Weights, Adam's moments and settings (`rlnas.interfaces.Resumable`)."""
+    return self._policy.state()
+
+  def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:
+    """Takes over a state and the batches told. Raises ValueError if it is of another strategy."""
+    self._policy.restore(state, told)
+
 
 def _objective(
   log_prob: tf.Tensor,
@@ -166,8 +175,21 @@ class CubedReward:
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Passes the cubed rewards on; the scalars returned are computed from the cubes."""
-    cubed = [
-      trial if trial.reward is None else dataclasses.replace(trial, reward=trial.reward**3)
-      for trial in trials
-    ]
-    return self._strategy.tell(cubed)
+    return self._strategy.tell(_cubed(trials))
+
+  def state(self) -> dict[str, npt.NDArray[Any]] | None:
+    """The state of the wrapped strategy; None if it has none (`rlnas.interfaces.Resumable`)."""
+    return self._strategy.state() if isinstance(self._strategy, Resumable) else None
+
+  def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:
+    """Restores the wrapped strategy. Raises ValueError if the state is not of this strategy."""
+    if not isinstance(self._strategy, Resumable):
+      raise ValueError('state: the wrapped strategy has none')
+    self._strategy.restore(state, [_cubed(trials) for trials in told])
+
+
+def _cubed(trials: Sequence[Trial]) -> list[Trial]:
+  return [
+    trial if trial.reward is None else dataclasses.replace(trial, reward=trial.reward**3)
+    for trial in trials
+  ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from rlnas.interfaces import Preparing, Strategy
+from rlnas.interfaces import Preparing, Resumable, Strategy
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, states_of
 from rlnas.testing.rules import require, require_value_error
@@ -41,6 +44,7 @@ def check_strategy(make: Make, table: Table) -> None:
   check_ask_depends_on_the_generator(make, table)
   check_prepare_changes_nothing(make, table)
   check_fold_is_deterministic_to_the_bit(make, table)
+  check_its_state_replaces_learning(make, table)
   check_failed_trials_teach_nothing(make, table)
   check_scalars_are_finite(make, table)
   check_a_count_below_one_is_refused(make, table)
@@ -178,6 +182,48 @@ def check_fold_is_deterministic_to_the_bit(make: Make, table: Table) -> None:
   expected, found = (strategy.ask(16, _generator(7)) for strategy in (original, resumed))
   rule = 'a strategy that is told the trials of a journal, without being asked, proposes the same'
   require(found == expected, rule, expected=expected, resumed=found)
+
+
+def check_its_state_replaces_learning(make: Make, table: Table) -> None:
+  """Restored from its state, it proposes and learns the same. Raises AssertionError.
+
+  Strategies that are not `rlnas.interfaces.Resumable` pass.
+  """
+  original, restored = make(table), make(table)
+  if not isinstance(original, Resumable) or not isinstance(restored, Resumable):
+    return
+  if (new := original.state()) is None:
+    return
+  told = []
+  for batch, count in enumerate((6, 6, 1, 6)):
+    told.append(evaluated(original.ask(count, _generator(batch)), batch))
+    original.tell(told[-1])
+  told.append(failed(original.ask(3, _generator(8)), len(told)))
+  original.tell(told[-1])
+  state = original.state() or {}
+  for name in new:
+    require_value_error(
+      functools.partial(restored.restore, {k: v for k, v in state.items() if k != name}, told),
+      'state',
+      f'restore refuses a state without {name}',
+    )
+  rule = 'a state that is refused changes nothing'
+  require(_equal(restored.state() or {}, new), rule, before=new, after=restored.state())
+  restored.restore(state, told)
+  trials = evaluated(original.ask(6, _generator(9)), len(told))
+  scalars, others = original.tell(trials), restored.tell(trials)
+  rule = 'a strategy restored from its state learns the same'
+  require(scalars == others, rule, scalars=scalars, restored=others)
+  expected, found = (strategy.ask(16, _generator(7)) for strategy in (original, restored))
+  rule = 'a strategy restored from its state proposes the same'
+  require(found == expected, rule, expected=expected, restored=found)
+  state, other = original.state() or {}, restored.state() or {}
+  rule = 'a strategy restored from its state has the same state after it learnt again'
+  require(_equal(state, other), rule, state=state, restored=other)
+
+
+def _equal(one: Mapping[str, npt.NDArray[Any]], other: Mapping[str, npt.NDArray[Any]]) -> bool:
+  return set(one) == set(other) and all(np.array_equal(one[name], other[name]) for name in one)
 
 
 def check_failed_trials_teach_nothing(make: Make, table: Table) -> None:

@@ -55,3 +55,13 @@ def test_wrong_flags_are_one_line(name):
   done = run(name, '--spaces=chains')
   assert done.code == 1
   assert done.stderr.startswith('error: --spaces=chains')
+
+
+@pytest.mark.slow
+def test_resuming():
+  flags = ['--trials=40', '--batch=2', '--strategy_option=updates=1,imagined=4,warm_start=2']
+  done = run('benchmark_resume.py', *flags, workers=None)
+  assert done.code == 0, done.stdout + done.stderr
+  assert 'reinforce, nucleo-l010rb: 40 trials in' in done.stdout
+  assert 'resumed with the state in' in done.stdout
+  assert 'resumed without it in' in done.stdout
