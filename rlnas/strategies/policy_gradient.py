@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, sample_uniform
 from rlnas.strategies.proposals import propose
 from rlnas.strategies.trial_batches import Watch, check_at_least, rewards_of, taught
 from rlnas.strategies.warm_start import Penalty, WarmStart
-from rlnas.trial import Proposal, Trial
+from rlnas.trial import Proposal, Trial, derive_seed
 
 if TYPE_CHECKING:
   from rlnas.strategies.controller import Controller
   from rlnas.strategies.learner import Objective
+
+_DRAWN = 32  # to see what the policy draws; a share of them is known to 9 points (deviation)
 
 
 class PolicyGradient:
@@ -48,6 +51,9 @@ class PolicyGradient:
     self._controller = controller
     self._updates = updates
     self._baseline = Baseline(baseline_decay)
+    self._penalty = penalty
+    self._seed = seed
+    self._batches = 0  # told
     self._watch = Watch()
     self._warm_start = WarmStart(
       table, controller=controller, penalty=penalty, steps=warm_start, seed=seed
@@ -94,6 +100,7 @@ class PolicyGradient:
     """Learns from one batch; `normalise` scales its advantages to mean 0 and deviation 1."""
     self._warm_start.finish()
     self._uniform_first = False
+    self._batches += 1
     trials = taught(trials)
     if not trials:
       return {}
@@ -111,5 +118,16 @@ class PolicyGradient:
       'baseline': float(self._baseline.value or 0.0),
       'entropy': entropy,
       'gradient_norm': norm,
+      **self._draws(),
       **self._watch.scalars(trials),
     }
+
+  def _draws(self) -> dict[str, float]:
+    """Draws of the policy as it is now, with random numbers of their own; they are not proposed."""
+    if self._penalty is None:
+      return {}
+    rng = np.random.default_rng(derive_seed(self._seed, 'draws', self._batches))
+    sample = self._controller.sample(self._table, _DRAWN, rng)
+    architectures = (decode(self._table.space, walk) for walk in sample.sequences)
+    fits = [self._penalty(architecture) == 0 for architecture in architectures]
+    return {'fit_rate': sum(fits) / len(fits), 'entropy': float(sample.entropy.mean())}

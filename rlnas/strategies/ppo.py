@@ -49,16 +49,16 @@ class PPO:
       table: the compiled space to propose from.
       controller: the policy that learns; it must know the table's symbols.
       learning_rate: learning rate of Adam.
-      baseline_decay: weight of earlier trials in the baseline (see `Reinforce`).
+      baseline_decay: weight of earlier trials in the baseline (see `ZophLe`).
       entropy_weight: weight of the entropy bonus, in units of reward per nat.
       clip: largest relative change of a sequence's probability since its proposal; updates that
         would take it further have no gradient.
       updates: gradient steps for each batch; Schulman et al. use 10 epochs (table 3).
       warm_start: number of steps that the policy learns from the estimate alone, before the first
         result (`rlnas.strategies.warm_start`); 0 as in the paper.
-      seed: seed of the warm start.
-      penalty: returns by how much an architecture exceeds the budget, for the warm start
-        (`rlnas.evaluation.screened.excess`); by default, nothing does.
+      seed: seed of the warm start, and of the draws that are only looked at.
+      penalty: returns by how much an architecture exceeds the budget, for the warm start and for
+        fit_rate (`rlnas.evaluation.screened.excess`); by default, nothing does.
 
     Raises:
       ValueError: an argument is out of its range.
@@ -101,7 +101,7 @@ class PPO:
     return self._policy.ask(count, rng)
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Learns from a batch; the scalars and errors are those of `Reinforce.tell`."""
+    """Learns from a batch; the scalars and errors are those of `ZophLe.tell`."""
     return self._policy.tell(trials)
 
 

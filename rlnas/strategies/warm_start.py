@@ -69,7 +69,7 @@ class WarmStart:
     check_at_least(0, warm_start=steps)
     self._table = table
     self._controller = controller
-    self._penalty = penalty or (lambda architecture: 0.0)
+    self._penalty = penalty
     self._prediction = prediction
     self._left = steps
     self._rng = np.random.default_rng(derive_seed(seed, 'warm start'))
@@ -103,5 +103,7 @@ class WarmStart:
 
   def _value(self, walks: Sequence[tuple[int, ...]]) -> npt.NDArray[np.float64]:
     space = self._table.space
-    value = np.array([-self._penalty(decode(space, walk)) / SOFTNESS for walk in walks])
+    value = np.zeros(len(walks))
+    if self._penalty is not None:
+      value = np.array([-self._penalty(decode(space, walk)) / SOFTNESS for walk in walks])
     return value if self._prediction is None else value + self._prediction(walks)
