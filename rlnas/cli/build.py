@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import rlnas
@@ -15,6 +15,7 @@ from rlnas.budget import Budget
 from rlnas.child.defaults import BATCH_SIZE
 from rlnas.cli import choices
 from rlnas.cli.config import FinishConfig, SearchConfig
+from rlnas.cli.earlier_journals import EarlierJournal, read_earlier, walks_of
 from rlnas.cli.fitting import check_input, kinds_in, with_frames
 from rlnas.cli.options import written
 from rlnas.cost.builds import Build
@@ -28,6 +29,7 @@ from rlnas.search.fidelity import Pruner
 from rlnas.spaces.decision import Space, decode
 from rlnas.spaces.table import Table, compile_table, unrank
 from rlnas.strategies.admitting import Admitting
+from rlnas.strategies.earlier_results import Earlier
 from rlnas.trial import Measurement, Status, derive_seed
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Setup:
     speed: speed of the board; None if not known.
     build: build of TFLite Micro whose arena the budget limits.
     workers: number of networks that are trained at a time.
+    journals: journals of earlier searches that this one learns from.
   """
 
   config: SearchConfig
@@ -55,6 +58,7 @@ class Setup:
   speed: Speed | None
   build: Build
   workers: int
+  journals: tuple[EarlierJournal, ...] = ()
 
   def having(self, **settings: Any) -> Setup:
     """A copy with other settings, which must not change data, space or budget."""
@@ -68,6 +72,7 @@ class Setup:
       seed=derive_seed(self.config.seed, 'strategy'),
       options=self.config.strategy_options,
       penalty=self.penalty,
+      earlier=tuple(walks_of(journal, self.table) for journal in self.journals),
     )
 
   def penalty(self, architecture: Architecture) -> float:
@@ -90,6 +95,7 @@ def set_up(config: SearchConfig) -> Setup:
     OSError: the data or the board's file cannot be read.
   """
   build_space(config)  # a wrong option is told before the data are read
+  journals = read_earlier(config.learn_from)
   dataset = loaders.load(config.dataset, data_dir=config.data_dir)
   config = with_frames(config, dataset)
   table = compile_table(build_space(config))
@@ -113,6 +119,7 @@ def set_up(config: SearchConfig) -> Setup:
     speed=config.speed(),
     build=config.target_build(),
     workers=default_workers() if workers is None else workers,
+    journals=journals,
   )
 
 
@@ -156,6 +163,7 @@ def build_strategy(
   seed: int,
   options: tuple[str, ...] = (),
   penalty: Callable[[Architecture], float] | None = None,
+  earlier: Sequence[Earlier] = (),
 ) -> Strategy:
   """Builds a strategy over a table, with its own controller if it needs one.
 
@@ -169,6 +177,7 @@ def build_strategy(
     options: 'name=value' of the strategy or the controller.
     penalty: returns by how much a network exceeds the budget, 0 if it may fit; by default nothing
       is known of a budget, and every network is proposed, as with the option admits=false.
+    earlier: what earlier searches of the space found, for a strategy that takes it.
 
   Raises:
     ValueError: a name or an option is wrong.
@@ -178,7 +187,7 @@ def build_strategy(
   if not values.admits:
     penalty = None
   admits = None if penalty is None else functools.partial(_has_none, penalty)
-  given: dict[str, Any] = {'seed': seed, 'admits': admits, 'penalty': penalty}
+  given: dict[str, Any] = {'seed': seed, 'admits': admits, 'penalty': penalty, 'earlier': earlier}
   takes = inspect.signature(strategy).parameters
   arguments = {key: value for key, value in given.items() if key in takes}
   if 'controller' in takes:
@@ -313,6 +322,7 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
     'space_options': choices.recorded(choices.space_options(config.space, config.space_options)),
     'strategy': config.strategy,
     'strategy_options': strategy.recorded(),
+    'learn_from': ','.join(journal.digest for journal in setup.journals) or None,
     'reward': config.reward,
     'reward_options': choices.recorded(
       choices.reward_options(config.reward, config.reward_options)

@@ -64,7 +64,7 @@ PRUNERS: Mapping[str, Callable[[int], Pruner]] = {
 }
 _OFFERED = {'space': SPACES, 'strategy': STRATEGIES, 'reward': REWARDS}
 # Arguments that the search gives to a strategy, if its signature has them.
-GIVEN = ('table', 'controller', 'seed', 'admits', 'penalty')
+GIVEN = ('table', 'controller', 'seed', 'admits', 'penalty', 'earlier')
 _CONTROLLER = 'rlnas.strategies.controller:Controller'
 # An option of every strategy. A class that has no argument `admits` is wrapped
 # (`rlnas.strategies.admitting`).

@@ -196,6 +196,13 @@ class SearchConfig:
     group='search',
     flag='strategy_option',
   )
+  learn_from: tuple[str, ...] = _setting(
+    (),
+    'Journals of earlier searches of the same space, or their folders, separated by commas: '
+    '--strategy=reinforce begins with what they found. Their data and budget may differ. Default: '
+    'it begins with nothing.',
+    group='search',
+  )
   reward: str = _setting(
     'linear_excess',
     f'How the budget enters the reward: {", ".join(choices.REWARDS)}, or package.module:name.',
@@ -279,6 +286,8 @@ class SearchConfig:
     for field in dataclasses.fields(self):
       if field.type == 'tuple[str, ...]':
         object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
+    journals = (path for given in self.learn_from for path in given.split(',') if path)
+    object.__setattr__(self, 'learn_from', tuple(map(os.path.expanduser, journals)))
     for name in ('workdir', 'cache_dir'):  # a shell leaves the '~' of --workdir=~/runs as it is
       if (path := getattr(self, name)) is not None:
         object.__setattr__(self, name, os.path.expanduser(path))
@@ -297,7 +306,7 @@ class SearchConfig:
     _check_execution(self)
 
   def check(self) -> None:
-    """Checks what the configuration refers to: the board's file, the user's classes, options.
+    """Checks what the configuration refers to: files, the user's classes, options.
 
     The constructor does not, so that the configuration of a finished search can be read if those
     are gone.
@@ -311,6 +320,16 @@ class SearchConfig:
     choices.space_options(self.space, self.space_options)
     choices.strategy_options(self.strategy, self.strategy_options)
     choices.reward_options(self.reward, self.reward_options)
+    if self.learn_from:
+      from rlnas.cli.earlier_journals import check_earlier
+
+      check_earlier(
+        self.learn_from,
+        strategy=self.strategy,
+        space=self.space,
+        space_options=self.space_options,
+        workdir=self.workdir,
+      )
 
   def stages(self) -> tuple[tuple[int | None, int], ...]:
     """(examples, epochs) of each stage of a training; None stands for all examples."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Settings without a meaning if an experiment runs several searches and sets them itself.
 OF_ONE_SEARCH = (
   *('strategy', 'strategy_options', 'reward', 'reward_options', 'minutes', 'seed', 'lag'),
-  'cache_dir',
+  *('cache_dir', 'learn_from'),
 )
 # The same for a benchmark, which times worker processes and trainings of its own.
 OF_TIMED_SEARCH = (*OF_ONE_SEARCH, 'executor', 'ray_address', 'trial_timeout', 'metric')

@@ -1,6 +1,7 @@
-"""`rlnas report`: rebuilds every picture and table of a search from its journal alone.
+"""`rlnas report`: rebuilds every picture and table of a search from its journal.
 
-It writes search.html (which needs no internet and no other file), SEARCH.md and figures/ to the
+What the strategy said of itself comes from scalars.jsonl beside it, if that is there. The command
+writes search.html (which needs no internet and no other file), SEARCH.md and figures/ to the
 folder of the search. It may run while the search runs.
 """
 
@@ -35,6 +36,7 @@ def report(workdir: pathlib.Path) -> pathlib.Path:
   from rlnas.reports.html import write_page
   from rlnas.reports.search_report import search_page
   from rlnas.search.journal import read_journal
+  from rlnas.search.scalars_file import NAME, read_scalars
 
   configuration, trials = read_journal(workdir / 'journal.jsonl')
   page = search_page(
@@ -42,6 +44,7 @@ def report(workdir: pathlib.Path) -> pathlib.Path:
     budget_of(configuration),
     space=space_of(configuration),
     configuration=configuration,
+    scalars=read_scalars(workdir / NAME),
   )
   write_page(page, workdir, html_name='search.html', markdown_name='SEARCH.md')
   return workdir / 'search.html'

@@ -1,9 +1,9 @@
 """`rlnas search`: searches for a network for a microcontroller; writes a deployable int8 model.
 
 The same command on the same folder resumes the search. The folder then holds config.json,
-journal.jsonl, tensorboard/, controller.npz (if the strategy has a controller), finalists/,
-result.json, pareto.png and, in best/, model.tflite, architecture.json, .svg and .png, and the
-bundle that `rlnas export` writes.
+journal.jsonl, scalars.jsonl (what the strategy said of itself), tensorboard/, controller.npz (if
+the strategy has a controller), finalists/, result.json, pareto.png and, in best/, model.tflite,
+architecture.json, .svg and .png, and the bundle that `rlnas export` writes.
 """
 
 from __future__ import annotations
@@ -117,6 +117,7 @@ def search(setup: Setup) -> tuple[Trial, ...]:
   from rlnas.reports.tensorboard import TensorBoard
   from rlnas.search.journal import Journal
   from rlnas.search.loop import run_search
+  from rlnas.search.scalars_file import NAME, ScalarsFile
 
   config, workdir = setup.config, pathlib.Path(setup.config.workdir)
   decides = build.journal_configuration(setup)
@@ -166,7 +167,7 @@ def search(setup: Setup) -> tuple[Trial, ...]:
         pruner=build.build_pruner(config),
         inherit=config.inherit,
         journal=journal,
-        observers=[progress, events, limit],
+        observers=[progress, events, ScalarsFile(workdir / NAME), limit],
       )
     _keep_controller(strategy, workdir)
   if executor.hits:

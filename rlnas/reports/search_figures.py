@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 
 from rlnas.reports.model_figures import BLUE, GREY, ORANGE, PALE_BLUE, short, style, svg
+
+_BATCHES = 5  # of a moving mean
 
 
 def tradeoff(
@@ -58,7 +60,8 @@ def tradeoff(
     costs = [x for points in groups.values() for x, _ in points]
     if max(costs) > 4 * min(costs) > 0:
       axes.set_xscale('log', base=2)
-      axes.xaxis.set_major_formatter('{x:g}')
+      axes.xaxis.set_major_locator(LogLocator(base=2, numticks=7))
+      axes.xaxis.set_major_formatter('{x:.2g}' if max(costs) < 1 else '{x:g}')
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.legend(loc='best')
     return svg(figure)
@@ -168,3 +171,56 @@ def bars(amounts: Mapping[str, float], *, xlabel: str) -> str:
     axes.grid(visible=False, axis='y')
     axes.set_xlabel(xlabel)
     return svg(figure)
+
+
+def progress(
+  values: Mapping[int, float],
+  *,
+  ylabel: str,
+  percent: bool = False,
+  least: float | None = None,
+  reference: tuple[float, str] | None = None,
+  restarts: Sequence[int] = (),
+) -> str:
+  """A value of the strategy over the trials: each batch as a point, and their moving mean.
+
+  Args:
+    values: the value of each batch, by the index of its last trial; at least one.
+    ylabel: what the value is, with its unit.
+    percent: whether it is a share.
+    least: where the axis begins; by default a little below the values.
+    reference: a value to compare with, and its name.
+    restarts: trials after which the strategy began again.
+  """
+  x, y = np.array(list(values)), np.array(list(values.values()))
+  with style():
+    figure = Figure(figsize=(4.9, 2.9))
+    axes = figure.add_subplot()
+    for i, trial in enumerate(restarts):
+      axes.axvline(trial, color=GREY, linestyle=':', linewidth=1)
+      if i == 0:
+        above = axes.get_xaxis_transform()  # of height, a share
+        axes.text(trial, 0.98, ' restart', transform=above, color=GREY, fontsize=8, va='top')
+    if reference is not None:
+      level, name = reference
+      axes.axhline(level, color=ORANGE, linestyle='--', linewidth=1)
+      beside = axes.get_yaxis_transform()  # of width, a share
+      axes.text(
+        *(0.99, level, name), transform=beside, color=ORANGE, fontsize=8, ha='right', va='bottom'
+      )
+    axes.scatter(x, y, s=14, c=PALE_BLUE, linewidth=0)
+    axes.plot(x, _smooth(y), color=BLUE, linewidth=1.6)
+    axes.set(xlabel='trial', ylabel=ylabel)
+    axes.set_xlim(left=0)
+    if least is not None and y.max() > least:
+      axes.set_ylim(least, least + 1.08 * (y.max() - least))
+    if percent:
+      axes.set_ylim(-0.02, 1.02)
+      axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return svg(figure)
+
+
+def _smooth(values: npt.NDArray[np.float64]) -> list[float]:
+  """The mean of each value and those before it, at most `_BATCHES`."""
+  return [float(values[max(0, i + 1 - _BATCHES) : i + 1].mean()) for i in range(len(values))]

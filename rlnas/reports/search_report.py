@@ -1,4 +1,7 @@
-"""The report of a search, from its journal alone: trials, results, preferences and times."""
+"""The report of a search, from its journal: trials, results, preferences and times.
+
+With the scalars of the strategy (`rlnas.search.scalars_file`) it also shows how the policy learnt.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from rlnas.pareto import best_trial, objectives, pareto_front
 from rlnas.reports import search_figures
 from rlnas.reports.choice_counts import Preference, preferences
 from rlnas.reports.html import Block, Facts, Figure, Figures, Page, Section, Table, Text
+from rlnas.reports.learning_section import Scalars, learning_figures
 from rlnas.reward import is_feasible
 from rlnas.spaces.decision import Space
 from rlnas.trial import Status, Trial
@@ -36,6 +40,7 @@ def search_page(
   *,
   space: Space | None,
   configuration: Mapping[str, Scalar | None],
+  scalars: Scalars | None = None,
 ) -> Page:
   """The report of a search.
 
@@ -44,6 +49,8 @@ def search_page(
     budget: decides which trials fit.
     space: the space of the trials' tokens; without it the report has no part on decisions.
     configuration: configuration in the journal's header.
+    scalars: what the strategy said of itself, by name and by the last trial of each batch; without
+      it the report has no part on learning.
 
   Raises:
     ValueError: there are no trials, or `space` cannot read their tokens.
@@ -53,10 +60,12 @@ def search_page(
   names = [str(configuration[n]) for n in ('strategy', 'space') if configuration.get(n)]
   best, metric = best_trial(trials, budget), metric_of(configuration)
   sections = [
-    Section('Course', _course(trials, budget, metric)),
+    Section('Course', _course(trials, budget, metric, surprise='entropy' not in (scalars or {}))),
     Section('Trade-offs', tradeoffs(trials, budget, chosen=best, metric=metric)),
     Section('Pareto front', (front_table(trials, budget, metric),)),
   ]
+  if learning := learning_figures(scalars or {}):
+    sections.insert(1, Section('Learning', learning))
   if space is not None:
     sections.append(Section('Preferences', _preferences(trials, space)))
   sections += [
@@ -146,7 +155,9 @@ def _facts(trials: Sequence[Trial], budget: Budget, best: Trial | None, metric: 
   return Facts(tuple(rows))
 
 
-def _course(trials: Sequence[Trial], budget: Budget, metric: Metric) -> tuple[Block, ...]:
+def _course(
+  trials: Sequence[Trial], budget: Budget, metric: Metric, *, surprise: bool
+) -> tuple[Block, ...]:
   feasible = [is_feasible(t.measurement, budget) for t in trials]
   figures = []
   for name, values, label in (
@@ -175,7 +186,7 @@ def _course(trials: Sequence[Trial], budget: Budget, metric: Metric) -> tuple[Bl
   caption = 'Share of trials that fit the budget, and of networks that were new.'
   figures.append(Figure('course-share', svg, caption))
   scored = [t for t in trials if t.proposal.log_prob is not None and t.proposal.tokens]
-  if scored:
+  if scored and surprise:
     nats = [-(t.proposal.log_prob or 0.0) / len(t.proposal.tokens) for t in scored]
     svg = search_figures.share(
       [t.index for t in scored],

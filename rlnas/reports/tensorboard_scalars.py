@@ -40,6 +40,16 @@ DESCRIPTIONS = {
   'child/seconds': 'Each trial: wall time of its evaluation.',
   'limit/flash_kib': 'Flash that the board has for the .tflite file.',
   'limit/sram_kib': 'SRAM that the board has for the tensor arena.',
+  'strategy/imagined_score': "Mean score that the regressor predicts for the policy's own draws; "
+  '0 is a network unlike any trial, 1 a deviation better.',
+  'strategy/fit_rate': "Share of the policy's own draws that fit by the estimate, before any "
+  'filter.',
+  'strategy/surrogate_correlation': 'Predictions of each trial from all others, against what it '
+  'reached; 0 is chance.',
+  'strategy/surrogate_error': 'Mean distance of the scores of a batch from what the regressor had '
+  'predicted, in deviations.',
+  'strategy/elite_mean': 'Mean reward of the networks that the policy imitates.',
+  'strategy/descents': 'How many times the policy began, restarts included.',
   'strategy/baseline': 'Moving average of the rewards; an advantage is a reward minus it.',
   'strategy/entropy': 'Entropy of the policy in nats per network; 0 if all proposals are equal.',
   'strategy/gradient_norm': 'Norm of the gradient of the loss at the first step of a batch.',
@@ -50,7 +60,7 @@ DESCRIPTIONS = {
 }
 
 # Charts of the page Custom Scalars: several curves in one, in the order of the questions.
-_LAYOUT = {
+_LAYOUT: Mapping[str, Mapping[str, tuple[str, ...]]] = {
   'Is it getting better?': {
     'reward': ('reward/trial', 'reward/mean_of_20', 'reward/best_feasible'),
     'accuracy': ('child/int8_validation_accuracy', 'best/int8_validation_accuracy'),
@@ -59,6 +69,12 @@ _LAYOUT = {
     'flash, KiB': ('child/flash_kib', 'best/flash_kib', 'limit/flash_kib'),
     'SRAM, KiB': ('child/sram_kib', 'best/sram_kib', 'limit/sram_kib'),
     'shares of trials': ('search/feasible_rate', 'search/failed_rate'),
+  },
+  'Does the policy learn?': {
+    'predicted score of its own draws': ('strategy/imagined_score',),
+    'share of its draws that fit, before any filter': ('strategy/fit_rate',),
+    'predictions against results: correlation': ('strategy/surrogate_correlation',),
+    'predictions against results: error': ('strategy/surrogate_error',),
   },
   'Does it still explore?': {
     'entropy of the policy, nats': ('strategy/entropy',),

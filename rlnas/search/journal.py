@@ -28,7 +28,7 @@ FORMAT = 'rlnas-journal'
 VERSION = 2
 _READABLE = (1, 2)  # version 1 had the predicted accuracy in the measurement
 # Settings that earlier journals of this version do not name, as those searches had them.
-_UNNAMED: Mapping[str, Scalar | None] = {'metric': 'accuracy'}
+_UNNAMED: Mapping[str, Scalar | None] = {'metric': 'accuracy', 'learn_from': None}
 
 
 class JournalError(ValueError):

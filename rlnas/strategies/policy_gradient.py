@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, sample_uniform
 from rlnas.strategies.proposals import propose
 from rlnas.strategies.trial_batches import (
@@ -20,11 +21,13 @@ from rlnas.strategies.trial_batches import (
   taught,
 )
 from rlnas.strategies.warm_start import Penalty, WarmStart
-from rlnas.trial import Proposal, Trial
+from rlnas.trial import Proposal, Trial, derive_seed
 
 if TYPE_CHECKING:
   from rlnas.strategies.controller import Controller
   from rlnas.strategies.learner import Objective
+
+_DRAWN = 32  # to see what the policy draws; a share of them is known to 9 points (deviation)
 
 
 class PolicyGradient:
@@ -56,6 +59,9 @@ class PolicyGradient:
     self._controller = controller
     self._updates = updates
     self._baseline = Baseline(baseline_decay)
+    self._penalty = penalty
+    self._seed = seed
+    self._batches = 0  # told, with a result
     self._watch = Watch()
     self._warm_start = WarmStart(
       table, controller=controller, penalty=penalty, steps=warm_start, seed=seed
@@ -107,6 +113,7 @@ class PolicyGradient:
     trials = taught(trials)
     if not trials:
       return {}
+    self._batches += 1
     self._uniform_first = False
     proposals = [trial.proposal for trial in trials]
     log_probs = [p.log_prob for p in proposals if p.log_prob is not None]
@@ -122,6 +129,7 @@ class PolicyGradient:
       'baseline': float(self._baseline.value or 0.0),
       'entropy': entropy,
       'gradient_norm': norm,
+      **self._draws(),
       **self._watch.scalars(trials),
     }
 
@@ -134,8 +142,19 @@ class PolicyGradient:
     check_settings(state, self._settings)
     self._learner.restore(state)
     self._warm_start.skip()
-    self._uniform_first = False
     for trials in map(taught, told):
       if trials:
+        self._batches += 1
+        self._uniform_first = False
         self._baseline.advantages(rewards_of(trials))
         self._watch.scalars(trials)
+
+  def _draws(self) -> dict[str, float]:
+    """Draws of the policy as it is now, with random numbers of their own; they are not proposed."""
+    if self._penalty is None:
+      return {}
+    rng = np.random.default_rng(derive_seed(self._seed, 'draws', self._batches))
+    sample = self._controller.sample(self._table, _DRAWN, rng)
+    architectures = (decode(self._table.space, walk) for walk in sample.sequences)
+    fits = [self._penalty(architecture) == 0 for architecture in architectures]
+    return {'fit_rate': sum(fits) / len(fits), 'entropy': float(sample.entropy.mean())}

@@ -58,9 +58,9 @@ class PPO:
       warm_start: number of steps that the policy learns from the estimate alone, before the first
         result (`rlnas.strategies.warm_start`); 0 as in the paper. With them, the proposals before
         the first result are uniform samples of the space.
-      seed: seed of the warm start.
-      penalty: returns by how much an architecture exceeds the budget, for the warm start
-        (`rlnas.evaluation.screened.excess`); by default, nothing does.
+      seed: seed of the warm start, and of the draws that are only looked at.
+      penalty: returns by how much an architecture exceeds the budget, for the warm start and for
+        fit_rate (`rlnas.evaluation.screened.excess`); by default, nothing does.
 
     Raises:
       ValueError: an argument is out of its range.

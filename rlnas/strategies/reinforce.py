@@ -16,6 +16,9 @@ theirs. So the policy also learns from what costs no training. Every term can be
   training mixed with policy gradient: Abolafia et al. 2018, arXiv:1801.03526, section 3).
 - A warm start (`warm_start`) by the estimate alone, before the first result
   (`rlnas.strategies.warm_start`).
+- Earlier searches of the same space (`earlier`): a regressor of their results is the prior of this
+  search's regressor, so warm start and first proposals follow what they found, in place of the
+  uniform warm-up (`rlnas.strategies.earlier_results`).
 - Candidates (`candidates`): of several draws from the policy, the one with the best prediction is
   proposed. What was tried, or what `admits` rejects, is skipped.
 - Restarts (`patience`): after many trials without a better one, policy, elite and regressor start
@@ -34,6 +37,7 @@ import numpy.typing as npt
 
 from rlnas.architecture import Architecture
 from rlnas.spaces.table import Table, sample_uniform
+from rlnas.strategies.earlier_results import Earlier, digest_of, prior_of
 from rlnas.strategies.proposals import propose
 from rlnas.strategies.trial_batches import (
   Watch,
@@ -86,6 +90,7 @@ class Reinforce:
     seed: int = 0,
     admits: Callable[[Architecture], bool] | None = None,
     penalty: Penalty | None = None,
+    earlier: Sequence[Earlier] = (),
   ) -> None:
     """Prepares the optimizer.
 
@@ -106,9 +111,10 @@ class Reinforce:
       elite_weight: weight of the elite's log-likelihood, where an episode one deviation better than
         the mean has weight 1.
       warm_up: number of trials at the start of each descent whose proposals are drawn uniformly
-        from the space.
+        from the space; with `earlier`, only those before the first result are, and the prior picks
+        them as the regressor picks later ones.
       warm_start: number of steps that the policy learns from the estimate alone, before the first
-        result; they need `penalty`.
+        result; they need `penalty` or `earlier`.
       exploration: share of the uniform distribution, in [0, 1], in the mixture that each choice of
         a proposal is drawn from.
       candidates: number of samples, at most 32, from which the regressor picks each proposal; 1
@@ -120,9 +126,10 @@ class Reinforce:
         `rlnas.evaluation.screened.may_fit`; by default every architecture is.
       penalty: returns by how much an architecture exceeds the budget, such as
         `rlnas.evaluation.screened.excess`; by default, nothing does.
+      earlier: networks of earlier searches of this space, perhaps on other data; by default none.
 
     Raises:
-      ValueError: an argument is out of its range.
+      ValueError: an argument is out of its range, or an earlier walk is not in the space.
     """
     from rlnas.strategies import episodes  # TensorFlow
     from rlnas.strategies.learner import Learner
@@ -162,7 +169,7 @@ class Reinforce:
     self._seed = seed
     self._settings = settings_of(
       *(learning_rate, updates, imagined, inverse_temperature, caution, real, elite, elite_weight),
-      *(warm_up, warm_start, exploration, candidates, patience, seed),
+      *(warm_up, warm_start, exploration, candidates, patience, seed, digest_of(earlier)),
     )
     self._admits = admits or (lambda architecture: True)
     self._penalty_of = penalty and functools.lru_cache(_REMEMBERED)(
@@ -171,7 +178,8 @@ class Reinforce:
     self._known: set[str] = set()  # digests of all trials told
     self._walks: set[Tokens] = set()  # the same, as tokens, which are quicker to compare
     self._found: dict[str, tuple[float, Tokens]] = {}  # results of this descent, by digest
-    self._surrogate = Surrogate(table)
+    self._prior = prior_of(table, earlier)
+    self._surrogate = Surrogate(table, prior=self._prior)
     self._told = 0  # trials of this descent
     self._idle = 0  # trials since its best
     self._descents = 1
@@ -190,8 +198,9 @@ class Reinforce:
       table,
       controller=controller,
       penalty=penalty,
-      steps=warm_start if penalty else 0,
+      steps=warm_start if penalty or self._prior else 0,
       seed=seed,
+      prediction=self._expected if self._prior else None,
     )
 
   @property
@@ -316,7 +325,7 @@ class Reinforce:
     """Begins a new descent; the weights are the learner's."""
     from rlnas.strategies.surrogate import Surrogate
 
-    self._surrogate = Surrogate(self._table)
+    self._surrogate = Surrogate(self._table, prior=self._prior)
     self._found, self._told, self._idle = {}, 0, 0
     self._descents += 1
 
@@ -356,9 +365,13 @@ class Reinforce:
     """Values of imagined episodes, in nats."""
     value = -self._penalties(walks) / SOFTNESS
     if trusted:
-      mean, deviation = self._surrogate.predict(walks)
-      value += self._inverse_temperature * (mean - self._caution * deviation)
+      value += self._expected(walks)
     return value
+
+  def _expected(self, walks: Sequence[Tokens]) -> FloatArray:
+    """The part of the value that the regressor predicts."""
+    mean, deviation = self._surrogate.predict(walks)
+    return self._inverse_temperature * (mean - self._caution * deviation)
 
   def _penalties(self, walks: Sequence[Tokens]) -> FloatArray:
     if self._penalty_of is None:
@@ -401,12 +414,15 @@ class Reinforce:
   def _draws(self, rng: np.random.Generator) -> Iterator[list[tuple[Tokens, float]]]:
     """Yields lists of (walk, log-probability); in each list the preferred walk comes first."""
     # Before the first result the warm start may still be running, and the policy is not asked.
-    learnt = self._batches > 0 and self._told >= self._warm_up
+    learnt = self._batches > 0 and (self._prior is not None or self._told >= self._warm_up)
     for _ in range(_CALLS if learnt else 0):
       sample = self._controller.sample(self._table, _DRAWN, rng, exploration=self._exploration)
       drawn = dict(zip(sample.sequences, sample.log_prob.tolist(), strict=True))
       fresh = [pair for pair in drawn.items() if pair[0] not in self._walks]
       yield self._ranked(fresh[: self._candidates]) + fresh[self._candidates :]
+    if not learnt and self._prior is not None:
+      drawn = dict.fromkeys(sample_uniform(self._table, rng) for _ in range(self._candidates))
+      yield self._ranked([(walk, self._uniform_log_prob) for walk in drawn])
     for _ in range(_CALLS * _DRAWN):
       yield [(sample_uniform(self._table, rng), self._uniform_log_prob)]
 

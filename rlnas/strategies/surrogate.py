@@ -54,10 +54,13 @@ class Surrogate:
     Args:
       table: the compiled space.
       prior: a trained regressor whose predictions are the mean before anything is learnt, so that
-        `learn` learns what they miss; by default that mean is 0.
+        `learn` learns what they miss; by default that mean is 0. How much they count is learnt as
+        well: their factor is 1 with variance 1 (Rasmussen & Williams 2006, equation 2.40), so a
+        prior that misleads is soon ignored.
     """
     self._table = table
     self._prior = prior
+    self._by_prior = np.zeros(0)  # its predictions of the walks learnt
     self._kernel: _Kernel | None = None
     self._inverse = np.zeros((0, 0))  # of the matrix of kernel values plus noise
     self._residuals = np.zeros(0)  # what the scores differ from the prior's predictions
@@ -81,11 +84,17 @@ class Surrogate:
     Raises:
       ValueError: a sequence is not in the space.
     """
+    return self.learn_scores(walks, scores_of(rewards))
+
+  def learn_scores(self, walks: Sequence[Tokens], scores: npt.ArrayLike) -> FloatArray:
+    """As `learn`, from scores in place of rewards."""
     self._kernel = _Kernel([network_of(self._table, walk) for walk in walks])
-    matrix = self._kernel.among_learnt + _NOISE * np.eye(len(walks))
+    self._by_prior = self._mean(walks)
+    matrix = self._kernel.among_learnt + np.outer(self._by_prior, self._by_prior)
+    matrix += _NOISE * np.eye(len(walks))
     self._inverse = cho_solve(cho_factor(matrix), np.eye(len(walks)))
-    self._scores = scores_of(rewards)
-    self._residuals = self._scores - (self._prior.predict(walks)[0] if self._prior else 0.0)
+    self._scores = np.array(scores, np.float64)
+    self._residuals = self._scores - self._by_prior
     return self._scores
 
   def predict(self, walks: Sequence[Tokens]) -> tuple[FloatArray, FloatArray]:
@@ -96,12 +105,13 @@ class Surrogate:
     """
     if not self.trained:
       raise ValueError('predict: call learn first')
-    mean = self._prior.predict(walks)[0] if self._prior else np.zeros(len(walks))
+    mean = self._mean(walks)
     if self._kernel is None:
-      return mean, np.full(len(walks), 2**0.5)
+      return mean, np.sqrt(2 + mean**2)
     similar = self._kernel([network_of(self._table, walk) for walk in walks])
+    similar += np.outer(mean, self._by_prior)
     explained = ((similar @ self._inverse) * similar).sum(1)
-    deviation = np.sqrt(np.maximum(self._kernel.variance - explained, 0.0))
+    deviation = np.sqrt(np.maximum(self._kernel.variance + mean**2 - explained, 0.0))
     return mean + similar @ (self._inverse @ self._residuals), deviation
 
   def held_back_correlation(self) -> float:
@@ -110,15 +120,20 @@ class Surrogate:
     Rasmussen & Williams 2006, equation 5.12. Above 0, the predictions are better than chance.
 
     Returns:
-      Pearson's correlation; 0 where there are too few walks or all have one score.
+      Pearson's correlation; 0 where there are too few walks or all have one score. With too few
+      walks, a regressor that has a prior returns the correlation of the prior.
     """
     if len(self._scores) < _LEAST:
-      return 0.0
+      return self._prior.held_back_correlation() if self._prior else 0.0
     missed = (self._inverse @ self._residuals) / np.diagonal(self._inverse)
     predicted = self._scores - missed
     if np.ptp(self._scores) == 0 or np.ptp(predicted) < 1e-9:
       return 0.0
     return float(np.corrcoef(predicted, self._scores)[0, 1])
+
+  def _mean(self, walks: Sequence[Tokens]) -> FloatArray:
+    """What the prior predicts."""
+    return self._prior.predict(walks)[0] if self._prior else np.zeros(len(walks))
 
 
 @functools.lru_cache(_REMEMBERED)

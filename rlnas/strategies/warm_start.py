@@ -7,7 +7,8 @@ imagined episodes (`rlnas.strategies.episodes`) whose value is
 
   -penalty(x) / SOFTNESS,
 
-and comes close to the uniform distribution over the networks that fit, not to a few small ones.
+and comes close to the uniform distribution over the networks that fit, not to a few small ones. If
+earlier searches of the space are known, the value includes a prediction from what they found.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
   from rlnas.strategies.controller import Controller
 
 Penalty = Callable[[Architecture], float]
+Prediction = Callable[[Sequence[tuple[int, ...]]], npt.NDArray[np.float64]]
 
 # Penalty that makes a network e times less likely. A harder limit makes the policy keep away from
 # it, so that its networks are smaller than uniform ones that fit (docs/results.md).
@@ -40,7 +42,14 @@ class WarmStart:
   """Teaches a controller what fits, step by step, so that it can run while others wait."""
 
   def __init__(
-    self, table: Table, *, controller: Controller, penalty: Penalty | None, steps: int, seed: int
+    self,
+    table: Table,
+    *,
+    controller: Controller,
+    penalty: Penalty | None,
+    steps: int,
+    seed: int,
+    prediction: Prediction | None = None,
   ) -> None:
     """Prepares the optimizer.
 
@@ -52,6 +61,7 @@ class WarmStart:
         (`rlnas.evaluation.screened.excess`). Without it, the policy learns to be uniform.
       steps: number of steps; 0 leaves the controller as it is.
       seed: seed of the imagined episodes.
+      prediction: returns the value that walks have apart from the penalty, in nats; by default 0.
 
     Raises:
       ValueError: `steps` is below 0.
@@ -59,7 +69,8 @@ class WarmStart:
     check_at_least(0, warm_start=steps)
     self._table = table
     self._controller = controller
-    self._penalty = penalty or (lambda architecture: 0.0)
+    self._penalty = penalty
+    self._prediction = prediction
     self._left = steps
     self._rng = np.random.default_rng(derive_seed(seed, 'warm start'))
     if steps:
@@ -96,4 +107,7 @@ class WarmStart:
 
   def _value(self, walks: Sequence[tuple[int, ...]]) -> npt.NDArray[np.float64]:
     space = self._table.space
-    return np.array([-self._penalty(decode(space, walk)) / SOFTNESS for walk in walks])
+    value = np.zeros(len(walks))
+    if self._penalty is not None:
+      value = np.array([-self._penalty(decode(space, walk)) / SOFTNESS for walk in walks])
+    return value if self._prediction is None else value + self._prediction(walks)

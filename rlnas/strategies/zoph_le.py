@@ -63,9 +63,9 @@ class ZophLe:
       warm_start: number of steps that the policy learns from the estimate alone, before the first
         result (`rlnas.strategies.warm_start`); 0 as in the paper. With them, the proposals before
         the first result are uniform samples of the space.
-      seed: seed of the warm start.
-      penalty: returns by how much an architecture exceeds the budget, for the warm start
-        (`rlnas.evaluation.screened.excess`); by default, nothing does.
+      seed: seed of the warm start, and of the draws that are only looked at.
+      penalty: returns by how much an architecture exceeds the budget, for the warm start and for
+        fit_rate (`rlnas.evaluation.screened.excess`); by default, nothing does.
 
     Raises:
       ValueError: an argument is out of its range.
@@ -114,8 +114,9 @@ class ZophLe:
     Returns:
       loss, entropy of the policy in nats (estimated on the batch) and gradient_norm, all before
       the first step; baseline after this batch; reward_mean, unique_rate and repeat_rate
-      (`rlnas.strategies.trial_batches.Watch`). Empty if all trials
-      failed.
+      (`rlnas.strategies.trial_batches.Watch`). With a penalty also fit_rate, the share of 32 draws
+      from the policy after this batch that have none, and entropy is that of these draws: the
+      batch holds none that an estimate kept from being proposed. Empty if all trials failed.
 
     Raises:
       ValueError: a reward is not finite, tokens are not in the space, or a proposal has no

@@ -142,6 +142,41 @@ def test_any_journal_is_drawn(trials, tmp_path):
   assert to_html(again) == to_html(page)
 
 
+def pictures_of(page) -> dict[str, str]:
+  blocks = [b for section in page.sections for b in section.blocks if isinstance(b, Figures)]
+  return {figure.name: figure.svg for block in blocks for figure in block.figures}
+
+
+def test_what_the_strategy_said_of_itself_is_shown_if_it_is_known():
+  trials = [trial(i) for i in range(12)]
+  ends = (3, 7, 11)
+  scalars = {
+    'imagined_score': dict(zip(ends, (0.1, 0.3, 0.8), strict=True)),
+    'fit_rate': dict(zip(ends, (0.2, 0.5, 0.9), strict=True)),
+    'entropy': dict(zip(ends, (9.0, 8.0, 8.5), strict=True)),
+    'descents': dict(zip(ends, (1, 1, 2), strict=True)),
+  }
+  without, page = (
+    search_page(trials, BUDGET, space=SPACE, configuration=CONFIGURATION, scalars=known)
+    for known in (None, scalars)
+  )
+  shown = {'learning-imagined-score', 'learning-fit-rate', 'learning-entropy'}
+  # The policy's entropy takes the place of its estimate from the proposals.
+  assert pictures_of(page).keys() - pictures_of(without).keys() == shown
+  assert pictures_of(without).keys() - pictures_of(page).keys() == {'course-entropy'}
+  (learning,) = (section for section in page.sections if section.title == 'Learning')
+  assert 'A dotted line is a fresh start' in learning.blocks[0].text
+  # The restart moves one picture and not its values.
+  steady = search_page(
+    trials,
+    BUDGET,
+    space=SPACE,
+    configuration=CONFIGURATION,
+    scalars={**scalars, 'descents': dict.fromkeys(ends, 1)},
+  )
+  assert pictures_of(steady)['learning-entropy'] != pictures_of(page)['learning-entropy']
+
+
 def test_an_empty_journal_is_refused():
   with pytest.raises(ValueError, match='trials'):
     search_page([], BUDGET, space=None, configuration={})

@@ -106,6 +106,39 @@ def test_the_layout_names_curves_that_there_are(run):
   assert {pattern.strip('^$') for pattern in patterns} <= set(DESCRIPTIONS)
 
 
+def test_the_layout_and_descriptions_know_what_controllers_report(run):
+  """All that a policy, with or without a regressor, says of itself has a text and a chart."""
+  from rlnas.strategies.controller import Controller
+  from rlnas.strategies.ppo import PPO
+  from rlnas.strategies.reinforce import Reinforce
+  from rlnas.strategies.zoph_le import ZophLe
+
+  _, trials, events = run
+  (event,) = events.Tensors('custom_scalars__config__')
+  layout = make_ndarray(event.tensor_proto).item().decode(errors='replace')
+  told = []
+  for strategy, options in (
+    (Reinforce, {'warm_start': 1, 'updates': 1, 'imagined': 4}),
+    (ZophLe, {}),
+    (PPO, {}),
+  ):
+    controller = Controller(TABLE, units=4, seed=0)
+    learner = strategy(TABLE, controller=controller, penalty=lambda a: 0.0, **options)
+    for first in (0, 4):
+      batch = [
+        dataclasses.replace(t, proposal=dataclasses.replace(t.proposal, log_prob=-9.0))
+        for t in trials[first : first + 4]
+      ]
+      scalars = learner.tell(batch)
+    told.append(set(scalars))
+  assert {'fit_rate', 'entropy', 'reward_mean'} <= set.intersection(*told)
+  assert {'imagined_score', 'surrogate_correlation', 'surrogate_error'} <= told[0]
+  for name in set.union(*told):
+    assert f'strategy/{name}' in DESCRIPTIONS
+  for name in ('imagined_score', 'fit_rate', 'entropy', 'surrogate_error'):
+    assert f'strategy/{name}' in layout
+
+
 def test_pictures_come_now_and_then_and_at_the_end(run):
   _, _, events = run
   kinds = {kind for kind in TABLE.kinds if sum(k == kind for k, _, _ in TABLE.symbols) > 1}

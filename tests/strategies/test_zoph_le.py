@@ -175,3 +175,23 @@ def test_it_beats_random_search():
   )
   sigma = math.sqrt((np.var(learned) + np.var(uniform)) / 200)
   assert np.mean(learned) - np.mean(uniform) > 10 * sigma
+
+
+def test_looking_at_draws_changes_nothing_but_what_is_reported():
+  """With a penalty it draws networks to see how many fit; the course stays the same to the bit."""
+  asked = []
+  for penalty in (None, lambda architecture: float(len(architecture.nodes) > 6)):
+    strategy, controller = make(penalty=penalty)
+    for batch in range(3):
+      proposals = strategy.ask(4, np.random.default_rng(batch))
+      scalars = strategy.tell(trials_of(proposals, range(4)))
+    weights = [v.numpy().tolist() for v in controller.trainable_variables]
+    asked.append((strategy.ask(4, np.random.default_rng(9)), weights))
+    assert ('fit_rate' in scalars) == (penalty is not None)
+  assert asked[0] == asked[1]
+  many = controller.sample(TABLE, 2000, np.random.default_rng(1))
+  short = [len(decode(TABLE.space, walk).nodes) <= 6 for walk in many.sequences]
+  # 32 draws: 4.5 sigma, false alarms below 1e-5.
+  assert 0.05 < np.mean(short) < 0.95
+  assert scalars['fit_rate'] == pytest.approx(np.mean(short), abs=4.5 * (0.25 / 32) ** 0.5)
+  assert scalars['entropy'] == pytest.approx(many.entropy.mean(), rel=0.2)
