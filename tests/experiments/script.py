@@ -37,7 +37,8 @@ def run(script: str, *arguments: object) -> Done:
   code: object = None
   main = types.ModuleType('__main__')
   main.__file__ = str(path)  # worker processes import it
-  ours = {name: sys.modules[name] for name in ('__main__', '__mp_main__')}
+  names = ('__main__', '__mp_main__')  # multiprocessing adds the second when it is imported
+  ours = {name: sys.modules[name] for name in names if name in sys.modules}
   sys.modules.update(dict.fromkeys(ours, main))
   with (
     mock.patch.object(sys, 'argv', [str(path), *map(str, arguments)]),

@@ -67,7 +67,8 @@ def test_wrong_flags_are_one_line(name):
 
 @pytest.mark.slow
 def test_resuming():
-  flags = ['--trials=40', '--batch=2', '--strategy_option=updates=1,imagined=4,warm_start=2']
+  options = ('updates=1', 'imagined=4', 'warm_start=2')
+  flags = ['--trials=40', '--batch=2', *(f'--strategy_option={option}' for option in options)]
   done = run('benchmark_resume.py', *flags, workers=None)
   assert done.code == 0, done.stdout + done.stderr
   assert 'reinforce, nucleo-l010rb: 40 trials in' in done.stdout
