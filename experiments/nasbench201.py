@@ -72,12 +72,14 @@ flags.DEFINE_integer(
   '--budget_seconds.',
 )
 flags.DEFINE_float(
-  'max_params_m', None, 'Limit of the parameters, in millions of them; default: no limit.'
+  'max_params_m',
+  None,
+  'Number of parameters, in millions, that a cell may have; default: no limit.',
 )
 flags.DEFINE_float(
   'max_flops_m',
   None,
-  'Limit of the multiply-accumulates, in millions of them; default: no limit.',
+  'Number of multiply-accumulates, in millions, that a cell may take; default: no limit.',
 )
 flags.DEFINE_integer('runs', 500, 'Number of searches by each strategy.')
 flags.DEFINE_integer('seed', 0, 'Seed of the searches.')

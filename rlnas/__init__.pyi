@@ -28,7 +28,7 @@ from .evaluation.cached import Cached
 from .evaluation.executors import ExecutorError, InProcess, WorkerPool
 from .evaluation.lookup import Lookup
 from .evaluation.ray_executor import RayCluster
-from .evaluation.screened import Screened, may_fit
+from .evaluation.screened import Screened, excess, may_fit
 from .evaluation.trained import Stage, Trained
 from .evaluation.weight_sharing import WeightSharing
 from .export.bundle import export_model
@@ -159,6 +159,7 @@ __all__ = [
   'decode',
   'estimate_cost',
   'evaluation',
+  'excess',
   'export',
   'export_model',
   'find_board',

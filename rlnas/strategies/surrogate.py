@@ -55,7 +55,7 @@ class Surrogate:
       table: the compiled space.
       prior: a trained regressor whose predictions are the mean before anything is learnt, so that
         `learn` learns what they miss; by default that mean is 0. How much they count is learnt as
-        well: their factor is 1 with variance 1 (Rasmussen & Williams 2006, equation 2.40), so a
+        well: their factor is 1 with variance 1 (Rasmussen & Williams 2006, section 2.7), so a
         prior that misleads is soon ignored.
     """
     self._table = table

@@ -152,19 +152,26 @@ def test_a_prior_predicts_until_something_is_learnt():
   assert surrogate.trained
   mean, deviation = surrogate.predict(candidates)
   assert mean.tolist() == prior.predict(candidates)[0].tolist()
-  np.testing.assert_allclose(deviation, np.sqrt(2))
+  np.testing.assert_allclose(deviation, np.sqrt(2 + mean**2))  # how much it counts is unknown
 
 
 def test_what_a_prior_misses_is_learnt():
-  """The mean is the prior's and a regression of the rest; the prior itself is left as it is."""
+  """The mean is the prior's and a regression of the rest; the prior itself is left as it is.
+
+  The prior's factor is 1 with variance 1, so that the kernel also has the product of what it
+  predicts.
+  """
   prior, walks, candidates = learnt(draw(30, 13), range(30)), draw(8, 15), draw(6, 16)
   before, rewards = prior.predict(candidates)[0], np.random.default_rng(1).normal(size=8)
-  kernel = kernel_of([*walks, *candidates], 8)
-  missed = scores_of(rewards) - prior.predict(walks)[0]
-  expected = before + kernel[8:, :8] @ np.linalg.solve(kernel[:8, :8] + 0.3 * np.eye(8), missed)
+  by_prior = prior.predict([*walks, *candidates])[0]
+  kernel = kernel_of([*walks, *candidates], 8) + np.outer(by_prior, by_prior)
+  noisy, missed = kernel[:8, :8] + 0.3 * np.eye(8), scores_of(rewards) - by_prior[:8]
+  variance = kernel[8:, 8:] - kernel[8:, :8] @ np.linalg.solve(noisy, kernel[:8, 8:])
   mean, deviation = learnt(walks, rewards, prior=prior).predict(candidates)
-  np.testing.assert_allclose(mean, expected, atol=1e-9)
-  np.testing.assert_allclose(deviation, learnt(walks, rewards).predict(candidates)[1])
+  np.testing.assert_allclose(
+    mean, before + kernel[8:, :8] @ np.linalg.solve(noisy, missed), atol=1e-9
+  )
+  np.testing.assert_allclose(deviation, np.sqrt(np.diagonal(variance)), atol=1e-9)
   assert prior.predict(candidates)[0].tolist() == before.tolist()
 
 
