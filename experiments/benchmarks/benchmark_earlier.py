@@ -47,14 +47,34 @@ flags.DEFINE_integer('seed', 0, 'Seed of everything random.')
 flags.DEFINE_integer('workers', None, 'Number of processes; default: one per core.')
 
 NOISE = 0.2  # deviation
-# Name of each kind of search: data sets searched before, and the share of their own part.
-KINDS = {
-  'no earlier search': (0, None),
-  'after one': (1, None),
-  'after one that misleads': (1, 1.0),
-  'after three': (3, None),
-}
 BATCH, LAG = 4, 1  # those of `rlnas search`
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+  """What a search learns from.
+
+  Attributes:
+    before: number of data sets searched before.
+    share: share of their own part; None is that of the flag.
+    sign: factor of the rewards that are learnt from; -1 turns their order around.
+    warm_up: number of trials of the warm-up, which a search after others has not.
+  """
+
+  before: int
+  share: float | None = None
+  sign: int = 1
+  warm_up: int = 16
+
+
+KINDS = {
+  'no earlier search': Kind(0),
+  'no earlier search, no warm-up': Kind(0, warm_up=0),
+  'after one': Kind(1),
+  'after one that shares only the preference for work': Kind(1, share=1.0),
+  'after one with the opposite order': Kind(1, sign=-1),
+  'after three': Kind(3),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,15 +159,18 @@ def best_after(
 ) -> list[float]:
   """One search of a kind: accuracy without noise of the trial with the best reward so far."""
   table = compile_table(Chain(max_depth=4))
-  before, share = KINDS[kind]
-  share = own if share is None else share
+  known = KINDS[kind]
+  share = own if known.share is None else known.share
   earlier = [
     search(table, data_of(table, seed, i, share), length, seed + i, Evolution(table))
-    for i in range(1, before + 1)
+    for i in range(1, known.before + 1)
   ]
+  earlier = [Earlier(e.walks, tuple(known.sign * r for r in e.rewards)) for e in earlier]
   data = data_of(table, seed, 0, own)
   controller = Controller(table, seed=seed)
-  strategy = Reinforce(table, controller=controller, seed=seed, earlier=earlier)
+  strategy = Reinforce(
+    table, controller=controller, seed=seed, earlier=earlier, warm_up=known.warm_up
+  )
   found = search(table, data, max(counts), seed, strategy)
   best = [max(range(count), key=found.rewards.__getitem__) for count in counts]
   return [data.truth(found.walks[i]) for i in best]

@@ -55,7 +55,7 @@ def test_earlier_searches():
   done = run('benchmark_earlier.py', '--runs=1', '--counts=4,8', '--earlier=8')
   assert done.code == 0, done.stdout + done.stderr
   assert '| 1 searches | 4 trials | 8 trials |' in done.stdout
-  assert '| after one that misleads | ' in done.stdout
+  assert '| after one with the opposite order | ' in done.stdout
 
 
 @pytest.mark.parametrize('name', ['benchmark_compact.py', 'fit_cost.py'])
