@@ -52,25 +52,6 @@ def truncated_importance(log_prob: tf.Tensor, old_log_prob: tf.Tensor) -> tf.Ten
   return tf.stop_gradient(tf.exp(tf.minimum(log_prob - old_log_prob, 0.0)))
 
 
-def imitation(log_prob: tf.Tensor) -> tf.Tensor:
-  """-mean(log_prob) of the sequences to imitate: maximum likelihood.
-
-  Priority queue training, Abolafia et al. 2018 (arXiv:1801.03526), section 3; the sequences are
-  the K best found so far.
-
-  Args:
-    log_prob: log-probability of each sequence under the policy that learns. [K]
-
-  Returns:
-    The loss, a scalar.
-
-  Raises:
-    ValueError: the shape is not [K].
-  """
-  _check_vectors(log_prob=log_prob)
-  return -tf.reduce_mean(log_prob)
-
-
 def clipped_surrogate(
   log_prob: tf.Tensor, old_log_prob: tf.Tensor, advantage: tf.Tensor, clip: tf.Tensor | float
 ) -> tf.Tensor:

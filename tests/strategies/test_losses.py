@@ -95,7 +95,6 @@ def test_entropy_bonus_rewards_entropy():
     (losses.reinforce, [4, (4, 1)], 'advantage'),
     (losses.reinforce, [4, 1], 'advantage'),
     (losses.truncated_importance, [4, (4, 1)], 'old_log_prob'),
-    (losses.imitation, [(4, 1)], 'log_prob'),
     (functools.partial(losses.clipped_surrogate, clip=0.2), [4, (4, 1), 4], 'old_log_prob'),
     (functools.partial(losses.clipped_surrogate, clip=0.2), [4, 4, (4, 1)], 'advantage'),
     (losses.entropy_bonus, [(4, 1)], 'entropy'),
@@ -104,11 +103,6 @@ def test_entropy_bonus_rewards_entropy():
 def test_shapes_that_would_broadcast_are_refused(loss, shapes, name):
   with pytest.raises(ValueError, match=f'^{name}: shape'):
     loss(*(tf.zeros(shape) for shape in shapes))
-
-
-def test_imitation_is_minus_the_mean_log_likelihood():
-  assert losses.imitation(tf.constant(LOG_PROB)).numpy() == pytest.approx(-LOG_PROB.mean())
-  np.testing.assert_allclose(gradient_of(losses.imitation, LOG_PROB), [-0.25] * 4)
 
 
 def test_importance_is_the_ratio_where_it_fell_and_never_above_one():
