@@ -14,7 +14,7 @@ from rlnas.budget import Budget
 from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.data.atomic_file import write_file
 
-FORMAT = 2  # of config.json; files without a number have format 1
+FORMAT = 3  # of config.json; files without a number have format 1
 
 
 def write_config(config: SearchConfig, workdir: str | os.PathLike[str]) -> None:
@@ -36,10 +36,12 @@ def read_config(workdir: str | os.PathLike[str]) -> SearchConfig:
     if not isinstance(record, dict) or not isinstance(record.get('dataset'), str):
       raise ValueError('must hold the settings of a search')
     number = record.pop('format', 1)
+    if number not in range(1, FORMAT + 1):
+      raise ValueError(f'format {number!r}; this version reads 1 to {FORMAT}')
     if number == 1:
       record = _from_format_1(record)
-    elif number != FORMAT:
-      raise ValueError(f'format {number!r}; this version reads 1 to {FORMAT}')
+    if number < FORMAT:
+      record |= _strategy_of_today(record)
     finish = FinishConfig(**record.pop('finish'))
     return SearchConfig(**{**record, 'workdir': str(workdir)}, finish=finish)
   except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -62,6 +64,20 @@ def _from_format_1(old: Mapping[str, Any]) -> dict[str, Any]:
     record |= {'fidelity': None, 'epochs': int(epochs)}
   record |= _limits(old)
   return record
+
+
+def _strategy_of_today(old: Mapping[str, Any]) -> dict[str, Any]:
+  """The strategy of formats 1 and 2, in which reinforce was the paper's and imitation the default.
+
+  Imitation is now what is left of the default without its episodes.
+  """
+  name, options = old.get('strategy', 'imitation'), tuple(old.get('strategy_options', ()))
+  if name == 'reinforce':
+    return {'strategy': 'zoph_le'}
+  if name != 'imitation':
+    return {}
+  renamed = (option.replace('best=', 'elite=') for option in options)
+  return {'strategy': 'reinforce', 'strategy_options': ('imagined=0', 'real=false', *renamed)}
 
 
 def _limits(old: Mapping[str, Any]) -> dict[str, float]:

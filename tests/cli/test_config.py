@@ -70,7 +70,7 @@ def test_a_configuration_is_read_as_it_was_written(tmp_path):
     finish=FinishConfig(top=1, patience=3),
   )
   write_config(config, tmp_path)
-  assert json.loads((tmp_path / 'config.json').read_text())['format'] == 2
+  assert json.loads((tmp_path / 'config.json').read_text())['format'] == 3
   assert read_config(tmp_path) == config
 
 
@@ -98,7 +98,7 @@ def test_a_configuration_without_a_format_number_is_still_read(tmp_path):
   assert config == SearchConfig(
     dataset='digits',
     space_options=('filters=8,16', 'max_depth=3'),
-    strategy='reinforce',
+    strategy='zoph_le',
     reward='absolute',
     flash_kib=24.0,
     max_mmacs=2.0,
@@ -119,14 +119,32 @@ def test_a_configuration_without_a_format_number_is_still_read(tmp_path):
 
 
 @pytest.mark.parametrize(
+  ('old', 'strategy', 'options'),
+  [
+    (('reinforce', ('units=8',)), 'zoph_le', ('units=8',)),
+    (('imitation', ('best=3',)), 'reinforce', ('imagined=0', 'real=false', 'elite=3')),
+    (('evolution', ('sample=3',)), 'evolution', ('sample=3',)),
+  ],
+)
+def test_strategies_of_format_2_have_the_names_of_today(old, strategy, options, tmp_path):
+  write_config(SearchConfig(dataset='digits', workdir=str(tmp_path)), tmp_path)
+  path = tmp_path / 'config.json'
+  record = {**json.loads(path.read_text()), 'format': 2}
+  record |= {'strategy': old[0], 'strategy_options': old[1]}
+  path.write_text(json.dumps(record))
+  read = read_config(tmp_path)
+  assert (read.strategy, read.strategy_options) == (strategy, options)
+
+
+@pytest.mark.parametrize(
   ('content', 'rule'),
   [
     ('{', 'Expecting property name'),
     ('[]', 'must hold the settings'),
-    ('{"dataset": "digits", "format": 9}', 'format 9; this version reads 1 to 2'),
-    ('{"dataset": "digits", "format": 2}', 'finish'),
-    ('{"dataset": "digits", "format": 2, "finish": {}, "colour": 1}', 'colour'),
-    ('{"dataset": "digits", "format": 2, "finish": {"top": 0}}', 'top=0: must be at least 1'),
+    ('{"dataset": "digits", "format": 9}', 'format 9; this version reads 1 to 3'),
+    ('{"dataset": "digits", "format": 3}', 'finish'),
+    ('{"dataset": "digits", "format": 3, "finish": {}, "colour": 1}', 'colour'),
+    ('{"dataset": "digits", "format": 3, "finish": {"top": 0}}', 'top=0: must be at least 1'),
   ],
 )
 def test_a_damaged_configuration_is_one_error_that_names_the_file(content, rule, tmp_path):
