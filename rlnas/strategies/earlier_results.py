@@ -51,13 +51,13 @@ def prior_of(table: Table, earlier: Sequence[Earlier], *, most: int = MOST) -> S
   Raises:
     ValueError: a sequence is not in the space.
   """
-  from rlnas.strategies.surrogate import Surrogate, scores_of  # scikit-learn
+  from rlnas.strategies.surrogate import Surrogate, normal_scores  # scikit-learn
 
   walks: list[Tokens] = []
   scores: list[float] = []
   searches = [_distinct(search) for search in earlier]
   for search, share in zip(searches, _shares([len(s.walks) for s in searches], most), strict=True):
-    own = scores_of(search.rewards) if search.walks else ()
+    own = normal_scores(search.rewards) if search.walks else ()
     for i in _chosen(search.rewards, share):
       walks.append(search.walks[i])
       scores.append(float(own[i]))

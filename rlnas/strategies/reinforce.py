@@ -47,7 +47,7 @@ from rlnas.strategies.trial_batches import (
   taught,
 )
 from rlnas.strategies.warm_start import SOFTNESS, Penalty, WarmStart
-from rlnas.trial import Proposal, Trial, derive_seed
+from rlnas.trial import Proposal, Status, Trial, derive_seed
 
 if TYPE_CHECKING:
   from rlnas.strategies.controller import Controller
@@ -244,8 +244,9 @@ class Reinforce:
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Learns from a batch of trials and from the episodes that it imagines then.
 
-    Failed trials teach nothing, and their architectures are not proposed again. If two rewards are
-    equal, the trial told first ranks higher.
+    Failed trials teach nothing, and their architectures are not proposed again; nor do infeasible
+    ones where there is a penalty, which says exactly what they would. If two rewards are equal, the
+    trial told first ranks higher.
 
     Returns:
       loss, entropy of the policy in nats (estimated on the sequences learnt from) and
@@ -255,7 +256,7 @@ class Reinforce:
       prediction of the policy's own draws, fit_rate, the share of these draws that have no penalty,
       and surrogate_correlation of the regressor (`Surrogate.held_back_correlation`); and, if the
       regressor was trained before, surrogate_error, the mean distance of the batch's scores from
-      what it had predicted. Empty if all trials failed.
+      what it had predicted. Empty if no trial teaches anything.
 
     Raises:
       ValueError: a reward is not finite, or tokens are not in the space.
@@ -303,13 +304,20 @@ class Reinforce:
 
   def _take(self, trials: Sequence[Trial]) -> list[Trial]:
     """Counts and remembers a batch; returns the trials to learn from."""
-    kept = taught(trials)
+    kept = [trial for trial in taught(trials) if not self._said_by_penalty(trial)]
     self._batches += bool(kept)
     self._known.update(trial.proposal.architecture.digest for trial in trials)
     self._walks.update(trial.proposal.tokens for trial in trials)
     for trial in kept:
       self._remember(trial)
     return kept
+
+  def _said_by_penalty(self, trial: Trial) -> bool:
+    """Whether a trial says only what the penalty says already: that it does not fit.
+
+    A regressor that learnt such trials as bad ones would keep away from the limits.
+    """
+    return self._penalty_of is not None and trial.measurement.status is Status.INFEASIBLE
 
   def _remember(self, trial: Trial) -> None:
     tokens, digest, reward = trial.proposal.tokens, trial.proposal.architecture.digest, trial.reward

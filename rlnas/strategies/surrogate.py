@@ -5,8 +5,7 @@ algorithm 2.1), so it also tells how sure it is. The kernel is a sum of two simi
 architectures: that of their decisions, (1 + s)^2 / 4, where s is the share of named choices that
 two walks have in common, and that of their features (`rlnas.strategies.network_features`), a
 Gaussian of the standardised distance. The targets are normal scores of the rewards, so only their
-order matters. All rewards below the median count as equal, so the size of a reward's penalty has
-no influence. (Predictors in architecture search: Deng et al. 2017, arXiv:1712.03351; White et al.
+order matters. (Predictors in architecture search: Deng et al. 2017, arXiv:1712.03351; White et al.
 2021, arXiv:2104.01177, compare them.)
 """
 
@@ -30,7 +29,7 @@ from rlnas.strategies.network_features import traits
 Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
 
-_NOISE = 0.3  # variance of the noise; the variance of a network's own score is 2 before it is known
+_NOISE = 0.6  # variance of the noise; the variance of a network's own score is 2 before it is known
 _WIDTH = 0.3  # of the Gaussian: its exponent is this times the mean squared difference of features
 _REMEMBERED = 20_000  # networks whose features are kept
 _LEAST = 3  # networks that a correlation needs
@@ -84,7 +83,7 @@ class Surrogate:
     Raises:
       ValueError: a sequence is not in the space.
     """
-    return self.learn_scores(walks, scores_of(rewards))
+    return self.learn_scores(walks, normal_scores(rewards))
 
   def learn_scores(self, walks: Sequence[Tokens], scores: npt.ArrayLike) -> FloatArray:
     """As `learn`, from scores in place of rewards."""
@@ -175,12 +174,6 @@ class _Kernel:
     if not self._varied.any():
       return by_decisions
     return by_decisions + rbf_kernel(features, self._features, gamma=_WIDTH / self._varied.sum())
-
-
-def scores_of(rewards: Sequence[float]) -> FloatArray:
-  """Normal scores of rewards, where those below the median count as the median."""
-  floor = float(np.median(rewards))
-  return normal_scores([max(reward, floor) for reward in rewards])
 
 
 def normal_scores(rewards: Sequence[float]) -> FloatArray:

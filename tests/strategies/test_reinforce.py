@@ -21,6 +21,7 @@ from rlnas.strategies.reinforce import Reinforce
 from rlnas.strategies.surrogate import Surrogate
 from rlnas.strategies.warm_start import SOFTNESS
 from rlnas.testing.strategy import failed
+from rlnas.trial import Measurement, Status
 from tests.strategies.test_zoph_le import trials_of
 from tests.synthetic import BUDGET, Synthetic
 
@@ -476,3 +477,22 @@ def test_a_search_that_prepares_while_it_waits_takes_the_same_course(tmp_path):
 def test_arguments_out_of_range_are_refused(arguments):
   with pytest.raises(ValueError, match=next(iter(arguments))):
     make(**arguments)
+
+
+@pytest.mark.slow
+def test_infeasible_trials_teach_nothing_where_the_penalty_says_it_already():
+  """Without a penalty they are the only word on what fits, and are learnt."""
+  known = {}
+  for penalty in (None, lambda architecture: 0.0):
+    strategy, controller = make(penalty=penalty, warm_start=0, warm_up=0)
+    proposals = strategy.ask(3, np.random.default_rng(0))
+    infeasible = [
+      dataclasses.replace(trial, measurement=Measurement(Status.INFEASIBLE))
+      for trial in trials_of(proposals, [-1.0, -2.0, -3.0])
+    ]
+    before = [v.numpy().tolist() for v in controller.trainable_variables]
+    known[penalty is None] = bool(strategy.tell(infeasible))
+    changed = [v.numpy().tolist() for v in controller.trainable_variables] != before
+    assert changed == known[penalty is None]
+    assert not set(digests(proposals)) & set(digests(strategy.ask(8, np.random.default_rng(1))))
+  assert known == {True: True, False: False}

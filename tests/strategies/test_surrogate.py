@@ -8,7 +8,7 @@ from rlnas.spaces import Chain, NASNet
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import choices_of, compile_table, sample_uniform
 from rlnas.strategies.network_features import traits
-from rlnas.strategies.surrogate import Surrogate, normal_scores, scores_of
+from rlnas.strategies.surrogate import Surrogate, normal_scores
 from tests.strategies.test_learning import interacting_reward
 
 TABLE = compile_table(Chain(max_depth=3))
@@ -49,15 +49,14 @@ def test_it_ranks_what_it_has_not_seen():
 
 def test_a_known_walk_is_placed_near_its_score():
   walks = list(dict.fromkeys(draw(30, 2)))
-  half = len(walks) // 2
   scores = predict(walks, range(len(walks)), walks)
-  assert stats.spearmanr(scores[half:], range(len(walks) - half)).statistic > 0.8
+  assert stats.spearmanr(scores, range(len(walks))).statistic > 0.7
 
 
-def test_how_bad_the_worse_half_is_does_not_matter():
+def test_only_the_order_of_rewards_counts():
   walks, candidates = draw(9, 8), draw(6, 9)
   mild = predict(walks, range(9), candidates)
-  harsh = predict(walks, [-50, -7, -900, -3, 4, 5, 6, 7, 8], candidates)
+  harsh = predict(walks, [-900, -50, -7, -3, 4, 5, 6, 7, 800], candidates)
   np.testing.assert_allclose(harsh, mild)
 
 
@@ -73,7 +72,7 @@ def test_the_kernel_is_that_of_shared_choices_and_of_traits():
   walks = list(itertools.islice(dict.fromkeys(draw(20, 5)), 3))
   scores = predict(walks[:2], [0.0, 1.0], walks[2:])
   kernel = kernel_of(walks, 2)
-  dual = np.linalg.solve(kernel[:2, :2] + 0.3 * np.eye(2), normal_scores([0.0, 1.0]))
+  dual = np.linalg.solve(kernel[:2, :2] + 0.6 * np.eye(2), normal_scores([0.0, 1.0]))
   assert scores[0] == pytest.approx(kernel[2, :2] @ dual)
 
 
@@ -103,8 +102,8 @@ def test_traits_that_all_have_in_common_hide_no_others():
     apart = np.square((numbers[:, None] - numbers) / numbers.std(0)).mean(-1)
     shared = np.array([[similarity(a, b, table) for b in walks] for a in walks])
     kernel = (1 + shared) ** 2 / 4 + np.exp(-0.3 * apart)
-    scores = normal_scores(np.maximum(range(count), np.median(range(count))))
-    dual = np.linalg.solve(kernel + 0.3 * np.eye(count), scores)
+    scores = normal_scores(range(count))
+    dual = np.linalg.solve(kernel + 0.6 * np.eye(count), scores)
     predicted, _ = learnt(walks, range(count), table=table).predict(walks)
     np.testing.assert_allclose(predicted, kernel @ dual, atol=1e-9)
 
@@ -114,7 +113,7 @@ def test_the_deviation_is_that_of_the_gaussian_process():
   walks = list(dict.fromkeys(draw(40, 10)))
   known = len(walks) // 4
   kernel = kernel_of(walks, known)
-  among = kernel[:known, :known] + 0.3 * np.eye(known)
+  among = kernel[:known, :known] + 0.6 * np.eye(known)
   posterior = kernel - kernel[:, :known] @ np.linalg.solve(among, kernel[:known])
   _, deviation = learnt(walks[:known], range(known)).predict(walks)
   np.testing.assert_allclose(deviation, np.sqrt(np.diagonal(posterior)), atol=1e-6)
@@ -125,11 +124,11 @@ def test_the_deviation_is_that_of_the_gaussian_process():
 def test_the_held_back_correlation_is_that_of_fits_without_each():
   walks = list(dict.fromkeys(draw(15, 11)))
   rewards = [interacting_reward(TABLE, walk) for walk in walks]
-  kernel, scores = kernel_of(walks, len(walks)), scores_of(rewards)
+  kernel, scores = kernel_of(walks, len(walks)), normal_scores(rewards)
   predicted = []
   for i in range(len(walks)):
     others = [j for j in range(len(walks)) if j != i]
-    among = kernel[np.ix_(others, others)] + 0.3 * np.eye(len(others))
+    among = kernel[np.ix_(others, others)] + 0.6 * np.eye(len(others))
     predicted.append(kernel[i, others] @ np.linalg.solve(among, scores[others]))
   expected = np.corrcoef(predicted, scores)[0, 1]
   assert learnt(walks, rewards).held_back_correlation() == pytest.approx(expected, abs=1e-9)
@@ -165,7 +164,7 @@ def test_what_a_prior_misses_is_learnt():
   before, rewards = prior.predict(candidates)[0], np.random.default_rng(1).normal(size=8)
   by_prior = prior.predict([*walks, *candidates])[0]
   kernel = kernel_of([*walks, *candidates], 8) + np.outer(by_prior, by_prior)
-  noisy, missed = kernel[:8, :8] + 0.3 * np.eye(8), scores_of(rewards) - by_prior[:8]
+  noisy, missed = kernel[:8, :8] + 0.6 * np.eye(8), normal_scores(rewards) - by_prior[:8]
   variance = kernel[8:, 8:] - kernel[8:, :8] @ np.linalg.solve(noisy, kernel[:8, 8:])
   mean, deviation = learnt(walks, rewards, prior=prior).predict(candidates)
   np.testing.assert_allclose(
