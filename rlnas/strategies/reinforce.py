@@ -75,7 +75,7 @@ class Reinforce:
     *,
     controller: Controller,
     learning_rate: float = 3e-3,
-    updates: int = 4,
+    updates: int = 3,
     imagined: int = 32,
     inverse_temperature: float | None = None,
     caution: float = 0.0,
