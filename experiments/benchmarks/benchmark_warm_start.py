@@ -47,6 +47,7 @@ flags.DEFINE_integer(
 flags.DEFINE_integer('seed', 0, 'Seed of the networks and the controller; default: 0.')
 flags.DEFINE_string('out', 'runs/warm_start.png', 'Where to write the picture.')
 
+COLORS = ('0.45', 'tab:orange', 'tab:blue', 'tab:green', 'tab:purple')
 Walks = Sequence[tuple[int, ...]]
 
 
@@ -118,26 +119,24 @@ def plot(results: dict[str, list[Drawn]], path: pathlib.Path) -> None:
   ):
     values = np.concatenate([row.log_macs for row in rows])
     bins = np.linspace(values.min(), values.max() + 1e-6, 25)
-    for row, color in zip(rows, ('0.45', 'tab:orange', 'tab:blue', 'tab:green'), strict=False):
+    for i, (row, color) in enumerate(zip(rows, COLORS, strict=False)):
       heights, edges = np.histogram(row.log_macs, bins, density=True)
       filled = row.name == 'uniform'
       axes.stairs(
         heights, edges, fill=filled, alpha=0.35 if filled else 1, color=color, linewidth=1.6
       )
-      peak = int(np.argmax(heights))
-      axes.annotate(
+      axes.text(
+        0.02,
+        0.97 - 0.08 * i,
         f'{row.name}: {row.fits:.0%} fit',
-        ((edges[peak] + edges[peak + 1]) / 2, heights[peak]),
         color=color,
-        ha='center',
-        va='bottom',
-        fontsize=8,
-        xytext=(0, 2),
-        textcoords='offset points',
+        fontsize=9,
+        va='top',
+        transform=axes.transAxes,
       )
     axes.set_title(space)
     axes.set_xlabel('multiply-accumulates of networks that fit, log10')
-    axes.margins(y=0.15)
+    axes.margins(y=0.45)
     axes.set_yticks([])
     axes.spines[['top', 'right', 'left']].set_visible(False)
   write_file(path, encoded(figure, '.png', dpi=130))

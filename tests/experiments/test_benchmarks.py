@@ -19,6 +19,17 @@ def test_packing_and_ordering():
 
 
 @pytest.mark.nightly
+def test_warm_start(tmp_path):
+  out = tmp_path / 'warm_start.png'
+  done = run(
+    'benchmark_warm_start.py', '--steps=0,5', '--count=40', '--dataset=digits', f'--out={out}'
+  )
+  assert done.code == 0, done.stdout + done.stderr
+  assert '| chain | 5 steps |' in done.stdout
+  assert out.read_bytes().startswith(b'\x89PNG')
+
+
+@pytest.mark.nightly
 def test_screening(tmp_path):
   flags = ['--trials=3', '--dataset=digits', '--epochs=1', '--space=multibranch']
   done = run('benchmark_screening.py', *flags, '--flash_kib=16', '--sram_kib=8')
