@@ -243,6 +243,11 @@ def search_once(arm: Arm, path: str, *, protocol: Protocol, seed: int) -> Run:
       seed=seed,
       observers=[ledger],
     )
+  if not ledger.found and protocol.limited:
+    raise ValueError(
+      f'--max_params_m={protocol.parameters / 1e6}, --max_flops_m={protocol.macs / 1e6}: no cell '
+      f'that fits was found in {most} trials; must be larger'
+    )
   if not ledger.found:
     raise ValueError(f'--budget_seconds={protocol.seconds}: must be long enough for one evaluation')
   curve = tuple(

@@ -34,7 +34,7 @@ from rlnas.reports.rendering import encoded
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.strategies.controller import Controller
-from rlnas.strategies.warm_start import WarmStart
+from rlnas.strategies.warm_start import WarmStart, budget_value
 
 FLAGS = flags.FLAGS
 define_search_flags(without=(*OF_TIMED_SEARCH, 'space', 'space_option'))
@@ -100,7 +100,11 @@ def compare(setup: Setup, steps: Sequence[int]) -> Iterator[Drawn]:
   for number in steps:
     controller = Controller(table, seed=FLAGS.seed)
     warm_start = WarmStart(
-      table, controller=controller, penalty=setup.penalty, steps=number, seed=FLAGS.seed
+      table,
+      controller=controller,
+      value=budget_value(table, setup.penalty),
+      steps=number,
+      seed=FLAGS.seed,
     )
     started = time.perf_counter()
     warm_start.finish()

@@ -10,7 +10,7 @@ that the network is admitted.
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from rlnas.architecture import Architecture
 from rlnas.interfaces import Preparing, Resumable, Strategy
-from rlnas.spaces.table import Table, sample_uniform
-from rlnas.strategies.proposals import propose
+from rlnas.spaces.table import Table
+from rlnas.strategies.proposals import propose_uniform
 from rlnas.strategies.trial_batches import check_at_least
 from rlnas.trial import Proposal, Trial
 
@@ -105,9 +105,11 @@ class Admitting:
         (admitted if self._admits(proposal.architecture) else rejected).append(proposal)
       if len(admitted) >= count:
         return admitted[:count]
-    log_prob = None if rejected[0].log_prob is None else -math.log(self._table.size)
+    has_policy = rejected[0].log_prob is not None
     for _ in range(_UNIFORM):
-      proposal = propose(self._table, sample_uniform(self._table, rng), log_prob=log_prob)
+      proposal = propose_uniform(self._table, rng)
+      if not has_policy:
+        proposal = dataclasses.replace(proposal, log_prob=None)
       if self._admits(proposal.architecture):
         admitted.append(proposal)
       if len(admitted) == count:

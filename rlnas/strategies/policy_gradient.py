@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.spaces.decision import decode
-from rlnas.spaces.table import Table, sample_uniform
-from rlnas.strategies.proposals import propose
+from rlnas.spaces.table import Table
+from rlnas.strategies.proposals import propose, propose_uniform
 from rlnas.strategies.trial_batches import (
   Watch,
   check_at_least,
@@ -20,7 +18,7 @@ from rlnas.strategies.trial_batches import (
   settings_of,
   taught,
 )
-from rlnas.strategies.warm_start import Penalty, WarmStart
+from rlnas.strategies.warm_start import Penalty, WarmStart, budget_value
 from rlnas.trial import Proposal, Trial, derive_seed
 
 if TYPE_CHECKING:
@@ -59,12 +57,12 @@ class PolicyGradient:
     self._controller = controller
     self._updates = updates
     self._baseline = Baseline(baseline_decay)
-    self._penalty = penalty
+    self._budget_value = penalty and budget_value(table, penalty)
     self._seed = seed
     self._batches = 0  # told, with a result
     self._watch = Watch()
     self._warm_start = WarmStart(
-      table, controller=controller, penalty=penalty, steps=warm_start, seed=seed
+      table, controller=controller, value=self._budget_value, steps=warm_start, seed=seed
     )
     self._uniform_first = warm_start > 0
     self._settings = settings_of(
@@ -98,9 +96,7 @@ class PolicyGradient:
       ValueError: `count` is below 1.
     """
     if self._uniform_first and count > 0:
-      uniform = -math.log(self._table.size)
-      walks = [sample_uniform(self._table, rng) for _ in range(count)]
-      return [propose(self._table, walk, log_prob=uniform) for walk in walks]
+      return [propose_uniform(self._table, rng) for _ in range(count)]
     sample = self._controller.sample(self._table, count, rng)
     return [
       propose(self._table, tokens, log_prob=log_prob)
@@ -151,10 +147,9 @@ class PolicyGradient:
 
   def _draws(self) -> dict[str, float]:
     """Draws of the policy as it is now, with random numbers of their own; they are not proposed."""
-    if self._penalty is None:
+    if self._budget_value is None:
       return {}
     rng = np.random.default_rng(derive_seed(self._seed, 'draws', self._batches))
     sample = self._controller.sample(self._table, _DRAWN, rng)
-    architectures = (decode(self._table.space, walk) for walk in sample.sequences)
-    fits = [self._penalty(architecture) == 0 for architecture in architectures]
-    return {'fit_rate': sum(fits) / len(fits), 'entropy': float(sample.entropy.mean())}
+    fits = self._budget_value(sample.sequences) == 0
+    return {'fit_rate': float(fits.mean()), 'entropy': float(sample.entropy.mean())}

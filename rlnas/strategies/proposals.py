@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import math
+
+import numpy as np
+
+from rlnas.architecture import Architecture
 from rlnas.spaces.decision import decode
-from rlnas.spaces.table import Table
+from rlnas.spaces.table import Table, sample_uniform
 from rlnas.trial import Proposal
+
+_DECODED = 1000  # latest networks that are kept, of some 10 to 30 KB each
+
+
+@functools.lru_cache(_DECODED)
+def architecture_of(table: Table, tokens: tuple[int, ...]) -> Architecture:
+  """The network that a walk describes. Raises ValueError if it is no walk through the space."""
+  return decode(table.space, tokens)
 
 
 def propose(
@@ -25,4 +39,9 @@ def propose(
   Raises:
     ValueError: `tokens` is no walk through the space.
   """
-  return Proposal(tokens, decode(table.space, tokens), log_prob, parent)
+  return Proposal(tokens, architecture_of(table, tokens), log_prob, parent)
+
+
+def propose_uniform(table: Table, rng: np.random.Generator) -> Proposal:
+  """Proposes a network drawn uniformly from the walks of a space."""
+  return propose(table, sample_uniform(table, rng), log_prob=-math.log(table.size))

@@ -6,13 +6,12 @@ A uniform choice at each decision would instead favour the short walks of a spac
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from rlnas.spaces.table import Table, sample_uniform
-from rlnas.strategies.proposals import propose
+from rlnas.spaces.table import Table
+from rlnas.strategies.proposals import propose_uniform
 from rlnas.trial import Proposal, Trial
 
 
@@ -22,7 +21,6 @@ class RandomSearch:
   def __init__(self, table: Table) -> None:
     """Sets the compiled space to draw from."""
     self._table = table
-    self._log_prob = -math.log(table.size)
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Draws `count` token sequences with replacement.
@@ -32,8 +30,7 @@ class RandomSearch:
     """
     if count < 1:
       raise ValueError(f'count={count}: must be at least 1')
-    drawn = [sample_uniform(self._table, rng) for _ in range(count)]
-    return [propose(self._table, t, log_prob=self._log_prob) for t in drawn]
+    return [propose_uniform(self._table, rng) for _ in range(count)]
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Learns nothing and returns no scalars."""

@@ -8,8 +8,8 @@ theirs. So the policy also learns from what costs no training. Every term can be
   prediction of their accuracy less the exact penalty of the budget (Sutton 1990; Angermueller et
   al. 2020; see `rlnas.strategies.episodes`). Their reward includes -log p, so the policy climbs
   to probabilities proportional to exp(inverse_temperature * prediction - penalty) and never
-  collapses. The prediction counts less where the regressor is not sure (`caution`), and not at all
-  while it predicts held-back trials no better than chance (as in DyNA-PPO).
+  collapses. The prediction does not count while the regressor predicts held-back trials no better
+  than chance (as in DyNA-PPO); with `caution`, it counts less where the regressor is not sure.
 - Real episodes (`real`): the trials of each batch, rewarded by their own score. Those that the
   policy has left since count less (`losses.truncated_importance`).
 - The elite's sequences (`elite`): the policy also imitates the best networks so far (priority queue
@@ -46,7 +46,7 @@ from rlnas.strategies.trial_batches import (
   settings_of,
   taught,
 )
-from rlnas.strategies.warm_start import SOFTNESS, Penalty, WarmStart
+from rlnas.strategies.warm_start import Penalty, WarmStart, budget_value
 from rlnas.trial import Proposal, Status, Trial, derive_seed
 
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ FloatArray = npt.NDArray[np.float64]
 
 _PATIENCE = 3  # trials for each nat
 _TILT = 1.4  # inverse temperature for each root of a nat
-_REMEMBERED = 20_000  # walks whose penalty is kept
 _DRAWN = 32  # sequences for each call of the controller
 _CALLS = 10  # calls of the controller for one proposal, before uniform samples are tried
 
@@ -133,7 +132,7 @@ class Reinforce:
     """
     from rlnas.strategies import episodes  # TensorFlow
     from rlnas.strategies.learner import Learner
-    from rlnas.strategies.surrogate import Surrogate, network_of  # scikit-learn
+    from rlnas.strategies.surrogate import Surrogate  # scikit-learn
 
     if patience is None:
       patience = max(1, round(_PATIENCE * math.log(table.size)))
@@ -172,9 +171,7 @@ class Reinforce:
       *(warm_up, warm_start, exploration, candidates, patience, seed, digest_of(earlier)),
     )
     self._admits = admits or (lambda architecture: True)
-    self._penalty_of = penalty and functools.lru_cache(_REMEMBERED)(
-      lambda walk: penalty(network_of(table, walk).architecture)
-    )
+    self._budget_value = penalty and budget_value(table, penalty)
     self._known: set[str] = set()  # digests of all trials told
     self._walks: set[Tokens] = set()  # the same, as tokens, which are quicker to compare
     self._found: dict[str, tuple[float, Tokens]] = {}  # results of this descent, by digest
@@ -184,7 +181,6 @@ class Reinforce:
     self._idle = 0  # trials since its best
     self._descents = 1
     self._batches = 0  # with a result, in all descents
-    self._uniform_log_prob = -math.log(table.size)
     self._watch = Watch()
     self._learner = Learner(
       table,
@@ -197,10 +193,9 @@ class Reinforce:
     self._warm_start = WarmStart(
       table,
       controller=controller,
-      penalty=penalty,
+      value=functools.partial(self._value, trusted=self._prior is not None),
       steps=warm_start if penalty or self._prior else 0,
       seed=seed,
-      prediction=self._expected if self._prior else None,
     )
 
   @property
@@ -317,7 +312,7 @@ class Reinforce:
 
     A regressor that learnt such trials as bad ones would keep away from the limits.
     """
-    return self._penalty_of is not None and trial.measurement.status is Status.INFEASIBLE
+    return self._budget_value is not None and trial.measurement.status is Status.INFEASIBLE
 
   def _remember(self, trial: Trial) -> None:
     tokens, digest, reward = trial.proposal.tokens, trial.proposal.architecture.digest, trial.reward
@@ -365,26 +360,20 @@ class Reinforce:
     if self._imagined:
       walks = drawn.walks
       first['imagined_score'] = float(self._surrogate.predict(walks)[0].mean())
-      first['fit_rate'] = float(np.mean(self._penalties(walks) == 0))
+      first['fit_rate'] = float(np.mean(self._value_of_budget(walks) == 0))
       first['surrogate_correlation'] = correlation
     return first
 
   def _value(self, walks: Sequence[Tokens], *, trusted: bool) -> FloatArray:
-    """Values of imagined episodes, in nats."""
-    value = -self._penalties(walks) / SOFTNESS
+    """Values of imagined episodes, in nats; `trusted` says whether predictions count."""
+    value = self._value_of_budget(walks)
     if trusted:
-      value += self._expected(walks)
+      mean, deviation = self._surrogate.predict(walks)
+      value = value + self._inverse_temperature * (mean - self._caution * deviation)
     return value
 
-  def _expected(self, walks: Sequence[Tokens]) -> FloatArray:
-    """The part of the value that the regressor predicts."""
-    mean, deviation = self._surrogate.predict(walks)
-    return self._inverse_temperature * (mean - self._caution * deviation)
-
-  def _penalties(self, walks: Sequence[Tokens]) -> FloatArray:
-    if self._penalty_of is None:
-      return np.zeros(len(walks))
-    return np.array([self._penalty_of(walk) for walk in walks])
+  def _value_of_budget(self, walks: Sequence[Tokens]) -> FloatArray:
+    return np.zeros(len(walks)) if self._budget_value is None else self._budget_value(walks)
 
   def _episodes_of(self, trials: Sequence[Trial], scores: Sequence[float]) -> Episodes:
     """The trials as episodes, those that a policy drew."""
@@ -398,9 +387,8 @@ class Reinforce:
     walks = tuple(walk for walk, _, _ in drawn)
     value = np.array([self._inverse_temperature * score for _, score, _ in drawn])
     log_prob = np.array([log_prob for _, _, log_prob in drawn])
-    return Episodes(
-      walks, value - self._penalties(walks) / SOFTNESS, log_prob, np.zeros(len(drawn))
-    )
+    value += self._value_of_budget(walks)
+    return Episodes(walks, value, log_prob, np.zeros(len(drawn)))
 
   def _predictions(self, trials: Sequence[Trial]) -> FloatArray | None:
     """The scores that the regressor expects of trials, before it learns them."""
@@ -423,6 +411,7 @@ class Reinforce:
     """Yields lists of (walk, log-probability); in each list the preferred walk comes first."""
     # Before the first result the warm start may still be running, and the policy is not asked.
     learnt = self._batches > 0 and (self._prior is not None or self._told >= self._warm_up)
+    uniform = -math.log(self._table.size)
     for _ in range(_CALLS if learnt else 0):
       sample = self._controller.sample(self._table, _DRAWN, rng, exploration=self._exploration)
       drawn = dict(zip(sample.sequences, sample.log_prob.tolist(), strict=True))
@@ -430,9 +419,9 @@ class Reinforce:
       yield self._ranked(fresh[: self._candidates]) + fresh[self._candidates :]
     if not learnt and self._prior is not None:
       drawn = dict.fromkeys(sample_uniform(self._table, rng) for _ in range(self._candidates))
-      yield self._ranked([(walk, self._uniform_log_prob) for walk in drawn])
+      yield self._ranked([(walk, uniform) for walk in drawn])
     for _ in range(_CALLS * _DRAWN):
-      yield [(sample_uniform(self._table, rng), self._uniform_log_prob)]
+      yield [(sample_uniform(self._table, rng), uniform)]
 
   def _ranked(self, drawn: list[tuple[Tokens, float]]) -> list[tuple[Tokens, float]]:
     if len(drawn) < 2 or not self._surrogate.trained:

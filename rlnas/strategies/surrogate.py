@@ -21,17 +21,17 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.metrics.pairwise import rbf_kernel
 
-from rlnas.architecture import Architecture, Scalar
-from rlnas.spaces.decision import decode
+from rlnas.architecture import Scalar
 from rlnas.spaces.table import Table, choices_of
 from rlnas.strategies.network_features import traits
+from rlnas.strategies.proposals import architecture_of
 
 Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
 
 _NOISE = 0.6  # variance of the noise; the variance of a network's own score is 2 before it is known
 _WIDTH = 0.3  # of the Gaussian: its exponent is this times the mean squared difference of features
-_REMEMBERED = 20_000  # networks whose features are kept
+_REMEMBERED = 10_000  # networks whose features are kept
 _LEAST = 3  # networks that a correlation needs
 _NORMAL = statistics.NormalDist()
 
@@ -39,7 +39,6 @@ _NORMAL = statistics.NormalDist()
 class Network(NamedTuple):
   """What the regressor knows of a walk: its named choices and its features."""
 
-  architecture: Architecture
   choices: tuple[tuple[str, Scalar], ...]
   traits: FloatArray
 
@@ -138,8 +137,8 @@ class Surrogate:
 @functools.lru_cache(_REMEMBERED)
 def network_of(table: Table, walk: Tokens) -> Network:
   """What the regressor knows of a walk. Raises ValueError if it is not in the space."""
-  architecture = decode(table.space, walk)
-  return Network(architecture, tuple(choices_of(table, walk).items()), traits(architecture))
+  choices = tuple(choices_of(table, walk).items())
+  return Network(choices, traits(architecture_of(table, walk)))
 
 
 class _Kernel:

@@ -13,6 +13,7 @@ earlier searches of the space are known, the value includes a prediction from wh
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,22 +21,45 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.architecture import Architecture
-from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table
+from rlnas.strategies.proposals import architecture_of
 from rlnas.strategies.trial_batches import check_at_least
 from rlnas.trial import derive_seed
 
 if TYPE_CHECKING:
   from rlnas.strategies.controller import Controller
 
+Tokens = tuple[int, ...]
+FloatArray = npt.NDArray[np.float64]
 Penalty = Callable[[Architecture], float]
-Prediction = Callable[[Sequence[tuple[int, ...]]], npt.NDArray[np.float64]]
+Value = Callable[[Sequence[Tokens]], FloatArray]
 
 # Penalty that makes a network e times less likely. A harder limit makes the policy keep away from
-# it, so that its networks are smaller than uniform ones that fit (docs/results.md).
+# it, so that its networks are smaller than uniform ones that fit.
 SOFTNESS = 0.15
 _EPISODES = 64  # in each step
 _LEARNING_RATE = 4e-3
+_REMEMBERED = 10_000  # walks whose penalty is kept
+
+
+def budget_value(table: Table, penalty: Penalty) -> Value:
+  """The part of an episode's value that the budget decides: -penalty / SOFTNESS, in nats.
+
+  Args:
+    table: the compiled space.
+    penalty: returns by how much a network exceeds the budget, at least 0, and 0 if it fits: the sum
+      of the logarithms of used / limit of every resource beyond its limit
+      (`rlnas.evaluation.screened.excess`).
+
+  Returns:
+    A function that gives the value of each walk: 0 if its network fits, otherwise less.
+  """
+
+  @functools.lru_cache(_REMEMBERED)
+  def value(walk: Tokens) -> float:
+    return -penalty(architecture_of(table, walk)) / SOFTNESS
+
+  return lambda walks: np.array([value(walk) for walk in walks])
 
 
 class WarmStart:
@@ -46,22 +70,19 @@ class WarmStart:
     table: Table,
     *,
     controller: Controller,
-    penalty: Penalty | None,
+    value: Value | None,
     steps: int,
     seed: int,
-    prediction: Prediction | None = None,
   ) -> None:
     """Prepares the optimizer.
 
     Args:
       table: the compiled space.
       controller: the policy that learns.
-      penalty: by how much a network exceeds the budget, at least 0, and 0 if it fits: the sum of
-        the logarithms of used / limit of every resource beyond its limit
-        (`rlnas.evaluation.screened.excess`). Without it, the policy learns to be uniform.
+      value: gives the value of walks in nats, such as `budget_value`; without it, the policy learns
+        to be uniform.
       steps: number of steps; 0 leaves the controller as it is.
       seed: seed of the imagined episodes.
-      prediction: returns the value that walks have apart from the penalty, in nats; by default 0.
 
     Raises:
       ValueError: `steps` is below 0.
@@ -69,8 +90,7 @@ class WarmStart:
     check_at_least(0, warm_start=steps)
     self._table = table
     self._controller = controller
-    self._penalty = penalty
-    self._prediction = prediction
+    self._value = value or (lambda walks: np.zeros(len(walks)))
     self._left = steps
     self._rng = np.random.default_rng(derive_seed(seed, 'warm start'))
     if steps:
@@ -104,10 +124,3 @@ class WarmStart:
   def skip(self) -> None:
     """Leaves out all steps that are left: the controller's weights come from elsewhere."""
     self._left = 0
-
-  def _value(self, walks: Sequence[tuple[int, ...]]) -> npt.NDArray[np.float64]:
-    space = self._table.space
-    value = np.zeros(len(walks))
-    if self._penalty is not None:
-      value = np.array([-self._penalty(decode(space, walk)) / SOFTNESS for walk in walks])
-    return value if self._prediction is None else value + self._prediction(walks)

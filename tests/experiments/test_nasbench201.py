@@ -169,3 +169,9 @@ def test_under_limits_only_cells_that_fit_count(experiment, table):
   ledger = experiment.Ledger(protocol)
   ledger.on_trial(dataclasses.replace(trial((0,), 1.0, 0.9), measurement=measured))
   assert (ledger.evaluations, ledger.found) == (1, [])
+
+
+def test_limits_that_no_cell_keeps_are_named(experiment, table):
+  protocol = experiment.Protocol(math.inf, networks=2, parameters=1e5)
+  with pytest.raises(ValueError, match=r'--max_params_m=0\.1, --max_flops_m=inf: no cell'):
+    experiment.search_once(read_arms('random')[0], str(table), protocol=protocol, seed=0)

@@ -7,7 +7,7 @@ from rlnas.spaces import Chain
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, enumerate_tokens
 from rlnas.strategies.controller import Controller, pad_tokens
-from rlnas.strategies.warm_start import SOFTNESS, WarmStart
+from rlnas.strategies.warm_start import SOFTNESS, WarmStart, budget_value
 
 SMALL = compile_table(Chain(max_depth=1, kernels=(3, 5), filters=(4, 8), max_strides=0))
 WALKS = list(enumerate_tokens(SMALL))
@@ -16,7 +16,8 @@ NETWORKS = [decode(SMALL.space, walk) for walk in WALKS]
 
 def make(steps: int, penalty=None, *, init_scale: float = 2.0) -> tuple[WarmStart, Controller]:
   controller = Controller(SMALL, units=8, init_scale=init_scale, seed=3)
-  return WarmStart(SMALL, controller=controller, penalty=penalty, steps=steps, seed=0), controller
+  value = penalty and budget_value(SMALL, penalty)
+  return WarmStart(SMALL, controller=controller, value=value, steps=steps, seed=0), controller
 
 
 def weights_of(controller: Controller) -> list:
