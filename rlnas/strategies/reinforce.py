@@ -110,10 +110,10 @@ class Reinforce:
       elite_weight: weight of the elite's log-likelihood, where an episode one deviation better than
         the mean has weight 1.
       warm_up: number of trials at the start of each descent whose proposals are drawn uniformly
-        from the space; with `earlier`, only those before the first result are, and the prior picks
-        them as the regressor picks later ones.
+        from the space; with earlier searches, only those before the first result are, and what
+        they found picks among uniform draws.
       warm_start: number of steps that the policy learns from the estimate alone, before the first
-        result; they need `penalty` or `earlier`.
+        result; there are none without a budget or earlier searches.
       exploration: share of the uniform distribution, in [0, 1], in the mixture that each choice of
         a proposal is drawn from.
       candidates: number of samples, at most 32, from which the regressor picks each proposal; 1

@@ -51,10 +51,11 @@ class Surrogate:
 
     Args:
       table: the compiled space.
-      prior: a trained regressor whose predictions are the mean before anything is learnt, so that
-        `learn` learns what they miss; by default that mean is 0. How much they count is learnt as
-        well: their factor is 1 with variance 1 (Rasmussen & Williams 2006, section 2.7), so a
-        prior that misleads is soon ignored.
+      prior: a trained regressor. Its predictions are what this one expects before it has learnt
+        anything, and `learn` learns what they miss. How far to trust them is learnt too: they are
+        multiplied by a factor that is 1 at first, give or take 1, and falls where they mislead (a
+        weight with a prior of its own: Rasmussen & Williams 2006, equation 2.40). By default, 0 is
+        expected of every network.
     """
     self._table = table
     self._prior = prior
