@@ -54,7 +54,7 @@ class Surrogate:
       prior: a trained regressor. Its predictions are what this one expects before it has learnt
         anything, and `learn` learns what they miss. How far to trust them is learnt too: they are
         multiplied by a factor that is 1 at first, give or take 1, and falls where they mislead (a
-        weight with a prior of its own: Rasmussen & Williams 2006, equation 2.40). By default, 0 is
+        weight with a prior of its own: Rasmussen & Williams 2006, section 2.7). By default, 0 is
         expected of every network.
     """
     self._table = table
