@@ -64,7 +64,7 @@ class Kind:
   before: int
   share: float | None = None
   sign: int = 1
-  warm_up: int = 16
+  warm_up: int = 8
 
 
 KINDS = {

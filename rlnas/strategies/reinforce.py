@@ -57,7 +57,7 @@ Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
 
 _PATIENCE = 3  # trials for each nat
-_TILT = 1.4  # inverse temperature for each root of a nat
+_TILT = 0.5  # nats by which one unit of score tilts the policy, for each nat of the space
 _DRAWN = 32  # sequences for each call of the controller
 _CALLS = 10  # calls of the controller for one proposal, before uniform samples are tried
 
@@ -81,7 +81,7 @@ class Reinforce:
     real: bool = True,
     elite: int = 5,
     elite_weight: float = 0.25,
-    warm_up: int = 16,
+    warm_up: int = 8,
     warm_start: int = 100,
     exploration: float = 0.1,
     candidates: int = 32,
@@ -101,9 +101,8 @@ class Reinforce:
       imagined: number of imagined episodes in each gradient step; 0 switches them off.
       inverse_temperature: nats of log-probability that a network gains for each unit of its
         predicted score (scores are normal scores, so a unit is a deviation of the rewards); by
-        default 1.4 * sqrt(ln(size of the space)). A score is a sum over many decisions, and its
-        deviation grows only with the root of their number; so this tilts a single decision as much
-        in a large space as in a small one.
+        default ln(size of the space) / 2. The more networks there are to choose from, the further
+        the policy must lean towards what is predicted to be good to come down to a few of them.
       caution: number of the prediction's deviations that are taken from it in imagined episodes.
       real: whether the policy learns from the trials as episodes.
       elite: number of the best networks so far that the policy imitates; 0 switches that off.
@@ -137,7 +136,7 @@ class Reinforce:
     if patience is None:
       patience = max(1, round(_PATIENCE * math.log(table.size)))
     if inverse_temperature is None:
-      inverse_temperature = _TILT * math.log(table.size) ** 0.5
+      inverse_temperature = _TILT * math.log(table.size)
     check_at_least(1, candidates=candidates, patience=patience, updates=updates)
     check_at_least(
       0,
