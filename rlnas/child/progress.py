@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import dataclasses
+import sys
+import threading
 from collections.abc import Callable, Iterator
 
 
@@ -36,7 +38,9 @@ class Step:
   accuracy: float | None = None
 
 
+PICTURE = 'picture'  # the unit of the step that each drawing tells when it begins
 Listener = Callable[[Step], None]
+_LOADING_SECONDS = 1.0
 _listener: contextvars.ContextVar[Listener | None] = contextvars.ContextVar(
   'listener', default=None
 )
@@ -73,6 +77,28 @@ def changed_by(change: Callable[[Step], Step]) -> Iterator[None]:
     return
   with told_to(lambda step: outer(change(step))):
     yield
+
+
+@contextlib.contextmanager
+def loading(on_modules: Callable[[int], None]) -> Iterator[None]:
+  """A context that imports a large library; tells every second how many modules are loaded.
+
+  Args:
+    on_modules: called from another thread, and never after the end of the context.
+  """
+  ended = threading.Event()
+
+  def count() -> None:
+    while not ended.wait(_LOADING_SECONDS):
+      on_modules(len(sys.modules))
+
+  thread = threading.Thread(target=count, daemon=True)
+  thread.start()
+  try:
+    yield
+  finally:
+    ended.set()
+    thread.join()
 
 
 @contextlib.contextmanager

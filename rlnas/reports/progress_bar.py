@@ -8,6 +8,7 @@ above the bar.
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import sys
 import time
@@ -17,7 +18,7 @@ from typing import Any, TextIO
 import tqdm
 
 from rlnas.budget import Budget
-from rlnas.child.progress import Step
+from rlnas.child.progress import PICTURE, Step
 from rlnas.data.metrics import Metric
 from rlnas.reward import is_feasible
 from rlnas.trial import Trial
@@ -98,15 +99,18 @@ class Bar:
     if self._since is None:
       self._since = self._clock(), self.done
 
-  def advance(self, count: int = 1, *, known: bool = False) -> None:
+  def advance(self, count: int = 1, *, text: str | None = None, known: bool = False) -> None:
     """Counts units that are done.
 
     Args:
       count: how many.
+      text: what to show behind the count from now on; None keeps the text.
       known: whether they were done before, as those of a resumed search; they say nothing of the
         time that others take.
     """
     self.done += count
+    if text is not None:
+      self._text = text
     if not known:
       self.begin()
     elif self._since is not None:
@@ -120,14 +124,17 @@ class Bar:
 
   def on_step(self, step: Step) -> None:
     """Shows how far a unit is that is not done yet (`rlnas.child.progress.told_to`)."""
+    if step.unit == PICTURE:  # as of TensorBoard, between two trials
+      return
     if step.key is not None:
       self.begin()
+      self._running.pop(None, None)  # the executor has started
     self._running[step.name or step.key] = step
     self._draw()
 
-  def end_step(self, name: Hashable) -> None:
-    """Forgets a unit that was running, by its name or key."""
-    self._running.pop(name, None)
+  def end_step(self, name: Hashable) -> bool:
+    """Forgets a unit that was running, by its name or key; returns whether it was."""
+    return self._running.pop(name, None) is not None
 
   def close(self) -> None:
     """Leaves the bar on the terminal, or writes the last line."""
@@ -272,8 +279,7 @@ class ProgressBar:
     best = f'{self._best:.4f}' if self._feasible else 'none yet'
     what = '' if self._metric is Metric.ACCURACY else f' {self._metric.label}'
     share = self._feasible / len(self._counted)
-    self._bar.show(f'best{what} {best}, {share:.0%} fit')
-    self._bar.advance(known=known)
+    self._bar.advance(text=f'best{what} {best}, {share:.0%} fit', known=known)
 
 
 def spoken(seconds: float) -> str:
@@ -284,7 +290,7 @@ def spoken(seconds: float) -> str:
 
 
 def _step_text(step: Step, *, with_unit: bool) -> str:
-  done = int(step.done) if step.done == int(step.done) else round(step.done, 1)
+  done = f'{math.floor(10 * step.done) / 10:g}'  # what is not done yet is not rounded to it
   words = [step.name, step.unit if with_unit else '', f'{done}/{step.total:g}']
   if step.accuracy is not None:
     words.append(f'{step.accuracy:.3f}')
