@@ -19,6 +19,7 @@ from .budget import Budget, Resources
 from .cli.build import build_space
 from .cli.config import FinishConfig, SearchConfig
 from .cli.config_file import read_config
+from .cli.finished import FinishedSearch, load
 from .cli.search import run
 from .cost.builds import BUILDS, Build, find_build
 from .cost.cost import Cost, estimate_cost
@@ -32,10 +33,19 @@ from .evaluation.screened import Screened, excess, may_fit
 from .evaluation.trained import Stage, Trained
 from .evaluation.weight_sharing import WeightSharing
 from .export.bundle import export_model
+from .finishing.choice import Prefer
 from .finishing.plan import Plan, Teaching
 from .finishing.recipe import Recipe
 from .finishing.winner import Winner, finish_best, write_winner
-from .interfaces import Evaluator, Executor, Observer, Reward, StagedEvaluator, Strategy
+from .interfaces import (
+  Evaluator,
+  Executor,
+  LiveObserver,
+  Observer,
+  Reward,
+  StagedEvaluator,
+  Strategy,
+)
 from .pareto import best_trial, pareto_front
 from .reports.notebook import Progress
 from .reports.progress_bar import ProgressBar
@@ -100,11 +110,13 @@ __all__ = [
   'Executor',
   'ExecutorError',
   'FinishConfig',
+  'FinishedSearch',
   'Graph',
   'InProcess',
   'Joint',
   'Journal',
   'JournalError',
+  'LiveObserver',
   'LocalSearch',
   'Lookup',
   'Measurement',
@@ -116,6 +128,7 @@ __all__ = [
   'Observer',
   'OptunaSampler',
   'Plan',
+  'Prefer',
   'Progress',
   'ProgressBar',
   'Proposal',
@@ -168,6 +181,7 @@ __all__ = [
   'finishing',
   'infer_shapes',
   'layers',
+  'load',
   'load_board',
   'losses',
   'may_fit',

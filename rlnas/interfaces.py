@@ -76,6 +76,15 @@ class Resumable(Protocol):
     ...
 
 
+@runtime_checkable
+class LiveObserver(Protocol):
+  """An observer that also wants to know of a trial as soon as it is done, such as a bar."""
+
+  def on_arrival(self, trial: Trial) -> None:
+    """Called for each trial that this process evaluated, in the order in which they are done."""
+    ...
+
+
 class Evaluator(Protocol):
   """Measures an architecture; the same architecture and seed give the same result everywhere."""
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from rlnas.budget import Budget
+from rlnas.budget import Budget, Resources
 from rlnas.reward import is_feasible
 from rlnas.trial import Trial
-
-if TYPE_CHECKING:
-  pass
 
 
 def best_trial(trials: Sequence[Trial], budget: Budget) -> Trial | None:
@@ -53,13 +49,58 @@ def pareto_front(trials: Sequence[Trial], budget: Budget) -> list[Trial]:
   return sorted(front, key=lambda t: (-objectives(t)[0], *objectives(t)[1:]))
 
 
-def format_front(front: Sequence[Trial], *, title: str = 'accuracy') -> str:
-  """Formats the front as a table for a terminal; `title` names what the search calls accuracy."""
+def format_front(
+  front: Sequence[Trial], *, title: str = 'accuracy', winner: Trial | None = None
+) -> str:
+  """Formats the front as a table for a terminal.
+
+  Args:
+    front: trials of a Pareto front, most accurate first.
+    title: what the search calls accuracy.
+    winner: the trial whose network won; it is marked with a star. If it is not on the front, the
+      table has it all the same and says so.
+  """
+  rows = list(front)
+  if winner is not None and all(trial.index != winner.index for trial in front):
+    rows = sorted([*front, winner], key=lambda t: -objectives(t)[0])
+  has_latency = any(trial.measurement.latency_ms is not None for trial in rows)
   head = f'int8 {title}'
-  lines = [f'{"trial":>5}  {head:>13}  {"flash B":>8}  {"SRAM B":>8}  {"MACs":>11}']
-  for trial in front:
+  width = max(len(head), 13)
+  latency_head = f'  {"ms":>7}' if has_latency else ''
+  lines = [
+    f'  {"trial":>5}  {head:>{width}}  {"flash B":>9}  {"SRAM B":>9}  {"MACs":>11}{latency_head}'
+  ]
+  for trial in rows:
     accuracy, flash, sram, macs = objectives(trial)
+    has_won = winner is not None and trial.index == winner.index
+    latency_ms = trial.measurement.latency_ms
     lines.append(
-      f'{trial.index:5d}  {accuracy:{max(len(head), 13)}.4f}  {flash:8,d}  {sram:8,d}  {macs:11,d}'
+      f'{"*" if has_won else " "} {trial.index:5d}  {accuracy:{width}.4f}  {flash:9,d}  '
+      f'{sram:9,d}  {macs:11,d}' + (f'  {milliseconds(latency_ms):>7}' if has_latency else '')
     )
+  if winner is not None:
+    on_front = len(rows) == len(front)
+    lines.append('* the winner' + ('' if on_front else ', not on this front of short trainings'))
   return '\n'.join(lines)
+
+
+def milliseconds(latency_ms: float | None) -> str:
+  """A latency in three digits, for people; '' if it is not known."""
+  if latency_ms is None:
+    return ''
+  return f'{latency_ms:,.0f}' if latency_ms >= 100 else f'{latency_ms:.3g}'
+
+
+def compared(one: Resources, other: Resources) -> str:
+  """What `one` takes more or less than `other`: '12% less flash, 5% more MACs'; '' if neither."""
+  parts = []
+  for name, mine, theirs in (
+    ('flash', one.flash_bytes, other.flash_bytes),
+    ('SRAM', one.sram_bytes, other.sram_bytes),
+    ('MACs', one.macs, other.macs),
+  ):
+    if mine is not None and theirs and mine != theirs:
+      share = abs(mine / theirs - 1)
+      word = 'more' if mine > theirs else 'fewer' if name == 'MACs' else 'less'
+      parts.append(f'{f"{share:.0%}" if share >= 0.01 else "under 1%"} {word} {name}')
+  return ', '.join(parts)

@@ -7,6 +7,7 @@ take longer than a small network's arithmetic.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from rlnas.backend import keras, tf
 from rlnas.child.adam import Adam
 from rlnas.child.augment import NO_AUGMENTATION, Augmentation
 from rlnas.child.defaults import BATCH_SIZE, LEARNING_RATE
+from rlnas.child.progress import Step, is_heard, tell
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Confusion, Metric, class_weights
 from rlnas.data.scaling import Scaling
@@ -45,6 +47,9 @@ _SHRINK = 0.9
 _TRIED_EXAMPLES = 500
 
 _EVALUATION_BATCH = 500
+# Someone who waits hears of an epoch's parts that take about so long.
+_TOLD_SECONDS = 1.0
+_FIRST_STEPS = 16  # of the first part; the next ones follow from its time
 
 
 def cross_entropy(x: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -199,11 +204,11 @@ class Trainer:
     rng = np.random.default_rng(seed)
     self._adam.start(steps * epochs)
     loss = math.nan
+    tell(Step(0, epochs))
     for epoch in range(epochs):
       order = rng.permutation(count)[: math.prod(shape)].reshape(shape)
       changes = self._augmentation.draw(rng, shape)
-      order, changes = tf.constant(order, tf.int32), tf.constant(changes)
-      loss = float(self._run_epoch(self._x, self._y, order, changes))
+      loss = self._run(order, changes, epoch, epochs)
       if not math.isfinite(loss):
         raise FloatingPointError(f'training diverged: loss {loss} in epoch {epoch + 1} of {epochs}')
       if on_epoch is not None and on_epoch(epoch + 1, loss):
@@ -213,6 +218,32 @@ class Trainer:
       if not largest < HUGE_WEIGHT:
         raise FloatingPointError(f'training diverged: {weight.name} reaches {largest:g}')
     return loss
+
+  def _run(self, order: Array, changes: Array, epoch: int, epochs: int) -> float:
+    """Trains one epoch; returns its mean loss.
+
+    If someone listens (`rlnas.child.progress`), the epoch runs in parts and each is told. The
+    weights are the same to the bit, however the steps are parted.
+
+    Args:
+      order: the examples of each step. [steps, B]
+      changes: their changes. [steps, B, 3]
+      epoch: number of epochs before.
+      epochs: number of epochs in all.
+    """
+    steps, done, total, counted = len(order), 0, 0.0, 0.0
+    size = _FIRST_STEPS if is_heard() else steps
+    while done < steps:
+      started = time.perf_counter()
+      part = slice(done, done + size)
+      arguments = tf.constant(order[part], tf.int32), tf.constant(changes[part])
+      found = self._run_epoch(self._x, self._y, *arguments)
+      total, counted = total + float(found[0]), counted + float(found[1])
+      done = min(done + size, steps)
+      tell(Step(epoch + done / steps, epochs))
+      seconds = time.perf_counter() - started
+      size = max(1, min(4 * size, round(size * _TOLD_SECONDS / max(seconds, 1e-6))))
+    return total / counted if counted else math.nan
 
 
 def accuracy(model: keras.Model, x: Array, y: Array, *, scaling: Scaling) -> float:
@@ -304,7 +335,7 @@ def _check_settings(batch_size: int, learning_rate: float, warmup: float) -> Non
 def _epoch_function(
   model: keras.Model, dataset: Dataset, adam: Adam, augmentation: Augmentation, loss: Loss
 ) -> tf.types.experimental.PolymorphicFunction:
-  """Returns a function that trains one epoch and returns the mean loss.
+  """Returns a function that trains some steps; returns the sum of the losses and their number.
 
   In networks that read sequences, a batch with huge logits or a gradient that overflows has no
   gradient and shrinks the kernels, since all later batches would overflow too; if all batches of an
@@ -314,7 +345,9 @@ def _epoch_function(
   """
 
   @tf.function(autograph=False)
-  def run_epoch(x: tf.Tensor, y: tf.Tensor, order: tf.Tensor, changes: tf.Tensor) -> tf.Tensor:
+  def run_epoch(
+    x: tf.Tensor, y: tf.Tensor, order: tf.Tensor, changes: tf.Tensor
+  ) -> tuple[tf.Tensor, tf.Tensor]:
     def body(
       step: tf.Tensor, total: tf.Tensor, counted: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -338,7 +371,7 @@ def _epoch_function(
 
     steps = tf.shape(order)[0]
     _, total, counted = tf.while_loop(lambda step, *_: step < steps, body, (0, 0.0, 0.0))
-    return total / counted
+    return total, counted
 
   return run_epoch
 

@@ -23,10 +23,12 @@ from rlnas.cost.speed import CORES, Speed
 from rlnas.data.loaders import BUILT_IN
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, check_timeout
+from rlnas.finishing.choice import Prefer
 
 EXECUTORS = ('pool', 'ray', 'inprocess')
 TEACHERS = ('ensemble', 'wide')
 METRICS = tuple(metric.value for metric in Metric)
+PREFERENCES = tuple(prefer.value for prefer in Prefer)
 
 
 def _setting(default: Any, text: str, *, group: str, flag: str = '') -> Any:
@@ -100,6 +102,15 @@ class FinishConfig:
     'is then trained from its remaining weights and wins if it is better. None by default.',
     group='finishing',
   )
+  prefer: str = _setting(
+    Prefer.BALANCED.value,
+    'Which finalist wins: "accuracy" is the best on validation data, of equals the smallest; '
+    '"balanced" the one with the least memory and work among those at most one standard error, and '
+    '.002, below the best; "smallest" the one among those whose difference from the best may be '
+    'chance (95 %).',
+    group='finishing',
+    flag='prefer',
+  )
 
   def __post_init__(self) -> None:
     _check_types(self)
@@ -114,6 +125,7 @@ class FinishConfig:
       raise ValueError(f'shift={self.shift}: must be at least 0')
     if self.teacher is not None:
       choices.check_one_of('teacher', self.teacher, TEACHERS)
+    choices.check_one_of('prefer', self.prefer, PREFERENCES)
 
 
 @dataclasses.dataclass(frozen=True)

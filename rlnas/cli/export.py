@@ -1,24 +1,28 @@
 """`rlnas export`: writes the deployment bundle of a finished search again, beside its model.
 
-`rlnas search` does the same when it ends. The folder best/ then holds model.cc, model.h,
+`rlnas search` does the same when it ends. With --finalist=2 it is the bundle of another finalist,
+in a folder of its own. The folder best/ then holds model.cc, model.h,
 rlnas_model.h, test_vectors.h, main.cc, report.html, REPORT.md and figures/.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
 from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.config_file import read_config
-from rlnas.cli.flags import FINISH, define_some_flags, no_arguments, show
-from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
+from rlnas.cli.flags import define_some_flags, finish_flag, no_arguments, show
+from rlnas.cli.loading import pictures_counted
+from rlnas.cli.results import Result, read_result, trial_at
+from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config, watch_command
+
+_LONGER = 3  # times the epochs, in the command that finishes longer
 
 if TYPE_CHECKING:
   from rlnas.architecture import Architecture
@@ -37,6 +41,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     'Name with which C symbols and macros begin, so that a firmware can have several models.',
     flag_values=flag_values,
   )
+  flags.DEFINE_integer(
+    'finalist',
+    1,
+    'Number of the finalist, as result.json and the table of finalists list them: 1 is the winner, '
+    'whose bundle is best/; that of the second is finalist-2/.',
+    flag_values=flag_values,
+  )
 
 
 def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
@@ -48,23 +59,29 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   workdir = pathlib.Path(config.workdir)
   configuration, trials = read_journal(workdir / 'journal.jsonl')
   dataset = dataset_of(config, configuration, trials)
-  show(str(export_workdir(workdir, dataset, name=flag_values['name'].value) / 'report.html'))
+  name, finalist = flag_values['name'].value, flag_values['finalist'].value
+  folder = export_workdir(workdir, dataset, name=name, finalist=finalist)
+  show(str(folder / 'report.html'))
 
 
-def export_workdir(workdir: pathlib.Path, dataset: Dataset, *, name: str = 'rlnas') -> pathlib.Path:
+def export_workdir(
+  workdir: pathlib.Path, dataset: Dataset, *, name: str = 'rlnas', finalist: int = 1
+) -> pathlib.Path:
   """Writes the bundle of a finished search.
 
   Args:
-    workdir: folder of the search, with config.json, journal.jsonl, result.json and
-      best/model.tflite.
+    workdir: folder of the search, with config.json, journal.jsonl, result.json,
+      best/model.tflite and, for other finalists, finalists/.
     dataset: the data of the search.
     name: the model's name, with which its C symbols begin.
+    finalist: number of the finalist in result.json; 1 is the winner.
 
   Returns:
-    The folder of the bundle.
+    The folder of the bundle: best/, or finalist-2/ for the second finalist.
 
   Raises:
-    ValueError: the data set differs from that of the search, or a file has wrong content.
+    ValueError: the data set differs from that of the search, a file has wrong content, or there is
+      no such finalist.
     OSError: a file is missing or cannot be written.
   """
   from rlnas.reports.model_report import Origin, write_bundle
@@ -72,54 +89,87 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset, *, name: str = 'rlna
 
   config = read_config(workdir)
   configuration, trials = read_journal(workdir / 'journal.jsonl')
-  found, winner, architecture = _winner_in(workdir / 'result.json', trials)
-  latency_ms = found.get('latency_ms')
-  if 'latency_ms' not in found and architecture == winner.proposal.architecture:
-    latency_ms = winner.measurement.latency_ms  # an older version wrote results without latency
+  result = read_result(workdir, trials)
+  winner = _winner_in(result) if finalist == 1 else _finalist_in(result, finalist)
   board = _board(config)
   origin = Origin(
     trials=tuple(trials),
-    winner=dataclasses.replace(
-      winner,
-      proposal=dataclasses.replace(winner.proposal, architecture=architecture),
-      measurement=dataclasses.replace(winner.measurement, latency_ms=latency_ms),
-    ),
+    winner=winner.trial,
     board=config.board if board is None else board.title,
     command=command(config),
     configuration=configuration,
     finish_epochs=config.finish.epochs,
-    validation_accuracy=found.get('validation_accuracy'),
+    validation_accuracy=winner.validation_accuracy,
     target=board,
     builds=_builds(config, build_of(configuration)),
+    number=finalist,
+    why=result.why,
+    finalists=tuple((f.candidate.title, f.measurement) for f in result.readable_finalists()),
   )
-  best = workdir / 'best'
-  model = (best / 'model.tflite').read_bytes()
-  write_bundle(model, dataset, budget_of(configuration), origin, best, name=name)
-  return best
+  folder = workdir / ('best' if finalist == 1 else f'finalist-{finalist}')
+  model = (workdir / winner.model).read_bytes()
+  with pictures_counted('writing the report'):
+    write_bundle(model, dataset, budget_of(configuration), origin, folder, name=name)
+  if finalist != 1:
+    from rlnas.data.atomic_file import write_folder
+    from rlnas.finishing.winner import architecture_contents
+
+    network = winner.trial.proposal.architecture
+    write_folder(folder, architecture_contents(network, dataset.task))
+  return folder
 
 
-def _winner_in(
-  path: pathlib.Path, trials: Sequence[Trial]
-) -> tuple[dict[str, Any], Trial, Architecture]:
-  """What result.json says of the winner, its trial, and its architecture, which may be pruned.
+class _Exported(NamedTuple):
+  """What is exported.
 
-  Raises:
-    OSError: the file cannot be read.
-    ValueError: it is damaged, or of another search; names the file.
+  Attributes:
+    trial: the trial that found the network, with the network itself, which may be pruned.
+    validation_accuracy: of the float network; None if an earlier version did not write it.
+    model: path of the .tflite file in the folder of the search.
   """
+
+  trial: Trial
+  validation_accuracy: float | None
+  model: str
+
+
+def _winner_in(result: Result) -> _Exported:
+  """The winner of a result.json. Raises ValueError that names the file."""
   from rlnas.architecture import Architecture
 
+  found = result.best
   try:
-    found = json.loads(path.read_text(encoding='utf-8'))['best']
     architecture = Architecture.from_rows(found['architecture'])
-    trial = found['trial']
-    if type(trial) is not int or not 0 <= trial < len(trials):
-      raise ValueError(f'trial={trial!r}: must be one of the {len(trials)} in the journal')
+    trial = trial_at(found['trial'], result.trials)
   except KeyError as error:
-    raise ValueError(f'{path}: has no {error}; must hold the winner of the search') from error
+    raise ValueError(
+      f'{result.path}: has no {error}; must hold the winner of the search'
+    ) from error
   except (ValueError, TypeError, AttributeError) as error:
-    raise ValueError(f'{path}: must hold the winner of the search ({error})') from error
-  return found, trials[trial], architecture
+    raise ValueError(f'{result.path}: must hold the winner of the search ({error})') from error
+  latency_ms = found.get('latency_ms')
+  if 'latency_ms' not in found and architecture == trial.proposal.architecture:
+    latency_ms = trial.measurement.latency_ms  # an older version wrote results without latency
+  with_its_own = _with_network(trial, architecture, latency_ms)
+  return _Exported(with_its_own, found.get('validation_accuracy'), 'best/model.tflite')
+
+
+def _finalist_in(result: Result, number: int) -> _Exported:
+  """A finalist of a result.json. Raises ValueError."""
+  found = result.finalist(number)
+  trial = trial_at(found.candidate.trial, result.trials)
+  measured = found.measurement
+  with_its_own = _with_network(trial, found.candidate.architecture, measured.latency_ms)
+  path = f'finalists/{found.name}.tflite'
+  return _Exported(with_its_own, measured.validation_accuracy, path)
+
+
+def _with_network(trial: Trial, architecture: Architecture, latency_ms: float | None) -> Trial:
+  return dataclasses.replace(
+    trial,
+    proposal=dataclasses.replace(trial.proposal, architecture=architecture),
+    measurement=dataclasses.replace(trial.measurement, latency_ms=latency_ms),
+  )
 
 
 def command(config: SearchConfig) -> str:
@@ -130,13 +180,42 @@ def command(config: SearchConfig) -> str:
     if field.metadata and field.name != 'workdir' and value != field.default:
       given = value if isinstance(value, tuple) else (value,)
       values += [(field.metadata['flag'] or field.name, item) for item in given]
-  for field in dataclasses.fields(FinishConfig):
-    value = getattr(config.finish, field.name)
-    if value != field.default:
-      values.append((FINISH + field.name, value))
-  values.append(('workdir', config.workdir))
-  parts = [f'--{name}={_flag(value)}' for name, value in values]
-  return ' \\\n  '.join(['rlnas search', *map(shlex.quote, parts)])
+  parts = _quoted([*values, *_finish_values(config.finish), ('workdir', config.workdir)])
+  return ' \\\n  '.join(['rlnas search', *parts])
+
+
+def finish_command(config: SearchConfig) -> str:
+  """The shell command that finishes the same search in this way."""
+  parts = _quoted([('workdir', config.workdir), *_finish_values(config.finish)])
+  return ' '.join(['rlnas finish', *parts])
+
+
+def closing_lines(config: SearchConfig, report: pathlib.Path) -> str:
+  """The last lines of a search: where everything is and what may come next.
+
+  Args:
+    config: configuration of the search.
+    report: the page of the winner.
+  """
+  longer = dataclasses.replace(config.finish, epochs=_LONGER * config.finish.epochs)
+  rows = (
+    ('report', str(report)),
+    ('firmware', f'{report.parent}: model.cc, rlnas_model.h, main.cc, test_vectors.h'),
+    ('watch', watch_command(pathlib.Path(config.workdir))),
+    ('finish longer', finish_command(dataclasses.replace(config, finish=longer))),
+  )
+  width = max(len(name) for name, _ in rows) + 1
+  return '\n'.join(f'{name + ":":{width}}  {text}' for name, text in rows)
+
+
+def _finish_values(finish: FinishConfig) -> list[tuple[str, object]]:
+  """The flags of a finishing that have not their defaults, with their values."""
+  values = ((field, getattr(finish, field.name)) for field in dataclasses.fields(FinishConfig))
+  return [(finish_flag(field), value) for field, value in values if value != field.default]
+
+
+def _quoted(values: Sequence[tuple[str, object]]) -> list[str]:
+  return [shlex.quote(f'--{name}={_flag(value)}') for name, value in values]
 
 
 def _flag(value: object) -> str:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
+import textwrap
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from absl import flags
 
+from rlnas.child.progress import told_to
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import write_config
 from rlnas.cli.flags import (
@@ -27,11 +29,14 @@ from rlnas.cli.flags import (
   read_finish_config,
   show,
 )
+from rlnas.cli.guard import stopping
+from rlnas.cli.loading import compile_estimate, load_tensorflow
 from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 from rlnas.data.metrics import NOTABLE_SHARE, Metric
 from rlnas.trial import Status, Trial
 
 _MOST_RECALLS, _WORST_RECALLS = 12, 5  # of more classes only the worst are shown
+_MOST_COMPARED = 3  # finalists after the winner
 
 if TYPE_CHECKING:
   from rlnas.budget import Budget
@@ -57,7 +62,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   check_positive('workers', flag_values)
   config = given_config(flag_values)
   config = dataclasses.replace(config, finish=finish_config)
-  from rlnas.cli.export import export_workdir
+  from rlnas.cli.export import closing_lines, export_workdir
   from rlnas.search.journal import read_journal
 
   workdir = pathlib.Path(config.workdir)
@@ -74,7 +79,8 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
       since=started,
     )
   write_config(config, workdir)
-  show(str(export_workdir(workdir, dataset) / 'report.html'))
+  report = export_workdir(workdir, dataset) / 'report.html'
+  show('\n' + closing_lines(config, report))
 
 
 def finish(
@@ -104,11 +110,11 @@ def finish(
     SearchError: no network fits the budget, or none could be finished.
     OSError: a file cannot be written.
   """
-  import tqdm
-
+  load_tensorflow()
   from rlnas.data.int8_range import gap_warning
   from rlnas.evaluation.executors import InProcess, WorkerPool, default_workers
   from rlnas.finishing.winner import finish_best, write_winner
+  from rlnas.reports.progress_bar import Bar
   from rlnas.trial import derive_seed
 
   def executor_of(evaluator: Evaluator) -> Executor:
@@ -118,11 +124,20 @@ def finish(
 
   workdir = pathlib.Path(config.workdir)
   plan = plan_of(config, dataset)
-  with tqdm.tqdm(total=plan.trainings, desc='finish', unit='network', dynamic_ncols=True) as bar:
+  if trials:
+    compile_estimate(trials[0].proposal.architecture, dataset.task)
+  best = 0.0
+  with (
+    Bar(plan.trainings, 'finish', unit='trainings') as bar,
+    told_to(bar.on_step),
+    stopping(bar, plan.trainings, 'trainings'),
+  ):
 
     def on_finished(finalist: Finalist) -> None:
-      bar.set_postfix_str(f'trial {finalist.candidate.trial}: {finalist.score[0]:.4f}')
-      bar.update()
+      nonlocal best
+      best = max(best, finalist.score[0])
+      is_new = bar.end_step(finalist.candidate.title)
+      bar.advance(text=f'best {best:.4f}', known=not is_new)
 
     winner = finish_best(
       trials,
@@ -133,6 +148,7 @@ def finish(
       speed=config.speed(),
       build=build,
       folder=workdir / 'finalists',
+      prefer=config.finish.prefer,
       executor_factory=executor_of,
       on_finished=on_finished,
     )
@@ -192,15 +208,16 @@ def show_winner(
   from rlnas.cost.latency import timing
   from rlnas.pareto import format_front, pareto_front
 
-  footprint, workdir = winner.footprint, pathlib.Path(config.workdir)
+  footprint = winner.footprint
   failed = [t for t in trials if t.measurement.status is Status.FAILED]
   if failed:
     cause = failed[0].measurement.detail.strip().splitlines()[-1]
     show(f'\n{len(failed)} of {len(trials)} trials failed; cause of the first: {cause}')
   show('\nPareto front of the search (validation data):')
-  show(format_front(pareto_front(trials, budget), title=winner.metric.label))
+  front = pareto_front(trials, budget)
+  show(format_front(front, title=winner.metric.label, winner=winner.trial))
   show(f'\nFinalists, trained for up to {config.finish.epochs} epochs (validation data):')
-  show(format_finalists(winner.finalists))
+  show(format_finalists(winner))
   planned = '  (planned: TFLite Micro is not installed)' if footprint.is_planned else ''
   sram = f'{footprint.sram_bytes:,} of {budget.sram_bytes:,} B, {footprint.sram_build}{planned}'
   rows = [
@@ -214,9 +231,16 @@ def show_winner(
     known = timing(winner.architecture, dataset.task, speed=speed).latency_ms
     rows.append(('latency', f'{known} ms, estimated'))
   width = max(len(name) for name, _ in rows)
-  show(f'\nWinner: trial {winner.trial.index}')
+  show(f'\nWinner: {winner.finalists[0].candidate.title}')
+  show(
+    textwrap.fill(
+      f'{winner.why} (--prefer={winner.prefer.value})',
+      80,
+      initial_indent='  ',
+      subsequent_indent='  ',
+    )
+  )
   show('\n'.join(f'  {name:{width}}  {text}' for name, text in rows))
-  show(f'\n{workdir / "best/model.tflite"}, {workdir / "result.json"}, {workdir / "pareto.png"}')
 
 
 def rows_on_test_data(winner: Winner, dataset: Dataset) -> list[tuple[str, str]]:
@@ -262,14 +286,30 @@ def chance_warning(winner: Winner, dataset: Dataset) -> str:
   )
 
 
-def format_finalists(finalists: Sequence[Finalist]) -> str:
-  """The finalists as a table for a terminal, the winner first."""
-  lines = [f'{"trial":>5}  {"float":>6}  {"int8":>6}  {"flash B":>8}  {"SRAM B":>8}']
-  for finalist in finalists:
+def format_finalists(winner: Winner) -> str:
+  """The finalists as a table for a terminal, the winner first; what the next ones would cost."""
+  from rlnas.pareto import compared, milliseconds
+
+  has_latency = winner.latency_ms is not None
+  lines = [
+    f'    #  {"trial":>5}  {"float":>6}  {"int8":>6}  {"flash B":>9}  {"SRAM B":>9}  {"MACs":>11}'
+    + (f'  {"ms":>7}' if has_latency else '')
+  ]
+  for number, finalist in enumerate(winner.finalists, start=1):
     m = finalist.measurement
+    mark = '*' if number == 1 else '+' if winner.on_front[number - 1] else ' '
     lines.append(
-      f'{finalist.candidate.trial:5d}  {m.validation_accuracy:6.4f}  '
-      f'{m.int8_validation_accuracy:6.4f}  {m.flash_bytes:8,d}  {m.sram_bytes:8,d}  '
-      f'{finalist.candidate.note}  {m.detail}'.rstrip()
+      f'{mark} {number:3d}  {finalist.candidate.trial:5d}  {m.validation_accuracy:6.4f}  '
+      f'{m.int8_validation_accuracy:6.4f}  {m.flash_bytes:9,d}  {m.sram_bytes:9,d}  {m.macs:11,d}'
+      + (f'  {milliseconds(m.latency_ms):>7}' if has_latency else '')
+      + f'  {finalist.candidate.note}  {m.detail}'.rstrip()
     )
+  lines.append('* the winner, + no other is better in everything; against the winner:')
+  best, *others = winner.finalists
+  for number, other in enumerate(others[:_MOST_COMPARED], start=2):
+    gain = other.score[0] - best.score[0]
+    costs = compared(other.measurement.resources, best.measurement.resources)
+    lines.append(f'{number:5d}  {gain:+.4f} int8, {costs or "the same costs"}')
+  if not others:
+    lines.pop()
   return '\n'.join(lines)

@@ -63,7 +63,7 @@ def define_search_flags(
 def define_finish_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
   """Defines a flag for each setting of the finishing."""
   for field in dataclasses.fields(FinishConfig):
-    _define(field, flag_values, default=field.default, prefix=FINISH)
+    _define(field, flag_values, default=field.default, name=finish_flag(field))
 
 
 def define_some_flags(flag_values: flags.FlagValues, *names: str) -> None:
@@ -99,9 +99,9 @@ def read_search_config(flag_values: flags.FlagValues = flags.FLAGS, **others: An
 def read_finish_config(flag_values: flags.FlagValues = flags.FLAGS) -> FinishConfig:
   """The finishing that the flags give. Raises ValueError that begins with a flag."""
   given = {
-    field.name: flag_values[FINISH + field.name].value
+    field.name: flag_values[finish_flag(field)].value
     for field in dataclasses.fields(FinishConfig)
-    if FINISH + field.name in flag_values
+    if finish_flag(field) in flag_values
   }
   with named_by_flags(FINISH):
     return FinishConfig(**given)
@@ -114,10 +114,10 @@ def named_by_flags(prefix: str = '') -> Iterator[None]:
     yield
   except ValueError as error:
     text = str(error)
-    names = {name.removeprefix(prefix) for name in _metadata()}
-    if type(error) is not ValueError or re.split(r'[=:]', text)[0] not in names:
+    flag = {name.removeprefix(prefix): name for name in _metadata()}.get(re.split(r'[=:]', text)[0])
+    if type(error) is not ValueError or flag is None:
       raise
-    raise ValueError(f'--{prefix}{text}') from error
+    raise ValueError(f'--{flag}{text[len(flag.removeprefix(prefix)) :]}') from error
 
 
 def read_setup(arguments: list[str]) -> Setup:
@@ -197,11 +197,11 @@ def _define(
   flag_values: flags.FlagValues,
   *,
   default: Any,
-  prefix: str = '',
+  name: str = '',
 ) -> None:
   kind = str(field.type).removesuffix(' | None')
   value = list(default) if isinstance(default, tuple) else default
-  name = prefix + _flag_name(field)
+  name = name or _flag_name(field)
   _DEFINE[kind](name, value, field.metadata['text'], flag_values=flag_values)
   flags.declare_key_flag(name, flag_values=flag_values)
 
@@ -210,11 +210,16 @@ def _flag_name(field: dataclasses.Field[Any]) -> str:
   return str(field.metadata['flag'] or field.name)
 
 
+def finish_flag(field: dataclasses.Field[Any]) -> str:
+  """The flag of a setting of `FinishConfig`."""
+  return str(field.metadata['flag'] or FINISH + field.name)
+
+
 def _metadata() -> dict[str, Mapping[str, str]]:
   """Group and text of each setting, by the name of its flag."""
   fields = [f for f in dataclasses.fields(SearchConfig) if f.metadata]
   found = {_flag_name(f): f.metadata for f in fields}
-  return found | {FINISH + f.name: f.metadata for f in dataclasses.fields(FinishConfig)}
+  return found | {finish_flag(f): f.metadata for f in dataclasses.fields(FinishConfig)}
 
 
 def _entry(flag: flags.Flag) -> str:

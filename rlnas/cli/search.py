@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
+from rlnas.child.progress import told_to
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import write_config
 from rlnas.cli.flags import (
@@ -30,6 +31,9 @@ from rlnas.cli.flags import (
   read_search_config,
   show,
 )
+from rlnas.cli.guard import stopping
+from rlnas.cli.loading import compilation_shown, load_tensorflow
+from rlnas.cli.workdir import watch_command
 from rlnas.data.description import describe
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.workers import end_if_imported_by_worker
@@ -80,8 +84,9 @@ def run(config: SearchConfig) -> Winner:
   end_if_imported_by_worker()
   started = time.perf_counter()
   config.check()
+  load_tensorflow()
   from rlnas.cli.build import set_up
-  from rlnas.cli.export import export_workdir
+  from rlnas.cli.export import closing_lines, export_workdir
   from rlnas.cli.finish import finish
   from rlnas.reports.pareto_figure import plot_pareto
 
@@ -105,7 +110,8 @@ def run(config: SearchConfig) -> Winner:
     title=f'{title}: {len(trials)} trials',
     metric=winner.metric,
   )
-  show(str(export_workdir(workdir, setup.dataset) / 'report.html'))
+  report = export_workdir(workdir, setup.dataset) / 'report.html'
+  show('\n' + closing_lines(config, report))
   return winner
 
 
@@ -154,6 +160,8 @@ def search(setup: Setup) -> tuple[Trial, ...]:
     stack.push(functools.partial(_close, events))
     seconds = math.inf if config.minutes is None else 60 * config.minutes * setup.workers
     limit = _Limit(seconds)
+    stack.enter_context(told_to(progress.on_step))
+    stack.enter_context(stopping(progress, config.trials, 'trials'))
     with contextlib.suppress(_TimeIsUpError):
       run_search(
         strategy,
@@ -186,13 +194,15 @@ def announce(setup: Setup, *, resumed: int) -> None:
     *describe(data, metric=Metric(config.metric)),
     f'space    {config.space}: {float(setup.table.size):.3g} networks',
     f'budget   {budget} ({config.board}, {setup.build.name})',
-    f'watch    tensorboard --logdir={workdir / "tensorboard"} --host=127.0.0.1',
+    f'watch    {watch_command(workdir)}',
   ]
   if resumed:
     lines.append(f'resumed  {resumed} trials from {workdir / "journal.jsonl"}')
   show('\n'.join(lines))
   # Last, since the first estimate after an installation takes half a minute.
-  if warning := warning_of_few(setup.table, setup.admits):
+  with compilation_shown():
+    warning = warning_of_few(setup.table, setup.admits)
+  if warning:
     show(warning)
 
 

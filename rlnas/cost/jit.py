@@ -18,10 +18,11 @@ import hashlib
 import os
 import pathlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 from numba import config, njit
+from numba.core import event
 
 Function = TypeVar('Function', bound=Callable[..., Any])
 
@@ -66,6 +67,34 @@ def _kept_if_possible(dispatcher: Any) -> Any:
 
   dispatcher._cache.save_overload = save_if_possible
   return dispatcher
+
+
+@contextlib.contextmanager
+def compilation_heard(on_function: Callable[[], None]) -> Iterator[None]:
+  """A context in which each function that is compiled is told when it is; none if all are on disk.
+
+  Args:
+    on_function: called without arguments.
+  """
+  listener = _Listener(on_function)
+  event.register('numba:compile', listener)
+  try:
+    yield
+  finally:
+    event.unregister('numba:compile', listener)
+
+
+class _Listener(event.Listener):
+  def __init__(self, on_function: Callable[[], None]) -> None:
+    self._on_function = on_function
+
+  def on_start(self, event: Any) -> None:
+    """Called before a function is compiled."""
+    self._on_function()
+
+  def on_end(self, event: Any) -> None:
+    """Called after that."""
+    self._on_function()
 
 
 @functools.cache

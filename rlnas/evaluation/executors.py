@@ -17,6 +17,7 @@ import time
 from absl import logging
 
 from rlnas.architecture import Architecture
+from rlnas.child.progress import Step, changed_by, tell
 from rlnas.data.atomic_file import WriteError
 from rlnas.evaluation.shared_memory import Shared
 from rlnas.evaluation.workers import (
@@ -64,7 +65,9 @@ class InProcess:
     if not self._queue:
       return None
     task = self._queue.popleft()
-    return task.key, evaluate_safely(self._evaluator, task.architecture, task.seed, task.terms)
+    with changed_by(lambda step: dataclasses.replace(step, key=task.key)):
+      found = evaluate_safely(self._evaluator, task.architecture, task.seed, task.terms)
+    return task.key, found
 
   def withdraw(self) -> list[int]:
     """Drops all queued evaluations and returns their keys."""
@@ -182,6 +185,13 @@ class WorkerPool:
       if free.is_spent() and self._queue:
         self._workers.append(start_worker(free.slot, self._core(free.slot)))
 
+  def _tell_workers(self, *, loaded: int = 0) -> None:
+    """Tells how many of the first workers are ready, and how many modules one has loaded."""
+    if all(w.evaluated == 0 for w in self._workers):
+      ready = sum(w.ready for w in self._workers)
+      unit = f'loading {loaded:,} modules, workers' if loaded else 'starting workers'
+      tell(Step(ready, len(self._workers), unit=unit))
+
   def _is_free(self, worker: Worker) -> bool:
     """Whether it can take a task; a new worker waits until the one that it replaces is done."""
     rivals = (w for w in self._workers if w.slot == worker.slot)
@@ -209,6 +219,11 @@ class WorkerPool:
       worker.task = None
       if worker.is_spent():
         self._dismiss(worker)
+    elif isinstance(message, Step):
+      if worker.task is not None:
+        tell(dataclasses.replace(message, key=worker.task.key))
+      elif not worker.ready:
+        self._tell_workers(loaded=round(message.done))
     elif isinstance(message, WriteError):
       self._dismiss(worker)
       raise message
@@ -216,8 +231,10 @@ class WorkerPool:
       raise ExecutorError(f'a worker process cannot load the evaluator: {message}')
     elif worker.greeted:
       worker.ready, self._false_starts = True, 0
+      self._tell_workers()
     else:
       worker.greeted = True
+      self._tell_workers()
       with contextlib.suppress(OSError):
         worker.connection.send(self._evaluator.handle)
 

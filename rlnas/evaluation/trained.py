@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from rlnas.architecture import Architecture
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights, save_weights
+from rlnas.child.progress import part_of
 from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, Trainer, confusion_function, loss_for
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.speed import Speed
@@ -144,7 +145,9 @@ class Trained:
     curve: list[float] = []
     for number, stage in enumerate(self._stages):
       order = seed if number == 0 else derive_seed(seed, 'stage', number)
-      trainer.run(epochs=stage.epochs, examples=stage.examples, seed=order)
+      before = sum(earlier.epochs for earlier in self._stages[:number])
+      with part_of(sum(s.epochs for s in self._stages), after=before):
+        trainer.run(epochs=stage.epochs, examples=stage.examples, seed=order)
       curve.append(self._metric.of(count()))
       if number < len(terms.thresholds) and curve[-1] < terms.thresholds[number]:
         break

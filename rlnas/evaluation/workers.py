@@ -18,6 +18,7 @@ from multiprocessing.context import SpawnProcess
 from typing import cast
 
 from rlnas.architecture import Architecture
+from rlnas.child.progress import Step, loading, told_to
 from rlnas.data.atomic_file import WriteError
 from rlnas.evaluation.shared_memory import attach
 from rlnas.interfaces import Evaluator, StagedEvaluator
@@ -26,6 +27,7 @@ from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 # A Keras network leaves 14 to 19 MB behind in its process (measured; clear_session does not help),
 # so a worker has grown by about 0.7 GB when it is replaced.
 CHILDREN_PER_WORKER = 40
+_TOLD_SECONDS = 0.5  # between steps that a worker tells its parent
 GUARD = "A script that starts workers must do so under if __name__ == '__main__':"
 
 
@@ -135,7 +137,10 @@ def _work(connection: Connection, parent: int, core: int | None) -> None:
       os.sched_setaffinity(0, {core})
   connection.send('')
   try:
-    evaluator, _mapped = attach(connection.recv())
+    handle = connection.recv()
+    reporter = _Reporter(connection)
+    with loading(lambda modules: reporter(Step(modules, 0, unit='modules'))):
+      evaluator, _mapped = attach(handle)
   except EOFError:
     return
   except Exception:
@@ -148,9 +153,28 @@ def _work(connection: Connection, parent: int, core: int | None) -> None:
     except EOFError:
       return
     try:
-      connection.send(evaluate_safely(evaluator, architecture, seed, terms))
+      with told_to(reporter):
+        found = evaluate_safely(evaluator, architecture, seed, terms)
+      connection.send(found)
     except WriteError as error:
       connection.send(error)
+
+
+class _Reporter:
+  """Sends steps to the parent process, but not so many that the pipe could fill up.
+
+  The last step of a training is always sent.
+  """
+
+  def __init__(self, connection: Connection) -> None:
+    self._connection = connection
+    self._next = 0.0  # on the clock
+
+  def __call__(self, step: Step) -> None:
+    if (now := time.monotonic()) >= self._next or step.done == step.total:
+      self._next = now + _TOLD_SECONDS
+      with contextlib.suppress(OSError):  # the parent ends; so will this process
+        self._connection.send(step)
 
 
 def _end_with_parent(parent: int) -> None:

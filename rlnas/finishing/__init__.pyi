@@ -1,3 +1,4 @@
+from .choice import Prefer
 from .evaluator import Finishing
 from .finalists import Candidate, Finalist
 from .plan import Plan, Teaching
@@ -10,6 +11,7 @@ __all__ = [
   'Finished',
   'Finishing',
   'Plan',
+  'Prefer',
   'Recipe',
   'Teaching',
   'Winner',

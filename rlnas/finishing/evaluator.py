@@ -15,6 +15,7 @@ from rlnas.architecture import Architecture
 from rlnas.backend import ONEDNN, tf
 from rlnas.child.distill import Teacher, distillation
 from rlnas.child.inherit import save_weights
+from rlnas.child.progress import Step, tell
 from rlnas.child.train import Loss, cross_entropy
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.cost import estimate_cost
@@ -99,6 +100,7 @@ class Finishing:
     if self._teachers:
       loss = distillation([teacher.load(data) for teacher in self._teachers])
     found = finish(architecture, data, recipe=self._recipe, seed=seed, loss=loss, start=self._start)
+    tell(Step(1, 1, unit='measuring'))
     name = self.name(architecture, seed=seed)
     save_weights(found.network, self.weights_path(name))
     counted = estimate_cost(architecture, data.task, build=self._build)

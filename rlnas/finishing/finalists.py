@@ -10,9 +10,11 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.budget import Budget
+from rlnas.child.progress import Step, changed_by
 from rlnas.cost.latency import instruction_count, latency_ms
 from rlnas.cost.speed import Speed
 from rlnas.finishing.evaluator import Finishing
@@ -41,6 +43,11 @@ class Candidate:
   seed: int
   note: str = ''
 
+  @property
+  def title(self) -> str:
+    """Its name for people: 'trial 7', 'trial 7 seed 2'."""
+    return f'trial {self.trial} {self.note}'.strip()
+
 
 @dataclasses.dataclass(frozen=True)
 class Finalist:
@@ -61,6 +68,24 @@ class Finalist:
     """Greater is better: int8 validation accuracy, then that of the float network."""
     measured = self.measurement
     return measured.int8_validation_accuracy or 0.0, measured.validation_accuracy or 0.0
+
+  def figures(self) -> dict[str, Any]:
+    """What result.json says of it, without its network: names, accuracies, costs."""
+    measured = self.measurement
+    return {
+      'trial': self.candidate.trial,
+      'note': self.candidate.note,
+      'int8_validation_accuracy': measured.int8_validation_accuracy,
+      'validation_accuracy': measured.validation_accuracy,
+      'flash_bytes': measured.flash_bytes,
+      'sram_bytes': measured.sram_bytes,
+      'macs': measured.macs,
+      'latency_ms': measured.latency_ms,
+      'parameters': measured.parameters,
+      'detail': measured.detail,
+      'name': self.name,
+      'seed': self.candidate.seed,
+    }
 
   def to_json(self) -> str:
     """A line of finalists.jsonl."""
@@ -192,12 +217,19 @@ def finish_candidates(
       executor.submit(key, candidate.architecture, seed=candidate.seed)
     else:
       conclude(key, known)
-  while len(done) < len(candidates):
-    arrived = executor.collect(_PATIENCE_SECONDS)
-    if arrived is not None:
-      finalist = conclude(*arrived)
-      if finalist.measurement.status is Status.COMPLETE:
-        store.add(finalist)
+
+  def named(step: Step) -> Step:
+    if step.key is None:
+      return step
+    return dataclasses.replace(step, name=candidates[step.key].title)
+
+  with changed_by(named):
+    while len(done) < len(candidates):
+      arrived = executor.collect(_PATIENCE_SECONDS)
+      if arrived is not None:
+        finalist = conclude(*arrived)
+        if finalist.measurement.status is Status.COMPLETE:
+          store.add(finalist)
   return [done[key] for key in range(len(candidates))]
 
 

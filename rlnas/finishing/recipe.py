@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
+import time
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from rlnas.backend import keras
 from rlnas.child.augment import NO_AUGMENTATION, Augmentation
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights
+from rlnas.child.progress import Step, changed_by, is_heard, part_of
 from rlnas.child.train import (
   BATCH_SIZE,
   LEARNING_RATE,
@@ -39,6 +41,7 @@ from rlnas.tflite.quantize import calibrate, calibration_rows, quantize, to_int8
 CALIBRATION_EXAMPLES = 100
 # For the further epochs of a trained network: they refine its weights, so the rate is low.
 FURTHER_LEARNING_RATE = 1e-3
+_SHOWN_SHARE = 0.05  # of the time, for an accuracy that is only shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,15 +138,18 @@ def finish(
   network = build(architecture, dataset.task, seed=seed)
   if start is not None:
     inherit_weights(network, start)
-  train_by(recipe, network, dataset, seed=seed, loss=loss, on_epoch=on_epoch)
+  epochs = recipe.epochs + 2 * (recipe.further_epochs or 0)
+  with part_of(epochs, after=0):
+    train_by(recipe, network, dataset, seed=seed, loss=loss, on_epoch=on_epoch)
   ways = [quantized(network, dataset, recipe.metric)]
   if recipe.further_epochs is not None:
     further = dataclasses.replace(
       recipe, epochs=recipe.further_epochs, learning_rate=FURTHER_LEARNING_RATE
     )
-    for train_further in (trained_further, trained_aware):
+    for number, train_further in enumerate((trained_further, trained_aware)):
       try:
-        ways.append(train_further(network, dataset, recipe=further, seed=seed, loss=loss))
+        with part_of(epochs, after=recipe.epochs + number * further.epochs):
+          ways.append(train_further(network, dataset, recipe=further, seed=seed, loss=loss))
       except FloatingPointError as error:
         logging.warning('a further training failed and is skipped: %s', error)
   best = max(ways, key=lambda found: found.int8_validation_accuracy)  # of equals the first
@@ -165,22 +171,31 @@ def train_by(
     None if recipe.patience is None else _Best(network, dataset, recipe.patience, recipe.metric)
   )
 
+  shown = _Shown(network, dataset, recipe.metric) if is_heard() and best is None else None
+
   def after(epoch: int, mean: float) -> bool:
     ends = on_epoch is not None and on_epoch(epoch, mean)
+    if shown is not None:
+      shown.after_epoch()
     return bool((best is not None and best.hear()) or ends)
 
-  train(
-    network,
-    dataset,
-    epochs=recipe.epochs,
-    seed=seed,
-    batch_size=recipe.batch_size,
-    learning_rate=recipe.learning_rate,
-    warmup=recipe.warmup,
-    augmentation=recipe.augmentation,
-    loss=loss_for(recipe.metric, dataset, loss=loss),
-    on_epoch=after,
-  )
+  def with_accuracy(step: Step) -> Step:
+    source = best or shown
+    return step if source is None else dataclasses.replace(step, accuracy=source.accuracy)
+
+  with changed_by(with_accuracy):
+    train(
+      network,
+      dataset,
+      epochs=recipe.epochs,
+      seed=seed,
+      batch_size=recipe.batch_size,
+      learning_rate=recipe.learning_rate,
+      warmup=recipe.warmup,
+      augmentation=recipe.augmentation,
+      loss=loss_for(recipe.metric, dataset, loss=loss),
+      on_epoch=after,
+    )
   if best is not None:
     best.restore()
 
@@ -257,6 +272,29 @@ def calibration_of(dataset: Dataset) -> npt.NDArray[np.float32]:
   return calibration_rows(dataset.x_train, scaling=dataset.scaling, count=CALIBRATION_EXAMPLES)
 
 
+class _Shown:
+  """The validation accuracy for people who wait, computed when that takes hardly any time.
+
+  Attributes:
+    accuracy: the metric after one of the last epochs; None at first.
+  """
+
+  def __init__(self, network: keras.Model, dataset: Dataset, metric: Metric) -> None:
+    self._count = confusion_function(network, dataset.x_val, dataset.y_val, scaling=dataset.scaling)
+    self._metric = metric
+    self._count()  # the first call takes longer
+    self._next = 0.0  # on the clock
+    self.accuracy: float | None = None
+
+  def after_epoch(self) -> None:
+    """Computes the accuracy, if that was last done long enough ago."""
+    started = time.perf_counter()
+    if started >= self._next:
+      self.accuracy = self._metric.of(self._count())
+      ended = time.perf_counter()
+      self._next = ended + (ended - started) / _SHOWN_SHARE
+
+
 class _Best:
   """The weights of the epoch with the best validation accuracy (of equals the last)."""
 
@@ -265,16 +303,17 @@ class _Best:
     self._metric = metric
     self._count = confusion_function(network, dataset.x_val, dataset.y_val, scaling=dataset.scaling)
     self._patience = patience
-    self._accuracy = -1.0
+    self._best = -1.0
+    self.accuracy: float | None = None  # after the last epoch
     self._weights: list[npt.NDArray[np.float32]] = []
     self._epochs_since = 0
 
   def hear(self) -> bool:
     """Checks the accuracy after an epoch; returns whether the training should end."""
-    accuracy = self._metric.of(self._count())
-    self._epochs_since = 0 if accuracy > self._accuracy else self._epochs_since + 1
-    if accuracy >= self._accuracy:
-      self._accuracy, self._weights = accuracy, self._network.get_weights()
+    accuracy = self.accuracy = self._metric.of(self._count())
+    self._epochs_since = 0 if accuracy > self._best else self._epochs_since + 1
+    if accuracy >= self._best:
+      self._best, self._weights = accuracy, self._network.get_weights()
     return self._epochs_since >= self._patience
 
   def restore(self) -> None:

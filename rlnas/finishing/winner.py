@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rlnas.architecture import Architecture
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.budget import Budget
 from rlnas.child.distill import Teacher
 from rlnas.child.inherit import save_weights
@@ -30,6 +30,7 @@ from rlnas.data.metrics import (
 )
 from rlnas.evaluation.executors import InProcess
 from rlnas.evaluation.screened import check_speed
+from rlnas.finishing.choice import Labels, Prefer, choose
 from rlnas.finishing.evaluator import Finishing
 from rlnas.finishing.finalists import Candidate, Finalist, FinalistFile, finish_candidates, timed
 from rlnas.finishing.plan import Plan, run_plan, trial_of
@@ -38,7 +39,7 @@ from rlnas.reports.classification_metrics import wilson_interval
 from rlnas.reports.graph_drawing import drawings
 from rlnas.reward import is_feasible
 from rlnas.tflite.footprint import Footprint, measure
-from rlnas.tflite.inference import int8_confusion
+from rlnas.tflite.inference import int8_confusion, int8_logits
 from rlnas.trial import Status, Trial
 
 
@@ -62,7 +63,11 @@ class Winner:
     macs: multiply-accumulate operations of one inference.
     latency_ms: estimated time of one inference of `architecture`; None if the board's speed is
       unknown.
-    finalists: all finalists that it was chosen from, the best first.
+    finalists: all finalists that it was chosen from: its own first, then the most accurate.
+    on_front: for each of them, whether no other is at least as good in accuracy, flash, SRAM and
+      MACs, and better in one of them.
+    prefer: how much accuracy less memory and work were worth.
+    why: why it won, in one sentence.
   """
 
   trial: Trial
@@ -79,6 +84,9 @@ class Winner:
   macs: int
   latency_ms: float | None
   finalists: tuple[Finalist, ...]
+  on_front: tuple[bool, ...]
+  prefer: Prefer
+  why: str
 
   @property
   def recall_by_class(self) -> tuple[float | None, ...]:
@@ -102,6 +110,7 @@ def finish_best(
   *,
   plan: Plan,
   seed: int,
+  prefer: Prefer | str = Prefer.BALANCED,
   speed: Speed | None = None,
   build: Build = HOST,
   folder: str | os.PathLike[str] | None = None,
@@ -119,6 +128,7 @@ def finish_best(
     budget: the limits that the winner must fit.
     plan: what to train, and how.
     seed: decides the initial weights, the order of the examples and their augmentation.
+    prefer: how much accuracy on validation data a smaller network may cost (`Prefer`).
     speed: speed of the board; without it no latency is known, and none can be limited.
     build: the board's build of TFLite Micro, whose arena the budget limits.
     folder: keeps each finalist as soon as it is finished, so that an interrupted call can resume;
@@ -129,10 +139,11 @@ def finish_best(
 
   Raises:
     SearchError: no trial is feasible, or none could be finished.
-    ValueError: the folder holds something else.
+    ValueError: the folder holds something else, or there is no such preference.
     OSError: a file cannot be written.
   """
   check_speed(budget, speed)
+  prefer = Prefer(prefer)
   with contextlib.ExitStack() as stack:
     if folder is None:
       folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -163,7 +174,15 @@ def finish_best(
       return smaller, path
 
     finalists = run_plan(trials, budget, plan, seed=seed, finish_all=finish_all, prune=prune)
-    best = finalists[0]
+
+    def named(finalist: Finalist) -> Labels:
+      content = plain.model_path(finalist.name).read_bytes()
+      outputs = int8_logits(content, dataset.x_val, scaling=dataset.scaling)
+      return outputs.argmax(axis=1).astype(np.int64)
+
+    metric, labels = plan.recipe.metric, dataset.y_val.astype(np.int64)
+    choice = choose(finalists, prefer, labels=labels, named=named, metric=metric)
+    best = choice.finalists[0]
     model = plain.model_path(best.name).read_bytes()
   measured = best.measurement
   confusion = int8_confusion(model, dataset.x_test, dataset.y_test, scaling=dataset.scaling)
@@ -181,7 +200,10 @@ def finish_best(
     footprint=measure(model, build=build),
     macs=measured.macs or 0,
     latency_ms=measured.latency_ms,
-    finalists=tuple(finalists),
+    finalists=choice.finalists,
+    on_front=choice.on_front,
+    prefer=prefer,
+    why=choice.why,
   )
 
 
@@ -209,7 +231,6 @@ def write_winner(
   Raises:
     OSError: a file cannot be written.
   """
-  architecture = winner.architecture.to_json()
   result: dict[str, Any] = {
     'trials': len(trials),
     'feasible': sum(is_feasible(t.measurement, budget) for t in trials),
@@ -218,7 +239,7 @@ def write_winner(
     'best': {
       'trial': winner.trial.index,
       'metric': winner.metric.value,
-      'architecture': json.loads(architecture),
+      'architecture': json.loads(winner.architecture.to_json()),
       'validation_accuracy': winner.validation_accuracy,
       'int8_validation_accuracy': winner.int8_validation_accuracy,
       'int8_test_accuracy': winner.int8_test_accuracy,
@@ -237,16 +258,35 @@ def write_winner(
       },
       'budget': dataclasses.asdict(budget),
     },
-    'finalists': [json.loads(finalist.to_json()) for finalist in winner.finalists],
+    'prefer': winner.prefer.value,
+    'why': winner.why,
+    'finalists': [
+      {
+        **finalist.figures(),
+        'on_front': on_front,
+        'architecture': json.loads(finalist.candidate.architecture.to_json()),
+      }
+      for finalist, on_front in zip(winner.finalists, winner.on_front, strict=True)
+    ],
   }
   title = f'trial {winner.trial.index}: int8 test accuracy {winner.int8_test_accuracy:.4f}\n'
   title += f'flash {winner.footprint.flash_bytes:,} B, SRAM {winner.footprint.sram_bytes:,} B'
-  svg, png = drawings(winner.architecture, ['.svg', '.png'], task=dataset.task, title=title)
+  drawn = architecture_contents(winner.architecture, dataset.task, title=title)
   contents: dict[str, bytes | str] = {
     'result.json': json.dumps(result, indent=2) + '\n',
     'best/model.tflite': winner.model,
-    'best/architecture.json': architecture + '\n',
-    'best/architecture.svg': svg,
-    'best/architecture.png': png,
+    **{f'best/{name}': content for name, content in drawn.items()},
   }
   write_folder(folder, contents)
+
+
+def architecture_contents(
+  architecture: Architecture, task: TaskShape, *, title: str = ''
+) -> dict[str, bytes | str]:
+  """The contents of architecture.json, .svg and .png, by their names."""
+  svg, png = drawings(architecture, ['.svg', '.png'], task=task, title=title)
+  return {
+    'architecture.json': architecture.to_json() + '\n',
+    'architecture.svg': svg,
+    'architecture.png': png,
+  }

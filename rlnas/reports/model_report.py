@@ -19,6 +19,7 @@ from rlnas.data.metrics import Metric, chance_confusion, largest_class
 from rlnas.data.scaling import Scaling
 from rlnas.export.bundle import c_contents, deployment
 from rlnas.export.c_files import DEFAULT_NAME, RESOLVER_METHODS, Deployment
+from rlnas.pareto import compared, milliseconds
 from rlnas.reports import model_figures
 from rlnas.reports.classification_metrics import Quality, assess, wilson_interval
 from rlnas.reports.graph_drawing import drawings
@@ -42,7 +43,7 @@ from rlnas.reports.search_report import (
   tradeoffs,
 )
 from rlnas.tflite.inference import int8_logits
-from rlnas.trial import Trial
+from rlnas.trial import Measurement, Trial
 
 _MOST_ROWS = 24  # a longer table is closed at first
 _FILES = (
@@ -70,6 +71,9 @@ class Origin:
     target: the board, to tell the time of an inference and the flash of the runtime; None if its
       description is gone.
     builds: the builds of TFLite Micro that the board may have, the one of the search first.
+    number: number of the network among the finalists; 1 is the winner of the search.
+    why: why the first finalist won, in one sentence; '' if not known.
+    finalists: name and measurement of each finalist, the winner first; may be empty.
   """
 
   trials: tuple[Trial, ...]
@@ -81,6 +85,9 @@ class Origin:
   validation_accuracy: float | None
   target: Board | None = None
   builds: tuple[Build, ...] = ()
+  number: int = 1
+  why: str = ''
+  finalists: tuple[tuple[str, Measurement], ...] = ()
 
 
 def write_bundle(
@@ -350,14 +357,48 @@ def _found(budget: Budget, origin: Origin) -> tuple[Block, ...]:
     finish += f' for {origin.finish_epochs} epochs'
   metric = metric_of(origin.configuration)
   text = f'Trial {origin.winner.index} of a search with {len(origin.trials):,} trials, {finish}. '
+  if origin.number != 1:
+    text += f'This is finalist {origin.number}, not the winner of that search. '
   text += 'On the same kind of processor this command finds it again:'
   return (
     Text(text),
     Code(origin.command),
+    *_finalists(origin, metric),
     *tradeoffs(origin.trials, budget, chosen=origin.winner, metric=metric),
-    front_table(origin.trials, budget, metric),
+    front_table(
+      origin.trials,
+      budget,
+      metric,
+      chosen=origin.winner,
+      mark='winner' if origin.number == 1 else 'this one',
+    ),
     configuration_table(origin.configuration),
   )
+
+
+def _finalists(origin: Origin, metric: Metric) -> tuple[Block, ...]:
+  """Why the winner won, and what the other finalists would cost; nothing if that is not known."""
+  if not origin.finalists:
+    return ()
+  (_, best), *_ = origin.finalists
+  rows = []
+  for number, (title, m) in enumerate(origin.finalists, start=1):
+    figures = (m.flash_bytes, m.sram_bytes, m.macs)
+    latency = () if best.latency_ms is None else (milliseconds(m.latency_ms),)
+    against = 'the winner' if number == 1 else compared(m.resources, best.resources) or 'the same'
+    mark = ' (this one)' if number == origin.number and origin.number != 1 else ''
+    rows.append(
+      (
+        *(str(number), title + mark, f'{m.int8_validation_accuracy or 0:.4f}'),
+        *('–' if figure is None else f'{figure:,}' for figure in figures),
+        *latency,
+        against,
+      )
+    )
+  head = ('', 'finalist', f'int8 validation {metric.label}', 'flash, B', 'SRAM, B', 'MACs')
+  last = ('against the winner',) if best.latency_ms is None else ('ms', 'against the winner')
+  text = f'Why the first of these finalists won: {origin.why}.' if origin.why else 'The finalists:'
+  return Text(text), Table((*head, *last), tuple(rows))
 
 
 def _data(dataset: Dataset) -> tuple[Block, ...]:

@@ -41,6 +41,11 @@ class Progress:
     else:
       self._text, self._picture = (self._display.display(display_id=True) for _ in range(2))
 
+  def on_arrival(self, trial: Trial) -> None:
+    """Counts a trial as soon as it is done, outside a notebook."""
+    if self._bar is not None:
+      self._bar.on_arrival(trial)
+
   def on_trial(self, trial: Trial) -> None:
     """Adds one trial."""
     self._trials.append(trial)

@@ -1,46 +1,308 @@
-"""An observer that shows the progress of a search on the terminal."""
+"""Progress for people: a bar in a terminal, a line now and then in a log file.
+
+`Bar` is what every command and experiment shows. Whatever it counts may run for long, so it also
+shows how far those are that run (`Step`): something moves every few seconds. `note` says a line
+above the bar.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TextIO
 
 import tqdm
 
 from rlnas.budget import Budget
+from rlnas.child.progress import PICTURE, Step
 from rlnas.data.metrics import Metric
 from rlnas.reward import is_feasible
 from rlnas.trial import Trial
 
+WIDTH = 80  # columns of a bar, at most
+_REDRAWN_SECONDS = 0.2  # between drawings
+_LEAST_LINE_SECONDS, _MOST_LINE_SECONDS = 5.0, 60.0  # between lines of a log file
+_LINE_SHARE = 0.05  # of the time so far; keeps the log of a long run short
+# The time left is shown when so much was seen of the rest.
+_SEEN_SHARE, _SEEN_SECONDS = 0.1, 10.0
+_MOST_RUNNING = 2  # of those that run are shown one by one
+_BAR_WIDTH = 10
+
+
+def note(text: str) -> None:
+  """Says a line for people on the standard error, above a bar if there is one."""
+  with contextlib.suppress(BrokenPipeError):
+    if _is_terminal(sys.stderr):
+      tqdm.tqdm.write(text, file=sys.stderr)
+    else:
+      sys.stderr.write(text + '\n')
+      sys.stderr.flush()
+
+
+class Bar:
+  """Shows how much of something is done; a context that ends with `close`.
+
+  In a terminal it is a bar of at most 80 columns, elsewhere (a log file) a line every 5 s, later
+  every minute. The time left is shown once enough was done to tell it.
+
+  Args:
+    total: number of units; None if it is not known.
+    name: what is done, as 'search'.
+    unit: what is counted, in the plural, for lines of a log file.
+    stream: where to show it; default: the standard error.
+    clock: seconds of a clock that never goes back.
+
+  Attributes:
+    done: number of units that are done.
+  """
+
+  def __init__(
+    self,
+    total: int | None,
+    name: str,
+    *,
+    unit: str = '',
+    stream: TextIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
+  ) -> None:
+    self.done = 0
+    self._total = total
+    self._name = name
+    self._unit = unit
+    shown = sys.stderr if stream is None else stream
+    self._stream: TextIO | None = shown  # None after `close`
+    self._clock = clock
+    self._text = ''
+    self._running: dict[Hashable, Step] = {}
+    self._began = self._drawn = clock()
+    self._since: tuple[float, float] | None = None  # when the first unit began, and what was done
+    self._bar: tqdm.tqdm[Any] | None = None
+    if _is_terminal(shown):
+      self._bar = tqdm.tqdm(
+        total=total, file=shown, bar_format=self._format(), ncols=_columns(), leave=True
+      )
+
+  def __enter__(self) -> Bar:
+    """The bar."""
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    """Closes it."""
+    self.close()
+
+  def begin(self) -> None:
+    """Starts the clock of the time left, which otherwise starts with the first step or unit."""
+    if self._since is None:
+      self._since = self._clock(), self.done
+
+  def advance(self, count: int = 1, *, text: str | None = None, known: bool = False) -> None:
+    """Counts units that are done.
+
+    Args:
+      count: how many.
+      text: what to show behind the count from now on; None keeps the text.
+      known: whether they were done before, as those of a resumed search; they say nothing of the
+        time that others take.
+    """
+    self.done += count
+    if text is not None:
+      self._text = text
+    if not known:
+      self.begin()
+    elif self._since is not None:
+      self._since = self._since[0], self._since[1] + count
+    self._draw()
+
+  def show(self, text: str) -> None:
+    """Shows a text behind the count, in place of the one before."""
+    self._text = text
+    self._draw()
+
+  def on_step(self, step: Step) -> None:
+    """Shows how far a unit is that is not done yet (`rlnas.child.progress.told_to`)."""
+    if step.unit == PICTURE:  # as of TensorBoard, between two trials
+      return
+    if step.key is not None:
+      self.begin()
+      self._running.pop(None, None)  # the executor has started
+    self._running[step.name or step.key] = step
+    self._draw()
+
+  def end_step(self, name: Hashable) -> bool:
+    """Forgets a unit that was running, by its name or key; returns whether it was."""
+    return self._running.pop(name, None) is not None
+
+  def close(self) -> None:
+    """Leaves the bar on the terminal, or writes the last line."""
+    self._running.clear()
+    if self._bar is not None:
+      self._refresh()
+      self._bar.close()
+      self._bar = None
+    else:
+      self._write_line(f'in {spoken(self._clock() - self._began)}')
+    self._stream = None  # the second call does nothing
+
+  @property
+  def _units(self) -> float:
+    """What is done, with the parts of what runs."""
+    parts = (s.done / s.total for s in self._running.values() if s.key is not None and s.total)
+    return self.done + sum(parts)
+
+  def seconds_left(self) -> float | None:
+    """An estimate of the time left; None as long as too little was done to tell."""
+    if self._since is None or self._total is None or self.done >= self._total:
+      return None
+    began, before = self._since
+    seconds, seen = self._clock() - began, self._units - before
+    rest = self._total - before
+    if seconds < _SEEN_SECONDS or seen < _SEEN_SHARE * rest:
+      return None
+    return max(0.0, seconds * (rest - seen) / seen)
+
+  def _draw(self) -> None:
+    """Draws the bar, or writes a line, if the last one is long enough ago."""
+    now = self._clock()
+    if self._bar is not None:
+      if now - self._drawn >= _REDRAWN_SECONDS:
+        self._drawn = now
+        self._refresh()
+    elif self._stream is not None:
+      gap = min(max(_LEAST_LINE_SECONDS, _LINE_SHARE * (now - self._began)), _MOST_LINE_SECONDS)
+      if now - self._drawn >= gap:
+        self._drawn = now
+        left = self.seconds_left()
+        self._write_line('' if left is None else f'about {spoken(left)} left')
+
+  def _refresh(self) -> None:
+    assert self._bar is not None  # noqa: S101  of a terminal
+    self._bar.n = self._units if self._total is None else min(self._units, self._total)
+    self._bar.ncols = _columns()
+    self._bar.bar_format = self._format()
+    self._bar.refresh()
+
+  def _format(self) -> str:
+    """What tqdm draws: the bar between the count and as much text as fits."""
+    head = self._name if self._total is None else f'{self._name} {self.done}/{self._total}'
+    room = _columns() - len(head) - (2 if self._total is None else _BAR_WIDTH + 4)
+    left = self.seconds_left()
+    texts = [self._text, '' if left is None else f'{spoken(left)} left']
+    behind = ', '.join(text for text in texts if text)
+    for count in range(_MOST_RUNNING, -1, -1):
+      whole = ', '.join(text for text in (behind, self._running_text(count)) if text)
+      if len(whole) <= room or not count:
+        break
+    whole = whole[:room].replace('{', '{{').replace('}', '}}')
+    bar = ': ' if self._total is None else f' |{{bar:{_BAR_WIDTH}}}| '
+    return f'{head}{bar}{whole}'.rstrip(': ')
+
+  def _write_line(self, time_text: str) -> None:
+    if self._stream is None:
+      return
+    total = '' if self._total is None else f'/{self._total}'
+    count = f' {self.done}{total} {self._unit}'.rstrip() if total or self.done else ''
+    behind = ', '.join(t for t in (time_text, self._text, self._running_text()) if t)
+    with contextlib.suppress(BrokenPipeError, ValueError):  # the reader has left
+      self._stream.write(f'{self._name}{count}: {behind}\n')
+      self._stream.flush()
+
+  def _running_text(self, most: int = _MOST_RUNNING) -> str:
+    """The units that run, those that are furthest first, and how many more there are."""
+    running = sorted(self._running.values(), key=lambda s: -s.done / (s.total or 1.0))
+    shown = [_step_text(step, with_unit=place == 0) for place, step in enumerate(running[:most])]
+    if shown and len(running) > most:
+      shown.append(f'+{len(running) - most}')
+    return ', '.join(shown)
+
 
 class ProgressBar:
-  """An observer that shows a bar on the terminal: best accuracy, feasible share, time left.
+  """An observer that shows a bar: best accuracy, share that fits, time left, epochs of what runs.
 
   Args:
     trials: number of trials of the search.
     budget: decides which trials are feasible.
     metric: what the search calls accuracy.
+    name: what runs, as 'search' or the arm of a comparison.
   """
 
-  def __init__(self, trials: int, *, budget: Budget, metric: Metric = Metric.ACCURACY) -> None:
-    self._bar = tqdm.tqdm(total=trials, unit='trial', dynamic_ncols=True, desc='search')
+  def __init__(
+    self,
+    trials: int,
+    *,
+    budget: Budget,
+    metric: Metric = Metric.ACCURACY,
+    name: str = 'search',
+  ) -> None:
+    self._bar = Bar(trials, name, unit='trials')
     self._budget = budget
     self._metric = metric
+    self._counted: set[int] = set()
     self._feasible = 0
     self._best = 0.0
 
+  @property
+  def done(self) -> int:
+    """Number of trials that are done."""
+    return self._bar.done
+
+  def on_step(self, step: Step) -> None:
+    """Shows how far a trial is (`rlnas.child.progress.told_to`)."""
+    if step.key not in self._counted:
+      self._bar.on_step(step)
+
+  def on_arrival(self, trial: Trial) -> None:
+    """Counts a trial as soon as it is done."""
+    self._count(trial, known=False)
+
   def on_trial(self, trial: Trial) -> None:
-    """Moves the bar by one trial."""
-    if is_feasible(trial.measurement, self._budget):
-      self._feasible += 1
-      self._best = max(self._best, trial.measurement.int8_validation_accuracy or 0.0)
-    self._bar.update()
-    share = self._feasible / self._bar.n
-    best = f'{self._best:.4f}' if self._feasible else 'none yet'
-    self._bar.set_postfix_str(f'best int8 {self._metric.label} {best}, feasible {share:.0%}')
+    """Counts a trial of the journal; others were counted when they arrived."""
+    if trial.index not in self._counted:
+      self._count(trial, known=True)
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
     """Does nothing."""
 
   def close(self) -> None:
-    """Leaves the finished bar on the terminal."""
+    """Leaves the bar on the terminal."""
     self._bar.close()
+
+  def _count(self, trial: Trial, *, known: bool) -> None:
+    self._counted.add(trial.index)
+    self._bar.end_step(trial.index)
+    if is_feasible(trial.measurement, self._budget):
+      self._feasible += 1
+      self._best = max(self._best, trial.measurement.int8_validation_accuracy or 0.0)
+    best = f'{self._best:.4f}' if self._feasible else 'none yet'
+    what = '' if self._metric is Metric.ACCURACY else f' {self._metric.label}'
+    share = self._feasible / len(self._counted)
+    self._bar.advance(text=f'best{what} {best}, {share:.0%} fit', known=known)
+
+
+def spoken(seconds: float) -> str:
+  """A duration in few words: '40 s', '3 min', '2.5 h'."""
+  if seconds < 60:
+    return f'{5 * round(seconds / 5) if seconds >= 10 else round(seconds)} s'
+  return f'{round(seconds / 60)} min' if seconds < 90 * 60 else f'{seconds / 3600:.1f} h'
+
+
+def _step_text(step: Step, *, with_unit: bool) -> str:
+  done = f'{math.floor(10 * step.done) / 10:g}'  # what is not done yet is not rounded to it
+  words = [step.name, step.unit if with_unit else '', f'{done}/{step.total:g}']
+  if step.accuracy is not None:
+    words.append(f'{step.accuracy:.3f}')
+  return ' '.join(word for word in words if word)
+
+
+def _is_terminal(stream: TextIO) -> bool:
+  try:
+    return stream.isatty()
+  except ValueError:  # it is closed
+    return False
+
+
+def _columns() -> int:
+  return max(20, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.child.progress import PICTURE, Step, tell
+
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
@@ -41,6 +43,7 @@ def encoded(figure: Figure, suffix: str, *, dpi: float) -> bytes:
   """
   content = io.BytesIO()
   metadata: dict[str, Any] | None = {'Date': None} if suffix == '.svg' else None
+  tell(Step(0, 1, unit=PICTURE))  # each takes up to a second
   with any_script():
     figure.savefig(content, format=suffix.removeprefix('.'), dpi=dpi, metadata=metadata)
   return content.getvalue()

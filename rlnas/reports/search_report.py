@@ -116,16 +116,34 @@ def tradeoffs(
   return Text(note), Figures(tuple(figures))
 
 
-def front_table(trials: Sequence[Trial], budget: Budget, metric: Metric) -> Block:
-  """The Pareto front, most accurate first."""
+def front_table(
+  trials: Sequence[Trial],
+  budget: Budget,
+  metric: Metric,
+  *,
+  chosen: Trial | None = None,
+  mark: str = 'winner',
+) -> Block:
+  """The Pareto front, most accurate first.
+
+  Args:
+    trials: trials of the search.
+    budget: decides which trials fit.
+    metric: what the search calls accuracy.
+    chosen: a trial that is marked, and is in the table in any case.
+    mark: how it is marked.
+  """
   front = pareto_front(trials, budget)
+  if chosen is not None and all(trial.index != chosen.index for trial in front):
+    front = sorted([*front, trials[chosen.index]], key=lambda t: -objectives(t)[0])
   if not front:
     return Text('No trial fits the budget.')
   rows = []
   for trial in front:
     accuracy, flash, sram, macs = objectives(trial)
     figures = (f'{accuracy:.4f}', f'{flash:,}', f'{sram:,}', f'{macs:,}')
-    rows.append((str(trial.index), *figures, _operations(trial)))
+    shown = f'{trial.index} ({mark})' if chosen and trial.index == chosen.index else trial.index
+    rows.append((str(shown), *figures, _operations(trial)))
   head = ('trial', f'int8 validation {metric.label}', 'flash, B', 'SRAM, B', 'MACs', 'operations')
   return Table(head, tuple(rows))
 

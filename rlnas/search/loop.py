@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from rlnas.budget import Budget
-from rlnas.interfaces import Executor, Observer, Preparing, Reward, Strategy
+from rlnas.interfaces import Executor, LiveObserver, Observer, Preparing, Reward, Strategy
 from rlnas.search.fidelity import Pruner
 from rlnas.search.interrupt import SoftInterrupt
 from rlnas.search.journal import Journal, JournalError
@@ -82,7 +82,7 @@ def run_search(
     journal: stores the trials; without one the search cannot resume.
     enough: returns whether the trials told so far suffice. Then the search ends before `trials`,
       when those that run are told as well.
-    observers: called for every trial and batch.
+    observers: called for every trial and batch; a `LiveObserver` also as soon as a trial is done.
 
   Returns:
     All trials in order.
@@ -106,7 +106,8 @@ def run_search(
   weights: list[str] = []  # names of the weights of the trials in `done`
   teller = Teller(strategy, journal=journal, trials=trials, batch=batch, lag=lag)
   with SoftInterrupt() as interrupt, teller:
-    children = _Children(executor, reward, budget, journal, interrupt, pruner)
+    live = [observer for observer in observers if isinstance(observer, LiveObserver)]
+    children = _Children(executor, reward, budget, journal, interrupt, pruner, live)
     if isinstance(strategy, Preparing):
       children.while_waiting = strategy.prepare
 
@@ -182,7 +183,9 @@ class _Children:
     journal: Journal | None,
     interrupt: SoftInterrupt,
     pruner: Pruner | None,
+    live: Sequence[LiveObserver],
   ) -> None:
+    self._live = live
     self._executor = executor
     self._reward = reward
     self._budget = budget
@@ -246,6 +249,8 @@ class _Children:
       self._journal.add(trial)
     self._finished[index] = trial
     del self._running[index]
+    for observer in self._live:
+      observer.on_arrival(trial)
 
   def _stop(self) -> None:
     """Finishes running trials and drops the others. Raises KeyboardInterrupt."""

@@ -10,6 +10,7 @@ from rlnas.backend import keras, tf
 from rlnas.child.adam import Adam
 from rlnas.child.augment import Augmentation
 from rlnas.child.builder import build
+from rlnas.child.progress import told_to
 from rlnas.child.train import (
   MAX_GRADIENT_NORM,
   Trainer,
@@ -250,6 +251,23 @@ def test_it_ends_when_it_is_told():
 
   trained_weights(epochs=5, on_epoch=on_epoch)
   assert epochs == [1, 2]
+
+
+def test_someone_who_listens_changes_nothing_and_hears_of_parts(monkeypatch):
+  monkeypatch.setattr('rlnas.child.train._FIRST_STEPS', 1)
+  monkeypatch.setattr('rlnas.child.train._TOLD_SECONDS', 1e-9)
+  alone, heard_of = digits_model(), digits_model()
+  options = {'epochs': 2, 'seed': 3, 'batch_size': 50}
+  loss = train(alone, DIGITS, **options)
+  steps = []
+  with told_to(steps.append):
+    assert train(heard_of, DIGITS, **options) == pytest.approx(loss, rel=1e-6)
+  for one, other in zip(alone.get_weights(), heard_of.get_weights(), strict=True):
+    assert (one == other).all()
+  parts = len(DIGITS.x_train) // 50
+  expected = [epoch + part / parts for epoch in range(2) for part in range(1, parts + 1)]
+  assert [step.done for step in steps] == [0, *expected]
+  assert {step.total for step in steps} == {2}
 
 
 def test_another_loss_is_made_small():

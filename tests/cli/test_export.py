@@ -24,7 +24,9 @@ FILES = {
 def test_a_search_leaves_the_bundle_and_export_writes_the_same(finished):
   workdir = finished.workdir
   best = workdir / 'best'
-  assert finished.shown.stdout.splitlines()[-1] == str(best / 'report.html')
+  closing = [line.split(':')[0] for line in finished.shown.stdout.splitlines()[-4:]]
+  assert closing == ['report', 'firmware', 'watch', 'finish longer']
+  assert f'report:         {best / "report.html"}' in finished.shown.stdout
   assert {path.name for path in best.iterdir()} >= FILES
   result = json.loads((workdir / 'result.json').read_text())['best']
   report = (best / 'REPORT.md').read_text()

@@ -80,7 +80,7 @@ def test_the_terminal_and_the_report_tell_the_metric_and_chance(balanced):
   told = ', '.join(f'{name} {recall:.3f}' for name, recall in best['recall_by_class'].items())
   assert told in shown
   assert 'not better than' not in shown
-  assert 'best int8 balanced accuracy' in balanced.shown.stderr
+  assert 'best balanced accuracy 0.' in balanced.shown.stderr
   with open(f'{balanced.workdir}/best/REPORT.md') as file:
     report = file.read()
   assert 'int8 test balanced accuracy' in report

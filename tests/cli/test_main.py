@@ -28,6 +28,7 @@ WRONG_FLAGS = [
   ('--finish_teacher=me', 'must be one of ensemble, wide'),
   ('--finish_learning_rate=0', 'positive'),
   ('--finish_warmup=1', 'must lie in [0, 1)'),
+  ('--prefer=fastest', 'must be one of accuracy, balanced, smallest'),
   ('--workers=0', 'at least 1'),
   ('--trial_timeout=0', 'positive'),
   ('--trial_timeout=nan', 'positive'),

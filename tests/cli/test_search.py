@@ -80,7 +80,9 @@ def test_the_terminal_is_quiet_and_shows_progress(finished):
   assert 'Pareto front' in shown.stdout
   assert 'int8 test accuracy' in shown.stdout
   assert '--host=127.0.0.1' in shown.stdout
-  assert 'best int8 accuracy' in shown.stderr
+  assert 'search 4/4 trials: in ' in shown.stderr
+  assert 'best 0.' in shown.stderr
+  assert '\r' not in shown.stderr
   for noise in ('oneDNN', 'cudart', 'XNNPACK', 'Warning', 'WARNING', 'Traceback'):
     assert noise not in shown.stderr + shown.stdout
 

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from rlnas.architecture import Architecture
+from rlnas.child.progress import Step, tell, told_to
 from rlnas.evaluation.executors import ExecutorError, InProcess, WorkerPool
 from rlnas.evaluation.workers import evaluate_safely
 from rlnas.spaces import Chain
@@ -198,6 +199,38 @@ def test_an_evaluator_that_returns_nothing_has_failed(terms):
   measurement = evaluate_safely(Forgetful(), architectures(1)[0], 0, terms)
   assert measurement.status is Status.FAILED
   assert 'evaluate returned None: must be a Measurement' in measurement.detail
+
+
+@dataclasses.dataclass(frozen=True)
+class Telling:
+  """Says how far it is."""
+
+  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+    tell(Step(seed, 10))
+    tell(Step(seed, 10))  # at once, so a worker does not send it
+    tell(Step(10, 10))
+    return Measurement(Status.COMPLETE, macs=seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('workers', [0, 2])
+def test_what_evaluations_tell_is_heard_with_their_keys(workers):
+  steps: list[Step] = []
+  executor = WorkerPool(Telling(), workers=workers) if workers else InProcess(Telling())
+  with told_to(steps.append):
+    for key, architecture in enumerate(architectures(3)):
+      executor.submit(key, architecture, seed=key)
+    collect_all(executor, 3)
+    executor.close()
+  ends = [step.key for step in steps if step.done == 10]
+  assert sorted(ends) == [0, 1, 2]
+  starting = [step for step in steps if step.key is None]
+  assert bool(starting) == bool(workers)
+  if workers:
+    assert starting[-1].done >= 1
+    assert {step.total for step in starting} <= {1, 2}
+  else:
+    assert [step.done for step in steps] == [0, 0, 10, 1, 1, 10, 2, 2, 10]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ from sklearn.metrics import f1_score
 
 from rlnas.child.augment import Augmentation
 from rlnas.child.builder import build
+from rlnas.child.progress import told_to
 from rlnas.child.train import accuracy, cross_entropy, loss_for, train
 from rlnas.data import loaders
 from rlnas.data.metrics import Metric
@@ -25,6 +26,20 @@ def test_quantization_costs_little():
   x, y = DATA.x_val, DATA.y_val
   assert found.validation_accuracy == accuracy(found.network, x, y, scaling=DATA.scaling)
   assert found.int8_validation_accuracy == int8_accuracy(found.model, x, y, scaling=DATA.scaling)
+
+
+def test_someone_who_listens_hears_of_all_epochs_and_the_accuracy():
+  recipe = Recipe(3, further_epochs=2)
+  steps = []
+  with told_to(steps.append):
+    finish(small_network(), FEW, recipe=recipe, seed=0)
+  done = [step.done for step in steps]
+  assert done == sorted(done)
+  assert (done[0], done[-1]) == (0, 7)  # and twice two further epochs
+  assert {step.total for step in steps} == {7}
+  told = [step.accuracy for step in steps if step.accuracy is not None]
+  assert told
+  assert all(0 <= reached <= 1 for reached in told)
 
 
 def test_progress_is_told_and_may_end_the_training():

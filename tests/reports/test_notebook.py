@@ -61,4 +61,4 @@ def test_outside_a_notebook_it_is_a_line_of_text(where, monkeypatch, capsys):
   assert shown.out == ''
   last = shown.err.replace('\r', '\n').strip().splitlines()[-1]
   assert '12/12' in last
-  assert 'best int8 accuracy 0.' in last
+  assert 'best 0.' in last

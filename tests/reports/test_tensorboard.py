@@ -16,7 +16,6 @@ from rlnas.budget import Budget
 from rlnas.evaluation.executors import InProcess
 from rlnas.reports.choice_counts import preferences
 from rlnas.reports.pareto_figure import plot_pareto
-from rlnas.reports.progress_bar import ProgressBar
 from rlnas.reports.tensorboard import TensorBoard
 from rlnas.reports.tensorboard_pictures import Choices
 from rlnas.reports.tensorboard_scalars import DESCRIPTIONS
@@ -209,24 +208,6 @@ def test_searches_in_one_folder_stay_apart(tmp_path):
     groups.add(start.group_name)
     assert curve(multiplexer.GetAccumulator(f'{name}/tensorboard/search'), 'reward/trial')
   assert len(groups) == 2
-
-
-def test_the_bar_tells_the_best_accuracy_and_the_feasible_share(capfd):
-  bar = ProgressBar(12, budget=BUDGET)
-  trials = search(12, observers=[bar])
-  bar.close()
-  last = capfd.readouterr().err.replace('\r', '\n').strip().splitlines()[-1]
-  fitting = [t.measurement for t in trials if is_feasible(t.measurement, BUDGET)]
-  best = max(m.int8_validation_accuracy for m in fitting)
-  assert '12/12' in last
-  assert f'best int8 accuracy {best:.4f}, feasible {len(fitting) / 12:.0%}' in last
-
-
-def test_the_bar_says_where_nothing_fits(capfd):
-  bar = ProgressBar(2, budget=Budget(flash_bytes=1, sram_bytes=1))
-  bar.on_trial(search(1)[0])
-  bar.close()
-  assert 'best int8 accuracy none yet, feasible 0%' in capfd.readouterr().err
 
 
 def test_the_pareto_picture_is_a_file_too(tmp_path):

@@ -78,6 +78,36 @@ def test_without_lag_every_batch_is_told_before_the_next_is_asked():
   assert [e[0] for e in recorder.events] == ['ask', 'tell'] * 3
 
 
+class LastFirst(InProcess):
+  def collect(self, timeout):
+    self._queue.rotate()
+    return super().collect(timeout)
+
+
+class Live(Recorder):
+  def on_arrival(self, trial: Trial):
+    self.events.append(('arrival', trial.index))
+
+
+def test_a_live_observer_hears_of_a_trial_when_it_is_done(tmp_path):
+  live = Live()
+  trials = search(LastFirst(Synthetic()), observers=[live], trials=8, lag=0)
+  order = [event[:2] for event in live.events if event[0] != 'batch']
+  assert order == [
+    *(('arrival', index) for index in (3, 2, 1, 0)),
+    *(('trial', index) for index in range(4)),
+    *(('arrival', index) for index in (7, 6, 5, 4)),
+    *(('trial', index) for index in range(4, 8)),
+  ]
+  assert timeless(trials) == timeless(search(trials=8, lag=0))
+  journal = tmp_path / 'journal.jsonl'
+  search(trials=4, journal=Journal(journal, configuration={}))
+  live.events.clear()
+  search(trials=8, observers=[live], journal=Journal(journal, configuration={}), lag=0)
+  arrived = {event[1] for event in live.events if event[0] == 'arrival'}
+  assert arrived == {4, 5, 6, 7}  # those of the journal were not evaluated
+
+
 @pytest.mark.slow
 def test_the_number_of_workers_changes_nothing():
   expected = timeless(search(trials=16, lag=1))

@@ -1,0 +1,133 @@
+"""What people see while something runs: within 80 columns, and in a log file line by line."""
+
+import io
+
+import pytest
+
+from rlnas.budget import Budget
+from rlnas.child.progress import Step, changed_by, is_heard, part_of, tell, told_to
+from rlnas.reports.progress_bar import Bar, ProgressBar, spoken
+from rlnas.reward import is_feasible
+from tests.reports.test_tensorboard import search
+from tests.synthetic import BUDGET
+
+
+class Terminal(io.StringIO):
+  def isatty(self):
+    return True
+
+  @property
+  def screens(self):
+    return [text for text in self.getvalue().replace('\n', '\r').split('\r') if text.strip()]
+
+
+class Clock:
+  now = 0.0
+
+  def __call__(self):
+    return self.now
+
+
+def test_a_bar_fits_80_columns_and_shows_what_runs():
+  terminal, clock = Terminal(), Clock()
+  with Bar(4, 'finish', stream=terminal, clock=clock) as bar:
+    for epoch in range(60):
+      clock.now += 1
+      for key in range(3):
+        bar.on_step(Step(epoch + key / 4, 60, key=key, name=f'trial {key + 7}', accuracy=0.98765))
+    bar.end_step('trial 7')
+    bar.show('best 0.9' + 100 * '5')
+    clock.now += 1
+    bar.advance()
+  assert all(len(screen) <= 80 for screen in terminal.screens)
+  early, late = terminal.screens[5], terminal.screens[50]
+  assert early.startswith('finish 0/4 |')
+  assert early.endswith(' trial 7 epoch 4/60 0.988, trial 9 3.5/60 0.988, +1')
+  assert '% ' not in late
+  assert 'left' in late
+  assert terminal.screens[-1].startswith('finish 1/4 |')
+
+
+def test_a_log_file_gets_lines_now_and_then_and_no_carriage_return():
+  log, clock = io.StringIO(), Clock()
+  with Bar(1000, 'search', unit='trials', stream=log, clock=clock) as bar:
+    for number in range(1000):
+      clock.now += 1
+      bar.show(f'best {number / 1000:.4f}')
+      bar.advance()
+  lines = log.getvalue().splitlines()
+  assert '\r' not in log.getvalue()
+  assert 20 < len(lines) < 80
+  assert lines[0] == 'search 4/1000 trials: best 0.0040'
+  assert lines[-2].startswith('search 9')
+  assert ' trials: about ' in lines[-2]
+  assert lines[-1] == 'search 1000/1000 trials: in 17 min, best 0.9990'
+
+
+def test_the_time_left_waits_until_it_can_be_told():
+  """Starting takes long, and trials that a resumed search knows take no time."""
+  clock = Clock()
+  bar = Bar(100, 'search', stream=io.StringIO(), clock=clock)
+  bar.advance(40, known=True)
+  clock.now += 60  # workers start
+  bar.on_step(Step(0, 4, key=40))
+  assert bar.seconds_left() is None
+  clock.now += 5
+  for _ in range(3):
+    bar.advance()
+  assert bar.seconds_left() is None  # 3 of 60
+  clock.now += 6
+  for _ in range(7):
+    bar.advance()
+  assert bar.seconds_left() == pytest.approx(55)
+  bar.on_step(Step(3, 4, key=50))
+  bar.on_step(Step(1, 4, key=51))
+  assert bar.seconds_left() == pytest.approx(49)  # the parts of what runs count
+  bar.advance(50)
+  assert bar.seconds_left() is None
+
+
+def test_durations_are_rounded():
+  assert [spoken(s) for s in (3.4, 42, 100, 3000, 7200)] == [
+    '3 s',
+    '40 s',
+    '2 min',
+    '50 min',
+    '2.0 h',
+  ]
+
+
+def test_a_trial_counts_when_it_is_done(capfd):
+  bar = ProgressBar(12, budget=BUDGET)
+  trials = search(12)
+  for trial in reversed(trials):  # the order in which they finish
+    bar.on_arrival(trial)
+  assert bar.done == 12
+  for trial in trials:
+    bar.on_trial(trial)
+  assert bar.done == 12
+  bar.close()
+  fitting = [t.measurement for t in trials if is_feasible(t.measurement, BUDGET)]
+  best = max(m.int8_validation_accuracy for m in fitting)
+  last = capfd.readouterr().err.splitlines()[-1]
+  assert last.startswith('search 12/12 trials: in ')
+  assert last.endswith(f'best {best:.4f}, {len(fitting) / 12:.0%} fit')
+
+
+def test_the_bar_says_where_nothing_fits(capfd):
+  bar = ProgressBar(2, budget=Budget(flash_bytes=1, sram_bytes=1))
+  bar.on_trial(search(1)[0])
+  bar.close()
+  assert 'search 1/2 trials: in 0 s, best none yet, 0% fit' in capfd.readouterr().err
+
+
+def test_steps_reach_the_listener_of_their_context():
+  heard = []
+  tell(Step(1, 2))
+  assert not is_heard()
+  with changed_by(lambda step: step):
+    assert not is_heard()
+  with told_to(heard.append), part_of(10, after=4):
+    assert is_heard()
+    tell(Step(1, 3))
+  assert heard == [Step(5, 10)]
