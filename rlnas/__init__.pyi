@@ -15,10 +15,11 @@ from . import (
 )
 from .architecture import Architecture, Graph, Node, TaskShape, infer_shapes
 from .board import BOARDS, Board, find_board, load_board
-from .budget import Budget, Resources
+from .budget import UNLIMITED, Budget, Resources
 from .cli.build import build_space
 from .cli.config import FinishConfig, SearchConfig
 from .cli.config_file import read_config
+from .cli.dataframe import to_dataframe
 from .cli.search import run
 from .cost.builds import BUILDS, Build, find_build
 from .cost.cost import Cost, estimate_cost
@@ -40,7 +41,6 @@ from .pareto import best_trial, pareto_front
 from .reports.notebook import Progress
 from .reports.progress_bar import ProgressBar
 from .reports.tensorboard import TensorBoard
-from .search.dataframe import to_dataframe
 from .search.fidelity import (
   CurveExtrapolation,
   Pruner,
@@ -81,6 +81,7 @@ __all__ = [
   'BOARDS',
   'BUILDS',
   'PPO',
+  'UNLIMITED',
   'Admitting',
   'Architecture',
   'BlockQNN',

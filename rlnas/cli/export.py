@@ -81,7 +81,7 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset, *, name: str = 'rlna
     trials=tuple(trials),
     winner=dataclasses.replace(
       winner,
-      proposal=dataclasses.replace(winner.proposal, architecture=architecture),
+      proposal=dataclasses.replace(winner.proposal, value=architecture),
       measurement=dataclasses.replace(winner.measurement, latency_ms=latency_ms),
     ),
     board=config.board if board is None else board.title,
