@@ -96,7 +96,7 @@ def set_up(config: SearchConfig) -> Setup:
   """
   build_space(config)  # a wrong option is told before the data are read
   journals = read_earlier(config.learn_from)
-  dataset = loaders.load(config.dataset, data_dir=config.data_dir)
+  dataset = loaders.load(config.dataset, config.data_dir, **config.reading())
   config = with_frames(config, dataset)
   table = compile_table(build_space(config))
   first = decode(table.space, unrank(table, 0))
