@@ -79,9 +79,15 @@ IN_FOLDERS = 'folder'  # as the name of the groups: they are the folders in thos
 
 def kind_in(root: pathlib.Path) -> Kind:
   """The kind of files that a folder is read for: CSV files if it has some, and no images."""
-  found = [p for p in root.rglob('*') if p.is_file() and p.name[0] != '.']
-  has_tables = any(map(TABLES.has, found)) and not any(map(IMAGES.has, found))
-  return TABLES if has_tables else IMAGES
+  kind = IMAGES
+  for path in root.rglob('*'):
+    if any(part[0] == '.' for part in path.relative_to(root).parts):
+      continue
+    if IMAGES.has(path):
+      return IMAGES
+    if TABLES.has(path):
+      kind = TABLES
+  return kind
 
 
 def class_files(

@@ -105,24 +105,18 @@ def read_examples(sources: Sequence[Source], how: Reading) -> Examples:
     ValueError: a file cannot be read, lacks a column, or has a cell that is no number; no recording
       is as long as a window; or, without window, recordings by class differ in length.
   """
-  tables = [read_csv(source.path) for source in sources]
   by_class = sources[0].class_name is not None
+  first = read_csv(sources[0].path)
   group = None if how.group == 'folder' else how.group
   columns = columns_of(
-    tables[0], label=how.label, group=group, features=how.features, in_class=by_class
+    first, label=how.label, group=group, features=how.features, in_class=by_class
   )
-  for table in tables[1:]:
-    needed = (*columns.features, columns.label, columns.group)
-    for name in (name for name in needed if name is not None and name not in table.names):
-      raise ValueError(
-        f'{table.path}: has no column {name!r}, only {", ".join(table.names)}; must have the '
-        f'columns of {tables[0].path}'
-      )
-  parts = [
-    part
-    for source, table in zip(sources, tables, strict=True)
-    for part in _parts(source, table, columns, how, alone=len(sources) == 1)
-  ]
+  # One table after the other, since text takes much memory.
+  tables = itertools.chain([first], (read_csv(source.path) for source in sources[1:]))
+  parts: list[_Part] = []
+  for source, table in zip(sources, tables, strict=True):
+    _check_columns(table, columns, first)
+    parts += _parts(source, table, columns, how, alone=len(sources) == 1)
   if how.window is not None:
     x, y, groups, said = _windows(parts, how.window, how.hop or max(1, how.window // 2))
   elif by_class:
@@ -136,8 +130,18 @@ def read_examples(sources: Sequence[Source], how: Reading) -> Examples:
     y=np.array(y, str) if by_class else typed_labels(y),
     groups=np.array(groups, str) if has_groups and how.group != NO_GROUPS else None,
     columns=columns,
-    note=_note(tables[0], columns, said),
+    note=_note(first, columns, said),
   )
+
+
+def _check_columns(table: CsvTable, columns: Columns, first: CsvTable) -> None:
+  """Raises ValueError if a table lacks a column that the first one has."""
+  for name in (*columns.features, columns.label, columns.group):
+    if name is not None and name not in table.names:
+      raise ValueError(
+        f'{table.path}: has no column {name!r}, only {", ".join(table.names)}; must have the '
+        f'columns of {first.path}'
+      )
 
 
 def _parts(
@@ -209,7 +213,7 @@ def _windows(parts: Sequence[_Part], window: int, hop: int) -> _Found:
     groups += [part.group] * len(found)
   said = f'windows of {window} rows, every {hop}, of {len(long)} recordings'
   if len(long) < len(parts):
-    said += f' ({len(parts) - len(long)} shorter ones skipped)'
+    said += f' ({len(parts) - len(long)} shorter skipped)'
   return np.concatenate(x), y, groups, said
 
 

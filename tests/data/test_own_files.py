@@ -275,7 +275,7 @@ def test_shorter_recordings_are_skipped_and_said(tmp_path):
   write_csv(tmp_path / 'run' / 'short.csv', ('time', 'a', 'b'), [[0, 1, 2]])
   (tmp_path / 'walk' / 'readme.txt').write_text('how it was recorded')
   notes = load(tmp_path, window=40).notes
-  assert 'of 8 recordings (1 shorter ones skipped)' in notes[1]
+  assert 'of 8 recordings (1 shorter skipped)' in notes[1]
   assert notes[0].startswith('1 other files (1 .txt)')
 
 
