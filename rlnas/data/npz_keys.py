@@ -83,17 +83,17 @@ def assign(
   for role, what in (('x_train', 'training examples'), ('y_train', 'their labels')):
     if role not in found:
       raise ValueError(f'{path}: no key for {what}, only {_listed(keys)}; must have {_NEEDS}')
-  return found, _remarks(found, rest)
+  return found, _remarks(found, rest, hints=group is None and 'groups' not in found)
 
 
-def _remarks(found: Mapping[str, str], rest: Sequence[str]) -> tuple[str, ...]:
+def _remarks(found: Mapping[str, str], rest: Sequence[str], *, hints: bool) -> tuple[str, ...]:
   """What people should know of the keys: names that are not the roles, and keys not read."""
   renamed = [f'{key} as {role}' for role, key in found.items() if key != role]
   remarks = [f'read {", ".join(renamed)}'] if renamed else []
   if rest:
     like = [key for key in rest if key.casefold().split('_')[0].rstrip('s') in _MAY_BE_GROUPS]
-    hint = f'; --group={like[0]} if it says what must lie in one split' if like else ''
-    remarks.append(f'keys not read: {", ".join(rest)}{hint if "groups" not in found else ""}')
+    hint = f'; --group={like[0]} if it says what must lie in one split' if like and hints else ''
+    remarks.append(f'keys not read: {", ".join(rest)}{hint}')
   return tuple(remarks)
 
 

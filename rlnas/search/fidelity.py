@@ -227,8 +227,13 @@ def as_blockqnn(
 
   FLOPs are taken in millions of multiply-accumulates; the density is the number of edges over the
   number of operations of the network.
+
+  Raises:
+    ValueError: the space returned something else than an `Architecture`.
   """
   del told, stages
+  if not isinstance(architecture, Architecture):
+    raise ValueError(f'value={architecture!r}: is no network; the formula needs an Architecture')
   accuracy = measurement.int8_validation_accuracy
   if accuracy is None:
     return None

@@ -72,6 +72,11 @@ def test_a_file_of_the_exact_names_keeps_its_meaning():
   )
 
 
+def test_groups_that_are_not_wanted_are_not_advised():
+  _, remarks = assign('f.npz', ('x_train', 'y_train', 'groups', 'user'), group='none')
+  assert remarks == ('keys not read: groups, user',)
+
+
 @pytest.mark.parametrize('named', [False, True])
 def test_labels_of_text_are_classes(tmp_path, named):
   y = np.array(['walk', 'run', 'sit'] * 16)
