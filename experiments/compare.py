@@ -205,7 +205,7 @@ def newly_trained(trials: Sequence[Trial]) -> list[bool]:
   met: set[str] = set()
   found = []
   for trial in trials:
-    digest = trial.proposal.architecture.digest
+    digest = trial.proposal.digest
     trained = bool(trial.measurement.curve) and digest not in met
     found.append(trained)
     if trained:

@@ -38,7 +38,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from rlnas.architecture import Architecture
-from rlnas.budget import Budget
+from rlnas.budget import UNLIMITED, Budget
 from rlnas.cli import choices
 from rlnas.cli.arms import Arm, read_arms
 from rlnas.cli.build import build_strategy
@@ -51,7 +51,6 @@ from rlnas.spaces.nasbench201 import NasBench201
 from rlnas.spaces.table import Table, compile_table
 from rlnas.trial import Measurement, Trial, derive_seed
 
-UNLIMITED = Budget(flash_bytes=2**62, sram_bytes=2**62)  # sizes do not matter here
 CHECKPOINTS = (0.3, 0.6, 1.0)  # shares of the seconds or networks at which results are printed
 SPEED_TRIALS, SPEED_BATCH = 3_200, 32  # of the searches that measure the speed of the loop
 RUNS_PER_TASK = 5  # workers are rarely idle, and all end at about the same time

@@ -15,10 +15,11 @@ from . import (
 )
 from .architecture import Architecture, Graph, Node, TaskShape, infer_shapes
 from .board import BOARDS, Board, find_board, load_board
-from .budget import Budget, Resources
+from .budget import UNLIMITED, Budget, Resources
 from .cli.build import build_space
 from .cli.config import FinishConfig, SearchConfig
 from .cli.config_file import read_config
+from .cli.dataframe import to_dataframe
 from .cli.finished import FinishedSearch, load
 from .cli.search import run
 from .cost.builds import BUILDS, Build, find_build
@@ -50,7 +51,6 @@ from .pareto import best_trial, pareto_front
 from .reports.notebook import Progress
 from .reports.progress_bar import ProgressBar
 from .reports.tensorboard import TensorBoard
-from .search.dataframe import to_dataframe
 from .search.fidelity import (
   CurveExtrapolation,
   Pruner,
@@ -91,6 +91,7 @@ __all__ = [
   'BOARDS',
   'BUILDS',
   'PPO',
+  'UNLIMITED',
   'Admitting',
   'Architecture',
   'BlockQNN',

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
+NO_LIMIT = 2**62  # bytes of flash or SRAM that stand for no limit, as in `UNLIMITED`
+
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
@@ -28,8 +30,8 @@ class Budget:
   """The limits of a model's resources.
 
   Attributes:
-    flash_bytes: largest size of the .tflite file in bytes.
-    sram_bytes: largest size of the tensor arena in bytes.
+    flash_bytes: largest size of the .tflite file in bytes; 2**62 if unlimited.
+    sram_bytes: largest size of the tensor arena in bytes; 2**62 if unlimited.
     macs: largest number of multiply-accumulate operations of one inference; None if unlimited.
     latency_ms: longest time of one inference in milliseconds; None if there is no limit.
 
@@ -53,12 +55,13 @@ class Budget:
       raise ValueError(f'latency_ms={self.latency_ms!r}: must be a positive number (milliseconds)')
 
   def __str__(self) -> str:
-    parts = [f'{self.flash_bytes:,} B flash', f'{self.sram_bytes:,} B SRAM']
+    sizes = (('flash', self.flash_bytes), ('SRAM', self.sram_bytes))
+    parts = [f'{limit:,} B {name}' for name, limit in sizes if limit != NO_LIMIT]
     if self.macs is not None:
       parts.append(f'{self.macs:,} MACs')
     if self.latency_ms is not None:
       parts.append(f'{self.latency_ms:g} ms')
-    return ', '.join(parts)
+    return ', '.join(parts) or 'no limit'
 
   def fits(self, resources: Resources) -> bool:
     """Whether every resource is at most its limit.
@@ -75,8 +78,11 @@ class Budget:
       (resources.macs, self.macs),
       (resources.latency_ms, self.latency_ms),
     )
-    return tuple((used, limit) for used, limit in pairs if limit is not None)
+    return tuple((used, limit) for used, limit in pairs if limit not in (None, NO_LIMIT))
 
 
 def _is_integer(value: object) -> bool:
   return isinstance(value, int) and not isinstance(value, bool)
+
+
+UNLIMITED = Budget(flash_bytes=NO_LIMIT, sram_bytes=NO_LIMIT)  # of what takes no memory

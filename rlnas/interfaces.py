@@ -2,6 +2,10 @@
 
 A strategy proposes networks, an evaluator measures them, and an executor runs evaluators. (`Space`
 is a callable, defined beside `Decision` in `rlnas.spaces.decision`.)
+
+A network is an `Architecture`, or whatever else the walks of the space return: its type is a matter
+of the space and the evaluator alone. So an evaluator names the type that it takes, and calls it as
+it likes, such as `def evaluate(self, architecture: Architecture, *, seed: int)`.
 """
 
 from __future__ import annotations
@@ -12,7 +16,6 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Architecture
 from rlnas.budget import Budget
 from rlnas.trial import NO_TERMS, Measurement, Proposal, Terms, Trial
 
@@ -86,19 +89,17 @@ class LiveObserver(Protocol):
 
 
 class Evaluator(Protocol):
-  """Measures an architecture; the same architecture and seed give the same result everywhere."""
+  """Measures a network; the same network and seed give the same result everywhere."""
 
-  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
-    """Measures one architecture. It may raise any exception; the executor records it."""
+  def evaluate(self, value: Any, /, *, seed: int) -> Measurement:
+    """Measures what a walk returned. It may raise any exception; the executor records it."""
     ...
 
 
 class StagedEvaluator(Protocol):
   """An evaluator that also depends on `Terms`: stages of training, inherited weights."""
 
-  def evaluate(
-    self, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
-  ) -> Measurement:
+  def evaluate(self, value: Any, /, *, seed: int, terms: Terms = NO_TERMS) -> Measurement:
     """As `Evaluator.evaluate`; the result depends only on the three arguments."""
     ...
 
@@ -121,9 +122,7 @@ class Executor(Protocol):
   stop all evaluations. All methods are called from one thread.
   """
 
-  def submit(
-    self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
-  ) -> None:
+  def submit(self, key: int, value: Any, /, *, seed: int, terms: Terms = NO_TERMS) -> None:
     """Queues one evaluation. No other evaluation in progress may have the same key.
 
     Terms other than the default need a `StagedEvaluator`.

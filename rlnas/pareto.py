@@ -21,11 +21,20 @@ def objectives(trial: Trial) -> tuple[float, int, int, int]:
   Raises:
     ValueError: one of the figures was not measured.
   """
+  if not is_measured(trial):
+    status = trial.measurement.status.value
+    raise ValueError(f'trial {trial.index}: {status}, not completely measured')
+  return _figures(trial)  # type: ignore[return-value]
+
+
+def is_measured(trial: Trial) -> bool:
+  """Whether a trial has all of its `objectives`; what is no network has no sizes."""
+  return None not in _figures(trial)
+
+
+def _figures(trial: Trial) -> tuple[float | None, ...]:
   m = trial.measurement
-  figures = (m.int8_validation_accuracy, m.flash_bytes, m.sram_bytes, m.macs)
-  if any(figure is None for figure in figures):
-    raise ValueError(f'trial {trial.index}: {m.status.value}, not completely measured')
-  return figures  # type: ignore[return-value]
+  return (m.int8_validation_accuracy, m.flash_bytes, m.sram_bytes, m.macs)
 
 
 def pareto_front(trials: Sequence[Trial], budget: Budget) -> list[Trial]:
@@ -38,7 +47,7 @@ def pareto_front(trials: Sequence[Trial], budget: Budget) -> list[Trial]:
   """
   costs: dict[tuple[float, ...], Trial] = {}
   for trial in trials:
-    if is_feasible(trial.measurement, budget):
+    if is_measured(trial) and is_feasible(trial.measurement, budget):
       accuracy, *sizes = objectives(trial)
       costs.setdefault((-accuracy, *sizes), trial)
   front = [

@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from rlnas.budget import Budget
+from rlnas.budget import NO_LIMIT, Budget
 from rlnas.trial import Measurement, Status
 
 # Beyond 16 times the budget, the reward no longer depends on how much larger a network is.
@@ -144,7 +144,8 @@ def _accuracy(measurement: Measurement, budget: Budget) -> float:
     raise ValueError(f'measurement.status={measurement.status.value!r}: has no reward')
   if measurement.status is Status.INFEASIBLE:
     return 0.0
-  limited = [name for name, limit in dataclasses.asdict(budget).items() if limit is not None]
+  limits = dataclasses.asdict(budget).items()
+  limited = [name for name, limit in limits if limit not in (None, NO_LIMIT)]
   for name in ('int8_validation_accuracy', *limited):
     if getattr(measurement, name) is None:
       raise ValueError(f'{name}=None: a complete measurement must have it to be rewarded')

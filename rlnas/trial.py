@@ -11,6 +11,7 @@ import enum
 import hashlib
 import json
 import math
+from collections.abc import Hashable
 from typing import Any
 
 from rlnas.architecture import Architecture
@@ -44,20 +45,39 @@ NO_TERMS = Terms()
 
 @dataclasses.dataclass(frozen=True)
 class Proposal:
-  """A network that a strategy proposes for evaluation.
+  """What a strategy proposes for evaluation: a walk through the space, and what it returned.
 
   Attributes:
     tokens: the genotype, the index of the choice at each decision.
-    architecture: the phenotype that the tokens decode to.
+    value: the phenotype that the tokens decode to, an `Architecture` in a space of networks. Other
+      spaces return another hashable value that JSON can hold (`check_value`).
     log_prob: log-probability of the tokens under the policy that proposed them (natural log,
       at most 0), or None if the strategy has no policy.
     parent: index of the trial whose network was mutated to this one, or None.
   """
 
   tokens: tuple[int, ...]
-  architecture: Architecture
+  value: Hashable
   log_prob: float | None = None
   parent: int | None = None
+
+  @property
+  def architecture(self) -> Architecture:
+    """The value as a network, for what builds, costs or draws it. Raises ValueError if it is none.
+
+    The space decides which type the values have.
+    """
+    if not isinstance(self.value, Architecture):
+      raise ValueError(
+        f'value={self.value!r}: is no network; the space must return an Architecture to have it '
+        'built, costed or drawn'
+      )
+    return self.value
+
+  @property
+  def digest(self) -> str:
+    """SHA-256 of the JSON form of the value as 64 hexadecimal digits (`value_digest`)."""
+    return value_digest(self.value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +185,7 @@ class Trial:
 
   def to_json(self) -> str:
     """One line of JSON."""
-    record = {
+    record: dict[str, Any] = {
       'index': self.index,
       'batch': self.batch,
       'seed': self.seed,
@@ -174,10 +194,14 @@ class Trial:
       'tokens': list(self.proposal.tokens),
       'log_prob': self.proposal.log_prob,
       'parent': self.proposal.parent,
-      'digest': self.proposal.architecture.digest,
+      'digest': self.proposal.digest,
       'measurement': self.measurement.to_record(),
-      'architecture': json.loads(self.proposal.architecture.to_json()),
     }
+    value = self.proposal.value
+    if isinstance(value, Architecture):
+      record['architecture'] = json.loads(value.to_json())
+    else:
+      record['value'] = value
     return json.dumps(record, separators=(',', ':'), allow_nan=False)
 
   @classmethod
@@ -188,22 +212,64 @@ class Trial:
     """
     try:
       record: dict[str, Any] = json.loads(text)
-      architecture = Architecture.from_rows(record['architecture'])
+      value = (
+        _with_tuples(record['value'])
+        if 'value' in record
+        else Architecture.from_rows(record['architecture'])
+      )
       measurement = Measurement.from_record(record['measurement'])
       earlier = record['measurement'].get(_EARLIER_PREDICTION)
       return cls(
         index=record['index'],
         batch=record['batch'],
         seed=record['seed'],
-        proposal=Proposal(
-          tuple(record['tokens']), architecture, record['log_prob'], record.get('parent')
-        ),
+        proposal=Proposal(tuple(record['tokens']), value, record['log_prob'], record.get('parent')),
         measurement=measurement,
         reward=record['reward'],
         predicted_accuracy=record.get('predicted_accuracy', earlier),
       )
     except (KeyError, TypeError, ValueError) as error:
       raise ValueError(f'not a trial: {type(error).__name__}: {error}') from error
+
+
+def check_value(value: object) -> None:
+  """Checks that a value can be what a walk through a space returns.
+
+  An `Architecture` can; so can text, numbers, True, False, and tuples of these and None, to any
+  depth: they are hashable and the same after JSON.
+
+  Raises:
+    ValueError: it is another value.
+  """
+  if not isinstance(value, Architecture):
+    value_digest(value)
+
+
+def value_digest(value: object) -> str:
+  """SHA-256 of the JSON form as 64 hexadecimal digits: the key of a value in caches and searches.
+
+  Raises:
+    ValueError: no walk can return the value (`check_value`).
+  """
+  if isinstance(value, Architecture):
+    return value.digest
+  try:
+    hash(value)
+    text = json.dumps(value, separators=(',', ':'), allow_nan=False)
+    same = value is not None and _with_tuples(json.loads(text)) == value
+  except (TypeError, ValueError):
+    same = False
+  if not same:
+    raise ValueError(
+      f'space: a walk returned {value!r}: must be an Architecture, or another hashable value that '
+      'JSON can hold: text, a finite number, a bool, or a tuple of these'
+    )
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _with_tuples(value: Any) -> Any:
+  """Parsed JSON with tuples in place of lists, which are not hashable."""
+  return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 _NUMBER = (int, float)
@@ -251,14 +317,14 @@ def derive_seed(*parts: int | str) -> int:
   return int.from_bytes(digest[:4], 'big') >> 1
 
 
-def weights_name(architecture: Architecture, seed: int, terms: Terms, stages: int) -> str:
+def weights_name(value: Hashable, seed: int, terms: Terms, stages: int) -> str:
   """Names the weights of a trained network by all that they depend on but evaluator settings.
 
   Args:
-    architecture: the network.
+    value: the network, as the space returned it.
     seed: seed of its evaluation.
     terms: terms of its evaluation.
     stages: number of stages that it was trained.
   """
-  parts = [architecture.digest, seed, terms.parent, stages]
+  parts = [value_digest(value), seed, terms.parent, stages]
   return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

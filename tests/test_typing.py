@@ -34,6 +34,7 @@ KNOWN = {
   'trials': 'tuple[rlnas.trial.Trial, ...]',
   'winner': 'rlnas.finishing.winner.Winner',
   'winner.trial.proposal.architecture': 'rlnas.architecture.Architecture',
+  'rlnas.decode(rlnas.Chain(), (0, 0))': 'rlnas.architecture.Architecture',
   'rlnas.run': 'def (config: rlnas.cli.config.SearchConfig) -> rlnas.finishing.winner.Winner',
 }
 CACHE = ROOT / '.mypy_cache' / 'user'  # another one than that of this project's settings

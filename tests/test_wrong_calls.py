@@ -170,7 +170,7 @@ WRONG = [
    'must differ'),
   (lambda: validate(replaced(DIGITS, y_val=DIGITS.y_val[:-1])()), 'y_val', 'shape',
    'one label for each'),
-  (npz(x_train=X), 'y_train', 'x_train', 'must have it'),
+  (npz(x_train=X), 'y_train', 'x_train', 'must have examples'),
   (npz(x_train=X, y_train=Y, x_trial=X), 'x_trial', 'data.npz', 'unknown key'),
   (npz(x_train=X, y_train=Y * 0), 'y_train', '0', 'at least 2 classes'),
   (npz(x_train=X[:, 0, 0], y_train=Y), 'x_train', '(20, 1)', 'must be images'),

@@ -85,7 +85,7 @@ def finish(setup: Setup, trials: list[Trial], seed: int) -> list[float]:
   """int8 validation accuracies of the best few different networks after equal training."""
   feasible = [t for t in trials if is_feasible(t.measurement, setup.budget)]
   best = sorted(feasible, key=lambda t: (-(t.reward or 0.0), t.index))
-  networks = list({t.proposal.architecture.digest: t for t in best}.values())[: FLAGS.finalists]
+  networks = list({t.proposal.digest: t for t in best}.values())[: FLAGS.finalists]
   pool = WorkerPool(Trained(setup.dataset, epochs=FLAGS.final_epochs), workers=setup.workers)
   with contextlib.closing(pool):
     for key, trial in enumerate(networks):

@@ -43,7 +43,7 @@ def read(paths: list[str]) -> tuple[Table, list[tuple[Trial, Measurement]]]:
     for trial in trials:
       m = trial.measurement
       if None not in (m.int8_validation_accuracy, m.macs, m.flash_bytes):
-        trained.setdefault(trial.proposal.architecture.digest, (trial, m))
+        trained.setdefault(trial.proposal.digest, (trial, m))
   space = space_of(configurations[0])
   if space is None:
     raise ValueError(f'{paths[0]}: space={configurations[0].get("space")!r} is not known here')

@@ -96,11 +96,17 @@ def set_up(config: SearchConfig) -> Setup:
   """
   build_space(config)  # a wrong option is told before the data are read
   journals = read_earlier(config.learn_from)
-  dataset = loaders.load(config.dataset, data_dir=config.data_dir)
+  dataset = loaders.load(config.dataset, config.data_dir, **config.reading())
   config = with_frames(config, dataset)
   table = compile_table(build_space(config))
+  first = decode(table.space, unrank(table, 0))
+  if not isinstance(first, Architecture):
+    raise ValueError(
+      f'space={config.space}: returns {first!r}, no Architecture; the command trains networks, so '
+      'search this space in Python: rlnas.run_search with an evaluator of your own'
+    )
   try:
-    dataset = shaped_for(decode(table.space, unrank(table, 0)), dataset)
+    dataset = shaped_for(first, dataset)
   except ValueError as error:  # every trial would fail
     raise ValueError(f'space={config.space}: {error}; see --space_option') from error
   check_augmentation(config.finish, dataset)

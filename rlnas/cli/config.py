@@ -20,8 +20,10 @@ from rlnas.cli import choices
 from rlnas.cost.builds import BUILDS, Build
 from rlnas.cost.firmware import DEFAULT_KINDS
 from rlnas.cost.speed import CORES, Speed
+from rlnas.data.folders import Frame
 from rlnas.data.loaders import BUILT_IN
 from rlnas.data.metrics import Metric
+from rlnas.data.recordings import Reading
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, check_timeout
 from rlnas.finishing.choice import Prefer
 
@@ -141,12 +143,55 @@ class SearchConfig:
   dataset: str = _setting(
     'mnist5k',
     f'Data that the networks classify: {", ".join(BUILT_IN)}, the path of an .npz file '
-    '(x_train, y_train, optional x_val, y_val, x_test, y_test) or of a folder of images by class.',
+    '(x_train, y_train, optional x_val, y_val, x_test, y_test, groups), of a .csv file, or of a '
+    'folder of images or .csv files by class.',
     group='task',
   )
   data_dir: str | None = _setting(
     None,
     'Folder of IDX (MNIST) or binary (CIFAR-10) files; downloads them if not given.',
+    group='task',
+  )
+  label: str | None = _setting(
+    None,
+    'Column of the labels in .csv files; default: the one of a usual name, such as label or class, '
+    'or else the only column of text.',
+    group='task',
+  )
+  group: str | None = _setting(
+    None,
+    'Column of .csv files or key of an .npz file that says which examples lie in one split '
+    "together, such as those of a person; 'folder' if the files of a class lie in folders for each "
+    "group; or 'none'. Default: a usual name such as groups or subject, or else each recording.",
+    group='task',
+  )
+  features: str | None = _setting(
+    None,
+    'Columns of .csv files that the networks read, separated by commas; default: all but labels, '
+    'groups, times and numbers of rows.',
+    group='task',
+  )
+  window: int | None = _setting(
+    None,
+    'Number of rows in a window: recordings in .csv files are cut into windows. By default a row '
+    'is an example, or in a folder by class a file.',
+    group='task',
+  )
+  hop: int | None = _setting(
+    None,
+    'Number of rows from the beginning of a window to that of the next; default: half a window.',
+    group='task',
+  )
+  image_size: str | None = _setting(
+    None,
+    'Height and width, such as 64,96, of the images of a folder: each is scaled until it covers '
+    'both, and its middle is cut out. By default all must have one size.',
+    group='task',
+  )
+  channels: int | None = _setting(
+    None,
+    'Number of channels of the images of a folder: 1 makes all grey, 3 coloured. By default all '
+    'must be alike.',
     group='task',
   )
   metric: str = _setting(
@@ -306,6 +351,7 @@ class SearchConfig:
     _check_positive(self, 'trials', 'batch', 'epochs', 'workers')
     if self.lag < 0:
       raise ValueError(f'lag={self.lag}: must be at least 0')
+    self.reading()
     self.stages()
     choices.check_one_of('pruner', self.pruner, choices.PRUNERS)
     choices.check_one_of('metric', self.metric, METRICS)
@@ -342,6 +388,21 @@ class SearchConfig:
         space_options=self.space_options,
         workdir=self.workdir,
       )
+
+  def reading(self) -> dict[str, Any]:
+    """The arguments of `rlnas.data.load` that say how one's own files are read."""
+    features = tuple(filter(None, (self.features or '').split(',')))
+    size: tuple[int, ...] | None = None
+    if self.image_size is not None:
+      sides = self.image_size.split(',')
+      if len(sides) != 2 or not all(side.strip().isdecimal() for side in sides):
+        raise ValueError(
+          f'image_size={self.image_size}: must be height and width in pixels, such as 64,96'
+        )
+      size = tuple(map(int, sides))
+    how = Reading(self.label, self.group, features, self.window, self.hop)
+    frame = Frame((size[0], size[1]) if size else None, self.channels)
+    return {**dataclasses.asdict(how), 'image_size': frame.size, 'channels': frame.channels}
 
   def stages(self) -> tuple[tuple[int | None, int], ...]:
     """(examples, epochs) of each stage of a training; None stands for all examples."""

@@ -95,7 +95,7 @@ def walks_of(journal: EarlierJournal, table: Table) -> Earlier:
   """
   for trial in journal.trials:
     try:
-      same = decode(table.space, trial.proposal.tokens) == trial.proposal.architecture
+      same = decode(table.space, trial.proposal.tokens) == trial.proposal.value
     except ValueError:
       same = False
     if not same:

@@ -167,7 +167,7 @@ def _finalist_in(result: Result, number: int) -> _Exported:
 def _with_network(trial: Trial, architecture: Architecture, latency_ms: float | None) -> Trial:
   return dataclasses.replace(
     trial,
-    proposal=dataclasses.replace(trial.proposal, architecture=architecture),
+    proposal=dataclasses.replace(trial.proposal, value=architecture),
     measurement=dataclasses.replace(trial.measurement, latency_ms=latency_ms),
   )
 

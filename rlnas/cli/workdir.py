@@ -78,7 +78,7 @@ def dataset_of(
 
   if not trials:
     raise ValueError(f'--workdir={config.workdir}: its journal must hold at least one trial')
-  dataset = loaders.load(config.dataset, data_dir=config.data_dir)
+  dataset = loaders.load(config.dataset, config.data_dir, **config.reading())
   dataset = shaped_for(trials[0].proposal.architecture, dataset)
   if configuration.get('dataset_digest') != dataset.digest:
     raise ValueError(

@@ -59,9 +59,13 @@ def check_real(key: str, x: Array) -> None:
 
 
 def _has_channels_first(shape: tuple[int, ...]) -> bool:
-  """Whether images are surely [N, C, H, W]: one or three rows of many channels."""
+  """Whether images are surely [N, C, H, W]: one or three rows of many channels.
+
+  Those of one pixel are not: their channels are the features of a row of a table.
+  """
   _, first, middle, last = shape
-  return first in (1, 3) and last >= 8 and (last >= 16 or middle == last)
+  is_pixel = first == middle == 1
+  return first in (1, 3) and not is_pixel and last >= 8 and (last >= 16 or middle == last)
 
 
 def check_labels(key: str, y: Array, *, examples: int, classes: int | None) -> None:
@@ -77,18 +81,36 @@ def check_labels(key: str, y: Array, *, examples: int, classes: int | None) -> N
     ValueError: a rule is broken.
   """
   if not isinstance(y, np.ndarray) or y.dtype.kind not in 'iu':
-    raise ValueError(f'{key}: is {kind_of(y)}; labels must be integers')
+    whole = isinstance(y, np.ndarray) and y.dtype.kind == 'f'
+    cure = ': y.astype(int) if all are whole numbers' if whole else ''
+    raise ValueError(f'{key}: is {kind_of(y)}; labels must be integers or text{cure}')
   if y.shape != (examples,):
     raise ValueError(
       f'{key}: has shape {y.shape}; must be ({examples},), one label for each of the examples'
+      + _flat(y.shape, examples)
     )
   for index in (int(np.argmin(y)), int(np.argmax(y))):
     if y[index] < 0 or (classes is not None and y[index] >= classes):
       top = 'number of classes' if classes is None else classes
-      hint = ' (they count from 1: subtract 1)' if (y.min(), y.max()) == (1, classes) else ''
-      raise ValueError(
-        f'{key}: label {y[index]} at index {index}; labels must be in [0, {top}){hint}'
-      )
+      raise ValueError(f'{key}: label {y[index]} at index {index}; labels must be in [0, {top})')
+
+
+def _flat(shape: tuple[int, ...], examples: int) -> str:
+  """What makes labels of a shape flat."""
+  if len(shape) != 2 or shape[0] != examples:
+    return ''
+  return ': y.ravel()' if shape[1] == 1 else ' (if one of each row is 1: numpy.argmax(y, 1))'
+
+
+def check_groups(key: str, groups: Array, *, examples: int) -> None:
+  """Checks groups: one integer or text for each example. Raises ValueError."""
+  if groups.dtype.kind not in 'iuUS':
+    raise ValueError(f'{key}: is {kind_of(groups)}; groups must be integers or text')
+  if groups.shape != (examples,):
+    raise ValueError(
+      f'{key}: has shape {groups.shape}; must be ({examples},), one group for each of the training '
+      'examples' + _flat(groups.shape, examples)
+    )
 
 
 def check_class_names(class_names: Sequence[str]) -> None:

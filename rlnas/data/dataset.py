@@ -19,8 +19,15 @@ import numpy.typing as npt
 
 from rlnas.architecture import TaskShape
 from rlnas.data import splits
-from rlnas.data.checks import check_class_names, check_examples, check_labels, check_real, kind_of
-from rlnas.data.labels import classes_of, numbered, titles
+from rlnas.data.checks import (
+  check_class_names,
+  check_examples,
+  check_groups,
+  check_labels,
+  check_real,
+  kind_of,
+)
+from rlnas.data.labels import as_integers, classes_of, numbered, titles
 from rlnas.data.scaling import PIXELS, PerFeature, Scaling
 from rlnas.data.standardise import lost_digits, standardising, storage_type
 
@@ -150,10 +157,12 @@ def assemble(
   source: str,
   notes: tuple[str, ...] = (),
   folders: tuple[str, ...] = (),
+  groups: Array | None = None,
 ) -> Dataset:
   """Checks the given splits, makes missing ones and shuffles the training data.
 
   Without names of classes, the distinct training labels are the classes, in order, and their names.
+  Labels are integers or text; with names of classes they count from 0 or from 1, or are the names.
 
   Args:
     name: short name.
@@ -167,6 +176,8 @@ def assemble(
     source: origin of the data, and their licence.
     notes: see `Dataset`.
     folders: where the training examples of each class come from, for error messages.
+    groups: the group of each training example, such as its recording or person: integers or text.
+      Splits that are made here have whole groups then. By default, each example is on its own.
 
   Raises:
     ValueError: examples or labels break a rule of `validate`.
@@ -175,7 +186,10 @@ def assemble(
   pairs = {split: pair for split, pair in given.items() if pair is not None}
   examples, remarks = _stored({split: x for split, (x, _) in pairs.items()})
   notes += remarks
-  labels = {split: y for split, (_, y) in pairs.items()}
+  labels, class_names, remarks = as_integers(
+    {split: y for split, (_, y) in pairs.items()}, class_names
+  )
+  notes += remarks
   count = None if class_names is None else len(class_names)
   for split, y in labels.items():
     check_labels(f'y_{split}', y, examples=len(examples[split]), classes=count)
@@ -183,12 +197,26 @@ def assemble(
   if classes[-1] >= len(classes):
     notes += (f'labels {", ".join(class_names)} are numbered from 0 on',)
   labels = {split: numbered(f'y_{split}', y, classes) for split, y in labels.items()}
-  of_train, of_val, of_test = splits.split(
-    labels['train'],
-    val=0 if val else round(len(labels['train']) * val_fraction) or 1,
-    test=0 if test else round(len(labels['train']) * test_fraction) or 1,
-    titles=titles(classes, class_names, folders),
-  )
+  y, named = labels['train'], titles(classes, class_names, folders)
+  if groups is None or (val and test):
+    of_train, of_val, of_test = splits.split(
+      y,
+      val=0 if val else round(len(y) * val_fraction) or 1,
+      test=0 if test else round(len(y) * test_fraction) or 1,
+      titles=named,
+    )
+  else:
+    check_groups('groups', groups, examples=len(y))
+    of_train, of_val, of_test = splits.split_groups(
+      y,
+      groups,
+      val=0 if val else val_fraction,
+      test=0 if test else test_fraction,
+      titles=named,
+    )
+    parts = ((of_train, 'training'), (of_val, 'validation'), (of_test, 'test'))
+    counts = (f'{len(np.unique(groups[part]))} {what}' for part, what in parts if len(part))
+    notes += (f'split by group: {", ".join(counts)} groups',)
 
   def part(split: str, indices: splits.Indices) -> Pair:
     if split in pairs and split != 'train':

@@ -6,6 +6,7 @@ Nothing is unpickled and no archive is unpacked to disk. A file with wrong conte
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import math
 import os
@@ -13,7 +14,7 @@ import pathlib
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -45,46 +46,42 @@ def existing(path: str | pathlib.Path) -> pathlib.Path:
   return found
 
 
-def read_npz(
-  path: pathlib.Path, required: Sequence[str], optional: Sequence[str] = ()
-) -> tuple[list[Array], list[Array | None], tuple[str, ...]]:
-  """Reads arrays of an .npz file by their keys.
+def npz_keys(path: pathlib.Path) -> tuple[str, ...]:
+  """The keys of an .npz file, in their order. Raises as `read_npz`."""
+  with _opened_npz(path) as archive:
+    return tuple(archive.files)
 
-  Returns:
-    The required arrays; the optional ones, None if absent; and the keys that were not read.
+
+def read_npz(path: pathlib.Path, keys: Sequence[str]) -> list[Array]:
+  """Reads arrays of an .npz file by their keys.
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: it is not a readable .npz file, a required key is missing, an array holds Python
-      objects, or a key that begins with x_ or y_ is unknown (a misspelt split would otherwise be
-      ignored).
+    ValueError: it is not a readable .npz file, a key is missing, or an array holds Python objects.
   """
-  existing(path)
-  try:
-    with zipfile.ZipFile(
-      path
-    ):  # first, since NumPy treats a file without a magic number as a pickle
-      pass
-    with np.load(path, allow_pickle=False) as archive:
-      keys = archive.files
-      arrays = {key: archive[key] for key in keys if key in (*required, *optional)}
-      ignored = tuple(key for key in keys if key not in arrays)
-  except UNREADABLE as error:
-    refuse(path, 'is not a readable .npz file of plain arrays', error)
-  for key in ignored:
-    if key.casefold().startswith(('x_', 'y_')):
-      raise ValueError(f'{path}: unknown key {key!r}; known: {", ".join((*required, *optional))}')
-  for key in required:
-    if key not in arrays:
-      found = ', '.join(sorted(keys)) or 'no keys'
-      raise ValueError(
-        f'{path}: has no key {key!r}, only {found}; must have it. Examples are {required[0]}, '
-        f'labels {required[1]}'
-      )
-  for key, array in arrays.items():
+  found = npz_keys(path)
+  for key in keys:
+    if key not in found:
+      raise ValueError(f'{path}: has no key {key!r}, only {", ".join(sorted(found)) or "no keys"}')
+  with _opened_npz(path) as archive:
+    arrays = [archive[key] for key in keys]
+  for key, array in zip(keys, arrays, strict=True):
     if not isinstance(array, np.ndarray):  # a member that is not an .npy file is read as bytes
       raise ValueError(f'{path}: key {key!r} is not a NumPy array')
-  return [arrays[key] for key in required], [arrays.get(key) for key in optional], ignored
+  return arrays
+
+
+@contextlib.contextmanager
+def _opened_npz(path: pathlib.Path) -> Iterator[Any]:
+  existing(path)
+  rule = 'is not a readable .npz file of plain arrays; text must have a type of text (dtype=str)'
+  try:
+    with zipfile.ZipFile(path):  # first: NumPy takes a file without a magic number for a pickle
+      pass
+    with np.load(path, allow_pickle=False) as archive:
+      yield archive
+  except UNREADABLE as error:
+    refuse(path, rule, error)
 
 
 def download(url: str, *, folder: str = '', sha256: str | None = None) -> pathlib.Path:

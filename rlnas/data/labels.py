@@ -1,14 +1,72 @@
-"""The classes of labels: their names, and their numbers from 0 on."""
+"""The classes of labels: their names, and their numbers from 0 on.
+
+Labels are integers, or text. Those that name classes by their order may count from 0 or from 1.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+
+def as_integers(
+  labels: Mapping[str, Array], class_names: tuple[str, ...] | None
+) -> tuple[dict[str, Array], tuple[str, ...] | None, tuple[str, ...]]:
+  """Replaces labels of text, and labels that count from 1, by integers from 0 on.
+
+  Without names of classes, the distinct training labels of text are the classes, in the order of
+  the alphabet. Other labels are returned as they are, and not checked.
+
+  Args:
+    labels: labels of each split, by its name ('train' among them).
+    class_names: names of the classes in the order of their labels; or None.
+
+  Returns:
+    The labels, the names, and a remark if labels count from 1.
+
+  Raises:
+    ValueError: labels of a split are text and those of another are not, or text is no class.
+  """
+  texts = {s: y.astype(str) for s, y in labels.items() if _is_text(y)}
+  if texts:
+    for split in labels.keys() - texts.keys():
+      text = next(iter(texts))
+      raise ValueError(
+        f'y_{split}: labels are numbers, those of y_{text} text; must be of one kind'
+      )
+    names = class_names or tuple(np.unique(texts['train']).tolist())
+    return {s: _places(f'y_{s}', y, names) for s, y in texts.items()}, names, ()
+  train = labels['train']
+  if class_names is None or train.dtype.kind not in 'iu' or not train.size:
+    return dict(labels), class_names, ()
+  if (train.min(), train.max()) != (1, len(class_names)):
+    return dict(labels), class_names, ()
+  shifted = {s: y - y.dtype.type(1) if y.dtype.kind in 'iu' else y for s, y in labels.items()}
+  for split, y in labels.items():  # before unsigned ones become large
+    for index in np.flatnonzero(y < 1)[:1]:
+      raise ValueError(
+        f'y_{split}: label {y[index]} at index {index}; labels of the training data count from 1'
+      )
+  return shifted, class_names, (f'labels count from 1: label 1 is {class_names[0]!r}',)
+
+
+def _is_text(y: Array) -> bool:
+  return isinstance(y, np.ndarray) and y.dtype.kind in 'US'
+
+
+def _places(key: str, y: Array, names: tuple[str, ...]) -> Array:
+  places = {name: place for place, name in enumerate(names)}
+  for index in np.flatnonzero(~np.isin(y, names))[:1]:
+    raise ValueError(
+      f'{key}: label {str(y[index])!r} at index {index}; must be one of the classes '
+      f'{", ".join(names[:12])}{", ..." if len(names) > 12 else ""}'
+    )
+  return np.array([places[label] for label in y.ravel().tolist()], np.int64).reshape(y.shape)
 
 
 def classes_of(y: Array, class_names: tuple[str, ...] | None) -> tuple[Array, tuple[str, ...]]:

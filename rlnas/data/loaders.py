@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from rlnas.data import files, folders
-from rlnas.data.dataset import Array, Dataset, Pair, as_images, as_sequences, assemble, take
+from rlnas.data import files
+from rlnas.data.csv_files import SUFFIXES
+from rlnas.data.dataset import Dataset, Pair, as_images, as_sequences, assemble, take
+from rlnas.data.own_files import from_csv, from_folder, from_npz, only_for
 
 PathLike = str | pathlib.Path
 
@@ -21,6 +23,7 @@ __all__ = [
   'cifar10',
   'digits',
   'fashion_mnist',
+  'from_csv',
   'from_folder',
   'from_npz',
   'load',
@@ -103,7 +106,7 @@ def mnist(data_dir: PathLike | None = None) -> Dataset:
   if data_dir is None:
     # Not keras.datasets.mnist.load_data(), which allows pickles; the file and cache are the same.
     path = files.download(_KERAS_URL + 'mnist.npz', sha256=_MNIST_SHA256)
-    (x_train, y_train, x_test, y_test), _, _ = files.read_npz(
+    x_train, y_train, x_test, y_test = files.read_npz(
       path, ('x_train', 'y_train', 'x_test', 'y_test')
     )
     train, test = (x_train[..., np.newaxis], y_train), (x_test[..., np.newaxis], y_test)
@@ -177,84 +180,6 @@ def cifar10(data_dir: PathLike | None = None) -> Dataset:
   )
 
 
-def from_npz(path: PathLike) -> Dataset:
-  """Loads a classification task from an .npz file of plain arrays.
-
-  Keys: x_train and y_train; optionally x_val and y_val, x_test and y_test, class_names. An absent
-  validation or test split is taken from the training data: 10 % of each class, at least one.
-  Examples are images [N, H, W, C] or sequences [N, T, F]. Arrays of three sides are always
-  sequences, so greyscale images need a last side of 1. uint8 values are pixels of 0 to 255; every
-  other type becomes float32, or float64 where float32 would lose digits, with the mean and
-  deviation of the training data as offset and scale (`rlnas.data.standardise`). Labels are integers
-  in [0, number of class_names); without class_names, the distinct training labels are the classes.
-
-  Raises:
-    FileNotFoundError: there is no such file.
-    ValueError: the file is unreadable, a key is missing, or its array breaks a rule.
-  """
-  path = files.existing(path)
-  train, (x_val, y_val, x_test, y_test, names), ignored = files.read_npz(
-    path, ('x_train', 'y_train'), ('x_val', 'y_val', 'x_test', 'y_test', 'class_names')
-  )
-  if names is not None and (names.ndim != 1 or names.dtype.kind != 'U'):
-    raise ValueError(
-      f'class_names: has type {names.dtype} and shape {names.shape}; must be strings [classes]'
-    )
-  return assemble(
-    path.stem,
-    (train[0], train[1]),
-    val=_both_or_neither('val', x_val, y_val),
-    test=_both_or_neither('test', x_test, y_test),
-    class_names=None if names is None else tuple(names.tolist()),
-    source=str(path),
-    notes=(f'keys not read: {", ".join(ignored)}',) if ignored else (),
-  )
-
-
-def from_folder(path: PathLike) -> Dataset:
-  """Loads images of one size and mode from a folder with one subfolder for each class.
-
-  The class folders can be inside of folders for the splits: train or training, val, valid or
-  validation, test or testing (at least the first). An absent split is taken from the training data:
-  10 % of each class, at least one. PNG, JPEG, BMP and WebP files are read, greyscale or RGB; the
-  data set's `notes` say what was skipped. Hidden files are ignored. Images are turned as their EXIF
-  orientation says. Classes are numbered in the order of their names.
-
-  Returns:
-    uint8 images [N, H, W, 1] or [N, H, W, 3].
-
-  Raises:
-    FileNotFoundError: there is no such folder.
-    ValueError: there are no classes, a class has no or too few images, most of its files are no
-      images, it has images in subfolders, or an image is unreadable or differs in size or mode.
-  """
-  root = files.existing(path)
-  if not root.is_dir():
-    raise ValueError(f'{root}: is a file; must be a folder with one subfolder for each class')
-  found = folders.split_folders(root)
-  classes = folders.subfolders(found['train'])
-  if len(classes) < 2:
-    raise ValueError(
-      f'{found["train"]}: has the subfolders {classes}; must have one for each class, at least 2'
-    )
-  like = folders.image_paths(found['train'] / classes[0])[0][0]
-  pairs: dict[str, Pair] = {}
-  notes: tuple[str, ...] = ()
-  for split, folder in found.items():
-    pairs[split], passed_over = folders.read_image_classes(folder, classes, like=like)
-    notes += passed_over
-  return assemble(
-    root.resolve().name,
-    pairs['train'],
-    val=pairs.get('val'),
-    test=pairs.get('test'),
-    class_names=classes,
-    source=str(root),
-    notes=notes,
-    folders=tuple(str(found['train'] / name) for name in classes),
-  )
-
-
 BUILT_IN: Mapping[str, Callable[..., Dataset]] = {
   'mnist5k': mnist5k,
   'digits': digits,
@@ -264,42 +189,72 @@ BUILT_IN: Mapping[str, Callable[..., Dataset]] = {
 }
 
 
-def load(name_or_path: PathLike, data_dir: PathLike | None = None) -> Dataset:
+def load(
+  name_or_path: PathLike,
+  data_dir: PathLike | None = None,
+  *,
+  label: str | None = None,
+  group: str | None = None,
+  features: Sequence[str] = (),
+  window: int | None = None,
+  hop: int | None = None,
+  image_size: tuple[int, int] | None = None,
+  channels: int | None = None,
+) -> Dataset:
   """Loads a data set by name, or from your own file or folder.
 
   Args:
-    name_or_path: a key of `BUILT_IN`, an .npz file (`from_npz`) or a folder (`from_folder`).
+    name_or_path: a key of `BUILT_IN`, an .npz file (`from_npz`), a CSV file (`from_csv`) or a
+      folder of images or CSV files (`from_folder`).
     data_dir: folder of the files of 'mnist', 'fashion_mnist' or 'cifar10'; see these loaders.
+    label: column of the labels of CSV files; see `from_csv`.
+    group: key, column or 'folder' of the groups; see the loaders.
+    features: columns of CSV files that networks read; see `from_csv`.
+    window: rows of a window of CSV files; see `from_csv`.
+    hop: rows between the beginnings of windows; see `from_csv`.
+    image_size: height and width of all images of a folder; see `from_folder`.
+    channels: 1 for grey images of a folder, 3 for coloured ones; see `from_folder`.
 
   Raises:
     FileNotFoundError: the path does not exist, or as in the loaders.
-    ValueError: `name_or_path` is neither a name nor a path, the data set has no `data_dir`, or
-      as in the loaders.
+    ValueError: `name_or_path` is neither a name nor a path, the data set does not take one of the
+      arguments, or as in the loaders.
   """
   if data_dir is not None and name_or_path not in ('mnist', 'fashion_mnist', 'cifar10'):
     raise ValueError(
       f"data_dir={str(data_dir)!r}: only 'mnist', 'fashion_mnist' and 'cifar10' read it, "
       f'not {str(name_or_path)!r}'
     )
+  of_tables = {'label': label, 'features': features or None, 'window': window, 'hop': hop}
+  of_images = {'image_size': image_size, 'channels': channels}
   if name_or_path in BUILT_IN:
+    only_for('your own data', f'not {name_or_path}', {'group': group, **of_tables, **of_images})
     loader = BUILT_IN[str(name_or_path)]
     return loader() if data_dir is None else loader(data_dir)
   path = pathlib.Path(os.path.expanduser(name_or_path))
+  is_file = path.suffix.lower() in ('.npz', *SUFFIXES) and not path.is_dir()
   # An empty name would mean the working directory.
-  if name_or_path and (path.exists() or path.suffix == '.npz' or len(path.parts) > 1):
-    return from_folder(path) if path.is_dir() else from_npz(path)
-  raise ValueError(
-    f'dataset={str(name_or_path)!r}: must be one of {", ".join(BUILT_IN)}, '
-    'an .npz file or a folder of images'
-  )
-
-
-def _both_or_neither(split: str, x: Array | None, y: Array | None) -> Pair | None:
-  if x is None and y is None:
-    return None
-  if x is None or y is None:
-    raise ValueError(f"keys 'x_{split}', 'y_{split}': only one is given; must be both or neither")
-  return x, y
+  if not name_or_path or not (path.exists() or is_file or len(path.parts) > 1):
+    raise ValueError(
+      f'dataset={str(name_or_path)!r}: must be one of {", ".join(BUILT_IN)}, '
+      'an .npz file, a .csv file or a folder of images or CSV files'
+    )
+  if path.is_dir():
+    return from_folder(
+      path,
+      label=label,
+      group=group,
+      features=features,
+      window=window,
+      hop=hop,
+      image_size=image_size,
+      channels=channels,
+    )
+  only_for('folders of images', f'{path} is a file', of_images)
+  if path.suffix.lower() in SUFFIXES:
+    return from_csv(path, label=label, group=group, features=features, window=window, hop=hop)
+  only_for('CSV files', f'not {path}', of_tables)
+  return from_npz(path, group=group)
 
 
 def _read_idx_splits(data_dir: PathLike) -> tuple[Pair, Pair]:

@@ -13,14 +13,13 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 from absl import logging
 
-from rlnas.architecture import Architecture
 from rlnas.data.atomic_file import write_file
 from rlnas.interfaces import Executor
-from rlnas.trial import NO_TERMS, Measurement, Status, Terms, Trial
+from rlnas.trial import NO_TERMS, Measurement, Status, Terms, Trial, value_digest
 
 
 class Cached:
@@ -69,14 +68,12 @@ class Cached:
     """Adds the trials of a journal whose search did not inherit weights."""
     for trial in trials:
       if trial.measurement.status is not Status.FAILED:
-        name = self._name(trial.proposal.architecture, trial.seed, NO_TERMS)
+        name = self._name(trial.proposal.value, trial.seed, NO_TERMS)
         self._known[_stage(name, trial.measurement)] = trial.measurement
 
-  def submit(
-    self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
-  ) -> None:
+  def submit(self, key: int, value: Hashable, *, seed: int, terms: Terms = NO_TERMS) -> None:
     """Answers from the cache, waits for an equal evaluation that runs, or queues a new one."""
-    name = self._name(architecture, seed, terms)
+    name = self._name(value, seed, terms)
     equal = name, terms.thresholds
     if (measurement := self._find(name, terms.thresholds)) is not None:
       self._answer(key, measurement)
@@ -85,7 +82,7 @@ class Cached:
     else:
       self._under_way[equal] = [key]
       self._names[key] = equal
-      self._executor.submit(key, architecture, seed=seed, terms=terms)
+      self._executor.submit(key, value, seed=seed, terms=terms)
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
     """Returns a cached measurement if there is one; else collects one from the executor."""
@@ -118,8 +115,8 @@ class Cached:
     self.hits += 1
     self._ready.append((key, dataclasses.replace(measurement, seconds=0.0)))
 
-  def _name(self, architecture: Architecture, seed: int, terms: Terms) -> str:
-    parts = [architecture.digest, seed, self._settings]
+  def _name(self, value: Hashable, seed: int, terms: Terms) -> str:
+    parts = [value_digest(value), seed, self._settings]
     text = json.dumps([*parts, terms.parent] if terms.parent else parts)
     return hashlib.sha256(text.encode()).hexdigest()
 

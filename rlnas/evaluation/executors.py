@@ -13,10 +13,10 @@ import dataclasses
 import multiprocessing.connection
 import os
 import time
+from collections.abc import Hashable
 
 from absl import logging
 
-from rlnas.architecture import Architecture
 from rlnas.child.progress import Step, changed_by, tell
 from rlnas.data.atomic_file import WriteError
 from rlnas.evaluation.shared_memory import Shared
@@ -50,11 +50,9 @@ class InProcess:
     self._evaluator = evaluator
     self._queue: collections.deque[Task] = collections.deque()
 
-  def submit(
-    self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
-  ) -> None:
+  def submit(self, key: int, value: Hashable, *, seed: int, terms: Terms = NO_TERMS) -> None:
     """Queues one evaluation."""
-    self._queue.append(Task(key, architecture, seed, terms))
+    self._queue.append(Task(key, value, seed, terms))
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
     """Evaluates the oldest task, however long it takes. Returns None if nothing is queued.
@@ -66,7 +64,7 @@ class InProcess:
       return None
     task = self._queue.popleft()
     with changed_by(lambda step: dataclasses.replace(step, key=task.key)):
-      found = evaluate_safely(self._evaluator, task.architecture, task.seed, task.terms)
+      found = evaluate_safely(self._evaluator, task.value, task.seed, task.terms)
     return task.key, found
 
   def withdraw(self) -> list[int]:
@@ -114,11 +112,9 @@ class WorkerPool:
     self._results: collections.deque[tuple[int, Measurement]] = collections.deque()
     self._false_starts = 0
 
-  def submit(
-    self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
-  ) -> None:
+  def submit(self, key: int, value: Hashable, *, seed: int, terms: Terms = NO_TERMS) -> None:
     """Queues one evaluation, and starts it if a worker is free."""
-    self._queue.append(Task(key, architecture, seed, terms))
+    self._queue.append(Task(key, value, seed, terms))
     self._hand_out()
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
@@ -181,7 +177,7 @@ class WorkerPool:
       free.task, free.deadline = task, time.monotonic() + self._trial_timeout
       free.evaluated += 1
       with contextlib.suppress(OSError):  # it died; `_receive` will notice
-        free.connection.send((task.architecture, task.seed, task.terms))
+        free.connection.send((task.value, task.seed, task.terms))
       if free.is_spent() and self._queue:
         self._workers.append(start_worker(free.slot, self._core(free.slot)))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from rlnas.architecture import Architecture
 from rlnas.spaces import nasbench201
-from rlnas.trial import Measurement, Status
+from rlnas.trial import Measurement, Status, value_digest
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -31,20 +31,21 @@ class Lookup:
   """An evaluator that looks measurements up in a table. The seed changes nothing."""
 
   def __init__(self, measurements: Mapping[str, Measurement]) -> None:
-    """Stores the measurement of each architecture, by its digest."""
+    """Stores the measurement of each network, by its digest (`rlnas.trial.value_digest`)."""
     self._measurements = dict(measurements)
 
-  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+  def evaluate(self, value: Hashable, *, seed: int) -> Measurement:
     """Returns the stored measurement; its `seconds` are the time of the original evaluation.
 
     Raises:
-      ValueError: the benchmark lacks the architecture.
+      ValueError: the benchmark lacks the network.
     """
     del seed
     try:
-      return self._measurements[architecture.digest]
+      return self._measurements[value_digest(value)]
     except KeyError:
-      raise ValueError(f'architecture {architecture.digest[:12]}: not in the benchmark') from None
+      name = f'architecture {value.digest[:12]}' if isinstance(value, Architecture) else repr(value)
+      raise ValueError(f'{name}: not in the benchmark') from None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

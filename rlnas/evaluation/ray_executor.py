@@ -14,10 +14,10 @@ import importlib.metadata
 import socket
 import time
 import uuid
+from collections.abc import Hashable
 from typing import Any
 
 import rlnas
-from rlnas.architecture import Architecture
 from rlnas.data.atomic_file import WriteError
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, ExecutorError, WorkerPool, check_timeout
 from rlnas.interfaces import Evaluator
@@ -68,15 +68,13 @@ class RayCluster:
     self._evaluate = self._ray.remote(num_cpus=1, max_retries=_RETRIES)(_evaluate_on_node)
     self._run = uuid.uuid4().hex
     self._trial_timeout = trial_timeout
-    self._queue: collections.deque[tuple[int, Architecture, int, Terms]] = collections.deque()
+    self._queue: collections.deque[tuple[int, Hashable, int, Terms]] = collections.deque()
     self._running: dict[Any, int] = {}  # keys by Ray's references
     self._cores = (0, -_CORES_SECONDS)  # with the time of counting
 
-  def submit(
-    self, key: int, architecture: Architecture, *, seed: int, terms: Terms = NO_TERMS
-  ) -> None:
+  def submit(self, key: int, value: Hashable, *, seed: int, terms: Terms = NO_TERMS) -> None:
     """Queues one evaluation."""
-    self._queue.append((key, architecture, seed, terms))
+    self._queue.append((key, value, seed, terms))
     self._feed()
 
   def collect(self, timeout: float) -> tuple[int, Measurement] | None:
@@ -121,9 +119,9 @@ class RayCluster:
 
   def _feed(self) -> None:
     while self._queue and len(self._running) < self._count_cores():
-      key, architecture, seed, terms = self._queue.popleft()
+      key, value, seed, terms = self._queue.popleft()
       reference = self._evaluate.remote(
-        [self._evaluator], self._run, self._trial_timeout, architecture, seed, terms
+        [self._evaluator], self._run, self._trial_timeout, value, seed, terms
       )
       self._running[reference] = key
 
@@ -167,7 +165,7 @@ def _evaluate_on_node(
   evaluator: list[Any],
   run: str,
   trial_timeout: float,
-  architecture: Architecture,
+  value: Hashable,
   seed: int,
   terms: Terms,
 ) -> tuple[dict[str, str], Measurement]:
@@ -184,7 +182,7 @@ def _evaluate_on_node(
   pool = _pool[1]
   arrived = None
   try:
-    pool.submit(0, architecture, seed=seed, terms=terms)
+    pool.submit(0, value, seed=seed, terms=terms)
     while arrived is None:
       arrived = pool.collect(60.0)
   except BaseException:

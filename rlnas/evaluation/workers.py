@@ -12,12 +12,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import cast
 
-from rlnas.architecture import Architecture
 from rlnas.child.progress import Step, loading, told_to
 from rlnas.data.atomic_file import WriteError
 from rlnas.evaluation.shared_memory import attach
@@ -33,7 +32,7 @@ GUARD = "A script that starts workers must do so under if __name__ == '__main__'
 
 def evaluate_safely(
   evaluator: Evaluator | StagedEvaluator,
-  architecture: Architecture,
+  value: Hashable,
   seed: int,
   terms: Terms = NO_TERMS,
 ) -> Measurement:
@@ -45,9 +44,9 @@ def evaluate_safely(
   started = time.perf_counter()
   try:
     if terms == NO_TERMS:
-      found = evaluator.evaluate(architecture, seed=seed)
+      found = evaluator.evaluate(value, seed=seed)
     else:
-      found = cast(StagedEvaluator, evaluator).evaluate(architecture, seed=seed, terms=terms)
+      found = cast(StagedEvaluator, evaluator).evaluate(value, seed=seed, terms=terms)
     if not isinstance(found, Measurement):
       raise TypeError(f'evaluate returned {found!r}: must be a Measurement')
     return found
@@ -63,7 +62,7 @@ class Task:
   """An evaluation to run."""
 
   key: int
-  architecture: Architecture
+  value: Hashable
   seed: int
   terms: Terms
   again: bool = False  # its first worker died
@@ -149,12 +148,12 @@ def _work(connection: Connection, parent: int, core: int | None) -> None:
   connection.send('')
   while True:
     try:
-      architecture, seed, terms = connection.recv()
+      value, seed, terms = connection.recv()
     except EOFError:
       return
     try:
       with told_to(reporter):
-        found = evaluate_safely(evaluator, architecture, seed, terms)
+        found = evaluate_safely(evaluator, value, seed, terms)
       connection.send(found)
     except WriteError as error:
       connection.send(error)

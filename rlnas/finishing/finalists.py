@@ -174,7 +174,7 @@ def _distinct(trials: Iterable[Trial]) -> Iterable[Trial]:
   """The first trial of each network."""
   first: dict[str, Trial] = {}
   for trial in trials:
-    first.setdefault(trial.proposal.architecture.digest, trial)
+    first.setdefault(trial.proposal.digest, trial)
   return first.values()
 
 

@@ -57,10 +57,10 @@ def preferences(
 def _decisions(trial: Trial, space: Space) -> list[tuple[Decision, int]]:
   remaining = iter(trial.proposal.tokens)
   try:
-    decisions, tokens, architecture = walk(space, lambda _: next(remaining, -1))
+    decisions, tokens, value = walk(space, lambda _: next(remaining, -1))
   except ValueError as error:
     raise ValueError(f'trial {trial.index}: its tokens are not of this space ({error})') from error
-  if architecture != trial.proposal.architecture:
+  if value != trial.proposal.value:
     raise ValueError(f'trial {trial.index}: its tokens mean another network in this space')
   return list(zip(decisions, tokens, strict=True))
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from rlnas.budget import Budget
 from rlnas.data.metrics import Metric
-from rlnas.pareto import best_trial
+from rlnas.pareto import best_trial, is_measured
 from rlnas.reports.pareto_figure import pareto_figure
 from rlnas.reports.progress_bar import ProgressBar
 from rlnas.reports.rendering import encoded
-from rlnas.trial import Status, Trial
+from rlnas.trial import Trial
 
 _SECONDS = 2.0  # between pictures: each takes a third of a second
 
@@ -70,7 +70,7 @@ class Progress:
       self._shown = time.monotonic()
 
   def _draw(self, display: Any) -> None:
-    if any(trial.measurement.status is Status.COMPLETE for trial in self._trials):
+    if any(map(is_measured, self._trials)):
       figure = pareto_figure(self._trials, self._budget, title='', metric=self._metric)
       self._picture.update(display.Image(encoded(figure, '.png', dpi=80)))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rlnas.budget import Budget
 from rlnas.data.atomic_file import write_file
 from rlnas.data.metrics import Metric
-from rlnas.pareto import objectives, pareto_front
+from rlnas.pareto import is_measured, objectives, pareto_front
 from rlnas.reports.rendering import encoded
 from rlnas.reward import is_feasible
 from rlnas.trial import Status, Trial
@@ -38,7 +38,7 @@ def pareto_figure(
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
 
-  complete = [t for t in trials if t.measurement.status is Status.COMPLETE]
+  complete = [t for t in trials if t.measurement.status is Status.COMPLETE and is_measured(t)]
   fitting = [t for t in complete if is_feasible(t.measurement, budget)]
   missing = [t for t in complete if not is_feasible(t.measurement, budget)]
   groups = (

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Scalar
+from rlnas.architecture import Architecture, Scalar
 from rlnas.budget import Budget
 from rlnas.data.metrics import Metric
 from rlnas.pareto import best_trial, objectives, pareto_front
@@ -157,7 +157,7 @@ def configuration_table(configuration: Mapping[str, Scalar | None]) -> Table:
 def _facts(trials: Sequence[Trial], budget: Budget, best: Trial | None, metric: Metric) -> Facts:
   fitting = sum(is_feasible(t.measurement, budget) for t in trials)
   failed = sum(t.measurement.status is Status.FAILED for t in trials)
-  distinct = len({t.proposal.architecture.digest for t in trials})
+  distinct = len({t.proposal.digest for t in trials})
   hours = sum(t.measurement.seconds for t in trials) / 3600
   rows = [
     ('trials', f'{len(trials):,}', f'{distinct:,} different networks'),
@@ -196,7 +196,7 @@ def _course(
   seen: set[str] = set()
   is_new = []
   for trial in trials:
-    digest = trial.proposal.architecture.digest
+    digest = trial.proposal.digest
     is_new.append(digest not in seen)
     seen.add(digest)
   shares = {'fit the budget': moving_mean(feasible), 'not seen before': moving_mean(is_new)}
@@ -293,6 +293,8 @@ def _capital(text: str) -> str:
 def _operations(trial: Trial) -> str:
   """Counts the network's operations, for example '4 conv, 2 depthwise conv, 1 max pool'."""
   hidden = ('input', 'global_avg_pool', 'classifier')
-  nodes = trial.proposal.architecture.nodes
+  if not isinstance(trial.proposal.value, Architecture):
+    return str(trial.proposal.value)
+  nodes = trial.proposal.value.nodes
   counts = collections.Counter(n.op.replace('_', ' ') for n in nodes if n.op not in hidden)
   return ', '.join(f'{count} {op}' for op, count in counts.most_common())

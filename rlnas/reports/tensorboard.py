@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
-from rlnas.architecture import TaskShape
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.backend import tf
 from rlnas.budget import Budget
 from rlnas.data.metrics import Metric
@@ -123,7 +123,7 @@ class TensorBoard:
     return named_errors(self._path / 'search')
 
   def _count(self, trial: Trial) -> None:
-    self._digests.add(trial.proposal.architecture.digest)
+    self._digests.add(trial.proposal.digest)
     feasible = is_feasible(trial.measurement, self._budget)
     failed = trial.measurement.status is Status.FAILED
     self._counts.update(trials=1, feasible=int(feasible), failed=int(failed))
@@ -152,6 +152,10 @@ class TensorBoard:
     return scalars
 
   def _write_best(self, trial: Trial) -> None:
+    if not isinstance(trial.proposal.value, Architecture):  # it cannot be drawn
+      found = f'**Trial {trial.index}**: {trial.proposal.value}, reward {trial.reward:.4f}'
+      tf.summary.text('best/network', found)
+      return
     accuracy, flash, sram, _ = objectives(trial)
     title = f'trial {trial.index}: int8 validation {self._metric.label} {accuracy:.4f}\n'
     title += f'flash {flash:,} B, SRAM {sram:,} B'

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from rlnas.architecture import TaskShape
 from rlnas.budget import Budget
 from rlnas.data.metrics import Metric
-from rlnas.pareto import pareto_front
+from rlnas.pareto import is_measured, pareto_front
 from rlnas.reports.choice_counts import Preference
 from rlnas.reports.graph_boxes import boxes
 from rlnas.reports.model_figures import style
@@ -47,7 +47,7 @@ class Front:
 
   def add(self, trials: Sequence[Trial]) -> None:
     """Adds trials."""
-    complete = [t for t in trials if t.measurement.status is Status.COMPLETE]
+    complete = [t for t in trials if t.measurement.status is Status.COMPLETE and is_measured(t)]
     self._recent.extend(complete)
     self._front = pareto_front([*self._front, *complete], self._budget)
 
@@ -132,7 +132,7 @@ def best_text(trial: Trial, budget: Budget, task: TaskShape, metric: Metric) -> 
   m = trial.measurement
   accuracy = 'unknown' if (a := m.int8_validation_accuracy) is None else f'{a:.4f}'
   lines = [
-    f'**Trial {trial.index}**, network `{trial.proposal.architecture.digest[:8]}`: '
+    f'**Trial {trial.index}**, network `{trial.proposal.digest[:8]}`: '
     f'int8 validation {metric.label} **{accuracy}**, reward {trial.reward:.4f}',
     '',
     '| | used | budget | share |',

@@ -7,7 +7,9 @@ results of the trial, as far as it has them: a network that was not trained has 
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
+from rlnas.architecture import Architecture
 from rlnas.backend import quiet, tf
 from rlnas.reports.tensorboard_files import named_errors
 from rlnas.reports.tensorboard_scalars import child_scalars
@@ -72,18 +74,19 @@ class Children:
 
 
 def _hyperparameters(trial: Trial) -> dict[str, int | str]:
-  """The size and the layers of a network, in columns that exist for every space."""
-  nodes = trial.proposal.architecture.nodes
-  attributes = [dict(n.attributes) for n in nodes]
+  """The size and the layers of a network, in columns that exist for every space of networks."""
+  value = trial.proposal.value
+  nodes = value.nodes if isinstance(value, Architecture) else ()
+  attributes: list[dict[str, Any]] = [dict(n.attributes) for n in nodes]
   values = (
     trial.measurement.status.value,
-    trial.proposal.architecture.digest[:8],
+    trial.proposal.digest[:8],
     len(nodes),
     sum(n.op in ('conv', 'dilated_conv') for n in nodes),
     sum(n.op == 'depthwise_conv' for n in nodes),
     sum(n.op in ('max_pool', 'avg_pool') for n in nodes),
     sum(a.get('stride', 1) == 2 for a in attributes),
-    max(int(a.get('filters', a.get('units', 0))) for a in attributes),
+    max((int(a.get('filters', a.get('units', 0))) for a in attributes), default=0),
     trial.measurement.parameters or 0,
   )
   return dict(zip(_COLUMNS, values, strict=True))

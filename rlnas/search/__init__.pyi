@@ -1,4 +1,4 @@
-from .dataframe import to_dataframe
+from .dataframe import frame_of
 from .fidelity import (
   CurveExtrapolation,
   Predictor,
@@ -23,8 +23,8 @@ __all__ = [
   'SuccessiveHalving',
   'as_blockqnn',
   'by_regression',
+  'frame_of',
   'promote_none',
   'read_journal',
   'run_search',
-  'to_dataframe',
 ]

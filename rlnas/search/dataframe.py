@@ -3,42 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rlnas.search.journal import read_journal
+from rlnas.architecture import Architecture, Scalar
+from rlnas.spaces.table import Table, choices_of
 from rlnas.trial import Measurement, Trial
 
 if TYPE_CHECKING:
   import pandas as pd
 
 _DTYPES = {'int | None': 'Int64', 'float | None': 'float64', 'float': 'float64'}  # by type of field
+_Columns = dict[str, tuple[str, list[Any]]]  # type and values, by name
 
 
-def to_dataframe(journal: str | os.PathLike[str] | Iterable[Trial]) -> pd.DataFrame:
-  """A journal as a table with one row per trial.
+def frame_of(trials: Sequence[Trial], table: Table | None = None) -> pd.DataFrame:
+  """Trials as a table with one row each; see `rlnas.to_dataframe`.
 
   Args:
-    journal: its path, or trials in any order.
-
-  Returns:
-    A frame indexed by the index of the trial. Columns: batch, seed, reward, predicted_accuracy,
-    tokens (a tuple), log_prob, parent (the index of a trial), digest (of the architecture), nodes
-    (their number), and the fields of `Measurement` by their names. Unknown values are missing (NaN
-    or NA). The types of the columns do not depend on the trials.
+    trials: the trials, in any order.
+    table: the compiled space of their tokens, for a column a decision.
 
   Raises:
-    JournalError: the file is damaged.
-    OSError: it cannot be read.
+    ValueError: tokens are not in the space.
   """
   import pandas as pd  # takes half a second to load
 
-  if isinstance(journal, (str, os.PathLike)):
-    _, trials = read_journal(journal)
-  else:
-    trials = list(journal)
-  columns: dict[str, tuple[str, list[Any]]] = {
+  values = [t.proposal.value for t in trials]
+  nodes = [len(v.nodes) if isinstance(v, Architecture) else None for v in values]
+  columns: _Columns = {
     'index': ('int64', [t.index for t in trials]),
     'batch': ('int64', [t.batch for t in trials]),
     'seed': ('int64', [t.seed for t in trials]),
@@ -47,12 +40,38 @@ def to_dataframe(journal: str | os.PathLike[str] | Iterable[Trial]) -> pd.DataFr
     'tokens': ('object', [t.proposal.tokens for t in trials]),
     'log_prob': ('float64', [t.proposal.log_prob for t in trials]),
     'parent': ('Int64', [t.proposal.parent for t in trials]),
-    'digest': ('object', [t.proposal.architecture.digest for t in trials]),
-    'nodes': ('int64', [len(t.proposal.architecture.nodes) for t in trials]),
+    'digest': ('object', [t.proposal.digest for t in trials]),
+    'nodes': ('Int64', nodes),
+    'value': ('object', [None if isinstance(v, Architecture) else v for v in values]),
     'status': ('object', [t.measurement.status.value for t in trials]),
   }
   for field in dataclasses.fields(Measurement):
     kind = _DTYPES.get(str(field.type), 'object')
     columns.setdefault(field.name, (kind, [getattr(t.measurement, field.name) for t in trials]))
+  if table is not None:
+    for name, column in _decisions(trials, table).items():
+      columns[f'decision/{name}' if name in columns else name] = column
   series = {name: pd.Series(values, dtype=kind) for name, (kind, values) in columns.items()}
   return pd.DataFrame(series).set_index('index')
+
+
+def _decisions(trials: Sequence[Trial], table: Table) -> _Columns:
+  """A column for each decision of the space; None where a walk does not come to it."""
+  offered: dict[str, list[Scalar]] = {}
+  for name, choices in zip(table.names, table.choices, strict=True):
+    offered.setdefault(name, []).extend(choices)
+  chosen = [choices_of(table, t.proposal.tokens) for t in trials]
+  return {
+    name: (_type_of(choices), [walk.get(name) for walk in chosen])
+    for name, choices in offered.items()
+  }
+
+
+def _type_of(choices: Sequence[Scalar]) -> str:
+  """The type of a column in which values may be missing."""
+  types = {type(choice) for choice in choices}
+  if types == {bool}:
+    return 'boolean'
+  if types == {int}:
+    return 'Int64'
+  return 'float64' if types <= {int, float} else 'object'

@@ -16,8 +16,8 @@ be predicted: by a regression on the trials that completed all stages, or by Blo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Hashable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -53,9 +53,10 @@ class Predictor(Protocol):
 
   def __call__(
     self,
-    architecture: Architecture,
+    value: Any,
     measurement: Measurement,
     told: Sequence[Trial],
+    /,
     *,
     stages: int,
   ) -> float | None:
@@ -94,18 +95,18 @@ class Pruner:
     return self._rule(curves, stages=self._stages)
 
   def predicted_accuracy(
-    self, architecture: Architecture, measurement: Measurement, told: Sequence[Trial]
+    self, value: Hashable, measurement: Measurement, told: Sequence[Trial]
   ) -> float | None:
     """The accuracy that a pruned trial would have reached; None for all other trials.
 
     Args:
-      architecture: architecture of the trial.
+      value: the network of the trial, as the space returned it.
       measurement: measurement of the trial.
       told: the trials that the strategy had been told when it proposed the network.
     """
     if self._predictor is None or not 0 < len(measurement.curve) < self._stages:
       return None
-    return self._predictor(architecture, measurement, told, stages=self._stages)
+    return self._predictor(value, measurement, told, stages=self._stages)
 
 
 class SuccessiveHalving:
@@ -186,14 +187,14 @@ class CurveExtrapolation:
 
 
 def by_regression(
-  architecture: Architecture, measurement: Measurement, told: Sequence[Trial], *, stages: int
+  value: Hashable, measurement: Measurement, told: Sequence[Trial], *, stages: int
 ) -> float | None:
   """Ridge regression on completed trials: from accuracy, log MACs and log parameters.
 
   A large network improves more in later stages, so the accuracy after a short training ranks large
   networks too low.
   """
-  del architecture
+  del value
   stage = len(measurement.curve) - 1
   climbed = [
     t.measurement
@@ -226,8 +227,13 @@ def as_blockqnn(
 
   FLOPs are taken in millions of multiply-accumulates; the density is the number of edges over the
   number of operations of the network.
+
+  Raises:
+    ValueError: the space returned something else than an `Architecture`.
   """
   del told, stages
+  if not isinstance(architecture, Architecture):
+    raise ValueError(f'value={architecture!r}: is no network; the formula needs an Architecture')
   accuracy = measurement.int8_validation_accuracy
   if accuracy is None:
     return None

@@ -150,7 +150,7 @@ def run_search(
 
 def child_seed(seed: int, proposal: Proposal) -> int:
   """The seed of an evaluation: equal networks of one search get equal seeds."""
-  return derive_seed(seed, 'child', proposal.architecture.digest)
+  return derive_seed(seed, 'child', proposal.digest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _weights_of(ordered: _Ordered, trial: Trial) -> str:
   stages = len(trial.measurement.curve)
   if not stages:
     return ''  # it was not trained
-  return weights_name(ordered.proposal.architecture, ordered.seed, ordered.terms, stages)
+  return weights_name(ordered.proposal.value, ordered.seed, ordered.terms, stages)
 
 
 class _Children:
@@ -218,7 +218,7 @@ class _Children:
       self._running[ordered.index] = ordered
       self.evaluated.add(ordered.index)
       self._executor.submit(
-        ordered.index, ordered.proposal.architecture, seed=ordered.seed, terms=ordered.terms
+        ordered.index, ordered.proposal.value, seed=ordered.seed, terms=ordered.terms
       )
     else:
       _check_same(recorded, ordered)
@@ -242,8 +242,8 @@ class _Children:
     index, measurement = arrived
     ordered, predicted = self._running[index], None
     if self._pruner is not None:
-      architecture = ordered.proposal.architecture
-      predicted = self._pruner.predicted_accuracy(architecture, measurement, ordered.known)
+      value = ordered.proposal.value
+      predicted = self._pruner.predicted_accuracy(value, measurement, ordered.known)
     trial = _conclude(ordered, measurement, predicted, self._reward, self._budget)
     if self._journal is not None:
       self._journal.add(trial)

@@ -69,7 +69,7 @@ class BlockQNN:
     """The paper's limits for CIFAR: at most 23 indices, the last of them for the terminal."""
     return cls(max_layers=22, filters=(32, 64, 128), repeats=4, stem_stride=1)
 
-  def __call__(self) -> Walk:
+  def __call__(self) -> Walk[Architecture]:
     code: list[_Layer] = []
     for index in range(1, self.max_layers + 1):
       layer = yield from _walk_layer(index)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from rlnas.architecture import Graph, Scalar
+from rlnas.architecture import Architecture, Graph, Scalar
 from rlnas.spaces import layers
 from rlnas.spaces.decision import Decision, Walk
 
@@ -58,7 +58,7 @@ class Chain:
       if not values or min(values) < 1 or len(set(values)) < len(values):
         raise ValueError(f'{name}={values}: must be distinct positive integers, at least one')
 
-  def __call__(self) -> Walk:
+  def __call__(self) -> Walk[Architecture]:
     graph, x, strides = Graph(), Graph.input, 0
     for i in range(self.max_depth):
       at = f'layer{i}/'

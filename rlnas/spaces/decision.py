@@ -1,5 +1,7 @@
 """A search space as a grammar: a generator that yields decisions and returns an architecture.
 
+(Or another hashable value that JSON can hold, such as a text, if the evaluator takes it.)
+
 A space is any callable that starts such a generator: a function, or a frozen dataclass with
 `__call__` if it has options. Its code can follow the description in a paper step by step.
 
@@ -18,11 +20,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Generator, Hashable, Sequence
+from typing import TypeVar
 
-from rlnas.architecture import Architecture, Scalar
+from rlnas.architecture import Scalar
 
-Walk = Generator['Decision', Scalar, Architecture]
-Space = Callable[[], Walk]
+Value = TypeVar('Value', bound=Hashable)  # what a walk returns: see `rlnas.trial.check_value`
+Walk = Generator['Decision', Scalar, Value]
+Space = Callable[[], Walk[Value]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +76,8 @@ class Decision:
 
 
 def walk(
-  space: Space, choose: Callable[[Decision], int]
-) -> tuple[tuple[Decision, ...], tuple[int, ...], Architecture]:
+  space: Space[Value], choose: Callable[[Decision], int]
+) -> tuple[tuple[Decision, ...], tuple[int, ...], Value]:
   """Walks through a space from its first decision to its architecture.
 
   Args:
@@ -104,8 +108,8 @@ def walk(
     return tuple(decisions), tuple(tokens), stop.value
 
 
-def decode(space: Space, tokens: Sequence[int]) -> Architecture:
-  """Returns the architecture that a token sequence describes.
+def decode(space: Space[Value], tokens: Sequence[int]) -> Value:
+  """Returns the architecture that a token sequence describes, or what else the space returns.
 
   Raises:
     ValueError: too few or too many tokens, or one out of range.
@@ -118,7 +122,7 @@ def decode(space: Space, tokens: Sequence[int]) -> Architecture:
       raise ValueError(f'tokens: {len(tokens)} given, but {decision.name!r} needs another')
     return int(token)
 
-  _, taken, architecture = walk(space, choose)
+  _, taken, value = walk(space, choose)
   if len(taken) != len(tokens):
     raise ValueError(f'tokens: {len(tokens)} given, but the walk ends after {len(taken)}')
-  return architecture
+  return value

@@ -63,7 +63,7 @@ class Joint:
         f'operations={self.operations}: must be distinct, taken from {tuple(nasnet.OPERATIONS)}'
       )
 
-  def __call__(self) -> Walk:
+  def __call__(self) -> Walk[Architecture]:
     stages = yield from self._walk_stages()
     cells: list[nasnet.Cell] = []
     for i in range(self.cells):

@@ -112,7 +112,7 @@ class MultiBranch:
     if len(set(self.pool_after)) < len(self.pool_after) or min(self.pool_after, default=0) < 0:
       raise ValueError(f'pool_after={self.pool_after}: must be distinct and not negative')
 
-  def __call__(self) -> Walk:
+  def __call__(self) -> Walk[Architecture]:
     chosen: list[Layer] = []
     for i in range(self.depth):
       # The bits stay out of the memory: later decisions depend only on the count of strides.

@@ -31,7 +31,7 @@ class NasBench201:
   before.
   """
 
-  def __call__(self) -> Walk:
+  def __call__(self) -> Walk[Architecture]:
     operations = []
     for source, target in EDGES:
       name = f'edge{source}-{target}'

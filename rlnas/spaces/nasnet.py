@@ -261,7 +261,7 @@ class NASNet:
         f'operations={self.operations}: must be distinct, taken from {tuple(OPERATIONS)}'
       )
 
-  def __call__(self) -> Walk:
+  def __call__(self) -> Walk[Architecture]:
     normal = yield from walk_cell('normal', blocks=self.blocks, operations=self.operations)
     reduction = yield from walk_cell('reduction', blocks=self.blocks, operations=self.operations)
     return self._stack(normal, reduction)

@@ -79,7 +79,7 @@ class Recurrent:
     if self.frames_per_step is None and self.frames < self.steps:
       raise ValueError(f'frames={self.frames}: must be at least steps={self.steps}')
 
-  def __call__(self) -> Walk:
+  def __call__(self) -> Walk[Architecture]:
     indices = tuple(range(2 * self.base - 1))
     merges: list[_Merge] = []
     for place in (*(f'node{k}/' for k in indices), 'inject/'):

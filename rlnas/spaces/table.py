@@ -19,8 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Architecture, Scalar
+from rlnas.architecture import Scalar
 from rlnas.spaces.decision import Decision, Space
+from rlnas.trial import check_value
 
 IntArray = npt.NDArray[np.int32]
 Symbol = tuple[str, str, Scalar]  # kind, type of the choice, choice; the type tells True from 1
@@ -101,7 +102,7 @@ def compile_table(space: Space, *, max_states: int = 100_000) -> Table:
   Raises:
     ValueError: one state has two different decisions, a name or an anchor recurs
       within a walk, a choice points at an anchor that no decision writes, a walk ends without an
-      architecture, or there are too many states.
+      architecture or another value that JSON can hold, or there are too many states.
   """
   decisions, edges = _explore(space, max_states)
   states = list(decisions)
@@ -296,8 +297,7 @@ def _peek(space: Space, prefix: Sequence[Scalar]) -> Decision | None:
     for choice in prefix:
       decision = generator.send(choice)
   except StopIteration as stop:
-    if not isinstance(stop.value, Architecture):
-      raise ValueError(f'space: a walk returned {stop.value!r}: must be an Architecture') from None
+    check_value(stop.value)
     return None
   return decision
 

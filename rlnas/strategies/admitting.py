@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Architecture
 from rlnas.interfaces import Preparing, Resumable, Strategy
 from rlnas.spaces.table import Table
 from rlnas.strategies.proposals import propose_uniform
@@ -54,7 +53,7 @@ class Admitting:
     strategy: Strategy,
     *,
     table: Table,
-    admits: Callable[[Architecture], bool],
+    admits: Callable[[Any], bool],
     calls: int = 64,
   ) -> None:
     """Wraps a strategy.
@@ -102,7 +101,7 @@ class Admitting:
       if len(drawn) != count:
         raise ValueError(f'strategy: ask({count}) gave {len(drawn)} proposals: must give {count}')
       for proposal in drawn:
-        (admitted if self._admits(proposal.architecture) else rejected).append(proposal)
+        (admitted if self._admits(proposal.value) else rejected).append(proposal)
       if len(admitted) >= count:
         return admitted[:count]
     has_policy = rejected[0].log_prob is not None
@@ -110,7 +109,7 @@ class Admitting:
       proposal = propose_uniform(self._table, rng)
       if not has_policy:
         proposal = dataclasses.replace(proposal, log_prob=None)
-      if self._admits(proposal.architecture):
+      if self._admits(proposal.value):
         admitted.append(proposal)
       if len(admitted) == count:
         break

@@ -15,10 +15,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from rlnas.architecture import Architecture
 from rlnas.spaces.table import Table, mutate, sample_uniform, states_of
 from rlnas.strategies.proposals import propose
 from rlnas.strategies.trial_batches import Watch, check_at_least, taught
@@ -49,7 +49,7 @@ class LocalSearch:
     *,
     samples: int = 10,
     patience: int | None = None,
-    admits: Callable[[Architecture], bool] | None = None,
+    admits: Callable[[Any], bool] | None = None,
   ) -> None:
     """Begins the first climb.
 
@@ -71,7 +71,7 @@ class LocalSearch:
     self._table = table
     self._samples = samples
     self._patience = patience
-    self._admits = admits or (lambda architecture: True)
+    self._admits = admits or (lambda value: True)
     self._known: set[str] = set()  # digests of all trials told
     # Tokens of these and of others that `admits` rejects: a cache, quicker to ask than to decode.
     self._skipped: set[tuple[int, ...]] = set()
@@ -102,7 +102,7 @@ class LocalSearch:
       if i == 0 or neighbour is not None:  # else there are no more
         neighbour = self._neighbour(met, rng)
       proposal = neighbour or self._sample(met, rng)
-      met.add(proposal.architecture.digest)
+      met.add(proposal.digest)
       proposals.append(proposal)
     return proposals
 
@@ -125,7 +125,7 @@ class LocalSearch:
     for trial in kept:
       states_of(self._table, trial.proposal.tokens)
     for trial in trials:
-      self._known.add(trial.proposal.architecture.digest)
+      self._known.add(trial.proposal.digest)
       self._skipped.add(trial.proposal.tokens)
       self._learn(trial)
     if not kept:
@@ -171,10 +171,10 @@ class LocalSearch:
       if tokens in self._skipped:
         continue
       proposal = propose(self._table, tokens, parent=self._incumbent.index)
-      architecture = proposal.architecture
-      if architecture.digest in self._known or not self._admits(architecture):
+      digest = proposal.digest
+      if digest in self._known or not self._admits(proposal.value):
         self._skipped.add(tokens)
-      elif architecture.digest not in met:
+      elif digest not in met:
         return proposal
     return None
 
@@ -182,8 +182,8 @@ class LocalSearch:
     new = None
     for _ in range(_DRAWN):
       proposal = propose(self._table, sample_uniform(self._table, rng))
-      if proposal.architecture.digest not in met:
-        if self._admits(proposal.architecture):
+      if proposal.digest not in met:
+        if self._admits(proposal.value):
           return proposal
         new = new or proposal
     return new or proposal  # no new one that `admits` accepts was found

@@ -1,15 +1,22 @@
 """Losses of policy gradients: stateless functions from tensors to a scalar to minimise.
 
 B is the batch size. Each log-probability belongs to a whole token sequence, since each architecture
-has one reward. Advantages are constants: no gradient flows into them.
+has one reward. Advantages are constants: no gradient flows into them. Arguments may be NumPy arrays
+or lists as well; all are taken in the type of the first, float32 if that is no float.
 """
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
+import numpy.typing as npt
+
 from rlnas.backend import tf
 
+Vector: TypeAlias = 'tf.Tensor | npt.ArrayLike'
 
-def reinforce(log_prob: tf.Tensor, advantage: tf.Tensor) -> tf.Tensor:
+
+def reinforce(log_prob: Vector, advantage: Vector) -> tf.Tensor:
   """-mean(advantage * log_prob), whose gradient is REINFORCE's estimate.
 
   Williams 1992, theorem 1; Zoph & Le 2016 (arXiv:1611.01578), section 3.2, where the sum over
@@ -26,11 +33,11 @@ def reinforce(log_prob: tf.Tensor, advantage: tf.Tensor) -> tf.Tensor:
   Raises:
     ValueError: the shapes are not both [B].
   """
-  _check_vectors(log_prob=log_prob, advantage=advantage)
+  log_prob, advantage = _vectors(log_prob=log_prob, advantage=advantage)
   return -tf.reduce_mean(tf.stop_gradient(advantage) * log_prob)
 
 
-def truncated_importance(log_prob: tf.Tensor, old_log_prob: tf.Tensor) -> tf.Tensor:
+def truncated_importance(log_prob: Vector, old_log_prob: Vector) -> tf.Tensor:
   """min(1, new probability / old probability): the weight of a sequence of an earlier policy.
 
   Truncated importance sampling (Ionides 2008, J. Comput. Graph. Stat. 17(2)) at the level 1 of
@@ -48,12 +55,12 @@ def truncated_importance(log_prob: tf.Tensor, old_log_prob: tf.Tensor) -> tf.Ten
   Raises:
     ValueError: the shapes are not both [B].
   """
-  _check_vectors(log_prob=log_prob, old_log_prob=old_log_prob)
+  log_prob, old_log_prob = _vectors(log_prob=log_prob, old_log_prob=old_log_prob)
   return tf.stop_gradient(tf.exp(tf.minimum(log_prob - old_log_prob, 0.0)))
 
 
 def clipped_surrogate(
-  log_prob: tf.Tensor, old_log_prob: tf.Tensor, advantage: tf.Tensor, clip: tf.Tensor | float
+  log_prob: Vector, old_log_prob: Vector, advantage: Vector, clip: tf.Tensor | float
 ) -> tf.Tensor:
   """-mean(min(r * advantage, clip(r, 1 - clip, 1 + clip) * advantage)), r = exp(new - old).
 
@@ -74,7 +81,9 @@ def clipped_surrogate(
   Raises:
     ValueError: the shapes are not all [B].
   """
-  _check_vectors(log_prob=log_prob, old_log_prob=old_log_prob, advantage=advantage)
+  log_prob, old_log_prob, advantage = _vectors(
+    log_prob=log_prob, old_log_prob=old_log_prob, advantage=advantage
+  )
   advantage = tf.stop_gradient(advantage)
   # Bounded beyond any clip: the gradient of an infinite ratio is NaN even if it is clipped.
   ratio = tf.exp(tf.minimum(log_prob - tf.stop_gradient(old_log_prob), 20.0))  # [B]
@@ -82,7 +91,7 @@ def clipped_surrogate(
   return -tf.reduce_mean(tf.minimum(ratio * advantage, clipped * advantage))
 
 
-def entropy_bonus(entropy: tf.Tensor) -> tf.Tensor:
+def entropy_bonus(entropy: Vector) -> tf.Tensor:
   """-mean(entropy): added to a loss with a positive weight, it rewards exploration.
 
   Williams & Peng 1991 (Function optimization using connectionist reinforcement learning
@@ -97,14 +106,20 @@ def entropy_bonus(entropy: tf.Tensor) -> tf.Tensor:
   Raises:
     ValueError: the shape is not [B].
   """
-  _check_vectors(entropy=entropy)
+  (entropy,) = _vectors(entropy=entropy)
   return -tf.reduce_mean(entropy)
 
 
-def _check_vectors(**tensors: tf.Tensor) -> None:
-  """Rejects shapes other than [B]: [B] and [B, 1] would broadcast to [B, B] without an error."""
+def _vectors(**given: Vector) -> list[tf.Tensor]:
+  """Tensors of one type of all that is given.
+
+  Rejects shapes other than [B]: [B] and [B, 1] would broadcast to [B, B] without an error.
+  """
+  tensors = {name: tf.convert_to_tensor(vector) for name, vector in given.items()}
   shapes = {name: tensor.shape for name, tensor in tensors.items()}
   first = next(iter(shapes.values()))
   for name, shape in shapes.items():
     if shape.rank != 1 or not shape.is_compatible_with(first):
       raise ValueError(f'{name}: shape {shape} among {shapes}: all must be [B]')
+  dtype = next(iter(tensors.values())).dtype
+  return [tf.cast(t, dtype if dtype.is_floating else tf.float32) for t in tensors.values()]

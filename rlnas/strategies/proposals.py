@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 
-from rlnas.architecture import Architecture
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, sample_uniform
 from rlnas.trial import Proposal
@@ -16,8 +16,8 @@ _DECODED = 1000  # latest networks that are kept, of some 10 to 30 KB each
 
 
 @functools.lru_cache(_DECODED)
-def architecture_of(table: Table, tokens: tuple[int, ...]) -> Architecture:
-  """The network that a walk describes. Raises ValueError if it is no walk through the space."""
+def value_of(table: Table, tokens: tuple[int, ...]) -> Any:
+  """What a walk returns, a network. Raises ValueError if it is no walk through the space."""
   return decode(table.space, tokens)
 
 
@@ -39,7 +39,7 @@ def propose(
   Raises:
     ValueError: `tokens` is no walk through the space.
   """
-  return Proposal(tokens, architecture_of(table, tokens), log_prob, parent)
+  return Proposal(tokens, value_of(table, tokens), log_prob, parent)
 
 
 def propose_uniform(table: Table, rng: np.random.Generator) -> Proposal:

@@ -35,7 +35,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Architecture
 from rlnas.spaces.table import Table, sample_uniform
 from rlnas.strategies.earlier_results import Earlier, digest_of, prior_of
 from rlnas.strategies.proposals import propose
@@ -87,7 +86,7 @@ class Reinforce:
     candidates: int = 32,
     patience: int | None = None,
     seed: int = 0,
-    admits: Callable[[Architecture], bool] | None = None,
+    admits: Callable[[Any], bool] | None = None,
     penalty: Penalty | None = None,
     earlier: Sequence[Earlier] = (),
   ) -> None:
@@ -169,7 +168,7 @@ class Reinforce:
       *(learning_rate, updates, imagined, inverse_temperature, caution, real, elite, elite_weight),
       *(warm_up, warm_start, exploration, candidates, patience, seed, digest_of(earlier)),
     )
-    self._admits = admits or (lambda architecture: True)
+    self._admits = admits or (lambda value: True)
     self._budget_value = penalty and budget_value(table, penalty)
     self._known: set[str] = set()  # digests of all trials told
     self._walks: set[Tokens] = set()  # the same, as tokens, which are quicker to compare
@@ -231,7 +230,7 @@ class Reinforce:
     met = set(self._known)
     for _ in range(count):
       proposal = self._propose(met, rng)
-      met.add(proposal.architecture.digest)
+      met.add(proposal.digest)
       proposals.append(proposal)
     return proposals
 
@@ -265,7 +264,7 @@ class Reinforce:
     predicted = self._predictions(learnt)
     rewards, walks = zip(*self._found.values(), strict=True)
     scores = dict(zip(self._found, self._surrogate.learn(walks, rewards).tolist(), strict=True))
-    now = [scores[trial.proposal.architecture.digest] for trial in learnt]
+    now = [scores[trial.proposal.digest] for trial in learnt]
     scalars = {
       **self._improve(learnt, now),
       'descents': float(self._descents),
@@ -300,7 +299,7 @@ class Reinforce:
     """Counts and remembers a batch; returns the trials to learn from."""
     kept = [trial for trial in taught(trials) if not self._said_by_penalty(trial)]
     self._batches += bool(kept)
-    self._known.update(trial.proposal.architecture.digest for trial in trials)
+    self._known.update(trial.proposal.digest for trial in trials)
     self._walks.update(trial.proposal.tokens for trial in trials)
     for trial in kept:
       self._remember(trial)
@@ -314,7 +313,7 @@ class Reinforce:
     return self._budget_value is not None and trial.measurement.status is Status.INFEASIBLE
 
   def _remember(self, trial: Trial) -> None:
-    tokens, digest, reward = trial.proposal.tokens, trial.proposal.architecture.digest, trial.reward
+    tokens, digest, reward = trial.proposal.tokens, trial.proposal.digest, trial.reward
     if reward is None:
       return
     best = max((known for known, _ in self._found.values()), default=-math.inf)
@@ -400,8 +399,8 @@ class Reinforce:
     for drawn in self._draws(rng):
       for tokens, log_prob in drawn:
         proposal = propose(self._table, tokens, log_prob=log_prob)
-        if proposal.architecture.digest not in met:
-          if self._admits(proposal.architecture):
+        if proposal.digest not in met:
+          if self._admits(proposal.value):
             return proposal
           new = new or proposal
     return new or proposal  # no new one that `admits` accepts was found

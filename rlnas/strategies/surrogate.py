@@ -21,10 +21,10 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.metrics.pairwise import rbf_kernel
 
-from rlnas.architecture import Scalar
+from rlnas.architecture import Architecture, Scalar
 from rlnas.spaces.table import Table, choices_of
 from rlnas.strategies.network_features import traits
-from rlnas.strategies.proposals import architecture_of
+from rlnas.strategies.proposals import value_of
 
 Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
@@ -37,7 +37,10 @@ _NORMAL = statistics.NormalDist()
 
 
 class Network(NamedTuple):
-  """What the regressor knows of a walk: its named choices and its features."""
+  """What the regressor knows of a walk: its named choices and its features.
+
+  What is no network has no features: then the choices alone tell walks apart.
+  """
 
   choices: tuple[tuple[str, Scalar], ...]
   traits: FloatArray
@@ -139,7 +142,8 @@ class Surrogate:
 def network_of(table: Table, walk: Tokens) -> Network:
   """What the regressor knows of a walk. Raises ValueError if it is not in the space."""
   choices = tuple(choices_of(table, walk).items())
-  return Network(choices, traits(architecture_of(table, walk)))
+  value = value_of(table, walk)
+  return Network(choices, traits(value) if isinstance(value, Architecture) else np.zeros(0))
 
 
 class _Kernel:

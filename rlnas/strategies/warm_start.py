@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import Architecture
 from rlnas.spaces.table import Table
-from rlnas.strategies.proposals import architecture_of
+from rlnas.strategies.proposals import value_of
 from rlnas.strategies.trial_batches import check_at_least
 from rlnas.trial import derive_seed
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
-Penalty = Callable[[Architecture], float]
+Penalty = Callable[[Any], float]  # of what a walk returns, an `Architecture`
 Value = Callable[[Sequence[Tokens]], FloatArray]
 
 # Penalty that makes a network e times less likely. A harder limit makes the policy keep away from
@@ -57,7 +56,7 @@ def budget_value(table: Table, penalty: Penalty) -> Value:
 
   @functools.lru_cache(_REMEMBERED)
   def value(walk: Tokens) -> float:
-    return -penalty(architecture_of(table, walk)) / SOFTNESS
+    return -penalty(value_of(table, walk)) / SOFTNESS
 
   return lambda walks: np.array([value(walk) for walk in walks])
 

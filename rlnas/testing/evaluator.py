@@ -5,9 +5,8 @@ from __future__ import annotations
 import concurrent.futures
 import math
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
-from rlnas.architecture import Architecture
 from rlnas.evaluation.shared_memory import Shared, attach
 from rlnas.interfaces import Evaluator
 from rlnas.testing.rules import require, timeless
@@ -20,7 +19,7 @@ _PURE = 'equal architecture and seed give an equal measurement'
 
 def check_evaluator(
   evaluator: Evaluator,
-  architectures: Sequence[Architecture],
+  architectures: Sequence[Hashable],
   *,
   measures_all: bool = True,
   uses_seed: bool = True,
@@ -66,14 +65,14 @@ def check_measurement_is_whole(measurement: Measurement) -> None:
 
 
 def check_figures_are_in_range(
-  measured: Sequence[Measurement], architectures: Sequence[Architecture]
+  measured: Sequence[Measurement], architectures: Sequence[Hashable]
 ) -> None:
   """Each figure is in its range and of a type that JSON keeps. Raises AssertionError."""
   for measurement, architecture in zip(measured, architectures, strict=True):
     _check_figures(measurement, architecture)
 
 
-def _check_figures(measurement: Measurement, architecture: Architecture) -> None:
+def _check_figures(measurement: Measurement, architecture: Hashable) -> None:
   status = measurement.status
   rule = 'an evaluator returns complete or infeasible measurements, and raises if it fails'
   require(status in (Status.COMPLETE, Status.INFEASIBLE), rule, status=status)
@@ -105,7 +104,7 @@ def _check_figures(measurement: Measurement, architecture: Architecture) -> None
 
 
 def check_same_arguments_same_result(
-  evaluator: Evaluator, architectures: Sequence[Architecture]
+  evaluator: Evaluator, architectures: Sequence[Hashable]
 ) -> list[Measurement]:
   """Results depend on no earlier evaluation and no copy of the evaluator. Raises AssertionError.
 
@@ -133,7 +132,7 @@ def check_same_arguments_same_result(
   return measured
 
 
-def _evaluate_by_copy(shared: Shared, architectures: Sequence[Architecture]) -> list[Measurement]:
+def _evaluate_by_copy(shared: Shared, architectures: Sequence[Hashable]) -> list[Measurement]:
   copy, memory = attach(shared.handle)
   found = evaluate_all(copy, architectures, 1)
   del copy  # before the memory of its arrays
@@ -142,7 +141,7 @@ def _evaluate_by_copy(shared: Shared, architectures: Sequence[Architecture]) -> 
 
 
 def check_the_seed_reaches_the_result(
-  evaluator: Evaluator, architecture: Architecture, measured: Measurement
+  evaluator: Evaluator, architecture: Hashable, measured: Measurement
 ) -> None:
   """For evaluators that train: one of five seeds must differ from seed 1. Raises AssertionError."""
   first = timeless(measured)
@@ -151,7 +150,7 @@ def check_the_seed_reaches_the_result(
 
 
 def check_the_seed_decides_nothing(
-  evaluator: Evaluator, architectures: Sequence[Architecture], measured: Sequence[Measurement]
+  evaluator: Evaluator, architectures: Sequence[Hashable], measured: Sequence[Measurement]
 ) -> None:
   """For evaluators that look up, or share weights. Raises AssertionError."""
   first, second = evaluate_all(evaluator, architectures, 0), [timeless(m) for m in measured]
@@ -159,7 +158,7 @@ def check_the_seed_decides_nothing(
 
 
 def check_same_in_every_process(
-  evaluator: Evaluator, architectures: Sequence[Architecture], measured: Sequence[Measurement]
+  evaluator: Evaluator, architectures: Sequence[Hashable], measured: Sequence[Measurement]
 ) -> None:
   """Results are equal here and, in another order, in a spawned process. Raises AssertionError."""
   here = [timeless(measurement) for measurement in measured]
@@ -171,7 +170,7 @@ def check_same_in_every_process(
 
 
 def evaluate_all(
-  evaluator: Evaluator, architectures: Sequence[Architecture], seed: int
+  evaluator: Evaluator, architectures: Sequence[Hashable], seed: int
 ) -> list[Measurement]:
   """Measurements without their times, the only figure that may differ between two runs."""
   return [timeless(evaluator.evaluate(a, seed=seed)) for a in architectures]

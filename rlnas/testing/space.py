@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -19,17 +20,21 @@ from rlnas.spaces.table import (
   states_of,
 )
 from rlnas.testing.rules import require
+from rlnas.trial import Measurement, Proposal, Status, Trial
 
 _WALKS = 200
 _MOST_ENUMERATED = 20_000  # token sequences
 
 
-def check_space(space: Space, input_shape: tuple[int, ...], *, small: Space | None = None) -> None:
+def check_space(
+  space: Space, input_shape: tuple[int, ...] | None, *, small: Space | None = None
+) -> None:
   """Runs the whole suite.
 
   Args:
     space: the space.
-    input_shape: shape of an example: (height, width, channels), or (frames, features).
+    input_shape: shape of an example: (height, width, channels), or (frames, features); None for a
+      space that does not return architectures.
     small: the space with options that give at most 20,000 token sequences, to be enumerated; by
       default `space` itself if it is that small, otherwise nothing is enumerated.
 
@@ -44,7 +49,8 @@ def check_space(space: Space, input_shape: tuple[int, ...], *, small: Space | No
   check_table_agrees_with_generator(table)
   check_round_trips(table)
   check_mutation(table)
-  check_shapes(space, input_shape)
+  if input_shape is not None:
+    check_shapes(space, input_shape)
   enumerated = table if small is None else _compiled(small)
   if enumerated.size <= _MOST_ENUMERATED:
     check_count_equals_enumeration(enumerated)
@@ -79,10 +85,10 @@ def check_names_are_unique_within_a_walk(space: Space) -> None:
 
 def check_equal_choices_give_an_equal_network(space: Space) -> None:
   """No earlier network matters: a space that keeps its graph fails. Raises AssertionError."""
-  for _, tokens, architecture in list(_random_walks(space)):
+  for _, tokens, value in list(_random_walks(space)):
     again = decode(space, tokens)
     rule = 'equal choices give an equal network, whatever was built before'
-    require(again == architecture, rule, tokens=tokens)
+    require(again == value, rule, tokens=tokens)
 
 
 def check_table_agrees_with_generator(table: Table) -> None:
@@ -141,12 +147,13 @@ def check_round_trips(table: Table) -> None:
     tokens = sample_uniform(table, rng)
     encoded = encode(table, choices_of(table, tokens))
     require(encoded == tokens, 'choices by name give the tokens back', tokens=tokens, back=encoded)
-    architecture = decode(table.space, tokens)
-    again = Architecture.from_json(architecture.to_json())
+    proposal = Proposal(tokens, decode(table.space, tokens))
+    trial = Trial(0, 0, 0, proposal, Measurement(Status.COMPLETE), 0.0)
+    again = Trial.from_json(trial.to_json()).proposal
     require(
-      again == architecture
-      and hash(again) == hash(architecture)
-      and again.digest == architecture.digest,
+      again.value == proposal.value
+      and hash(again.value) == hash(proposal.value)
+      and again.digest == proposal.digest,
       'a network is the same after JSON, with its digest and hash',
       tokens=tokens,
     )
@@ -185,11 +192,14 @@ def check_shapes(space: Space, input_shape: tuple[int, ...]) -> None:
     input_shape: as for `check_space`.
 
   Raises:
-    AssertionError: a network has no valid shapes, or does not end with one logit for each class.
+    AssertionError: a walk returns no architecture, or one that has no valid shapes or does not end
+      with one logit for each class.
   """
   sequence = len(input_shape) == 2  # the space fixes the length of a sequence
   smallest = input_shape if sequence else (1, 1, input_shape[-1])
   for _, tokens, architecture in _random_walks(space):
+    rule = 'a walk ends with an Architecture (of other values there is no input_shape)'
+    require(isinstance(architecture, Architecture), rule, found=architecture)
     for shape in (input_shape, smallest):
       for classes in (2, 100):
         _check_shapes(tokens, architecture, shape, classes)
@@ -219,7 +229,7 @@ def _compiled(space: Space) -> Table:
 
 def _random_walks(
   space: Space,
-) -> Iterator[tuple[tuple[Decision, ...], tuple[int, ...], Architecture]]:
+) -> Iterator[tuple[tuple[Decision, ...], tuple[int, ...], Any]]:
   rng = np.random.default_rng(0)
   for _ in range(_WALKS):
     yield walk(space, lambda d: int(rng.integers(len(d.choices))))

@@ -75,7 +75,7 @@ def _check_proposal(proposal: Proposal, table: Table) -> None:
   except ValueError as error:
     raise AssertionError(f'tokens are a walk of the space; found {tokens}: {error}') from error
   require(
-    proposal.architecture == decode(table.space, tokens),
+    proposal.value == decode(table.space, tokens),
     'the architecture is the one that the tokens decode to',
     tokens=tokens,
   )

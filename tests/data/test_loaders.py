@@ -237,21 +237,41 @@ def test_npz_deviation_of_extreme_values_is_finite(tmp_path):
 
 
 BAD_ARRAYS = {
-  'no x_train': ({'x_train': None}, "has no key 'x_train', only y_train; must have it"),
-  'no y_train': ({'y_train': None}, "has no key 'y_train', only x_train; must have it"),
-  'other names': (
-    {'x_train': None, 'y_train': None, 'X': np.ones((4, 3, 2)), 'y': np.arange(4)},
-    "has no key 'x_train', only X, y; must have it. Examples are x_train, labels y_train",
+  'no x_train': (
+    {'x_train': None},
+    r'no key for training examples, only y_train; must have examples \(x_train, train_x, or alone',
   ),
-  'other case': ({'X_test': np.ones((4, 5, 6, 1))}, "unknown key 'X_test'"),
+  'no y_train': ({'y_train': None}, 'no key for their labels, only x_train; must have examples'),
+  'other names': (
+    {'x_train': None, 'y_train': None, 'signals': np.ones((4, 3, 2)), 'y': np.arange(4)},
+    r'no key for training examples, only signals, y; must have .* and labels \(y_train, train_y',
+  ),
+  'two of one role': (
+    {'x_train': None, 'X': np.ones((40, 5, 6, 1)), 'images': np.ones((40, 5, 6, 1))},
+    "keys 'X' and 'images' are both x_train; must be one of them",
+  ),
+  'two splits of one role': (
+    {'x_val': np.ones((4, 5, 6, 1)), 'X_valid': np.ones((4, 5, 6, 1)), 'y_val': np.arange(4)},
+    "keys 'x_val' and 'X_valid' are both x_val",
+  ),
   'channels first': (
     {'x_train': np.ones((40, 3, 32, 24), np.uint8)},
     r'x_train: has shape \(40, 3, 32, 24\); must be .* channels last: numpy.transpose\(x,',
   ),
   'one channel first': ({'x_train': np.ones((40, 1, 8, 8))}, 'channels last'),
   'half a split': ({'x_val': np.ones((4, 5, 6, 1), np.uint8)}, "'x_val', 'y_val': only one"),
-  'misspelt': ({'x_valid': np.ones((4, 5, 6, 1), np.uint8)}, "unknown key 'x_valid'"),
-  'pickled labels': ({'y_train': np.array([0, 1] * 20, object)}, 'plain arrays'),
+  'half a split by another name': (
+    {'X_test': np.ones((4, 5, 6, 1), np.uint8)},
+    "'x_test', 'y_test': only one is given",
+  ),
+  'misspelt': (
+    {'x_vaild': np.ones((4, 5, 6, 1), np.uint8)},
+    "unknown key 'x_vaild'; known: x_train, y_train, .*; it may mean 'x_valid'",
+  ),
+  'pickled labels': (
+    {'y_train': np.array(['a', 'b'] * 20, object)},
+    r'plain arrays; text must have a type of text \(dtype=str\)',
+  ),
   'pickled names': ({'class_names': np.array(['a', 'b', 'c', 'd'], object)}, 'plain arrays'),
   'words': ({'x_train': np.full((40, 5, 6, 1), 'a')}, 'x_train: has type <U1; must hold real'),
   'complex': ({'x_train': np.ones((40, 5, 6, 1), complex)}, 'x_train: has type complex128'),
@@ -264,8 +284,44 @@ BAD_ARRAYS = {
     r'x_test: has shape \(0, 5, 6, 1\); every side must be at least 1',
   ),
   'short': ({'y_train': np.arange(39) % 4}, r'y_train: has shape \(39,\); must be \(40,\)'),
-  'one-hot': ({'y_train': np.eye(40, dtype=int)}, r'y_train: has shape \(40, 40\)'),
-  'float labels': ({'y_train': np.arange(40) % 4.0}, 'y_train: is of type float64; labels must be'),
+  'one-hot': (
+    {'y_train': np.eye(40, dtype=int)},
+    r'y_train: has shape \(40, 40\); .* \(if one of each row is 1: numpy\.argmax\(y, 1\)\)',
+  ),
+  'a column': ({'y_train': np.ones((40, 1), int)}, r'\(40, 1\); .* the examples: y\.ravel\(\)'),
+  'float labels': (
+    {'y_train': np.arange(40) % 4.0},
+    r'y_train: is of type float64; labels must be integers or text: y\.astype\(int\) if all are',
+  ),
+  'text and numbers': (
+    {
+      'y_train': np.array(['a', 'b'] * 20),
+      'x_test': np.ones((2, 5, 6, 1), np.uint8),
+      'y_test': np.arange(2),
+    },
+    'y_test: labels are numbers, those of y_train text; must be of one kind',
+  ),
+  'text of no class': (
+    {'y_train': np.array(['a', 'b', 'c', 'x'] * 10), 'class_names': np.array(['a', 'b', 'c'])},
+    "y_train: label 'x' at index 3; must be one of the classes a, b, c",
+  ),
+  'untrained text': (
+    {
+      'y_train': np.array(['a', 'b'] * 20),
+      'x_test': np.ones((2, 5, 6, 1), np.uint8),
+      'y_test': np.array(['a', 'c']),
+    },
+    "y_test: label 'c' at index 1; must be one of the classes a, b",
+  ),
+  'short groups': (
+    {'groups': np.arange(39)},
+    r'groups: has shape \(39,\); must be \(40,\), one group for each of the training examples',
+  ),
+  'float groups': ({'groups': np.arange(40) / 2}, 'groups: is of type float64; groups must be int'),
+  'few groups': (
+    {'groups': np.arange(40) // 2 % 2},
+    r'y_train: label 0 is in 1 group \(0\); must be in at least 3, since a group',
+  ),
   'negative': ({'y_train': np.arange(40) % 4 - 1}, r'y_train: label -1 at index 0; .* in \[0, '),
   'too great': (
     {'class_names': np.array(['a', 'b', 'c'])},
@@ -279,9 +335,14 @@ BAD_ARRAYS = {
     {'class_names': np.array(['a', 'b', 'c', 'd', 'e'])},
     "class_names: no training example has label 4, 'e'",
   ),
-  'from 1 on': (
-    {'y_train': np.arange(40) % 4 + 1, 'class_names': np.array(['a', 'b', 'c', 'd'])},
-    r'y_train: label 4 at index 3; .* \(they count from 1: subtract 1\)',
+  'from 0 and from 1 on': (
+    {
+      'y_train': np.arange(40) % 4 + 1,
+      'x_test': np.ones((2, 5, 6, 1), np.uint8),
+      'y_test': np.array([1, 0], np.uint8),
+      'class_names': np.array(['a', 'b', 'c', 'd']),
+    },
+    'y_test: label 0 at index 1; labels of the training data count from 1',
   ),
   'untrained test label': (
     {'x_test': np.ones((2, 5, 6, 1), np.uint8), 'y_test': np.array([0, 4])},
@@ -503,12 +564,18 @@ def spoil(path, keep):
 
 
 BAD_FOLDERS = {
-  'size': (lambda root: write_image(root / 'dog/2.png', size=(5, 6)), r'dog.2\.png: .*\(6, 5, 3\)'),
+  'size': (
+    lambda root: write_image(root / 'dog/2.png', size=(5, 6)),
+    r'dog.2\.png: has .*\(6, 5, 3\); must have .* --image_size=5,6 makes all alike',
+  ),
   'grey': (
     lambda root: write_image(root / 'cat/3.png', mode='L'),
-    r'cat.3\.png: has .*\(5, 6, 1\)',
+    r'cat.3\.png: has .*\(5, 6, 1\); must have .*; --channels=1 or --channels=3 makes all alike',
   ),
-  'alpha': (lambda root: write_image(root / 'cat/0.png', mode='RGBA'), r"0\.png: has mode 'RGBA'"),
+  'alpha': (
+    lambda root: write_image(root / 'cat/0.png', mode='RGBA'),
+    r"0\.png: has mode 'RGBA'.*--channels",
+  ),
   'palette': (lambda root: write_image(root / 'cat/0.png', mode='P'), r"0\.png: has mode 'P'"),
   'truncated': (lambda root: spoil(root / 'dog/1.png', 90), r'dog.1\.png: is not a readable'),
   'empty': (lambda root: spoil(root / 'dog/1.png', 0), r'dog.1\.png: is not a readable'),
@@ -520,7 +587,7 @@ BAD_FOLDERS = {
   ),
   'nested': (
     lambda root: write_image(root / 'dog/more/7.png'),
-    "dog.more: has 1 image below the class 'dog'",
+    "dog.more: has 1 image below the class 'dog'; .* give --group=folder",
   ),
   'split beside a class': (
     lambda root: [write_image(root / f'Testing/{name}/0.png') for name in ('cat', 'dog')],

@@ -166,7 +166,7 @@ def trial(index, architecture, reward, flash):
     macs=10,
     parameters=5,
   )
-  proposal = Proposal(tokens=(), architecture=architecture)
+  proposal = Proposal(tokens=(), value=architecture)
   return Trial(
     index=index, batch=0, seed=0, proposal=proposal, measurement=measurement, reward=reward
   )

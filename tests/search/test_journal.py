@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlnas.architecture import Graph
-from rlnas.search.dataframe import to_dataframe
+from rlnas.cli.dataframe import to_dataframe
 from rlnas.search.journal import Journal, JournalError, read_journal
 from rlnas.trial import Measurement, Proposal, Status, Trial, derive_seed
 

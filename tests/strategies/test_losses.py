@@ -117,3 +117,30 @@ def test_no_gradient_flows_into_the_importance():
     tape.watch(x)
     weights = losses.truncated_importance(x, x + 1)
   assert tape.gradient(weights, x) is None
+
+
+@pytest.mark.parametrize('kind', [np.float32, np.float64, list])
+def test_numpy_arrays_and_lists_are_taken(kind):
+  log_prob, old, advantage = (
+    x.tolist() if kind is list else x.astype(kind) for x in (LOG_PROB, LOG_PROB + 0.1, ADVANTAGE)
+  )
+  tensors = [tf.constant(x, tf.float32) for x in (log_prob, old, advantage)]
+  for loss, given in (
+    (losses.reinforce, (0, 2)),
+    (losses.truncated_importance, (0, 1)),
+    (functools.partial(losses.clipped_surrogate, clip=0.2), (0, 1, 2)),
+    (losses.entropy_bonus, (2,)),
+  ):
+    found = loss(*((log_prob, old, advantage)[i] for i in given))
+    expected = loss(*(tensors[i] for i in given))
+    assert found.dtype == (tf.float64 if kind is np.float64 else tf.float32)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_the_first_argument_decides_the_type_and_whole_numbers_become_floats():
+  loss = losses.reinforce(tf.constant(LOG_PROB), np.array([1, -2, 0, 3]))
+  assert loss.dtype == tf.float32
+  assert loss.numpy() == pytest.approx(-np.mean(np.array([1, -2, 0, 3]) * LOG_PROB))
+  assert losses.entropy_bonus(np.array([1, 2])).numpy() == -1.5
+  with pytest.raises(ValueError, match=r'^advantage: shape'):
+    losses.reinforce(np.zeros(3), np.zeros((3, 1)))

@@ -71,7 +71,7 @@ class LetsErrorsThrough(InProcess):
       return None
     task = self._queue.popleft()
     options = {} if task.terms == NO_TERMS else {'terms': task.terms}
-    return task.key, self._evaluator.evaluate(task.architecture, seed=task.seed, **options)
+    return task.key, self._evaluator.evaluate(task.value, seed=task.seed, **options)
 
 
 class HidesTheCause(InProcess):

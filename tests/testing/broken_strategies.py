@@ -32,7 +32,7 @@ class ShortOfOne(Sound):
 class OfAnotherNetwork(Sound):
   def ask(self, count, rng):
     proposals = super().ask(count, rng)
-    return [dataclasses.replace(p, architecture=proposals[0].architecture) for p in proposals]
+    return [dataclasses.replace(p, value=proposals[0].value) for p in proposals]
 
 
 class OutOfTheSpace(Sound):
