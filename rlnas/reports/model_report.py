@@ -44,6 +44,7 @@ from rlnas.reports.search_report import (
 from rlnas.tflite.inference import int8_logits
 from rlnas.trial import Trial
 
+_FEWEST_BINS = 3  # of a picture of calibration: of fewer, a sentence says as much
 _MOST_ROWS = 24  # a longer table is closed at first
 _FILES = (
   ('model.tflite', 'the network, full int8'),
@@ -192,12 +193,11 @@ def _accuracy(
     f'{names[true]} classified as {names[predicted]} ({count})'
     for true, predicted, count in quality.confusions(3)
   )
-  caption = 'Accuracy over confidence; a larger dot means more examples.'
   gap = sum(b.examples * (b.accuracy - b.confidence) for b in quality.reliability)
   calibration = (
     f'Confidence is the largest probability of a softmax over the outputs. Its mean error is '
     f'{quality.calibration_error:.3f} (expected calibration error, '
-    f'{len(quality.reliability)} bins).'
+    f'{len(quality.reliability)} {"bin" if len(quality.reliability) == 1 else "bins"}).'
   )
   if abs(gap) > 0.01 * quality.examples:
     calibration += f' The accuracy is {"higher" if gap > 0 else "lower"} than the confidence.'
@@ -216,13 +216,17 @@ def _accuracy(
       )
     ),
     *((Text(f'Most frequent mistakes: {mistakes}.'),) if mistakes else ()),
-    Row(
-      (
-        Figures((Figure('reliability', model_figures.reliability(quality), caption),)),
-        Text(calibration),
-      )
-    ),
+    *_reliability(quality, calibration),
   )
+
+
+def _reliability(quality: Quality, text: str) -> tuple[Block, ...]:
+  """The calibration: a picture, with a text beside it, only if there are several points to see."""
+  if len(quality.reliability) < _FEWEST_BINS:
+    return (Text(text),)
+  caption = 'Accuracy over confidence; a larger dot means more examples.'
+  picture = Figure('reliability', model_figures.reliability(quality), caption)
+  return (Row((Figures((picture,)), Text(text))),)
 
 
 def _chance(quality: Quality, dataset: Dataset, metric: Metric) -> str:
