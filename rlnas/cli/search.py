@@ -117,7 +117,8 @@ def run(config: SearchConfig, *, tensorboard: bool = False) -> Winner:
     winner=winner.trial,
   )
   best = export_workdir(workdir, setup.dataset) / 'report.html'
-  show(f'report   {report(workdir)}, and of the winner {best}')
+  show(f'report   {report(workdir)}')
+  show(str(best))
   return winner
 
 

@@ -169,6 +169,7 @@ def _frame(
 ) -> _Frame:
   """Ranges that hold what fits; what lies far from the others is beyond the border (Tukey 1977)."""
   low, high = fence(accuracies)
+  high = max([high, *(objectives(t)[0] + 0.02 * (high - low) for t in complete)])
   known = [x for cost in costs for t in shown if (x := cost.of(t)) is not None and x > 0] or [1.0]
   every = [x for cost in costs for t in complete if (x := cost.of(t)) is not None]
   limits = [cost.limit for cost in costs if cost.limit is not None]
