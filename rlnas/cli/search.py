@@ -218,7 +218,7 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
   if served is None:
     lines += [f'watch    {command(events)}', f'         and open {address()}']
   else:
-    lines.append(f'watch    {address(served)}')
+    lines.append(f'watch    {address(served)} (until this command ends)')
   lines += [
     f'trials   {command(all_trials(events), port=PORT + 1)}',
     f'         and open {trials_address()}',

@@ -45,6 +45,7 @@ from rlnas.tflite.inference import int8_logits
 from rlnas.trial import Trial
 
 _FEWEST_BINS = 3  # of a picture of calibration: of fewer, a sentence says as much
+_FEWEST_EXAMPLES = 10  # of a bin whose accuracy is not all chance
 _MOST_ROWS = 24  # a longer table is closed at first
 _FILES = (
   ('model.tflite', 'the network, full int8'),
@@ -221,8 +222,8 @@ def _accuracy(
 
 
 def _reliability(quality: Quality, text: str) -> tuple[Block, ...]:
-  """The calibration: a picture, with a text beside it, only if there are several points to see."""
-  if len(quality.reliability) < _FEWEST_BINS:
+  """The calibration: a picture, with a text beside it, only if several dots mean something."""
+  if sum(b.examples >= _FEWEST_EXAMPLES for b in quality.reliability) < _FEWEST_BINS:
     return (Text(text),)
   caption = 'Accuracy over confidence; a larger dot means more examples.'
   picture = Figure('reliability', model_figures.reliability(quality), caption)
@@ -287,7 +288,7 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
     else 'The bytes are planned, not measured.'
   )
   caption = 'The head of the arena while the operators run, left to right: each area is a tensor '
-  caption += 'at its address. Black: bytes in use; dashed: bytes that the plan needs.'
+  caption += 'at its address. Solid line: bytes in use; dashed: bytes that the plan needs.'
   return (
     Figures((Figure('arena', model_figures.arena(info), caption),)),
     Text(note),

@@ -295,7 +295,9 @@ def _preferences(trials: Sequence[Trial], space: Space) -> tuple[Block, ...]:
   if not rows:
     return (Text('Every decision of the space has only one choice.'),)
   head = ('decision', 'most frequent in the first quarter', 'share', 'in the last', 'share ')
-  note = 'Shares among the decisions of a period, including exploration. A darker cell was chosen '
+  note = (
+    'Shares among the decisions of a period, including exploration. A stronger cell was chosen '
+  )
   note += 'more often; a column adds up to 100 %.'
   return Text(note), Table(head, tuple(rows)), Figures(tuple(figures))
 

@@ -236,14 +236,16 @@ def generous(measurement, budget, *, bonus: float = 1.0):
 def test_own_classes_are_named_by_their_module(tmp_path, monkeypatch):
   (tmp_path / 'mine').mkdir()
   (tmp_path / 'mine' / 'parts.py').write_text(OWN)
-  launched(
-    *('search', '--dataset=digits', '--trials=4', '--batch=2', '--epochs=1'),
+  shown = launched(
+    *('search', '--dataset=digits', '--trials=4', '--batch=2', '--epochs=1', '--tensorboard'),
     *('--space=mine.parts:Pyramid', '--space_option=stages=1', '--finish_top=1'),
     *('--strategy=mine.parts:First', '--strategy_option=start=3'),
     *('--reward=mine.parts:generous', '--reward_option=bonus=2'),
     *('--workers=1', '--finish_epochs=1'),
     cwd=tmp_path,
   )
+  assert 'watch    http://127.0.0.1:' in shown.stdout
+  assert 'search.html' in shown.stdout.splitlines()[-2]
   configuration, trials = read_journal(tmp_path / 'runs' / 'search' / 'journal.jsonl')
   assert configuration['strategy_options'] == '{"admits": true, "start": 3}'
   assert configuration['reward_options'] == '{"bonus": 2.0}'
