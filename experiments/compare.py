@@ -48,6 +48,7 @@ from rlnas.data.atomic_file import write_file
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.cached import Cached
 from rlnas.reports.model_figures import BLUE, GREY, INK, ORANGE, style
+from rlnas.reports.pareto_figure import fence
 from rlnas.reports.progress_bar import ProgressBar
 from rlnas.reports.rendering import encoded
 from rlnas.reward import is_feasible
@@ -285,8 +286,8 @@ def deviations(values: FloatArray) -> FloatArray:
 def plot(results: list[Result], path: pathlib.Path) -> None:
   """Draws the curves of all results, with their names at their ends and a band of one error.
 
-  The best few have colors and bands, the others are faint. The vertical axis shows what
-  the curves reach after a tenth of the networks; before that they rise from anywhere.
+  The best few have colors and bands, the others are faint. The vertical axis shows
+  most of what the curves reach after a tenth of the networks; before that they rise from anywhere.
   """
   ordered = sorted(results, key=lambda result: -result.final.mean())
   several, reached = len(FLAGS.rewards) > 1, list[FloatArray]()
@@ -306,17 +307,21 @@ def plot(results: list[Result], path: pathlib.Path) -> None:
       clear = place < len(_COLORS)
       axes.step(steps, mean, where='post', color=color, linewidth=1.7 if clear else 0.9)
       if clear and len(curves) > 1:
-        low, high = mean - error, mean + error
-        axes.fill_between(steps, low, high, step='post', color=color, alpha=0.14, linewidth=0)
+        axes.fill_between(
+          *(steps, mean - error, mean + error),
+          step='post',
+          color=color,
+          alpha=0.14,
+          linewidth=0,
+        )
       settled = slice(len(mean) // 10, None)
       reached += [mean[settled], (mean - np.nan_to_num(error))[settled]]
       label = f'{result.strategy}, {result.reward}' if several else result.strategy
       ends.append((float(mean[-1]), f'{label}  {mean[-1]:.4f}', color))
       axes.plot([steps[-1], last], [mean[-1]] * 2, color=color, linewidth=0.8, linestyle=':')
     if reached:
-      least, most = np.min(np.concatenate(reached)), np.max(np.concatenate(reached))
-      pad = 0.04 * max(most - least, 0.01)
-      axes.set_ylim(least - pad, most + 2 * pad)
+      low, high = fence(np.concatenate(reached))
+      axes.set_ylim(min(low, *(end - 0.02 * (high - low) for end, _, _ in ends)), high)
     _name_ends(axes, last, ends)
     axes.set_xlabel('trained networks')
     axes.set_ylabel(f'best feasible int8 validation {Metric(FLAGS.metric).label}')

@@ -21,13 +21,14 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from rlnas.architecture import TaskShape
 from rlnas.budget import Budget
+from rlnas.data.metrics import Metric
 from rlnas.evaluation.executors import InProcess
 from rlnas.reports import tensorboard_page
 from rlnas.reports.choice_counts import preferences
 from rlnas.reports.pareto_figure import plot_pareto
 from rlnas.reports.progress_bar import ProgressBar
 from rlnas.reports.tensorboard import MOST_RUNS, TensorBoard, all_trials
-from rlnas.reports.tensorboard_pictures import Choices
+from rlnas.reports.tensorboard_pictures import Choices, best_text
 from rlnas.reports.tensorboard_scalars import BEST, DESCRIPTIONS, EACH, LIMIT, MEAN, RUNS
 from rlnas.reward import is_feasible, linear_excess
 from rlnas.search.loop import run_search
@@ -253,6 +254,16 @@ def test_a_server_that_cannot_start_is_logged(tmp_path, caplog, monkeypatch):
   )  # for documentation: not this machine
   assert tensorboard_page.serve(tmp_path) is None
   assert 'TensorBoard cannot be started' in caplog.text
+
+
+def test_the_text_has_figures_for_people():
+  trial = search(1)[0]
+  measurement = dataclasses.replace(trial.measurement, latency_ms=186.92153101354052)
+  timed = dataclasses.replace(trial, measurement=measurement)
+  budget = dataclasses.replace(BUDGET, latency_ms=200.0)
+  text = best_text(timed, budget, TaskShape((28, 28, 1), 10), Metric.ACCURACY)
+  assert '| latency, ms | 186.9 | 200.0 | 93% |' in text
+  assert '186.92' not in text
 
 
 def test_counts_are_those_of_the_report_whatever_the_periods():
