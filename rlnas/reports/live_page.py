@@ -83,6 +83,8 @@ class LivePage:
         refresh_seconds=REFRESH_SECONDS,
       )
       write_file(self._path, to_html(page).encode('utf-8', errors='replace'))
+    except OSError as error:
+      logging.warning('the page after %d trials is not written: %s', len(self._trials), error)
     except Exception:
       # A page must not end a search that has run for hours; the log holds the error.
       logging.exception('%s: not written after %d trials', self._path, len(self._trials))

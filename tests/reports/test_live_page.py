@@ -75,4 +75,5 @@ def test_the_trials_of_a_journal_alone_make_no_page(tmp_path):
 def test_a_page_that_cannot_be_written_ends_no_search(tmp_path, caplog):
   (tmp_path / 'search.html').mkdir()
   search(page_of(tmp_path / 'search.html'))
-  assert f'{tmp_path}/search.html: not written after 2 trials' in caplog.text
+  assert 'the page after 2 trials is not written' in caplog.text
+  assert f'{tmp_path}/search.html' in caplog.text
