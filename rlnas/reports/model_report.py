@@ -194,14 +194,6 @@ def _accuracy(
     f'{names[true]} classified as {names[predicted]} ({count})'
     for true, predicted, count in quality.confusions(3)
   )
-  gap = sum(b.examples * (b.accuracy - b.confidence) for b in quality.reliability)
-  calibration = (
-    f'Confidence is the largest probability of a softmax over the outputs. Its mean error is '
-    f'{quality.calibration_error:.3f} (expected calibration error, '
-    f'{len(quality.reliability)} {"bin" if len(quality.reliability) == 1 else "bins"}).'
-  )
-  if abs(gap) > 0.01 * quality.examples:
-    calibration += f' The accuracy is {"higher" if gap > 0 else "lower"} than the confidence.'
   return (
     Text(measured),
     Row(
@@ -217,12 +209,20 @@ def _accuracy(
       )
     ),
     *((Text(f'Most frequent mistakes: {mistakes}.'),) if mistakes else ()),
-    *_reliability(quality, calibration),
+    *calibration(quality),
   )
 
 
-def _reliability(quality: Quality, text: str) -> tuple[Block, ...]:
-  """The calibration: a picture, with a text beside it, only if several dots mean something."""
+def calibration(quality: Quality) -> tuple[Block, ...]:
+  """How far the confidence is off: a sentence, and a picture if several dots mean something."""
+  gap = sum(b.examples * (b.accuracy - b.confidence) for b in quality.reliability)
+  text = (
+    f'Confidence is the largest probability of a softmax over the outputs. Its mean error is '
+    f'{quality.calibration_error:.3f} (expected calibration error, '
+    f'{len(quality.reliability)} {"bin" if len(quality.reliability) == 1 else "bins"}).'
+  )
+  if abs(gap) > 0.01 * quality.examples:
+    text += f' The accuracy is {"higher" if gap > 0 else "lower"} than the confidence.'
   if sum(b.examples >= _FEWEST_EXAMPLES for b in quality.reliability) < _FEWEST_BINS:
     return (Text(text),)
   caption = 'Accuracy over confidence; a larger dot means more examples.'
