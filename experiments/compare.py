@@ -10,8 +10,8 @@ only networks that may fit the budget, by the estimate; the option admits=false 
 
 The script writes to --workdir a journal for each strategy, reward and seed, from which the same
 command resumes, compare.json, and compare.png: the best feasible int8 validation accuracy against
-trained networks, mean and deviation over the seeds. If several searches propose a network with the
-same seed, it is trained once, and counts for each of them.
+trained networks, mean and standard error over the seeds. If several searches propose a network with
+the same seed, it is trained once, and counts for each of them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from absl import flags
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -46,6 +47,8 @@ from rlnas.cli.guard import run
 from rlnas.data.atomic_file import write_file
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.cached import Cached
+from rlnas.reports.model_figures import BLUE, GREY, INK, ORANGE, style
+from rlnas.reports.pareto_figure import fence
 from rlnas.reports.progress_bar import ProgressBar
 from rlnas.reports.rendering import encoded
 from rlnas.reward import is_feasible
@@ -55,6 +58,7 @@ from rlnas.trial import Trial
 
 FloatArray = npt.NDArray[np.float64]
 FLAGS = flags.FLAGS
+_COLORS = (BLUE, ORANGE, '#2f7d6c', '#7a5ba6', INK)  # of the best curves; the others are grey
 define_search_flags(without=OF_ONE_SEARCH)
 flags.adopt_module_key_flags(cli_flags)
 flags.DEFINE_string(
@@ -280,28 +284,71 @@ def deviations(values: FloatArray) -> FloatArray:
 
 
 def plot(results: list[Result], path: pathlib.Path) -> None:
-  """Draws the curves of all results, the best first, with a band of one deviation."""
-  figure = Figure(figsize=(8, 5), layout='constrained')
-  FigureCanvasAgg(figure)
-  axes = figure.subplots()
-  for result in sorted(results, key=lambda result: -result.final.mean()):
-    label = result.strategy
-    if len(FLAGS.rewards) > 1:
-      label = f'{label}, {result.reward}'
-    curves = result.curves(result.trained)
-    mean, deviation = curves.mean(axis=0), deviations(curves)
-    steps = np.arange(1, len(mean) + 1)
-    (line,) = axes.plot(steps, mean, label=label)
-    axes.fill_between(steps, mean - deviation, mean + deviation, alpha=0.15, color=line.get_color())
-  top = max(float(result.final.max()) for result in results)
-  axes.set_ylim(max(0.0, top - 0.25), min(1.0, top + 0.02))
-  axes.set_xlabel('trained networks')
-  axes.set_ylabel(f'best feasible int8 validation {Metric(FLAGS.metric).label}')
-  runs = f'{len(results[0].runs)} runs each'
-  axes.set_title(f'{FLAGS.space}, {FLAGS.dataset}, {FLAGS.board}: mean ± deviation, {runs}')
-  axes.grid(alpha=0.3)
-  axes.legend(loc='lower right')
-  write_file(path, encoded(figure, '.png', dpi=120))
+  """Draws the curves of all results, with their names at their ends and a band of one error.
+
+  The best few have colors and bands, the others are faint. The vertical axis shows
+  most of what the curves reach after a tenth of the networks; before that they rise from anywhere.
+  """
+  ordered = sorted(results, key=lambda result: -result.final.mean())
+  several, reached = len(FLAGS.rewards) > 1, list[FloatArray]()
+  with style():
+    figure = Figure(figsize=(8, 4.8))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    ends = list[tuple[float, str, str]]()
+    last = max(result.trained for result in results)
+    for place, result in enumerate(ordered):
+      curves = result.curves(result.trained)
+      if not result.trained:
+        continue
+      mean, error = curves.mean(axis=0), deviations(curves) / np.sqrt(len(curves))
+      steps = np.arange(1, len(mean) + 1)
+      color = _COLORS[place] if place < len(_COLORS) else GREY
+      clear = place < len(_COLORS)
+      axes.step(steps, mean, where='post', color=color, linewidth=1.7 if clear else 0.9)
+      if clear and len(curves) > 1:
+        axes.fill_between(
+          *(steps, mean - error, mean + error),
+          step='post',
+          color=color,
+          alpha=0.14,
+          linewidth=0,
+        )
+      settled = slice(len(mean) // 10, None)
+      reached += [mean[settled], (mean - np.nan_to_num(error))[settled]]
+      label = f'{result.strategy}, {result.reward}' if several else result.strategy
+      ends.append((float(mean[-1]), f'{label}  {mean[-1]:.4f}', color))
+      axes.plot([steps[-1], last], [mean[-1]] * 2, color=color, linewidth=0.8, linestyle=':')
+    if reached:
+      low, high = fence(np.concatenate(reached))
+      axes.set_ylim(min(low, *(end - 0.02 * (high - low) for end, _, _ in ends)), high)
+    _name_ends(axes, last, ends)
+    axes.set_xlabel('trained networks')
+    axes.set_ylabel(f'best feasible int8 validation {Metric(FLAGS.metric).label}')
+    runs = len(results[0].runs)
+    shown = f'mean ± standard error of {runs} runs' if runs > 1 else 'one run each'
+    axes.set_title(f'{FLAGS.space}, {FLAGS.dataset}, {FLAGS.board}: {shown}', fontsize=10.5)
+    content = encoded(figure, '.png', dpi=120)
+  write_file(path, content)
+
+
+def _name_ends(axes: Axes, last: int, ends: Sequence[tuple[float, str, str]]) -> None:
+  """Writes the name of each curve right of its end, moved down where names would overlap."""
+  low, high = axes.get_ylim()
+  apart = 0.042 * (high - low)
+  above = np.inf
+  for end, name, color in sorted(ends, key=lambda e: -e[0]):
+    above = min(end, above - apart)
+    axes.annotate(
+      name,
+      (last, above),
+      xytext=(7, 0),
+      textcoords='offset points',
+      va='center',
+      fontsize=8.5,
+      color=color,
+      annotation_clip=False,
+    )
 
 
 if __name__ == '__main__':

@@ -20,7 +20,7 @@ from rlnas.cli.config_file import read_config
 from rlnas.cli.flags import define_some_flags, finish_flag, no_arguments, show
 from rlnas.cli.loading import pictures_counted
 from rlnas.cli.results import Result, read_result, trial_at
-from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config, watch_command
+from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 
 _LONGER = 3  # times the epochs, in the command that finishes longer
 
@@ -190,22 +190,27 @@ def finish_command(config: SearchConfig) -> str:
   return ' '.join(['rlnas finish', *parts])
 
 
-def closing_lines(config: SearchConfig, report: pathlib.Path) -> str:
+def closing_lines(config: SearchConfig, *, search: pathlib.Path, winner: pathlib.Path) -> str:
   """The last lines of a search: where everything is and what may come next.
 
   Args:
     config: configuration of the search.
-    report: the page of the winner.
+    search: the page of the search.
+    winner: the page of the winner.
   """
+  from rlnas.reports.tensorboard_page import address, command
+
   longer = dataclasses.replace(config.finish, epochs=_LONGER * config.finish.epochs)
   rows = (
-    ('report', str(report)),
-    ('firmware', f'{report.parent}: model.cc, rlnas_model.h, main.cc, test_vectors.h'),
-    ('watch', watch_command(pathlib.Path(config.workdir))),
+    ('report', str(search)),
+    ('winner', str(winner)),
+    ('firmware', f'{winner.parent}: model.cc, rlnas_model.h, main.cc, test_vectors.h'),
+    ('watch', command(pathlib.Path(config.workdir) / 'tensorboard')),
+    ('', f'and open {address()}'),
     ('finish longer', finish_command(dataclasses.replace(config, finish=longer))),
   )
   width = max(len(name) for name, _ in rows) + 1
-  return '\n'.join(f'{name + ":":{width}}  {text}' for name, text in rows)
+  return '\n'.join(f'{name + ":" if name else "":{width}}  {text}' for name, text in rows)
 
 
 def _finish_values(finish: FinishConfig) -> list[tuple[str, object]]:

@@ -63,6 +63,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   config = given_config(flag_values)
   config = dataclasses.replace(config, finish=finish_config)
   from rlnas.cli.export import closing_lines, export_workdir
+  from rlnas.cli.report import report
   from rlnas.search.journal import read_journal
 
   workdir = pathlib.Path(config.workdir)
@@ -79,8 +80,8 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
       since=started,
     )
   write_config(config, workdir)
-  report = export_workdir(workdir, dataset) / 'report.html'
-  show('\n' + closing_lines(config, report))
+  winner = export_workdir(workdir, dataset) / 'report.html'
+  show('\n' + closing_lines(config, search=report(workdir), winner=winner))
 
 
 def finish(

@@ -7,10 +7,13 @@ folder of the search. It may run while the search runs.
 
 from __future__ import annotations
 
+import json
 import pathlib
+from typing import Any
 
 from absl import flags
 
+from rlnas.cli.config_file import read_config
 from rlnas.cli.flags import define_some_flags, no_arguments, show
 from rlnas.cli.workdir import budget_of, named_workdir, space_of
 
@@ -30,7 +33,7 @@ def report(workdir: pathlib.Path) -> pathlib.Path:
   """Writes the report of a search beside its journal.
 
   Raises:
-    ValueError: the journal is damaged, is empty, or has no budget.
+    ValueError: the journal is damaged, is empty, or has no budget; or result.json is damaged.
     OSError: the journal cannot be read, or the report cannot be written.
   """
   from rlnas.reports.html import write_page
@@ -39,12 +42,35 @@ def report(workdir: pathlib.Path) -> pathlib.Path:
   from rlnas.search.scalars_file import NAME, read_scalars
 
   configuration, trials = read_journal(workdir / 'journal.jsonl')
+  result = _result_in(workdir)
   page = search_page(
     trials,
     budget_of(configuration),
     space=space_of(configuration),
     configuration=configuration,
     scalars=read_scalars(workdir / NAME),
+    dataset=_dataset_of(workdir),
+    result=result,
   )
   write_page(page, workdir, html_name='search.html', markdown_name='SEARCH.md')
   return workdir / 'search.html'
+
+
+def _result_in(workdir: pathlib.Path) -> dict[str, Any] | None:
+  """What the finishing found; None before its end. Raises ValueError or OSError."""
+  path = workdir / 'result.json'
+  if not path.exists():
+    return None
+  try:
+    result = json.loads(path.read_text(encoding='utf-8'))
+  except ValueError as error:
+    raise ValueError(f'{path}: must be JSON ({error})') from error
+  return result if isinstance(result, dict) else None
+
+
+def _dataset_of(workdir: pathlib.Path) -> str:
+  """The name of the data; '' if config.json is gone or of another version."""
+  try:
+    return pathlib.Path(read_config(workdir).dataset).stem
+  except (OSError, ValueError):
+    return ''

@@ -33,7 +33,6 @@ from rlnas.cli.flags import (
 )
 from rlnas.cli.guard import stopping
 from rlnas.cli.loading import compilation_shown, load_tensorflow
-from rlnas.cli.workdir import watch_command
 from rlnas.data.description import describe
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.workers import end_if_imported_by_worker
@@ -50,6 +49,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
   """The flags of this command."""
   define_search_flags(flag_values)
   define_finish_flags(flag_values)
+  flags.DEFINE_bool(
+    'tensorboard',
+    False,
+    'Whether TensorBoard shows the search while it runs, at an address on this machine alone that '
+    'is printed. It ends with the command.',
+    flag_values=flag_values,
+  )
 
 
 def extra_help() -> str:
@@ -62,14 +68,16 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   no_arguments(arguments)
   config = read_search_config(flag_values)
   with named_by_flags():
-    run(config)
+    run(config, tensorboard=flag_values['tensorboard'].value)
 
 
-def run(config: SearchConfig) -> Winner:
+def run(config: SearchConfig, *, tensorboard: bool = False) -> Winner:
   """Searches, finishes the winner and writes the results, as the command does; shows progress.
 
   Args:
     config: configuration of the search. If its `workdir` holds a search, that search is resumed.
+    tensorboard: whether TensorBoard shows it at an address of the loopback interface, until this
+      process ends.
 
   Returns:
     The winner; its files are in `workdir`/best.
@@ -88,11 +96,12 @@ def run(config: SearchConfig) -> Winner:
   from rlnas.cli.build import set_up
   from rlnas.cli.export import closing_lines, export_workdir
   from rlnas.cli.finish import finish
+  from rlnas.cli.report import report
   from rlnas.reports.pareto_figure import plot_pareto
 
   setup = set_up(config)
   workdir = pathlib.Path(config.workdir)
-  trials = search(setup)
+  trials = search(setup, tensorboard=tensorboard)
   winner = finish(
     trials,
     setup.dataset,
@@ -109,18 +118,21 @@ def run(config: SearchConfig) -> Winner:
     workdir / 'pareto.png',
     title=f'{title}: {len(trials)} trials',
     metric=winner.metric,
+    winner=winner.trial,
   )
-  report = export_workdir(workdir, setup.dataset) / 'report.html'
-  show('\n' + closing_lines(config, report))
+  best = export_workdir(workdir, setup.dataset) / 'report.html'
+  show('\n' + closing_lines(config, search=report(workdir), winner=best))
   return winner
 
 
-def search(setup: Setup) -> tuple[Trial, ...]:
-  """Runs the search, or resumes the one in the workdir."""
+def search(setup: Setup, *, tensorboard: bool = False) -> tuple[Trial, ...]:
+  """Runs the search, or resumes the one in the workdir; see `run`."""
   from rlnas.cli import build
   from rlnas.evaluation.cached import Cached
+  from rlnas.reports.live_page import LivePage
   from rlnas.reports.progress_bar import ProgressBar
   from rlnas.reports.tensorboard import TensorBoard
+  from rlnas.reports.tensorboard_page import serve
   from rlnas.search.journal import Journal
   from rlnas.search.loop import run_search
   from rlnas.search.scalars_file import NAME, ScalarsFile
@@ -138,7 +150,8 @@ def search(setup: Setup) -> tuple[Trial, ...]:
         f'in {journal.path}'
       )
     write_config(config, workdir)
-    announce(setup, resumed=len(journal.trials))
+    served = serve(workdir / 'tensorboard') if tensorboard else None
+    announce(setup, resumed=len(journal.trials), served=served)
     executor = Cached(
       build.build_executor(setup),
       settings=_evaluated_by(decides, config),
@@ -158,6 +171,14 @@ def search(setup: Setup) -> tuple[Trial, ...]:
       metric=Metric(config.metric),
     )
     stack.push(functools.partial(_close, events))
+    page = LivePage(
+      workdir / 'search.html',
+      budget=setup.budget,
+      configuration=decides,
+      dataset=setup.dataset.name,
+      known=len(journal.trials),
+    )
+    stack.callback(page.close)
     seconds = math.inf if config.minutes is None else 60 * config.minutes * setup.workers
     limit = _Limit(seconds)
     stack.enter_context(told_to(progress.on_step))
@@ -175,7 +196,7 @@ def search(setup: Setup) -> tuple[Trial, ...]:
         pruner=build.build_pruner(config),
         inherit=config.inherit,
         journal=journal,
-        observers=[progress, events, ScalarsFile(workdir / NAME), limit],
+        observers=[progress, events, ScalarsFile(workdir / NAME), page, limit],
       )
     _keep_controller(strategy, workdir)
   if executor.hits:
@@ -183,9 +204,11 @@ def search(setup: Setup) -> tuple[Trial, ...]:
   return tuple(limit.trials)
 
 
-def announce(setup: Setup, *, resumed: int) -> None:
-  """Shows what the search is about to do."""
+def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
+  """Shows what the search is about to do, and where TensorBoard shows it if that runs."""
   from rlnas.cli.fitting import warning_of_few
+  from rlnas.reports.tensorboard import all_trials
+  from rlnas.reports.tensorboard_page import PORT, address, command, trials_address
 
   config, data, budget = setup.config, setup.dataset, setup.budget
   workdir = pathlib.Path(config.workdir)
@@ -194,7 +217,16 @@ def announce(setup: Setup, *, resumed: int) -> None:
     *describe(data, metric=Metric(config.metric)),
     f'space    {config.space}: {float(setup.table.size):.3g} networks',
     f'budget   {budget} ({config.board}, {setup.build.name})',
-    f'watch    {watch_command(workdir)}',
+    f'page     {workdir / "search.html"}, from the first batch on',
+  ]
+  events = workdir / 'tensorboard'
+  if served is None:
+    lines += [f'watch    {command(events)}', f'         and open {address()}']
+  else:
+    lines.append(f'watch    {address(served)} (until this command ends)')
+  lines += [
+    f'trials   {command(all_trials(events), port=PORT + 1)}',
+    f'         and open {trials_address()}',
   ]
   if resumed:
     lines.append(f'resumed  {resumed} trials from {workdir / "journal.jsonl"}')

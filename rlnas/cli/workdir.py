@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -86,11 +85,6 @@ def dataset_of(
       f'{config.workdir}, {configuration.get("dataset_digest")}'
     )
   return dataset
-
-
-def watch_command(workdir: pathlib.Path) -> str:
-  """The command that shows a search in TensorBoard."""
-  return f'tensorboard --logdir={shlex.quote(str(workdir / "tensorboard"))} --host=127.0.0.1'
 
 
 def space_of(configuration: Mapping[str, Scalar | None]) -> Space | None:

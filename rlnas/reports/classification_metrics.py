@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
+from scipy.stats import binned_statistic, binomtest
+from sklearn.metrics import precision_recall_fscore_support
 
-from rlnas.data.metrics import Metric, confusion_matrix, recall_by_class
+from rlnas.data.metrics import Metric, confusion_matrix
 
 BINS = 10
 
@@ -35,10 +36,14 @@ class Quality:
 
   Attributes:
     confusion: number of examples by true class, then by predicted class.
+    recall: for each class the share of its examples that was recognised; None if it has none.
+    precision: for each class the share of its predictions that was right; None if there were none.
     reliability: the bins of confidence that are not empty, lowest first.
   """
 
   confusion: tuple[tuple[int, ...], ...]
+  recall: tuple[float | None, ...]
+  precision: tuple[float | None, ...]
   reliability: tuple[Bin, ...]
 
   @property
@@ -59,17 +64,6 @@ class Quality:
   def score(self, metric: Metric) -> float:
     """A metric of the examples."""
     return metric.of(np.array(self.confusion))
-
-  @property
-  def recall(self) -> tuple[float | None, ...]:
-    """For each class the share of its examples that was recognised; None if it has none."""
-    return recall_by_class(np.array(self.confusion))
-
-  @property
-  def precision(self) -> tuple[float | None, ...]:
-    """For each class the share of its predictions that was right; None if there were none."""
-    columns = tuple(zip(*self.confusion, strict=True))
-    return tuple(_share(column[i], sum(column)) for i, column in enumerate(columns))
 
   @property
   def calibration_error(self) -> float:
@@ -105,38 +99,40 @@ def assess(logits: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Quality:
     )
   classes = logits.shape[1]
   predicted = logits.argmax(axis=1)
-  confusion = confusion_matrix(labels, predicted, classes=classes)
-  shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-  confidence = (shifted / shifted.sum(axis=1, keepdims=True)).max(axis=1)
+  precision, recall, _, _ = precision_recall_fscore_support(
+    labels, predicted, labels=range(classes), zero_division=np.nan
+  )
   return Quality(
-    confusion=tuple(tuple(int(n) for n in row) for row in confusion),
-    reliability=_bins(confidence, predicted == labels),
+    confusion=tuple(map(tuple, confusion_matrix(labels, predicted, classes=classes).tolist())),
+    recall=_known(recall),
+    precision=_known(precision),
+    reliability=_bins(softmax(logits, axis=1).max(axis=1), predicted == labels),
   )
 
 
-def wilson_interval(correct: int, examples: int, *, z: float = 1.96) -> tuple[float, float]:
-  """The 95 % confidence interval of a share (Wilson 1927), for `z` = 1.96.
+def wilson_interval(correct: int, examples: int) -> tuple[float, float]:
+  """The 95 % confidence interval of a share (Wilson 1927).
 
   It covers the random choice of the examples, not that of the training's seed. Raises ValueError if
   there are no examples.
   """
   if not 0 <= correct <= examples or examples < 1:
     raise ValueError(f'correct={correct}: must lie in [0, examples={examples}], examples >= 1')
-  share, spread = correct / examples, z * z / examples
-  middle = share + spread / 2
-  half = z * math.sqrt(share * (1 - share) / examples + spread / (4 * examples))
-  return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+  interval = binomtest(correct, examples).proportion_ci(0.95, method='wilson')
+  return float(interval.low), float(interval.high)
 
 
 def _bins(confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> tuple[Bin, ...]:
-  index = np.minimum((confidence * BINS).astype(int), BINS - 1)
-  groups: Sequence[npt.NDArray[np.bool_]] = [index == i for i in range(BINS)]
+  """Ten bins of equal width over [0, 1]."""
+  counts, edges, _ = binned_statistic(confidence, confidence, 'count', BINS, (0, 1))
+  means, _, _ = binned_statistic(confidence, [confidence, right], 'mean', edges)
   return tuple(
-    Bin(float(confidence[group].mean()), float(right[group].mean()), int(group.sum()))
-    for group in groups
-    if group.any()
+    Bin(float(mean), float(share), int(count))
+    for mean, share, count in zip(*means, counts, strict=True)
+    if count
   )
 
 
-def _share(part: int, whole: int) -> float | None:
-  return part / whole if whole else None
+def _known(shares: npt.NDArray[np.float64]) -> tuple[float | None, ...]:
+  """The shares; None in place of 0 / 0."""
+  return tuple(None if np.isnan(share) else float(share) for share in shares)

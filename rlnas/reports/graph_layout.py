@@ -2,31 +2,20 @@
 
 Every vertex gets a rank, its row, so that edges point downward. An edge that passes rows gets a
 lane in each of them, between the boxes and not behind them. `igraph` chooses the ranks so that
-edges are short, and the order within rows so that few edges cross. The places within a row solve a
-linear programme: it minimises the sum of horizontal lengths and keeps a distance between
-neighbours; lines that continue through a row have the largest weight, so that they are straight
-(Gansner et al. 1993, A Technique for Drawing Directed Graphs, section 4).
+edges are short, the order within rows so that few edges cross, and columns so that long lines are
+straight (Brandes & Koepf 2001). Its columns have unit distances; here they are moved apart, as far
+as the boxes in them are wide.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import itertools
 from collections.abc import Sequence
 
 import igraph
-import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import coo_matrix
 
 Edge = tuple[int, int]
-
-# Weight of the length of an edge, by the number of its ends at which the line continues alone: in a
-# lane or into a vertex that has no other edge on that side (after section 4.1 of Gansner et al.).
-_WEIGHTS = (1.0, 2.0, 8.0)
-# Weight of a vertex's distance from the middle of its neighbours: decides between equal lengths.
-_CENTERING = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +55,9 @@ def place(edges: Sequence[Edge], widths: Sequence[float], *, lane_width: float) 
   lanes = _lanes(edges, ranks)
   short, all_ranks = _short_edges(edges, ranks, lanes)
   all_widths = [*widths, *[lane_width] * len(lanes)]
-  x = _solve(short, _rows(short, all_ranks), all_widths, vertices=len(widths))
+  whole = igraph.Graph(len(all_ranks), short, directed=True)
+  coordinates = whole.layout_sugiyama(layers=all_ranks, maxiter=200).coords
+  x = _spread([round(x, 6) for x, _ in coordinates], all_ranks, all_widths)
   routes = tuple(
     tuple(x[lanes[u, rank]] for rank in range(ranks[u] + 1, ranks[v])) for u, v in edges
   )
@@ -98,62 +89,32 @@ def _short_edges(
   return short, [*ranks, *(rank for _, rank in lanes)]
 
 
-def _rows(edges: Sequence[Edge], ranks: Sequence[int]) -> list[list[int]]:
-  """The vertices of each row from left to right."""
-  graph = igraph.Graph(len(ranks), edges, directed=True)
-  coordinates = graph.layout_sugiyama(layers=list(ranks), maxiter=200).coords
-  order = sorted(range(len(ranks)), key=lambda v: (ranks[v], coordinates[v][0]))
-  return [list(row) for _, row in itertools.groupby(order, key=lambda v: ranks[v])]
+def _spread(x: Sequence[float], ranks: Sequence[int], widths: Sequence[float]) -> list[float]:
+  """Centres of the vertices: columns as near to each other as the widths in every row allow.
 
+  A column that may move lies in the middle between its places farthest left and farthest right.
+  """
+  order = sorted(range(len(x)), key=lambda v: (ranks[v], x[v]))
+  rows = [list(row) for _, row in itertools.groupby(order, key=lambda v: ranks[v])]
+  # igraph sometimes places two vertices of a row in one column: the second gets one of its own.
+  column = {
+    v: (x[v], [x[u] for u in row[:i]].count(x[v])) for row in rows for i, v in enumerate(row)
+  }
+  beside = [pair for row in rows for pair in itertools.pairwise(row)]
+  before, after = {b: a for a, b in beside}, dict(beside)
+  order.sort(key=lambda v: column[v])
 
-def _solve(
-  edges: Sequence[Edge], rows: Sequence[Sequence[int]], widths: Sequence[float], *, vertices: int
-) -> list[float]:
-  """Centres of all vertices; those with numbers of at least `vertices` are lanes."""
-  leaving = collections.Counter(u for u, _ in edges)
-  entering = collections.Counter(v for _, v in edges)
-  lengths = []
-  for u, v in edges:
-    runs_on = [u >= vertices or leaving[u] == 1, v >= vertices or entering[v] == 1]
-    lengths.append(({u: 1.0, v: -1.0}, _WEIGHTS[sum(runs_on)]))
-  lengths += [(form, _CENTERING) for form in _off_center(edges, vertices)]
-  n = len(widths)
-  # A length |f(x)| is a variable of its own, at least f(x) and at least -f(x).
-  constraints: list[tuple[dict[int, float], float]] = []
-  for i, (form, _) in enumerate(lengths):
-    for sign in (1.0, -1.0):
-      constraints.append(({n + i: -1.0} | {v: sign * c for v, c in form.items()}, 0.0))
-  for row in rows:
-    for a, b in itertools.pairwise(row):
-      constraints.append(({a: 1.0, b: -1.0}, -(widths[a] + widths[b]) / 2))
-  entries = [(i, v, c) for i, (form, _) in enumerate(constraints) for v, c in form.items()]
-  if not entries:
-    return [width / 2 for width in widths]
-  row_index, column, value = zip(*entries, strict=True)
-  solution = linprog(
-    [0.0] * n + [weight for _, weight in lengths],
-    A_ub=coo_matrix((value, (row_index, column)), shape=(len(constraints), n + len(lengths))),
-    b_ub=[bound for _, bound in constraints],
-    bounds=[(width / 2, None) for width in widths] + [(0, None)] * len(lengths),
-    method='highs',
-  )
-  if solution.x is None:  # never seen: there is always room to the right
-    raise RuntimeError(f'layout of {vertices} vertices: {solution.message}')
-  x = np.round(solution.x[:n], 4)
-  left = min(a - b / 2 for a, b in zip(x, widths, strict=True))
-  return [float(a - left) for a in x]
+  def places(order: Sequence[int], neighbour: dict[int, int]) -> dict[tuple[float, int], float]:
+    """The distance of each column from the border at which `order` begins."""
+    found: dict[tuple[float, int], float] = {}
+    for key, group in itertools.groupby(order, key=lambda v: column[v]):
+      found[key] = max(
+        widths[v] / 2
+        + (found[column[n]] + widths[n] / 2 if (n := neighbour.get(v)) is not None else 0.0)
+        for v in group
+      )
+    return found
 
-
-def _off_center(edges: Sequence[Edge], vertices: int) -> list[dict[int, float]]:
-  """The distance of each vertex from the mean of those that it reads, and of those that read it."""
-  above: dict[int, list[int]] = {}
-  below: dict[int, list[int]] = {}
-  for u, v in edges:
-    above.setdefault(v, []).append(u)
-    below.setdefault(u, []).append(v)
-  return [
-    {v: 1.0} | {neighbour: -1 / len(group) for neighbour in group}
-    for side in (above, below)
-    for v, group in side.items()
-    if v < vertices and len(group) > 1
-  ]
+  left, right = places(order, before), places(order[::-1], after)
+  width = max(left[column[v]] + widths[v] / 2 for v in order)
+  return [(left[column[v]] + width - right[column[v]]) / 2 for v in range(len(x))]

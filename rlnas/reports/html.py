@@ -1,19 +1,20 @@
 """A report as a tree of blocks, written as one self-contained HTML file and as Markdown.
 
-This module escapes all text, so names of data sets and classes may hold any characters.
+The templates of both are in the folder `templates`, for jinja2. They escape all text, so names of
+data sets and classes may hold any characters.
 """
 
 from __future__ import annotations
 
 import base64
 import dataclasses
-import html
+import functools
 import os
 import re
-from collections.abc import Sequence
+
+import jinja2
 
 from rlnas.data.atomic_file import write_folder
-from rlnas.reports.html_style import HTML, STYLE
 
 _NUMBER = re.compile(r'-?[0-9][0-9,.]*%?|–')
 
@@ -30,6 +31,17 @@ class Code:
   """Lines of code or of a command, shown as they are."""
 
   text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Links:
+  """Links to other files.
+
+  Attributes:
+    rows: (text, path relative to the folder of the page).
+  """
+
+  rows: tuple[tuple[str, str], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +95,12 @@ class Figure:
     if not re.fullmatch(r'[a-z0-9-]+', self.name):
       raise ValueError(f'name={self.name!r}: must have lower-case letters, digits and hyphens only')
 
+  @property
+  def width_pixels(self) -> int:
+    """Its width on the page: matplotlib gives it in points, each 4/3 of a pixel."""
+    found = re.search(r'<svg[^>]*\swidth="([0-9.]+)pt"', self.svg)
+    return round(float(found[1]) * 4 / 3) if found else 600
+
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
@@ -98,7 +116,7 @@ class Row:
   blocks: tuple[Text | Table | Figures, ...]
 
 
-Block = Text | Code | Facts | Table | Figures | Row
+Block = Text | Code | Links | Facts | Table | Figures | Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,12 +136,15 @@ class Page:
     lead: a sentence below the heading.
     top: blocks before the first section.
     sections: its sections.
+    refresh_seconds: after so many seconds a browser reads the page again; None if it stays as it
+      is.
   """
 
   title: str
   lead: str
   top: tuple[Block, ...]
   sections: tuple[Section, ...]
+  refresh_seconds: int | None = None
 
 
 def write_page(
@@ -151,107 +172,39 @@ def _figures(block: Block) -> tuple[Figure, ...]:
 
 
 def to_html(page: Page) -> str:
-  """One HTML file without scripts or links; it contains its pictures."""
-  sections = ''.join(
-    f'<section>\n<h2>{html.escape(section.title)}</h2>\n{_html_blocks(section.blocks)}</section>\n'
-    for section in page.sections
-  )
-  return HTML.format(
-    title=html.escape(page.title),
-    lead=html.escape(page.lead),
-    style=STYLE,
-    top=_html_blocks(page.top),
-    sections=sections,
-  )
-
-
-def _html_blocks(blocks: Sequence[Block]) -> str:
-  return ''.join(map(_html_block, blocks))
-
-
-def _html_block(block: Block) -> str:
-  if isinstance(block, Text):
-    return f'<p>{html.escape(block.text)}</p>\n'
-  if isinstance(block, Code):
-    return f'<pre>{html.escape(block.text)}</pre>\n'
-  if isinstance(block, Facts):
-    facts = ''.join(
-      f'<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}'
-      f'<small>{html.escape(remark)}</small></dd></div>\n'
-      for name, value, remark in block.rows
-    )
-    return f'<dl class="facts">\n{facts}</dl>\n'
-  if isinstance(block, Table):
-    return _html_table(block)
-  if isinstance(block, Row):
-    parts = ''.join(f'<div>{_html_block(part)}</div>\n' for part in block.blocks)
-    return f'<div class="row">\n{parts}</div>\n'
-  figures = ''.join(_html_figure(figure) for figure in block.figures)
-  return f'<div class="figures">\n{figures}</div>\n'
-
-
-def _html_figure(figure: Figure) -> str:
-  data = base64.b64encode(figure.svg.encode()).decode()
-  caption = html.escape(figure.caption)
-  width = _width_pixels(figure.svg)
-  least = round(0.65 * width)  # a narrow screen scrolls, so that the text stays readable
-  return (
-    f'<figure style="flex-basis:{width}px">'
-    f'<img src="data:image/svg+xml;base64,{data}" alt="{caption}" '
-    f'style="width:{width}px;min-width:{least}px">'
-    f'<figcaption>{caption}</figcaption></figure>\n'
-  )
-
-
-def _width_pixels(svg: str) -> int:
-  """The picture's width: matplotlib gives it in points, each 4/3 of a pixel."""
-  found = re.search(r'<svg[^>]*\swidth="([0-9.]+)pt"', svg)
-  return round(float(found[1]) * 4 / 3) if found else 600
-
-
-def _html_table(table: Table) -> str:
-  def cells(tag: str, row: Sequence[str]) -> str:
-    return ''.join(
-      f'<{tag}{" class=n" if is_number else ""}>{html.escape(cell)}</{tag}>'
-      for cell, is_number in zip(row, table.numeric, strict=True)
-    )
-
-  rows = ''.join(f'<tr>{cells("td", row)}</tr>\n' for row in table.rows)
-  head = f'<thead><tr>{cells("th", table.head)}</tr></thead>'
-  few = ' few' if len(table.head) <= 3 else ''  # a table with few columns has room for long lines
-  text = f'<div class="table{few}"><table>\n{head}\n<tbody>\n{rows}</tbody></table></div>\n'
-  if not table.summary:
-    return text
-  summary = html.escape(table.summary)
-  return f'<details><summary>{summary}</summary>\n{text}</details>\n'
+  """One HTML file without scripts, which contains its pictures."""
+  return _templates().get_template('page.html').render(page=page).lstrip()
 
 
 def to_markdown(page: Page) -> str:
   """The page as Markdown, with pictures in figures/."""
-  parts = [f'# {_markdown(page.title)}', _markdown(page.lead), *map(_markdown_block, page.top)]
-  for section in page.sections:
-    parts.append(f'## {_markdown(section.title)}')
-    parts.extend(map(_markdown_block, section.blocks))
-  return '\n\n'.join(parts) + '\n'
+  return _templates().get_template('page.md').render(page=page).strip() + '\n'
 
 
-def _markdown_block(block: Block) -> str:
-  if isinstance(block, Text):
-    return _markdown(block.text)
-  if isinstance(block, Code):
-    fence = '`' * max(3, 1 + max(map(len, re.findall('`+', block.text)), default=0))
-    return f'{fence}\n{block.text}\n{fence}'
-  if isinstance(block, Facts):
-    return _markdown_block(Table(('', '', ''), block.rows))
-  if isinstance(block, Table):
-    rule = ['---:' if is_number else '---' for is_number in block.numeric]
-    rows = [tuple(map(_markdown, row)) for row in (block.head, *block.rows)]
-    return '\n'.join(f'| {" | ".join(row)} |' for row in (rows[0], tuple(rule), *rows[1:]))
-  if isinstance(block, Row):
-    return '\n\n'.join(map(_markdown_block, block.blocks))
-  return '\n\n'.join(
-    f'![{_markdown(figure.caption)}](figures/{figure.name}.svg)' for figure in block.figures
+@functools.cache
+def _templates() -> jinja2.Environment:
+  templates = jinja2.Environment(
+    loader=jinja2.PackageLoader('rlnas.reports'),
+    autoescape=jinja2.select_autoescape(['html']),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
   )
+  templates.filters |= {'base64': _base64, 'fence': _fence, 'kind': _kind, 'md': _markdown}
+  return templates
+
+
+def _kind(block: Block) -> str:
+  return type(block).__name__
+
+
+def _base64(text: str) -> str:
+  return base64.b64encode(text.encode()).decode()
+
+
+def _fence(text: str) -> str:
+  """The mark around lines of code in Markdown: longer than any within them."""
+  return '`' * max(3, 1 + max(map(len, re.findall('`+', text)), default=0))
 
 
 def _markdown(text: str) -> str:

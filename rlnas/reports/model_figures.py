@@ -68,6 +68,13 @@ def style() -> Iterator[None]:
     yield
 
 
+def legend_below(figure: Figure, axes: Any) -> None:
+  """A legend of what `axes` shows below the figure, where it covers nothing."""
+  handles, names = axes.get_legend_handles_labels()
+  if handles:
+    figure.legend(handles, names, loc='outside lower center', ncols=len(names))
+
+
 def confusion_matrix(quality: Quality, names: Sequence[str]) -> str:
   """True classes downwards, predicted ones across; shaded by share of the true class."""
   counts = np.array(quality.confusion)
@@ -109,13 +116,18 @@ def reliability(quality: Quality) -> str:
   with style():
     figure = Figure(figsize=(4.9, 4.2))
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle='--', label='perfectly calibrated')
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle='--')
+    along: dict[str, Any] = {
+      'rotation': 45,
+      'rotation_mode': 'anchor',
+      'transform_rotates_text': True,
+    }
+    axes.text(0.04, 0.06, 'perfectly calibrated', color=GREY, fontsize=8.5, **along)
     confidence, accuracy = [b.confidence for b in bins], [b.accuracy for b in bins]
     sizes = [15 + 400 * b.examples / quality.examples for b in bins]
     axes.plot(confidence, accuracy, color=BLUE, linewidth=1.2)
     axes.scatter(confidence, accuracy, s=sizes, color=BLUE, alpha=0.75, linewidth=0)
     axes.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel='confidence', ylabel='accuracy')
-    axes.legend(loc='lower right')
     return svg(figure)
 
 

@@ -45,6 +45,8 @@ from rlnas.reports.search_report import (
 from rlnas.tflite.inference import int8_logits
 from rlnas.trial import Measurement, Trial
 
+_FEWEST_BINS = 3  # of a picture of calibration: of fewer, a sentence says as much
+_FEWEST_EXAMPLES = 10  # of a bin whose accuracy is not all chance
 _MOST_ROWS = 24  # a longer table is closed at first
 _FILES = (
   ('model.tflite', 'the network, full int8'),
@@ -199,15 +201,6 @@ def _accuracy(
     f'{names[true]} classified as {names[predicted]} ({count})'
     for true, predicted, count in quality.confusions(3)
   )
-  caption = 'Accuracy over confidence; a larger dot means more examples.'
-  gap = sum(b.examples * (b.accuracy - b.confidence) for b in quality.reliability)
-  calibration = (
-    f'Confidence is the largest probability of a softmax over the outputs. Its mean error is '
-    f'{quality.calibration_error:.3f} (expected calibration error, '
-    f'{len(quality.reliability)} bins).'
-  )
-  if abs(gap) > 0.01 * quality.examples:
-    calibration += f' The accuracy is {"higher" if gap > 0 else "lower"} than the confidence.'
   return (
     Text(measured),
     Row(
@@ -223,13 +216,25 @@ def _accuracy(
       )
     ),
     *((Text(f'Most frequent mistakes: {mistakes}.'),) if mistakes else ()),
-    Row(
-      (
-        Figures((Figure('reliability', model_figures.reliability(quality), caption),)),
-        Text(calibration),
-      )
-    ),
+    *calibration(quality),
   )
+
+
+def calibration(quality: Quality) -> tuple[Block, ...]:
+  """How far the confidence is off: a sentence, and a picture if several dots mean something."""
+  gap = sum(b.examples * (b.accuracy - b.confidence) for b in quality.reliability)
+  text = (
+    f'Confidence is the largest probability of a softmax over the outputs. Its mean error is '
+    f'{quality.calibration_error:.3f} (expected calibration error, '
+    f'{len(quality.reliability)} {"bin" if len(quality.reliability) == 1 else "bins"}).'
+  )
+  if abs(gap) > 0.01 * quality.examples:
+    text += f' The accuracy is {"higher" if gap > 0 else "lower"} than the confidence.'
+  if sum(b.examples >= _FEWEST_EXAMPLES for b in quality.reliability) < _FEWEST_BINS:
+    return (Text(text),)
+  caption = 'Accuracy over confidence; a larger dot means more examples.'
+  picture = Figure('reliability', model_figures.reliability(quality), caption)
+  return (Row((Figures((picture,)), Text(text))),)
 
 
 def _chance(quality: Quality, dataset: Dataset, metric: Metric) -> str:
@@ -290,7 +295,7 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
     else 'The bytes are planned, not measured.'
   )
   caption = 'The head of the arena while the operators run, left to right: each area is a tensor '
-  caption += 'at its address. Black: bytes in use; dashed: bytes that the plan needs.'
+  caption += 'at its address. Solid line: bytes in use; dashed: bytes that the plan needs.'
   return (
     Figures((Figure('arena', model_figures.arena(info), caption),)),
     Text(note),

@@ -9,6 +9,7 @@ from typing import Any
 from rlnas.budget import Budget
 from rlnas.data.metrics import Metric
 from rlnas.pareto import best_trial, is_measured
+from rlnas.reports.model_figures import style
 from rlnas.reports.pareto_figure import pareto_figure
 from rlnas.reports.progress_bar import ProgressBar
 from rlnas.reports.rendering import encoded
@@ -71,8 +72,10 @@ class Progress:
 
   def _draw(self, display: Any) -> None:
     if any(map(is_measured, self._trials)):
-      figure = pareto_figure(self._trials, self._budget, title='', metric=self._metric)
-      self._picture.update(display.Image(encoded(figure, '.png', dpi=80)))
+      with style():
+        figure = pareto_figure(self._trials, self._budget, metric=self._metric)
+        content = encoded(figure, '.png', dpi=80)
+      self._picture.update(display.Image(content))
 
 
 def _display_of_notebook() -> Any:

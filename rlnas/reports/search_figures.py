@@ -3,68 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from rlnas.reports.model_figures import BLUE, GREY, ORANGE, PALE_BLUE, short, style, svg
+from rlnas.reports.model_figures import (
+  BLUE,
+  GREY,
+  ORANGE,
+  PALE_BLUE,
+  legend_below,
+  short,
+  style,
+  svg,
+)
+from rlnas.reports.pareto_figure import fence
 
 _BATCHES = 5  # of a moving mean
-
-
-def tradeoff(
-  groups: Mapping[str, Sequence[tuple[float, float]]],
-  *,
-  xlabel: str,
-  limit: float | None,
-  chosen: tuple[float, float] | None,
-  ylabel: str,
-) -> str:
-  """Accuracy over a cost, on a logarithmic axis if the costs differ much.
-
-  Args:
-    groups: (cost, accuracy) of the trials 'over the budget', that 'fit', and of the 'Pareto
-      front'; at least one point.
-    xlabel: name and unit of the cost.
-    limit: the budget, in the unit of the cost; None draws no line.
-    chosen: (cost, accuracy) of the winner's trial; None draws no mark.
-    ylabel: what accuracy means.
-  """
-  marks = {
-    'over the budget': ('x', GREY, 22),
-    'fit': ('o', PALE_BLUE, 22),
-    'Pareto front': ('D', BLUE, 26),
-  }
-  with style():
-    figure = Figure(figsize=(4.9, 3.6))
-    axes = figure.add_subplot()
-    for name, points in groups.items():
-      marker, color, size = marks[name]
-      if points:
-        x, y = zip(*points, strict=True)
-        width = 1 if marker == 'x' else 0
-        axes.scatter(x, y, marker=marker, c=color, s=size, label=name, linewidth=width)
-    if chosen is not None:
-      axes.scatter(
-        *([chosen[0]], [chosen[1]]),
-        s=120,
-        facecolors='none',
-        edgecolors=ORANGE,
-        linewidth=1.5,
-        label='the winner',
-      )
-    if limit is not None:
-      axes.axvline(limit, color=ORANGE, linestyle='--', linewidth=1, label='budget')
-    costs = [x for points in groups.values() for x, _ in points]
-    if max(costs) > 4 * min(costs) > 0:
-      axes.set_xscale('log', base=2)
-      axes.xaxis.set_major_locator(LogLocator(base=2, numticks=7))
-      axes.xaxis.set_major_formatter('{x:.2g}' if max(costs) < 1 else '{x:g}')
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.legend(loc='best')
-    return svg(figure)
 
 
 def course(
@@ -73,27 +31,45 @@ def course(
   feasible: Sequence[bool],
   *,
   ylabel: str,
+  mean: Sequence[float],
+  mean_name: str,
 ) -> str:
-  """A value of each trial over the trials, with the best value so far of those that fit."""
+  """A value of each trial over the trials, their moving mean, and the best so far that fits.
+
+  Args:
+    indices: the trials.
+    values: the value of each.
+    feasible: whether each fits.
+    ylabel: what the value is.
+    mean: the moving mean of the values.
+    mean_name: its name.
+  """
   fits = np.array(feasible, bool)
   x, y = np.array(indices), np.array(values)
+  low, high = fence(y)
   with style():
-    figure = Figure(figsize=(4.9, 3.2))
+    figure = Figure(figsize=(4.9, 3.4))
     axes = figure.add_subplot()
-    if not fits.all():
-      axes.scatter(
-        x[~fits], y[~fits], marker='x', s=16, c=GREY, linewidth=0.8, label='does not fit'
-      )
+    looks: tuple[tuple[npt.NDArray[np.bool_], dict[str, Any]], ...] = (
+      (~fits, {'marker': 'x', 'c': GREY, 'linewidth': 0.8, 'label': 'does not fit'}),
+      (fits, {'marker': 'o', 'c': PALE_BLUE, 'linewidth': 0, 'label': 'fits'}),
+    )
+    for chosen, look in looks:
+      within, below = chosen & (y >= low), chosen & (y < low)
+      if chosen.any():
+        axes.scatter(x[within], y[within], s=16, **look)
+      lowest = np.full(below.sum(), low)
+      axes.scatter(x[below], lowest, s=16, marker='v', c=look['c'], linewidth=0, clip_on=False)
+    axes.plot(x, np.maximum(mean, low), color=ORANGE, linewidth=1.4, label=mean_name)
     if fits.any():
-      axes.scatter(x[fits], y[fits], s=16, c=PALE_BLUE, linewidth=0, label='fits')
       best = np.maximum.accumulate(y[fits])
       end = [*x[fits], x[-1]]
       axes.step(
-        end, [*best, best[-1]], where='post', color=BLUE, linewidth=1.6, label='best that fits'
+        end, [*best, best[-1]], where='post', color=BLUE, linewidth=1.6, label='best so far'
       )
-    axes.set(xlabel='trial', ylabel=ylabel)
+    axes.set(xlabel='trial', ylabel=ylabel, ylim=(low, high))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc='best')
+    legend_below(figure, axes)
     return svg(figure)
 
 
@@ -112,7 +88,7 @@ def share(
       axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(shares) > 1:
-      axes.legend(loc='best')
+      legend_below(figure, axes)
     return svg(figure)
 
 

@@ -7,31 +7,28 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.architecture import Architecture, Scalar
 from rlnas.budget import Budget
+from rlnas.cost.instructions import digits
 from rlnas.data.metrics import Metric
 from rlnas.pareto import best_trial, objectives, pareto_front
 from rlnas.reports import search_figures
 from rlnas.reports.choice_counts import Preference, preferences
-from rlnas.reports.html import Block, Facts, Figure, Figures, Page, Section, Table, Text
+from rlnas.reports.html import Block, Facts, Figure, Figures, Links, Page, Section, Table, Text
 from rlnas.reports.learning_section import Scalars, learning_figures
+from rlnas.reports.model_figures import style, svg
+from rlnas.reports.pareto_figure import memory_costs, pareto_figure, time_costs
 from rlnas.reward import is_feasible
 from rlnas.spaces.decision import Space
 from rlnas.trial import Status, Trial
 
-Point = tuple[float, float]  # a cost and an accuracy
-
 _WINDOW = 20  # trials of a moving mean
 _MOST_PERIODS = 12
-_COSTS = (
-  ('flash', 'flash', 1, 1024, 'flash: .tflite file, KiB'),
-  ('sram', 'SRAM', 2, 1024, 'SRAM: tensor arena, KiB'),
-  ('macs', 'computation', 3, 1e6, 'million MACs'),
-)
 
 
 def search_page(
@@ -41,6 +38,9 @@ def search_page(
   space: Space | None,
   configuration: Mapping[str, Scalar | None],
   scalars: Scalars | None = None,
+  dataset: str = '',
+  result: Mapping[str, Any] | None = None,
+  refresh_seconds: int | None = None,
 ) -> Page:
   """The report of a search.
 
@@ -51,6 +51,9 @@ def search_page(
     configuration: configuration in the journal's header.
     scalars: what the strategy said of itself, by name and by the last trial of each batch; without
       it the report has no part on learning.
+    dataset: name of the data.
+    result: content of result.json; None before the search is finished.
+    refresh_seconds: see `Page`, for a search that runs.
 
   Raises:
     ValueError: there are no trials, or `space` cannot read their tokens.
@@ -58,14 +61,19 @@ def search_page(
   if not trials:
     raise ValueError('trials: must hold at least one')
   names = [str(configuration[n]) for n in ('strategy', 'space') if configuration.get(n)]
-  best, metric = best_trial(trials, budget), metric_of(configuration)
+  metric = metric_of(configuration)
+  best, won = best_trial(trials, budget), winner_of(result, trials)
+  mark = 'best so far' if won is None else 'winner'
   sections = [
     Section('Course', _course(trials, budget, metric, surprise='entropy' not in (scalars or {}))),
-    Section('Trade-offs', tradeoffs(trials, budget, chosen=best, metric=metric)),
+    Section('Trade-offs', tradeoffs(trials, budget, chosen=won or best, metric=metric, mark=mark)),
     Section('Pareto front', (front_table(trials, budget, metric),)),
   ]
+  if result is not None and won is not None:
+    sections.insert(0, Section('Winner', _winner(result, won, metric)))
   if learning := learning_figures(scalars or {}):
-    sections.insert(1, Section('Learning', learning))
+    after = next(i for i, section in enumerate(sections) if section.title == 'Course')
+    sections.insert(after + 1, Section('Learning', learning))
   if space is not None:
     sections.append(Section('Preferences', _preferences(trials, space)))
   sections += [
@@ -74,8 +82,58 @@ def search_page(
   ]
   lead = f'{len(trials)} trials with a budget of {budget.flash_bytes:,} B flash and '
   lead += f'{budget.sram_bytes:,} B SRAM.'
-  title = f'Search: {", ".join(names)}' if names else 'Search'
-  return Page(title, lead, (_facts(trials, budget, best, metric),), tuple(sections))
+  title = f'Search: {", ".join(filter(None, (dataset, *names)))}' if dataset or names else 'Search'
+  if refresh_seconds is not None:
+    lead += ' The search runs: this page is written anew now and then, and read every '
+    lead += f'{refresh_seconds} seconds.'
+  facts = _facts(trials, budget, best, metric)
+  return Page(title, lead, (facts,), tuple(sections), refresh_seconds)
+
+
+def winner_of(result: Mapping[str, Any] | None, trials: Sequence[Trial]) -> Trial | None:
+  """The trial that result.json names as the winner; None if it names none of these trials."""
+  best = (result or {}).get('best')
+  index = best.get('trial') if isinstance(best, dict) else None
+  return next((t for t in trials if t.index == index), None)
+
+
+def _winner(result: Mapping[str, Any], won: Trial, metric: Metric) -> tuple[Block, ...]:
+  """What the finishing found: the winner, why it won, and what the other finalists cost."""
+  best = result['best']
+  text = f'Trial {won.index}, trained fully: int8 test accuracy {best["int8_test_accuracy"]:.4f}, '
+  text += f'{best["flash_bytes"]:,} B flash, {best["sram_bytes"]:,} B SRAM'
+  latency_ms = best.get('latency_ms')
+  text += '.' if latency_ms is None else f', {digits(latency_ms)} ms (estimated).'
+  why = result.get('why', '')
+  head = (
+    'finalist',
+    f'int8 validation {metric.label}',
+    'flash, B',
+    'SRAM, B',
+    'MACs',
+    'latency, ms',
+  )
+  rows = tuple(row for found in result.get('finalists', ()) if (row := _finalist(found)))
+  return (
+    Text(text),
+    *((Text(why),) if isinstance(why, str) and why else ()),
+    Links((('Report of the winner', 'best/report.html'),)),
+    *((Table(head, rows),) if rows else ()),
+  )
+
+
+def _finalist(found: Mapping[str, Any]) -> tuple[str, ...] | None:
+  """A row of the finalists; None for one of an earlier version, which had no figures here."""
+  names = ('flash_bytes', 'sram_bytes', 'macs')
+  if not {'trial', 'int8_validation_accuracy', *names} <= found.keys():
+    return None
+  latency_ms = found.get('latency_ms')
+  return (
+    f'trial {found["trial"]}',
+    f'{found["int8_validation_accuracy"]:.4f}',
+    *(f'{found[name]:,}' for name in names),
+    '–' if latency_ms is None else digits(latency_ms),
+  )
 
 
 def metric_of(configuration: Mapping[str, Scalar | None]) -> Metric:
@@ -84,35 +142,36 @@ def metric_of(configuration: Mapping[str, Scalar | None]) -> Metric:
 
 
 def tradeoffs(
-  trials: Sequence[Trial], budget: Budget, *, chosen: Trial | None, metric: Metric
+  trials: Sequence[Trial],
+  budget: Budget,
+  *,
+  chosen: Trial | None,
+  metric: Metric,
+  mark: str = 'winner',
 ) -> tuple[Block, ...]:
   """Accuracy over flash, SRAM and MACs, with the budget and the Pareto front."""
   complete = [t for t in trials if t.measurement.status is Status.COMPLETE]
   if not complete:
     return (Text('No trial was measured completely.'),)
-  front = pareto_front(complete, budget)
-  on_front = {t.index for t in front}
-  fitting = [t for t in complete if is_feasible(t.measurement, budget) and t.index not in on_front]
-  over = [t for t in complete if not is_feasible(t.measurement, budget)]
-  limits = {'flash': budget.flash_bytes / 1024, 'sram': budget.sram_bytes / 1024}
+  word = _capital(metric.label)
+  shown = [
+    ('memory', memory_costs(budget), f'{word} by memory: flash left, SRAM right, one scale.'),
+    *(
+      (name, (cost,), f'{word} by {spoken}.')
+      for name, cost, spoken in zip(
+        ('macs', 'latency'), time_costs(budget), ('computation', 'latency'), strict=True
+      )
+      if all(cost.of(t) is not None for t in complete)
+    ),
+  ]
   figures = []
-  for name, spoken, column, unit, label in _COSTS:
-
-    def points(of: Sequence[Trial], column: int = column, unit: float = unit) -> list[Point]:
-      return [(objectives(t)[column] / unit, objectives(t)[0]) for t in of]
-
-    groups = {'over the budget': over, 'fit': fitting, 'Pareto front': front}
-    svg = search_figures.tradeoff(
-      {group: points(of) for group, of in groups.items()},
-      xlabel=label,
-      limit=limits.get(name),
-      chosen=points([chosen])[0] if chosen else None,
-      ylabel=f'int8 validation {metric.label}',
-    )
-    figures.append(Figure(f'tradeoff-{name}', svg, f'{_capital(metric.label)} over {spoken}.'))
+  for name, costs, caption in shown:
+    with style():
+      figure = pareto_figure(complete, budget, metric=metric, winner=chosen, mark=mark, costs=costs)
+      figures.append(Figure(f'tradeoff-{name}', svg(figure), caption))
   note = 'Each point is a trial, whose network was trained briefly. A trial is on the Pareto front '
   note += 'if it fits and no other trial that fits beats it in accuracy, flash, SRAM and MACs '
-  note += 'together.'
+  note += 'together. An arrow on the border is a trial beyond it.'
   return Text(note), Figures(tuple(figures))
 
 
@@ -138,14 +197,19 @@ def front_table(
     front = sorted([*front, trials[chosen.index]], key=lambda t: -objectives(t)[0])
   if not front:
     return Text('No trial fits the budget.')
+  timed = all(trial.measurement.latency_ms is not None for trial in front)
   rows = []
   for trial in front:
     accuracy, flash, sram, macs = objectives(trial)
-    figures = (f'{accuracy:.4f}', f'{flash:,}', f'{sram:,}', f'{macs:,}')
+    figures = [f'{accuracy:.4f}', f'{flash:,}', f'{sram:,}', f'{macs:,}']
+    if timed:
+      figures.append(digits(trial.measurement.latency_ms or 0.0))
     shown = f'{trial.index} ({mark})' if chosen and trial.index == chosen.index else trial.index
     rows.append((str(shown), *figures, _operations(trial)))
-  head = ('trial', f'int8 validation {metric.label}', 'flash, B', 'SRAM, B', 'MACs', 'operations')
-  return Table(head, tuple(rows))
+  head = ['trial', f'int8 validation {metric.label}', 'flash, B', 'SRAM, B', 'MACs', 'operations']
+  if timed:
+    head.insert(-1, 'latency, ms')
+  return Table(tuple(head), tuple(rows))
 
 
 def configuration_table(configuration: Mapping[str, Scalar | None]) -> Table:
@@ -190,8 +254,13 @@ def _course(
     known = [(t.index, v, f) for t, v, f in triples if v is not None]
     if known:
       indices, found, fits = zip(*known, strict=True)
-      svg = search_figures.course(indices, found, fits, ylabel=label)
-      figures.append(Figure(f'course-{name}', svg, f'{_capital(label)} of each trial.'))
+      picture = search_figures.course(
+        *(indices, found, fits),
+        ylabel=label,
+        mean=moving_mean(found),
+        mean_name=f'mean of {_WINDOW}',
+      )
+      figures.append(Figure(f'course-{name}', picture, f'{_capital(label)} of each trial.'))
   everywhere = [t.index for t in trials]
   seen: set[str] = set()
   is_new = []
@@ -200,13 +269,15 @@ def _course(
     is_new.append(digest not in seen)
     seen.add(digest)
   shares = {'fit the budget': moving_mean(feasible), 'not seen before': moving_mean(is_new)}
-  svg = search_figures.share(everywhere, shares, ylabel=f'share of {_WINDOW} trials', percent=True)
+  picture = search_figures.share(
+    everywhere, shares, ylabel=f'share of {_WINDOW} trials', percent=True
+  )
   caption = 'Share of trials that fit the budget, and of networks that were new.'
-  figures.append(Figure('course-share', svg, caption))
+  figures.append(Figure('course-share', picture, caption))
   scored = [t for t in trials if t.proposal.log_prob is not None and t.proposal.tokens]
   if scored and surprise:
     nats = [-(t.proposal.log_prob or 0.0) / len(t.proposal.tokens) for t in scored]
-    svg = search_figures.share(
+    picture = search_figures.share(
       [t.index for t in scored],
       {'surprise': moving_mean(nats)},
       ylabel='nats per decision',
@@ -214,7 +285,7 @@ def _course(
     )
     caption = 'How much the policy explored: mean of −log p of its proposals over '
     caption += f'{_WINDOW} trials, an estimate of its entropy.'
-    figures.append(Figure('course-entropy', svg, caption))
+    figures.append(Figure('course-entropy', picture, caption))
   return (Figures(tuple(figures)),)
 
 
@@ -233,16 +304,18 @@ def _preferences(trials: Sequence[Trial], space: Space) -> tuple[Block, ...]:
   for number, preference in enumerate(preferences(trials, space, edges)):
     totals = preference.counts.sum(axis=0)
     shares = np.where(totals > 0, preference.counts / np.maximum(totals, 1), np.nan)
-    svg = search_figures.preference(shares, preference.choices, edges)
+    picture = search_figures.preference(shares, preference.choices, edges)
     caption = f'Decisions of kind “{preference.kind}”: how often each choice was taken.'
-    figures.append(Figure(f'preference-{number}', svg, caption))
+    figures.append(Figure(f'preference-{number}', picture, caption))
     early = preference.counts[:, :quarter].sum(axis=1)
     late = preference.counts[:, -quarter:].sum(axis=1)
     rows.append((preference.kind, *_favourite(preference, early), *_favourite(preference, late)))
   if not rows:
     return (Text('Every decision of the space has only one choice.'),)
   head = ('decision', 'most frequent in the first quarter', 'share', 'in the last', 'share ')
-  note = 'Shares among the decisions of a period, including exploration. A darker cell was chosen '
+  note = (
+    'Shares among the decisions of a period, including exploration. A stronger cell was chosen '
+  )
   note += 'more often; a column adds up to 100 %.'
   return Text(note), Table(head, tuple(rows)), Figures(tuple(figures))
 
@@ -273,9 +346,11 @@ def _time(trials: Sequence[Trial], budget: Budget) -> tuple[Block, ...]:
     if s
   )
   head = ('outcome', 'trials', 'seconds', 'share', 'mean, s')
-  svg = search_figures.bars({row[0]: sum(seconds[row[0]]) / 60 for row in rows}, xlabel='minutes')
+  picture = search_figures.bars(
+    {row[0]: sum(seconds[row[0]]) / 60 for row in rows}, xlabel='minutes'
+  )
   caption = 'Time of the evaluations, sum of all workers.'
-  return Table(head, rows), Figures((Figure('time', svg, caption),)), *_failures(trials)
+  return Table(head, rows), Figures((Figure('time', picture, caption),)), *_failures(trials)
 
 
 def _failures(trials: Sequence[Trial]) -> tuple[Block, ...]:

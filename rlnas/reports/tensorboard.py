@@ -1,8 +1,10 @@
 """An observer that shows a search in TensorBoard.
 
-TensorBoard shows curves and pictures of a search, and every trial as a row of the HParams table. A
-resumed search passes the trials of its journal to the observers again, so the event files are
-written again from the first trial and the curves have no gap.
+TensorBoard shows curves and pictures of a search, and the trials as rows of the HParams table. It
+shows no curve at all if a folder has more than 40 runs, and each row is a run: so all trials have a
+folder of their own beside that of the curves, which has only the best of them. A resumed search
+passes the trials of its journal to the observers again, so the event files are written again from
+the first trial and the curves have no gap.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import collections
 import contextlib
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from absl import logging
@@ -25,16 +27,22 @@ from rlnas.reports.graph_drawing import pixels
 from rlnas.reports.tensorboard_files import named_errors
 from rlnas.reports.tensorboard_pictures import Choices, Front, Pixels, best_text
 from rlnas.reports.tensorboard_scalars import (
+  BEST,
+  EACH,
+  LIMIT,
+  MEAN,
+  RUNS,
   budget_scalars,
-  child_scalars,
   layout_summary,
   summary_of,
+  trial_scalars,
 )
-from rlnas.reports.tensorboard_trials import Children
+from rlnas.reports.tensorboard_trials import TrialRows
 from rlnas.reward import is_feasible
 from rlnas.spaces.table import Table
 from rlnas.trial import Status, Trial
 
+MOST_RUNS = 35  # of a folder, the curves included
 _FIRST_PICTURES = 20  # trials; the next pictures after half as many more, and at the end
 
 
@@ -42,15 +50,17 @@ class TensorBoard:
   """An observer that writes TensorBoard events.
 
   - Scalars: `rlnas.reports.tensorboard_scalars.DESCRIPTIONS` describes each. The strategy reports
-    those of the group `strategy`, by batch. Custom Scalars shows related scalars in one chart.
+    those of the group `strategy`, by batch. Each trial, the mean of 20, the best so far and the
+    budget are runs in the folder `search`, and so curves of one chart. Custom Scalars has them by
+    question.
   - Images: the architecture of each new best trial; from time to time the Pareto front, and how
     often each choice was proposed over the trials, by kind of decision.
   - Text: the best network, and its share of the budget.
-  - HParams: every trial (`rlnas.reports.tensorboard_trials`).
+  - HParams: the trials of highest reward, `MOST_RUNS` with the curves. All trials are in another
+    folder, `all_trials` (`rlnas.reports.tensorboard_trials`).
 
   Args:
-    path: folder for the events; its old event files are deleted. To compare several searches, give
-      TensorBoard a folder above.
+    path: folder for the events; old event files there and in `all_trials` are deleted.
     budget: decides which trials are feasible.
     task: input shape and number of classes of the networks; the drawing shows the shapes that
       follow.
@@ -74,10 +84,15 @@ class TensorBoard:
     self._budget = budget
     self._task = task
     self._metric = metric
-    for old in path.rglob('events.out.tfevents.*'):
-      old.unlink()
-    self._writer = tf.summary.create_file_writer(str(path / 'search'))
-    self._children = Children(path / 'children', run='/'.join(path.resolve().parts[-2:]))
+    for folder in (path, all_trials(path)):
+      for old in folder.rglob('events.out.tfevents.*'):
+        old.unlink()
+    self._writers = {run: tf.summary.create_file_writer(str(path / 'search' / run)) for run in RUNS}
+    search = '/'.join(path.resolve().parts[-2:])
+    self._rows = (
+      TrialRows(path / 'trials', search=search, most=MOST_RUNS - len(RUNS)),
+      TrialRows(all_trials(path), search=search),
+    )
     self._recent: collections.deque[float] = collections.deque(maxlen=20)
     self._digests: set[str] = set()
     self._counts: collections.Counter[str] = collections.Counter()
@@ -86,41 +101,51 @@ class TensorBoard:
     self._choices = None if table is None else Choices(table)
     self._next_pictures = _FIRST_PICTURES
     self._pictured = 0  # trials, when the last pictures were drawn
-    with self._written(), self._writer.as_default(step=0):
+    with self._written(EACH, step=0):
       tf.summary.experimental.write_raw_pb(layout_summary())
 
   def on_trial(self, trial: Trial) -> None:
     """Writes one trial's scalars and its row of the HParams table."""
     self._count(trial)
-    with self._written(), self._writer.as_default(step=trial.index):
-      scalars = {**self._search_scalars(trial), **child_scalars(trial)}
-      tf.summary.experimental.write_raw_pb(summary_of(scalars))
-      if trial is self._best:
+    for run, scalars in self._scalars(trial).items():
+      self._write(run, scalars, step=trial.index)
+    if trial is self._best:
+      with self._written(BEST, step=trial.index):
         self._write_best(trial)
-    self._children.write(trial)
+    for rows in self._rows:
+      rows.write(trial)
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
     """Writes the scalars of the strategy, and the pictures if they are due."""
     named = {f'strategy/{name}': value for name, value in scalars.items()}
-    with self._written(), self._writer.as_default(step=trials[-1].index):
-      tf.summary.experimental.write_raw_pb(summary_of(named))
+    self._write(EACH, named, step=trials[-1].index)
     self._front.add(trials)
     if self._choices is not None:
       self._choices.add(trials)
     if self._counts['trials'] >= self._next_pictures:
       self._write_pictures()
       self._next_pictures = self._counts['trials'] * 3 // 2
-    with self._written():
-      self._writer.flush()
+    for run, writer in self._writers.items():
+      with self._written(run):
+        writer.flush()
 
   def close(self) -> None:
     """Draws the last pictures and closes the files."""
     self._write_pictures()
-    with self._written():
-      self._writer.close()
+    for run, writer in self._writers.items():
+      with self._written(run):
+        writer.close()
 
-  def _written(self) -> contextlib.AbstractContextManager[None]:
-    return named_errors(self._path / 'search')
+  @contextlib.contextmanager
+  def _written(self, run: str, *, step: int = 0) -> Iterator[None]:
+    """A context that writes to a run. Raises WriteError."""
+    with named_errors(self._path / 'search' / run), self._writers[run].as_default(step=step):
+      yield
+
+  def _write(self, run: str, scalars: Mapping[str, float], *, step: int) -> None:
+    if scalars:
+      with self._written(run, step=step):
+        tf.summary.experimental.write_raw_pb(summary_of(scalars))
 
   def _count(self, trial: Trial) -> None:
     self._digests.add(trial.proposal.digest)
@@ -133,23 +158,24 @@ class TensorBoard:
     if feasible and (self._best is None or trial.reward > (self._best.reward or 0.0)):
       self._best = trial
 
-  def _search_scalars(self, trial: Trial) -> dict[str, float]:
+  def _scalars(self, trial: Trial) -> dict[str, dict[str, float]]:
+    """What a trial adds to the curves, by run."""
     trials = self._counts['trials']
-    scalars = {
+    each = {
       'search/feasible_rate': self._counts['feasible'] / trials,
       'search/failed_rate': self._counts['failed'] / trials,
       'search/unique_rate': len(self._digests) / trials,
-      **budget_scalars(self._budget),
+      **trial_scalars(trial),
     }
+    found = {EACH: each, LIMIT: budget_scalars(self._budget)}
     if trial.reward is not None:
-      scalars['reward/trial'] = trial.reward
-      scalars['reward/mean_of_20'] = sum(self._recent) / len(self._recent)
+      each['reward'] = trial.reward
+      found[MEAN] = {'reward': sum(self._recent) / len(self._recent)}
     if self._best is not None:
-      scalars['reward/best_feasible'] = self._best.reward or 0.0
-      best = child_scalars(self._best, 'best')
-      names = ('int8_validation_accuracy', 'flash_kib', 'sram_kib', 'mega_macs')
-      scalars |= {f'best/{n}': best[f'best/{n}'] for n in names if f'best/{n}' in best}
-    return scalars
+      best = trial_scalars(self._best)
+      best.pop('trial/seconds', None)
+      found[BEST] = {'reward': self._best.reward or 0.0, **best}
+    return found
 
   def _write_best(self, trial: Trial) -> None:
     if not isinstance(trial.proposal.value, Architecture):  # it cannot be drawn
@@ -174,7 +200,7 @@ class TensorBoard:
     if trials == self._pictured:
       return
     self._pictured = trials
-    with self._written(), self._writer.as_default(step=trials - 1):
+    with self._written(EACH, step=trials - 1):
       for name, picture in self._pictures().items():
         _image(name, picture)
 
@@ -191,6 +217,12 @@ class TensorBoard:
     except Exception:
       logging.exception('the pictures after %d trials could not be drawn', self._counts['trials'])
     return found
+
+
+def all_trials(path: str | os.PathLike[str]) -> pathlib.Path:
+  """The folder with a row for each trial, beside that of the curves."""
+  folder = pathlib.Path(path)
+  return folder.with_name(f'{folder.name}_trials')
 
 
 def _image(name: str, picture: Pixels) -> None:

@@ -58,7 +58,8 @@ class Front:
       return None
     found = f'{len(self._front)} trials on the Pareto front'
     trials = [shown[i] for i in sorted(shown)]
-    return _pixels(pareto_figure(trials, self._budget, title=found, metric=self._metric))
+    with style():
+      return _pixels(pareto_figure(trials, self._budget, title=found, metric=self._metric))
 
 
 class Choices:
@@ -155,9 +156,14 @@ def _fit(m: Measurement, budget: Budget) -> list[str]:
     ('latency, ms', m.latency_ms, budget.latency_ms),
   )
   return [
-    f'| {name} | {used:,} | {limit:,} | {used / limit:.0%} |'
+    f'| {name} | {_figure(used)} | {_figure(limit)} | {used / limit:.0%} |'
     if limit is not None
-    else f'| {name} | {used:,} | – | – |'
+    else f'| {name} | {_figure(used)} | – | – |'
     for name, used, limit in rows
     if used is not None
   ]
+
+
+def _figure(value: float) -> str:
+  """A number for people: all digits of a whole number, one decimal of another."""
+  return f'{value:,}' if isinstance(value, int) else f'{value:,.1f}'

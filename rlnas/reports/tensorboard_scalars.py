@@ -1,6 +1,8 @@
 """The curves that TensorBoard shows of a search: their names, descriptions and layout.
 
-The part of a name before the slash is its group. Accuracy is the metric of the search.
+The part of a name before the slash is its group. Several runs have scalars of the same name, and so
+are curves of one chart: each trial, the mean of 20, the best so far, the budget. Accuracy is the
+metric of the search.
 """
 
 from __future__ import annotations
@@ -20,26 +22,24 @@ with quiet():  # it loads TensorFlow, which `rlnas.backend` must do first
   from tensorboard.plugins.custom_scalar.summary import pb as layout_pb
   from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
+# The runs of a search: the curves of one chart. Each has a color of its own.
+EACH, MEAN, BEST, LIMIT = 'each trial', 'mean of 20', 'best so far', 'budget'
+RUNS = (EACH, MEAN, BEST, LIMIT)
+
 DESCRIPTIONS = {
-  'reward/trial': 'Reward of each trial.',
-  'reward/mean_of_20': 'Mean reward of the last 20 trials: what the strategy has learned so far.',
-  'reward/best_feasible': 'Best reward so far of a trial that fits the budget.',
-  'best/int8_validation_accuracy': 'Best trial so far that fits: int8 validation accuracy.',
-  'best/flash_kib': 'Best trial so far that fits: size of the .tflite file.',
-  'best/sram_kib': 'Best trial so far that fits: size of the tensor arena.',
-  'best/mega_macs': 'Best trial so far that fits: million multiply-accumulates.',
+  'reward': 'Reward of each trial; mean of the last 20: what the strategy has learned so far; best '
+  'so far of a trial that fits the budget.',
   'search/feasible_rate': 'Share of all trials so far that fit the budget.',
   'search/unique_rate': 'Number of distinct networks per trial so far.',
   'search/failed_rate': 'Share of all trials so far that failed: errors, not bad networks.',
-  'child/int8_validation_accuracy': 'Each trial: validation accuracy of the int8 network.',
-  'child/validation_accuracy': 'Each trial: validation accuracy of the float network.',
-  'child/flash_kib': 'Each trial: size of the .tflite file; estimated if not trained.',
-  'child/sram_kib': 'Each trial: size of the tensor arena; estimated if not trained.',
-  'child/mega_macs': 'Each trial: million multiply-accumulates of one inference.',
-  'child/latency_ms': 'Each trial: estimated time of one inference on the board.',
-  'child/seconds': 'Each trial: wall time of its evaluation.',
-  'limit/flash_kib': 'Flash that the board has for the .tflite file.',
-  'limit/sram_kib': 'SRAM that the board has for the tensor arena.',
+  'trial/int8_validation_accuracy': 'Validation accuracy of the int8 network: of each trial, and '
+  'of the best so far that fits.',
+  'trial/validation_accuracy': 'Validation accuracy of the float network.',
+  'trial/flash_kib': 'Size of the .tflite file, estimated if not trained; what the board has.',
+  'trial/sram_kib': 'Size of the tensor arena, estimated if not trained; what the board has.',
+  'trial/mega_macs': 'Million multiply-accumulates of one inference.',
+  'trial/latency_ms': 'Estimated time of one inference on the board.',
+  'trial/seconds': 'Wall time of the evaluation.',
   'strategy/imagined_score': "Mean score that the regressor predicts for the policy's own draws; "
   '0 is a network unlike any trial, 1 a deviation better.',
   'strategy/fit_rate': "Share of the policy's own draws that fit by the estimate, before any "
@@ -59,26 +59,29 @@ DESCRIPTIONS = {
   'strategy/unique_rate': 'Share of distinct proposals within a batch.',
 }
 
-# Charts of the page Custom Scalars: several curves in one, in the order of the questions.
-_LAYOUT: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+# Charts of the page Custom Scalars, in the order of the questions. A chart has one scalar, since a
+# color belongs to a run.
+_LAYOUT: Mapping[str, Mapping[str, str]] = {
   'Is it getting better?': {
-    'reward': ('reward/trial', 'reward/mean_of_20', 'reward/best_feasible'),
-    'accuracy': ('child/int8_validation_accuracy', 'best/int8_validation_accuracy'),
+    'reward': 'reward',
+    'int8 validation accuracy': 'trial/int8_validation_accuracy',
   },
   'Does it fit?': {
-    'flash, KiB': ('child/flash_kib', 'best/flash_kib', 'limit/flash_kib'),
-    'SRAM, KiB': ('child/sram_kib', 'best/sram_kib', 'limit/sram_kib'),
-    'shares of trials': ('search/feasible_rate', 'search/failed_rate'),
+    'flash, KiB': 'trial/flash_kib',
+    'SRAM, KiB': 'trial/sram_kib',
+    'share of trials that fit': 'search/feasible_rate',
+    'share of trials that failed': 'search/failed_rate',
   },
   'Does the policy learn?': {
-    'predicted score of its own draws': ('strategy/imagined_score',),
-    'share of its draws that fit, before any filter': ('strategy/fit_rate',),
-    'predictions against results: correlation': ('strategy/surrogate_correlation',),
-    'predictions against results: error': ('strategy/surrogate_error',),
+    'predicted score of its own draws': 'strategy/imagined_score',
+    'share of its draws that fit, before any filter': 'strategy/fit_rate',
+    'predictions against results: correlation': 'strategy/surrogate_correlation',
+    'predictions against results: error': 'strategy/surrogate_error',
   },
   'Does it still explore?': {
-    'entropy of the policy, nats': ('strategy/entropy',),
-    'new networks': ('search/unique_rate', 'strategy/repeat_rate'),
+    'entropy of the policy, nats': 'strategy/entropy',
+    'new networks per trial': 'search/unique_rate',
+    'share of repeats in a batch': 'strategy/repeat_rate',
   },
 }
 
@@ -102,13 +105,13 @@ def layout_summary() -> bytes:
   layout = layout_pb2.Layout()
   for question, charts in _LAYOUT.items():
     category = layout.category.add(title=question)
-    for title, names in charts.items():
+    for title, name in charts.items():
       # TensorBoard takes regular expressions, and wants the whole name to match.
-      category.chart.add(title=title).multiline.tag.extend(f'^{name}$' for name in names)
+      category.chart.add(title=title).multiline.tag.append(f'^{name}$')
   return bytes(layout_pb(layout).SerializeToString())
 
 
-def child_scalars(trial: Trial, group: str = 'child') -> dict[str, float]:
+def trial_scalars(trial: Trial, group: str = 'trial') -> dict[str, float]:
   """The known results of a trial, in the units that the names give."""
   m = trial.measurement
   figures = {
@@ -126,8 +129,11 @@ def child_scalars(trial: Trial, group: str = 'child') -> dict[str, float]:
 
 
 def budget_scalars(budget: Budget) -> dict[str, float]:
-  """The limits, as curves to compare with."""
-  return {
-    'limit/flash_kib': budget.flash_bytes / 1024,
-    'limit/sram_kib': budget.sram_bytes / 1024,
+  """The limits, by the names of what they limit."""
+  limits = {
+    'trial/flash_kib': (budget.flash_bytes, 1024),
+    'trial/sram_kib': (budget.sram_bytes, 1024),
+    'trial/mega_macs': (budget.macs, 1e6),
+    'trial/latency_ms': (budget.latency_ms, 1),
   }
+  return {name: limit / unit for name, (limit, unit) in limits.items() if limit is not None}

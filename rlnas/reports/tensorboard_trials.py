@@ -6,26 +6,34 @@ results of the trial, as far as it has them: a network that was not trained has 
 
 from __future__ import annotations
 
+import functools
+import io
+import math
 import pathlib
+import shutil
+import time
 from typing import Any
 
 from rlnas.architecture import Architecture
-from rlnas.backend import quiet, tf
-from rlnas.reports.tensorboard_files import named_errors
-from rlnas.reports.tensorboard_scalars import child_scalars
+from rlnas.backend import quiet
+from rlnas.data.atomic_file import write_file
+from rlnas.reports.tensorboard_scalars import trial_scalars
 from rlnas.trial import Trial
 
 with quiet():  # it loads TensorFlow, which `rlnas.backend` must do first
+  from tensorboard.compat.proto.event_pb2 import Event
+  from tensorboard.compat.proto.summary_pb2 import Summary
   from tensorboard.plugins.hparams import api as hparams
+  from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+  from tensorboard.summary.writer.record_writer import RecordWriter
 
-# Each row is a folder with an event file of its own; TensorBoard becomes slow with thousands.
-MOST_CHILDREN = 500
 _METRICS = {
   'hparams/reward': 'reward',
   'hparams/int8_validation_accuracy': 'int8 validation accuracy',
   'hparams/flash_kib': 'flash KiB',
   'hparams/sram_kib': 'SRAM KiB',
   'hparams/mega_macs': 'million MACs',
+  'hparams/latency_ms': 'latency ms',
 }
 _COLUMNS = (
   'status',
@@ -40,37 +48,63 @@ _COLUMNS = (
 )
 
 
-class Children:
-  """Writes rows below a folder.
+class TrialRows:
+  """Writes rows below a folder; each is a run of its own.
 
   Args:
     path: the folder.
-    run: name of the search: tells apart rows of several searches in one log directory.
+    search: name of the search: tells apart rows of several searches in one log directory.
+    most: number of rows that are kept, those of highest reward; None keeps all.
   """
 
-  def __init__(self, path: pathlib.Path, *, run: str) -> None:
+  def __init__(self, path: pathlib.Path, *, search: str, most: int | None = None) -> None:
     self._path = path
-    self._run = run
-    with named_errors(path), tf.summary.create_file_writer(str(path)).as_default():
-      hparams.hparams_config(
-        hparams=[hparams.HParam(name) for name in _COLUMNS],
-        metrics=[hparams.Metric(tag, display_name=name) for tag, name in _METRICS.items()],
-      )
+    self._search = search
+    self._most = most
+    self._kept: list[tuple[float, int]] = []  # reward, and index with the sign changed
 
   def write(self, trial: Trial) -> None:
-    """Adds the row of a trial if it is among the first `MOST_CHILDREN`."""
-    if trial.index >= MOST_CHILDREN:
-      return
-    name = f'{trial.index:04d}'
-    scalars = child_scalars(trial, 'hparams')
+    """Adds the row of a trial, unless better ones fill the folder. Raises WriteError."""
+    if self._most is not None:
+      self._kept.append((-math.inf if trial.reward is None else trial.reward, -trial.index))
+      if len(self._kept) > self._most:
+        worst = min(self._kept)
+        self._kept.remove(worst)
+        if -worst[1] == trial.index:
+          return
+        shutil.rmtree(self._path / _name(-worst[1]), ignore_errors=True)
+    name = _name(trial.index)
+    write_file(self._path / name / 'events.out.tfevents.trial', self._events(trial, name))
+
+  def _events(self, trial: Trial, name: str) -> bytes:
+    """The content of the event file of a row."""
+    scalars = trial_scalars(trial, 'hparams')
     if trial.reward is not None:
       scalars['hparams/reward'] = trial.reward
-    writer = tf.summary.create_file_writer(str(self._path / name))
-    with named_errors(self._path / name), writer.as_default(step=trial.index):
-      with quiet():
-        hparams.hparams(_hyperparameters(trial), trial_id=f'{name} of {self._run}')
-      for tag in (tag for tag in _METRICS if tag in scalars):
-        tf.summary.scalar(tag, scalars[tag])
+    summaries = [
+      _columns(),  # in each row, so that none depends on another
+      hparams.hparams_pb(_hyperparameters(trial), trial_id=f'{name} of {self._search}'),
+      *(scalar_pb(tag, scalars[tag]) for tag in _METRICS if tag in scalars),
+    ]
+    content, now = io.BytesIO(), time.time()
+    records = RecordWriter(content)
+    records.write(Event(wall_time=now, file_version='brain.Event:2').SerializeToString())
+    for summary in summaries:
+      event = Event(wall_time=now, step=trial.index, summary=summary)
+      records.write(event.SerializeToString())
+    return content.getvalue()
+
+
+def _name(index: int) -> str:
+  return f'{index:04d}'
+
+
+@functools.cache
+def _columns() -> Summary:
+  return hparams.hparams_config_pb(
+    hparams=[hparams.HParam(name) for name in _COLUMNS],
+    metrics=[hparams.Metric(tag, display_name=name) for tag, name in _METRICS.items()],
+  )
 
 
 def _hyperparameters(trial: Trial) -> dict[str, int | str]:

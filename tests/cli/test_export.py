@@ -26,7 +26,7 @@ def test_a_search_leaves_the_bundle_and_export_writes_the_same(finished):
   best = workdir / 'best'
   closing = [line.split(':')[0] for line in finished.shown.stdout.splitlines()[-4:]]
   assert closing == ['report', 'firmware', 'watch', 'finish longer']
-  assert f'report:         {best / "report.html"}' in finished.shown.stdout
+  assert f'winner:         {best / "report.html"}' in finished.shown.stdout
   assert {path.name for path in best.iterdir()} >= FILES
   result = json.loads((workdir / 'result.json').read_text())['best']
   report = (best / 'REPORT.md').read_text()

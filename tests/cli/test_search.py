@@ -153,32 +153,33 @@ def test_another_configuration_is_refused(finished):
 
 
 @pytest.mark.slow
-def test_tensorboard_finds_scalars_and_children(finished):
+def test_tensorboard_finds_curves_and_trials(finished):
   from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
   from tensorboard.util.tensor_util import make_ndarray
 
   workdir = finished.workdir
-  events = EventAccumulator(str(workdir / 'tensorboard' / 'search')).Reload()
-  tags = set(events.Tags()['tensors'])
+  folder = workdir / 'tensorboard'
+  each = EventAccumulator(str(folder / 'search' / 'each trial')).Reload()
   assert {
-    'reward/trial',
-    'reward/best_feasible',
-    'best/architecture',
+    'reward',
     'search/feasible_rate',
     'search/unique_rate',
-    'child/int8_validation_accuracy',
-    'child/flash_kib',
-    'child/sram_kib',
+    'trial/int8_validation_accuracy',
+    'trial/flash_kib',
+    'trial/sram_kib',
+    'trial/latency_ms',
     'strategy/entropy',
-  } <= tags
-  assert [e.step for e in events.Tensors('reward/trial')] == list(range(4))
+  } <= set(each.Tags()['tensors'])
+  best = EventAccumulator(str(folder / 'search' / 'best so far')).Reload()
+  assert {'reward', 'best/architecture', 'best/network'} <= set(best.Tags()['tensors'])
+  assert [e.step for e in each.Tensors('reward')] == list(range(4))
   rewards = [t.reward for t in read_journal(workdir / 'journal.jsonl')[1]]
-  written = [float(make_ndarray(e.tensor_proto)) for e in events.Tensors('reward/trial')]
+  written = [float(make_ndarray(e.tensor_proto)) for e in each.Tensors('reward')]
   assert written == pytest.approx(rewards)
-  children = EventAccumulator(str(workdir / 'tensorboard' / 'children' / '0000')).Reload()
-  assert (
-    'hparams' in children.summary_metadata['_hparams_/session_start_info'].plugin_data.plugin_name
-  )
+  for rows in (folder / 'trials', workdir / 'tensorboard_trials'):
+    row = EventAccumulator(str(rows / '0000')).Reload()
+    assert 'hparams' in row.summary_metadata['_hparams_/session_start_info'].plugin_data.plugin_name
+    assert 'hparams/latency_ms' in row.Tags()['tensors']
 
 
 @pytest.mark.parametrize(
@@ -237,14 +238,16 @@ def generous(measurement, budget, *, bonus: float = 1.0):
 def test_own_classes_are_named_by_their_module(tmp_path, monkeypatch):
   (tmp_path / 'mine').mkdir()
   (tmp_path / 'mine' / 'parts.py').write_text(OWN)
-  launched(
-    *('search', '--dataset=digits', '--trials=4', '--batch=2', '--epochs=1'),
+  shown = launched(
+    *('search', '--dataset=digits', '--trials=4', '--batch=2', '--epochs=1', '--tensorboard'),
     *('--space=mine.parts:Pyramid', '--space_option=stages=1', '--finish_top=1'),
     *('--strategy=mine.parts:First', '--strategy_option=start=3'),
     *('--reward=mine.parts:generous', '--reward_option=bonus=2'),
     *('--workers=1', '--finish_epochs=1'),
     cwd=tmp_path,
   )
+  assert 'watch    http://127.0.0.1:' in shown.stdout
+  assert 'search.html' in shown.stdout.splitlines()[-2]
   configuration, trials = read_journal(tmp_path / 'runs' / 'search' / 'journal.jsonl')
   assert configuration['strategy_options'] == '{"admits": true, "start": 3}'
   assert configuration['reward_options'] == '{"bonus": 2.0}'

@@ -14,6 +14,7 @@ from rlnas.budget import Budget
 from rlnas.reports.graph_boxes import MOST_BOXES, boxes
 from rlnas.reports.graph_drawing import draw, pixels
 from rlnas.reports.tensorboard import TensorBoard
+from rlnas.reports.tensorboard_scalars import BEST
 from rlnas.spaces import NASNet, Recurrent, blockqnn, chain, joint, layers, multibranch, nasbench201
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
@@ -179,7 +180,7 @@ def test_tensorboard_shows_each_new_best_that_fits(tmp_path):
   for each in trials:
     board.on_trial(each)
   board.on_batch(trials, {})
-  events = EventAccumulator(str(tmp_path / 'search')).Reload()
+  events = EventAccumulator(str(tmp_path / 'search' / BEST)).Reload()
   images = events.Tensors('best/architecture')
   assert [e.step for e in images] == [0, 3]
   width, height, png = make_ndarray(images[-1].tensor_proto)

@@ -1,5 +1,6 @@
 import itertools
 
+import numpy as np
 import pytest
 
 from rlnas.reports.graph_layout import place
@@ -47,3 +48,24 @@ def test_one_vertex():
 def test_bad_edges_are_refused(edges, rule):
   with pytest.raises(ValueError, match=rule):
     place(edges, [1.0, 1.0], lane_width=LANE)
+
+
+def test_nothing_overlaps_whatever_the_graph():
+  rng = np.random.default_rng(0)
+  for count in range(2, 32):
+    tree = [(int(rng.integers(v)), v) for v in range(1, count)]
+    others = [tuple(sorted(map(int, rng.choice(count, 2, replace=False)))) for _ in range(count)]
+    edges = sorted({*tree, *others})
+    widths = rng.uniform(0.3, 3, count)
+    layout = place(edges, list(widths), lane_width=LANE)
+    rows: dict[int, set[tuple[float, float, int]]] = {}
+    for v, (x, rank) in enumerate(zip(layout.x, layout.ranks, strict=True)):
+      rows.setdefault(rank, set()).add((x, widths[v], v))
+    for (u, _), way in zip(edges, layout.lanes, strict=True):
+      for rank, x in enumerate(way, start=layout.ranks[u] + 1):
+        rows[rank].add((x, LANE, count + u))  # edges of one source share a lane
+    for row in map(sorted, rows.values()):
+      assert row[0][0] - row[0][1] / 2 > -1e-6
+      assert row[-1][0] + row[-1][1] / 2 < layout.width + 1e-6
+      for (a, wide_a, _), (b, wide_b, _) in itertools.pairwise(row):
+        assert b - a > (wide_a + wide_b) / 2 - 1e-6

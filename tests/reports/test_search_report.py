@@ -177,6 +177,38 @@ def test_what_the_strategy_said_of_itself_is_shown_if_it_is_known():
   assert pictures_of(steady)['learning-entropy'] != pictures_of(page)['learning-entropy']
 
 
+def test_the_winner_leads_with_its_reason_and_its_report():
+  trials = [trial(i) for i in range(6)]
+  figures = {'flash_bytes': 7000, 'sram_bytes': 4000, 'macs': 10_000, 'latency_ms': 186.92}
+  result = {
+    'best': {'trial': 2, 'int8_test_accuracy': 0.75, **figures},
+    'why': 'The best of all.',
+    'finalists': [
+      {'trial': 2, 'int8_validation_accuracy': 0.8, **figures},
+      {'trial': 5, 'int8_validation_accuracy': 0.7, **figures, 'latency_ms': None},
+      {'candidate': 'of an earlier version'},
+    ],
+  }
+  page = search_page(
+    trials, BUDGET, space=None, configuration=CONFIGURATION, dataset='wands', result=result
+  )
+  assert page.title == 'Search: wands, reinforce, chain'
+  winner = page.sections[0]
+  assert winner.title == 'Winner'
+  said, why, links, finalists = winner.blocks
+  assert said.text.startswith('Trial 2, trained fully: int8 test accuracy 0.7500')
+  assert '187 ms' in said.text
+  assert why.text == 'The best of all.'
+  assert links.rows == (('Report of the winner', 'best/report.html'),)
+  assert [row[0] for row in finalists.rows] == ['trial 2', 'trial 5']
+  assert finalists.rows[1][-1] == '–'
+  assert 'href="best/report.html"' in to_html(page)
+  # A search that was finished before more trials were added has no such winner.
+  other = {**result, 'best': {**result['best'], 'trial': 99}}
+  without = search_page(trials, BUDGET, space=None, configuration={}, result=other)
+  assert without.sections[0].title == 'Course'
+
+
 def test_an_empty_journal_is_refused():
   with pytest.raises(ValueError, match='trials'):
     search_page([], BUDGET, space=None, configuration={})

@@ -1,7 +1,15 @@
 """What TensorBoard is given, read back from the event files."""
 
 import dataclasses
+import json
 import pathlib
+import re
+import shlex
+import socket
+import sys
+import time
+import urllib.parse
+import urllib.request
 
 import numpy as np
 import pytest
@@ -13,12 +21,14 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from rlnas.architecture import TaskShape
 from rlnas.budget import Budget
+from rlnas.data.metrics import Metric
 from rlnas.evaluation.executors import InProcess
+from rlnas.reports import tensorboard_page
 from rlnas.reports.choice_counts import preferences
 from rlnas.reports.pareto_figure import plot_pareto
-from rlnas.reports.tensorboard import TensorBoard
-from rlnas.reports.tensorboard_pictures import Choices
-from rlnas.reports.tensorboard_scalars import DESCRIPTIONS
+from rlnas.reports.tensorboard import MOST_RUNS, TensorBoard, all_trials
+from rlnas.reports.tensorboard_pictures import Choices, best_text
+from rlnas.reports.tensorboard_scalars import BEST, DESCRIPTIONS, EACH, LIMIT, MEAN, RUNS
 from rlnas.reward import is_feasible, linear_excess
 from rlnas.search.loop import run_search
 from rlnas.spaces import Chain
@@ -59,7 +69,15 @@ def watched(path: pathlib.Path, count: int) -> tuple[Trial, ...]:
 def _run(tmp_path_factory):
   path = tmp_path_factory.mktemp('run')
   trials = watched(path, 45)
-  return path, trials, EventAccumulator(str(path / 'search'), size_guidance={'tensors': 0}).Reload()
+  return path, trials, runs_in(path)
+
+
+def runs_in(path: pathlib.Path) -> dict[str, EventAccumulator]:
+  """The curves of a search, by run."""
+  return {
+    run: EventAccumulator(str(path / 'search' / run), size_guidance={'tensors': 0}).Reload()
+    for run in RUNS
+  }
 
 
 def curve(events: EventAccumulator, tag: str) -> dict[int, float]:
@@ -71,33 +89,81 @@ def curve(events: EventAccumulator, tag: str) -> dict[int, float]:
 def test_curves_hold_what_the_trials_say(run):
   _, trials, events = run
   rewards = [t.reward for t in trials]
-  assert list(curve(events, 'reward/trial')) == list(range(45))
-  assert list(curve(events, 'reward/trial').values()) == pytest.approx(rewards)
-  assert curve(events, 'reward/mean_of_20')[30] == pytest.approx(np.mean(rewards[11:31]))
+  assert list(curve(events[EACH], 'reward')) == list(range(45))
+  assert list(curve(events[EACH], 'reward').values()) == pytest.approx(rewards)
+  assert curve(events[MEAN], 'reward')[30] == pytest.approx(np.mean(rewards[11:31]))
   fits = [is_feasible(t.measurement, BUDGET) for t in trials]
   best = max(r for r, fit in zip(rewards, fits, strict=True) if fit)
-  assert curve(events, 'reward/best_feasible')[44] == pytest.approx(best)
-  assert curve(events, 'search/feasible_rate')[44] == pytest.approx(np.mean(fits))
-  assert curve(events, 'search/failed_rate')[44] == 0
+  assert curve(events[BEST], 'reward')[44] == pytest.approx(best)
+  assert curve(events[EACH], 'search/feasible_rate')[44] == pytest.approx(np.mean(fits))
+  assert curve(events[EACH], 'search/failed_rate')[44] == 0
   flash = [t.measurement.flash_bytes / 1024 for t in trials]
-  assert list(curve(events, 'child/flash_kib').values()) == pytest.approx(flash)
-  assert curve(events, 'best/flash_kib')[44] <= curve(events, 'limit/flash_kib')[44]
-  assert list(curve(events, 'strategy/population')) == [*range(3, 44, 4), 44]
+  assert list(curve(events[EACH], 'trial/flash_kib').values()) == pytest.approx(flash)
+  assert curve(events[BEST], 'trial/flash_kib')[44] <= curve(events[LIMIT], 'trial/flash_kib')[44]
+  assert list(curve(events[EACH], 'strategy/population')) == [*range(3, 44, 4), 44]
 
 
 def test_every_curve_says_what_it_is(run):
   _, _, events = run
-  scalars = events.PluginTagToContent('scalars')
-  assert len(scalars) > 15
-  for tag in scalars:
-    description = events.SummaryMetadata(tag).summary_description
-    assert description == DESCRIPTIONS.get(tag, '')
-    assert description or tag.startswith('strategy/')
+  assert len(events[EACH].PluginTagToContent('scalars')) > 10
+  for accumulator in events.values():
+    scalars = accumulator.PluginTagToContent('scalars')
+    assert scalars
+    for tag in scalars:
+      description = accumulator.SummaryMetadata(tag).summary_description
+      assert description == DESCRIPTIONS.get(tag, '')
+      assert description or tag.startswith('strategy/')
+
+
+def test_a_folder_has_few_runs_and_the_one_beside_it_all_trials(run):
+  path, trials, _ = run
+  shown, every = (
+    EventMultiplexer().AddRunsFromDirectory(str(folder)).Reload().Runs()
+    for folder in (path, all_trials(path))
+  )
+  assert len(shown) == MOST_RUNS == 35
+  assert {f'search/{name}' for name in RUNS} <= shown.keys()
+  kept = {int(name.removeprefix('trials/')) for name in shown if name.startswith('trials/')}
+  best = sorted(trials, key=lambda t: (-t.reward, t.index))[: MOST_RUNS - len(RUNS)]
+  assert kept == {t.index for t in best}
+  assert every.keys() == {f'{t.index:04d}' for t in trials}
+
+
+def test_the_address_pins_curves_that_there_are(run):
+  _, _, events = run
+  address = tensorboard_page.address('http://127.0.0.1:7000')
+  parts = urllib.parse.urlsplit(address)
+  assert (parts.netloc, parts.path, parts.fragment) == ('127.0.0.1:7000', '/', 'timeseries')
+  assert not set('"{}[] ') & set(address)
+  query = dict(urllib.parse.parse_qsl(parts.query, strict_parsing=True))
+  assert query.keys() == {'pinnedCards', 'smoothing', 'runFilter'}
+  assert query['smoothing'] == '0'
+  assert all(re.search(query['runFilter'], f'search/{name}') for name in RUNS)
+  assert not re.search(query['runFilter'], 'trials/0000')
+  pinned = json.loads(query['pinnedCards'])
+  assert {card['plugin'] for card in pinned} == {'scalars'}
+  tags = [card['tag'] for card in pinned]
+  assert tags[0] == 'reward'
+  known = set(events[EACH].PluginTagToContent('scalars'))
+  assert [tag for tag in tags if not tag.startswith('strategy/')] == [t for t in tags if t in known]
+  assert set(tags) <= set(DESCRIPTIONS)
+
+
+def test_the_command_is_that_of_the_running_python(tmp_path):
+  words = shlex.split(tensorboard_page.command(tmp_path / 'my run', port=7001))
+  program = pathlib.Path(sys.executable).with_name('tensorboard')
+  expected = [str(program)] if program.exists() else [sys.executable, '-m', 'tensorboard.main']
+  assert words[: len(expected)] == expected
+  assert words[len(expected) :] == [
+    f'--logdir={tmp_path}/my run',
+    '--host=127.0.0.1',
+    '--port=7001',
+  ]
 
 
 def test_the_layout_names_curves_that_there_are(run):
   _, _, events = run
-  (event,) = events.Tensors('custom_scalars__config__')
+  (event,) = events[EACH].Tensors('custom_scalars__config__')
   layout = layout_pb2.Layout.FromString(make_ndarray(event.tensor_proto).item())
   patterns = [t for c in layout.category for chart in c.chart for t in chart.multiline.tag]
   assert len(layout.category) >= 3
@@ -113,7 +179,7 @@ def test_the_layout_and_descriptions_know_what_controllers_report(run):
   from rlnas.strategies.zoph_le import ZophLe
 
   _, trials, events = run
-  (event,) = events.Tensors('custom_scalars__config__')
+  (event,) = events[EACH].Tensors('custom_scalars__config__')
   layout = make_ndarray(event.tensor_proto).item().decode(errors='replace')
   told = []
   for strategy, options in (
@@ -143,7 +209,7 @@ def test_pictures_come_now_and_then_and_at_the_end(run):
   kinds = {kind for kind in TABLE.kinds if sum(k == kind for k, _, _ in TABLE.symbols) > 1}
   assert {'op', 'filters'} <= kinds
   for tag in ('search/pareto_front', *(f'policy/{kind}' for kind in kinds)):
-    found = events.Tensors(tag)
+    found = events[EACH].Tensors(tag)
     assert [event.step for event in found] == [19, 31, 44], tag
     width, height, png = make_ndarray(found[-1].tensor_proto)
     assert int(width) > 300
@@ -155,13 +221,48 @@ def test_the_best_network_is_told_with_its_fit(run):
   _, trials, events = run
   fitting = [t for t in trials if is_feasible(t.measurement, BUDGET)]
   best = max(fitting, key=lambda t: t.reward)
-  event = events.Tensors('best/network')[-1]
+  event = events[BEST].Tensors('best/network')[-1]
   assert event.step == best.index
   text = make_ndarray(event.tensor_proto).item().decode()
   assert f'**Trial {best.index}**' in text
   used = best.measurement.flash_bytes
   assert f'| flash, bytes | {used:,} | 40,000 | {used / 40_000:.0%} |' in text
   assert '| 0 |' in text
+
+
+def test_tensorboard_is_served_on_loopback_alone(run):
+  path, _, _ = run
+  origin = tensorboard_page.serve(path)
+  port = urllib.parse.urlsplit(origin).port
+  assert origin == f'http://127.0.0.1:{port}'
+  with pytest.raises(ConnectionRefusedError):
+    socket.create_connection(('127.0.0.2', port), timeout=5).close()
+  deadline = time.monotonic() + 60
+  while time.monotonic() < deadline:
+    with urllib.request.urlopen(f'{origin}/data/runs') as answer:  # noqa: S310 -- our own
+      runs = json.load(answer)
+    if len(runs) == MOST_RUNS:
+      break
+    time.sleep(0.2)
+  assert {f'search/{name}' for name in RUNS} < set(runs)
+
+
+def test_a_server_that_cannot_start_is_logged(tmp_path, caplog, monkeypatch):
+  monkeypatch.setattr(
+    tensorboard_page, 'HOST', '203.0.113.1'
+  )  # for documentation: not this machine
+  assert tensorboard_page.serve(tmp_path) is None
+  assert 'TensorBoard cannot be started' in caplog.text
+
+
+def test_the_text_has_figures_for_people():
+  trial = search(1)[0]
+  measurement = dataclasses.replace(trial.measurement, latency_ms=186.92153101354052)
+  timed = dataclasses.replace(trial, measurement=measurement)
+  budget = dataclasses.replace(BUDGET, latency_ms=200.0)
+  text = best_text(timed, budget, TaskShape((28, 28, 1), 10), Metric.ACCURACY)
+  assert '| latency, ms | 186.9 | 200.0 | 93% |' in text
+  assert '186.92' not in text
 
 
 def test_counts_are_those_of_the_report_whatever_the_periods():
@@ -185,12 +286,16 @@ def test_a_resumed_search_goes_on_without_a_jump_or_a_duplicate(tmp_path):
   search(13, observers=[events])  # it is killed: nothing is closed
   watched(tmp_path, 30)
   multiplexer = EventMultiplexer(size_guidance={'tensors': 0}).AddRunsFromDirectory(str(tmp_path))
-  found = multiplexer.Reload().GetAccumulator('search')
+  multiplexer.Reload()
   whole = tmp_path / 'whole'
   watched(whole, 30)
-  expected = EventAccumulator(str(whole / 'search'), size_guidance={'tensors': 0}).Reload()
-  for tag in ('reward/trial', 'reward/mean_of_20', 'search/unique_rate', 'strategy/population'):
-    assert curve(found, tag) == curve(expected, tag)
+  expected = runs_in(whole)
+  for run in RUNS:
+    found = multiplexer.GetAccumulator(f'search/{run}')
+    for tag in expected[run].PluginTagToContent('scalars'):
+      if tag != 'trial/seconds':
+        assert curve(found, tag) == curve(expected[run], tag)
+  found = multiplexer.GetAccumulator(f'search/{EACH}')
   assert [e.step for e in found.Tensors('search/pareto_front')] == [19, 29]
 
 
@@ -200,13 +305,13 @@ def test_searches_in_one_folder_stay_apart(tmp_path):
   multiplexer = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
   groups = set()
   for name in ('first', 'second'):
-    run = f'{name}/tensorboard/children/0002'
+    run = f'{name}/tensorboard/trials/0002'
     tags = multiplexer.PluginRunToTagToContent('hparams')[run]
     start = hparams_metadata.parse_session_start_info_plugin_data(
       tags['_hparams_/session_start_info']
     )
     groups.add(start.group_name)
-    assert curve(multiplexer.GetAccumulator(f'{name}/tensorboard/search'), 'reward/trial')
+    assert curve(multiplexer.GetAccumulator(f'{name}/tensorboard/search/{EACH}'), 'reward')
   assert len(groups) == 2
 
 
@@ -226,11 +331,11 @@ def test_every_trial_has_a_row_whatever_became_of_it(tmp_path):
   events.on_trial(dataclasses.replace(complete, index=1, measurement=infeasible, reward=-0.9))
   events.on_trial(dataclasses.replace(complete, index=2, measurement=failed, reward=None))
   events.close()
-  multiplexer = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
+  multiplexer = EventMultiplexer().AddRunsFromDirectory(str(all_trials(tmp_path))).Reload()
   tags = multiplexer.PluginRunToTagToContent('hparams')
   found = {}
   for index in range(3):
-    run = f'children/{index:04d}'
+    run = f'{index:04d}'
     start = hparams_metadata.parse_session_start_info_plugin_data(
       tags[run]['_hparams_/session_start_info']
     )

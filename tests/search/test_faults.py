@@ -162,7 +162,8 @@ def test_event_files_on_a_full_disk_stop_the_search_which_then_goes_on(tmp_path,
     finally:
       journal.close()
 
-  named = rf'^{folder}/search/events\.out\.tfevents\S+: cannot be written \([^()\n]+\)$'
+  run_folder = rf'{folder}/(search/[^/]+|trials/\d+)'
+  named = rf'^{run_folder}/events\.out\.tfevents\S+: cannot be written \([^()\n]+\)$'
   with full_disk(20_000), pytest.raises(WriteError, match=named):
     run()
   assert capfd.readouterr() == ('', '')
