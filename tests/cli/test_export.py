@@ -24,8 +24,8 @@ FILES = {
 def test_a_search_leaves_the_bundle_and_export_writes_the_same(finished):
   workdir = finished.workdir
   best = workdir / 'best'
-  closing = [line.split(':')[0] for line in finished.shown.stdout.splitlines()[-4:]]
-  assert closing == ['report', 'firmware', 'watch', 'finish longer']
+  closing = [line.split(':')[0].strip() for line in finished.shown.stdout.splitlines()[-6:]]
+  assert closing == ['report', 'winner', 'firmware', 'watch', 'and open http', 'finish longer']
   assert f'winner:         {best / "report.html"}' in finished.shown.stdout
   assert {path.name for path in best.iterdir()} >= FILES
   result = json.loads((workdir / 'result.json').read_text())['best']

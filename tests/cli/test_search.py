@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import textwrap
@@ -247,7 +248,7 @@ def test_own_classes_are_named_by_their_module(tmp_path, monkeypatch):
     cwd=tmp_path,
   )
   assert 'watch    http://127.0.0.1:' in shown.stdout
-  assert 'search.html' in shown.stdout.splitlines()[-2]
+  assert re.search(r'^report: .*search\.html$', shown.stdout, re.MULTILINE)
   configuration, trials = read_journal(tmp_path / 'runs' / 'search' / 'journal.jsonl')
   assert configuration['strategy_options'] == '{"admits": true, "start": 3}'
   assert configuration['reward_options'] == '{"bonus": 2.0}'
