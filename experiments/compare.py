@@ -20,6 +20,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import math
 import pathlib
 import re
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from absl import flags
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from scipy import stats
 
 from rlnas.budget import Budget
 from rlnas.cli import choices
@@ -236,19 +238,22 @@ def run_of(trials: Sequence[Trial], budget: Budget) -> Run:
 def table(results: list[Result]) -> str:
   """The results as a Markdown table: mean and deviation over the seeds.
 
-  The best after some trained networks is given for the number that every search reached.
+  The best after some trained networks is given for the number that every search reached, with the
+  p value of its difference from the first arm (Welch's t-test, corrected for the number of arms by
+  Holm's method).
   """
   trained = min(result.trained for result in results)
   halfway = (trained + 1) // 2
   lines = [
     f'| strategy | reward | seeds | best after {halfway} trained | best after {trained} trained '
-    '| mean until then | trials | trained | best of all | feasible |',
-    '|---|---|---|---|---|---|---|---|---|---|',
+    '| p against the first | mean until then | trials | trained | best of all | feasible |',
+    '|---|---|---|---|---|---|---|---|---|---|---|',
   ]
-  for result in results:
+  for result, p in zip(results, against_first(results, trained), strict=True):
     curves = result.curves(trained)
     columns = (curves[:, halfway - 1], curves[:, -1], curves.mean(axis=1)) if trained else ()
     cells = [*map(spread, columns), *(() if trained else ('–',) * 3)]
+    cells.insert(2, f'{p:.2g}' if math.isfinite(p) else '–')
     for numbers in zip(*((len(r.by_trial), len(r.by_trained)) for r in result.runs), strict=True):
       cells.append(f'{np.mean(numbers):.0f}')
     cells += [spread(result.final), f'{np.mean([run.feasible for run in result.runs]):.0%}']
@@ -256,6 +261,23 @@ def table(results: list[Result]) -> str:
       f'| {result.strategy} | {result.reward} | {len(result.runs)} | {" | ".join(cells)} |'
     )
   return '\n'.join(lines)
+
+
+def against_first(results: list[Result], trained: int) -> list[float]:
+  """P values of the differences from the first arm after so many trained networks.
+
+  Welch's t-test; with several arms, corrected by the method of Holm (1979, A simple sequentially
+  rejective multiple test procedure). NaN where there is nothing to compare.
+  """
+  first, *others = [result.curves(trained)[:, -1] if trained else None for result in results]
+  if first is None or len(first) < 2:
+    return [math.nan] * len(results)
+  found = np.array([stats.ttest_ind(first, other, equal_var=False).pvalue for other in others])
+  order = np.argsort(found)
+  stepped = found[order] * np.arange(len(found), 0, -1)
+  corrected = np.empty_like(found)
+  corrected[order] = np.minimum(1.0, np.maximum.accumulate(stepped))
+  return [math.nan, *corrected.tolist()]
 
 
 def record(result: Result) -> dict[str, object]:

@@ -2,9 +2,12 @@
 
 import importlib.util
 import json
+import math
 import sys
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from rlnas.budget import Budget
 from rlnas.search.journal import read_journal
@@ -74,12 +77,27 @@ def test_the_table_compares_at_what_every_search_trained(experiment):
   header, _, one, other = experiment.table(results).splitlines()
   assert 'best after 1 trained | best after 2 trained |' in header
   assert one.split(' | ')[3:] == [
-    *('0.2000 ± 0.1414', '0.4000 ± 0.2828', '0.3000 ± 0.2121', '4', '2'),
+    *('0.2000 ± 0.1414', '0.4000 ± 0.2828', '–', '0.3000 ± 0.2121', '4', '2'),
     *('0.6000 ± 0.4243', '75% |'),
   ]
-  assert other.split(' | ')[3:6] == ['0.1000 ± 0.0000', '0.2000 ± 0.0000', '0.1500 ± 0.0000']
+  assert other.split(' | ')[3:5] == ['0.1000 ± 0.0000', '0.2000 ± 0.0000']
+  assert other.split(' | ')[5:7] == ['0.5', '0.1500 ± 0.0000']  # t = .2 / .2 with one degree
   nothing = experiment.Result('nothing', 'linear_excess', (experiment.Run((0.0,), (), 0.0),))
-  assert '| – | – | – | 1 | 0 |' in experiment.table([nothing])
+  assert '| – | – | – | – | 1 | 0 |' in experiment.table([nothing])
+
+
+def test_differences_from_the_first_arm_are_corrected_for_their_number(experiment):
+  rng = np.random.default_rng(0)
+  found = [0.5 + 0.1 * rng.random(8), 0.52 + 0.1 * rng.random(8), 0.7 + 0.1 * rng.random(8)]
+  arms = [
+    experiment.Result(str(i), '', tuple(experiment.Run((v,), (v,), 1.0) for v in values))
+    for i, values in enumerate(found)
+  ]
+  first, near, far = experiment.against_first(arms, 1)
+  assert math.isnan(first)
+  alone = [stats.ttest_ind(found[0], other, equal_var=False).pvalue for other in found[1:]]
+  assert alone[1] < alone[0]
+  np.testing.assert_allclose((near, far), (alone[0], 2 * alone[1]))
 
 
 @pytest.mark.slow
