@@ -169,7 +169,6 @@ def test_hashable_values_that_json_can_hold_are_taken(value):
     np.int64(3),
   ],
   ids=lambda value: type(value).__name__,
-  ids=str,
 )
 def test_other_values_are_refused_when_the_space_is_compiled(value):
   def space():
