@@ -34,6 +34,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from rlnas.budget import Budget
+from rlnas.child.progress import told_to
 from rlnas.cli import choices
 from rlnas.cli import flags as cli_flags
 from rlnas.cli.arms import Arm, read_arms
@@ -45,7 +46,8 @@ from rlnas.cli.build import (
   journal_configuration,
 )
 from rlnas.cli.flags import OF_ONE_SEARCH, check_positive, define_search_flags, read_setup
-from rlnas.cli.guard import run
+from rlnas.cli.guard import run, stopping
+from rlnas.cli.loading import compile_estimate, load_tensorflow
 from rlnas.data.atomic_file import write_file
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.cached import Cached
@@ -56,6 +58,8 @@ from rlnas.reports.rendering import encoded
 from rlnas.reward import is_feasible
 from rlnas.search.journal import Journal
 from rlnas.search.loop import run_search
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import unrank
 from rlnas.trial import Trial
 
 FloatArray = npt.NDArray[np.float64]
@@ -139,6 +143,8 @@ def main(arguments: list[str]) -> None:
   if (FLAGS.trained or 0) > FLAGS.trials:
     raise ValueError(f'--trained={FLAGS.trained}: must be at most --trials={FLAGS.trials}')
   setup = read_setup(arguments)
+  load_tensorflow()
+  compile_estimate(decode(setup.table.space, unrank(setup.table, 0)), setup.dataset.task)
   for arm in arms:  # an error in one of them is shown before the first is run
     arm.build(setup.table, seed=0, penalty=setup.penalty)
   workdir = pathlib.Path(FLAGS.workdir)
@@ -173,7 +179,10 @@ def run_searches(
 ) -> Result:
   """Runs one search per seed, each with its own journal."""
   runs = []
-  for seed in seeds:
+  total, unit, counts = FLAGS.trials, 'trials', None
+  if FLAGS.trained is not None:
+    total, unit, counts = FLAGS.trained, 'trained networks', was_trained
+  for number, seed in enumerate(seeds, 1):
     single = setup.having(
       strategy=arm.strategy, strategy_options=arm.options, reward=reward, seed=seed
     )
@@ -181,8 +190,20 @@ def run_searches(
     journal = Journal(workdir / f'{name}.jsonl', configuration=journal_configuration(single))
     if not FLAGS.inherit:
       where.remember(journal.trials)
-    progress = ProgressBar(FLAGS.trials, budget=setup.budget, metric=Metric(FLAGS.metric))
-    with contextlib.closing(journal), contextlib.closing(progress):
+    progress = ProgressBar(
+      total,
+      budget=setup.budget,
+      metric=Metric(FLAGS.metric),
+      name=f'{arm.label}, seed {seed} ({number}/{len(seeds)})',
+      counts=counts,
+      unit=unit,
+    )
+    with (
+      contextlib.closing(journal),
+      contextlib.closing(progress),
+      told_to(progress.on_step),
+      stopping(progress, total, unit),
+    ):
       trials = run_search(
         single.build_strategy(),
         executor=where,
@@ -201,6 +222,11 @@ def run_searches(
   return Result(arm.label, reward, tuple(runs))
 
 
+def was_trained(trial: Trial) -> bool:
+  """Whether a network was trained for a trial, or for an earlier one of the same network."""
+  return bool(trial.measurement.curve)
+
+
 def trained_enough(trials: Sequence[Trial]) -> bool:
   """Whether a search has trained so many networks as --trained says."""
   return sum(newly_trained(trials)) >= FLAGS.trained
@@ -212,7 +238,7 @@ def newly_trained(trials: Sequence[Trial]) -> list[bool]:
   found = []
   for trial in trials:
     digest = trial.proposal.digest
-    trained = bool(trial.measurement.curve) and digest not in met
+    trained = was_trained(trial) and digest not in met
     found.append(trained)
     if trained:
       met.add(digest)

@@ -20,10 +20,12 @@ from typing import cast
 import numpy as np
 from absl import flags
 
+from rlnas.child.progress import told_to
 from rlnas.cli import flags as cli_flags
 from rlnas.cli.build import Setup, build_executor, build_pruner, build_space, journal_configuration
 from rlnas.cli.flags import OF_ONE_SEARCH, define_search_flags, read_setup
 from rlnas.cli.guard import run
+from rlnas.cli.loading import load_tensorflow
 from rlnas.data.metrics import Metric
 from rlnas.pareto import best_trial
 from rlnas.reports.progress_bar import ProgressBar
@@ -53,6 +55,7 @@ def main(arguments: list[str]) -> None:
   """Searches one depth after the other."""
   depths = read_depths()
   setup = read_setup(arguments)
+  load_tensorflow()
   if FLAGS.space != 'multibranch':
     raise ValueError(f'--space={FLAGS.space}: must be multibranch (--depths sets its depth)')
   if any(option.startswith('depth=') for option in FLAGS.space_option):
@@ -93,8 +96,11 @@ def search(depth: int, table: Table, controller: Controller, setup: Setup) -> tu
     stack.callback(journal.close)
     executor = build_executor(setup)
     stack.callback(executor.close)
-    progress = ProgressBar(FLAGS.trials, budget=setup.budget, metric=Metric(FLAGS.metric))
+    progress = ProgressBar(
+      FLAGS.trials, budget=setup.budget, metric=Metric(FLAGS.metric), name=f'depth {depth}'
+    )
     stack.callback(progress.close)
+    stack.enter_context(told_to(progress.on_step))
     return run_search(
       ZophLe(table, controller=controller, learning_rate=FLAGS.learning_rate),
       executor=executor,

@@ -25,6 +25,7 @@ import itertools
 import json
 import math
 import multiprocessing
+import multiprocessing.queues
 import pathlib
 import sys
 import time
@@ -39,12 +40,15 @@ from scipy import stats
 
 from rlnas.architecture import Architecture
 from rlnas.budget import UNLIMITED, Budget
+from rlnas.child.progress import loading
 from rlnas.cli import choices
 from rlnas.cli.arms import Arm, read_arms
 from rlnas.cli.build import build_strategy
+from rlnas.cli.loading import load_tensorflow
 from rlnas.data.atomic_file import write_file
 from rlnas.evaluation.executors import InProcess, default_workers
 from rlnas.evaluation.lookup import Lookup, NasBench201Data
+from rlnas.reports.progress_bar import Bar, note
 from rlnas.reports.rendering import encoded
 from rlnas.search.loop import run_search
 from rlnas.spaces.nasbench201 import NasBench201
@@ -53,7 +57,6 @@ from rlnas.trial import Measurement, Trial, derive_seed
 
 CHECKPOINTS = (0.3, 0.6, 1.0)  # shares of the seconds or networks at which results are printed
 SPEED_TRIALS, SPEED_BATCH = 3_200, 32  # of the searches that measure the speed of the loop
-RUNS_PER_TASK = 5  # workers are rarely idle, and all end at about the same time
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('table', None, 'The .npz file of results; see rlnas/evaluation/lookup.py.')
@@ -256,35 +259,43 @@ def search_once(arm: Arm, path: str, *, protocol: Protocol, seed: int) -> Run:
   return Run(curve[-1].test_200, curve[-1].validation_12, ledger.evaluations, curve)
 
 
-def search_many(arm: Arm, path: str, seeds: Sequence[int], protocol: Protocol) -> list[Run]:
-  """Does some runs of one strategy: the task of a worker."""
-  return [search_once(arm, path, protocol=protocol, seed=seed) for seed in seeds]
-
-
 def search_all(arms: Sequence[Arm], protocol: Protocol, workers: int) -> dict[str, list[Run]]:
   """All runs of all arms by label, in worker processes; the same whatever their number."""
   context = multiprocessing.get_context('spawn')
-  with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+  loaded: multiprocessing.queues.SimpleQueue[int] = context.SimpleQueue()
+  pool = concurrent.futures.ProcessPoolExecutor(workers, context, _load, (loaded,))
+  with pool, Bar(len(arms) * FLAGS.runs, 'search', unit='searches') as bar:
     tasks = {
       arm.label: [
         pool.submit(
-          search_many,
+          search_once,
           arm,
           FLAGS.table,
-          [
-            derive_seed(FLAGS.seed, arm.label, i)
-            for i in range(first, min(first + RUNS_PER_TASK, FLAGS.runs))
-          ],
-          protocol,
+          protocol=protocol,
+          seed=derive_seed(FLAGS.seed, arm.label, i),
         )
-        for first in range(0, FLAGS.runs, RUNS_PER_TASK)
+        for i in range(FLAGS.runs)
       ]
       for arm in arms
     }
-    return {
-      label: list(itertools.chain.from_iterable(task.result() for task in submitted))
-      for label, submitted in tasks.items()
-    }
+    labels = {task: label for label, submitted in tasks.items() for task in submitted}
+    running = set(labels)
+    while running:
+      ended, running = concurrent.futures.wait(
+        running, timeout=0.5, return_when=concurrent.futures.FIRST_COMPLETED
+      )
+      while not loaded.empty():
+        bar.show(f'loading, {loaded.get():,} modules')
+      for task in ended:
+        task.result()
+        bar.advance(text=labels[task])
+    return {label: [task.result() for task in submitted] for label, submitted in tasks.items()}
+
+
+def _load(loaded: multiprocessing.queues.SimpleQueue[int]) -> None:
+  """Loads TensorFlow in a new worker, which tells how many modules are loaded."""
+  with loading(loaded.put):
+    import rlnas.backend  # noqa: F401
 
 
 def show(results: dict[str, list[Run]], protocol: Protocol) -> None:
@@ -423,12 +434,14 @@ def main(arguments: list[str]) -> None:
     macs=1e6 * (FLAGS.max_flops_m or math.inf),
   )
   arms = read_arms(FLAGS.strategies)
+  load_tensorflow()
   _, _, table, _ = benchmark(FLAGS.table)
   for arm in arms:  # an error in the table or in an arm is shown before workers start
     arm.build(table, seed=FLAGS.seed)
   started = time.perf_counter()
   results = search_all(arms, protocol, workers)
   show(results, protocol)
+  note('measuring the speed of the search loop')
   show_speed()
   out = pathlib.Path(FLAGS.out)
   columns = ('test_200', 'validation_12', 'evaluations')

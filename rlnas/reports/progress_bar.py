@@ -227,6 +227,8 @@ class ProgressBar:
     budget: decides which trials are feasible.
     metric: what the search calls accuracy.
     name: what runs, as 'search' or the arm of a comparison.
+    counts: which trials are counted; by default all are. `trials` is the number of these.
+    unit: what is counted, in the plural.
   """
 
   def __init__(
@@ -236,8 +238,12 @@ class ProgressBar:
     budget: Budget,
     metric: Metric = Metric.ACCURACY,
     name: str = 'search',
+    counts: Callable[[Trial], bool] | None = None,
+    unit: str = 'trials',
   ) -> None:
-    self._bar = Bar(trials, name, unit='trials')
+    self._bar = Bar(trials, name, unit=unit)
+    self._counts = counts
+    self._most = trials
     self._budget = budget
     self._metric = metric
     self._counted: set[int] = set()
@@ -246,7 +252,7 @@ class ProgressBar:
 
   @property
   def done(self) -> int:
-    """Number of trials that are done."""
+    """Number of trials that are done, of those that are counted."""
     return self._bar.done
 
   def on_step(self, step: Step) -> None:
@@ -279,7 +285,9 @@ class ProgressBar:
     best = f'{self._best:.4f}' if self._feasible else 'none yet'
     what = '' if self._metric is Metric.ACCURACY else f' {self._metric.label}'
     share = self._feasible / len(self._counted)
-    self._bar.advance(text=f'best{what} {best}, {share:.0%} fit', known=known)
+    new = self._counts is None or self._counts(trial)
+    new = new and self.done < self._most  # batches end together
+    self._bar.advance(int(new), text=f'best{what} {best}, {share:.0%} fit', known=known)
 
 
 def spoken(seconds: float) -> str:

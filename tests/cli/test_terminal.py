@@ -19,6 +19,8 @@ from absl import logging
 from rlnas.cli.guard import Guard, stopping
 from rlnas.reports.progress_bar import Bar
 from tests.cli.command import within
+from tests.experiments.invented_table import invented_table
+from tests.experiments.script import ROOT
 from tests.finished_search import SEARCH
 
 COLUMNS = 80
@@ -48,9 +50,9 @@ class Recording:
     return [after - before for before, after in itertools.pairwise(times)]
 
 
-def recorded(*arguments, stop_at=''):
+def recorded(*arguments, program=('-m', 'rlnas'), stop_at=''):
   """Runs a command in a terminal; Ctrl-C is pressed when a text appears."""
-  command = [sys.executable, '-m', 'rlnas', *arguments]
+  command = [sys.executable, *program, *arguments]
   process, terminal = pty.fork()
   if not process:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -76,7 +78,11 @@ def recorded(*arguments, stop_at=''):
 
 
 def bars(recording):
-  return [s for s in recording.screens if re.match(r'(search|finish) \d|loading |compiling ', s)]
+  return [
+    s
+    for s in recording.screens
+    if re.match(r'(search|finish|random, seed 1 .*) \d|loading |compiling ', s)
+  ]
 
 
 @pytest.mark.slow
@@ -119,6 +125,29 @@ def test_a_search_is_never_silent(tmp_path):
     assert text in seen, text
   counts = [int(n) for n in re.findall(r'search (\d+)/6', seen)]
   assert counts == sorted(counts)
+
+
+@pytest.mark.nightly
+def test_experiments_are_never_silent(tmp_path):
+  compared = recorded(
+    *('--dataset=mnist5k', '--trials=400', '--trained=6', '--epochs=2', '--seeds=1,2'),
+    *('--strategies=random;default', f'--workdir={tmp_path}'),
+    program=(str(ROOT / 'compare.py'),),
+  )
+  table = invented_table(tmp_path / 'table.npz')
+  searched = recorded(
+    *(f'--table={table}', '--strategies=default', '--runs=4', '--budget_seconds=1000'),
+    f'--out={tmp_path / "out.json"}',
+    program=(str(ROOT / 'nasbench201.py'),),
+  )
+  for recording in (compared, searched):
+    assert recording.code == 0, recording.screens[-5:]
+    assert max(recording.silences) < MOST_SECONDS
+    assert max(map(len, bars(recording))) <= COLUMNS
+  seen = '\n'.join(compared.screens)
+  for text in ('random, seed 1 (1/2) 0/6', 'default, seed 2 (2/2) 6/6', 'epoch 1/2'):
+    assert text in seen, text
+  assert 'search 4/4 ' in '\n'.join(searched.screens)
 
 
 def test_messages_are_lines_without_a_prefix(capsys):

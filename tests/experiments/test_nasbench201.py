@@ -13,9 +13,9 @@ import pytest
 from rlnas.architecture import Architecture, Node
 from rlnas.cli.arms import read_arms
 from rlnas.evaluation.lookup import EVALUATION_EPOCHS
-from rlnas.spaces.nasbench201 import OPERATIONS
 from rlnas.trial import Measurement, Proposal, Status, Trial
 from tests.experiments import script
+from tests.experiments.invented_table import invented_table
 
 ANYTHING = Architecture((Node('input'),))
 
@@ -33,21 +33,7 @@ def _experiment():
 
 @pytest.fixture(scope='module', name='table')
 def _table(tmp_path_factory) -> pathlib.Path:
-  """Every cell takes the same time, and test accuracy is validation accuracy and 10 more."""
-  path = tmp_path_factory.mktemp('table') / 'table.npz'
-  ops = np.indices((5,) * 6, np.uint8).reshape(6, -1).T
-  validation = (ops * [1, 2, 3, 3, 2, 1]).sum(axis=1) + np.linspace(0, 0.5, len(ops))
-  np.savez(
-    path,
-    op_names=np.array(OPERATIONS),
-    ops=ops,
-    validation_12=validation,
-    test_200=validation + 10,
-    train_epoch_seconds=np.ones(len(ops)),
-    flops_m=np.ones(len(ops)),
-    params_m=np.ones(len(ops)),
-  )
-  return path
+  return invented_table(tmp_path_factory.mktemp('table') / 'table.npz')
 
 
 def trial(tokens: tuple[int, ...], seconds: float, reward: float | None) -> Trial:
