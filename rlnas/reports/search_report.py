@@ -67,7 +67,7 @@ def search_page(
   sections = [
     Section('Course', _course(trials, budget, metric, surprise='entropy' not in (scalars or {}))),
     Section('Trade-offs', tradeoffs(trials, budget, chosen=won or best, metric=metric, mark=mark)),
-    Section('Pareto front', (front_table(trials, budget, metric),)),
+    Section('Pareto front', (front_table(trials, budget, metric, chosen=won),)),
   ]
   if result is not None and won is not None:
     sections.insert(0, Section('Winner', _winner(result, won, metric)))
