@@ -12,7 +12,7 @@ setup(
   long_description_content_type='text/markdown',
   license='Apache-2.0',
   packages=find_packages(include=['rlnas', 'rlnas.*']),
-  package_data={'': ['*.pyi'], 'rlnas': ['py.typed']},
+  package_data={'': ['*.pyi'], 'rlnas': ['py.typed'], 'rlnas.export': ['templates/**']},
   entry_points={'console_scripts': ['rlnas=rlnas.cli.main:main']},
   python_requires='>=3.10,<3.14',
   install_requires=[

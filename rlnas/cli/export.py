@@ -1,7 +1,9 @@
 """`rlnas export`: writes the deployment bundle of a finished search again, beside its model.
 
 `rlnas search` does the same when it ends. The folder best/ then holds model.cc, model.h,
-rlnas_model.h, test_vectors.h, main.cc, report.html, REPORT.md and figures/.
+rlnas_model.h, classify.cc, classify.h, test_vectors.h, main.cc, host_test.c, Makefile, report.html,
+REPORT.md and figures/. With --for=arduino it gets a folder arduino/ with a library of the Arduino
+IDE, and so on for the other worlds.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.config_file import read_config
 from rlnas.cli.flags import FINISH, define_some_flags, no_arguments, show
 from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
+from rlnas.export.templates import WORLDS
 
 if TYPE_CHECKING:
   from rlnas.architecture import Architecture
@@ -37,6 +40,14 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     'Name with which C symbols and macros begin, so that a firmware can have several models.',
     flag_values=flag_values,
   )
+  flags.DEFINE_multi_enum(
+    'for',
+    [],
+    WORLDS,
+    'World of firmware to write a folder for that builds there, beside the bundle; may be given '
+    'several times.',
+    flag_values=flag_values,
+  )
 
 
 def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
@@ -48,10 +59,13 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   workdir = pathlib.Path(config.workdir)
   configuration, trials = read_journal(workdir / 'journal.jsonl')
   dataset = dataset_of(config, configuration, trials)
-  show(str(export_workdir(workdir, dataset, name=flag_values['name'].value) / 'report.html'))
+  name, worlds = flag_values['name'].value, dict.fromkeys(flag_values['for'].value)
+  show(str(export_workdir(workdir, dataset, name=name, worlds=tuple(worlds)) / 'report.html'))
 
 
-def export_workdir(workdir: pathlib.Path, dataset: Dataset, *, name: str = 'rlnas') -> pathlib.Path:
+def export_workdir(
+  workdir: pathlib.Path, dataset: Dataset, *, name: str = 'rlnas', worlds: Sequence[str] = ()
+) -> pathlib.Path:
   """Writes the bundle of a finished search.
 
   Args:
@@ -59,6 +73,7 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset, *, name: str = 'rlna
       best/model.tflite.
     dataset: the data of the search.
     name: the model's name, with which its C symbols begin.
+    worlds: worlds of firmware to write a folder for, from `rlnas.export.templates.WORLDS`.
 
   Returns:
     The folder of the bundle.
@@ -94,7 +109,7 @@ def export_workdir(workdir: pathlib.Path, dataset: Dataset, *, name: str = 'rlna
   )
   best = workdir / 'best'
   model = (best / 'model.tflite').read_bytes()
-  write_bundle(model, dataset, budget_of(configuration), origin, best, name=name)
+  write_bundle(model, dataset, budget_of(configuration), origin, best, name=name, worlds=worlds)
   return best
 
 
