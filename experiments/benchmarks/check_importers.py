@@ -11,6 +11,7 @@ for each tool; the exit code is 1 if one that is installed refuses the file.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import pathlib
 import sys
@@ -35,9 +36,9 @@ Int8Array = npt.NDArray[np.int8]
 
 def litert(model: bytes, inputs: Int8Array) -> Int8Array:
   """Outputs of LiteRT's interpreter."""
-  from ai_edge_litert.interpreter import Interpreter
-
-  interpreter = Interpreter(model_content=model)
+  interpreter = importlib.import_module('ai_edge_litert.interpreter').Interpreter(
+    model_content=model
+  )
   interpreter.allocate_tensors()
   entry = interpreter.get_input_details()[0]['index']
   result = interpreter.get_output_details()[0]['index']
@@ -51,8 +52,7 @@ def litert(model: bytes, inputs: Int8Array) -> Int8Array:
 
 def bakenn(model: bytes, inputs: Int8Array) -> Int8Array:
   """Outputs of BakeNN's reference."""
-  import bakenn as tool
-
+  tool = importlib.import_module('bakenn')
   with tempfile.TemporaryDirectory() as folder:
     plan = tool.compile_tflite(model, folder).plan
   return np.array([np.ravel(tool.run_reference(plan, row[None])) for row in inputs], np.int8)

@@ -48,6 +48,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     'several times.',
     flag_values=flag_values,
   )
+  flags.DEFINE_bool(
+    'portable',
+    False,
+    'Also writes portable.tflite, which keeps the scales of biases and the names that other '
+    'importers than TFLite Micro need.',
+    flag_values=flag_values,
+  )
 
 
 def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
@@ -60,7 +67,13 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   configuration, trials = read_journal(workdir / 'journal.jsonl')
   dataset = dataset_of(config, configuration, trials)
   name, worlds = flag_values['name'].value, dict.fromkeys(flag_values['for'].value)
-  show(str(export_workdir(workdir, dataset, name=name, worlds=tuple(worlds)) / 'report.html'))
+  folder = export_workdir(workdir, dataset, name=name, worlds=tuple(worlds))
+  if flag_values['portable'].value:
+    from rlnas.data.atomic_file import write_file
+    from rlnas.tflite.portable import portable
+
+    write_file(folder / 'portable.tflite', portable((folder / 'model.tflite').read_bytes()))
+  show(str(folder / 'report.html'))
 
 
 def export_workdir(

@@ -69,9 +69,12 @@ def test_a_name_begins_the_symbols(copy):
 
 
 @pytest.mark.slow
-def test_each_world_gets_a_folder(copy):
-  within('export', f'--workdir={copy}', '--name=door', '--for=arduino', '--for=esp-idf')
+def test_each_world_gets_a_folder_and_other_importers_a_model(copy):
+  flags = ('--name=door', '--for=arduino', '--for=esp-idf', '--portable')
+  within('export', f'--workdir={copy}', *flags)
   best = copy / 'best'
+  small, whole = ((best / f'{name}.tflite').read_bytes() for name in ('model', 'portable'))
+  assert len(whole) > len(small)
   assert 'includes=door.h' in (best / 'arduino' / 'door' / 'library.properties').read_text()
   model = (best / 'model.cc').read_bytes()
   assert (best / 'arduino' / 'door' / 'src' / 'door' / 'model.cpp').read_bytes() == model
