@@ -37,10 +37,10 @@ flags.DEFINE_integer('count', 20, 'Number of networks of each space.', lower_bou
 flags.DEFINE_list('spaces', ['nasnet', 'joint', 'multibranch'], 'Spaces of the networks.')
 flags.DEFINE_string('build', 'm4-cmsis', 'Build of TFLite Micro that is planned for.')
 flags.DEFINE_integer('inputs', 3, 'Number of inputs on which outputs are compared.', lower_bound=1)
+flags.DEFINE_integer('side', 28, 'Number of pixels of an image along a side.', lower_bound=1)
 flags.DEFINE_integer('seed', 0, 'Seed of networks, weights and inputs.')
 
-# Images are small, as TFLite Micro is slow here.
-IMAGE, SEQUENCE = TaskShape((14, 14, 1), 10), TaskShape((49, 10), 10)
+SEQUENCE = TaskShape((49, 10), 10)
 
 # Arguments: the folder and the size of the arena. Reads model.tflite, x.npy and the outputs y.npy.
 RUN_IN_ARENA = """\
@@ -77,7 +77,7 @@ def main(argv: list[str]) -> None:
   build, wrong = find_build(FLAGS.build), 0
   rows: dict[str, list[tuple[float, ...]]] = {}
   for case in FLAGS.spaces:
-    task = SEQUENCE if cases()[case][1] else IMAGE
+    task = SEQUENCE if cases()[case][1] else TaskShape((FLAGS.side, FLAGS.side, 1), 10)
     networks = draw(case, FLAGS.count, FLAGS.seed)
     for index, architecture in enumerate(tqdm.tqdm(networks, desc=case, dynamic_ncols=True)):
       with quiet():
