@@ -15,6 +15,7 @@ setup(
   package_data={
     '': ['*.pyi'],
     'rlnas': ['py.typed'],
+    'rlnas.export': ['templates/**'],
     'rlnas.reports': ['templates/*'],
   },
   entry_points={'console_scripts': ['rlnas=rlnas.cli.main:main']},

@@ -1,8 +1,10 @@
 """`rlnas export`: writes the deployment bundle of a finished search again, beside its model.
 
-`rlnas search` does the same when it ends. With --finalist=2 it is the bundle of another finalist,
-in a folder of its own. The folder best/ then holds model.cc, model.h,
-rlnas_model.h, test_vectors.h, main.cc, report.html, REPORT.md and figures/.
+`rlnas search` does the same when it ends. The folder best/ then holds model.cc, model.h,
+rlnas_model.h, classify.cc, classify.h, test_vectors.h, main.cc, host_test.c, Makefile, report.html,
+REPORT.md and figures/. With --finalist=2 it is the bundle of another finalist, in a folder of its
+own. With --for=arduino it gets a folder arduino/ with a library of the Arduino IDE, and so on for
+the other worlds.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from rlnas.cli.flags import define_some_flags, finish_flag, no_arguments, show
 from rlnas.cli.loading import pictures_counted
 from rlnas.cli.results import Result, read_result, trial_at
 from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
+from rlnas.export.templates import WORLDS
 
 _LONGER = 3  # times the epochs, in the command that finishes longer
 
@@ -48,6 +51,21 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     'whose bundle is best/; that of the second is finalist-2/.',
     flag_values=flag_values,
   )
+  flags.DEFINE_multi_enum(
+    'for',
+    [],
+    WORLDS,
+    'World of firmware to write a folder for that builds there, beside the bundle; may be given '
+    'several times.',
+    flag_values=flag_values,
+  )
+  flags.DEFINE_bool(
+    'portable',
+    False,
+    'Also writes portable.tflite, which keeps the scales of biases and the names that other '
+    'importers than TFLite Micro need.',
+    flag_values=flag_values,
+  )
 
 
 def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
@@ -59,13 +77,25 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   workdir = pathlib.Path(config.workdir)
   configuration, trials = read_journal(workdir / 'journal.jsonl')
   dataset = dataset_of(config, configuration, trials)
-  name, finalist = flag_values['name'].value, flag_values['finalist'].value
-  folder = export_workdir(workdir, dataset, name=name, finalist=finalist)
+  name, worlds = flag_values['name'].value, dict.fromkeys(flag_values['for'].value)
+  folder = export_workdir(
+    workdir, dataset, name=name, finalist=flag_values['finalist'].value, worlds=tuple(worlds)
+  )
+  if flag_values['portable'].value:
+    from rlnas.data.atomic_file import write_file
+    from rlnas.tflite.portable import portable
+
+    write_file(folder / 'portable.tflite', portable((folder / 'model.tflite').read_bytes()))
   show(str(folder / 'report.html'))
 
 
 def export_workdir(
-  workdir: pathlib.Path, dataset: Dataset, *, name: str = 'rlnas', finalist: int = 1
+  workdir: pathlib.Path,
+  dataset: Dataset,
+  *,
+  name: str = 'rlnas',
+  finalist: int = 1,
+  worlds: Sequence[str] = (),
 ) -> pathlib.Path:
   """Writes the bundle of a finished search.
 
@@ -75,6 +105,7 @@ def export_workdir(
     dataset: the data of the search.
     name: the model's name, with which its C symbols begin.
     finalist: number of the finalist in result.json; 1 is the winner.
+    worlds: worlds of firmware to write a folder for, from `rlnas.export.templates.WORLDS`.
 
   Returns:
     The folder of the bundle: best/, or finalist-2/ for the second finalist.
@@ -109,7 +140,7 @@ def export_workdir(
   folder = workdir / ('best' if finalist == 1 else f'finalist-{finalist}')
   model = (workdir / winner.model).read_bytes()
   with pictures_counted('writing the report'):
-    write_bundle(model, dataset, budget_of(configuration), origin, folder, name=name)
+    write_bundle(model, dataset, budget_of(configuration), origin, folder, name=name, worlds=worlds)
   if finalist != 1:
     from rlnas.data.atomic_file import write_folder
     from rlnas.finishing.winner import architecture_contents

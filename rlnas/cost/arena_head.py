@@ -38,14 +38,16 @@ class Buffer:
     size_bytes: its size before alignment.
     first: the step (operator) that writes it, from 0 on.
     last: the last step that reads it, inclusive.
+    offset: its offset if the file has a plan of the arena, see `rlnas.tflite.offline_plan`.
 
   Raises:
-    ValueError: the size or `first` is negative, or `last` comes before `first`.
+    ValueError: the size, `first` or `offset` is negative, or `last` comes before `first`.
   """
 
   size_bytes: int
   first: int
   last: int
+  offset: int | None = None
 
   def __post_init__(self) -> None:
     if self.size_bytes < 0:
@@ -54,6 +56,8 @@ class Buffer:
       raise ValueError(f'first={self.first}: must not be negative')
     if self.last < self.first:
       raise ValueError(f'last={self.last}: must not come before first={self.first}')
+    if self.offset is not None and self.offset < 0:
+      raise ValueError(f'offset={self.offset}: must not be negative')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Plan:
 
 
 def greedy_plan(buffers: Sequence[Buffer]) -> Plan:
-  """Places the buffers as TFLite Micro does.
+  """Places the buffers as TFLite Micro does: those with an offset there, the others around them.
 
   Args:
     buffers: the buffers in the order in which TFLite Micro lists them: tensors by index, then
@@ -80,10 +84,32 @@ def greedy_plan(buffers: Sequence[Buffer]) -> Plan:
     The plan; sizes are rounded up to `ALIGNMENT_BYTES`.
   """
   sizes = np.array([aligned(b.size_bytes) for b in buffers], np.int64)
+  if any(b.offset is not None for b in buffers):
+    return _plan_around(buffers, sizes.tolist())
   first = np.array([b.first for b in buffers], np.int64)
   last = np.array([b.last for b in buffers], np.int64)
   offsets, head = greedy_offsets(sizes, first, last, ANY_BYTES)
   return Plan(tuple(offsets.tolist()), int(head))
+
+
+def _plan_around(buffers: Sequence[Buffer], sizes: Sequence[int]) -> Plan:
+  """As `greedy_plan`, if some of the buffers have an offset."""
+  offsets: dict[int, int] = {i: b.offset for i, b in enumerate(buffers) if b.offset is not None}
+  rest = [index for index in range(len(buffers)) if index not in offsets]
+  for index in sorted(rest, key=lambda i: (sizes[i], i), reverse=True):
+    one, offset = buffers[index], 0
+    taken = (
+      (place, place + sizes[other])
+      for other, place in offsets.items()
+      if buffers[other].first <= one.last and one.first <= buffers[other].last
+    )
+    for low, high in sorted(taken):
+      if low >= offset + sizes[index]:
+        break
+      offset = max(offset, high)
+    offsets[index] = offset
+  head = max(offsets[index] + sizes[index] for index in offsets)
+  return Plan(tuple(offsets[index] for index in range(len(buffers))), head)
 
 
 @compiled

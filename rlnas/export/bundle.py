@@ -19,7 +19,8 @@ from rlnas.data.scaling import Scaling
 from rlnas.export import c_files
 from rlnas.export.c_files import DEFAULT_NAME, RESOLVER_METHODS, Deployment, Vectors, prefix_of
 from rlnas.export.deployment import Port, inspect, reserve
-from rlnas.export.example_main import main_source
+from rlnas.export.firmware import firmware_contents
+from rlnas.export.templates import filled
 from rlnas.tflite.inference import int8_logits, tflm_logits
 
 _MOST_VECTORS = 10
@@ -64,6 +65,7 @@ def export_model(
   *,
   builds: Sequence[Build] = (),
   name: str = DEFAULT_NAME,
+  worlds: Sequence[str] = (),
 ) -> None:
   """Writes model.tflite and the files of `c_contents`, for users of the library.
 
@@ -78,13 +80,14 @@ def export_model(
     name: the model's name, with which its C symbols begin, such as `rlnas_model` and
       `RLNAS_ARENA_BYTES`. Models of different names, each in a folder of its own, fit in one
       firmware.
+    worlds: see `c_contents`.
 
   Raises:
-    ValueError: see `deployment`.
+    ValueError: see `deployment` and `c_contents`.
     OSError: a file cannot be written.
   """
   deployed = deployment(model, dataset, builds=builds, name=name)
-  write_folder(folder, {'model.tflite': model, **c_contents(deployed, dataset, budget)})
+  write_folder(folder, {'model.tflite': model, **c_contents(deployed, dataset, budget, worlds)})
 
 
 def write_c_files(
@@ -94,22 +97,36 @@ def write_c_files(
   write_folder(folder, c_contents(deployed, dataset, budget))
 
 
-def c_contents(deployed: Deployment, dataset: Dataset, budget: Budget) -> dict[str, bytes]:
-  """The content of model.cc, model.h, rlnas_model.h, test_vectors.h and main.cc, by name.
+def c_contents(
+  deployed: Deployment, dataset: Dataset, budget: Budget, worlds: Sequence[str] = ()
+) -> dict[str, bytes]:
+  """The content of the C files by name, with a Makefile that tests them on the host.
+
+  These are model.cc, model.h, rlnas_model.h, classify.h, classify.cc, test_vectors.h, main.cc and
+  host_test.c.
 
   Args:
     deployed: the model and its measurements.
     dataset: gives the names of the classes and the scaling of raw values.
     budget: budget of the board, shown in a comment beside the arena.
+    worlds: of `rlnas.export.templates.WORLDS`; each adds a folder <world>/<name> that builds there.
+
+  Raises:
+    ValueError: a world is not known.
   """
   texts = {
     'model.h': c_files.model_header(deployed.name),
     'model.cc': c_files.model_source(deployed, dataset),
     'rlnas_model.h': c_files.constants(deployed, dataset, budget),
     'test_vectors.h': c_files.vectors_header(deployed),
-    'main.cc': main_source(deployed.name),
+    **filled('bundle', c_files.template_values(deployed, dataset)),
   }
-  return {name: text.encode('ascii') for name, text in texts.items()}
+  c_texts = {name: text.encode('ascii') for name, text in texts.items()}
+  contents = dict(c_texts)
+  for world in worlds:
+    for path, content in firmware_contents(world, deployed, dataset, c_texts).items():
+      contents[f'{world}/{deployed.name}/{path}'] = content
+  return contents
 
 
 def _vectors(model: bytes, port: Port, dataset: Dataset) -> Vectors:

@@ -1,6 +1,7 @@
 """The C text of a deployment bundle.
 
-The headers work in C and C++ and need only the standard library; only main.cc needs TFLite Micro.
+The headers work in C and C++ and need only the standard library; classify.cc and main.cc alone need
+TFLite Micro. What is the same for all networks is in templates/bundle/.
 Names of data sets and classes may hold any characters: always convert them to identifiers with
 `identifiers`, to strings with `c_string` and to comments with `comment`. Symbols and macros begin
 with the model's name, so that a firmware can have several models.
@@ -218,8 +219,10 @@ def constants(deployed: Deployment, dataset: Dataset, budget: Budget) -> str:
  *     (the budget was {budget.sram_bytes})
  *   {room.largest_bytes} with {room.largest_build.title}
  * {counted}; main.cc prints how
- * many bytes the device uses. */
+ * many bytes the device uses. Kernels of another library may need more: define it for all files. */
+#ifndef {upper}_ARENA_BYTES
 #define {upper}_ARENA_BYTES {room.total_bytes}
+#endif
 
 #define {upper}_INPUT_SHAPE {{{', '.join(map(str, source.shape))}}}
 #define {upper}_INPUT_BYTES {source.size_bytes}
@@ -308,6 +311,75 @@ bool {name}_add_operators(Resolver* resolver) {{
 {_lines(f'  if (resolver->{call} != 0) return false;' for call in calls)}
   return true;
 }}"""
+
+
+def template_values(deployed: Deployment, dataset: Dataset) -> dict[str, str]:
+  """The values of the templates of a bundle; see `rlnas.export.templates`."""
+  name, is_uint8 = deployed.name, dataset.x_train.dtype == np.uint8
+  is_per_feature = dataset.scaling.is_per_feature
+  is_table = is_uint8 and not is_per_feature
+  kind = _c_type(dataset)
+  place = ', i' if is_per_feature else ''
+  if is_table:
+    quantize = f"""\
+    const float raw = input[i] > 255.0f ? 255.0f : input[i] > 0.0f ? input[i] : 0.0f;
+    quantized[i] = {name}_quantize((uint8_t)rintf(raw));"""
+  else:
+    quantize = f'    quantized[i] = {name}_quantize(input[i]{place});'
+  raw, places, expected = _probes(deployed, dataset)
+  literal = str if is_table else repr if kind == 'double' else _float
+  return {
+    'name': name,
+    'NAME': name.upper(),
+    'title': comment(dataset.name),
+    'raw': kind,
+    'quantized': 'uint8_t' if is_table else kind,
+    'quantize_input': quantize,
+    'quantize_probe': f'{name}_quantize(probe_raw[i]{", probe_place[i]" * is_per_feature})',
+    'probes': str(len(raw)),
+    'probe_raw': _lines(f'  {literal(value)},' for value in raw),
+    'probe_place': _rows(places),
+    'probe_int8': _rows(expected),
+    'model_bytes': str(len(deployed.model)),
+    'model_hash': str(fnv1a(deployed.model)),
+    'src': '.',
+    'cc': 'cc',
+  }
+
+
+def fnv1a(content: bytes) -> int:
+  """The FNV-1a hash of 32 bits, which a chip computes in a line."""
+  value = 2166136261
+  for byte in content:
+    value = (value ^ byte) * 16777619 % 2**32
+  return value
+
+
+_MOST_PROBES = 64
+_CLEAR = 2e-3  # float and double round alike if a value is so far from halfway between two
+
+
+def _probes(deployed: Deployment, dataset: Dataset) -> tuple[list[float], list[int], list[int]]:
+  """Raw values, their places in the input and their int8 inputs, to check the C quantizer.
+
+  All values of a table; else those of validation examples, and two that saturate.
+  """
+  port, scaling = deployed.info.input, dataset.scaling
+  if dataset.x_train.dtype == np.uint8 and not scaling.is_per_feature:
+    return list(range(256)), [0] * 256, _pixels(deployed, dataset).tolist()
+  extremes = [np.full_like(dataset.x_val[:1], value) for value in _extremes(dataset)]
+  examples = np.concatenate([*extremes, dataset.x_val[: deployed.vectors.inputs.shape[0]]])
+  steps = scaling.apply(examples.astype(np.float64)) / port.scale + port.zero_point
+  flat, seen = examples.ravel(), steps.ravel()
+  clear = np.flatnonzero(np.abs(np.abs(seen - np.floor(seen)) - 0.5) > _CLEAR)
+  chosen = np.unique(clear[np.linspace(0, len(clear) - 1, _MOST_PROBES).astype(int)])
+  expected = np.clip(np.rint(seen[chosen]), -128, 127).astype(np.int8)
+  return flat[chosen].tolist(), (chosen % port.size_bytes).tolist(), expected.tolist()
+
+
+def _extremes(dataset: Dataset) -> tuple[float, float]:
+  """Raw values below and above all others."""
+  return (0.0, 255.0) if dataset.x_train.dtype == np.uint8 else (-1e30, 1e30)
 
 
 def _quantizer(deployed: Deployment, dataset: Dataset) -> str:

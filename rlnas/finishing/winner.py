@@ -40,6 +40,7 @@ from rlnas.reports.graph_drawing import drawings
 from rlnas.reward import is_feasible
 from rlnas.tflite.footprint import Footprint, measure
 from rlnas.tflite.inference import int8_confusion, int8_logits
+from rlnas.tflite.offline_plan import with_offline_plan
 from rlnas.trial import Status, Trial
 
 
@@ -183,7 +184,8 @@ def finish_best(
     metric, labels = plan.recipe.metric, dataset.y_val.astype(np.int64)
     choice = choose(finalists, prefer, labels=labels, named=named, metric=metric)
     best = choice.finalists[0]
-    model = plain.model_path(best.name).read_bytes()
+    trained = plain.model_path(best.name).read_bytes()
+  model = with_offline_plan(trained, budget, build=build)
   measured = best.measurement
   confusion = int8_confusion(model, dataset.x_test, dataset.y_test, scaling=dataset.scaling)
   return Winner(

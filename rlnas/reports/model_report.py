@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -53,7 +53,9 @@ _FILES = (
   ('model.cc, model.h', 'the same bytes as an array aligned to 16, and the names of the classes'),
   ('rlnas_model.h', 'arena, shapes, scales, zero points, classes, and the list of operators'),
   ('test_vectors.h', 'int8 inputs and the outputs that the device must give'),
+  ('classify.h, classify.cc', 'one call from raw values to a class, with TFLite Micro'),
   ('main.cc', 'runs the test vectors with TFLite Micro on any board'),
+  ('host_test.c, Makefile', 'make test: checks the files on this machine'),
   ('architecture.json', 'the network as the search wrote it'),
 )
 
@@ -100,6 +102,7 @@ def write_bundle(
   folder: str | os.PathLike[str],
   *,
   name: str = DEFAULT_NAME,
+  worlds: Sequence[str] = (),
 ) -> Page:
   """Writes model.tflite, the C files, report.html, REPORT.md and figures/: all of them or none.
 
@@ -110,16 +113,18 @@ def write_bundle(
     origin: how it was found.
     folder: folder for the files; created if it does not exist.
     name: the model's name, with which its C symbols begin.
+    worlds: see `rlnas.export.bundle.c_contents`.
 
   Raises:
-    ValueError: the model does not fit the data, or the name does not begin with a letter.
+    ValueError: the model does not fit the data, a world is not known, or the name does not begin
+      with a letter.
     OSError: a file cannot be written.
   """
   deployed = deployment(model, dataset, builds=origin.builds, name=name)
   page = model_page(deployed, dataset, budget, origin)
   contents = {
     'model.tflite': model,
-    **c_contents(deployed, dataset, budget),
+    **c_contents(deployed, dataset, budget, worlds),
     **page_contents(page, html_name='report.html', markdown_name='REPORT.md'),
   }
   write_folder(folder, contents)

@@ -59,7 +59,7 @@ def compact(model: bytes) -> bytes:
   subgraph = graph.subgraphs[0]
   order, _ = least_arena_order(Tasks.of(*_tasks(graph)))
   subgraph.operators = [subgraph.operators[index] for index in order]
-  smaller = _pack(graph)
+  smaller = pack(graph)
   if agree(model, smaller):
     return smaller
   logging.warning(
@@ -117,6 +117,17 @@ def _strip(graph: Any) -> None:
   graph.buffers = [graph.buffers[old] for old in used]
   for tensor in subgraph.tensors:
     tensor.buffer = place[tensor.buffer]
+
+
+def with_bias(graph: Any) -> list[tuple[int, int, int]]:
+  """Returns input, kernel and bias of each convolution and dense layer that has a bias."""
+  return [
+    (int(source), int(kernel), int(bias[0]))
+    for operator in graph.subgraphs[0].operators
+    if operator_code(graph, operator) in _WITH_BIAS
+    for source, kernel, *bias in [operator.inputs]
+    if bias and bias[0] >= 0
+  ]
 
 
 def _dense_layers(graph: Any) -> list[tuple[int, int, int]]:
@@ -205,8 +216,8 @@ class _Once:
     return place
 
 
-def _pack(graph: Any) -> bytes:
-  """Returns the bytes of the model, with equal tables and vectors stored once."""
+def pack(graph: Any) -> bytes:
+  """Returns the file of a model from `flatbuffer_utils`, with equal parts stored once."""
   known: dict[tuple[Any, ...], _Once] = {}
 
   def once(table: Any, *kind: object) -> _Once | None:

@@ -13,10 +13,18 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from rlnas.backend import flatbuffer_utils, quiet, tf
 from rlnas.cost.terms import NO_WINDOW, Window
 
 schema = flatbuffer_utils.schema_fb
+
+OFFLINE_PLAN = b'OfflineMemoryAllocation'  # the metadata with a plan of the arena
+UNPLANNED = -1  # the offset of a tensor that TFLite Micro places itself
+
+_PLAN_HEADER = 3  # integers before the offsets: version, subgraph, number of tensors
+_PLAN_UNIT = 16  # what TFLite Micro aligns buffers to
 
 _MOST_ELEMENTS = 2**31  # of a tensor
 # Bytes of an element in TFLite Micro's arena (TfLiteTypeSizeOf in memory_helpers.cc). An int4 value
@@ -49,6 +57,7 @@ class Tensor:
     constant_bytes: size of its values in the file; 0 if it is computed.
     is_variable: whether it keeps its values from one inference to the next.
     number: its value if it is a single constant integer or boolean without a scale, else None.
+    offset: its offset in the head of the arena, if the file has a plan that places it.
   """
 
   name: str
@@ -60,6 +69,7 @@ class Tensor:
   constant_bytes: int
   is_variable: bool
   number: int | None
+  offset: int | None = None
 
   @property
   def elements(self) -> int:
@@ -164,9 +174,13 @@ def read_subgraphs(content: bytes) -> tuple[Subgraph, ...]:
     model = flatbuffer_utils.convert_bytearray_to_object(content)
     kinds = [_kind(code) for code in model.operatorCodes or ()]
     graphs: Sequence[Any] = model.subgraphs or ()
+    offsets = _planned_offsets(model)
     subgraphs = tuple(
       Subgraph(
-        tuple(_tensor(i, t, model.buffers) for i, t in enumerate(graph.tensors or ())),
+        tuple(
+          dataclasses.replace(_tensor(i, t, model.buffers), offset=offsets.get(i))
+          for i, t in enumerate(graph.tensors or ())
+        ),
         tuple(_operator(o, kinds) for o in graph.operators or ()),
         _indices(graph.inputs),
         _indices(graph.outputs),
@@ -183,6 +197,28 @@ def read_subgraphs(content: bytes) -> tuple[Subgraph, ...]:
       _check_scales(place, operator, subgraph.tensors)
   _check_inputs(graphs[0])
   return subgraphs
+
+
+def _planned_offsets(model: Any) -> dict[int, int]:
+  """The offsets of tensors by their indices, from the file's plan of the arena if it has one.
+
+  TFLite Micro applies them to each subgraph alike. It does not check what it reads, so ValueError
+  is raised for a plan that is damaged.
+  """
+  for metadata in model.metadata or ():
+    if metadata.name != OFFLINE_PLAN:
+      continue
+    data = model.buffers[metadata.buffer].data
+    content = b'' if data is None else bytes(data)
+    plan = np.frombuffer(content[: len(content) // 4 * 4], '<i4')
+    count = sum(len(graph.tensors or ()) for graph in model.subgraphs or ())
+    if len(plan) != _PLAN_HEADER + count or plan[_PLAN_HEADER - 1] != count:
+      raise ValueError(f'model: its plan of the arena must have an offset for {count} tensors')
+    offsets = plan[_PLAN_HEADER:].tolist()
+    if any(o != UNPLANNED and (o < 0 or o % _PLAN_UNIT) for o in offsets):
+      raise ValueError('model: an offset in its plan of the arena is negative or not aligned')
+    return {index: offset for index, offset in enumerate(offsets) if offset != UNPLANNED}
+  return {}
 
 
 def _is_no_model(error: BaseException) -> bool:

@@ -84,7 +84,7 @@ def steps_of(subgraphs: Sequence[Subgraph]) -> tuple[tuple[Step, ...], tuple[Buf
 
   enter(0, (), 1, '')
   buffers = [
-    Buffer(tensor.size_bytes, first[key], last[key])
+    Buffer(tensor.size_bytes, first[key], last[key], tensor.offset)
     for key in sorted(first)
     if not (tensor := subgraphs[key[0]].tensors[key[1]]).constant_bytes and not tensor.is_variable
   ]

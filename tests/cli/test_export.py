@@ -17,6 +17,7 @@ from tests.disk import full_disk
 FILES = {
   *('model.tflite', 'model.cc', 'model.h', 'rlnas_model.h', 'test_vectors.h', 'main.cc'),
   *('REPORT.md', 'report.html', 'figures', 'architecture.json'),
+  *('classify.h', 'classify.cc', 'host_test.c', 'Makefile'),
 }
 
 
@@ -67,6 +68,20 @@ def test_a_name_begins_the_symbols(copy):
   assert 'FRONT_DOOR_ARENA_BYTES' in report
   assert 'front_door_quantize()' in report
   assert 'name=' in refused('export', f'--workdir={copy}', '--name=7')
+
+
+@pytest.mark.slow
+def test_each_world_gets_a_folder_and_other_importers_a_model(copy):
+  flags = ('--name=door', '--for=arduino', '--for=esp-idf', '--portable')
+  within('export', f'--workdir={copy}', *flags)
+  best = copy / 'best'
+  small, whole = ((best / f'{name}.tflite').read_bytes() for name in ('model', 'portable'))
+  assert len(whole) > len(small)
+  assert 'includes=door.h' in (best / 'arduino' / 'door' / 'library.properties').read_text()
+  model = (best / 'model.cc').read_bytes()
+  assert (best / 'arduino' / 'door' / 'src' / 'door' / 'model.cpp').read_bytes() == model
+  assert (best / 'esp-idf' / 'door' / 'src' / 'door' / 'model.cc').read_bytes() == model
+  assert 'mbed' in refused('export', f'--workdir={copy}', '--for=mbed')
 
 
 @pytest.mark.slow

@@ -433,4 +433,4 @@ def test_a_bundle_that_cannot_be_written_leaves_the_one_before(tmp_path):
     export_model(new, images(), BUDGET, tmp_path)
   assert pathlib.Path(raised.value.filename).parent == tmp_path
   assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-  assert len(before) == 6
+  assert len(before) == 10

@@ -1,0 +1,70 @@
+/* Compile it as C++17, with the same defines as TFLite Micro, such as TF_LITE_STATIC_MEMORY and
+ * CMSIS_NN: they change the library's structures and functions. */
+#include "classify.h"
+
+#include "model.h"
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/micro/micro_log.h"
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+
+namespace {
+
+alignas(16) uint8_t arena[@NAME@_ARENA_BYTES];
+
+tflite::MicroInterpreter* interpreter = nullptr; /* null until it is set up */
+
+int Begin() {
+  const tflite::Model* model = tflite::GetModel(@name@_model);
+  if (model->version() != TFLITE_SCHEMA_VERSION) {
+    MicroPrintf("model has schema %d, library %d", static_cast<int>(model->version()),
+                TFLITE_SCHEMA_VERSION);
+    return @NAME@_WRONG_SCHEMA;
+  }
+  static tflite::MicroMutableOpResolver<@NAME@_OPERATORS> resolver;
+  if (!@name@_add_operators(&resolver)) return @NAME@_NO_OPERATOR;
+  static tflite::MicroInterpreter loaded(model, resolver, arena, @NAME@_ARENA_BYTES);
+  if (loaded.AllocateTensors() != kTfLiteOk) {
+    MicroPrintf("an arena of %d bytes is too small: define @NAME@_ARENA_BYTES larger",
+                static_cast<int>(@NAME@_ARENA_BYTES));
+    return @NAME@_ARENA_TOO_SMALL;
+  }
+  interpreter = &loaded;
+  return 0;
+}
+
+}  // namespace
+
+int @name@_begin(void) {
+  static int result = 1; /* neither success nor an error: not tried yet */
+  if (result > 0) result = Begin();
+  return result;
+}
+
+int8_t* @name@_input(void) {
+  return @name@_begin() == 0 ? interpreter->input(0)->data.int8 : nullptr;
+}
+
+const int8_t* @name@_invoke(void) {
+  if (@name@_begin() != 0 || interpreter->Invoke() != kTfLiteOk) return nullptr;
+  return interpreter->output(0)->data.int8;
+}
+
+int @name@_classify(const @raw@* input, float* scores) {
+  const int begun = @name@_begin();
+  if (begun != 0) return begun;
+  int8_t* quantized = @name@_input();
+  for (int i = 0; i < @NAME@_INPUT_BYTES; ++i) {
+@quantize_input@
+  }
+  const int8_t* outputs = @name@_invoke();
+  if (outputs == nullptr) return @NAME@_NOT_RUN;
+  if (scores != nullptr) {
+    for (int i = 0; i < @NAME@_CLASSES; ++i) scores[i] = @name@_logit(outputs[i]);
+  }
+  return @name@_best_class(outputs);
+}
+
+int @name@_arena_used_bytes(void) {
+  return @name@_begin() == 0 ? static_cast<int>(interpreter->arena_used_bytes()) : 0;
+}

@@ -1,0 +1,171 @@
+"""The C of a bundle at work: its own test, raw values to scores in one call, and a Cortex-M."""
+
+import ctypes
+import pathlib
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from rlnas.data.scaling import Scaling
+from rlnas.export.bundle import export_model
+from rlnas.export.deployment import inspect
+from rlnas.tflite.inference import tflm_logits
+from tests.export.host_kernels import HEADERS, WARNINGS, HostFirmware
+from tests.export.test_bundle import BUDGET, NAMES, images, network
+
+CORTEX_M = pathlib.Path(__file__).with_name('cortex_m')
+ARM = ('arm-none-eabi-gcc', 'arm-none-eabi-g++')
+
+
+def floats(*, center=3.0, dtype=np.float32, **changes):
+  """Data of normal values around a center."""
+  x = np.random.default_rng(0).normal(center, 2, (40, 8, 8, 1)).astype(dtype)
+  return images(x_train=x, x_val=x, x_test=x, **changes)
+
+
+OFFSETS = np.linspace(-2, 5, 8, dtype=np.float32)[:, None]
+DATA = {
+  'pixels': images(),
+  'bytes': images(16.0),
+  'floats': floats(scaling=Scaling(3.25, 2.0)),
+  'features': floats(scaling=Scaling(OFFSETS, np.full_like(OFFSETS, 3.0), 2.5)),
+  'times': floats(center=1.7e9, dtype=np.float64, scaling=Scaling(1.7e9, 0.7, 2.5)),
+}
+
+
+@pytest.fixture(scope='module', name='bundles')
+def _bundles(tmp_path_factory):
+  """A bundle for each kind of data, by its name, and the model."""
+  folder, model = tmp_path_factory.mktemp('bundles'), network()
+  for name, data in DATA.items():
+    export_model(model, data, BUDGET, folder / name, name=name)
+  return folder, model
+
+
+def made(folder, *settings):
+  """Runs `make test` in a bundle."""
+  command = ['make', '-s', '-C', folder, 'test', *settings]
+  return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize('name', DATA)
+def test_make_test_checks_the_bundle(name, bundles, tmp_path):
+  shown = made(bundles[0] / name, f'BUILD={tmp_path}')
+  assert shown.returncode == 0, shown.stdout + shown.stderr
+  assert shown.stdout.count('0 of ') == 2  # in C99 and in C++17
+
+
+@pytest.mark.parametrize(
+  ('file', 'change', 'fault'),
+  [
+    ('model.cc', lambda text: text.replace('  28, 0, 0, 0', '  29, 0, 0, 0', 1), 'content'),
+    ('rlnas_model.h', lambda text: text.replace('_INPUT_SCALE 0.', '_INPUT_SCALE 1.', 1), 'value'),
+    ('test_vectors.h', lambda text: text.replace('labels[FLOATS_VECTORS] = {', '[8]={90+', 1), ''),
+  ],
+)
+def test_make_test_finds_what_was_changed(file, change, fault, bundles, tmp_path):
+  copy = pathlib.Path(shutil.copytree(bundles[0] / 'floats', tmp_path / 'copy'))
+  before = (copy / file).read_text()
+  (copy / file).write_text(change(before))
+  assert (copy / file).read_text() != before
+  shown = made(copy)
+  assert shown.returncode != 0
+  assert f'failed: {fault}' in shown.stdout.replace('quantized ', '') or not fault
+
+
+@pytest.fixture(scope='module', name='firmware')
+def _firmware(bundles, tmp_path_factory):
+  """All bundles in one program."""
+  output = tmp_path_factory.mktemp('firmware') / 'firmware.so'
+  flags = [f'-D{name.upper()}_NO_MAIN' for name in DATA]
+  return HostFirmware([bundles[0] / name for name in DATA], output=output, flags=flags)
+
+
+def examples(data, port, count=200):
+  """Raw values all over the int8 range, none of them halfway between two int8 values."""
+  rng = np.random.default_rng(1)
+  if data.x_train.dtype == np.uint8:
+    return rng.integers(0, 256, (count, 8, 8, 1), dtype=np.uint8)
+  steps = rng.integers(-140, 140, (count, 8, 8, 1)) + rng.uniform(-0.45, 0.45, (count, 8, 8, 1))
+  seen = (steps - port.zero_point) * port.scale
+  return (seen * data.scaling.scale + data.scaling.offset).astype(data.x_train.dtype)
+
+
+@pytest.mark.parametrize('name', DATA)
+def test_classify_gives_tflms_scores_for_200_inputs(name, bundles, firmware):
+  data, model = DATA[name], bundles[1]
+  info = inspect(model)
+  raw = examples(data, info.input)
+  kind = ctypes.c_double if raw.dtype == np.float64 else ctypes.c_float
+  found = [firmware.classify(name, row, len(NAMES), kind) for row in raw]
+  scores = np.array([scores for _, scores in found]) / info.output.scale + info.output.zero_point
+  expected = tflm_logits(model, raw, scaling=data.scaling)
+  assert np.array_equal(np.rint(scores), expected)
+  assert [best for best, _ in found] == expected.argmax(axis=1).tolist()
+  assert len(np.unique(expected, axis=0)) > 20
+
+
+def test_pixels_out_of_range_saturate(bundles, firmware):
+  for value, same in ((-7.0, 0.0), (300.0, 255.0), (float('nan'), 0.0), (99.6, 100.0)):
+    given, wanted = (
+      firmware.classify('pixels', np.full((8, 8), v), len(NAMES)) for v in (value, same)
+    )
+    assert given[0] == wanted[0]
+    assert np.array_equal(given[1], wanted[1])
+
+
+def test_all_networks_of_a_program_pass_their_vectors(firmware):
+  firmware.printed()
+  for name in DATA:
+    assert getattr(firmware.library, f'{name}_check')() == 0
+    shown = firmware.printed()
+    assert shown.count('greatest difference 0') == len(NAMES)
+    assert f'0 of {len(NAMES)} vectors differ' in shown
+
+
+def test_an_arena_that_is_too_small_is_named(bundles, tmp_path):
+  small = HostFirmware(
+    [bundles[0] / 'pixels'], output=tmp_path / 'small.so', flags=['-DPIXELS_ARENA_BYTES=512']
+  )
+  for _ in range(2):
+    best, scores = small.classify('pixels', DATA['pixels'].x_val[0], len(NAMES))
+    assert best == -1  # PIXELS_ARENA_TOO_SMALL
+    assert not scores.any()
+  assert small.library.pixels_input() == 0
+  assert small.library.pixels_arena_used_bytes() == 0
+  assert small.printed() == 'an arena of 512 bytes is too small: define PIXELS_ARENA_BYTES larger\n'
+  assert small.library.pixels_check() == 1
+
+
+needs_arm = pytest.mark.skipif(
+  not all(map(shutil.which, ARM)), reason='gcc-arm-none-eabi is not installed'
+)
+
+
+@needs_arm
+@pytest.mark.parametrize('name', ['pixels', 'features', 'times'])
+def test_it_compiles_for_a_cortex_m0(name, bundles, tmp_path):
+  """The test's objects, and classify.cc with the headers of the tests."""
+  flags = ('-mcpu=cortex-m0plus', '-mthumb', '-Os', *WARNINGS, '-Werror')
+  for file in ('model.cc', 'classify.cc', 'main.cc'):
+    command = [ARM[1], '-std=c++17', *flags, '-fno-exceptions', '-fno-rtti', '-I', HEADERS]
+    output = ['-c', bundles[0] / name / file, '-o', tmp_path / f'{file}.o']
+    subprocess.run([*command, *output], check=True, timeout=60)
+
+
+@needs_arm
+@pytest.mark.skipif(not shutil.which('qemu-system-arm'), reason='qemu-system-arm is not installed')
+@pytest.mark.parametrize('name', ['bytes', 'features', 'times'])
+def test_the_quantizer_runs_on_an_emulated_cortex_m3(name, bundles, tmp_path):
+  arm = '-mcpu=cortex-m3 -mthumb -Os'
+  start = f'--specs=rdimon.specs -T {CORTEX_M / "link.ld"} {CORTEX_M / "vectors.S"}'
+  emulator = 'timeout 60 qemu-system-arm -M mps2-an385 -nographic -semihosting -kernel'
+  shown = made(
+    bundles[0] / name,
+    *(f'CC={ARM[0]}', f'CXX={ARM[1]}', f'CFLAGS={arm}', f'CXXFLAGS={arm}'),
+    *(f'BUILD={tmp_path}', f'LDFLAGS={start}', f'RUN={emulator}'),
+  )
+  assert shown.returncode == 0, shown.stdout + shown.stderr
+  assert shown.stdout.count('0 of ') == 2

@@ -1,0 +1,4 @@
+#ifndef TESTS_MICRO_LOG_H_
+#define TESTS_MICRO_LOG_H_
+void MicroPrintf(const char* format, ...);
+#endif
