@@ -1,9 +1,9 @@
 """Writes a plan of the arena into a .tflite file, for TFLite Micro to obey.
 
 TFLite Micro reads the offsets of tensors from the file's metadata and places only the rest, such as
-scratch memory, by its greedy planner (`micro_allocation_info.cc`; the format is described in its
-`docs/memory_management.md`): a buffer of 32-bit integers with the version, the subgraph, the number
-of tensors, and for each tensor its offset in the head, or -1. It takes 4 bytes of flash a tensor.
+scratch memory, by its greedy planner (`micro_allocation_info.cc`; its text on memory management
+gives the format): a buffer of 32-bit integers with the version, the subgraph, the number of
+tensors, and for each tensor its offset in the head, or -1. It takes 4 bytes of flash a tensor.
 """
 
 from __future__ import annotations
