@@ -23,6 +23,7 @@ import json
 import math
 import pathlib
 import re
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -298,7 +299,9 @@ def against_first(results: list[Result], trained: int) -> list[float]:
   first, *others = [result.curves(trained)[:, -1] if trained else None for result in results]
   if first is None or len(first) < 2:
     return [math.nan] * len(results)
-  found = np.array([stats.ttest_ind(first, other, equal_var=False).pvalue for other in others])
+  with warnings.catch_warnings():  # searches whose best are equal have no deviation
+    warnings.simplefilter('ignore', RuntimeWarning)
+    found = np.array([stats.ttest_ind(first, other, equal_var=False).pvalue for other in others])
   order = np.argsort(found)
   stepped = found[order] * np.arange(len(found), 0, -1)
   corrected = np.empty_like(found)

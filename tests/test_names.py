@@ -35,6 +35,7 @@ FOREIGN_FLAGS = {
   'helpshort',
   'version',
   'logdir',
+  'logdir_spec',
   'target',
   'host',
   'head',

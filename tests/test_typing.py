@@ -35,7 +35,8 @@ KNOWN = {
   'winner': 'rlnas.finishing.winner.Winner',
   'winner.trial.proposal.architecture': 'rlnas.architecture.Architecture',
   'rlnas.decode(rlnas.Chain(), (0, 0))': 'rlnas.architecture.Architecture',
-  'rlnas.run': 'def (config: rlnas.cli.config.SearchConfig) -> rlnas.finishing.winner.Winner',
+  'rlnas.run': 'def (config: rlnas.cli.config.SearchConfig, *, tensorboard: bool =) -> '
+  'rlnas.finishing.winner.Winner',
 }
 CACHE = ROOT / '.mypy_cache' / 'user'  # another one than that of this project's settings
 WRONG = {
