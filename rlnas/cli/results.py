@@ -92,6 +92,10 @@ def read_result(workdir: pathlib.Path, trials: Sequence[Trial]) -> Result:
     ValueError: it is damaged, or of another search; names the file.
   """
   path = workdir / 'result.json'
+  if not path.exists():
+    raise FileNotFoundError(
+      f'{path}: no such file; the search is not finished: run its command again, or `rlnas finish`'
+    )
   try:
     record = json.loads(path.read_text(encoding='utf-8'))
     best = record['best']
