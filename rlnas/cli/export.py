@@ -89,8 +89,9 @@ def export_workdir(
   config = read_config(workdir)
   configuration, trials = read_journal(workdir / 'journal.jsonl')
   result = read_result(workdir, trials)
+  if finalist <= len(result.records):  # otherwise an error follows at once
+    load_tensorflow()
   winner = _winner_in(result) if finalist == 1 else _finalist_in(result, finalist)
-  load_tensorflow()
   from rlnas.reports.model_report import Origin, write_bundle
 
   board = _board(config)

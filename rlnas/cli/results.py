@@ -44,13 +44,13 @@ class Result:
       ValueError: there is none of that number, its record is damaged, or an earlier version left
         out its network.
     """
-    from rlnas.architecture import Architecture
-    from rlnas.finishing.finalists import Candidate, Finalist
-
     if not 1 <= number <= len(self.records):
       raise ValueError(
         f'finalist={number}: must be one of the {len(self.records)} that {self.path} lists, from 1'
       )
+    from rlnas.architecture import Architecture
+    from rlnas.finishing.finalists import Candidate, Finalist
+
     record = self.records[number - 1]
     try:
       trial = trial_at(record['trial'], self.trials)
