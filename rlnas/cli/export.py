@@ -20,7 +20,7 @@ from absl import flags
 from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.config_file import read_config
 from rlnas.cli.flags import define_some_flags, finish_flag, no_arguments, show
-from rlnas.cli.loading import pictures_counted
+from rlnas.cli.loading import load_tensorflow, pictures_counted
 from rlnas.cli.results import Result, read_result, trial_at
 from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 from rlnas.export.templates import WORLDS
@@ -115,13 +115,16 @@ def export_workdir(
       no such finalist.
     OSError: a file is missing or cannot be written.
   """
-  from rlnas.reports.model_report import Origin, write_bundle
   from rlnas.search.journal import read_journal
 
   config = read_config(workdir)
   configuration, trials = read_journal(workdir / 'journal.jsonl')
   result = read_result(workdir, trials)
+  if finalist <= len(result.records):  # otherwise an error follows at once
+    load_tensorflow()
   winner = _winner_in(result) if finalist == 1 else _finalist_in(result, finalist)
+  from rlnas.reports.model_report import Origin, write_bundle
+
   board = _board(config)
   origin = Origin(
     trials=tuple(trials),

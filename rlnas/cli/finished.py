@@ -7,6 +7,7 @@ import functools
 import math
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,10 +111,11 @@ class FinishedSearch:
   def _shaped(self, x: npt.ArrayLike) -> Array:
     """Examples of the input shape, whose sides of 1 may be missing. Raises ValueError."""
     given, shape = np.asarray(x), self.task.input_shape
-    sides = [side for side in given.shape[1:] if side != 1]
-    if not given.size or given.ndim < 1 or sides != [side for side in shape if side != 1]:
-      wanted = ', '.join(map(str, shape))
-      raise ValueError(f'x of shape {given.shape}: must be (N, {wanted}), N >= 1')
+    wanted, is_one = _without_ones(shape), _without_ones(given.shape) == _without_ones(shape)
+    if not given.size or given.ndim < 1 or _without_ones(given.shape[1:]) != wanted:
+      sides = ', '.join(map(str, shape))
+      cure = '; one example is x[np.newaxis]' if is_one else ''
+      raise ValueError(f'x of shape {given.shape}: must be (N, {sides}), N >= 1{cure}')
     if given.dtype.kind not in 'uif':
       raise ValueError(f'x of type {given.dtype}: must be numbers')
     return given.reshape(-1, math.prod(shape)).reshape(-1, *shape)
@@ -131,6 +133,10 @@ def load(workdir: str | os.PathLike[str], *, finalist: int = 1) -> FinishedSearc
     ValueError: a file in it is damaged, or there is no such finalist.
   """
   folder = pathlib.Path(os.path.expanduser(workdir))
+  if not (folder / 'journal.jsonl').exists():
+    raise FileNotFoundError(
+      f'workdir={folder}: must be the folder of a search; it has no journal.jsonl'
+    )
   configuration, trials = read_journal(folder / 'journal.jsonl')
   result = read_result(folder, trials)
   if finalist != 1:
@@ -153,6 +159,10 @@ def load(workdir: str | os.PathLike[str], *, finalist: int = 1) -> FinishedSearc
     scaling=scaling,
     _result=result,
   )
+
+
+def _without_ones(shape: Sequence[int]) -> list[int]:
+  return [side for side in shape if side != 1]
 
 
 def _number(value: Any) -> Any:

@@ -18,6 +18,7 @@ from absl import flags
 from rlnas.board import BOARDS, find_board
 from rlnas.cli.chips import show_boards, show_builds, write_report
 from rlnas.cli.flags import show
+from rlnas.cli.loading import load_tensorflow
 from rlnas.data.atomic_file import write_file
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   path = pathlib.Path(os.path.expanduser(arguments[1]))
   board, out = flag_values['board'].value, flag_values['out'].value
   boards = [find_board(board)] if board else list(BOARDS.values())
+  load_tensorflow()
   from rlnas.tflite.inspection import DENSE_CHANNEL_SCALES_SINCE, measure
 
   try:

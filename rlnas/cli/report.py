@@ -15,6 +15,7 @@ from absl import flags
 
 from rlnas.cli.config_file import read_config
 from rlnas.cli.flags import define_some_flags, no_arguments, show
+from rlnas.cli.loading import load_tensorflow, pictures_counted
 from rlnas.cli.workdir import budget_of, named_workdir, space_of
 
 
@@ -36,23 +37,27 @@ def report(workdir: pathlib.Path) -> pathlib.Path:
     ValueError: the journal is damaged, is empty, or has no budget; or result.json is damaged.
     OSError: the journal cannot be read, or the report cannot be written.
   """
-  from rlnas.reports.html import write_page
-  from rlnas.reports.search_report import search_page
   from rlnas.search.journal import read_journal
   from rlnas.search.scalars_file import NAME, read_scalars
 
   configuration, trials = read_journal(workdir / 'journal.jsonl')
-  result = _result_in(workdir)
-  page = search_page(
-    trials,
-    budget_of(configuration),
-    space=space_of(configuration),
-    configuration=configuration,
-    scalars=read_scalars(workdir / NAME),
-    dataset=_dataset_of(workdir),
-    result=result,
-  )
-  write_page(page, workdir, html_name='search.html', markdown_name='SEARCH.md')
+  result, scalars = _result_in(workdir), read_scalars(workdir / NAME)
+  budget, space = budget_of(configuration), space_of(configuration)
+  load_tensorflow()
+  from rlnas.reports.html import write_page
+  from rlnas.reports.search_report import search_page
+
+  with pictures_counted('writing the report of the search'):
+    page = search_page(
+      trials,
+      budget,
+      space=space,
+      configuration=configuration,
+      scalars=scalars,
+      dataset=_dataset_of(workdir),
+      result=result,
+    )
+    write_page(page, workdir, html_name='search.html', markdown_name='SEARCH.md')
   return workdir / 'search.html'
 
 

@@ -44,13 +44,13 @@ class Result:
       ValueError: there is none of that number, its record is damaged, or an earlier version left
         out its network.
     """
-    from rlnas.architecture import Architecture
-    from rlnas.finishing.finalists import Candidate, Finalist
-
     if not 1 <= number <= len(self.records):
       raise ValueError(
         f'finalist={number}: must be one of the {len(self.records)} that {self.path} lists, from 1'
       )
+    from rlnas.architecture import Architecture
+    from rlnas.finishing.finalists import Candidate, Finalist
+
     record = self.records[number - 1]
     try:
       trial = trial_at(record['trial'], self.trials)
@@ -92,6 +92,10 @@ def read_result(workdir: pathlib.Path, trials: Sequence[Trial]) -> Result:
     ValueError: it is damaged, or of another search; names the file.
   """
   path = workdir / 'result.json'
+  if not path.exists():
+    raise FileNotFoundError(
+      f'{path}: no such file; the search is not finished: run its command again, or `rlnas finish`'
+    )
   try:
     record = json.loads(path.read_text(encoding='utf-8'))
     best = record['best']

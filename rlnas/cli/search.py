@@ -34,6 +34,7 @@ from rlnas.cli.flags import (
 from rlnas.cli.guard import stopping
 from rlnas.cli.loading import compilation_shown, load_tensorflow
 from rlnas.data.description import describe
+from rlnas.data.loaders import DOWNLOADED
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.workers import end_if_imported_by_worker
 from rlnas.trial import Trial
@@ -92,14 +93,17 @@ def run(config: SearchConfig, *, tensorboard: bool = False) -> Winner:
   end_if_imported_by_worker()
   started = time.perf_counter()
   config.check()
-  load_tensorflow()
+  if config.dataset in DOWNLOADED:  # by Keras
+    load_tensorflow()
   from rlnas.cli.build import set_up
+
+  setup = set_up(config)  # before TensorFlow is loaded, so that a mistake is told at once
+  load_tensorflow()
   from rlnas.cli.export import closing_lines, export_workdir
   from rlnas.cli.finish import finish
   from rlnas.cli.report import report
   from rlnas.reports.pareto_figure import plot_pareto
 
-  setup = set_up(config)
   workdir = pathlib.Path(config.workdir)
   trials = search(setup, tensorboard=tensorboard)
   winner = finish(

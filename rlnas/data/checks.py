@@ -51,11 +51,24 @@ def check_real(key: str, x: Array) -> None:
       'numpy.transpose(x, (0, 2, 3, 1))'
     )
   # Minimum and maximum show NaN and infinity without a mask of the size of the data.
-  if x.dtype.kind == 'f':
-    with np.errstate(over='ignore'):  # values too large for float32 become infinite
-      extremes = np.array([x.min(), x.max()]).astype(np.float32)
-    if not np.isfinite(extremes).all():
-      raise ValueError(f'{key}: holds NaN or infinite values (as float32); all must be finite')
+  if x.dtype.kind == 'f' and not _is_finite(np.array([x.min(), x.max()])):
+    bad = [index for index, example in enumerate(x) if not _is_finite(example)]
+    place = ', '.join(map(str, np.argwhere(~_finite(x[bad[0]]))[0]))
+    raise ValueError(
+      f'{key}: holds NaN or infinite values (as float32) in {len(bad)} of {len(x)} examples, '
+      f'first in {key}[{bad[0]}, {place}]; all must be finite: fill them in, or leave these '
+      'examples out'
+    )
+
+
+def _finite(x: Array) -> npt.NDArray[np.bool_]:
+  """Which values are finite as float32."""
+  with np.errstate(over='ignore'):  # values too large for float32 become infinite
+    return np.isfinite(x.astype(np.float32))
+
+
+def _is_finite(x: Array) -> bool:
+  return bool(_finite(x).all())
 
 
 def _has_channels_first(shape: tuple[int, ...]) -> bool:

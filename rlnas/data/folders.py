@@ -148,7 +148,8 @@ def classes_in(folder: pathlib.Path) -> tuple[str, ...]:
   classes = subfolders(folder)
   if len(classes) < 2:
     raise ValueError(
-      f'{folder}: has the subfolders {classes}; must have one for each class, at least 2'
+      f'{folder}: has {f"the subfolder {classes[0]} alone" if classes else "no subfolders"}; must '
+      'have one for each class, at least 2'
     )
   return classes
 

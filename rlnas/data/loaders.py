@@ -180,6 +180,7 @@ def cifar10(data_dir: PathLike | None = None) -> Dataset:
   )
 
 
+DOWNLOADED = ('mnist', 'fashion_mnist', 'cifar10')  # unless `data_dir` has them
 BUILT_IN: Mapping[str, Callable[..., Dataset]] = {
   'mnist5k': mnist5k,
   'digits': digits,
@@ -220,7 +221,7 @@ def load(
     ValueError: `name_or_path` is neither a name nor a path, the data set does not take one of the
       arguments, or as in the loaders.
   """
-  if data_dir is not None and name_or_path not in ('mnist', 'fashion_mnist', 'cifar10'):
+  if data_dir is not None and name_or_path not in DOWNLOADED:
     raise ValueError(
       f"data_dir={str(data_dir)!r}: only 'mnist', 'fashion_mnist' and 'cifar10' read it, "
       f'not {str(name_or_path)!r}'
@@ -254,6 +255,11 @@ def load(
   if path.suffix.lower() in SUFFIXES:
     return from_csv(path, label=label, group=group, features=features, window=window, hop=hop)
   only_for('CSV files', f'not {path}', of_tables)
+  if path.suffix.lower() != '.npz' and path.exists():
+    raise ValueError(
+      f'dataset={str(name_or_path)!r}: is a {path.suffix or "file without suffix"}; must be an '
+      '.npz file, a .csv file or a folder of images or CSV files by class'
+    )
   return from_npz(path, group=group)
 
 

@@ -5,9 +5,11 @@ What was decided in reading them is said in the data set's `notes`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -48,19 +50,31 @@ def from_npz(path: PathLike, *, group: str | None = None) -> Dataset:
   names = found.get('class_names')
   if names is not None and (names.ndim != 1 or names.dtype.kind != 'U'):
     raise ValueError(
-      f'{key_of["class_names"]}: has type {names.dtype} and shape {names.shape}; must be strings '
-      '[classes]'
+      f'{path}: {key_of["class_names"]}: has type {names.dtype} and shape {names.shape}; must be '
+      'strings [classes]'
     )
-  return assemble(
-    path.stem,
-    (found['x_train'], found['y_train']),
-    val=_both_or_neither('val', found),
-    test=_both_or_neither('test', found),
-    class_names=None if names is None else tuple(names.tolist()),
-    source=str(path),
-    notes=remarks,
-    groups=found.get('groups'),
-  )
+  with _told_by_keys(path, key_of):
+    return assemble(
+      path.stem,
+      (found['x_train'], found['y_train']),
+      val=_both_or_neither('val', found),
+      test=_both_or_neither('test', found),
+      class_names=None if names is None else tuple(names.tolist()),
+      source=str(path),
+      notes=remarks,
+      groups=found.get('groups'),
+    )
+
+
+@contextlib.contextmanager
+def _told_by_keys(path: pathlib.Path, key_of: Mapping[str, str]) -> Iterator[None]:
+  """A context whose errors name the file, and its arrays by the keys that they have there."""
+  try:
+    yield
+  except ValueError as error:
+    roles = r'\b[xy]_(?:train|val|test)\b|^groups(?=:)'
+    told = re.sub(roles, lambda role: key_of.get(role[0], role[0]), str(error))
+    raise ValueError(f'{path}: {told}') from error
 
 
 def from_csv(
@@ -134,7 +148,8 @@ def from_folder(
 
   Args:
     path: the folder.
-    label: see `from_csv`; of CSV files that are in no class.
+    label: see `from_csv`; of CSV files. The folders are no classes then but groups, unless a column
+      has the groups.
     group: 'folder' if the files of a class lie in folders for each group, such as a person; folders
       of one name are one group in all classes. A group lies in one split as a whole. Of CSV files
       it may also be a column, as in `from_csv`.
@@ -198,16 +213,24 @@ def _images_in(root: pathlib.Path, frame: folders.Frame, in_folders: bool) -> Da
 
 
 def _recordings_in(root: pathlib.Path, how: Reading) -> Dataset:
-  if not folders.subfolders(root):
-    paths, _ = folders.class_files(root, folders.TABLES)
+  splits = folders.split_folders(root)
+  in_folders = bool(folders.subfolders(root))
+  if not in_folders or (how.label is not None and splits['train'] == root):
+    paths, _ = folders.class_files(root, folders.TABLES, in_folders=in_folders)
     found = read_examples([Source(path) for path in paths], how)
+    names = folders.subfolders(root)
+    if found.groups is not None and set(found.groups.tolist()) == set(names):
+      pairs_found = set(zip(found.groups.tolist(), found.y.tolist(), strict=True))
+      if len(pairs_found) == len(names) == len(set(found.y.tolist())):
+        raise ValueError(f'label={how.label!r}: the folders in {root} are the labels; leave it out')
     pair = found.x, found.y
     return assemble(
       root.resolve().name, pair, source=str(root), notes=(found.note,), groups=found.groups
     )
   if how.label is not None:
-    raise ValueError(f'label={how.label!r}: the folders in {root} are the labels; leave it out')
-  splits = folders.split_folders(root)
+    raise ValueError(
+      f'label={how.label!r}: the folders in {splits["train"]} are the labels; leave it out'
+    )
   classes = folders.classes_in(splits['train'])
   in_folders = how.group == folders.IN_FOLDERS
   pairs: dict[str, Pair] = {}

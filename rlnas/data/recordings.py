@@ -36,7 +36,8 @@ class Reading:
   Attributes:
     label: column of the labels; by default a usual name, or else the only column of text.
     group: column of the groups, 'folder' for the folder of a file, or 'none'; by default a column
-      with a usual name, or else each recording is a group.
+      with a usual name, or else the folder of files whose label is a column and that lie in several
+      folders, or else each recording is a group.
     features: columns that the networks read; by default all that are nothing else.
     window: rows of a window; by default a row is an example, and in folders by class a file.
     hop: rows from the beginning of a window to that of the next; by default half a window.
@@ -107,30 +108,38 @@ def read_examples(sources: Sequence[Source], how: Reading) -> Examples:
   """
   by_class = sources[0].class_name is not None
   first = read_csv(sources[0].path)
-  group = None if how.group == 'folder' else how.group
+  by_folder = how.group == 'folder'
   columns = columns_of(
-    first, label=how.label, group=group, features=how.features, in_class=by_class
+    first,
+    label=how.label,
+    group=None if by_folder else how.group,
+    features=how.features,
+    in_class=by_class,
   )
+  if by_folder and columns.group is not None:  # its changes still part recordings
+    columns = dataclasses.replace(columns, group=None, marks=(columns.group, *columns.marks))
+  elif how.group is None and columns.group is None and not by_class:
+    by_folder = len({source.path.parent for source in sources}) > 1
   # One table after the other, since text takes much memory.
   tables = itertools.chain([first], (read_csv(source.path) for source in sources[1:]))
   parts: list[_Part] = []
   for source, table in zip(sources, tables, strict=True):
     _check_columns(table, columns, first)
-    parts += _parts(source, table, columns, how, alone=len(sources) == 1)
+    parts += _parts(source, table, columns, how, by_folder=by_folder, alone=len(sources) == 1)
   if how.window is not None:
     x, y, groups, said = _windows(parts, how.window, how.hop or max(1, how.window // 2))
   elif by_class:
     x, y, groups, said = _recordings(parts)
   else:
     x, y, groups, said = _rows(parts)
-  has_groups = columns.group is not None or how.group == 'folder' or how.window is not None
+  has_groups = columns.group is not None or by_folder or how.window is not None
   has_groups |= len(sources) > 1 and not by_class
   return Examples(
     x=x,
     y=np.array(y, str) if by_class else typed_labels(y),
     groups=np.array(groups, str) if has_groups and how.group != NO_GROUPS else None,
     columns=columns,
-    note=_note(first, columns, said),
+    note=_note(first, columns, said, by_folder=by_folder),
   )
 
 
@@ -145,11 +154,17 @@ def _check_columns(table: CsvTable, columns: Columns, first: CsvTable) -> None:
 
 
 def _parts(
-  source: Source, table: CsvTable, columns: Columns, how: Reading, *, alone: bool
+  source: Source,
+  table: CsvTable,
+  columns: Columns,
+  how: Reading,
+  *,
+  by_folder: bool,
+  alone: bool,
 ) -> Iterator[_Part]:
   """The recordings of a file; the file itself if it is of a class, and there are no windows.
 
-  Unless the file is alone, all of its recordings are one group.
+  Unless the file is alone, all of its recordings are one group; all of a folder if `by_folder`.
   """
   values = table.numbers(columns.features)
   for name in (columns.label, columns.group):
@@ -170,7 +185,7 @@ def _parts(
     place = f'{table.path}, lines {table.lines[start]} to {table.lines[end - 1]}'
     if groups is not None:
       group = groups[start]
-    elif how.group == 'folder':
+    elif by_folder:
       group = table.path.parent.name
     else:
       group = place if alone else str(table.path)
@@ -237,13 +252,14 @@ def _rows(parts: Sequence[_Part]) -> _Found:
   return x, y, groups, 'each row is one example'
 
 
-def _note(table: CsvTable, columns: Columns, said: str) -> str:
+def _note(table: CsvTable, columns: Columns, said: str, *, by_folder: bool) -> str:
   """What was decided, in one line."""
   features = columns.features
   shown = ', '.join(features) if len(features) <= 8 else f'{features[0]} to {features[-1]}'
   known = [f'{said}; {len(features)} feature{"s" * (len(features) > 1)} {shown}']
   known += [f'label {columns.label}'] if columns.label else []
   known += [f'group {columns.group}'] if columns.group else []
+  known += ['each folder is a group'] if by_folder else []
   used = {*features, columns.label, columns.group}
   rest = [name or 'the column without a name' for name in table.names if name not in used]
   known += [f'not features: {", ".join(rest)}'] if rest else []

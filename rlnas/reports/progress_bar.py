@@ -24,6 +24,7 @@ from rlnas.reward import is_feasible
 from rlnas.trial import Trial
 
 WIDTH = 80  # columns of a bar, at most
+_ROWS = 24  # of the terminal; otherwise tqdm asks, and shows no bar if a terminal says 0
 _REDRAWN_SECONDS = 0.2  # between drawings
 _LEAST_LINE_SECONDS, _MOST_LINE_SECONDS = 5.0, 60.0  # between lines of a log file
 _LINE_SHARE = 0.05  # of the time so far; keeps the log of a long run short
@@ -83,7 +84,12 @@ class Bar:
     self._bar: tqdm.tqdm[Any] | None = None
     if _is_terminal(shown):
       self._bar = tqdm.tqdm(
-        total=total, file=shown, bar_format=self._format(), ncols=_columns(), leave=True
+        total=total,
+        file=shown,
+        bar_format=self._format(),
+        ncols=_columns(),
+        nrows=_ROWS,
+        leave=True,
       )
 
   def __enter__(self) -> Bar:

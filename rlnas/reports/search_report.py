@@ -116,7 +116,7 @@ def _winner(result: Mapping[str, Any], won: Trial, metric: Metric) -> tuple[Bloc
   rows = tuple(row for found in result.get('finalists', ()) if (row := _finalist(found)))
   return (
     Text(text),
-    *((Text(why),) if isinstance(why, str) and why else ()),
+    *((Text(f'Why it won: {why}.'),) if isinstance(why, str) and why else ()),
     Links((('Report of the winner', 'best/report.html'),)),
     *((Table(head, rows),) if rows else ()),
   )

@@ -7,6 +7,7 @@ import pytest
 
 import rlnas
 from rlnas.data import loaders
+from rlnas.search.journal import Journal
 from rlnas.tflite.inference import int8_logits
 from tests.cli.command import refused, within
 
@@ -35,6 +36,8 @@ def test_the_winner_predicts_from_raw_inputs(finished, data):
   assert search.config.dataset == 'digits'
   with pytest.raises(ValueError, match=r'x of shape \(2, 8\): must be \(N, 8, 8, 1\), N >= 1'):
     search.predict(np.zeros((2, 8)))
+  with pytest.raises(ValueError, match=r'N >= 1; one example is x\[np\.newaxis\]$'):
+    search.predict(data.x_test[0])
   with pytest.raises(ValueError, match='must be numbers'):
     search.predict(np.full((1, 8, 8), 'a'))
 
@@ -108,5 +111,8 @@ def test_results_of_earlier_versions_are_read(copy):
 
 
 def test_a_folder_without_a_finished_search_is_an_error(tmp_path):
-  with pytest.raises(FileNotFoundError):
+  with pytest.raises(FileNotFoundError, match=r'^workdir=.*: must be the folder of a search'):
+    rlnas.load(tmp_path)
+  Journal(tmp_path / 'journal.jsonl', configuration={'seed': 0}).close()
+  with pytest.raises(FileNotFoundError, match=r'result\.json: no such file; the search is not fin'):
     rlnas.load(tmp_path)

@@ -9,6 +9,7 @@ import re
 import select
 import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -148,6 +149,26 @@ def test_experiments_are_never_silent(tmp_path):
   for text in ('random, seed 1 (1/2) 0/6', 'default, seed 2 (2/2) 6/6', 'epoch 1/2'):
     assert text in seen, text
   assert 'search 4/4 ' in '\n'.join(searched.screens)
+
+
+def test_a_terminal_that_does_not_know_its_size_shows_bars_too(monkeypatch):
+  shown, terminal = pty.openpty()
+  fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 0, 0, 0, 0))
+  with os.fdopen(terminal, 'w') as stream:
+    monkeypatch.setattr(sys, 'stderr', stream)
+    with Bar(4, 'finish') as bar:
+      bar.advance(4)
+    found = os.read(shown, 1 << 16).decode()
+  os.close(shown)
+  assert 'finish 0/4' in found
+  assert 'finish 4/4' in found
+
+
+def test_a_mistake_is_told_before_tensorflow_is_loaded(tmp_path):
+  command = [sys.executable, '-m', 'rlnas', 'search', f'--dataset={tmp_path / "absent.npz"}']
+  done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+  assert done.returncode == 1
+  assert done.stderr == f'error: {tmp_path / "absent.npz"}: no such file or folder\n'
 
 
 def test_messages_are_lines_without_a_prefix(capsys):

@@ -262,7 +262,7 @@ BAD_ARRAYS = {
   'half a split': ({'x_val': np.ones((4, 5, 6, 1), np.uint8)}, "'x_val', 'y_val': only one"),
   'half a split by another name': (
     {'X_test': np.ones((4, 5, 6, 1), np.uint8)},
-    "'x_test', 'y_test': only one is given",
+    "'X_test', 'y_test': only one is given",
   ),
   'misspelt': (
     {'x_vaild': np.ones((4, 5, 6, 1), np.uint8)},
@@ -610,7 +610,7 @@ BAD_FOLDERS = {
       [(root / n).rename(root.parent / n) for n in ('cat', 'dog')]
       + [(root / 'train').mkdir(), (root / 'val').mkdir()]
     ),
-    r'train: has the subfolders \(\); must have one for each class, at least 2',
+    r'train: has no subfolders; must have one for each class, at least 2',
   ),
   'new class': (
     lambda root: (

@@ -377,6 +377,32 @@ def test_files_without_classes_have_a_column_of_labels(tmp_path):
 # Images of mixed sizes and modes
 
 
+@pytest.mark.parametrize(('column', 'groups'), [('moment', 5), ('recording', 10)])
+def test_a_column_of_labels_makes_folders_groups(tmp_path, column, groups):
+  for person in range(5):
+    for half in range(2):
+      rows = [
+        [label, f'{person}{half}', 100 * person + half, row]
+        for label in ('sit', 'run')
+        for row in range(20)
+      ]
+      path = tmp_path / f'person {person}' / f'{half}.csv'
+      write_csv(path, ('state', column, 'a', 'b'), rows)
+  how = {'label': 'state', 'features': ('a', 'b'), 'window': 5, 'hop': 5}
+  data = load(tmp_path, **how)
+  assert data.class_names == ('run', 'sit')
+  by_person = groups_in(parts_of(data), lambda window: window[0, 0] // 100)
+  by_recording = groups_in(parts_of(data), lambda window: window[0, 0])
+  assert disjoint(by_recording)
+  assert disjoint(by_person) == (column == 'moment')  # a column of groups counts more
+  assert sum(map(len, by_recording)) == 10
+  said = 'each folder is a group' if column == 'moment' else f'group {column}'
+  assert said in data.notes[0]
+  assert f'{groups * 3 // 5} training' in data.notes[1] or groups == 10
+  named = load(tmp_path, group='folder', **how)
+  assert disjoint(groups_in(parts_of(named), lambda window: window[0, 0] // 100))
+
+
 def test_images_are_brought_to_one_size_and_mode(tmp_path):
   for name, grey in (('a', 51), ('b', 204)):
     (tmp_path / name).mkdir()
@@ -523,22 +549,24 @@ def test_a_missing_csv_file_is_told(tmp_path):
 
 
 def test_bad_folders_of_recordings_are_refused(tmp_path):
-  by_class(tmp_path)
-  write_csv(tmp_path / 'walk' / '9.csv', ('time', 'a', 'c'), [[0, 1, 2]] * 40)
+  by_class(tmp_path / 'moves')
+  write_csv(tmp_path / 'moves' / 'walk' / '9.csv', ('time', 'a', 'c'), [[0, 1, 2]] * 40)
   with pytest.raises(
     ValueError, match=r"9\.csv: has no column 'b', only time, a, c; must have the"
   ):
-    load(tmp_path, window=8)
-  with pytest.raises(
-    ValueError, match=r"^label='a': the folders in .* are the labels; leave it out"
-  ):
-    load(tmp_path, window=8, label='a')
+    load(tmp_path / 'moves', window=8)
+  for name in ('walk', 'run'):
+    rows = [[i, i, name] for i in range(40)]
+    for i in range(3):
+      write_csv(tmp_path / 'known' / name / f'{i}.csv', ('a', 'b', 'state'), rows)
+  with pytest.raises(ValueError, match=r"^label='state': the folders in .* are the labels; leave"):
+    load(tmp_path / 'known', window=8, label='state')
   with pytest.raises(ValueError, match=r'^channels=1: is for images alone; .* holds CSV files'):
-    load(tmp_path, channels=1)
+    load(tmp_path / 'moves', channels=1)
   with pytest.raises(
     ValueError, match=r'0\.csv: lies in the folder of a class; with --group=folder'
   ):
-    load(tmp_path, window=8, group='folder')
+    load(tmp_path / 'moves', window=8, group='folder')
 
 
 def test_settings_of_other_data_are_refused(tmp_path):
@@ -561,3 +589,33 @@ def test_settings_of_other_data_are_refused(tmp_path):
   ):
     with pytest.raises(ValueError, match=f'^{message}'):
       load(path, **given)
+
+
+BAD_VALUES = np.where(np.arange(18).reshape(6, 3) == 7, np.nan, RNG_X)
+
+
+@pytest.mark.parametrize(
+  ('arrays', 'message'),
+  [
+    (
+      {'X': np.concatenate([RNG_X, BAD_VALUES[:2]]), 'labels': np.arange(50) % 2},
+      r'a\.npz: X: holds NaN .* in 2 of 50 examples, first in X\[48, 2, 1\]; .* leave these',
+    ),
+    ({'X': RNG_X, 'labels': np.arange(47) % 2}, r'a\.npz: labels: has shape \(47,\); must be'),
+    (
+      {'X': RNG_X, 'y': np.arange(48) % 2, 'who': np.arange(40)},
+      r'a\.npz: who: has shape \(40,\); must be \(48,\), one group',
+    ),
+  ],
+  ids=['NaN', 'labels', 'groups'],
+)
+def test_errors_name_the_file_and_its_own_keys(tmp_path, arrays, message):
+  np.savez(tmp_path / 'a.npz', **arrays)
+  with pytest.raises(ValueError, match=message):
+    load(tmp_path / 'a.npz', group='who' if 'who' in arrays else None)
+
+
+def test_a_file_of_another_kind_is_told(tmp_path):
+  (tmp_path / 'rows.txt').write_text('a,label\n1,2\n')
+  with pytest.raises(ValueError, match=r"rows\.txt': is a \.txt; must be an \.npz file, a \.csv"):
+    load(tmp_path / 'rows.txt')

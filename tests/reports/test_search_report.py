@@ -182,7 +182,7 @@ def test_the_winner_leads_with_its_reason_and_its_report():
   figures = {'flash_bytes': 7000, 'sram_bytes': 4000, 'macs': 10_000, 'latency_ms': 186.92}
   result = {
     'best': {'trial': 2, 'int8_test_accuracy': 0.75, **figures},
-    'why': 'The best of all.',
+    'why': 'the best of all',
     'finalists': [
       {'trial': 2, 'int8_validation_accuracy': 0.8, **figures},
       {'trial': 5, 'int8_validation_accuracy': 0.7, **figures, 'latency_ms': None},
@@ -198,7 +198,7 @@ def test_the_winner_leads_with_its_reason_and_its_report():
   said, why, links, finalists = winner.blocks
   assert said.text.startswith('Trial 2, trained fully: int8 test accuracy 0.7500')
   assert '187 ms' in said.text
-  assert why.text == 'The best of all.'
+  assert why.text == 'Why it won: the best of all.'
   assert links.rows == (('Report of the winner', 'best/report.html'),)
   assert [row[0] for row in finalists.rows] == ['trial 2', 'trial 5']
   assert finalists.rows[1][-1] == '–'
