@@ -40,7 +40,7 @@ from scipy import stats
 
 from rlnas.architecture import Architecture
 from rlnas.budget import UNLIMITED, Budget
-from rlnas.child.progress import loading
+from rlnas.child.progress import Step, loading, tell, told_to
 from rlnas.cli import choices
 from rlnas.cli.arms import Arm, read_arms
 from rlnas.cli.build import build_strategy
@@ -57,6 +57,7 @@ from rlnas.trial import Measurement, Trial, derive_seed
 
 CHECKPOINTS = (0.3, 0.6, 1.0)  # shares of the seconds or networks at which results are printed
 SPEED_TRIALS, SPEED_BATCH = 3_200, 32  # of the searches that measure the speed of the loop
+_OPEN = contextlib.ExitStack()  # of a worker, until it ends
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('table', None, 'The .npz file of results; see rlnas/evaluation/lookup.py.')
@@ -174,11 +175,16 @@ class BudgetSpentError(Exception):
 
 
 class Ledger:
-  """An observer that counts what is spent and ends the search; late trials do not count."""
+  """An observer that counts what is spent and ends the search; late trials do not count.
 
-  def __init__(self, protocol: Protocol) -> None:
-    """Starts with nothing spent."""
+  It tells how far it is once a second.
+  """
+
+  def __init__(self, protocol: Protocol, label: str = '') -> None:
+    """Starts with nothing spent; `label` names the arm."""
     self._protocol = protocol
+    self._label = label
+    self._told = time.monotonic()
     self._seen: set[tuple[int, ...]] = set()
     self._fitting: set[tuple[int, ...]] = set()
     self.seconds = 0.0
@@ -205,7 +211,10 @@ class Ledger:
       raise BudgetSpentError
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
-    """Nothing to do."""
+    """Tells the number of evaluations, if the last time is a second ago."""
+    if time.monotonic() - self._told >= 1:
+      self._told = time.monotonic()
+      tell(Step(self.evaluations, self.evaluations, unit='evaluations', name=self._label))
 
 
 @functools.lru_cache(maxsize=1)
@@ -220,7 +229,7 @@ def benchmark(path: str) -> tuple[NasBench201Data, Lookup, Table, dict[tuple[int
 def search_once(arm: Arm, path: str, *, protocol: Protocol, seed: int) -> Run:
   """Runs one search of one strategy, with batches of one and no lag, as in the published loops."""
   data, evaluator, table, test_200 = benchmark(path)
-  ledger = Ledger(protocol)
+  ledger = Ledger(protocol, arm.label)
 
   def penalty(architecture: Architecture) -> float:
     return protocol.excess(evaluator.evaluate(architecture, seed=0))
@@ -262,8 +271,8 @@ def search_once(arm: Arm, path: str, *, protocol: Protocol, seed: int) -> Run:
 def search_all(arms: Sequence[Arm], protocol: Protocol, workers: int) -> dict[str, list[Run]]:
   """All runs of all arms by label, in worker processes; the same whatever their number."""
   context = multiprocessing.get_context('spawn')
-  loaded: multiprocessing.queues.SimpleQueue[int] = context.SimpleQueue()
-  pool = concurrent.futures.ProcessPoolExecutor(workers, context, _load, (loaded,))
+  said: multiprocessing.queues.SimpleQueue[str] = context.SimpleQueue()
+  pool = concurrent.futures.ProcessPoolExecutor(workers, context, _begin_worker, (said,))
   with pool, Bar(len(arms) * FLAGS.runs, 'search', unit='searches') as bar:
     tasks = {
       arm.label: [
@@ -284,17 +293,18 @@ def search_all(arms: Sequence[Arm], protocol: Protocol, workers: int) -> dict[st
       ended, running = concurrent.futures.wait(
         running, timeout=0.5, return_when=concurrent.futures.FIRST_COMPLETED
       )
-      while not loaded.empty():
-        bar.show(f'loading, {loaded.get():,} modules')
+      while not said.empty():
+        bar.show(said.get())
       for task in ended:
         task.result()
         bar.advance(text=labels[task])
     return {label: [task.result() for task in submitted] for label, submitted in tasks.items()}
 
 
-def _load(loaded: multiprocessing.queues.SimpleQueue[int]) -> None:
-  """Loads TensorFlow in a new worker, which tells how many modules are loaded."""
-  with loading(loaded.put):
+def _begin_worker(said: multiprocessing.queues.SimpleQueue[str]) -> None:
+  """Loads TensorFlow in a new worker; it says then and later what it does."""
+  _OPEN.enter_context(told_to(lambda step: said.put(f'{step.name}, {step.done:,} {step.unit}')))
+  with loading(lambda modules: said.put(f'loading, {modules:,} modules')):
     import rlnas.backend  # noqa: F401
 
 

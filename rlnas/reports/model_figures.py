@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.style
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from rlnas.export.deployment import DeploymentInfo
-from rlnas.reports.classification_metrics import Quality
 from rlnas.reports.rendering import encoded
+
+if TYPE_CHECKING:
+  from rlnas.export.deployment import DeploymentInfo  # loads TensorFlow
+  from rlnas.reports.classification_metrics import Quality
 
 INK, GREY, BLUE, PALE_BLUE, ORANGE = '#2b3138', '#9aa3ad', '#2f6398', '#8fb3d6', '#c2622d'
 # Applied to the defaults of matplotlib, so that a user's matplotlibrc changes nothing.
