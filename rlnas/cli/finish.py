@@ -305,12 +305,11 @@ def format_finalists(winner: Winner) -> str:
       + (f'  {milliseconds(m.latency_ms):>7}' if has_latency else '')
       + f'  {finalist.candidate.note}  {m.detail}'.rstrip()
     )
-  lines.append('* the winner, + no other is better in everything; against the winner:')
   best, *others = winner.finalists
+  if others:
+    lines.append('* the winner, + on the Pareto front of the finalists; against the winner:')
   for number, other in enumerate(others[:_MOST_COMPARED], start=2):
     gain = other.score[0] - best.score[0]
     costs = compared(other.measurement.resources, best.measurement.resources)
     lines.append(f'{number:5d}  {gain:+.4f} int8, {costs or "the same costs"}')
-  if not others:
-    lines.pop()
   return '\n'.join(lines)

@@ -34,6 +34,7 @@ from rlnas.reports.tensorboard_scalars import (
   RUNS,
   budget_scalars,
   layout_summary,
+  strategy_scalars,
   summary_of,
   trial_scalars,
 )
@@ -50,9 +51,9 @@ class TensorBoard:
   """An observer that writes TensorBoard events.
 
   - Scalars: `rlnas.reports.tensorboard_scalars.DESCRIPTIONS` describes each. The strategy reports
-    those of the group `strategy`, by batch. Each trial, the mean of 20, the best so far and the
-    budget are runs in the folder `search`, and so curves of one chart. Custom Scalars has them by
-    question.
+    those of the group `strategy`, by batch. Each trial, the mean of 20, the best so far, the budget
+    and what was predicted are runs in the folder `search`, and so curves of one chart. Custom
+    Scalars has them by question.
   - Images: the architecture of each new best trial; from time to time the Pareto front, and how
     often each choice was proposed over the trials, by kind of decision.
   - Text: the best network, and its share of the budget.
@@ -87,7 +88,7 @@ class TensorBoard:
     for folder in (path, all_trials(path)):
       for old in folder.rglob('events.out.tfevents.*'):
         old.unlink()
-    self._writers = {run: tf.summary.create_file_writer(str(path / 'search' / run)) for run in RUNS}
+    self._writers: dict[str, tf.summary.SummaryWriter] = {}  # of runs that have something
     search = '/'.join(path.resolve().parts[-2:])
     self._rows = (
       TrialRows(path / 'trials', search=search, most=MOST_RUNS - len(RUNS)),
@@ -117,8 +118,8 @@ class TensorBoard:
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
     """Writes the scalars of the strategy, and the pictures if they are due."""
-    named = {f'strategy/{name}': value for name, value in scalars.items()}
-    self._write(EACH, named, step=trials[-1].index)
+    for run, named in strategy_scalars(scalars).items():
+      self._write(run, named, step=trials[-1].index)
     self._front.add(trials)
     if self._choices is not None:
       self._choices.add(trials)
@@ -139,8 +140,12 @@ class TensorBoard:
   @contextlib.contextmanager
   def _written(self, run: str, *, step: int = 0) -> Iterator[None]:
     """A context that writes to a run. Raises WriteError."""
-    with named_errors(self._path / 'search' / run), self._writers[run].as_default(step=step):
-      yield
+    path = self._path / 'search' / run
+    with named_errors(path):
+      if run not in self._writers:
+        self._writers[run] = tf.summary.create_file_writer(str(path))
+      with self._writers[run].as_default(step=step):
+        yield
 
   def _write(self, run: str, scalars: Mapping[str, float], *, step: int) -> None:
     if scalars:

@@ -20,7 +20,7 @@ PORT = 6006  # TensorBoard's own
 PINNED = (
   'reward',
   'trial/int8_validation_accuracy',
-  'strategy/surrogate_correlation',
+  'strategy/score',
   'search/feasible_rate',
 )
 

@@ -1,8 +1,8 @@
 """The curves that TensorBoard shows of a search: their names, descriptions and layout.
 
 The part of a name before the slash is its group. Several runs have scalars of the same name, and so
-are curves of one chart: each trial, the mean of 20, the best so far, the budget. Accuracy is the
-metric of the search.
+are curves of one chart: each trial, the mean of 20, the best so far, the budget, what was
+predicted. Accuracy is the metric of the search.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ with quiet():  # it loads TensorFlow, which `rlnas.backend` must do first
 
 # The runs of a search: the curves of one chart. Each has a color of its own.
 EACH, MEAN, BEST, LIMIT = 'each trial', 'mean of 20', 'best so far', 'budget'
-RUNS = (EACH, MEAN, BEST, LIMIT)
+PREDICTED = 'predicted'
+RUNS = (EACH, MEAN, BEST, LIMIT, PREDICTED)
 
 DESCRIPTIONS = {
   'reward': 'Reward of each trial; mean of the last 20: what the strategy has learned so far; best '
@@ -40,6 +41,8 @@ DESCRIPTIONS = {
   'trial/mega_macs': 'Million multiply-accumulates of one inference.',
   'trial/latency_ms': 'Estimated time of one inference on the board.',
   'trial/seconds': 'Wall time of the evaluation.',
+  'strategy/score': 'Mean score of the trials of a batch, and the mean of what the regressor had '
+  'predicted for them; 0 is the median of all trials, 1 a deviation better.',
   'strategy/imagined_score': "Mean score that the regressor predicts for the policy's own draws; "
   '0 is a network unlike any trial, 1 a deviation better.',
   'strategy/fit_rate': "Share of the policy's own draws that fit by the estimate, before any "
@@ -73,6 +76,7 @@ _LAYOUT: Mapping[str, Mapping[str, str]] = {
     'share of trials that failed': 'search/failed_rate',
   },
   'Does the policy learn?': {
+    'score of the trials: real and predicted': 'strategy/score',
     'predicted score of its own draws': 'strategy/imagined_score',
     'share of its draws that fit, before any filter': 'strategy/fit_rate',
     'predictions against results: correlation': 'strategy/surrogate_correlation',
@@ -109,6 +113,13 @@ def layout_summary() -> bytes:
       # TensorBoard takes regular expressions, and wants the whole name to match.
       category.chart.add(title=title).multiline.tag.append(f'^{name}$')
   return bytes(layout_pb(layout).SerializeToString())
+
+
+def strategy_scalars(scalars: Mapping[str, float]) -> dict[str, dict[str, float]]:
+  """What a strategy reports after a batch, by run: what it predicted is a curve of its own."""
+  each = {f'strategy/{name}': value for name, value in scalars.items()}
+  predicted = each.pop('strategy/predicted_score', None)
+  return {EACH: each, PREDICTED: {} if predicted is None else {'strategy/score': predicted}}
 
 
 def trial_scalars(trial: Trial, group: str = 'trial') -> dict[str, float]:

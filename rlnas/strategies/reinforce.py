@@ -248,8 +248,9 @@ class Reinforce:
       (`rlnas.strategies.trial_batches.Watch`). With imagined episodes also imagined_score, the mean
       prediction of the policy's own draws, fit_rate, the share of these draws that have no penalty,
       and surrogate_correlation of the regressor (`Surrogate.held_back_correlation`); and, if the
-      regressor was trained before, surrogate_error, the mean distance of the batch's scores from
-      what it had predicted. Empty if no trial teaches anything.
+      regressor was trained before, score, the mean of the batch's scores, predicted_score, the mean
+      of what it had predicted for them, and surrogate_error, their mean distance. Empty if no trial
+      teaches anything.
 
     Raises:
       ValueError: a reward is not finite, or tokens are not in the space.
@@ -271,6 +272,8 @@ class Reinforce:
       **self._watch.scalars(learnt),
     }
     if predicted is not None:
+      scalars['score'] = float(np.mean(now))
+      scalars['predicted_score'] = float(predicted.mean())
       scalars['surrogate_error'] = float(np.abs(np.array(now) - predicted).mean())
     if self._idle >= self._patience:
       self._learner.reset()

@@ -28,7 +28,16 @@ from rlnas.reports.choice_counts import preferences
 from rlnas.reports.pareto_figure import plot_pareto
 from rlnas.reports.tensorboard import MOST_RUNS, TensorBoard, all_trials
 from rlnas.reports.tensorboard_pictures import Choices, best_text
-from rlnas.reports.tensorboard_scalars import BEST, DESCRIPTIONS, EACH, LIMIT, MEAN, RUNS
+from rlnas.reports.tensorboard_scalars import (
+  BEST,
+  DESCRIPTIONS,
+  EACH,
+  LIMIT,
+  MEAN,
+  PREDICTED,
+  RUNS,
+  strategy_scalars,
+)
 from rlnas.reward import is_feasible, linear_excess
 from rlnas.search.loop import run_search
 from rlnas.spaces import Chain
@@ -42,9 +51,17 @@ TABLE = compile_table(SPACE)
 BUDGET = Budget(flash_bytes=40_000, sram_bytes=16_000)
 
 
-def search(count: int, *, batch: int = 4, observers=()) -> tuple[Trial, ...]:
+class Predicting(Evolution):
+  """Predicts as one with a regressor does: half of what the trials reach."""
+
+  def tell(self, trials):
+    score = max(t.reward for t in trials)
+    return {**super().tell(trials), 'score': score, 'predicted_score': score / 2}
+
+
+def search(count: int, *, batch: int = 4, observers=(), strategy=Predicting) -> tuple[Trial, ...]:
   return run_search(
-    Evolution(TABLE, population=8, sample=3),
+    strategy(TABLE, population=8, sample=3),
     executor=InProcess(Synthetic()),
     reward=linear_excess,
     budget=BUDGET,
@@ -101,6 +118,15 @@ def test_curves_hold_what_the_trials_say(run):
   assert list(curve(events[EACH], 'trial/flash_kib').values()) == pytest.approx(flash)
   assert curve(events[BEST], 'trial/flash_kib')[44] <= curve(events[LIMIT], 'trial/flash_kib')[44]
   assert list(curve(events[EACH], 'strategy/population')) == [*range(3, 44, 4), 44]
+  real, predicted = (curve(events[name], 'strategy/score') for name in (EACH, PREDICTED))
+  assert {step: value / 2 for step, value in real.items()} == pytest.approx(predicted)
+
+
+def test_a_strategy_that_predicts_nothing_has_no_curve_of_it(tmp_path):
+  events = board(tmp_path)
+  search(4, observers=[events], strategy=Evolution)
+  events.close()
+  assert {path.name for path in (tmp_path / 'search').iterdir()} == set(RUNS) - {PREDICTED}
 
 
 def test_every_curve_says_what_it_is(run):
@@ -145,8 +171,7 @@ def test_the_address_pins_curves_that_there_are(run):
   tags = [card['tag'] for card in pinned]
   assert tags[0] == 'reward'
   known = set(events[EACH].PluginTagToContent('scalars'))
-  assert [tag for tag in tags if not tag.startswith('strategy/')] == [t for t in tags if t in known]
-  assert set(tags) <= set(DESCRIPTIONS)
+  assert set(tags) <= known & set(DESCRIPTIONS)
 
 
 def test_the_command_is_that_of_the_running_python(tmp_path):
@@ -198,9 +223,10 @@ def test_the_layout_and_descriptions_know_what_controllers_report(run):
     told.append(set(scalars))
   assert {'fit_rate', 'entropy', 'reward_mean'} <= set.intersection(*told)
   assert {'imagined_score', 'surrogate_correlation', 'surrogate_error'} <= told[0]
-  for name in set.union(*told):
-    assert f'strategy/{name}' in DESCRIPTIONS
-  for name in ('imagined_score', 'fit_rate', 'entropy', 'surrogate_error'):
+  by_run = strategy_scalars(dict.fromkeys(set.union(*told), 0.5))
+  assert by_run[PREDICTED] == {'strategy/score': 0.5}
+  assert {'strategy/score', 'strategy/entropy'} <= set(by_run[EACH]) <= set(DESCRIPTIONS)
+  for name in ('score', 'imagined_score', 'fit_rate', 'entropy', 'surrogate_error'):
     assert f'strategy/{name}' in layout
 
 

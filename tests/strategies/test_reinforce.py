@@ -318,7 +318,9 @@ def test_its_scalars_are_those_documented():
   predicted, _ = surrogate.predict([p.tokens for p in proposals[5:]])
   scores = Surrogate(TABLE).learn([p.tokens for p in proposals], [0, 1, 2, 3, 4, 9, -1, 2])[5:]
   scalars = strategy.tell(trials_of(proposals[5:], [9, -1, 2]))
-  assert set(scalars) == always | of_imagined | {'surrogate_error'}
+  assert set(scalars) == always | of_imagined | {'surrogate_error', 'score', 'predicted_score'}
+  assert scalars['score'] == pytest.approx(scores.mean())
+  assert scalars['predicted_score'] == pytest.approx(predicted.mean())
   assert scalars['surrogate_error'] == pytest.approx(np.abs(scores - predicted).mean())
   assert all(math.isfinite(value) for value in scalars.values())
   without, _ = make(imagined=0)
