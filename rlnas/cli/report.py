@@ -7,15 +7,14 @@ folder of the search. It may run while the search runs.
 
 from __future__ import annotations
 
-import json
 import pathlib
-from typing import Any
 
 from absl import flags
 
 from rlnas.cli.config_file import read_config
 from rlnas.cli.flags import define_some_flags, no_arguments, show
 from rlnas.cli.loading import load_tensorflow, pictures_counted
+from rlnas.cli.results import read_record
 from rlnas.cli.workdir import budget_of, named_workdir, space_of
 
 
@@ -41,7 +40,9 @@ def report(workdir: pathlib.Path) -> pathlib.Path:
   from rlnas.search.scalars_file import NAME, read_scalars
 
   configuration, trials = read_journal(workdir / 'journal.jsonl')
-  result, scalars = _result_in(workdir), read_scalars(workdir / NAME)
+  finished = workdir / 'result.json'
+  result = read_record(finished) if finished.exists() else None
+  scalars = read_scalars(workdir / NAME)
   budget, space = budget_of(configuration), space_of(configuration)
   load_tensorflow()
   from rlnas.reports.html import write_page
@@ -59,18 +60,6 @@ def report(workdir: pathlib.Path) -> pathlib.Path:
     )
     write_page(page, workdir, html_name='search.html', markdown_name='SEARCH.md')
   return workdir / 'search.html'
-
-
-def _result_in(workdir: pathlib.Path) -> dict[str, Any] | None:
-  """What the finishing found; None before its end. Raises ValueError or OSError."""
-  path = workdir / 'result.json'
-  if not path.exists():
-    return None
-  try:
-    result = json.loads(path.read_text(encoding='utf-8'))
-  except ValueError as error:
-    raise ValueError(f'{path}: must be JSON ({error})') from error
-  return result if isinstance(result, dict) else None
 
 
 def _dataset_of(workdir: pathlib.Path) -> str:

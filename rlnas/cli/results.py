@@ -96,8 +96,8 @@ def read_result(workdir: pathlib.Path, trials: Sequence[Trial]) -> Result:
     raise FileNotFoundError(
       f'{path}: no such file; the search is not finished: run its command again, or `rlnas finish`'
     )
+  record = read_record(path)
   try:
-    record = json.loads(path.read_text(encoding='utf-8'))
     best = record['best']
     trial_at(best['trial'], trials)
     records = tuple(dict(one) for one in record.get('finalists', ()))
@@ -106,6 +106,17 @@ def read_result(workdir: pathlib.Path, trials: Sequence[Trial]) -> Result:
     raise ValueError(f'{path}: has no {error}; must hold the winner of the search') from error
   except (ValueError, TypeError, AttributeError) as error:
     raise ValueError(f'{path}: must hold the winner of the search ({error})') from error
+
+
+def read_record(path: pathlib.Path) -> dict[str, Any]:
+  """The content of a result.json. Raises OSError, or ValueError that names the file."""
+  try:
+    record = json.loads(path.read_text(encoding='utf-8'))
+  except ValueError as error:
+    raise ValueError(f'{path}: must hold the winner of the search ({error})') from error
+  if not isinstance(record, dict):
+    raise ValueError(f'{path}: must hold the winner of the search ({record!r} is no object)')
+  return record
 
 
 def trial_at(index: object, trials: Sequence[Trial]) -> Trial:

@@ -15,7 +15,7 @@ import numpy as np
 
 from rlnas.data import files, folders
 from rlnas.data.dataset import Array, Dataset, Pair, assemble
-from rlnas.data.npz_keys import assign
+from rlnas.data.npz_keys import NO_GROUPS, assign
 from rlnas.data.recordings import Examples, Reading, Source, read_examples
 
 PathLike = str | pathlib.Path
@@ -178,8 +178,10 @@ def from_folder(
     only_for('images', f'{root} holds CSV files', of_images)
     return _recordings_in(root, Reading(label, group, tuple(features), window, hop))
   only_for('CSV files', f'{root} holds images', of_tables)
-  if group not in (None, 'none', folders.IN_FOLDERS):
-    raise ValueError(f"group={group!r}: groups of images are folders, 'folder' or 'none'")
+  if group not in (None, NO_GROUPS, folders.IN_FOLDERS):
+    raise ValueError(
+      f'group={group!r}: groups of images are folders, {folders.IN_FOLDERS!r} or {NO_GROUPS!r}'
+    )
   return _images_in(root, folders.Frame(image_size, channels), group == folders.IN_FOLDERS)
 
 

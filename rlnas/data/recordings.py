@@ -24,6 +24,7 @@ from rlnas.data.csv_files import (
   read_csv,
   typed_labels,
 )
+from rlnas.data.folders import IN_FOLDERS
 from rlnas.data.npz_keys import NO_GROUPS
 
 Array = npt.NDArray[Any]
@@ -108,7 +109,7 @@ def read_examples(sources: Sequence[Source], how: Reading) -> Examples:
   """
   by_class = sources[0].class_name is not None
   first = read_csv(sources[0].path)
-  by_folder = how.group == 'folder'
+  by_folder = how.group == IN_FOLDERS
   columns = columns_of(
     first,
     label=how.label,

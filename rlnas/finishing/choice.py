@@ -72,7 +72,7 @@ def choose(
   prefer: Prefer,
   *,
   labels: Labels,
-  named: Callable[[Finalist], Labels],
+  predicted: Callable[[Finalist], Labels],
   metric: Metric = Metric.ACCURACY,
 ) -> Choice:
   """Chooses the winner.
@@ -81,7 +81,7 @@ def choose(
     finalists: completely measured networks that fit the budget; at least one.
     prefer: how much accuracy a smaller network may cost.
     labels: classes of the validation examples. [N]
-    named: returns the classes that the int8 model of a finalist names for them. [N]
+    predicted: returns the classes that the int8 model of a finalist predicts for them. [N]
     metric: what `int8_validation_accuracy` holds.
 
   Raises:
@@ -95,13 +95,13 @@ def choose(
   if prefer is Prefer.ACCURACY:
     able, rule = [f for f in front if _accuracy(f) == _accuracy(best)], ''
   elif prefer is Prefer.BALANCED:
-    error = standard_error(labels, named(best), metric)
+    error = standard_error(labels, predicted(best), metric)
     most = min(error, MOST_GIVEN_UP)
     able = [f for f in front if _accuracy(best) - _accuracy(f) <= most + _ROUNDING]
     rule = f'within one standard error ({_short(error)}) and {_short(MOST_GIVEN_UP)} of'
   else:
-    of_best = named(best)
-    able = [f for f in front if f is best or may_be_chance(labels, of_best, named(f), metric)]
+    of_best = predicted(best)
+    able = [f for f in front if f is best or may_be_chance(labels, of_best, predicted(f), metric)]
     test = 'McNemar' if metric is Metric.ACCURACY else 'bootstrap'
     rule = f'within the 95 % interval ({test}) of'
   winner = min(able, key=lambda f: (size_of(f), -_accuracy(f)))
@@ -131,7 +131,7 @@ def dominates(one: Finalist, other: Finalist) -> bool:
   return first != second and all(a <= b for a, b in zip(first, second, strict=True))
 
 
-def standard_error(labels: Labels, named: Labels, metric: Metric) -> float:
+def standard_error(labels: Labels, predicted: Labels, metric: Metric) -> float:
   """The standard error of a metric over the random choice of the examples.
 
   For accuracy it is that of a binomial share; for other metrics the deviation of a bootstrap (Efron
@@ -139,13 +139,13 @@ def standard_error(labels: Labels, named: Labels, metric: Metric) -> float:
 
   Args:
     labels: true classes. [N]
-    named: classes that a network names. [N]
+    predicted: classes that a network predicts. [N]
     metric: the metric.
   """
   if metric is Metric.ACCURACY:
-    share = float(np.mean(labels == named))
+    share = float(np.mean(labels == predicted))
     return math.sqrt(share * (1 - share) / len(labels))
-  return float(np.std(_resampled(labels, (named,), metric)[:, 0]))
+  return float(np.std(_resampled(labels, (predicted,), metric)[:, 0]))
 
 
 def may_be_chance(labels: Labels, better: Labels, other: Labels, metric: Metric) -> bool:
@@ -157,8 +157,8 @@ def may_be_chance(labels: Labels, better: Labels, other: Labels, metric: Metric)
 
   Args:
     labels: true classes. [N]
-    better: classes that the better network names. [N]
-    other: classes that the other one names. [N]
+    better: classes that the better network predicts. [N]
+    other: classes that the other one predicts. [N]
     metric: the metric.
   """
   if metric is Metric.ACCURACY:
@@ -174,7 +174,9 @@ def may_be_chance(labels: Labels, better: Labels, other: Labels, metric: Metric)
   return bool(np.quantile(found[:, 0] - found[:, 1], (1 - _CONFIDENCE) / 2) <= 0)
 
 
-def _resampled(labels: Labels, named: Sequence[Labels], metric: Metric) -> npt.NDArray[np.float64]:
+def _resampled(
+  labels: Labels, predicted: Sequence[Labels], metric: Metric
+) -> npt.NDArray[np.float64]:
   """The metric of each network on resamples of the examples, the same for all networks.
 
   Examples with equal labels and equal answers are counted together, so a resample is a draw of
@@ -183,13 +185,13 @@ def _resampled(labels: Labels, named: Sequence[Labels], metric: Metric) -> npt.N
   Returns:
     One row a resample. [R, networks]
   """
-  outcomes, counts = np.unique(np.stack([labels, *named]), axis=1, return_counts=True)
+  outcomes, counts = np.unique(np.stack([labels, *predicted]), axis=1, return_counts=True)
   classes = int(outcomes.max()) + 1
   places = outcomes[0] * classes + outcomes[1:]  # cells of the confusion matrices: [networks, K]
   draws = np.random.default_rng(0).multinomial(
     len(labels), counts / len(labels), size=_RESAMPLES
   )  # [R, K]
-  found = np.empty((_RESAMPLES, len(named)))
+  found = np.empty((_RESAMPLES, len(predicted)))
   for row, drawn in enumerate(draws):
     for column, cells in enumerate(places):
       matrix = np.bincount(cells, drawn, minlength=classes**2).astype(np.int64)

@@ -273,7 +273,7 @@ def calibration_of(dataset: Dataset) -> npt.NDArray[np.float32]:
 
 
 class _Shown:
-  """The validation accuracy for people who wait, computed when that takes hardly any time.
+  """The validation accuracy that a progress bar shows, computed only so often that it costs little.
 
   Attributes:
     accuracy: the metric after one of the last epochs; None at first.

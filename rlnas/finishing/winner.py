@@ -176,13 +176,13 @@ def finish_best(
 
     finalists = run_plan(trials, budget, plan, seed=seed, finish_all=finish_all, prune=prune)
 
-    def named(finalist: Finalist) -> Labels:
+    def predicted(finalist: Finalist) -> Labels:
       content = plain.model_path(finalist.name).read_bytes()
       outputs = int8_logits(content, dataset.x_val, scaling=dataset.scaling)
       return outputs.argmax(axis=1).astype(np.int64)
 
     metric, labels = plan.recipe.metric, dataset.y_val.astype(np.int64)
-    choice = choose(finalists, prefer, labels=labels, named=named, metric=metric)
+    choice = choose(finalists, prefer, labels=labels, predicted=predicted, metric=metric)
     best = choice.finalists[0]
     trained = plain.model_path(best.name).read_bytes()
   model = with_offline_plan(trained, budget, build=build)

@@ -88,7 +88,8 @@ class TensorBoard:
     for folder in (path, all_trials(path)):
       for old in folder.rglob('events.out.tfevents.*'):
         old.unlink()
-    self._writers: dict[str, tf.summary.SummaryWriter] = {}  # of runs that have something
+    # All begin here, before any trial: TensorBoard gives out its seven colors in this order.
+    self._writers = {run: tf.summary.create_file_writer(str(path / 'search' / run)) for run in RUNS}
     search = '/'.join(path.resolve().parts[-2:])
     self._rows = (
       TrialRows(path / 'trials', search=search, most=MOST_RUNS - len(RUNS)),
@@ -140,12 +141,8 @@ class TensorBoard:
   @contextlib.contextmanager
   def _written(self, run: str, *, step: int = 0) -> Iterator[None]:
     """A context that writes to a run. Raises WriteError."""
-    path = self._path / 'search' / run
-    with named_errors(path):
-      if run not in self._writers:
-        self._writers[run] = tf.summary.create_file_writer(str(path))
-      with self._writers[run].as_default(step=step):
-        yield
+    with named_errors(self._path / 'search' / run), self._writers[run].as_default(step=step):
+      yield
 
   def _write(self, run: str, scalars: Mapping[str, float], *, step: int) -> None:
     if scalars:

@@ -27,15 +27,15 @@ LABELS = np.arange(200) % 4
 
 
 def answers(wrong):
-  """Labels of which some, given by their indices, are named wrongly."""
-  named = LABELS.copy()
-  named[list(wrong)] = (named[list(wrong)] + 1) % 4
-  return named
+  """Labels of which some, given by their indices, are predicted wrongly."""
+  predicted = LABELS.copy()
+  predicted[list(wrong)] = (predicted[list(wrong)] + 1) % 4
+  return predicted
 
 
 def finalist(index, wrong, flash, sram, macs, metric=Metric.ACCURACY):
-  named = answers(wrong)
-  reached = metric.of(confusion_matrix(LABELS, named, classes=4))
+  predicted = answers(wrong)
+  reached = metric.of(confusion_matrix(LABELS, predicted, classes=4))
   measured = Measurement(
     Status.COMPLETE,
     validation_accuracy=reached,
@@ -44,16 +44,16 @@ def finalist(index, wrong, flash, sram, macs, metric=Metric.ACCURACY):
     sram_bytes=sram,
     macs=macs,
   )
-  return Finalist(Candidate(index, NETWORK, index), str(index), measured), named
+  return Finalist(Candidate(index, NETWORK, index), str(index), measured), predicted
 
 
 def chosen(made, prefer, metric=Metric.ACCURACY):
-  named = {one.name: answered for one, answered in made}
+  predicted = {one.name: answered for one, answered in made}
   return choose(
     [one for one, _ in made],
     prefer,
     labels=LABELS,
-    named=lambda f: named[f.name],
+    predicted=lambda f: predicted[f.name],
     metric=metric,
   )
 
@@ -143,9 +143,9 @@ def test_balanced_gives_up_two_thousandths_at_most():
 
   labels = np.zeros(5_000, np.int64)
   made = [large(0, 500, 5_000), large(1, 510, 4_000), large(2, 511, 3_000)]
-  named = np.zeros(5_000, np.int64)
-  named[:500] = 1  # of the best: a standard error of .0042
-  choice = choose(made, Prefer.BALANCED, labels=labels, named=lambda f: named)
+  predicted = np.zeros(5_000, np.int64)
+  predicted[:500] = 1  # of the best: a standard error of .0042
+  choice = choose(made, Prefer.BALANCED, labels=labels, predicted=lambda f: predicted)
   assert [f.candidate.trial for f in choice.finalists] == [1, 0, 2]
   assert choice.why.startswith(
     'the smallest of 2 finalists within one standard error (0.0042) and 0.002 of the '
@@ -154,16 +154,16 @@ def test_balanced_gives_up_two_thousandths_at_most():
 
 
 def test_errors_and_tests_are_those_of_the_metric():
-  named = answers(range(0, 200, 8))  # 25 wrong, all of class 0
+  predicted = answers(range(0, 200, 8))  # 25 wrong, all of class 0
   share = 25 / 200
-  assert standard_error(LABELS, named, Metric.ACCURACY) == pytest.approx(
+  assert standard_error(LABELS, predicted, Metric.ACCURACY) == pytest.approx(
     (share * (1 - share) / 200) ** 0.5
   )
   # 500 resamples give a deviation to 3 %, so this fails by chance once in a million times.
   rng = np.random.default_rng(1)
   rows = rng.integers(0, 200, (2000, 200))
-  expected = np.std([balanced_accuracy_score(LABELS[r], named[r]) for r in rows[:500]])
-  assert standard_error(LABELS, named, Metric.BALANCED_ACCURACY) == pytest.approx(
+  expected = np.std([balanced_accuracy_score(LABELS[r], predicted[r]) for r in rows[:500]])
+  assert standard_error(LABELS, predicted, Metric.BALANCED_ACCURACY) == pytest.approx(
     expected, rel=0.15
   )
   rare = np.concatenate([LABELS * 0, [1, 1, 1, 1]])  # four examples of a class
@@ -192,4 +192,4 @@ def test_wrong_arguments_are_named():
   ):
     Prefer('best')
   with pytest.raises(ValueError, match='finalists: must hold at least one'):
-    choose([], Prefer.BALANCED, labels=LABELS, named=lambda f: LABELS)
+    choose([], Prefer.BALANCED, labels=LABELS, predicted=lambda f: LABELS)
