@@ -110,9 +110,12 @@ def test_a_search_killed_at_random_instants_ends_as_if_it_had_not_been(case, tmp
       if before.total() < case.trials:
         wait_for(killed, 'begin', begun + 1)
       time.sleep(instants.uniform(0, case.run_seconds))
-    amid += process.poll() is None
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    running = process.poll() is None
+    if running:
+      os.killpg(process.pid, signal.SIGKILL)
+    _, errors = process.communicate()
+    assert running or process.returncode == 0, errors.decode()
+    amid += running
     after = recorded_seeds(killed)
     assert before <= after, f'kill {number}: a recorded trial was lost'
     again = Counter(logged_seeds(killed, 'begin')[begun:]) - (wanted - before)
