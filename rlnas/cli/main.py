@@ -13,6 +13,7 @@ from absl import flags
 from rlnas.cli.flags import help_text, parse, show
 from rlnas.cli.guard import Guard
 from rlnas.cli.options import did_you_mean
+from rlnas.cost import machine_code
 
 COMMANDS = {
   'search': 'Searches for a network that fits a board and writes a deployable int8 model.',
@@ -60,7 +61,9 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
     if any(argument in _HELP for argument in arguments):
       show(_help(name, module, flag_values))
       return
-    module.main(flag_values, parse(flag_values, [f'rlnas {name}', *arguments]))
+    given = parse(flag_values, [f'rlnas {name}', *arguments])
+    machine_code.compile_in_background()
+    module.main(flag_values, given)
 
 
 def _open_streams() -> None:

@@ -32,7 +32,7 @@ from rlnas.cli.flags import (
   show,
 )
 from rlnas.cli.guard import stopping
-from rlnas.cli.loading import compilation_shown, load_tensorflow
+from rlnas.cli.loading import load_tensorflow, start_compiler
 from rlnas.data.description import describe
 from rlnas.data.loaders import DOWNLOADED
 from rlnas.data.metrics import Metric
@@ -93,6 +93,7 @@ def run(config: SearchConfig, *, tensorboard: bool = False) -> Winner:
   end_if_imported_by_worker()
   started = time.perf_counter()
   config.check()
+  start_compiler()  # first, so that it is done when the first results arrive
   if config.dataset in DOWNLOADED:  # by Keras
     load_tensorflow()
   from rlnas.cli.build import set_up
@@ -235,9 +236,7 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
   if resumed:
     lines.append(f'resumed  {resumed} trials from {workdir / "journal.jsonl"}')
   show('\n'.join(lines))
-  # Last, since the first estimate after an installation takes half a minute.
-  with compilation_shown():
-    warning = warning_of_few(setup.table, setup.admits)
+  warning = warning_of_few(setup.table, setup.admits)
   if warning:
     show(warning)
 
