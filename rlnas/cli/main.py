@@ -63,6 +63,9 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
       return
     given = parse(flag_values, [f'rlnas {name}', *arguments])
     machine_code.compile_in_background()
+    # TensorFlow loads Keras 3 beside Keras 2, and with it pandas, scikit-learn, Matplotlib and
+    # IPython: a quarter of the time. A process of this command and its workers need none of them.
+    os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
     module.main(flag_values, given)
 
 

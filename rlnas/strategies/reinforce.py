@@ -130,7 +130,7 @@ class Reinforce:
     """
     from rlnas.strategies import episodes  # TensorFlow
     from rlnas.strategies.learner import Learner
-    from rlnas.strategies.surrogate import Surrogate  # scikit-learn
+    from rlnas.strategies.surrogate import Surrogate
 
     if patience is None:
       patience = max(1, round(_PATIENCE * math.log(table.size)))
