@@ -100,13 +100,13 @@ def run(config: SearchConfig, *, tensorboard: bool = False) -> Winner:
 
   setup = set_up(config)  # before TensorFlow is loaded, so that a mistake is told at once
   load_tensorflow()
+  workdir = pathlib.Path(config.workdir)
+  trials = search(setup, tensorboard=tensorboard)
   from rlnas.cli.export import closing_lines, export_workdir
   from rlnas.cli.finish import finish
   from rlnas.cli.report import report
   from rlnas.reports.pareto_figure import plot_pareto
 
-  workdir = pathlib.Path(config.workdir)
-  trials = search(setup, tensorboard=tensorboard)
   winner = finish(
     trials,
     setup.dataset,

@@ -124,6 +124,7 @@ class WarmStart:
     It would also slow the compiler down, and the networks that are being trained.
     """
     if self._left and machine_code.is_awaited():
+      self._learner.trace()
       time.sleep(_PAUSE_SECONDS)
       return True
     return self.step()
