@@ -148,6 +148,50 @@ def test_if_the_compiler_fails_functions_are_compiled_here(tmp_path):
   assert not markers(tmp_path)
 
 
+SEARCH = """
+import sys
+from rlnas.budget import Budget
+from rlnas.cli.build import build_strategy, set_up
+from rlnas.cli.config import SearchConfig
+from rlnas.cost import machine_code
+from rlnas.evaluation.executors import InProcess
+from rlnas.reward import linear_excess
+from rlnas.search.loop import run_search
+from rlnas.trial import Measurement, Status
+machine_code.compile_in_background()
+waits = machine_code.is_awaited()
+
+class Formula:
+  def evaluate(self, architecture, *, seed):
+    c = estimate_cost(architecture, setup.dataset.task)
+    accuracy = (c.macs % 97) / 100
+    return Measurement(Status.COMPLETE, validation_accuracy=accuracy,
+      int8_validation_accuracy=accuracy, flash_bytes=c.flash_bytes, sram_bytes=c.sram_bytes,
+      sram_source='analytic', macs=c.macs, parameters=c.parameters, curve=(accuracy,))
+
+config = SearchConfig(dataset='digits', strategy_options=('warm_start=3', 'warm_up=4'))
+setup = set_up(config)
+trials = run_search(setup.build_strategy(), executor=InProcess(Formula()), reward=linear_excess,
+  budget=setup.budget, trials=12, batch=4)
+print(json.dumps([(t.proposal.tokens, t.proposal.log_prob, t.reward) for t in trials]))
+print(waits, file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+def test_a_search_is_the_same_whether_its_estimate_is_compiled_or_not(tmp_path):
+  fresh = run(SEARCH, tmp_path)
+  assert fresh.returncode == 0, fresh.stderr
+  assert fresh.stderr.strip().endswith('True'), 'it ran while another process compiled'
+  plain = run(SEARCH, tmp_path, NUMBA_DISABLE_JIT='1')
+  deadline = time.monotonic() + 300
+  while not markers(tmp_path) and time.monotonic() < deadline:
+    time.sleep(0.5)
+  compiled = run(SEARCH, tmp_path)
+  assert compiled.stderr.strip().endswith('False'), compiled.stderr
+  assert fresh.stdout == plain.stdout == compiled.stdout
+
+
 def test_help_and_lists_start_no_compiler(tmp_path):
   for arguments in (['--help'], ['search', '--help'], ['boards'], ['search', '--trials=x']):
     subprocess.run(
