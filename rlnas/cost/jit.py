@@ -42,7 +42,7 @@ def compiled(function: Function) -> Function:
 def inner(function: Function) -> Function:
   """As `compiled`, for functions that compiled ones call; called from Python, they run uncompiled.
 
-  They need no code that converts Python's objects, which takes a third of the time to compile.
+  They need no code that converts Python's objects, a tenth of all that would be compiled.
   """
   return cast(Function, Compiled(function, no_cpython_wrapper=True))
 
