@@ -29,6 +29,8 @@ lint: $(INSTALLED)
 $(INSTALLED): setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@echo 'Compiling the cost model; a search would do so while it begins'
+	$(BIN)/python -m rlnas.cost.compiler
 	touch $@
 
 clean:

@@ -48,7 +48,7 @@ from rlnas.cli.build import (
 )
 from rlnas.cli.flags import OF_ONE_SEARCH, check_positive, define_search_flags, read_setup
 from rlnas.cli.guard import run, stopping
-from rlnas.cli.loading import compile_estimate, load_tensorflow
+from rlnas.cli.loading import load_tensorflow, start_compiler
 from rlnas.data.atomic_file import write_file
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.cached import Cached
@@ -59,8 +59,6 @@ from rlnas.reports.rendering import encoded
 from rlnas.reward import is_feasible
 from rlnas.search.journal import Journal
 from rlnas.search.loop import run_search
-from rlnas.spaces.decision import decode
-from rlnas.spaces.table import unrank
 from rlnas.trial import Trial
 
 FloatArray = npt.NDArray[np.float64]
@@ -144,8 +142,8 @@ def main(arguments: list[str]) -> None:
   if (FLAGS.trained or 0) > FLAGS.trials:
     raise ValueError(f'--trained={FLAGS.trained}: must be at most --trials={FLAGS.trials}')
   setup = read_setup(arguments)
+  start_compiler()
   load_tensorflow()
-  compile_estimate(decode(setup.table.space, unrank(setup.table, 0)), setup.dataset.task)
   for arm in arms:  # an error in one of them is shown before the first is run
     arm.build(setup.table, seed=0, penalty=setup.penalty)
   workdir = pathlib.Path(FLAGS.workdir)

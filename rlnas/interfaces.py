@@ -53,6 +53,18 @@ class Preparing(Protocol):
 
 
 @runtime_checkable
+class Breeding(Protocol):
+  """A strategy whose proposals have parents: trials that were told before."""
+
+  def parents(self) -> frozenset[int]:
+    """Indices of all trials that further proposals may have as parents.
+
+    A trial that was told and is no longer among them never is again.
+    """
+    ...
+
+
+@runtime_checkable
 class Resumable(Protocol):
   """A strategy whose state a search may keep in a file, as learning it again takes long.
 

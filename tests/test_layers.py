@@ -12,7 +12,7 @@ import sys
 import pytest
 
 import rlnas
-from rlnas.cost.jit import SOURCES
+from rlnas.cost.machine_code import SOURCES
 
 ROOT = pathlib.Path(rlnas.__file__).parent
 # From the ground up: a room imports from its own floor and those below. A room is a package, or a
@@ -146,8 +146,8 @@ def test_machine_code_belongs_to_the_state_of_all_modules_that_it_is_made_of():
       for d in node.decorator_list
       if isinstance(d, ast.Name)
     }
-    marked += bool(marks & {'compiled', 'inlined'})
-    if path in known or marks & {'compiled', 'inlined'}:
+    marked += bool(marks & {'compiled', 'inlined', 'inner'})
+    if path in known or marks & {'compiled', 'inlined', 'inner'}:
       used = {
         (ROOT / pathlib.Path(*name.split('.')[1:])).with_suffix('.py')
         for name in imports(path)
@@ -162,9 +162,9 @@ def test_machine_code_belongs_to_the_state_of_all_modules_that_it_is_made_of():
 def test_machine_code_of_other_sources_is_not_used(tmp_path):
   code = (
     'import pathlib, sys; sys.path.insert(0, sys.argv[1])\n'
-    'import rlnas.cost.jit, rlnas.cost.tasks as tasks\n'
-    'found = tasks.graph_of(tasks.Tasks.of([tasks.Task((-1,), 10)], 10)).sizes.tolist()\n'
-    'print(found, len(list(pathlib.Path(rlnas.cost.jit._folder()).rglob("*.nbc"))) > 0)\n'
+    'from rlnas.cost import machine_code, schedule, tasks\n'
+    'found = schedule.least_arena_order(tasks.Tasks.of([tasks.Task((-1,), 10)], 10))[1]\n'
+    'print(found, len(list(pathlib.Path(machine_code.folder()).rglob("*.nbc"))) > 0)\n'
   )
   package = tmp_path / 'rlnas'
   shutil.copytree(ROOT, package, ignore=shutil.ignore_patterns('__pycache__'))
@@ -173,13 +173,13 @@ def test_machine_code_of_other_sources_is_not_used(tmp_path):
     command = [sys.executable, '-c', code, str(tmp_path)]
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
 
-  assert run() == '[16, 16] True\n'
+  assert run() == '32 True\n'
   # A constant that the compiled function takes from a file that is not its own.
   path = package / 'cost' / 'arena_head.py'
   source = path.read_text()
   assert source.count('\nALIGNMENT_BYTES = 16 ') == 1
   path.write_text(source.replace('\nALIGNMENT_BYTES = 16 ', '\nALIGNMENT_BYTES = 32 '))
-  assert run() == '[32, 32] True\n'
+  assert run() == '64 True\n'
 
 
 def test_where_nothing_can_be_kept_functions_are_compiled_all_the_same():
@@ -187,21 +187,21 @@ def test_where_nothing_can_be_kept_functions_are_compiled_all_the_same():
     'import tempfile, numpy\n'
     'def full(*_, **__): raise OSError(28, "No space left on device")\n'
     'tempfile.TemporaryFile = full\n'
-    'from rlnas.cost.scale_order import post_order\n'
-    'print(post_order(numpy.array([0, 0, 1]), numpy.array([0]), 1).tolist(), post_order.stats)\n'
+    'from rlnas.cost.operators import KERNEL, totals\n'
+    'print(totals(numpy.zeros(1, KERNEL)), totals.dispatcher.stats)\n'
   )
   command = [sys.executable, '-c', code]
   done = subprocess.run(command, capture_output=True, text=True, check=True)
-  assert done.stdout.startswith('[0, 1] ')
+  assert done.stdout.startswith('(0, 0, 0) ')
   assert 'cache_path=None' in done.stdout
 
 
 def test_where_machine_code_is_too_large_for_the_disk_functions_run_all_the_same(tmp_path):
   code = (
     'import numpy, resource\n'
-    'from rlnas.cost.scale_order import post_order\n'
+    'from rlnas.cost.operators import KERNEL, totals\n'
     'resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n'
-    'print(post_order(numpy.array([0, 0, 1]), numpy.array([0]), 1).tolist())\n'
+    'print(totals(numpy.zeros(1, KERNEL)))\n'
   )
   done = subprocess.run(
     [sys.executable, '-c', code],
@@ -210,7 +210,7 @@ def test_where_machine_code_is_too_large_for_the_disk_functions_run_all_the_same
     text=True,
     check=False,
   )
-  assert done.stdout == '[0, 1]\n', done.stderr
+  assert done.stdout == '(0, 0, 0)\n', done.stderr
   assert not list(tmp_path.rglob('*.nbc'))
 
 

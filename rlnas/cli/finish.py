@@ -30,7 +30,7 @@ from rlnas.cli.flags import (
   show,
 )
 from rlnas.cli.guard import stopping
-from rlnas.cli.loading import compile_estimate, load_tensorflow
+from rlnas.cli.loading import load_tensorflow, start_compiler
 from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 from rlnas.data.metrics import NOTABLE_SHARE, Metric
 from rlnas.trial import Status, Trial
@@ -111,6 +111,7 @@ def finish(
     SearchError: no network fits the budget, or none could be finished.
     OSError: a file cannot be written.
   """
+  start_compiler()
   load_tensorflow()
   from rlnas.data.int8_range import gap_warning
   from rlnas.evaluation.executors import InProcess, WorkerPool, default_workers
@@ -125,8 +126,6 @@ def finish(
 
   workdir = pathlib.Path(config.workdir)
   plan = plan_of(config, dataset)
-  if trials:
-    compile_estimate(trials[0].proposal.architecture, dataset.task)
   best = 0.0
   with (
     Bar(plan.trainings, 'finish', unit='trainings') as bar,

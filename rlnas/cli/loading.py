@@ -1,4 +1,4 @@
-"""Says what takes long before and after the work of a command: loading, compiling, drawing."""
+"""Says what takes long before and after the work of a command: loading, drawing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from rlnas.architecture import Architecture, TaskShape
 from rlnas.child.progress import PICTURE
-
-_COMPILING = 'compiling the cost model, once per installation, about 40 s'
 
 
 def load_tensorflow() -> None:
@@ -30,12 +27,12 @@ def load_tensorflow() -> None:
     import rlnas.backend  # noqa: F401
 
 
-def compile_estimate(architecture: Architecture, task: TaskShape) -> None:
-  """Computes one estimate, so that it is compiled before worker processes need it."""
-  with compilation_shown():
-    from rlnas.cost.cost import estimate_cost
+def start_compiler() -> None:
+  """Lets another process compile the estimate of networks, if an installation has not yet."""
+  from rlnas.cost import machine_code
 
-    estimate_cost(architecture, task)
+  machine_code.compile_in_background()
+  machine_code.is_awaited()
 
 
 @contextlib.contextmanager
@@ -58,26 +55,3 @@ def pictures_counted(what: str) -> Iterator[None]:
 
     with told_to(on_step):
       yield
-
-
-@contextlib.contextmanager
-def compilation_shown() -> Iterator[None]:
-  """A context that shows how many functions of the estimate were compiled, if any are."""
-  from rlnas.cost.jit import compilation_heard
-  from rlnas.reports.progress_bar import Bar
-
-  heard, bar = 0, None
-
-  def on_function() -> None:
-    nonlocal heard, bar
-    if bar is None:
-      bar = Bar(None, _COMPILING)
-    heard += 1
-    bar.show(f'{heard // 2} functions')  # each is heard when it begins and when it ends
-
-  try:
-    with compilation_heard(on_function):
-      yield
-  finally:
-    if bar is not None:
-      bar.close()

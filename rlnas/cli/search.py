@@ -32,7 +32,7 @@ from rlnas.cli.flags import (
   show,
 )
 from rlnas.cli.guard import stopping
-from rlnas.cli.loading import compilation_shown, load_tensorflow
+from rlnas.cli.loading import load_tensorflow, start_compiler
 from rlnas.data.description import describe
 from rlnas.data.loaders import DOWNLOADED
 from rlnas.data.metrics import Metric
@@ -42,7 +42,7 @@ from rlnas.trial import Trial
 if TYPE_CHECKING:
   from rlnas.cli.build import Setup
   from rlnas.finishing.winner import Winner
-  from rlnas.interfaces import Strategy
+  from rlnas.interfaces import Executor, Strategy
   from rlnas.reports.tensorboard import TensorBoard
 
 
@@ -93,19 +93,20 @@ def run(config: SearchConfig, *, tensorboard: bool = False) -> Winner:
   end_if_imported_by_worker()
   started = time.perf_counter()
   config.check()
+  start_compiler()  # first, so that it is done when the first results arrive
   if config.dataset in DOWNLOADED:  # by Keras
     load_tensorflow()
   from rlnas.cli.build import set_up
 
   setup = set_up(config)  # before TensorFlow is loaded, so that a mistake is told at once
   load_tensorflow()
+  workdir = pathlib.Path(config.workdir)
+  trials = search(setup, tensorboard=tensorboard)
   from rlnas.cli.export import closing_lines, export_workdir
   from rlnas.cli.finish import finish
   from rlnas.cli.report import report
   from rlnas.reports.pareto_figure import plot_pareto
 
-  workdir = pathlib.Path(config.workdir)
-  trials = search(setup, tensorboard=tensorboard)
   winner = finish(
     trials,
     setup.dataset,
@@ -133,11 +134,13 @@ def search(setup: Setup, *, tensorboard: bool = False) -> tuple[Trial, ...]:
   """Runs the search, or resumes the one in the workdir; see `run`."""
   from rlnas.cli import build
   from rlnas.evaluation.cached import Cached
+  from rlnas.interfaces import Breeding
   from rlnas.reports.live_page import LivePage
   from rlnas.reports.progress_bar import ProgressBar
   from rlnas.reports.tensorboard import TensorBoard
   from rlnas.reports.tensorboard_page import serve
   from rlnas.search.journal import Journal
+  from rlnas.search.kept_weights import KeptWeights
   from rlnas.search.loop import run_search
   from rlnas.search.scalars_file import NAME, ScalarsFile
 
@@ -156,15 +159,17 @@ def search(setup: Setup, *, tensorboard: bool = False) -> tuple[Trial, ...]:
     write_config(config, workdir)
     served = serve(workdir / 'tensorboard') if tensorboard else None
     announce(setup, resumed=len(journal.trials), served=served)
-    executor = Cached(
-      build.build_executor(setup),
-      settings=_evaluated_by(decides, config),
-      stages=len(config.stages()),
-      folder=config.cache_dir,
-    )
+    executor: Executor = build.build_executor(setup)
+    cached = None
+    if not config.inherit:  # else a network is trained again, as its weights may be gone
+      executor = cached = Cached(
+        executor,
+        settings=_evaluated_by(decides, config),
+        stages=len(config.stages()),
+        folder=config.cache_dir,
+      )
+      cached.remember(journal.trials)
     stack.callback(executor.close)
-    if not config.inherit:
-      executor.remember(journal.trials)
     progress = ProgressBar(config.trials, budget=setup.budget, metric=Metric(config.metric))
     stack.callback(progress.close)
     events = TensorBoard(
@@ -185,6 +190,9 @@ def search(setup: Setup, *, tensorboard: bool = False) -> tuple[Trial, ...]:
     stack.callback(page.close)
     seconds = math.inf if config.minutes is None else 60 * config.minutes * setup.workers
     limit = _Limit(seconds)
+    pruning = []
+    if config.inherit and isinstance(strategy, Breeding):
+      pruning.append(KeptWeights(workdir / 'weights', strategy, lag=config.lag))
     stack.enter_context(told_to(progress.on_step))
     stack.enter_context(stopping(progress, config.trials, 'trials'))
     with contextlib.suppress(_TimeIsUpError):
@@ -200,11 +208,11 @@ def search(setup: Setup, *, tensorboard: bool = False) -> tuple[Trial, ...]:
         pruner=build.build_pruner(config),
         inherit=config.inherit,
         journal=journal,
-        observers=[progress, events, ScalarsFile(workdir / NAME), page, limit],
+        observers=[progress, events, ScalarsFile(workdir / NAME), page, *pruning, limit],
       )
     _keep_controller(strategy, workdir)
-  if executor.hits:
-    show(f'cached   {executor.hits} of {len(limit.trials)} trials repeated a known network')
+  if cached is not None and cached.hits:
+    show(f'cached   {cached.hits} of {len(limit.trials)} trials repeated a known network')
   return tuple(limit.trials)
 
 
@@ -235,9 +243,7 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
   if resumed:
     lines.append(f'resumed  {resumed} trials from {workdir / "journal.jsonl"}')
   show('\n'.join(lines))
-  # Last, since the first estimate after an installation takes half a minute.
-  with compilation_shown():
-    warning = warning_of_few(setup.table, setup.admits)
+  warning = warning_of_few(setup.table, setup.admits)
   if warning:
     show(warning)
 

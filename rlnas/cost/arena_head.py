@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.cost.jit import compiled
+from rlnas.cost.jit import inner
 from rlnas.cost.structures import KINDS
 
 Bytes = npt.NDArray[np.int64]
@@ -112,7 +112,7 @@ def _plan_around(buffers: Sequence[Buffer], sizes: Sequence[int]) -> Plan:
   return Plan(tuple(offsets[index] for index in range(len(buffers))), head)
 
 
-@compiled
+@inner
 def greedy_offsets(sizes: Bytes, first: Steps, last: Steps, most: int) -> tuple[Bytes, int]:
   """As `greedy_plan`, but compiled, because the search for an order makes thousands of plans.
 
@@ -126,7 +126,7 @@ def greedy_offsets(sizes: Bytes, first: Steps, last: Steps, most: int) -> tuple[
     The offsets of the placed buffers, and the end of the highest one.
   """
   count, offsets, ends, head = len(sizes), np.zeros_like(sizes), np.zeros_like(sizes), 0
-  turns = np.sort(sizes * count + np.arange(count))[::-1] % count  # of equal ones the later first
+  turns = _by_size(sizes)
   # The placed buffers that are live at step t are `alive[room[t]:filled[t]]`.
   room = _room(first, last)
   filled, alive = room[:-1].copy(), np.empty(room[-1], np.int64)
@@ -160,10 +160,32 @@ def greedy_offsets(sizes: Bytes, first: Steps, last: Steps, most: int) -> tuple[
   return offsets, head
 
 
-@compiled
+@inner
+def _by_size(sizes: Bytes) -> Steps:
+  """Returns the buffers by decreasing size, of equal ones the later first."""
+  turns = np.arange(len(sizes))
+  gap = len(sizes) // 2
+  while gap:  # Shell 1959, "A high-speed sorting procedure"
+    for index in range(gap, len(turns)):
+      moved, place = turns[index], index
+      while place >= gap and (sizes[turns[place - gap]], turns[place - gap]) < (
+        sizes[moved],
+        moved,
+      ):
+        turns[place] = turns[place - gap]
+        place -= gap
+      turns[place] = moved
+    gap //= 2
+  return turns
+
+
+@inner
 def _room(first: Steps, last: Steps) -> Steps:
   """Returns where the list of buffers live at each step begins, and where the last list ends."""
-  room = np.zeros(np.max(last) + 2 if len(last) else 1, np.int64)
+  steps = 0
+  for index in range(len(last)):
+    steps = max(steps, last[index] + 1)
+  room = np.zeros(steps + 1, np.int64)
   for index in range(len(first)):
     room[first[index]] += 1
     room[last[index] + 1] -= 1
@@ -197,7 +219,7 @@ _CONV_2D, _DEPTHWISE_CONV_2D, _AVERAGE_POOL_2D = (
 )
 
 
-@compiled
+@inner
 def cmsis_nn_scratch(
   kind: int,
   height: int,

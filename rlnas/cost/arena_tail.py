@@ -5,8 +5,7 @@ The tail holds the interpreter's structures, which `rlnas.cost.structures` lists
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -93,15 +92,7 @@ def tail_of(
     quantized: whether inputs and outputs have a scale.
   """
   layouts = structures.layouts_of(inputs=inputs, outputs=outputs, quantized=quantized)
-  return Tail(*map(int, _compiled()(layouts, nodes, tensors)))
-
-
-@functools.cache
-def _compiled() -> Callable[..., Tail]:
-  """Returns `used_bytes` compiled; loads Numba only now, because the tables of boards need none."""
-  from rlnas.cost.jit import compiled
-
-  return compiled(used_bytes)
+  return Tail(*map(int, used_bytes(layouts, nodes, tensors)))
 
 
 def used_bytes(layouts: Layouts, nodes: Nodes, tensors: int) -> Tail:

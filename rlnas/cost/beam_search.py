@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.cost.jit import compiled, inlined
+from rlnas.cost.jit import inlined, inner
 from rlnas.cost.tasks import TaskGraph
 
 Bytes = npt.NDArray[np.int64]
@@ -44,7 +44,7 @@ class _Beam(NamedTuple):
   able: Indices
 
 
-@compiled
+@inner
 def by_beam(graph: TaskGraph, most: int) -> Indices:
   """Searches over sets of tasks that have run, ranked by peak and then by live bytes.
 
@@ -64,7 +64,7 @@ def by_beam(graph: TaskGraph, most: int) -> Indices:
   now.able[0] = 0
   for task in range(count):
     _add_if_ready(now, 0, needs, task)
-  found, grown = 1, np.empty(count, np.int64)
+  found, grown = np.int64(1), np.empty(count, np.int64)  # a literal would be another type
   trace = np.empty((count, BEAM_WIDTH, 2), np.int64)  # origin and task by step and state
   for step in range(count):
     found = _advance(graph, others, now, found, then, most, grown)
@@ -87,13 +87,13 @@ def by_beam(graph: TaskGraph, most: int) -> Indices:
   return order
 
 
-@compiled
+@inner
 def _empty_beam(count: int) -> _Beam:
   states = np.empty(BEAM_WIDTH, _STATE)
   return _Beam(states, np.empty((BEAM_WIDTH, count), np.int64), np.empty(BEAM_WIDTH, np.int64))
 
 
-@compiled
+@inner
 def _sets(graph: TaskGraph) -> tuple[Indices, Indices]:
   """Encodes sets of tasks as bits.
 
@@ -114,7 +114,7 @@ def _sets(graph: TaskGraph) -> tuple[Indices, Indices]:
   return needs, others
 
 
-@compiled
+@inner
 def _advance(
   graph: TaskGraph, others: Indices, now: _Beam, found: int, then: _Beam, most: int, grown: Bytes
 ) -> int:

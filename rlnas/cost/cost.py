@@ -27,23 +27,14 @@ import dataclasses
 
 import numpy as np
 
-from rlnas.architecture import Architecture, Sides, TaskShape, computed_once, input_sides
+from rlnas.architecture import Architecture, TaskShape, computed_once
 from rlnas.budget import Resources
 from rlnas.cost.arena_tail import Nodes, smallest_bytes, used_bytes
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.flash import bytes_of, constants_of, counted
-from rlnas.cost.jit import compiled
-from rlnas.cost.nodes import Indices, Records, encoded
-from rlnas.cost.operators import (
-  Converted,
-  arena_tasks,
-  chip_tasks,
-  converted,
-  fits,
-  misfit,
-  totals,
-)
-from rlnas.cost.schedule import least_arena_bytes, least_arena_order, ordered_arena_bytes
+from rlnas.cost.jit import compiled, inner
+from rlnas.cost.operators import Converted, arena_tasks, chip_tasks, predict_operators, totals
+from rlnas.cost.schedule import least_arena_order, planned_arena
 from rlnas.cost.structures import Layouts
 
 
@@ -86,60 +77,27 @@ def estimate_cost(architecture: Architecture, task: TaskShape, *, build: Build =
   Raises:
     ValueError: the shapes of the network do not fit together, or it has no node but its input.
   """
-
-  def estimate() -> Cost:
-    nodes, rows = encoded(architecture)
-    fitting, *found = _cost(
-      nodes,
-      rows,
-      input_sides(task),
-      task.classes,
-      build.layouts,
-      (build.kernels == 'cmsis_nn', build.asks_for_3x3, build.mean_asks_once),
-    )
-    if not fitting:
-      raise misfit(architecture, task)
-    return Cost(*found)
-
-  return computed_once(architecture, '_cost', (task, build.name), estimate)
+  return computed_once(
+    architecture, '_cost', (task, build.name), lambda: _estimate(architecture, task, build)
+  )
 
 
-@compiled
-def _cost(
-  nodes: Records,
-  rows: Indices,
-  entry: Sides,
-  classes: int,
-  layouts: Layouts,
-  kernels: tuple[bool, bool, bool],
-) -> tuple[bool, int, int, int, int, int, int]:
-  """Returns whether all shapes fit, then the fields of `Cost` (0 if they do not fit).
-
-  Args:
-    nodes: see `rlnas.cost.operators.converted`.
-    rows: see `rlnas.cost.operators.converted`.
-    entry: see `rlnas.cost.operators.converted`.
-    classes: see `rlnas.cost.operators.converted`.
-    layouts: the layouts of the build's structures.
-    kernels: whether the build has CMSIS-NN, `asks_for_3x3` and `mean_asks_once`.
-  """
-  network = converted(nodes, rows, entry, classes)
-  if not fits(network):
-    return False, 0, 0, 0, 0, 0, 0
+def _estimate(architecture: Architecture, task: TaskShape, build: Build) -> Cost:
+  """As `estimate_cost`, anew. Its parts are compiled each for itself, to be compiled quickly."""
+  network = predict_operators(architecture, task)
   counts, tasks = counted(network), arena_tasks(network)
   macs, _, parameters = totals(network.kernels)
-  flash = bytes_of(counts)
-  if kernels[0]:
+  order, head = least_arena_order(tasks)
+  if build.kernels == 'cmsis_nn':
     # The file's order does not depend on the build.
-    order, head = least_arena_order(tasks)
     known = len(tasks.scratch)
-    tasks = chip_tasks(network, tasks, kernels[1], kernels[2])
-    if kernels[2] or len(tasks.scratch) > known:
-      head = ordered_arena_bytes(tasks, order)
-  else:
-    head = least_arena_bytes(tasks)
-  smallest, tail = _arena_bytes(network, constants_of(counts), head, len(tasks.scratch), layouts)
-  return True, macs, parameters, flash, smallest, head, tail
+    tasks = chip_tasks(network, tasks, build.asks_for_3x3, build.mean_asks_once)
+    if build.mean_asks_once or len(tasks.scratch) > known:
+      _, head = planned_arena(tasks, order)
+  smallest, tail = _arena_bytes(
+    network, constants_of(counts), head, len(tasks.scratch), build.layouts
+  )
+  return Cost(*map(int, (macs, parameters, bytes_of(counts), smallest, head, tail)))
 
 
 @compiled
@@ -157,6 +115,7 @@ def _arena_bytes(
   """
   operators, starts, kernels = network.operators, network.starts, network.kernels
   kinds, scales = np.empty(len(operators), np.int64), np.empty(len(operators), np.int64)
+  inputs = np.empty(len(operators), np.int64)
   channels, tensors = np.zeros(len(network.nodes), np.int64), 1 + len(operators)
   for kernel in kernels:
     # Every layer has its own bias tensor, even if layers share its values.
@@ -166,12 +125,11 @@ def _arena_bytes(
   for index in range(len(operators)):
     kinds[index] = operators[index]['kind']
     scales[index] = channels[operators[index]['node']]
-  tail = _used_bytes(
-    layouts, Nodes(kinds, scales, starts[1:] - starts[:-1], scratch), tensors + constants
-  )
+    inputs[index] = starts[index + 1] - starts[index]
+  tail = _used_bytes(layouts, Nodes(kinds, scales, inputs, scratch), tensors + constants)
   buffers = 1 + len(operators) + scratch
   smallest = _smallest_bytes(layouts, head, tail, tensors + constants, scratch, buffers, 1)
   return smallest, tail.total
 
 
-_used_bytes, _smallest_bytes = compiled(used_bytes), compiled(smallest_bytes)
+_used_bytes, _smallest_bytes = inner(used_bytes), inner(smallest_bytes)

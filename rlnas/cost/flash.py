@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.cost.jit import compiled, inlined
+from rlnas.cost.jit import compiled, inlined, inner
 from rlnas.cost.operators import KIND_SCALES, SCALES, Converted, Indices, Records, scales_of
 from rlnas.cost.scale_order import Scale, scale_owners
 from rlnas.cost.structures import KINDS
@@ -53,7 +53,7 @@ _OTHERS = (
   *('options', 'scale', 'zero point'),
 )
 _FEATURES = (*KINDS, *_OTHERS)
-_BYTES = np.array([FLASH_BYTES.get(name, 0.0) for name in _FEATURES])
+_BYTES = tuple(FLASH_BYTES.get(name, 0.0) for name in _FEATURES)
 _NETWORK, _CONCATENATED, _CONSTANT, _BIAS, _DENSE_KERNEL, _BYTE, _WIDTH, _SHAPE = range(
   len(KINDS), len(KINDS) + 8
 )
@@ -75,13 +75,14 @@ def flash_features(network: Converted) -> dict[str, int]:
   return {name: counts[name] for name in FLASH_BYTES}
 
 
-@compiled
 def bytes_of(counts: Indices) -> int:
   """Returns the size of a file with the counts of `counted`."""
-  return round(np.sum(counts * _BYTES))
+  total = 0.0
+  for count, size in zip(counts.tolist(), _BYTES, strict=True):
+    total += count * size
+  return round(total)
 
 
-@compiled
 def constants_of(counts: Indices) -> int:
   """Returns the number of constant tensors besides kernels and biases."""
   return int(counts[_CONSTANT])
@@ -140,7 +141,7 @@ def counted(network: Converted) -> Indices:
   return counts
 
 
-@compiled
+@inner
 def _rows(count: int) -> Indices:
   """Returns empty rows for `_first_ones` to compare; see `_put`."""
   return np.zeros((count, 5), np.int64)
@@ -151,7 +152,7 @@ def _put(rows: Indices, index: int, a: int, b: int, c: int, d: int, e: int) -> N
   rows[index, 0], rows[index, 1], rows[index, 2], rows[index, 3], rows[index, 4] = a, b, c, d, e
 
 
-@compiled
+@inner
 def _options(nodes: Records, operators: Records) -> Indices:
   """Returns a row for each operator with options; equal rows mean equal options."""
   found, count = _rows(len(operators)), 0
@@ -172,7 +173,7 @@ def _options(nodes: Records, operators: Records) -> Indices:
   return found[:count]
 
 
-@compiled
+@inner
 def _scales(
   operators: Records, starts: Indices, sources: Indices, owners: Indices
 ) -> tuple[int, int]:
@@ -205,7 +206,7 @@ def _scales(
   return scales, points
 
 
-@compiled
+@inner
 def _input_scales(operators: Records, starts: Indices, sources: Indices, nodes: int) -> Indices:
   """Returns for every node a number that is equal for equal scales of the (first) input."""
   own, read = np.empty(len(operators), np.int64), np.full(nodes, INPUT)
@@ -220,7 +221,7 @@ def _input_scales(operators: Records, starts: Indices, sources: Indices, nodes: 
   return read
 
 
-@compiled
+@inner
 def _constants(
   nodes: Records, shapes: Records, operators: Records, starts: Indices, sources: Indices
 ) -> Indices:
@@ -250,7 +251,7 @@ def _constants(
   return found[:count]
 
 
-@compiled
+@inner
 def _first_ones(rows: Indices) -> npt.NDArray[np.bool_]:
   """Returns for each row whether it equals no row before it."""
   slots = 16
@@ -274,6 +275,6 @@ def _first_ones(rows: Indices) -> npt.NDArray[np.bool_]:
   return first
 
 
-@compiled
+@inner
 def _aligned(size: int) -> int:
   return -(-size // 16) * 16

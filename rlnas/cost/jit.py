@@ -1,58 +1,172 @@
-"""Compiles functions with Numba when they are first called.
+"""Functions that Numba compiles to machine code, and that run as plain Python until it is there.
 
-The machine code is kept on disk, so that an installation compiles only once, for some seconds: in
-the package's folder if it is writable, otherwise in the user's cache. Numba recompiles a function
-if the file that defines it changes. A compiled function, however, also contains the machine code of
-the functions that it calls and the constants that it takes from other modules. Therefore each
-state of all `SOURCES` together has its own cache folder. `SOURCES` are the modules with compiled
-functions, and those whose names, codes and layouts are frozen in the compiled functions.
+The machine code is kept on disk, so that an installation compiles only once: in the package's
+folder if it is writable, otherwise in the user's cache. A compiled function also contains the
+machine code of the functions that it calls and the constants that it takes from other modules, of
+which Numba knows nothing when it looks for outdated files. Therefore each state of all `SOURCES`
+together has its own cache folder. `SOURCES` are the modules with compiled functions, and those
+whose names, codes and layouts are frozen in the compiled functions.
 
-Only this module imports Numba, as only `rlnas.backend` imports TensorFlow.
+A function is compiled when it is first called. A search must not wait for that: after
+`compile_in_background`, another process compiles (`rlnas.cost.compiler`), and until it is done the
+functions of this process run uncompiled, with the same results.
+
+Only this module imports Numba, and only when a compiled function is called.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import hashlib
-import os
-import pathlib
-import tempfile
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from numba import config, njit
-from numba.core import event
+import numpy as np
+
+from rlnas.cost import machine_code
 
 Function = TypeVar('Function', bound=Callable[..., Any])
 
-_COST = (
-  *('arena_head', 'arena_tail', 'beam_search', 'builds', 'cost', 'flash', 'jit', 'kinds', 'limits'),
-  *('nodes', 'operators', 'scale_order', 'schedule', 'structures', 'tasks', 'terms', 'workload'),
-)
-SOURCES = ('architecture.py', 'budget.py', *(f'cost/{name}.py' for name in _COST))
-_PACKAGE = pathlib.Path(__file__).parents[1]
+unsaved: list[str] = []
+"""Why machine code could not be written to disk."""
+
+# What need not be compiled: tests of divisions by zero, and forms that C calls.
+_OPTIONS = {'error_model': 'numpy', 'no_cfunc_wrapper': True}
 
 
 def compiled(function: Function) -> Function:
   """Compiles a function of integers, arrays, records and tuples of them to machine code."""
-  return _compiled(function, inline='never')
+  return cast(Function, Compiled(function))
+
+
+def inner(function: Function) -> Function:
+  """As `compiled`, for functions that compiled ones call; called from Python, they run uncompiled.
+
+  They need no code that converts Python's objects, a tenth of all that would be compiled.
+  """
+  return cast(Function, Compiled(function, no_cpython_wrapper=True))
 
 
 def inlined(function: Function) -> Function:
-  """As `compiled`, but inlined: for short functions, since passing arrays takes longer."""
-  return _compiled(function, inline='always')
+  """As `inner`, but put in place of its calls: for short functions with many arrays."""
+  return cast(Function, Compiled(function, inline='always', no_cpython_wrapper=True))
 
 
-def _compiled(function: Function, inline: str) -> Function:
-  folder = _folder()
+class _MissingError(Exception):
+  """The machine code of a function is not on disk, and this process shall not compile it."""
+
+
+class Compiled:
+  """A function in two forms, one of which is called.
+
+  Attributes:
+    py_func: the function as it is written.
+    targetoptions: Numba's options, which it reads when another function calls this one.
+  """
+
+  def __init__(self, function: Callable[..., Any], **options: Any) -> None:
+    """Stores the function; nothing is compiled or loaded."""
+    functools.update_wrapper(self, function)
+    self.py_func = function
+    self.targetoptions = _OPTIONS | options
+    self._form = self._chosen
+
+  def __call__(self, *arguments: Any) -> Any:
+    """Calls the form that serves now."""
+    return self._form(*arguments)
+
+  @functools.cached_property
+  def dispatcher(self) -> Any:
+    """What Numba makes of the function."""
+    return _dispatcher(self.py_func, self.targetoptions)
+
+  @property
+  def _numba_type_(self) -> Any:
+    return self.dispatcher._numba_type_  # so that compiled functions can call this one
+
+  @functools.cached_property
+  def plain(self) -> Callable[..., Any]:
+    """The function uncompiled; those that it calls are uncompiled, too."""
+    return _without_compilation(self.py_func)
+
+  def _uncompiled(self, *arguments: Any) -> Any:
+    with np.errstate(over='ignore'):  # machine code does not tell of it, either
+      return self.plain(*arguments)
+
+  def _kept(self, *arguments: Any) -> Any:
+    """Calls machine code from the disk, and never compiles."""
+    try:
+      return self.dispatcher(*arguments)
+    except _MissingError:
+      self._form = self._uncompiled
+      return self._form(*arguments)
+
+  def _chosen(self, *arguments: Any) -> Any:
+    """Decides which form serves from now on, unless that is still open."""
+    if 'no_cpython_wrapper' in self.targetoptions or machine_code.is_disabled():
+      self._form = self._uncompiled
+    elif not machine_code.in_background():
+      self._form = self.dispatcher
+    elif machine_code.is_awaited():
+      return self._uncompiled(*arguments)
+    elif machine_code.is_complete():
+      self.dispatcher._compiler.compile = _refuse
+      self._form = self._kept
+    else:
+      self._form = self.dispatcher  # the other process has failed
+    return self._form(*arguments)
+
+
+def _refuse(*_: Any) -> Any:
+  raise _MissingError
+
+
+def _without_compilation(function: Callable[..., Any]) -> Callable[..., Any]:
+  """Returns a copy of a function that calls copies of the functions that would be compiled."""
+  assert isinstance(function, types.FunctionType)  # noqa: S101  `compiled` takes only those
+  known = _plain_globals(function.__module__, function.__globals__)
+  return types.FunctionType(
+    function.__code__, known, function.__name__, function.__defaults__, function.__closure__
+  )
+
+
+class _PlainGlobals(dict[str, Any]):
+  """The names of a module, where uncompiled functions stand for compiled ones."""
+
+  def __init__(self, given: dict[str, Any]) -> None:
+    super().__init__({k: v for k, v in given.items() if not isinstance(v, Compiled)})
+    self._given = given
+
+  def fill(self) -> None:
+    """Adds the uncompiled functions."""
+    for name, value in self._given.items():
+      if isinstance(value, Compiled):
+        self[name] = value.plain
+
+
+_plain: dict[str, _PlainGlobals] = {}
+
+
+def _plain_globals(module: str, given: dict[str, Any]) -> dict[str, Any]:
+  """Returns the names of a module for its uncompiled functions."""
+  if module not in _plain:
+    _plain[module] = _PlainGlobals(given)  # first, since functions call each other
+    _plain[module].fill()
+  return _plain[module]
+
+
+def _dispatcher(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+  """Returns Numba's dispatcher of a function, whose machine code is kept on disk if possible."""
+  from numba import config, njit
+
+  folder = machine_code.folder()
   if folder is None:
-    return cast(Function, njit(inline=inline)(function))
+    return njit(**options)(function)
   before, config.CACHE_DIR = config.CACHE_DIR, folder  # only `njit` reads it
   try:
-    return cast(Function, _kept_if_possible(njit(cache=True, inline=inline)(function)))
+    return _kept_if_possible(njit(cache=True, **options)(function))
   except RuntimeError:  # the folder is no longer writable, and Numba found no other
-    return cast(Function, njit(inline=inline)(function))
+    return njit(**options)(function)
   finally:
     config.CACHE_DIR = before
 
@@ -62,54 +176,10 @@ def _kept_if_possible(dispatcher: Any) -> Any:
   save = dispatcher._cache.save_overload
 
   def save_if_possible(*arguments: Any) -> None:
-    with contextlib.suppress(OSError):
+    try:
       save(*arguments)
+    except OSError as error:
+      unsaved.append(str(error))
 
   dispatcher._cache.save_overload = save_if_possible
   return dispatcher
-
-
-@contextlib.contextmanager
-def compilation_heard(on_function: Callable[[], None]) -> Iterator[None]:
-  """A context in which each function that is compiled is told when it is; none if all are on disk.
-
-  Args:
-    on_function: called without arguments.
-  """
-  listener = _Listener(on_function)
-  event.register('numba:compile', listener)
-  try:
-    yield
-  finally:
-    event.unregister('numba:compile', listener)
-
-
-class _Listener(event.Listener):
-  def __init__(self, on_function: Callable[[], None]) -> None:
-    self._on_function = on_function
-
-  def on_start(self, event: Any) -> None:
-    """Called before a function is compiled."""
-    self._on_function()
-
-  def on_end(self, event: Any) -> None:
-    """Called after that."""
-    self._on_function()
-
-
-@functools.cache
-def _folder() -> str | None:
-  """Returns the cache folder for this state of the sources; None if no folder can be made."""
-  state = hashlib.sha256(b''.join((_PACKAGE / name).read_bytes() for name in SOURCES))
-  name = f'numba-{state.hexdigest()[:16]}'
-  home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-  choices = (str(_PACKAGE / '__pycache__'), os.path.join(home, 'rlnas'))
-  for base in (config.CACHE_DIR,) if config.CACHE_DIR else choices:
-    folder = os.path.join(base, name)
-    try:
-      os.makedirs(folder, exist_ok=True)
-      tempfile.TemporaryFile(dir=folder).close()  # as Numba does: permissions alone are no proof
-    except OSError:
-      continue
-    return folder
-  return None

@@ -20,7 +20,7 @@ from rlnas.architecture import (
   joined_sides,
   sides_after,
 )
-from rlnas.cost.jit import compiled, inlined
+from rlnas.cost.jit import inlined, inner
 from rlnas.cost.kinds import KIND_OF
 from rlnas.cost.limits import MAX_CONCAT_INPUTS, within_limits
 from rlnas.cost.structures import KINDS
@@ -95,11 +95,12 @@ def encoded(architecture: Architecture) -> tuple[Records, Indices]:
   rows = [_ROWS[node.inputs] for node in nodes]
   if max(map(len, rows)) > _WIDEST_ROW:
     return encoded(within_limits(architecture))
-  records = b''.join([_RECORDS[node.op][node.attributes] for node in nodes])
-  return np.frombuffer(records, NODE), np.frombuffer(b''.join(rows), np.int64)
+  # Arrays that cannot be written are of another type for Numba, for which it would compile again.
+  records = bytearray().join([_RECORDS[node.op][node.attributes] for node in nodes])
+  return np.frombuffer(records, NODE), np.frombuffer(bytearray().join(rows), np.int64)
 
 
-@compiled
+@inner
 def read_by(rows: Indices, count: int) -> tuple[Indices, Indices]:
   """Decodes the inputs of `count` nodes from the rows of `encoded`.
 
@@ -117,7 +118,7 @@ def read_by(rows: Indices, count: int) -> tuple[Indices, Indices]:
   return starts, sources
 
 
-@compiled
+@inner
 def shapes_of(
   nodes: Records,
   starts: Indices,
@@ -152,7 +153,7 @@ def shapes_of(
   return shapes
 
 
-_joined_sides, _sides_after = compiled(joined_sides), compiled(sides_after)
+_joined_sides, _sides_after = inner(joined_sides), inner(sides_after)
 
 
 @inlined

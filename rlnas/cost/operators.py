@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from rlnas.architecture import OPS, Architecture, Sides, TaskShape, infer_shapes, input_sides
 from rlnas.cost.arena_head import cmsis_nn_scratch, mean_scratch
-from rlnas.cost.jit import compiled, inlined
+from rlnas.cost.jit import compiled, inlined, inner
 from rlnas.cost.kinds import TAKE_RELU
 from rlnas.cost.nodes import encoded, read_by, records, shapes_of
 from rlnas.cost.scale_order import Scale, execution_order
@@ -120,22 +120,8 @@ def count_macs(architecture: Architecture, task: TaskShape) -> tuple[int, int]:
   Raises:
     ValueError: the shapes of the network do not fit together.
   """
-  nodes, rows = encoded(architecture)
-  fitting, macs, elements = _count_macs(nodes, rows, input_sides(task), task.classes)
-  if not fitting:
-    raise misfit(architecture, task)
-  return macs, elements
-
-
-@compiled
-def _count_macs(nodes: Records, rows: Indices, entry: Sides, classes: int) -> tuple[bool, int, int]:
-  """Returns whether all shapes fit, and what `count_macs` returns."""
-  starts, sources = read_by(rows, len(nodes))
-  shapes = shapes_of(nodes, starts, sources, entry, classes)
-  if not shapes[-1]['rank']:
-    return False, 0, 0
-  macs, elements, _ = totals(_kernels(nodes, starts, sources, shapes))
-  return True, macs, elements
+  macs, elements, _ = totals(predict_operators(architecture, task).kernels)
+  return int(macs), int(elements)
 
 
 @compiled
@@ -164,13 +150,12 @@ def converted(nodes: Records, rows: Indices, entry: Sides, classes: int) -> Conv
   return Converted(nodes, shapes, operators, starts, sources, kernels, entries)
 
 
-@compiled
 def fits(network: Converted) -> bool:
   """Returns whether the shapes of the network's values fit together."""
-  return network.shapes[-1]['rank'] > 0
+  return len(network.operators) > 0
 
 
-@compiled
+@inner
 def scales_of(operators: Records) -> Indices:
   """Returns what each operator does to the scale of its values; see `Scale`."""
   scales = np.empty(len(operators), np.int64)
@@ -249,7 +234,7 @@ def totals(kernels: Records) -> tuple[int, int, int]:
   return macs, elements, weights
 
 
-@compiled
+@inner
 def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records) -> Records:
   """Returns the kernels of all nodes, in order."""
   kernels, count = np.zeros(len(nodes), KERNEL), 0
@@ -275,7 +260,7 @@ def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records)
   return kernels[:count]
 
 
-@compiled
+@inner
 def _written(
   nodes: Records, starts: Indices, sources: Indices, shapes: Records
 ) -> tuple[Records, Indices, Indices]:
@@ -326,7 +311,7 @@ def _written(
   return operators[:count], begins[: count + 1], reads[: begins[count]]
 
 
-@compiled
+@inner
 def _padded(operators: Records, begins: Indices, reads: Indices, source: int, shape: Any) -> int:
   """Returns an operator that already pads a result to this shape; -1 if there is none."""
   for index in range(len(operators)):
@@ -358,7 +343,7 @@ def _write(
   operator['channels'], operator['elements'] = channels, height * width * channels
 
 
-@compiled
+@inner
 def _reordered(
   operators: Records, starts: Indices, sources: Indices, order: Indices
 ) -> tuple[Records, Indices, Indices]:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.cost.jit import compiled, inlined
+from rlnas.cost.jit import inlined, inner
 
 Indices = npt.NDArray[np.int64]
 
@@ -50,7 +50,7 @@ def scale_groups(starts: Indices, sources: Indices, scales: Indices) -> tuple[tu
   return tuple(tuple(group) for group in groups.values())
 
 
-@compiled
+@inner
 def scale_owners(starts: Indices, sources: Indices, scales: Indices) -> Indices:
   """Returns the first operator of each operator's group of one scale.
 
@@ -85,7 +85,7 @@ def _root(parent: Indices, index: int) -> int:
   return index
 
 
-@compiled
+@inner
 def execution_order(starts: Indices, sources: Indices, scales: Indices, output: int) -> Indices:
   """Orders operators depth first from the output.
 
@@ -132,7 +132,7 @@ def execution_order(starts: Indices, sources: Indices, scales: Indices, output: 
   return post_order(begins, before, output)
 
 
-@compiled
+@inner
 def _early(
   starts: Indices,
   sources: Indices,
@@ -182,7 +182,7 @@ def _push_inputs(stack: Indices, depth: int, starts: Indices, sources: Indices, 
   return depth
 
 
-@compiled
+@inner
 def post_order(starts: Indices, before: Indices, output: int) -> Indices:
   """Orders indices so that each comes after all of its `before`.
 

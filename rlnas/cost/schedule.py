@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from rlnas.cost.arena_head import ANY_BYTES, greedy_offsets
 from rlnas.cost.beam_search import MOST_TASKS, by_beam
-from rlnas.cost.jit import compiled
+from rlnas.cost.jit import compiled, inner
 from rlnas.cost.scale_order import post_order
 from rlnas.cost.tasks import INPUT, Task, TaskGraph, Tasks, graph_of
 
@@ -45,7 +45,6 @@ def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[in
   return int(_head_bytes(graph, np.array(order, np.int64), ANY_BYTES))
 
 
-@compiled
 def least_arena_order(tasks: Tasks) -> tuple[Indices, int]:
   """Searches for an order with a small arena; keeps the given order unless another one is better.
 
@@ -55,46 +54,41 @@ def least_arena_order(tasks: Tasks) -> tuple[Indices, int]:
   Returns:
     A permutation of the tasks, and the size of the arena's head in bytes.
   """
-  graph = graph_of(tasks)
-  order, least = _least(graph)
+  order, head = planned_arena(tasks, SEARCHED)
+  return order, int(head)
+
+
+SEARCHED = np.zeros(0, np.int64)
+"""In place of an order: `planned_arena` searches for one."""
+
+
+@compiled
+def planned_arena(tasks: Tasks, order: Indices) -> tuple[Indices, int]:
+  """As `least_arena_order`; if an order is given, returns it and the head that it needs.
+
+  Both in one function, since machine code of the planner is needed only once then.
+  """
+  graph, most = graph_of(tasks), np.int64(ANY_BYTES)  # literals would be a type of their own
+  if len(order):
+    return order, _head_bytes(graph, order, most)
+  order = _by_need(graph)
+  least = _head_bytes(graph, order, most)
+  if least > graph.widest:  # a lower bound for every order
+    other = _by_growth(graph)
+    head = _head_bytes(graph, other, least)
+    if head < least:
+      order, least = other, head
+  if least > graph.widest and len(graph.during) <= MOST_TASKS:
+    other = by_beam(graph, least)
+    head = _head_bytes(graph, other, least)
+    if head < least:
+      order, least = other, head
   given = np.arange(len(graph.during))
   head = _head_bytes(graph, given, least + 1)
   return (given, head) if head <= least else (order, least)
 
 
-@compiled
-def ordered_arena_bytes(tasks: Tasks, order: Indices) -> int:
-  """Returns the size of the arena's head for an order in which the tasks can run."""
-  return _head_bytes(graph_of(tasks), order, ANY_BYTES)
-
-
-@compiled
-def least_arena_bytes(tasks: Tasks) -> int:
-  """As `least_arena_order`, but returns only the size of the arena's head; it is faster."""
-  graph = graph_of(tasks)
-  _, least = _least(graph)
-  return _head_bytes(graph, np.arange(len(graph.during)), least)
-
-
-@compiled
-def _least(graph: TaskGraph) -> tuple[Indices, int]:
-  """Returns the best order that the searches find, and the size of its arena's head."""
-  best = _by_need(graph)
-  least = _head_bytes(graph, best, ANY_BYTES)
-  if least > graph.widest:  # a lower bound for every order
-    order = _by_growth(graph)
-    head = _head_bytes(graph, order, least)
-    if head < least:
-      best, least = order, head
-  if least > graph.widest and len(graph.during) <= MOST_TASKS:
-    order = by_beam(graph, least)
-    head = _head_bytes(graph, order, least)
-    if head < least:
-      best, least = order, head
-  return best, least
-
-
-@compiled
+@inner
 def _head_bytes(graph: TaskGraph, order: Indices, most: int) -> int:
   """Returns the size of the arena's head for an order, or `most` if it is not below `most`."""
   if len(order) < len(graph.during) or _peak(graph, order) >= most:
@@ -118,7 +112,7 @@ def _head_bytes(graph: TaskGraph, order: Indices, most: int) -> int:
   return min(most, head)
 
 
-@compiled
+@inner
 def _peak(graph: TaskGraph, order: Indices) -> int:
   """Returns the largest number of bytes live at one time, a lower bound for every planner."""
   starts, sources, sizes, during = graph.starts, graph.sources, graph.sizes, graph.during
@@ -134,7 +128,7 @@ def _peak(graph: TaskGraph, order: Indices) -> int:
   return peak
 
 
-@compiled
+@inner
 def _by_growth(graph: TaskGraph) -> Indices:
   """Orders the tasks greedily: the next one leaves the fewest bytes live."""
   starts, sources, sizes, during = graph.starts, graph.sources, graph.sizes, graph.during
@@ -173,7 +167,7 @@ def _by_growth(graph: TaskGraph) -> Indices:
   return order
 
 
-@compiled
+@inner
 def _by_need(graph: TaskGraph) -> Indices:
   """Orders the tasks depth first, starting with the inputs that free the most memory.
 
@@ -182,7 +176,7 @@ def _by_need(graph: TaskGraph) -> Indices:
   return post_order(graph.starts, _by_spared(graph), len(graph.during) - 1)
 
 
-@compiled
+@inner
 def _by_spared(graph: TaskGraph) -> Indices:
   """Sorts the sources of each task: first the one after which the most memory is free again."""
   starts, sources, sizes, during = graph.starts, graph.sources, graph.sizes, graph.during

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.cost.arena_head import ALIGNMENT_BYTES
-from rlnas.cost.jit import compiled
+from rlnas.cost.jit import inner
 from rlnas.cost.scale_order import listed
 
 Bytes = npt.NDArray[np.int64]
@@ -85,13 +85,12 @@ class TaskGraph(NamedTuple):
   widest: int
 
 
-@compiled
+@inner
 def graph_of(tasks: Tasks) -> TaskGraph:
   """Builds the graph of tasks that are given in an order in which they can run."""
   starts, sources, sizes, areas, scratch = tasks
   count = len(starts) - 1
-  sizes = -(-sizes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
-  scratch = -(-scratch // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+  sizes, scratch = _aligned(sizes), _aligned(scratch)
   once, reading = np.zeros_like(starts), np.zeros(count + 2, np.int64)
   kept = np.empty_like(sources)
   for index in range(count):
@@ -119,3 +118,12 @@ def graph_of(tasks: Tasks) -> TaskGraph:
     widest = max(widest, needed)
   once_each = kept[: once[-1]]
   return TaskGraph(once, once_each, sizes, during, reading, readers, areas, scratch, widest)
+
+
+@inner
+def _aligned(sizes: Bytes) -> Bytes:
+  """Rounds sizes up to multiples of `ALIGNMENT_BYTES`."""
+  found = np.empty(len(sizes), np.int64)
+  for index in range(len(sizes)):
+    found[index] = -(-sizes[index] // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+  return found

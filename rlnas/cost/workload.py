@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlnas.architecture import Architecture, TaskShape, input_sides
-from rlnas.cost.jit import compiled
-from rlnas.cost.nodes import Indices, Records, encoded
-from rlnas.cost.operators import Converted, converted, fits, misfit
+from rlnas.architecture import Architecture, TaskShape
+from rlnas.cost.jit import compiled, inner
+from rlnas.cost.operators import Converted, predict_operators
 from rlnas.cost.structures import KINDS
 from rlnas.cost.tasks import INPUT
-from rlnas.cost.terms import CASES, DEPTHWISE_3X3, POINTWISE, TERMS, Values, Window, Workload
+from rlnas.cost.terms import CASES, DEPTHWISE_3X3, POINTWISE, Values, Window, Workload, no_work
 
 _CONV, _DEPTHWISE, _DENSE, _CONCAT = (
   KINDS.index(kind) for kind in ('CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED', 'CONCATENATION')
@@ -22,12 +21,11 @@ _CONV, _DEPTHWISE, _DENSE, _CONCAT = (
 _POOLS = tuple(KINDS.index(kind) for kind in ('AVERAGE_POOL_2D', 'MAX_POOL_2D'))
 _MAPPED = (_CONV, _DEPTHWISE, *_POOLS)  # operators with a window
 _POINTWISE, _DEPTHWISE_3X3 = CASES.index(POINTWISE), CASES.index(DEPTHWISE_3X3)
-_CASES, _TERMS = len(CASES), len(TERMS)
 # Channels that CMSIS-NN's matrix product and depthwise convolution compute together.
 _GROUP, _DEPTHWISE_GROUP = 16, 4
 
 
-@compiled
+@inner
 def add_work(
   load: Workload, kind: int, values: Values, window: Window, products: int, runs: float
 ) -> None:
@@ -89,7 +87,7 @@ def add_work(
     line[12] += runs * places * values.inputs
 
 
-@compiled
+@inner
 def _inside(count: int, length: int, size: int, stride: int, dilation: int, is_same: bool) -> int:
   """Returns how many places of the kernel lie inside the map, over all places of the result.
 
@@ -116,24 +114,9 @@ def workload_of(architecture: Architecture, task: TaskShape) -> Workload:
   Raises:
     ValueError: the shapes of the network do not fit together.
   """
-  nodes, rows = encoded(architecture)
-  fitting, load = _workload(nodes, rows, input_sides(task), task.classes)
-  if not fitting:
-    raise misfit(architecture, task)
+  load = no_work()
+  add_network(load, predict_operators(architecture, task))
   return load
-
-
-@compiled
-def _workload(
-  nodes: Records, rows: Indices, entry: tuple[int, int, int, int], classes: int
-) -> tuple[bool, Workload]:
-  """Returns whether all shapes fit, and the work; see `rlnas.cost.operators.converted`."""
-  network = converted(nodes, rows, entry, classes)
-  load = np.zeros((_CASES, _TERMS))
-  if not fits(network):
-    return False, load
-  add_network(load, network)
-  return True, load
 
 
 @compiled
@@ -181,7 +164,7 @@ def add_network(load: Workload, network: Converted) -> None:
     add_work(load, operator['kind'], values, window, products[operator['node']], 1.0)
 
 
-@compiled
+@inner
 def _elements(network: Converted, source: int) -> int:
   """Returns the number of elements of an operator's result, or of the input."""
   if source == INPUT:

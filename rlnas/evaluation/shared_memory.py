@@ -11,9 +11,12 @@ import dataclasses
 import os
 import pickle
 import shutil
+import uuid
 import weakref
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
+
+from rlnas.evaluation import memory_locks
 
 _LINUX = '/dev/shm'  # noqa: S108  where Linux keeps shared memory
 _ALIGNMENT_BYTES = 64  # of each array, for vector instructions
@@ -56,13 +59,15 @@ class Shared:
     if not end or not _has_room(end):
       self.handle = Handle(pickle.dumps(value, protocol=5), '', ())
       return
-    memory = SharedMemory(create=True, size=end)
+    memory_locks.remove_ownerless()
+    memory = SharedMemory(f'{memory_locks.PREFIX}{uuid.uuid4().hex}', create=True, size=end)
+    owned = memory_locks.lock(memory.name)
     whole = _bytes_of(memory)
     for (offset, size), view in zip(places, views, strict=True):
       whole[offset : offset + size] = view
     whole.release()
     self.handle = Handle(body, memory.name, tuple(places))
-    self._finalizer = weakref.finalize(self, _discard, memory)
+    self._finalizer = weakref.finalize(self, _discard, memory, owned)
 
   def close(self) -> None:
     """Frees the memory as soon as all processes that map it have ended."""
@@ -98,7 +103,9 @@ def _has_room(size: int) -> bool:
   return not os.path.isdir(_LINUX) or shutil.disk_usage(_LINUX).free > 2 * size
 
 
-def _discard(memory: SharedMemory) -> None:
+def _discard(memory: SharedMemory, owned: int | None) -> None:
   memory.close()
   with contextlib.suppress(FileNotFoundError):
     memory.unlink()
+  if owned is not None:
+    os.close(owned)

@@ -18,6 +18,7 @@ from multiprocessing.context import SpawnProcess
 from typing import cast
 
 from rlnas.child.progress import Step, loading, told_to
+from rlnas.cost import machine_code
 from rlnas.data.atomic_file import WriteError
 from rlnas.evaluation.shared_memory import attach
 from rlnas.interfaces import Evaluator, StagedEvaluator
@@ -134,6 +135,7 @@ def _work(connection: Connection, parent: int, core: int | None) -> None:
   if core is not None:
     with contextlib.suppress(OSError):  # the core was taken from this process meanwhile
       os.sched_setaffinity(0, {core})
+  machine_code.compile_in_background()
   connection.send('')
   try:
     handle = connection.recv()

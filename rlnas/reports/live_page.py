@@ -11,8 +11,6 @@ from absl import logging
 from rlnas.architecture import Scalar
 from rlnas.budget import Budget
 from rlnas.data.atomic_file import write_file
-from rlnas.reports.html import to_html
-from rlnas.reports.search_report import search_page
 from rlnas.trial import Trial
 
 REFRESH_SECONDS = 20
@@ -73,6 +71,9 @@ class LivePage:
   def _write(self) -> None:
     started = time.monotonic()
     try:
+      from rlnas.reports.html import to_html  # late, as the first trials do not need Matplotlib
+      from rlnas.reports.search_report import search_page
+
       page = search_page(
         self._trials,
         self._budget,

@@ -23,7 +23,6 @@ from rlnas.backend import tf
 from rlnas.budget import Budget
 from rlnas.data.metrics import Metric
 from rlnas.pareto import objectives
-from rlnas.reports.graph_drawing import pixels
 from rlnas.reports.tensorboard_files import named_errors
 from rlnas.reports.tensorboard_pictures import Choices, Front, Pixels, best_text
 from rlnas.reports.tensorboard_scalars import (
@@ -188,6 +187,8 @@ class TensorBoard:
     title = f'trial {trial.index}: int8 validation {self._metric.label} {accuracy:.4f}\n'
     title += f'flash {flash:,} B, SRAM {sram:,} B'
     try:
+      from rlnas.reports.graph_drawing import pixels
+
       drawing = pixels(trial.proposal.architecture, task=self._task, title=title)
       text = best_text(trial, self._budget, self._task, self._metric)
     except Exception:

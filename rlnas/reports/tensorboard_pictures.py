@@ -18,10 +18,7 @@ from rlnas.data.metrics import Metric
 from rlnas.pareto import is_measured, pareto_front
 from rlnas.reports.choice_counts import Preference
 from rlnas.reports.graph_boxes import boxes
-from rlnas.reports.model_figures import style
-from rlnas.reports.pareto_figure import pareto_figure
 from rlnas.reports.rendering import pixels_of
-from rlnas.reports.search_figures import preference_figure
 from rlnas.spaces.table import Table, states_of
 from rlnas.trial import Measurement, Status, Trial
 
@@ -56,6 +53,9 @@ class Front:
     shown = {trial.index: trial for trial in (*self._front, *self._recent)}
     if not shown:
       return None
+    from rlnas.reports.model_figures import style  # late: the first trials need no Matplotlib
+    from rlnas.reports.pareto_figure import pareto_figure
+
     found = f'{len(self._front)} trials on the Pareto front'
     trials = [shown[i] for i in sorted(shown)]
     with style():
@@ -104,6 +104,9 @@ class Choices:
 
   def pictures(self) -> dict[str, Pixels]:
     """A heat map for each kind of decision: the share of each choice."""
+    from rlnas.reports.model_figures import style
+    from rlnas.reports.search_figures import preference_figure
+
     edges = [*self._first, self._end]
     pictures = {}
     for preference in self.preferences():

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.interfaces import Preparing, Resumable, Strategy
+from rlnas.interfaces import Breeding, Preparing, Resumable, Strategy
 from rlnas.spaces.table import Table
 from rlnas.strategies.proposals import propose_uniform
 from rlnas.strategies.trial_batches import check_at_least
@@ -118,6 +118,10 @@ class Admitting:
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Passes the trials on and returns the scalars of the wrapped strategy."""
     return self._strategy.tell(trials)
+
+  def parents(self) -> frozenset[int]:
+    """Those of the wrapped strategy; none if it has none (`rlnas.interfaces.Breeding`)."""
+    return self._strategy.parents() if isinstance(self._strategy, Breeding) else frozenset()
 
   def state(self) -> dict[str, npt.NDArray[Any]] | None:
     """The state of the wrapped strategy; None if it has none (`rlnas.interfaces.Resumable`)."""

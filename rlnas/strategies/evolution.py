@@ -117,6 +117,10 @@ class Evolution:
       'population_reward_best': max(rewards),
     }
 
+  def parents(self) -> frozenset[int]:
+    """The trials of the population (`rlnas.interfaces.Breeding`)."""
+    return frozenset(individual.index for individual in self._population)
+
   def _mutant(self, rng: np.random.Generator) -> Proposal:
     parent = self._parent(rng)
     tokens = mutate(self._table, parent.tokens, rng)

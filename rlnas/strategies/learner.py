@@ -6,6 +6,7 @@ journal and continues bit for bit as if it had not stopped.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -40,7 +41,7 @@ class Learner:
     settings: Sequence[float],
     learning_rate: float,
   ) -> None:
-    """Prepares the moments and, if no controller of this shape did before, traces the step.
+    """Prepares the moments.
 
     Args:
       table: the compiled space of the token sequences.
@@ -66,17 +67,28 @@ class Learner:
     )
     self._initial = [v.numpy() for v in controller.trainable_variables]
     self._tensors = controller.tensors_of(table)
-    # Called directly, since the dispatch of a traced function takes longer than a small step.
-    self._descend = _descend.get_concrete_function(
-      objective,
-      controller.weights,
+    self._vectors = vectors
+
+  @functools.cached_property
+  def _descend(self) -> Callable[..., tf.Tensor]:
+    """The step, which is traced for a second if no controller of this shape has done so before.
+
+    Called directly, since the dispatch of a traced function takes longer than a small step.
+    """
+    return _descend.get_concrete_function(
+      self._objective,
+      self._controller.weights,
       self._moments,
       lstm.TABLE_SPECS,
       lstm.TOKENS_SPEC,
-      (tf.TensorSpec([None], tf.float32),) * vectors,
+      (tf.TensorSpec([None], tf.float32),) * self._vectors,
       (lstm.SCALAR_SPEC,) * len(self._settings),
       _Schedule(lstm.SCALAR_SPEC, *(tf.TensorSpec([], tf.int32),) * 2),
     )
+
+  def trace(self) -> None:
+    """Traces the step before it is needed, if it is not traced yet."""
+    _ = self._descend
 
   def keep(self) -> None:
     """Makes the weights as they are now those that `reset` restores."""

@@ -135,6 +135,11 @@ class LocalSearch:
       scalars['incumbent_reward'] = self._incumbent.reward
     return scalars
 
+  def parents(self) -> frozenset[int]:
+    """The trial that the climb has reached, or may start from (`rlnas.interfaces.Breeding`)."""
+    points = [self._incumbent] if self._incumbent is not None else self._starts
+    return frozenset(point.index for point in points)
+
   def _learn(self, trial: Trial) -> None:
     parent = trial.proposal.parent
     if trial.reward is None or not (parent is None or parent in self._path):

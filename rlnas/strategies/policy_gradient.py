@@ -84,7 +84,7 @@ class PolicyGradient:
 
   def prepare(self) -> bool:
     """Takes a step of the warm start. Returns whether more are left."""
-    return self._warm_start.step()
+    return self._warm_start.prepare()
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Samples `count` token sequences from the policy.

@@ -130,7 +130,7 @@ class Reinforce:
     """
     from rlnas.strategies import episodes  # TensorFlow
     from rlnas.strategies.learner import Learner
-    from rlnas.strategies.surrogate import Surrogate  # scikit-learn
+    from rlnas.strategies.surrogate import Surrogate
 
     if patience is None:
       patience = max(1, round(_PATIENCE * math.log(table.size)))
@@ -210,7 +210,7 @@ class Reinforce:
     Returns:
       Whether another call has something left to do.
     """
-    return self._warm_start.step()
+    return self._warm_start.prepare()
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Proposes `count` architectures that differ from each other and from all trials told.

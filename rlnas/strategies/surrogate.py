@@ -18,8 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
-from sklearn.metrics.pairwise import rbf_kernel
 
 from rlnas.architecture import Architecture, Scalar
 from rlnas.spaces.table import Table, choices_of
@@ -94,6 +92,8 @@ class Surrogate:
     self._by_prior = self._mean(walks)
     matrix = self._kernel.among_learnt + np.outer(self._by_prior, self._by_prior)
     matrix += _NOISE * np.eye(len(walks))
+    from scipy.linalg import cho_factor, cho_solve  # they take a second to load
+
     self._inverse = cho_solve(cho_factor(matrix), np.eye(len(walks)))
     self._scores = np.array(scores, np.float64)
     self._residuals = self._scores - self._by_prior
@@ -177,6 +177,8 @@ class _Kernel:
     by_decisions: FloatArray = (1 + choices @ self._choices.T) ** 2 / 4
     if not self._varied.any():
       return by_decisions
+    from sklearn.metrics.pairwise import rbf_kernel
+
     return by_decisions + rbf_kernel(features, self._features, gamma=_WIDTH / self._varied.sum())
 
 

@@ -14,12 +14,14 @@ earlier searches of the space are known, the value includes a prediction from wh
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.cost import machine_code
 from rlnas.spaces.table import Table
 from rlnas.strategies.proposals import value_of
 from rlnas.strategies.trial_batches import check_at_least
@@ -39,6 +41,7 @@ SOFTNESS = 0.15
 _EPISODES = 64  # in each step
 _LEARNING_RATE = 4e-3
 _REMEMBERED = 10_000  # walks whose penalty is kept
+_PAUSE_SECONDS = 0.05
 
 
 def budget_value(table: Table, penalty: Penalty) -> Value:
@@ -114,6 +117,17 @@ class WarmStart:
       drawn = imagine(self._controller, self._table, _EPISODES, self._rng, self._value)
       self._learner.step(*drawn)
     return self._left > 0
+
+  def prepare(self) -> bool:
+    """As `step`; does nothing while the estimate is compiled, as steps would take long until then.
+
+    It would also slow the compiler down, and the networks that are being trained.
+    """
+    if self._left and machine_code.is_awaited():
+      self._learner.trace()
+      time.sleep(_PAUSE_SECONDS)
+      return True
+    return self.step()
 
   def finish(self) -> None:
     """Takes all steps that are left."""

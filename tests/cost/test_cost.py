@@ -10,7 +10,7 @@ from rlnas.architecture import Architecture, Graph, Node, TaskShape, infer_shape
 from rlnas.backend import keras, quiet, tf
 from rlnas.budget import Resources
 from rlnas.child.builder import build
-from rlnas.cost import cost, workload
+from rlnas.cost import cost, latency
 from rlnas.cost.builds import BUILDS
 from rlnas.cost.cost import Cost, estimate_cost
 from rlnas.cost.latency import latency_ms
@@ -206,18 +206,18 @@ def test_is_a_frozen_value():
 
 def test_an_estimate_is_kept_with_the_network_and_goes_along_to_workers(monkeypatch):
   network, other = chain(), TaskShape((16, 16, 1), 10)
-  found, latency = estimate_cost(network, COLOURS), latency_ms(network, COLOURS, speed=ESP32)
+  found, known_ms = estimate_cost(network, COLOURS), latency_ms(network, COLOURS, speed=ESP32)
   sent = pickle.loads(pickle.dumps(network))  # noqa: S301 (made in this line)
   asked = []
   monkeypatch.setattr(
-    cost, '_cost', lambda *arguments: asked.append(arguments) or (True, 1, 2, 3, 4, 5, 6)
+    cost, '_estimate', lambda *arguments: asked.append(arguments) or Cost(1, 2, 3, 4, 5, 6)
   )
   monkeypatch.setattr(
-    workload, '_workload', lambda *arguments: asked.append(arguments) or (True, no_work())
+    latency, 'workload_of', lambda *arguments: asked.append(arguments) or no_work()
   )
   for known in (network, sent):
     assert estimate_cost(known, COLOURS) == found
-    assert latency_ms(known, COLOURS, speed=ESP32) == latency
+    assert latency_ms(known, COLOURS, speed=ESP32) == known_ms
   assert not asked
   assert estimate_cost(network, other) == estimate_cost(network, other) == Cost(1, 2, 3, 4, 5, 6)
   assert latency_ms(network, COLOURS, speed=dataclasses.replace(ESP32, clock_hz=1)) == 0

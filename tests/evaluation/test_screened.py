@@ -9,11 +9,10 @@ from rlnas.architecture import Architecture, Graph, TaskShape
 from rlnas.board import BOARDS
 from rlnas.budget import Budget
 from rlnas.child.builder import build
-from rlnas.cost import cost, workload
+from rlnas.cost import cost, latency
 from rlnas.cost.builds import BUILDS
 from rlnas.cost.cost import estimate_cost
 from rlnas.cost.latency import latency_ms
-from rlnas.cost.nodes import encoded
 from rlnas.data import loaders
 from rlnas.evaluation.executors import InProcess
 from rlnas.evaluation.int8 import Ready, measure_int8
@@ -186,18 +185,18 @@ class Unlearned:
 def test_a_search_estimates_each_proposed_network_once(monkeypatch):
   """Before it is proposed; the screening and the measurement take the same estimate."""
   estimated, timed = collections.Counter(), collections.Counter()
-  compiled, work = cost._cost, workload._workload
+  sizes, work = cost._estimate, latency.workload_of
 
-  def counted_cost(nodes, rows, *task):
-    estimated[nodes.tobytes() + rows.tobytes()] += 1
-    return compiled(nodes, rows, *task)
+  def counted_cost(architecture, *arguments):
+    estimated[architecture] += 1
+    return sizes(architecture, *arguments)
 
-  def counted_work(nodes, rows, *task):
-    timed[nodes.tobytes() + rows.tobytes()] += 1
-    return work(nodes, rows, *task)
+  def counted_work(architecture, task):
+    timed[architecture] += 1
+    return work(architecture, task)
 
-  monkeypatch.setattr(cost, '_cost', counted_cost)
-  monkeypatch.setattr(workload, '_workload', counted_work)
+  monkeypatch.setattr(cost, '_estimate', counted_cost)
+  monkeypatch.setattr(latency, 'workload_of', counted_work)
   table = compile_table(Chain(max_depth=3))
   budget = Budget(40_000, 6_000, latency_ms=60.0)
   speed = BOARDS['esp32'].speed
@@ -217,7 +216,7 @@ def test_a_search_estimates_each_proposed_network_once(monkeypatch):
   assert sum(trial.measurement.status is Status.COMPLETE for trial in trials) >= 4
   assert len(set(networks)) == len(networks)
   for network in networks:
-    assert estimated[b''.join(part.tobytes() for part in encoded(network))] == 1
+    assert estimated[network] == 1
   assert sum(estimated.values()) > len(networks), 'some were estimated and not proposed'
   assert set(timed.values()) == {1}
   assert len(timed) == len(estimated)

@@ -2,11 +2,17 @@
 
 import dataclasses
 import multiprocessing.shared_memory
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 
-from rlnas.evaluation import shared_memory
+from rlnas.evaluation import memory_locks, shared_memory
 from rlnas.evaluation.shared_memory import Shared, attach
 
 
@@ -52,3 +58,40 @@ def test_without_room_everything_is_sent(monkeypatch):
   assert shared.handle.name == ''
   np.testing.assert_array_equal(attach(shared.handle)[0].images, HOLDER.images)
   shared.close()
+
+
+OWNER = """
+import multiprocessing.resource_tracker as tracker, os, signal, sys, time
+import numpy as np
+from rlnas.evaluation.shared_memory import Shared
+shared = Shared(np.arange(100_000))
+print(shared.handle.name, tracker._resource_tracker._pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='blocks are no files')
+def test_blocks_of_killed_searches_are_removed_by_the_next_and_others_are_not():
+  searches = [
+    subprocess.Popen([sys.executable, '-c', OWNER], stdout=subprocess.PIPE, text=True)
+    for _ in range(2)
+  ]
+  (killed, tracker), (running, _) = (s.stdout.readline().split() for s in searches)
+  folder = pathlib.Path(memory_locks.FOLDER)
+  try:
+    os.kill(int(tracker), signal.SIGKILL)  # else it removes what its process leaves
+    searches[0].kill()
+    searches[0].wait()
+    for name in (killed, running):
+      past = time.time() - 3600
+      os.utime(folder / name, (past, past))
+    (folder / f'{memory_locks.PREFIX}young').touch()  # its owner has not locked it yet
+    Shared(HOLDER).close()
+    assert not (folder / killed).exists()
+    assert (folder / running).exists()
+    assert (folder / f'{memory_locks.PREFIX}young').exists()
+  finally:
+    (folder / f'{memory_locks.PREFIX}young').unlink(missing_ok=True)
+    (folder / killed).unlink(missing_ok=True)
+    searches[1].terminate()
+    searches[1].wait()
