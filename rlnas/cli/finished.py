@@ -95,11 +95,14 @@ class FinishedSearch:
       raise ValueError(f'{path}: must hold the weights of this network')
     return network
 
-  def predict(self, x: npt.ArrayLike) -> npt.NDArray[np.int8]:
+  def predict(self, x: npt.ArrayLike, *, tflm: bool = False) -> npt.NDArray[np.int8]:
     """Runs the int8 network, with the kernels of TensorFlow Lite.
 
     Args:
       x: raw examples, as in the data set: they are scaled here. [N, ...]
+      tflm: whether to run TFLite Micro itself, one example at a time. It is slow, and gives to the
+        unit what the bundle's <name>_classify() gives; the kernels of TensorFlow Lite may differ
+        from that by a few units in the scores (`rlnas.tflite.inference`).
 
     Returns:
       The int8 scores; the class of an example is `scores.argmax(1)`. [N, classes]
@@ -107,10 +110,12 @@ class FinishedSearch:
     Raises:
       ValueError: `x` is not of the input shape.
       OSError: the .tflite file is gone.
+      ImportError: `tflm` is set, and TFLite Micro is not installed.
     """
-    from rlnas.tflite.inference import int8_logits
+    from rlnas.tflite.inference import int8_logits, tflm_logits
 
-    return int8_logits(self.tflite, self._shaped(x), scaling=self.scaling)
+    run = tflm_logits if tflm else int8_logits
+    return run(self.tflite, self._shaped(x), scaling=self.scaling)
 
   def inputs(self, x: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Scales raw examples [N, ...] to what `model` reads. Raises ValueError as `predict`."""

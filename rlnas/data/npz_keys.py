@@ -89,7 +89,9 @@ def assign(
       found[role] = key
   if held_out:
     kept = _held_out(path, found, keys)
-    return kept, _remarks(kept, [key for key in keys if key not in kept.values()], hints=False)
+    read = f'read {", ".join(kept.values())}'
+    left = ', '.join(key for key in keys if key not in kept.values())
+    return kept, (f'{read}; keys not read: {left}' if left else read,)
   for role, what in (('x_train', 'training examples'), ('y_train', 'their labels')):
     if role not in found:
       raise ValueError(f'{path}: no key for {what}, only {_listed(keys)}; must have {_NEEDS}')

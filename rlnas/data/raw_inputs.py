@@ -54,7 +54,7 @@ def typed(key: str, x: Array, dtype: npt.DTypeLike) -> Array:
   """
   if x.dtype == dtype:
     return x
-  if dtype != np.uint8:
+  if np.dtype(dtype) != np.uint8:
     return x.astype(dtype)
   wrong = np.flatnonzero((x != np.rint(x)) | (x < 0) | (x > 255))
   if wrong.size:
