@@ -111,7 +111,8 @@ def examples_of(
       if value is not None:
         raise ValueError(f'{name}={value}: not with the data of the search, read as it says itself')
     own = dataset_of(config, search.configuration, search.trials)
-    return test_part(own, search.class_names, search.task.input_shape)
+    # Results of earlier versions do not name the classes, so these are its own by definition.
+    return test_part(own, own.class_names, search.task.input_shape)
   kept = {name: getattr(config, name) for name in _inherited(dataset, config)}
   kept |= {name: value for name, value in given.items() if value is not None}
   reading = _with(SearchConfig(), **kept).reading()

@@ -4,6 +4,8 @@ The search by macro F1 is on recordings of twenty people in a CSV file; that of 
 """
 
 import json
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -108,6 +110,24 @@ def test_a_result_of_an_earlier_version_is_evaluated(copy, tmp_path):
   assert rlnas.load(copy).input_type == 'uint8'
   found, _ = evaluated(copy, folder=tmp_path)
   assert found['int8_accuracy'] == result['best']['int8_test_accuracy']
+
+
+@pytest.mark.slow
+def test_a_result_of_an_earlier_version_without_names_of_classes(moves, tmp_path):
+  workdir = pathlib.Path(shutil.copytree(moves.workdir, tmp_path / 'copy'))
+  result = json.loads((workdir / 'result.json').read_text())
+  for name in ('recall_by_class', 'int8_test_groups', 'int8_validation_groups'):
+    del result['best'][name]
+  for name in ('type', 'features'):
+    del result['best']['input'][name]
+  (workdir / 'result.json').write_text(json.dumps(result))
+  search = rlnas.load(workdir)
+  assert search.class_names == ('0', '1', '2')
+  assert (search.input_type, search.features) == ('float32', ())
+  found, _ = evaluated(workdir, folder=tmp_path)
+  assert found['int8_accuracy'] == moves.best['int8_test_accuracy']
+  assert found['groups'] == moves.best['int8_test_groups']
+  within('report', f'--workdir={workdir}')
 
 
 @pytest.mark.slow
