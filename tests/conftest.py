@@ -23,6 +23,17 @@ def _finished(tmp_path_factory):
   return finished_search(folder / 'finished-search')
 
 
+@pytest.fixture(scope='session', name='moves')
+def _moves(tmp_path_factory):
+  """A finished search by macro F1 on recordings of people; no test changes its folder."""
+  from tests.moves import search_of_moves
+
+  folder = tmp_path_factory.getbasetemp()
+  if 'PYTEST_XDIST_WORKER' in os.environ:
+    folder = folder.parent
+  return search_of_moves(folder / 'search-of-moves')
+
+
 @pytest.fixture(name='copy')
 def _copy(finished, tmp_path):
   """A copy of the folder of the finished search."""

@@ -267,6 +267,8 @@ def rows_on_test_data(winner: Winner, dataset: Dataset) -> list[tuple[str, str]]
     title = f'recall, worst {_WORST_RECALLS} classes'
     recalls = sorted(recalls)[:_WORST_RECALLS]
   rows.append((title, ', '.join(f'{name} {recall:.3f}' for recall, name in recalls)))
+  if winner.int8_test_groups is not None:
+    rows.append(('int8 test accuracy by group', str(winner.int8_test_groups)))
   return rows
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,8 @@ from rlnas.architecture import TaskShape
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import read_config
 from rlnas.cli.results import Result, read_result
+from rlnas.data.labels import places_among
+from rlnas.data.raw_inputs import shaped, typed
 from rlnas.data.scaling import Scaling
 from rlnas.search.journal import read_journal
 from rlnas.trial import Trial
@@ -24,6 +25,7 @@ from rlnas.trial import Trial
 if TYPE_CHECKING:
   from rlnas.backend import keras
   from rlnas.finishing.finalists import Finalist
+  from rlnas.reports.classification_metrics import Quality
 
 Array = npt.NDArray[Any]
 
@@ -35,22 +37,28 @@ class FinishedSearch:
   Attributes:
     workdir: folder of the search.
     config: configuration of the search.
+    configuration: the settings that decide its course, as its journal names them.
     trials: its trials, in order.
     number: number of the finalist; 1 is the winner.
     why: why the winner won; '' if an earlier version finished the search.
     task: input shape and number of classes of its networks.
     class_names: one name for each class.
     scaling: how raw inputs are scaled for its networks.
+    input_type: type in which raw inputs are kept before they are scaled: uint8, float32 or float64.
+    features: names of the columns that the features come from; () if they have none.
   """
 
   workdir: pathlib.Path
   config: SearchConfig
+  configuration: Mapping[str, Any]
   trials: tuple[Trial, ...]
   number: int
   why: str
   task: TaskShape
   class_names: tuple[str, ...]
   scaling: Scaling
+  input_type: str
+  features: tuple[str, ...]
   _result: Result
 
   @functools.cached_property
@@ -87,11 +95,14 @@ class FinishedSearch:
       raise ValueError(f'{path}: must hold the weights of this network')
     return network
 
-  def predict(self, x: npt.ArrayLike) -> npt.NDArray[np.int8]:
+  def predict(self, x: npt.ArrayLike, *, tflm: bool = False) -> npt.NDArray[np.int8]:
     """Runs the int8 network, with the kernels of TensorFlow Lite.
 
     Args:
       x: raw examples, as in the data set: they are scaled here. [N, ...]
+      tflm: whether to run TFLite Micro itself, one example at a time. It is slow, and gives to the
+        unit what the bundle's <name>_classify() gives; the kernels of TensorFlow Lite may differ
+        from that by a few units in the scores (`rlnas.tflite.inference`).
 
     Returns:
       The int8 scores; the class of an example is `scores.argmax(1)`. [N, classes]
@@ -99,26 +110,52 @@ class FinishedSearch:
     Raises:
       ValueError: `x` is not of the input shape.
       OSError: the .tflite file is gone.
+      ImportError: `tflm` is set, and TFLite Micro is not installed.
     """
-    from rlnas.tflite.inference import int8_logits
+    from rlnas.tflite.inference import int8_logits, tflm_logits
 
-    return int8_logits(self.tflite, self._shaped(x), scaling=self.scaling)
+    run = tflm_logits if tflm else int8_logits
+    return run(self.tflite, self._shaped(x), scaling=self.scaling)
 
   def inputs(self, x: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Scales raw examples [N, ...] to what `model` reads. Raises ValueError as `predict`."""
     return self.scaling.inputs(self._shaped(x))
 
+  def evaluate(
+    self, x: npt.ArrayLike, y: npt.ArrayLike, *, groups: npt.ArrayLike | None = None
+  ) -> Quality:
+    """Tests the int8 network on labelled examples, as a search does on its test data.
+
+    Args:
+      x: raw examples, as in the data set. [N, ...]
+      y: their classes: places in `class_names`, or names (`rlnas.data.labels.places_among`). [N]
+      groups: the group of each example, such as its person, if they have any. [N]
+
+    Returns:
+      Accuracy with its interval, other metrics, recall by class, the confusion matrix, and the
+      accuracy on each group.
+
+    Raises:
+      ValueError: `x`, `y` or `groups` is wrong.
+      OSError: the .tflite file is gone.
+    """
+    from rlnas.reports.classification_metrics import assess
+    from rlnas.tflite.inference import real_logits
+
+    raw = typed('x', shaped('x', np.asarray(x), self.task.input_shape), self.input_type)
+    if raw.dtype != np.uint8 and not np.isfinite(raw).all():
+      raise ValueError('x: holds NaN or infinite values; all must be finite')
+    labels = places_among('y', np.asarray(y), self.class_names, count=len(raw))
+    return assess(
+      real_logits(self.tflite, raw, scaling=self.scaling),
+      labels,
+      groups=None if groups is None else np.asarray(groups),
+    )
+
   def _shaped(self, x: npt.ArrayLike) -> Array:
-    """Examples of the input shape, whose sides of 1 may be missing. Raises ValueError."""
-    given, shape = np.asarray(x), self.task.input_shape
-    wanted, is_one = _without_ones(shape), _without_ones(given.shape) == _without_ones(shape)
-    if not given.size or given.ndim < 1 or _without_ones(given.shape[1:]) != wanted:
-      sides = ', '.join(map(str, shape))
-      cure = '; one example is x[np.newaxis]' if is_one else ''
-      raise ValueError(f'x of shape {given.shape}: must be (N, {sides}), N >= 1{cure}')
-    if given.dtype.kind not in 'uif':
-      raise ValueError(f'x of type {given.dtype}: must be numbers')
-    return given.reshape(-1, math.prod(shape)).reshape(-1, *shape)
+    """Examples of the input shape, floats in the type of the training data. Raises ValueError."""
+    raw = shaped('x', np.asarray(x), self.task.input_shape)
+    return raw if self.input_type == 'uint8' else typed('x', raw, self.input_type)
 
 
 def load(workdir: str | os.PathLike[str], *, finalist: int = 1) -> FinishedSearch:
@@ -143,7 +180,9 @@ def load(workdir: str | os.PathLike[str], *, finalist: int = 1) -> FinishedSearc
     result.finalist(finalist)
   try:
     given = result.best['input']
-    scaling = Scaling(_number(given['offset']), _number(given['scale']), given.get('limit'))
+    kind = given.get('type') or _type_of(given)
+    offset, scale = (_number(given[name], kind) for name in ('offset', 'scale'))
+    scaling = Scaling(offset, scale, given.get('limit'))
     task = TaskShape(tuple(given['shape']), int(configuration['classes'] or 0))
     names = tuple(result.best.get('recall_by_class') or map(str, range(task.classes)))
   except (KeyError, TypeError, ValueError) as error:
@@ -151,19 +190,31 @@ def load(workdir: str | os.PathLike[str], *, finalist: int = 1) -> FinishedSearc
   return FinishedSearch(
     workdir=folder,
     config=read_config(folder),
+    configuration=configuration,
     trials=tuple(trials),
     number=finalist,
     why=result.why,
     task=task,
     class_names=names,
     scaling=scaling,
+    input_type=str(kind),
+    features=tuple(given.get('features', ())),
     _result=result,
   )
 
 
-def _without_ones(shape: Sequence[int]) -> list[int]:
-  return [side for side in shape if side != 1]
+def _number(value: Any, kind: str) -> Any:
+  """An offset or a scale, of the type that it had in the search."""
+  return np.asarray(value, kind) if isinstance(value, list) else float(value)
 
 
-def _number(value: Any) -> Any:
-  return np.asarray(value) if isinstance(value, list) else float(value)
+def _type_of(given: Mapping[str, Any]) -> str:
+  """The type of the raw inputs in a result of an earlier version, which did not name it.
+
+  Pixels have no limit. float64 numbers that float32 can represent were float32.
+  """
+  if given.get('limit') is None and given['offset'] == 0:
+    return 'uint8'
+  offset = np.ravel(given['offset']).astype(np.float64)
+  is_short = np.array_equal(offset.astype(np.float32), offset) or offset.size == 1
+  return 'float32' if is_short else 'float64'

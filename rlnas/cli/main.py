@@ -19,6 +19,7 @@ COMMANDS = {
   'search': 'Searches for a network that fits a board and writes a deployable int8 model.',
   'finish': 'Finishes a search again, with other settings.',
   'report': 'Rebuilds the report of a search from its journal.',
+  'evaluate': 'Tests the winner of a search on other examples, in int8.',
   'measure': 'Reports the memory that a .tflite file needs on a microcontroller.',
   'export': 'Writes the deployment bundle of a finished search again.',
   'boards': 'Lists the boards and the memory that each has for a model.',

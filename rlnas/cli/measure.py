@@ -10,7 +10,6 @@ from __future__ import annotations
 import collections
 import os
 import pathlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -19,6 +18,7 @@ from rlnas.board import BOARDS, find_board
 from rlnas.cli.chips import show_boards, show_builds, write_report
 from rlnas.cli.flags import show
 from rlnas.cli.loading import load_tensorflow
+from rlnas.cli.text_tables import aligned
 from rlnas.data.atomic_file import write_file
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def show_operators(report: ModelReport) -> None:
         '<- peak' if index in report.peak else '',
       )
     )
-  show(_aligned(rows))
+  show(aligned(rows))
   show('')
   rows = [('', 'operators by kind', 'number', 'runs', 'MACs')]
   for kind, number in collections.Counter(o.kind for o in report.operators).most_common():
@@ -138,21 +138,8 @@ def show_operators(report: ModelReport) -> None:
       )
     )
     rows.append(('', kind, str(number), runs, macs))
-  show(_aligned(rows))
+  show(aligned(rows))
   show('')
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-  """Lines of a table whose columns are as wide as they must be; the first two begin at the left."""
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  lines = []
-  for row in rows:
-    cells = [
-      f'{cell:<{width}}' if place < 2 else f'{cell:>{width}}'
-      for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    lines.append('  '.join(cells).rstrip())
-  return '\n'.join(lines)
 
 
 def plot(report: ModelReport, path: pathlib.Path, *, title: str) -> None:

@@ -121,8 +121,8 @@ def check_groups(key: str, groups: Array, *, examples: int) -> None:
     raise ValueError(f'{key}: is {kind_of(groups)}; groups must be integers or text')
   if groups.shape != (examples,):
     raise ValueError(
-      f'{key}: has shape {groups.shape}; must be ({examples},), one group for each of the training '
-      'examples' + _flat(groups.shape, examples)
+      f'{key}: has shape {groups.shape}; must be ({examples},), one group for each of the examples'
+      + _flat(groups.shape, examples)
     )
 
 

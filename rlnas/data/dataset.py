@@ -57,6 +57,9 @@ class Dataset:
     scaling: offset and scale of the examples, see above.
     source: origin of the data, and their licence.
     notes: what people should know about how the data were read, as files that were skipped.
+    groups_val: the group of each validation example, such as its person; None if there are none.
+    groups_test: likewise of each test example.
+    features: names of the columns that the features come from; () if they have none.
   """
 
   name: str
@@ -70,6 +73,9 @@ class Dataset:
   scaling: Scaling = PIXELS
   source: str = ''
   notes: tuple[str, ...] = ()
+  groups_val: Array | None = None
+  groups_test: Array | None = None
+  features: tuple[str, ...] = ()
 
   @property
   def input_shape(self) -> tuple[int, ...]:
@@ -97,7 +103,9 @@ class Dataset:
 
   def without_test(self) -> Dataset:
     """Returns the data that a search may use: the test arrays are empty."""
-    return dataclasses.replace(self, x_test=self.x_test[:0], y_test=self.y_test[:0])
+    return dataclasses.replace(
+      self, x_test=self.x_test[:0], y_test=self.y_test[:0], groups_test=None
+    )
 
 
 def validate(dataset: Dataset) -> None:
@@ -158,6 +166,9 @@ def assemble(
   notes: tuple[str, ...] = (),
   folders: tuple[str, ...] = (),
   groups: Array | None = None,
+  groups_val: Array | None = None,
+  groups_test: Array | None = None,
+  features: tuple[str, ...] = (),
 ) -> Dataset:
   """Checks the given splits, makes missing ones and shuffles the training data.
 
@@ -178,6 +189,9 @@ def assemble(
     folders: where the training examples of each class come from, for error messages.
     groups: the group of each training example, such as its recording or person: integers or text.
       Splits that are made here have whole groups then. By default, each example is on its own.
+    groups_val: the group of each example of `val`, if they are known.
+    groups_test: likewise of `test`.
+    features: see `Dataset`.
 
   Raises:
     ValueError: examples or labels break a rule of `validate`.
@@ -223,6 +237,13 @@ def assemble(
       return examples[split], labels[split]
     return examples['train'][indices], labels['train'][indices]
 
+  def grouped(split: str, given: Array | None, indices: splits.Indices) -> Array | None:
+    if split in pairs:
+      if given is not None:
+        check_groups(f'groups_{split}', given, examples=len(labels[split]))
+      return given
+    return None if groups is None else groups[indices]
+
   (x_train, y_train), (x_val, y_val) = part('train', of_train), part('val', of_val)
   x_test, y_test = part('test', of_test)
   dataset = Dataset(
@@ -237,6 +258,9 @@ def assemble(
     scaling=Scaling(0.0, scale) if x_train.dtype == np.uint8 else standardising(x_train),
     source=source,
     notes=notes,
+    groups_val=grouped('val', groups_val, of_val),
+    groups_test=grouped('test', groups_test, of_test),
+    features=features,
   )
   validate(dataset)
   return dataset

@@ -30,24 +30,33 @@ def subfolders(folder: pathlib.Path) -> tuple[str, ...]:
   return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != '.'))
 
 
-def split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
+def split_folders(root: pathlib.Path, *, held_out: bool = False) -> dict[str, pathlib.Path]:
   """Returns the folder of each split: 'train' first, then 'val' and 'test' if they are there.
 
   If the subfolders are no splits, they are the classes, and `root` is the folder of 'train'. Names
   of splits are train or training, val, valid or validation, test or testing, in any case.
 
+  Args:
+    root: the folder.
+    held_out: whether to return only one folder, that of 'test': `root` if it is not split.
+
   Raises:
-    ValueError: two folders are one split, or there is no training split.
+    ValueError: two folders are one split, or there is no training split, or no test split if it is
+      wanted.
   """
   names = subfolders(root)
   if not names or not all(name.casefold() in _SPLITS for name in names):
-    return {'train': root}
+    return {'test' if held_out else 'train': root}
   found: dict[str, pathlib.Path] = {}
   for name in names:
     split = _SPLITS[name.casefold()]
     if split in found:
       raise ValueError(f'{root}: has {found[split].name} and {name}; must have one of them')
     found[split] = root / name
+  if held_out and 'test' not in found:
+    raise ValueError(f'{root}: has {" and ".join(names)}; must have test (or testing) beside them')
+  if held_out:
+    return {'test': found['test']}
   if 'train' not in found:
     raise ValueError(
       f'{root}: has {" and ".join(names)}; must have train (or training) beside them'

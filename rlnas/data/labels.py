@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.data.checks import check_labels
+
 Array = npt.NDArray[Any]
 
 
@@ -64,9 +66,62 @@ def _places(key: str, y: Array, names: tuple[str, ...]) -> Array:
   for index in np.flatnonzero(~np.isin(y, names))[:1]:
     raise ValueError(
       f'{key}: label {str(y[index])!r} at index {index}; must be one of the classes '
-      f'{", ".join(names[:12])}{", ..." if len(names) > 12 else ""}'
+      f'{_listed(names)}'
     )
   return np.array([places[label] for label in y.ravel().tolist()], np.int64).reshape(y.shape)
+
+
+def _listed(names: Sequence[str]) -> str:
+  return ', '.join(names[:12]) + (', ...' if len(names) > 12 else '')
+
+
+def places_among(
+  key: str,
+  y: Array,
+  class_names: tuple[str, ...],
+  *,
+  count: int,
+  own_names: tuple[str, ...] | None = None,
+) -> npt.NDArray[np.int32]:
+  """The class of a trained network for each label of other data.
+
+  Labels of text are names of classes. So are numbers if names are given for them (which they then
+  count through, from 0 or from 1), if the network's classes are all named by numbers, or if each is
+  the name of a class. Other numbers are places from 0 on.
+
+  Args:
+    key: name of the labels, for error messages.
+    y: labels. [N]
+    class_names: names of the network's classes, in order.
+    count: number of labels that there must be.
+    own_names: names of the classes of the labels, in the order of their numbers; or None.
+
+  Raises:
+    ValueError: a label is of no class of the network, or there are fewer or more labels.
+  """
+  if own_names is not None:
+    for name in own_names:
+      if name not in class_names:
+        raise ValueError(
+          f'class_names: {name!r} is no class of the network; must be of {_listed(class_names)}'
+        )
+  if _is_text(y):
+    check_labels(key, np.zeros(y.shape, np.int64), examples=count, classes=None)
+    return _places(key, y.astype(str), class_names).astype(np.int32)
+  check_labels(key, y, examples=count, classes=None)
+  if own_names is not None:
+    first = int(y.max() == len(own_names) and y.min() > 0)
+    check_labels(key, y - y.dtype.type(first), examples=count, classes=len(own_names))
+    return _places(key, np.array(own_names)[y - first], class_names).astype(np.int32)
+  texts = y.astype(str)
+  if all(map(_is_number, class_names)) or np.isin(texts, class_names).all():
+    return _places(key, texts, class_names).astype(np.int32)
+  check_labels(key, y, examples=count, classes=len(class_names))
+  return y.astype(np.int32)
+
+
+def _is_number(name: str) -> bool:
+  return name.removeprefix('-').isdecimal()
 
 
 def classes_of(y: Array, class_names: tuple[str, ...] | None) -> tuple[Array, tuple[str, ...]]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from rlnas.data import files
-from rlnas.data.csv_files import SUFFIXES
 from rlnas.data.dataset import Dataset, Pair, as_images, as_sequences, assemble, take
-from rlnas.data.own_files import from_csv, from_folder, from_npz, only_for
+from rlnas.data.own_arrays import only_for, own_arrays, own_path
+from rlnas.data.own_files import assembled, from_csv, from_folder, from_npz
 
 PathLike = str | pathlib.Path
 
@@ -232,16 +231,9 @@ def load(
     only_for('your own data', f'not {name_or_path}', {'group': group, **of_tables, **of_images})
     loader = BUILT_IN[str(name_or_path)]
     return loader() if data_dir is None else loader(data_dir)
-  path = pathlib.Path(os.path.expanduser(name_or_path))
-  is_file = path.suffix.lower() in ('.npz', *SUFFIXES) and not path.is_dir()
-  # An empty name would mean the working directory.
-  if not name_or_path or not (path.exists() or is_file or len(path.parts) > 1):
-    raise ValueError(
-      f'dataset={str(name_or_path)!r}: must be one of {", ".join(BUILT_IN)}, '
-      'an .npz file, a .csv file or a folder of images or CSV files'
-    )
-  if path.is_dir():
-    return from_folder(
+  path = own_path(name_or_path, tuple(BUILT_IN))
+  return assembled(
+    own_arrays(
       path,
       label=label,
       group=group,
@@ -251,16 +243,7 @@ def load(
       image_size=image_size,
       channels=channels,
     )
-  only_for('folders of images', f'{path} is a file', of_images)
-  if path.suffix.lower() in SUFFIXES:
-    return from_csv(path, label=label, group=group, features=features, window=window, hop=hop)
-  only_for('CSV files', f'not {path}', of_tables)
-  if path.suffix.lower() != '.npz' and path.exists():
-    raise ValueError(
-      f'dataset={str(name_or_path)!r}: is a {path.suffix or "file without suffix"}; must be an '
-      '.npz file, a .csv file or a folder of images or CSV files by class'
-    )
-  return from_npz(path, group=group)
+  )
 
 
 def _read_idx_splits(data_dir: PathLike) -> tuple[Pair, Pair]:

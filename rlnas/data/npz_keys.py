@@ -23,7 +23,7 @@ _NEEDS = (
 
 def _roles() -> dict[str, str]:
   """What each usual key is, by the key in lower case."""
-  found = {'class_names': 'class_names', 'groups': 'groups'}
+  found = {'class_names': 'class_names'}
   for letter, names in (('x', _EXAMPLES), ('y', _LABELS)):
     for name in names:
       found[name] = f'{letter}_train'
@@ -34,7 +34,7 @@ def _roles() -> dict[str, str]:
 
 
 def assign(
-  path: object, keys: Sequence[str], *, group: str | None = None
+  path: object, keys: Sequence[str], *, group: str | None = None, held_out: bool = False
 ) -> tuple[dict[str, str], tuple[str, ...]]:
   """Assigns the arrays of a file.
 
@@ -44,27 +44,33 @@ def assign(
   Args:
     path: the file, for error messages.
     keys: the keys that it has.
-    group: key of the groups of the training examples; 'none' for none; by default 'groups'.
+    group: key of the groups of the training examples; 'none' for none; by default 'groups'. With
+      _val or _test behind it, it is that of the groups of these examples.
+    held_out: whether only the examples are wanted that a trained network is evaluated on: x_test
+      and y_test with groups_test, or else the only examples of the file.
 
   Returns:
     The key of each role that the file has: x_train, y_train, x_val, y_val, x_test, y_test,
-    class_names and groups; and remarks on the other names and keys.
+    class_names, groups, groups_val and groups_test; and remarks on the other names and keys.
 
   Raises:
-    ValueError: there are no training examples or labels, two keys have one role, a key that begins
-      with x_ or y_ has none (a misspelt split would otherwise be ignored), or there is no key
-      `group`.
+    ValueError: there are no training examples or labels (if `held_out`, no such examples), two keys
+      have one role, a key that begins with x_ or y_ has none (a misspelt split would otherwise be
+      ignored), or there is no key `group`.
   """
   roles = _roles()
-  if group is not None:
-    del roles['groups']
-    if group != NO_GROUPS and group not in keys:
-      raise ValueError(f'group={group!r}: {path} has no such key, only {_listed(keys)}')
-  found = {} if group in (None, NO_GROUPS) else {'groups': str(group)}
+  named = 'groups' if group is None else group
+  of_groups = {} if named == NO_GROUPS else _roles_of_groups(_plain(named))
+  if group not in (None, NO_GROUPS) and not of_groups.keys() & set(map(_plain, keys)):
+    raise ValueError(f'group={group!r}: {path} has no such key, only {_listed(keys)}')
+  roles |= of_groups
+  found: dict[str, str] = {}
+  if named in keys and group not in (None, NO_GROUPS):
+    found['groups'] = named
   rest = []
   is_named_as_usual = {'x_train', 'y_train'} <= set(keys)
-  for key in (key for key in keys if key != group):
-    plain = key.casefold().replace('-', '_')
+  for key in (key for key in keys if key != found.get('groups')):
+    plain = _plain(key)
     is_split = plain.startswith(('x_', 'y_'))
     role = roles.get(plain)
     if role is None and is_split:
@@ -72,7 +78,8 @@ def assign(
       known = ', '.join(f'{letter}_{split}' for split in _SPLITS for letter in 'xy')
       meant = f'; it may mean {close[0]!r}' if close else ''
       raise ValueError(f'{path}: unknown key {key!r}; known: {known}{meant}')
-    if role is None or (is_named_as_usual and not is_split and plain != role):
+    is_apart = is_split or plain == role or (role or '').startswith('groups')
+    if role is None or (is_named_as_usual and not is_apart):
       rest.append(key)
     elif role in found:
       raise ValueError(
@@ -80,10 +87,45 @@ def assign(
       )
     else:
       found[role] = key
+  if held_out:
+    kept = _held_out(path, found, keys)
+    read = f'read {", ".join(kept.values())}'
+    left = ', '.join(key for key in keys if key not in kept.values())
+    return kept, (f'{read}; keys not read: {left}' if left else read,)
   for role, what in (('x_train', 'training examples'), ('y_train', 'their labels')):
     if role not in found:
       raise ValueError(f'{path}: no key for {what}, only {_listed(keys)}; must have {_NEEDS}')
   return found, _remarks(found, rest, hints=group is None and 'groups' not in found)
+
+
+def _plain(key: str) -> str:
+  return key.casefold().replace('-', '_')
+
+
+def _roles_of_groups(named: str) -> dict[str, str]:
+  """What each key is that begins or ends with the key of the groups, in lower case."""
+  found = {named: 'groups'}
+  for split in ('val', 'test'):
+    for word in _SPLITS[split]:
+      found |= dict.fromkeys((f'{named}_{word}', f'{word}_{named}'), f'groups_{split}')
+  return found
+
+
+def _held_out(path: object, found: Mapping[str, str], keys: Sequence[str]) -> dict[str, str]:
+  """The keys of the examples that a trained network is evaluated on. Raises ValueError."""
+  splits = [s for s in _SPLITS if f'x_{s}' in found or f'y_{s}' in found]
+  if 'test' not in splits and splits != ['train']:
+    raise ValueError(
+      f'{path}: no key for the examples, only {_listed(keys)}; must have x_test and y_test, or '
+      f'alone {_EXAMPLES[0]} and {_LABELS[0]}'
+    )
+  split = 'test' if 'test' in splits else 'train'
+  of_groups = 'groups' if split == 'train' else 'groups_test'
+  wanted = (f'x_{split}', f'y_{split}', 'class_names', of_groups)
+  kept = {role: found[role] for role in wanted if role in found}
+  if splits == ['test'] and 'groups' in found:  # those of the only examples
+    kept.setdefault('groups_test', found['groups'])
+  return kept
 
 
 def _remarks(found: Mapping[str, str], rest: Sequence[str], *, hints: bool) -> tuple[str, ...]:

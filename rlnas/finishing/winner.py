@@ -28,6 +28,7 @@ from rlnas.data.metrics import (
   largest_class,
   recall_by_class,
 )
+from rlnas.data.spread import Spread
 from rlnas.evaluation.executors import InProcess
 from rlnas.evaluation.screened import check_speed
 from rlnas.finishing.choice import Labels, Prefer, choose
@@ -39,7 +40,7 @@ from rlnas.reports.classification_metrics import wilson_interval
 from rlnas.reports.graph_drawing import drawings
 from rlnas.reward import is_feasible
 from rlnas.tflite.footprint import Footprint, measure
-from rlnas.tflite.inference import int8_confusion, int8_logits
+from rlnas.tflite.inference import int8_confusion, int8_logits, int8_spread
 from rlnas.tflite.offline_plan import with_offline_plan
 from rlnas.trial import Status, Trial
 
@@ -69,6 +70,9 @@ class Winner:
       MACs, and better in one of them.
     prefer: how much accuracy less memory and work were worth.
     why: why it won, in one sentence.
+    int8_validation_groups: accuracy of `model` on each group of the validation data, such as a
+      person; None if the data have no groups.
+    int8_test_groups: likewise on the test data.
   """
 
   trial: Trial
@@ -88,6 +92,8 @@ class Winner:
   on_front: tuple[bool, ...]
   prefer: Prefer
   why: str
+  int8_validation_groups: Spread | None = None
+  int8_test_groups: Spread | None = None
 
   @property
   def recall_by_class(self) -> tuple[float | None, ...]:
@@ -206,6 +212,12 @@ def finish_best(
     on_front=choice.on_front,
     prefer=prefer,
     why=choice.why,
+    int8_validation_groups=int8_spread(
+      model, dataset.x_val, dataset.y_val, scaling=dataset.scaling, groups=dataset.groups_val
+    ),
+    int8_test_groups=int8_spread(
+      model, dataset.x_test, dataset.y_test, scaling=dataset.scaling, groups=dataset.groups_test
+    ),
   )
 
 
@@ -248,12 +260,21 @@ def write_winner(
       'int8_test_interval': list(winner.int8_test_interval),
       'int8_test_metrics': {metric.value: winner.tested(metric) for metric in Metric},
       'chance': {metric.value: winner.chance(metric) for metric in Metric},
+      **{
+        name: None if spread is None else spread.to_record()
+        for name, spread in (
+          ('int8_validation_groups', winner.int8_validation_groups),
+          ('int8_test_groups', winner.int8_test_groups),
+        )
+      },
       'recall_by_class': dict(zip(dataset.class_names, winner.recall_by_class, strict=True)),
       **dataclasses.asdict(winner.footprint),
       'macs': winner.macs,
       'latency_ms': winner.latency_ms,
       'input': {  # the network reads (x - offset) / scale, limited to ±limit if there is one
         'shape': list(dataset.input_shape),
+        'type': dataset.x_train.dtype.name,  # in which raw values are kept before they are scaled
+        'features': list(dataset.features),
         'offset': np.asarray(dataset.scaling.offset).tolist(),
         'scale': np.asarray(dataset.scaling.scale).tolist(),
         'limit': dataset.scaling.limit,

@@ -12,6 +12,7 @@ from scipy.stats import binned_statistic, binomtest
 from sklearn.metrics import precision_recall_fscore_support
 
 from rlnas.data.metrics import Metric, confusion_matrix
+from rlnas.data.spread import Spread, spread
 
 BINS = 10
 
@@ -39,12 +40,14 @@ class Quality:
     recall: for each class the share of its examples that was recognised; None if it has none.
     precision: for each class the share of its predictions that was right; None if there were none.
     reliability: the bins of confidence that are not empty, lowest first.
+    groups: the accuracy on each group, such as a person; None if the examples have none.
   """
 
   confusion: tuple[tuple[int, ...], ...]
   recall: tuple[float | None, ...]
   precision: tuple[float | None, ...]
   reliability: tuple[Bin, ...]
+  groups: Spread | None = None
 
   @property
   def examples(self) -> int:
@@ -60,6 +63,11 @@ class Quality:
   def accuracy(self) -> float:
     """Share of the examples that were classified right."""
     return self.correct / self.examples
+
+  @property
+  def interval(self) -> tuple[float, float]:
+    """The 95 % confidence interval of the accuracy (`wilson_interval`)."""
+    return wilson_interval(self.correct, self.examples)
 
   def score(self, metric: Metric) -> float:
     """A metric of the examples."""
@@ -82,21 +90,29 @@ class Quality:
     return sorted(found, key=lambda mistake: (-mistake[2], mistake))[:count]
 
 
-def assess(logits: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Quality:
+def assess(
+  logits: npt.NDArray[Any],
+  labels: npt.NDArray[Any],
+  *,
+  groups: npt.NDArray[Any] | None = None,
+) -> Quality:
   """Computes the metrics of a classifier from its outputs.
 
   Args:
     logits: outputs before a softmax, in real units. [N, classes]
     labels: in [0, classes). [N]
+    groups: the group of each example, integers or text, if there are any. [N]
 
   Raises:
-    ValueError: there are no examples, or the number of labels differs.
+    ValueError: there are no examples, or the number of labels or groups differs.
   """
   if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
     raise ValueError(
       f'logits of shape {logits.shape}, labels of shape {labels.shape}: must be (N, classes) and '
       '(N,), N >= 1'
     )
+  if groups is not None and groups.shape != labels.shape:
+    raise ValueError(f'groups of shape {groups.shape}: must be {labels.shape}')
   classes = logits.shape[1]
   predicted = logits.argmax(axis=1)
   precision, recall, _, _ = precision_recall_fscore_support(
@@ -107,6 +123,7 @@ def assess(logits: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Quality:
     recall=_known(recall),
     precision=_known(precision),
     reliability=_bins(softmax(logits, axis=1).max(axis=1), predicted == labels),
+    groups=None if groups is None else spread(predicted == labels, groups),
   )
 
 

@@ -6,8 +6,6 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from rlnas.architecture import Scalar
 from rlnas.board import Board
 from rlnas.budget import Budget
@@ -21,7 +19,7 @@ from rlnas.export.bundle import c_contents, deployment
 from rlnas.export.c_files import DEFAULT_NAME, RESOLVER_METHODS, Deployment
 from rlnas.pareto import compared, milliseconds
 from rlnas.reports import model_figures
-from rlnas.reports.classification_metrics import Quality, assess, wilson_interval
+from rlnas.reports.classification_metrics import Quality, assess
 from rlnas.reports.graph_drawing import drawings
 from rlnas.reports.html import (
   Block,
@@ -42,7 +40,7 @@ from rlnas.reports.search_report import (
   metric_of,
   tradeoffs,
 )
-from rlnas.tflite.inference import int8_logits
+from rlnas.tflite.inference import real_logits
 from rlnas.trial import Measurement, Trial
 
 _FEWEST_BINS = 3  # of a picture of calibration: of fewer, a sentence says as much
@@ -135,10 +133,8 @@ def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: O
   """The report of a network on the test data of `dataset`. Raises ValueError as `write_bundle`."""
 
   def judged(split: str) -> Quality:
-    x, y = getattr(dataset, f'x_{split}'), getattr(dataset, f'y_{split}')
-    outputs = int8_logits(deployed.model, x, scaling=dataset.scaling)
-    port = deployed.info.output
-    return assess((outputs.astype(np.float64) - port.zero_point) * port.scale, y)
+    x, y, groups = (getattr(dataset, f'{what}_{split}') for what in ('x', 'y', 'groups'))
+    return assess(real_logits(deployed.model, x, scaling=dataset.scaling), y, groups=groups)
 
   quality = judged('test')
   sections = (
@@ -162,7 +158,7 @@ def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: O
 def _facts(
   quality: Quality, deployed: Deployment, dataset: Dataset, budget: Budget, origin: Origin
 ) -> Facts:
-  low, high = wilson_interval(quality.correct, quality.examples)
+  low, high = quality.interval
   foot = deployed.info.report
   flash, sram = foot.flash_bytes, deployed.reserve.arena.smallest_bytes
   rows = [
@@ -221,8 +217,28 @@ def _accuracy(
       )
     ),
     *((Text(f'Most frequent mistakes: {mistakes}.'),) if mistakes else ()),
+    *_groups(quality, validation),
     *calibration(quality),
   )
+
+
+def _groups(quality: Quality, validation: Quality) -> tuple[Block, ...]:
+  """The accuracy of the int8 network on each group, such as a person; nothing without groups."""
+  found = [('test', quality.groups), ('validation', validation.groups)]
+  rows = tuple(
+    (one.group, split, f'{one.examples:,}', f'{one.accuracy:.4f}')
+    for split, spread in found
+    if spread is not None
+    for one in spread.groups
+  )
+  if not rows:
+    return ()
+  texts = [f'On the {split} data: {spread}.' for split, spread in found if spread is not None]
+  text = 'int8 accuracy by group, such as a person or a recording, each as a whole in one split. '
+  text += 'The mean counts each group alike. '
+  head = ('group', 'data', 'examples', 'int8 accuracy')
+  title = f'All {len(rows)} groups' if len(rows) > _MOST_ROWS else ''
+  return Text(text + ' '.join(texts)), Table(head, rows, title)
 
 
 def calibration(quality: Quality) -> tuple[Block, ...]:

@@ -16,6 +16,7 @@ from rlnas.architecture import Architecture, Scalar
 from rlnas.budget import Budget
 from rlnas.cost.instructions import digits
 from rlnas.data.metrics import Metric
+from rlnas.data.spread import told
 from rlnas.pareto import best_trial, objectives, pareto_front
 from rlnas.reports import search_figures
 from rlnas.reports.choice_counts import Preference, preferences
@@ -117,6 +118,11 @@ def _winner(result: Mapping[str, Any], won: Trial, metric: Metric) -> tuple[Bloc
   return (
     Text(text),
     *((Text(f'Why it won: {why}.'),) if isinstance(why, str) and why else ()),
+    *(
+      Text(f'int8 accuracy by group of the {split} data: {told(groups)}.')
+      for split in ('validation', 'test')
+      if (groups := best.get(f'int8_{split}_groups'))
+    ),
     Links((('Report of the winner', 'best/report.html'),)),
     *((Table(head, rows),) if rows else ()),
   )

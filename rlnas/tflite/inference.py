@@ -20,6 +20,7 @@ from rlnas.backend import quiet
 from rlnas.cost.arena_head import ROOMY_ARENA_BYTES
 from rlnas.data.metrics import Confusion, Metric, confusion_matrix
 from rlnas.data.scaling import Scaling
+from rlnas.data.spread import Spread, spread
 from rlnas.tflite.footprint import Model, measure, read_model
 from rlnas.tflite.model_file import interpreter_of, read_subgraphs
 
@@ -58,6 +59,26 @@ def int8_logits(
     interpreter.invoke()
     parts.append(interpreter.get_tensor(details[1]['index']))
   return np.concatenate(parts)
+
+
+def real_logits(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> npt.NDArray[np.float64]:
+  """As `int8_logits`, but in real units. [N, classes]."""
+  scale, zero_point = interpreter_of(read_model(model)).get_output_details()[0]['quantization']
+  return (int8_logits(model, x, scaling=scaling).astype(np.float64) - zero_point) * scale
+
+
+def int8_spread(
+  model: Model,
+  x: npt.NDArray[Any],
+  y: npt.NDArray[Any],
+  *,
+  scaling: Scaling,
+  groups: npt.NDArray[Any] | None,
+) -> Spread | None:
+  """The accuracy on each group of examples; None without groups. Arguments as `int8_accuracy`."""
+  if groups is None:
+    return None
+  return spread(int8_logits(model, x, scaling=scaling).argmax(axis=1) == y, groups)
 
 
 def int8_accuracy(

@@ -315,7 +315,7 @@ BAD_ARRAYS = {
   ),
   'short groups': (
     {'groups': np.arange(39)},
-    r'groups: has shape \(39,\); must be \(40,\), one group for each of the training examples',
+    r'groups: has shape \(39,\); must be \(40,\), one group for each of the examples',
   ),
   'float groups': ({'groups': np.arange(40) / 2}, 'groups: is of type float64; groups must be int'),
   'few groups': (

@@ -368,6 +368,8 @@ def test_the_files_tell_all(winner, tmp_path):
   result = json.loads((tmp_path / 'result.json').read_text())
   assert result['best']['input'] == {
     'shape': [8, 8, 1],
+    'type': 'uint8',
+    'features': [],
     'offset': 0.0,
     'scale': 16.0,
     'limit': None,
