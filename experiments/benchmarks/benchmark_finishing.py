@@ -3,7 +3,7 @@
   python experiments/benchmarks/benchmark_finishing.py --before=FOLDER --seeds=0,1,2
 
 FOLDER is a checkout of an earlier version; without it this version is compared with itself without
-successive halving (`--nofinish_halving`). Both finish copies of the same searches, one after the
+successive halving (`--finish_halving=false`). Both finish copies of the same searches, one after the
 other, with the order changed from one search to the next. Processor time is that of the command
 with all its workers, so other work on the machine changes it little; the clock is shown too.
 Searches are those of --workdirs, which must not be finished yet with these settings (`--trials=40
@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> None:
   earlier = _HERE if FLAGS.before is None else pathlib.Path(FLAGS.before).resolve()
   if not (earlier / 'rlnas' / '__main__.py').exists():
     raise ValueError(f'--before={FLAGS.before}: must be the folder of a checkout')
-  options = () if FLAGS.before is not None else ('--nofinish_halving',)
+  options = () if FLAGS.before is not None else ('--finish_halving=false',)
   ways = {'before': (earlier, options), 'now': (_HERE, ())}
   print('| search | version | processor s | s | int8 test | int8 validation | size | epochs |')
   print('|---|---|---|---|---|---|---|---|', flush=True)
