@@ -3,8 +3,8 @@
   python experiments/benchmarks/benchmark_finishing.py --before=FOLDER --seeds=0,1,2
 
 FOLDER is a checkout of an earlier version; without it this version is compared with itself without
-successive halving (`--finish_halving=false`). Both finish copies of the same searches, one after the
-other, with the order changed from one search to the next. Processor time is that of the command
+successive halving (`--finish_halving=false`). Both finish copies of the same searches, one after
+the other, with the order changed from one search to the next. Processor time is that of the command
 with all its workers, so other work on the machine changes it little; the clock is shown too.
 Searches are those of --workdirs, which must not be finished yet with these settings (`--trials=40
 --finish_top=1 --finish_epochs=1` leaves one that is not), or are made, one for each seed.
