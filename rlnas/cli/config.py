@@ -53,14 +53,24 @@ class FinishConfig:
     group='finishing',
   )
   epochs: int = _setting(
-    60, 'Epochs that each finalist is trained, from scratch.', group='finishing'
+    60,
+    'Largest number of epochs that a finalist is trained, from scratch. The winner gets all, '
+    'unless it no longer gains.',
+    group='finishing',
+  )
+  halving: bool = _setting(
+    True,
+    'Whether finalists are compared on the way, so that only the better half of them goes on '
+    '(successive halving); otherwise all are trained for all epochs, under one cosine.',
+    group='finishing',
   )
   seeds: int = _setting(
     1, 'Number of seeds with which the best two finalists are trained.', group='finishing'
   )
   learning_rate: float = _setting(
     LEARNING_RATE,
-    'Highest learning rate of these trainings; it falls to 0 as half a cosine.',
+    'Highest learning rate of these trainings; it falls to 0 as half a cosine, before each '
+    'comparison of --finish_halving.',
     group='finishing',
   )
   warmup: float = _setting(

@@ -132,13 +132,16 @@ def export_workdir(
     board=config.board if board is None else board.title,
     command=command(config),
     configuration=configuration,
-    finish_epochs=config.finish.epochs,
+    finish_epochs=winner.epochs or config.finish.epochs,
     validation_accuracy=winner.validation_accuracy,
     target=board,
     builds=_builds(config, build_of(configuration)),
     number=finalist,
     why=result.why,
-    finalists=tuple((f.candidate.title, f.measurement) for f in result.readable_finalists()),
+    finalists=tuple(
+      (', '.join(filter(None, (f.candidate.title, f.trained))), f.measurement)
+      for f in result.readable_finalists()
+    ),
   )
   folder = workdir / ('best' if finalist == 1 else f'finalist-{finalist}')
   model = (workdir / winner.model).read_bytes()
@@ -160,11 +163,13 @@ class _Exported(NamedTuple):
     trial: the trial that found the network, with the network itself, which may be pruned.
     validation_accuracy: of the float network; None if an earlier version did not write it.
     model: path of the .tflite file in the folder of the search.
+    epochs: number of epochs of its training; None if an earlier version did not write it.
   """
 
   trial: Trial
   validation_accuracy: float | None
   model: str
+  epochs: int | None
 
 
 def _winner_in(result: Result) -> _Exported:
@@ -185,7 +190,8 @@ def _winner_in(result: Result) -> _Exported:
   if 'latency_ms' not in found and architecture == trial.proposal.architecture:
     latency_ms = trial.measurement.latency_ms  # an older version wrote results without latency
   with_its_own = _with_network(trial, architecture, latency_ms)
-  return _Exported(with_its_own, found.get('validation_accuracy'), 'best/model.tflite')
+  epochs = result.records[0].get('epochs') if result.records else None
+  return _Exported(with_its_own, found.get('validation_accuracy'), 'best/model.tflite', epochs)
 
 
 def _finalist_in(result: Result, number: int) -> _Exported:
@@ -195,7 +201,7 @@ def _finalist_in(result: Result, number: int) -> _Exported:
   measured = found.measurement
   with_its_own = _with_network(trial, found.candidate.architecture, measured.latency_ms)
   path = f'finalists/{found.name}.tflite'
-  return _Exported(with_its_own, measured.validation_accuracy, path)
+  return _Exported(with_its_own, measured.validation_accuracy, path, found.epochs)
 
 
 def _with_network(trial: Trial, architecture: Architecture, latency_ms: float | None) -> Trial:

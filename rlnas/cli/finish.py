@@ -128,9 +128,9 @@ def finish(
   plan = plan_of(config, dataset)
   best = 0.0
   with (
-    Bar(plan.trainings, 'finish', unit='trainings') as bar,
+    Bar(plan.finalists, 'finish', unit='finalists') as bar,
     told_to(bar.on_step),
-    stopping(bar, plan.trainings, 'trainings'),
+    stopping(bar, plan.finalists, 'finalists'),
   ):
 
     def on_finished(finalist: Finalist) -> None:
@@ -194,6 +194,7 @@ def plan_of(config: SearchConfig, dataset: Dataset) -> Plan:
     seeds=asked.seeds,
     teaching=None if asked.teacher is None else Teaching(asked.teacher),
     prune=asked.prune,
+    halving=asked.halving,
   )
 
 
@@ -304,7 +305,7 @@ def format_finalists(winner: Winner) -> str:
       f'{mark} {number:3d}  {finalist.candidate.trial:5d}  {m.validation_accuracy:6.4f}  '
       f'{m.int8_validation_accuracy:6.4f}  {m.flash_bytes:9,d}  {m.sram_bytes:9,d}  {m.macs:11,d}'
       + (f'  {milliseconds(m.latency_ms):>7}' if has_latency else '')
-      + f'  {finalist.candidate.note}  {m.detail}'.rstrip()
+      + '  '.join(['', *filter(None, (finalist.trained, finalist.candidate.note, m.detail))])
     )
   best, *others = winner.finalists
   if others:

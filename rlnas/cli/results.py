@@ -49,7 +49,7 @@ class Result:
         f'finalist={number}: must be one of the {len(self.records)} that {self.path} lists, from 1'
       )
     from rlnas.architecture import Architecture
-    from rlnas.finishing.finalists import Candidate, Finalist
+    from rlnas.finishing.finalists import Candidate, Finalist, Stop
 
     record = self.records[number - 1]
     try:
@@ -66,7 +66,11 @@ class Result:
         figures = {name: record[name] for name in _FIGURES}
         measurement = Measurement(Status.COMPLETE, **figures)
       candidate = Candidate(trial.index, architecture, record['seed'], record['note'])
-      return Finalist(candidate, record['name'], measurement)
+      stopped = record.get('stopped')
+      return Finalist(
+        *(candidate, record['name'], measurement, record.get('epochs')),
+        None if stopped is None else Stop(stopped),
+      )
     except KeyError as error:
       raise ValueError(f'{self.path}: finalist {number} has no {error}') from error
     except (ValueError, TypeError, AttributeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -15,7 +16,7 @@ from rlnas.architecture import Architecture
 from rlnas.backend import ONEDNN, tf
 from rlnas.child.distill import Teacher, distillation
 from rlnas.child.inherit import save_weights
-from rlnas.child.progress import Step, tell
+from rlnas.child.progress import Step, part_of, tell
 from rlnas.child.train import Loss, cross_entropy
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.cost import estimate_cost
@@ -24,11 +25,47 @@ from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
 from rlnas.finishing.recipe import Finished, Recipe, finish
 from rlnas.tflite.footprint import ArenaOverflow, measure
-from rlnas.trial import Measurement, Status
+from rlnas.trial import Measurement, Status, derive_seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+  """A training of a network, or a part of one that continues from the weights of another.
+
+  Attributes:
+    architecture: the network.
+    epochs: largest number of epochs of this part.
+    total: largest number of epochs of the whole training.
+    before: number of epochs of the parts before.
+    start: name of the weights that it starts from, in the evaluator's folder; '' for new ones.
+  """
+
+  architecture: Architecture
+  epochs: int
+  total: int
+  before: int = 0
+  start: str = ''
+
+  @property
+  def until(self) -> int:
+    """Largest number of epochs at its end."""
+    return self.before + self.epochs
+
+  @property
+  def is_last(self) -> bool:
+    """Whether no other part follows."""
+    return self.until == self.total
+
+  def seed_from(self, seed: int) -> int:
+    """The seed of this part, from that of the whole: each part has an order of its own."""
+    return derive_seed(seed, 'epochs', self.before) if self.before else seed
 
 
 class Finishing:
   """Trains each network by a recipe; keeps its .tflite file and its weights in a folder.
+
+  It takes networks, which it trains from new weights, and parts of trainings. Only last parts get
+  the further epochs of the recipe.
 
   It drops the test data, and can be pickled to worker processes of the same machine.
 
@@ -37,7 +74,6 @@ class Finishing:
     recipe: how to train.
     folder: folder for the files; created if it does not exist.
     teachers: networks to learn from, besides the labels (`rlnas.child.distill`).
-    start: file of the first weights; its name must depend on everything that decides them.
     build: the build of TFLite Micro that the arena is for.
   """
 
@@ -48,26 +84,34 @@ class Finishing:
     folder: str | os.PathLike[str],
     *,
     teachers: Sequence[Teacher] = (),
-    start: pathlib.Path | None = None,
     build: Build = HOST,
   ) -> None:
     self._build = build
-    self._start = start
     self._teachers = tuple(teachers)
     self._dataset = dataset.without_test()
+    self._dataset_digest = dataset.digest
     self._recipe = recipe
     self._folder = pathlib.Path(folder)
-    versions = (rlnas.__version__, tf.__version__, str(int(ONEDNN)))
-    taught_by = [teacher.weights.stem for teacher in teachers]
-    begun = None if start is None else start.stem
-    recorded = dataclasses.asdict(recipe)
-    if recipe.metric is Metric.ACCURACY:
-      del recorded['metric']  # so that finalists of earlier folders are found
-    self._settings = [dataset.digest, recorded, versions, taught_by, begun, build.name]
+    self._versions = (rlnas.__version__, tf.__version__, str(int(ONEDNN)))
 
-  def name(self, architecture: Architecture, *, seed: int) -> str:
+  def taught_by(self, teachers: Sequence[Teacher]) -> Finishing:
+    """The same evaluator with other teachers."""
+    other = copy.copy(self)
+    other._teachers = tuple(teachers)
+    return other
+
+  def name(self, value: Architecture | Training, *, seed: int) -> str:
     """The name of the network's files, a hash of everything that decides them."""
-    parts = json.dumps([architecture.digest, seed, self._settings], sort_keys=True)
+    training = self._training(value)
+    recorded = dataclasses.asdict(self._recipe_of(training))
+    if self._recipe.metric is Metric.ACCURACY:
+      del recorded['metric']  # so that finalists of earlier folders are found
+    taught_by = [teacher.weights.stem for teacher in self._teachers]
+    settings = [
+      *(self._dataset_digest, recorded, self._versions, taught_by),
+      *(training.start or None, self._build.name),
+    ]
+    parts = json.dumps([training.architecture.digest, seed, settings], sort_keys=True)
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
   def model_path(self, name: str) -> pathlib.Path:
@@ -78,30 +122,36 @@ class Finishing:
     """The path of the weights of the float network of that name (`rlnas.child.inherit`)."""
     return self._folder / f'{name}.npz'
 
-  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+  def evaluate(self, value: Architecture | Training, *, seed: int) -> Measurement:
     """Trains, quantizes, measures and writes one network.
 
     Args:
-      architecture: the network.
+      value: the network, or a part of its training.
       seed: decides the initial weights, the order of the examples and their augmentation.
 
     Returns:
-      The measurement; `detail` says how the model was made. It is 'infeasible' if the tensor arena
-      is too large to be measured.
+      The measurement; `detail` says how the model was made, and `curve` is the validation accuracy
+      after each epoch if the recipe has a patience. It is 'infeasible' if the tensor arena is too
+      large to be measured.
 
     Raises:
-      ValueError: the network does not fit the data set, or a teacher's weights are missing.
+      ValueError: the network does not fit the data set, or the first weights, or those of a
+        teacher, are missing.
       FloatingPointError: the training diverged.
       OSError: a file cannot be written.
     """
     started = time.perf_counter()
-    data = self._dataset
+    data, training = self._dataset, self._training(value)
+    architecture, recipe = training.architecture, self._recipe_of(training)
     loss: Loss = cross_entropy
     if self._teachers:
       loss = distillation([teacher.load(data) for teacher in self._teachers])
-    found = finish(architecture, data, recipe=self._recipe, seed=seed, loss=loss, start=self._start)
-    tell(Step(1, 1, unit='measuring'))
-    name = self.name(architecture, seed=seed)
+    start = self.weights_path(training.start) if training.start else None
+    total = training.total + 2 * (recipe.further_epochs or 0)
+    with part_of(total, after=training.before):
+      found = finish(architecture, data, recipe=recipe, seed=seed, loss=loss, start=start)
+    tell(Step(total if training.is_last else training.until, total, unit='measuring'))
+    name = self.name(training, seed=seed)
     save_weights(found.network, self.weights_path(name))
     counted = estimate_cost(architecture, data.task, build=self._build)
     try:
@@ -119,9 +169,19 @@ class Finishing:
       sram_build=footprint.sram_build,
       macs=counted.macs,
       parameters=counted.parameters,
+      curve=found.curve,
       seconds=time.perf_counter() - started,
       detail=_detail(found),
     )
+
+  def _training(self, value: Architecture | Training) -> Training:
+    if isinstance(value, Training):
+      return value
+    return Training(value, self._recipe.epochs, self._recipe.epochs)
+
+  def _recipe_of(self, training: Training) -> Recipe:
+    further = self._recipe.further_epochs if training.is_last else None
+    return dataclasses.replace(self._recipe, epochs=training.epochs, further_epochs=further)
 
 
 def _detail(found: Finished) -> str:

@@ -1,12 +1,14 @@
 """Finalists: some networks of a search are trained fully, each once.
 
-A finished finalist is a line in finalists.jsonl beside its .tflite file and its weights; after an
-interruption only the missing ones are trained.
+A training may have several parts (`rlnas.finishing.halving`). Each that is done is a line in
+finalists.jsonl beside its .tflite file and its weights; after an interruption only the missing ones
+are trained.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +19,7 @@ from rlnas.budget import Budget
 from rlnas.child.progress import Step, changed_by
 from rlnas.cost.latency import instruction_count, latency_ms
 from rlnas.cost.speed import Speed
-from rlnas.finishing.evaluator import Finishing
+from rlnas.finishing.evaluator import Finishing, Training
 from rlnas.interfaces import Executor
 from rlnas.pareto import pareto_front
 from rlnas.reward import is_feasible
@@ -25,6 +27,22 @@ from rlnas.search.line_file import LineFile, LockedError
 from rlnas.trial import Measurement, Status, Trial
 
 _PATIENCE_SECONDS = 5.0
+
+
+class Stop(str, enum.Enum):
+  """Why the training of a finalist ended."""
+
+  ALL = 'all epochs'
+  PATIENCE = 'patience'
+  NO_GAIN = 'no gain'  # its last part brought neither accuracy nor a smaller loss
+  DOMINATED = 'dominated'
+  HALVED = 'worse half'
+  FAILED = 'failed'  # its last part diverged or no longer fits; what it reached before is kept
+
+  @property
+  def may_continue(self) -> bool:
+    """Whether only a comparison with others ended it."""
+    return self in (Stop.DOMINATED, Stop.HALVED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,23 +69,35 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True)
 class Finalist:
-  """A candidate that was trained fully.
+  """A candidate that was trained, fully or until others were better.
 
   Attributes:
     candidate: the network.
     name: name of its files.
     measurement: measurement on validation data.
+    epochs: number of epochs that it was trained, without further trainings; None if an earlier
+      version finished it.
+    stopped: why not longer; None if it was not said yet, or if an earlier version finished it.
   """
 
   candidate: Candidate
   name: str
   measurement: Measurement
+  epochs: int | None = None
+  stopped: Stop | None = None
 
   @property
   def score(self) -> tuple[float, float]:
     """Greater is better: int8 validation accuracy, then that of the float network."""
     measured = self.measurement
     return measured.int8_validation_accuracy or 0.0, measured.validation_accuracy or 0.0
+
+  @property
+  def trained(self) -> str:
+    """How long it was trained, for people: '26 epochs (worse half)'; '' if that is not known."""
+    if self.epochs is None or self.stopped is None:
+      return ''
+    return f'{self.epochs} epochs ({self.stopped.value})'
 
   def figures(self) -> dict[str, Any]:
     """What result.json says of it, without its network: names, accuracies, costs."""
@@ -83,6 +113,8 @@ class Finalist:
       'latency_ms': measured.latency_ms,
       'parameters': measured.parameters,
       'detail': measured.detail,
+      'epochs': self.epochs,
+      'stopped': None if self.stopped is None else self.stopped.value,
       'name': self.name,
       'seed': self.candidate.seed,
     }
@@ -180,20 +212,23 @@ def _distinct(trials: Iterable[Trial]) -> Iterable[Trial]:
 
 def finish_candidates(
   candidates: Sequence[Candidate],
+  trainings: Sequence[Training],
   evaluator: Finishing,
   executor: Executor,
   store: FinalistFile,
   *,
   on_finished: Callable[[Finalist], None] | None = None,
 ) -> list[Finalist]:
-  """Finishes candidates, unless they were finished before.
+  """Trains candidates, unless that was done before.
 
   Args:
     candidates: the networks.
+    trainings: the training, or the part of it, that each of them gets now.
     evaluator: trains and measures.
     executor: runs that evaluator.
     store: stores the finished ones.
-    on_finished: called with each finalist: stored ones first, then as they finish.
+    on_finished: called with each finalist whose training has ended: stored ones first, then as
+      they finish.
 
   Returns:
     All of them, in the order of the candidates; also failed ones, which are not stored.
@@ -202,19 +237,24 @@ def finish_candidates(
     ExecutorError: no network can be evaluated.
     OSError: the store, or the files of a finalist, cannot be written.
   """
-  names = [evaluator.name(c.architecture, seed=c.seed) for c in candidates]
+  seeds = [t.seed_from(c.seed) for c, t in zip(candidates, trainings, strict=True)]
+  names = [evaluator.name(t, seed=s) for t, s in zip(trainings, seeds, strict=True)]
   done: dict[int, Finalist] = {}
 
   def conclude(key: int, measurement: Measurement) -> Finalist:
-    done[key] = Finalist(candidates[key], names[key], measurement)
-    if on_finished is not None:
+    training = trainings[key]
+    epochs = training.before + (len(measurement.curve) or training.epochs)
+    why = Stop.ALL if epochs == training.total else Stop.PATIENCE
+    stopped = why if training.is_last else None
+    done[key] = Finalist(candidates[key], names[key], measurement, epochs, stopped)
+    if on_finished is not None and training.is_last:
       on_finished(done[key])
     return done[key]
 
-  for key, candidate in enumerate(candidates):
+  for key, training in enumerate(trainings):
     known = store.find(names[key], evaluator.model_path(names[key]))
     if known is None:
-      executor.submit(key, candidate.architecture, seed=candidate.seed)
+      executor.submit(key, training, seed=seeds[key])
     else:
       conclude(key, known)
 

@@ -99,6 +99,8 @@ class Finished:
     int8_validation_accuracy: of `model`.
     way: how the network was trained: 'trained', 'further' or 'aware'.
     compared: the int8 validation accuracy of each way, if there were several.
+    curve: validation accuracy after each epoch, if the recipe has a patience; without those of
+      further trainings.
   """
 
   network: keras.Model
@@ -107,6 +109,7 @@ class Finished:
   int8_validation_accuracy: float
   way: str = 'trained'
   compared: tuple[tuple[str, float], ...] = ()
+  curve: tuple[float, ...] = ()
 
 
 def finish(
@@ -140,7 +143,7 @@ def finish(
     inherit_weights(network, start)
   epochs = recipe.epochs + 2 * (recipe.further_epochs or 0)
   with part_of(epochs, after=0):
-    train_by(recipe, network, dataset, seed=seed, loss=loss, on_epoch=on_epoch)
+    curve = train_by(recipe, network, dataset, seed=seed, loss=loss, on_epoch=on_epoch)
   ways = [quantized(network, dataset, recipe.metric)]
   if recipe.further_epochs is not None:
     further = dataclasses.replace(
@@ -154,7 +157,7 @@ def finish(
         logging.warning('a further training failed and is skipped: %s', error)
   best = max(ways, key=lambda found: found.int8_validation_accuracy)  # of equals the first
   compared = tuple((found.way, found.int8_validation_accuracy) for found in ways)
-  return dataclasses.replace(best, compared=compared if len(ways) > 1 else ())
+  return dataclasses.replace(best, compared=compared if len(ways) > 1 else (), curve=curve)
 
 
 def train_by(
@@ -165,8 +168,8 @@ def train_by(
   seed: int,
   loss: Loss = cross_entropy,
   on_epoch: OnEpoch | None = None,
-) -> None:
-  """Trains a network in place. See `finish`."""
+) -> tuple[float, ...]:
+  """Trains a network in place; returns its `curve`. See `finish` and `Finished`."""
   best = (
     None if recipe.patience is None else _Best(network, dataset, recipe.patience, recipe.metric)
   )
@@ -196,8 +199,10 @@ def train_by(
       loss=loss_for(recipe.metric, dataset, loss=loss),
       on_epoch=after,
     )
-  if best is not None:
-    best.restore()
+  if best is None:
+    return ()
+  best.restore()
+  return tuple(best.curve)
 
 
 def quantized(network: keras.Model, dataset: Dataset, metric: Metric = Metric.ACCURACY) -> Finished:
@@ -304,17 +309,23 @@ class _Best:
     self._count = confusion_function(network, dataset.x_val, dataset.y_val, scaling=dataset.scaling)
     self._patience = patience
     self._best = -1.0
-    self.accuracy: float | None = None  # after the last epoch
+    self.curve: list[float] = []
     self._weights: list[npt.NDArray[np.float32]] = []
     self._epochs_since = 0
 
   def hear(self) -> bool:
     """Checks the accuracy after an epoch; returns whether the training should end."""
-    accuracy = self.accuracy = self._metric.of(self._count())
+    accuracy = self._metric.of(self._count())
+    self.curve.append(accuracy)
     self._epochs_since = 0 if accuracy > self._best else self._epochs_since + 1
     if accuracy >= self._best:
       self._best, self._weights = accuracy, self._network.get_weights()
     return self._epochs_since >= self._patience
+
+  @property
+  def accuracy(self) -> float | None:
+    """The accuracy after the last epoch."""
+    return self.curve[-1] if self.curve else None
 
   def restore(self) -> None:
     """Gives the network the best weights."""

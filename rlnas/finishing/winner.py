@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -31,16 +32,17 @@ from rlnas.data.metrics import (
 from rlnas.data.spread import Spread
 from rlnas.evaluation.executors import InProcess
 from rlnas.evaluation.screened import check_speed
-from rlnas.finishing.choice import Labels, Prefer, choose
-from rlnas.finishing.evaluator import Finishing
+from rlnas.finishing.choice import Prefer
+from rlnas.finishing.evaluator import Finishing, Training
 from rlnas.finishing.finalists import Candidate, Finalist, FinalistFile, finish_candidates, timed
-from rlnas.finishing.plan import Plan, run_plan, trial_of
+from rlnas.finishing.judge import Judge
+from rlnas.finishing.plan import Plan, Tools, run_plan, trial_of
 from rlnas.interfaces import Evaluator, Executor
 from rlnas.reports.classification_metrics import wilson_interval
 from rlnas.reports.graph_drawing import drawings
 from rlnas.reward import is_feasible
 from rlnas.tflite.footprint import Footprint, measure
-from rlnas.tflite.inference import int8_confusion, int8_logits, int8_spread
+from rlnas.tflite.inference import int8_confusion, int8_spread
 from rlnas.tflite.offline_plan import with_offline_plan
 from rlnas.trial import Status, Trial
 
@@ -124,10 +126,12 @@ def finish_best(
   executor_factory: Callable[[Evaluator], Executor] = InProcess,
   on_finished: Callable[[Finalist], None] | None = None,
 ) -> Winner:
-  """Trains finalists fully, chooses one on validation data and measures its test accuracy.
+  """Trains finalists, chooses one on validation data and measures its test accuracy.
 
-  Each training starts from scratch. The trained files are measured again: if one exceeds the budget
-  or its training fails, the next network replaces it. The result does not depend on the executor.
+  Each training starts from scratch; the winner gets all epochs, others as many as comparisons on
+  validation data allow (`Plan.halving`). The trained files are measured again: if one exceeds the
+  budget or its training fails, the next network replaces it. The result does not depend on the
+  executor.
 
   Args:
     trials: trials of the search.
@@ -142,7 +146,7 @@ def finish_best(
       by default they are kept until the end of the call.
     executor_factory: makes the executor of an evaluator, for example `lambda e: WorkerPool(e,
       workers=2)`.
-    on_finished: called with each finalist.
+    on_finished: called with each finalist as soon as its training ends.
 
   Raises:
     SearchError: no trial is feasible, or none could be finished.
@@ -159,36 +163,34 @@ def finish_best(
     stack.callback(store.close)
 
     plain = Finishing(dataset, plan.recipe, where, build=build)
+    trainer = stack.enter_context(
+      contextlib.closing(_Trainer(dataset.task, plain, store, executor_factory, speed))
+    )
+    judge = Judge(dataset, prefer, metric=plan.recipe.metric, model_path=plain.model_path)
+    heard: set[str] = set()
 
-    def finish_all(
-      candidates: Sequence[Candidate],
-      teachers: Sequence[Finalist],
-      start: pathlib.Path | None,
-    ) -> list[Finalist]:
-      found = [Teacher(t.candidate.architecture, plain.weights_path(t.name)) for t in teachers]
-      evaluator = Finishing(dataset, plan.recipe, where, teachers=found, start=start, build=build)
-      with contextlib.closing(executor_factory(evaluator)) as executor:
-        finished = finish_candidates(
-          candidates, evaluator, executor, store, on_finished=on_finished
-        )
-      return [timed(finalist, dataset.task, speed) for finalist in finished]
+    def once(finalist: Finalist) -> None:
+      """Says that a training has ended; not again if it continues after all."""
+      if on_finished is not None and finalist.candidate.title not in heard:
+        heard.add(finalist.candidate.title)
+        on_finished(finalist)
 
-    def prune(finalist: Finalist, share: float) -> tuple[Architecture, pathlib.Path]:
+    def prune(finalist: Finalist, share: float) -> tuple[Architecture, str]:
       whole = Teacher(finalist.candidate.architecture, plain.weights_path(finalist.name))
       smaller, network = prune_filters(whole.load(dataset), whole.architecture, share=share)
-      path = plain.weights_path(f'{finalist.name}-less-{share:g}')
-      save_weights(network, path)
-      return smaller, path
+      name = f'{finalist.name}-less-{share:g}'
+      save_weights(network, plain.weights_path(name))
+      return smaller, name
 
-    finalists = run_plan(trials, budget, plan, seed=seed, finish_all=finish_all, prune=prune)
-
-    def predicted(finalist: Finalist) -> Labels:
-      content = plain.model_path(finalist.name).read_bytes()
-      outputs = int8_logits(content, dataset.x_val, scaling=dataset.scaling)
-      return outputs.argmax(axis=1).astype(np.int64)
-
-    metric, labels = plan.recipe.metric, dataset.y_val.astype(np.int64)
-    choice = choose(finalists, prefer, labels=labels, predicted=predicted, metric=metric)
+    tools = Tools(
+      finish_all=functools.partial(trainer.finish_all, on_finished=once),
+      prune=prune,
+      judge=judge.choose,
+      loss=judge.loss,
+      on_stopped=once,
+    )
+    finalists = run_plan(trials, budget, plan, seed=seed, tools=tools)
+    choice = judge.choose(finalists)
     best = choice.finalists[0]
     trained = plain.model_path(best.name).read_bytes()
   model = with_offline_plan(trained, budget, build=build)
@@ -219,6 +221,61 @@ def finish_best(
       model, dataset.x_test, dataset.y_test, scaling=dataset.scaling, groups=dataset.groups_test
     ),
   )
+
+
+class _Trainer:
+  """Trains candidates; keeps its workers from one round to the next if the teachers are the same.
+
+  Args:
+    task: what the networks read and name.
+    plain: the evaluator without teachers, whose folder holds all files.
+    store: stores what is done.
+    executor_factory: makes the executor of an evaluator.
+    speed: speed of the board, if known.
+  """
+
+  def __init__(
+    self,
+    task: TaskShape,
+    plain: Finishing,
+    store: FinalistFile,
+    executor_factory: Callable[[Evaluator], Executor],
+    speed: Speed | None,
+  ) -> None:
+    self._task, self._plain, self._store = task, plain, store
+    self._executor_factory, self._speed = executor_factory, speed
+    self._running: tuple[tuple[str, ...], Finishing, Executor] | None = None
+
+  def finish_all(
+    self,
+    candidates: Sequence[Candidate],
+    trainings: Sequence[Training],
+    teachers: Sequence[Finalist],
+    *,
+    on_finished: Callable[[Finalist], None],
+  ) -> list[Finalist]:
+    """See `rlnas.finishing.plan.Tools`."""
+    evaluator, executor = self._executor(teachers)
+    finished = finish_candidates(
+      candidates, trainings, evaluator, executor, self._store, on_finished=on_finished
+    )
+    return [timed(finalist, self._task, self._speed) for finalist in finished]
+
+  def _executor(self, teachers: Sequence[Finalist]) -> tuple[Finishing, Executor]:
+    names = tuple(teacher.name for teacher in teachers)
+    if self._running is None or self._running[0] != names:
+      self.close()
+      evaluator = self._plain.taught_by(
+        [Teacher(t.candidate.architecture, self._plain.weights_path(t.name)) for t in teachers]
+      )
+      self._running = names, evaluator, self._executor_factory(evaluator)
+    return self._running[1:]
+
+  def close(self) -> None:
+    """Ends the workers."""
+    if self._running is not None:
+      self._running[2].close()
+      self._running = None
 
 
 def write_winner(

@@ -113,6 +113,7 @@ def _winner(result: Mapping[str, Any], won: Trial, metric: Metric) -> tuple[Bloc
     'SRAM, B',
     'MACs',
     'latency, ms',
+    'epochs',
   )
   rows = tuple(row for found in result.get('finalists', ()) if (row := _finalist(found)))
   return (
@@ -139,6 +140,7 @@ def _finalist(found: Mapping[str, Any]) -> tuple[str, ...] | None:
     f'{found["int8_validation_accuracy"]:.4f}',
     *(f'{found[name]:,}' for name in names),
     '–' if latency_ms is None else digits(latency_ms),
+    '–' if (epochs := found.get('epochs')) is None else f'{epochs} ({found.get("stopped")})',
   )
 
 

@@ -81,6 +81,19 @@ def int8_spread(
   return spread(int8_logits(model, x, scaling=scaling).argmax(axis=1) == y, groups)
 
 
+def output_scale(model: Model) -> float:
+  """What one unit of a quantized network's outputs is worth, so that differences are logits'.
+
+  Raises:
+    ValueError: the model is no .tflite file, or its output is not quantized.
+  """
+  network = read_subgraphs(read_model(model))[0]
+  output = network.tensors[network.outputs[0]]
+  if len(output.scales) != 1:
+    raise ValueError(f'model: its output must be quantized, not {output.dtype}')
+  return output.scales[0]
+
+
 def int8_accuracy(
   model: Model,
   x: npt.NDArray[Any],

@@ -106,7 +106,7 @@ def test_ctrl_c_tells_how_far_a_search_is_and_the_same_command_goes_on(tmp_path)
   assert 1 <= resumed <= done  # one that is ahead of another waits in a second file
   lines = whole.stderr.splitlines()
   assert any(line.startswith('search 6/6 trials: in ') for line in lines)
-  assert any(line.startswith('finish 2/2 trainings: in ') for line in lines)
+  assert any(line.startswith('finish 2/2 finalists: in ') for line in lines)
   *_, winner, _ = [line for line in whole.stdout.split('\n\n') if line]
   assert winner.startswith('Winner: trial ')
   assert '--prefer=balanced' in winner

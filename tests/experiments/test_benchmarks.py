@@ -85,3 +85,21 @@ def test_resuming():
   assert 'reinforce, nucleo-l010rb: 40 trials in' in done.stdout
   assert 'resumed with the state in' in done.stdout
   assert 'resumed without it in' in done.stdout
+
+
+@pytest.mark.nightly
+def test_finishing():
+  search = ('--batch=2', '--epochs=1', '--space_option=max_depth=3', '--sram_kib=20')
+  flags = ['--dataset=digits', '--trials=4', '--seeds=0', '--finish_flag=--finish_epochs=21']
+  done = run('benchmark_finishing.py', *flags, *(f'--search_flag={flag}' for flag in search))
+  assert done.code == 0, done.stdout + done.stderr
+  rows = [line.split('|') for line in done.stdout.splitlines() if line.startswith('| seed')]
+  epochs = {row[2].strip(): int(row[8]) for row in rows}
+  assert epochs['now'] < epochs['before'] == 4 * 21
+  assert 'processor time, now / before' in done.stdout
+
+
+def test_a_folder_without_a_version_is_named():
+  done = run('benchmark_finishing.py', '--before=absent')
+  assert done.code == 1
+  assert done.stderr.startswith('error: --before=absent: must be the folder of a checkout')

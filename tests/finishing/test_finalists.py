@@ -13,6 +13,7 @@ from rlnas.cost.latency import instruction_count, latency_ms
 from rlnas.data import loaders
 from rlnas.evaluation.executors import InProcess, WorkerPool
 from rlnas.finishing.choice import Prefer
+from rlnas.finishing.evaluator import Training
 from rlnas.finishing.finalists import (
   Candidate,
   Finalist,
@@ -139,13 +140,13 @@ class Measuring:
   def __init__(self, folder):
     self.folder = folder
 
-  def name(self, architecture, *, seed):
+  def name(self, training, *, seed):
     return str(seed)
 
   def model_path(self, name):
     return self.folder / name
 
-  def evaluate(self, architecture, *, seed):
+  def evaluate(self, training, *, seed):
     if seed == 13:
       raise FloatingPointError('diverged')
     self.model_path(str(seed)).write_bytes(bytes(seed))
@@ -166,6 +167,7 @@ def test_candidates_are_finished_once_and_returned_in_their_order(tmp_path):
     candidates = [Candidate(i, small_network(), seed) for i, seed in enumerate(seeds)]
     return finish_candidates(
       candidates,
+      [Training(c.architecture, 5, 5) for c in candidates],
       evaluator,
       executor(evaluator),
       store,
@@ -187,7 +189,7 @@ def test_candidates_are_finished_once_and_returned_in_their_order(tmp_path):
   store.close()
   store = FinalistFile(tmp_path)
   assert len(finish([5, 6, 7], executor=Refusing)) == 3
-  assert finish_candidates([], evaluator, Refusing(evaluator), store) == []
+  assert finish_candidates([], [], evaluator, Refusing(evaluator), store) == []
 
 
 def test_a_finalist_takes_the_time_of_its_own_network():
@@ -301,7 +303,7 @@ def test_the_best_are_taught(teaching, tmp_path):
   plan = Plan(Recipe(2), top=2, teaching=teaching)
   heard = []
   taught = finished(tmp_path, plan=plan, on_finished=heard.append)
-  assert len(heard) == plan.trainings
+  assert len(heard) == plan.finalists
   by_note = collections.Counter(f.candidate.note for f in taught.finalists)
   assert by_note == {'': 2, 'taught': 2}
   alone = {f.candidate.trial: f.name for f in taught.finalists if not f.candidate.note}

@@ -184,7 +184,13 @@ def test_the_winner_leads_with_its_reason_and_its_report():
     'best': {'trial': 2, 'int8_test_accuracy': 0.75, **figures},
     'why': 'the best of all',
     'finalists': [
-      {'trial': 2, 'int8_validation_accuracy': 0.8, **figures},
+      {
+        'trial': 2,
+        'int8_validation_accuracy': 0.8,
+        **figures,
+        'epochs': 60,
+        'stopped': 'all epochs',
+      },
       {'trial': 5, 'int8_validation_accuracy': 0.7, **figures, 'latency_ms': None},
       {'candidate': 'of an earlier version'},
     ],
@@ -201,7 +207,8 @@ def test_the_winner_leads_with_its_reason_and_its_report():
   assert why.text == 'Why it won: the best of all.'
   assert links.rows == (('Report of the winner', 'best/report.html'),)
   assert [row[0] for row in finalists.rows] == ['trial 2', 'trial 5']
-  assert finalists.rows[1][-1] == '–'
+  assert finalists.rows[0][-1] == '60 (all epochs)'
+  assert finalists.rows[1][-2:] == ('–', '–')
   assert 'href="best/report.html"' in to_html(page)
   # A search that was finished before more trials were added has no such winner.
   other = {**result, 'best': {**result['best'], 'trial': 99}}

@@ -1,0 +1,87 @@
+"""Successive halving of finalists: all begin, and at each rung the better half goes on.
+
+Jamieson & Talwalkar 2016 (arXiv:1502.07943), algorithm 1: every rung costs about the same, as half
+as many networks train twice as long. Each part of a training is a cosine of its own, twice as long
+as the one before and from the weights that were reached (warm restarts, Loshchilov & Hutter 2017,
+arXiv:1608.03983, with T_mult = 2). So networks are compared at weights whose learning rate has
+fallen to 0: under one cosine over all epochs the comparisons in between would be of noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from rlnas.finishing.choice import Choice
+from rlnas.finishing.finalists import Finalist, Stop
+
+if TYPE_CHECKING:
+  Judge = Callable[[Sequence[Finalist]], Choice]
+
+# A first part is at least so long, as a trial of a search by default: below it, networks differ in
+# how fast they learn more than in what they reach.
+LEAST_EPOCHS = 3
+
+
+def rung_epochs(count: int, epochs: int) -> tuple[int, ...]:
+  """The epochs that a finalist has had in all at the end of each rung; the last are `epochs`.
+
+  With four finalists and 60 epochs they are 9, 26 and 60. If there are too few epochs, there are
+  fewer rungs.
+
+  Args:
+    count: number of finalists that begin.
+    epochs: largest number of epochs of one.
+
+  Raises:
+    ValueError: an argument is below 1.
+  """
+  for name, value in (('count', count), ('epochs', epochs)):
+    if value < 1:
+      raise ValueError(f'{name}={value}: must be at least 1')
+  rungs = (count - 1).bit_length() + 1
+  while rungs > 1 and round(epochs / (2**rungs - 1)) < LEAST_EPOCHS:
+    rungs -= 1
+  return tuple(round(epochs * (2**k - 1) / (2**rungs - 1)) for k in range(1, rungs + 1))
+
+
+def halved(choice: Choice) -> tuple[list[Finalist], list[tuple[Finalist, Stop]]]:
+  """Splits finalists that were trained equally long into those that go on and those that stop.
+
+  None goes on that another one dominates. Of the others half of all go on, rounded up: first the
+  one that would win now, then the most accurate. So the most accurate always stays in reach, and
+  what would win among those that go on is what would win among all.
+
+  Args:
+    choice: the finalists, as the preference of the user orders them (`choose`).
+
+  Returns:
+    Those that go on, and those that stop with the reason.
+  """
+  most = (len(choice.finalists) + 1) // 2
+  going: list[Finalist] = []
+  stopped: list[tuple[Finalist, Stop]] = []
+  for finalist, on_front in zip(choice.finalists, choice.on_front, strict=True):
+    if not on_front:
+      stopped.append((finalist, Stop.DOMINATED))
+    elif len(going) < most:
+      going.append(finalist)
+    else:
+      stopped.append((finalist, Stop.HALVED))
+  return going, stopped
+
+
+def has_gained(before: Finalist, after: Finalist, loss: Callable[[Finalist], float]) -> bool:
+  """Whether a part of a training was of use: more int8 accuracy, or less loss, on validation data.
+
+  On a few hundred examples the accuracy alone often stands still by chance; the loss is finer
+  (Prechelt 1998, section 2, decides by it).
+
+  Args:
+    before: the finalist before that part.
+    after: the same finalist after it.
+    loss: the mean loss of a finalist's int8 model on validation data.
+  """
+  measured = (f.measurement.int8_validation_accuracy or 0.0 for f in (before, after))
+  accuracy, later = measured
+  return later > accuracy or loss(after) < loss(before)
