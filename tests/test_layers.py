@@ -18,7 +18,7 @@ ROOT = pathlib.Path(rlnas.__file__).parent
 # From the ground up: a room imports from its own floor and those below. A room is a package, or a
 # module that lies beside the packages.
 FLOORS = (
-  ('architecture', 'budget', 'trial', 'interfaces', 'reward', 'pareto', 'backend'),
+  ('architecture', 'budget', 'trial', 'interfaces', 'reward', 'pareto', 'backend', 'adam'),
   ('spaces', 'data', 'cost'),
   ('child', 'tflite', 'board'),
   ('strategies', 'evaluation'),
