@@ -18,6 +18,7 @@ processes of its own (`version_before.py`). The ratio against it is printed, too
 from __future__ import annotations
 
 import dataclasses
+import math
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
@@ -62,6 +63,7 @@ flags.DEFINE_integer('workers', None, 'Number of our worker processes; default: 
 flags.DEFINE_integer('seed', 0, 'Seed of networks and weights; default: 0.')
 flags.DEFINE_string('before', None, 'Checkout of an earlier version to compare with, too.')
 flags.DEFINE_float('min_mmacs', 0.0, 'Smallest network, in million MACs; default: 0.', 0.0)
+flags.DEFINE_float('max_mmacs', None, 'Largest network, in million MACs; default: no limit.', 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,9 +200,11 @@ def evaluate_ours(
 def networks_within(data: Dataset, count: int, budget: Budget, seed: int) -> list[Architecture]:
   """Networks of the chain space that fit a budget, drawn uniformly."""
   kept: list[Architecture] = []
+  least = FLAGS.min_mmacs * 1e6
+  most = math.inf if FLAGS.max_mmacs is None else FLAGS.max_mmacs * 1e6
   for architecture in draw('chain', 200 * count, seed):
     cost = estimate_cost(architecture, data.task)
-    if cost.macs >= FLAGS.min_mmacs * 1e6 and budget.fits(cost.resources):
+    if least <= cost.macs <= most and budget.fits(cost.resources):
       kept.append(architecture)
     if len(kept) == count:
       return kept
