@@ -61,9 +61,15 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer('workers', None, 'Number of our worker processes; default: one per core.')
 flags.DEFINE_integer('seed', 0, 'Seed of networks and weights; default: 0.')
-flags.DEFINE_string('before', None, 'Checkout of an earlier version to compare with, too.')
-flags.DEFINE_float('min_mmacs', 0.0, 'Smallest network, in million MACs; default: 0.', 0.0)
-flags.DEFINE_float('max_mmacs', None, 'Largest network, in million MACs; default: no limit.', 0.0)
+flags.DEFINE_string(
+  'before', None, 'Checkout of an earlier version to compare with, too; default: none.'
+)
+flags.DEFINE_float(
+  'min_mmacs', 0.0, 'MACs of the smallest network, in million; default: 0.', lower_bound=0.0
+)
+flags.DEFINE_float(
+  'max_mmacs', None, 'MACs of the largest network, in million; default: no limit.', lower_bound=0.0
+)
 
 
 @dataclasses.dataclass(frozen=True)
