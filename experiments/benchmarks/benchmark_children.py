@@ -65,10 +65,16 @@ flags.DEFINE_string(
   'before', None, 'Checkout of an earlier version to compare with, too; default: none.'
 )
 flags.DEFINE_float(
-  'min_mmacs', 0.0, 'MACs of the smallest network, in million; default: 0.', lower_bound=0.0
+  'min_mmacs',
+  0.0,
+  'Number of MACs, in million, that networks have at least; default: 0.',
+  lower_bound=0.0,
 )
 flags.DEFINE_float(
-  'max_mmacs', None, 'MACs of the largest network, in million; default: no limit.', lower_bound=0.0
+  'max_mmacs',
+  None,
+  'Number of MACs, in million, that they have at most; default: no limit.',
+  lower_bound=0.0,
 )
 
 
