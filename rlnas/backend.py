@@ -7,10 +7,9 @@ With one thread, a trained network is bit-identical in every process, whatever r
 with two threads, rounding differs. Parallelism comes from processes instead
 (`rlnas.evaluation.executors`), which is also faster.
 
-Rounding also depends on oneDNN. TensorFlow turns it on or off by processor (on with AVX-512) unless
-TF_ENABLE_ONEDNN_OPTS is set; `ONEDNN` is the result. If you turn it on where TensorFlow does
-not, networks train in half the time, but the process has crashed in the gradient of a 1x1 filter
-with stride 2 on a single channel.
+Rounding also depends on oneDNN. By itself TensorFlow uses it only with AVX-512; here it is on
+everywhere, because networks train in half the time, unless TF_ENABLE_ONEDNN_OPTS is 0. `ONEDNN` is
+the result. `rlnas.child.convolution` avoids the one gradient in which it has crashed.
 """
 
 from __future__ import annotations
@@ -89,6 +88,7 @@ def quiet() -> Iterator[None]:
 
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 with quiet():
   import tensorflow as tf
   import tf_keras as keras
@@ -110,4 +110,30 @@ if not _single:
     'process will differ in rounding from those of worker processes.'
   )
 
-__all__ = ['ONEDNN', 'captured_output', 'flatbuffer_utils', 'keras', 'mlir_quantize', 'quiet', 'tf']
+
+@contextlib.contextmanager
+def unoptimised() -> Iterator[None]:
+  """Runs graphs as they were traced, without TensorFlow's graph optimiser (Grappler).
+
+  For a network that is trained for seconds it takes longer than it saves. A function must be called
+  so every time or never: TensorFlow prepares it anew if the setting changes.
+  """
+  before = tf.config.optimizer.get_experimental_options()
+  tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': True})
+  try:
+    yield
+  finally:
+    off = before.get('disable_meta_optimizer', False)
+    tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': off})
+
+
+__all__ = [
+  'ONEDNN',
+  'captured_output',
+  'flatbuffer_utils',
+  'keras',
+  'mlir_quantize',
+  'quiet',
+  'tf',
+  'unoptimised',
+]

@@ -9,14 +9,14 @@ import warnings
 import pytest
 from absl import logging
 
-from rlnas.backend import captured_output, quiet
+from rlnas.backend import captured_output, quiet, tf, unoptimised
 
 WARNING = 'TensorFlow was started before rlnas'
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  ('asked', 'on'), [pytest.param('0', 'False', marks=pytest.mark.nightly), ('1', 'True')]
+  ('asked', 'on'), [pytest.param('0', 'False', marks=pytest.mark.nightly), (None, 'True')]
 )
 def test_whether_onednn_is_used_is_known(asked, on):
   shown, complained = run('from rlnas.backend import ONEDNN; print(ONEDNN)', asked)
@@ -64,8 +64,23 @@ def test_output_of_python_and_of_others_is_captured_in_order():
     assert output() == 'first\nsecond\n'
 
 
+def test_the_graph_optimiser_is_off_only_within():
+  def is_off():
+    return tf.config.optimizer.get_experimental_options().get('disable_meta_optimizer', False)
+
+  assert not is_off()
+  with contextlib.suppress(KeyboardInterrupt), unoptimised():
+    assert is_off()
+    with unoptimised():
+      assert is_off()
+    assert is_off()
+    raise KeyboardInterrupt
+  assert not is_off()
+
+
 def run(code, onednn):
-  environment = os.environ | {'TF_ENABLE_ONEDNN_OPTS': onednn}
+  environment = {k: v for k, v in os.environ.items() if k != 'TF_ENABLE_ONEDNN_OPTS'}
+  environment |= {} if onednn is None else {'TF_ENABLE_ONEDNN_OPTS': onednn}
   done = subprocess.run(
     [sys.executable, '-c', code], env=environment, capture_output=True, text=True, check=True
   )

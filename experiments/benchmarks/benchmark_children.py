@@ -10,11 +10,15 @@ the interpreter one image at a time, all with one thread per core. Ours runs in 
 with one thread each. The two take turns in blocks, so a busy machine slows both. The start of the
 processes does not count on either side. Prints the seconds of each stage, accuracies, and the
 speedup.
+
+With --before=FOLDER, a checkout of an earlier version, a third side takes turns: its pipeline, in
+processes of its own (`version_before.py`). The ratio against it is printed, too.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
@@ -23,23 +27,26 @@ from multiprocessing.connection import Connection
 import numpy as np
 from absl import flags
 from random_networks import draw
+from version_before import Before
 
 from rlnas.architecture import Architecture
 from rlnas.backend import keras, tf
 from rlnas.board import find_board
 from rlnas.budget import Budget
 from rlnas.child.builder import build
-from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, accuracy, train
+from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, train
 from rlnas.cli.flags import check_positive
 from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import Metric
 from rlnas.evaluation.executors import WorkerPool, default_workers
 from rlnas.evaluation.trained import Trained
+from rlnas.tflite.compact import compact
 from rlnas.tflite.footprint import measure
-from rlnas.tflite.inference import int8_accuracy
-from rlnas.tflite.quantize import calibration_rows, quantize
+from rlnas.tflite.inference import float_confusion, int8_accuracy
+from rlnas.tflite.quantize import calibrate, calibration_rows, to_int8
 from rlnas.trial import Measurement, Status
 
 FLAGS = flags.FLAGS
@@ -54,6 +61,21 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer('workers', None, 'Number of our worker processes; default: one per core.')
 flags.DEFINE_integer('seed', 0, 'Seed of networks and weights; default: 0.')
+flags.DEFINE_string(
+  'before', None, 'Checkout of an earlier version to compare with, too; default: none.'
+)
+flags.DEFINE_float(
+  'min_mmacs',
+  0.0,
+  'Number of MACs, in million, that networks have at least; default: 0.',
+  lower_bound=0.0,
+)
+flags.DEFINE_float(
+  'max_mmacs',
+  None,
+  'Number of MACs, in million, that they have at most; default: no limit.',
+  lower_bound=0.0,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,10 +152,13 @@ def our_stages(architecture: Architecture, data: Dataset, epochs: int, seed: int
   watch.lap('build')
   train(model, data, epochs=epochs, seed=seed)
   watch.lap('train')
-  validated = accuracy(model, data.x_val, data.y_val, scaling=data.scaling)
-  watch.lap('validate')
-  content = quantize(model, calibration_rows(data.x_train, scaling=data.scaling))
+  calibrated = calibrate(model, calibration_rows(data.x_train, scaling=data.scaling))
+  content = compact(to_int8(calibrated))
   watch.lap('convert')
+  validated = Metric.ACCURACY.of(
+    float_confusion(calibrated, data.x_val, data.y_val, scaling=data.scaling)
+  )
+  watch.lap('validate')
   int8_validated = int8_accuracy(content, data.x_val, data.y_val, scaling=data.scaling)
   watch.lap('validate int8')
   measure(content)
@@ -187,8 +212,11 @@ def evaluate_ours(
 def networks_within(data: Dataset, count: int, budget: Budget, seed: int) -> list[Architecture]:
   """Networks of the chain space that fit a budget, drawn uniformly."""
   kept: list[Architecture] = []
+  least = FLAGS.min_mmacs * 1e6
+  most = math.inf if FLAGS.max_mmacs is None else FLAGS.max_mmacs * 1e6
   for architecture in draw('chain', 200 * count, seed):
-    if budget.fits(estimate_cost(architecture, data.task).resources):
+    cost = estimate_cost(architecture, data.task)
+    if least <= cost.macs <= most and budget.fits(cost.resources):
       kept.append(architecture)
     if len(kept) == count:
       return kept
@@ -228,13 +256,19 @@ def main(arguments: list[str]) -> None:
   networks = networks_within(data, FLAGS.children + 1, find_board(FLAGS.board).budget, FLAGS.seed)
   first, networks = networks[0], networks[1:]  # one to warm up with, which is not counted
   workers = FLAGS.workers or default_workers()
-  plain = Plain(data, FLAGS.epochs, FLAGS.seed)
   pool = WorkerPool(Trained(data, epochs=FLAGS.epochs), workers=workers)
+  names = ('dataset', 'data_dir', 'examples', 'epochs', 'seed')
+  settings = {name: FLAGS[name].value for name in names} | {'workers': workers}
+  before = Before(FLAGS.before, settings) if FLAGS.before else None
+  plain = Plain(data, FLAGS.epochs, FLAGS.seed)
   list(plain.evaluate([first]))
   evaluate_ours(pool, [first] * workers, FLAGS.seed)
+  if before is not None:
+    before.evaluate([first] * workers)
+  earlier: list[tuple[float, float]] = []
   theirs: list[Child] = []
   ours: list[Measurement] = []
-  seconds = {'plain': 0.0, 'ours': 0.0}
+  seconds = {'plain': 0.0, 'ours': 0.0} | ({} if before is None else {'before': 0.0})
   for block in np.array_split(np.arange(len(networks)), FLAGS.blocks):
     chosen = [networks[i] for i in block]
     started = time.perf_counter()
@@ -243,7 +277,14 @@ def main(arguments: list[str]) -> None:
     ours += evaluate_ours(pool, chosen, FLAGS.seed)
     seconds['plain'] += between - started
     seconds['ours'] += time.perf_counter() - between
-    print(f'{len(ours)} trials: plain {seconds["plain"]:.1f} s, ours {seconds["ours"]:.1f} s')
+    if before is not None:
+      started = time.perf_counter()
+      earlier += before.evaluate(chosen)
+      seconds['before'] += time.perf_counter() - started
+    told = ', '.join(f'{side} {spent:.1f} s' for side, spent in seconds.items())
+    print(f'{len(ours)} trials: {told}', flush=True)
+  if before is not None:
+    before.close()
   plain.close()
   pool.close()
   failed = [m.detail for m in ours if m.status is not Status.COMPLETE]
@@ -256,6 +297,7 @@ def main(arguments: list[str]) -> None:
     ('ours', [m.validation_accuracy or 0.0 for m in ours]),
     ('plain int8 accuracy', [c.int8_accuracy for c in theirs]),
     ('ours', [m.int8_validation_accuracy or 0.0 for m in ours]),
+    *([('int8 accuracy before', [quantized for _, quantized in earlier])] if earlier else []),
   ):
     print(spread(name, values))
   hourly = {name: len(networks) / value * 3600 for name, value in seconds.items()}
@@ -263,6 +305,8 @@ def main(arguments: list[str]) -> None:
     f'trials per hour: plain {hourly["plain"]:.0f}, ours {hourly["ours"]:.0f} ({workers} workers)'
   )
   print(f'speedup {hourly["ours"] / hourly["plain"]:.2f}x')
+  if earlier:
+    print(f'against the version before {hourly["ours"] / hourly["before"]:.2f}x')
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """The Adam optimiser with a cosine schedule, for use inside a TensorFlow graph.
 
-Kingma & Ba 2015, algorithm 1; the learning rate follows Loshchilov & Hutter 2017, equation 5,
+`rlnas.adam` has the step; the learning rate follows Loshchilov & Hutter 2017, equation 5,
 without restarts.
 """
 
@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rlnas.adam import adam_step
 from rlnas.backend import tf
-
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # as Keras has it
 
 
 class Adam:
@@ -46,19 +45,8 @@ class Adam:
     """Updates each variable by one step; `gradients` are in the order of the variables."""
     learning_rate = self._present_rate()
     time = self._step.assign_add(1.0)
-    for (variable, first, second), gradient in zip(self._slots, gradients, strict=True):
-      tf.raw_ops.ResourceApplyAdam(
-        var=variable.handle,
-        m=first.handle,
-        v=second.handle,
-        beta1_power=tf.pow(_BETA_1, time),
-        beta2_power=tf.pow(_BETA_2, time),
-        lr=learning_rate,
-        beta1=_BETA_1,
-        beta2=_BETA_2,
-        epsilon=_EPSILON,
-        grad=gradient,
-      )
+    updates = ((*slot, gradient) for slot, gradient in zip(self._slots, gradients, strict=True))
+    adam_step(updates, learning_rate=learning_rate, step=time)
 
   def _present_rate(self) -> tf.Tensor:
     if not self._warmup:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 from rlnas.architecture import Architecture, Node, Shape, TaskShape, infer_shapes
 from rlnas.backend import keras, tf
+from rlnas.child.convolution import Conv2D
 from rlnas.cost.limits import within_limits
 from rlnas.trial import derive_seed
 
@@ -91,7 +92,7 @@ def _dilated_conv(place: _Place, x: tf.Tensor) -> tf.Tensor:
 
 
 def _convolved(place: _Place, x: tf.Tensor, **options: int) -> tf.Tensor:
-  convolution = keras.layers.Conv2D(
+  convolution = Conv2D(
     place.node['filters'],
     place.window,
     padding='same',

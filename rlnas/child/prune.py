@@ -171,11 +171,10 @@ def _left(
     entering: whether each input channel is kept.
     leaving: whether each output channel is kept.
   """
-  kind = type(layer)
-  if kind is keras.layers.Conv2D:
+  if isinstance(layer, keras.layers.Conv2D):
     return [weights[0][:, :, entering][..., leaving]]
-  if kind is keras.layers.DepthwiseConv2D:
+  if isinstance(layer, keras.layers.DepthwiseConv2D):
     return [weights[0][:, :, entering]]
-  if kind is keras.layers.Dense:
+  if isinstance(layer, keras.layers.Dense):
     return [weights[0][entering], *weights[1:]]
   return [row[leaving] for row in weights]  # batch normalisation

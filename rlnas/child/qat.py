@@ -105,7 +105,7 @@ def aware_twin(network: keras.Model, ranges: Ranges) -> keras.Model:
     options = layer.get_config()
     if layer.name in folded:
       options['use_bias'] = True
-    config = _Rounding(_KERNELS.get(kind, ''), _range_of(layer, ranges))
+    config = _Rounding(_kernel_of(layer), _range_of(layer, ranges))
     return QuantizeWrapperV2(kind.from_config(options), config, name_prefix=_PREFIX)
 
   inner = keras.models.clone_model(network, clone_function=wrapped)
@@ -187,6 +187,11 @@ class _DepthwiseQuantizer(LastValueQuantizer):
   def __call__(self, inputs: tf.Tensor, training: bool, weights: Any, **kwargs: Any) -> tf.Tensor:
     swapped = tf.transpose(inputs, (0, 1, 3, 2))
     return tf.transpose(super().__call__(swapped, training, weights, **kwargs), (0, 1, 3, 2))
+
+
+def _kernel_of(layer: keras.layers.Layer) -> str:
+  """Returns the name of the weights to round; '' if there are none."""
+  return next((name for kind, name in _KERNELS.items() if isinstance(layer, kind)), '')
 
 
 def _range_of(layer: keras.layers.Layer, ranges: Ranges) -> tuple[float, float] | None:

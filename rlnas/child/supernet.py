@@ -25,6 +25,7 @@ import numpy.typing as npt
 from rlnas.architecture import Architecture, Node, TaskShape
 from rlnas.backend import keras, tf
 from rlnas.child.builder import build
+from rlnas.child.convolution import convolve
 from rlnas.child.shared_layers import Layer, Slice, layers_of
 from rlnas.cost.limits import within_limits
 from rlnas.trial import derive_seed
@@ -174,7 +175,7 @@ def _convolve(node: Node, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
   if node.op == 'dilated_conv':
     return tf.nn.conv2d(x, kernel, 1, 'SAME', dilations=node['dilation'])
   if node.op == 'conv':
-    return tf.nn.conv2d(x, kernel, node['stride'], 'SAME')
+    return convolve(x, kernel, stride=node['stride'])
   return tf.nn.depthwise_conv2d(x, kernel, [1, node['stride'], node['stride'], 1], 'SAME')
 
 

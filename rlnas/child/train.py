@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.backend import keras, tf
+from rlnas.backend import keras, tf, unoptimised
 from rlnas.child.adam import Adam
 from rlnas.child.augment import NO_AUGMENTATION, Augmentation
 from rlnas.child.defaults import BATCH_SIZE, LEARNING_RATE
@@ -237,7 +237,8 @@ class Trainer:
       started = time.perf_counter()
       part = slice(done, done + size)
       arguments = tf.constant(order[part], tf.int32), tf.constant(changes[part])
-      found = self._run_epoch(self._x, self._y, *arguments)
+      with unoptimised():
+        found = self._run_epoch(self._x, self._y, *arguments)
       total, counted = total + float(found[0]), counted + float(found[1])
       done = min(done + size, steps)
       tell(Step(epoch + done / steps, epochs))
@@ -299,7 +300,12 @@ def confusion_function(
 
   examples, labels = tf.constant(x), tf.constant(y, tf.int32)
   counted = count.get_concrete_function(examples, labels)
-  return lambda: counted(examples, labels).numpy().astype(np.int64)
+
+  def confusion() -> Confusion:
+    with unoptimised():
+      return counted(examples, labels).numpy().astype(np.int64)
+
+  return confusion
 
 
 def _shrink_if_huge(model: keras.Model, x: tf.Tensor) -> None:

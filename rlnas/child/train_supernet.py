@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from rlnas.adam import adam_step
 from rlnas.architecture import Architecture, Shape
 from rlnas.backend import tf
 from rlnas.child.shared_layers import Layer, Slice, layers_of
@@ -30,8 +31,6 @@ from rlnas.trial import derive_seed
 
 # Called with the number of finished steps and the loss of the last one.
 OnStep = Callable[[int, float], object]
-
-_BETA_1, _BETA_2, _ADAM_EPSILON = 0.9, 0.999, 1e-7  # as `rlnas.child.adam`
 
 
 def train_supernet(
@@ -126,22 +125,7 @@ class _Bank:
       loss = tf.reduce_mean(self._loss(x, y, logits))
     gradients = tape.gradient(loss, [self._variables[name] for name in reached])
     for name, gradient in zip(reached, gradients, strict=True):
-      self._apply(name, gradient, rate)
+      self._steps[name] += 1
+      update = (self._variables[name], *self._slots[name], gradient)
+      adam_step([update], learning_rate=rate, step=self._steps[name])
     return float(loss)
-
-  def _apply(self, name: str, gradient: tf.Tensor, rate: float) -> None:
-    self._steps[name] += 1
-    first, second = self._slots[name]
-    time = self._steps[name]
-    tf.raw_ops.ResourceApplyAdam(
-      var=self._variables[name].handle,
-      m=first.handle,
-      v=second.handle,
-      beta1_power=_BETA_1**time,
-      beta2_power=_BETA_2**time,
-      lr=rate,
-      beta1=_BETA_1,
-      beta2=_BETA_2,
-      epsilon=_ADAM_EPSILON,
-      grad=gradient,
-    )

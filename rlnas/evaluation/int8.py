@@ -14,9 +14,10 @@ from rlnas.cost.latency import instruction_count, latency_ms
 from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
+from rlnas.tflite.compact import compact
 from rlnas.tflite.footprint import MAX_ARENA_BYTES, ArenaOverflow, measure
-from rlnas.tflite.inference import int8_confusion
-from rlnas.tflite.quantize import calibration_rows, quantize
+from rlnas.tflite.inference import float_confusion, int8_confusion
+from rlnas.tflite.quantize import calibrate, calibration_rows, to_int8
 from rlnas.trial import Measurement, Status
 
 
@@ -25,12 +26,14 @@ class Ready(NamedTuple):
 
   Attributes:
     network: float32 [B, ...] -> logits [B, classes].
-    validation_accuracy: of `network`, in [0, 1]; see `rlnas.trial.Measurement`.
+    validation_accuracy: of `network`, in [0, 1]; see `rlnas.trial.Measurement`. If None, the
+      network is validated after its conversion, which needs no graph of its own; the result then
+      ends the curve.
     curve: the same after each stage of its training.
   """
 
   network: keras.Model
-  validation_accuracy: float
+  validation_accuracy: float | None = None
   curve: tuple[float, ...] = ()
 
 
@@ -80,12 +83,17 @@ def measure_int8(
   network, accuracy, curve = make()
   scaling = dataset.scaling
   rows = calibration_rows(dataset.x_train, scaling=scaling, count=calibration_examples)
-  model = quantize(network, rows)
+  calibrated = calibrate(network, rows)
+  model = compact(to_int8(calibrated))
   try:
     footprint = measure(model, build=build)
   except ArenaOverflow as error:
     return infeasible(str(error))
-  confusion = int8_confusion(model, dataset.x_val, dataset.y_val, scaling=scaling)
+  validation = dataset.x_val, dataset.y_val
+  if accuracy is None:
+    accuracy = metric.of(float_confusion(calibrated, *validation, scaling=scaling))
+    curve = (*curve, accuracy)
+  confusion = int8_confusion(model, *validation, scaling=scaling)
   return Measurement(
     Status.COMPLETE,
     validation_accuracy=accuracy,

@@ -141,20 +141,24 @@ class Trained:
       learning_rate=self._learning_rate,
       loss=loss_for(self._metric, data),
     )
-    count = confusion_function(model, data.x_val, data.y_val, scaling=data.scaling)
     curve: list[float] = []
+    last = len(self._stages) - 1
+    if last:
+      count = confusion_function(model, data.x_val, data.y_val, scaling=data.scaling)
     for number, stage in enumerate(self._stages):
       order = seed if number == 0 else derive_seed(seed, 'stage', number)
       before = sum(earlier.epochs for earlier in self._stages[:number])
       with part_of(sum(s.epochs for s in self._stages), after=before):
         trainer.run(epochs=stage.epochs, examples=stage.examples, seed=order)
+      if number == last:  # `measure_int8` validates it
+        break
       curve.append(self._metric.of(count()))
       if number < len(terms.thresholds) and curve[-1] < terms.thresholds[number]:
         break
     if self._weights is not None:
-      name = weights_name(architecture, seed, terms, len(curve))
+      name = weights_name(architecture, seed, terms, number + 1)
       save_weights(model, self._weights / f'{name}.npz')
-    return Ready(model, curve[-1], tuple(curve))
+    return Ready(model, None if number == last else curve[-1], tuple(curve))
 
   def _check(self, terms: Terms) -> None:
     if len(terms.thresholds) >= len(self._stages):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.adam import adam_step
 from rlnas.backend import tf
 from rlnas.spaces.table import Table
 from rlnas.strategies import lstm
@@ -24,8 +25,6 @@ from rlnas.strategies.controller import Controller, pad_tokens
 Objective = Callable[
   [tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]], tf.Tensor
 ]
-_BETAS = (0.9, 0.999)
-_EPSILON = 1e-7
 
 
 class Learner:
@@ -193,19 +192,8 @@ def _descend(
       loss = objective(log_prob, entropy, vectors, settings)
     gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
     number = tf.cast(schedule.taken + step + 1, tf.float32)
-    for variable, first, second, gradient in zip(variables, *moments, gradients, strict=True):
-      tf.raw_ops.ResourceApplyAdam(
-        var=variable.handle,
-        m=first.handle,
-        v=second.handle,
-        beta1_power=_BETAS[0] ** number,
-        beta2_power=_BETAS[1] ** number,
-        lr=schedule.learning_rate,
-        beta1=_BETAS[0],
-        beta2=_BETAS[1],
-        epsilon=_EPSILON,
-        grad=gradient,
-      )
+    updates = zip(variables, *moments, gradients, strict=True)
+    adam_step(updates, learning_rate=schedule.learning_rate, step=number)
     now = tf.stack([loss, tf.reduce_mean(entropy), tf.linalg.global_norm(gradients)])
     return step + 1, tf.where(step == 0, now, scalars)
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.backend import quiet
+from rlnas.backend import quiet, tf
 from rlnas.cost.arena_head import ROOMY_ARENA_BYTES
 from rlnas.data.metrics import Confusion, Metric, confusion_matrix
 from rlnas.data.scaling import Scaling
@@ -146,6 +146,50 @@ def int8_confusion(
     raise ValueError(f'y of shape {y.shape}: must be one label for each of {len(x)} examples')
   logits = int8_logits(model, x, scaling=scaling, batch_size=batch_size)
   return confusion_matrix(y, logits.argmax(axis=1), classes=logits.shape[1])
+
+
+def float_confusion(
+  model: Model,
+  x: npt.NDArray[Any],
+  y: npt.NDArray[Any],
+  *,
+  scaling: Scaling,
+  batch_size: int = 100,
+) -> Confusion:
+  """As `int8_confusion`, of a network in floating point.
+
+  It runs on XNNPACK with one thread. Results agree with TensorFlow's but for rounding.
+
+  Args:
+    model: path or bytes of a float32 .tflite file, as `rlnas.tflite.quantize.calibrate` returns it.
+    x: see `int8_confusion`. [N, ...]
+    y: see `int8_confusion`. [N]
+    scaling: how to scale `x` for the network.
+    batch_size: examples per call.
+
+  Raises:
+    ValueError: the model is not float32, there are no examples or not one label for each.
+  """
+  if len(x) == 0 or y.shape != x.shape[:1]:
+    raise ValueError(
+      f'y of shape {y.shape}: must be one label for each of {len(x)} examples, N >= 1'
+    )
+  classes, rows = [], 0
+  with quiet():
+    interpreter = tf.lite.Interpreter(model_content=read_model(model), num_threads=1)
+    entry, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    if {entry['dtype'], result['dtype']} != {np.float32}:
+      raise ValueError('model: must have float32 input and output')
+    for start in range(0, len(x), batch_size):
+      batch = scaling.inputs(x[start : start + batch_size])
+      if len(batch) != rows:
+        rows = len(batch)
+        interpreter.resize_tensor_input(entry['index'], batch.shape)
+        interpreter.allocate_tensors()
+      interpreter.set_tensor(entry['index'], batch)
+      interpreter.invoke()
+      classes.append(interpreter.get_tensor(result['index']).argmax(axis=1))
+  return confusion_matrix(y, np.concatenate(classes), classes=int(result['shape'][-1]))
 
 
 def tflm_logits(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> Int8Array:

@@ -38,7 +38,10 @@ def test_the_measurement_holds_what_the_parts_give():
   train(model, DIGITS, epochs=2, seed=4, batch_size=32, learning_rate=0.01)
   options = {'scaling': DIGITS.scaling}
   counted = estimate_cost(architecture, DIGITS.task)
-  assert measurement.validation_accuracy == accuracy(model, DIGITS.x_val, DIGITS.y_val, **options)
+  exact = accuracy(model, DIGITS.x_val, DIGITS.y_val, **options)
+  # By another library, so that a near tie may fall otherwise.
+  assert measurement.validation_accuracy == pytest.approx(exact, abs=1.5 / len(DIGITS.x_val))
+  assert measurement.curve == (measurement.validation_accuracy,)
   assert (measurement.macs, measurement.parameters) == (counted.macs, counted.parameters)
   recipe = Recipe(2, batch_size=32, learning_rate=0.01)
   converted = finish(architecture, DIGITS, recipe=recipe, seed=4).model
@@ -69,6 +72,20 @@ def test_another_metric_is_that_of_the_predictions_and_weights_the_training():
   assert measurement.int8_validation_accuracy == pytest.approx(
     f1_score(y, named, average='macro', zero_division=0), abs=1e-12
   )
+
+
+@pytest.mark.slow
+def test_the_last_stage_is_validated_as_a_training_of_one_stage():
+  """Earlier stages are validated while the network still trains."""
+  evaluator = Trained(DIGITS, epochs=(Stage(1), Stage(1)))
+  whole = evaluator.evaluate(small_network(8), seed=4)
+  first = evaluator.evaluate(small_network(8), seed=4, terms=Terms(thresholds=(1.0,)))
+  once = Trained(DIGITS, epochs=1).evaluate(small_network(8), seed=4)
+  assert len(whole.curve) == 2
+  assert whole.validation_accuracy == whole.curve[1]
+  assert first.curve == whole.curve[:1]
+  assert once.curve == pytest.approx(first.curve, abs=1.5 / len(DIGITS.x_val))
+  assert once.int8_validation_accuracy == first.int8_validation_accuracy
 
 
 def test_an_unknown_metric_is_named():

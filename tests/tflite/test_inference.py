@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from rlnas.backend import quiet, tf
+from rlnas.data.metrics import confusion_matrix
 from rlnas.data.scaling import PIXELS, Scaling
 from rlnas.tflite import inference
+from rlnas.tflite.quantize import calibrate, calibration_rows
 from tests.tflite.branching import branching_model, converted, random_images
 
 
@@ -64,6 +66,22 @@ def test_accuracy_counts_matching_labels(model, images):
   labels[3] = logits.shape[1]
   with pytest.raises(ValueError, match=r'^labels: \d+ at index 3'):
     inference.int8_accuracy(model, images, labels, scaling=PIXELS)
+
+
+def test_the_float_network_is_counted_by_its_calibrated_file(model, images):
+  network = branching_model()
+  calibrated = calibrate(network, calibration_rows(images, scaling=PIXELS, count=20))
+  predicted = network.predict(PIXELS.inputs(images), verbose=0).argmax(axis=1)
+  labels = np.where(np.arange(len(images)) < 23, (predicted + 1) % 5, predicted)
+  counted = inference.float_confusion(calibrated, images, labels, scaling=PIXELS)
+  expected = confusion_matrix(labels, predicted, classes=5)
+  assert counted.sum() == len(images)
+  assert np.abs(counted - expected).sum() <= 2  # one near tie may fall otherwise
+  assert counted.trace() < len(images) - 20
+  with pytest.raises(ValueError, match='must have float32 input'):
+    inference.float_confusion(model, images, labels, scaling=PIXELS)
+  with pytest.raises(ValueError, match='one label for each of 0 examples'):
+    inference.float_confusion(calibrated, images[:0], labels[:0], scaling=PIXELS)
 
 
 def test_examples_that_do_not_fit_are_refused(model, images):
