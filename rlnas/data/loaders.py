@@ -10,7 +10,7 @@ import numpy as np
 
 from rlnas.data import files
 from rlnas.data.csv_files import SUFFIXES
-from rlnas.data.dataset import Dataset, Pair, as_images, as_sequences, assemble, take
+from rlnas.data.dataset import Dataset, Pair, as_images, as_row, as_sequences, assemble, take
 from rlnas.data.own_files import from_csv, from_folder, from_npz, only_for
 
 PathLike = str | pathlib.Path
@@ -19,6 +19,7 @@ __all__ = [
   'BUILT_IN',
   'Dataset',
   'as_images',
+  'as_row',
   'as_sequences',
   'cifar10',
   'digits',
