@@ -71,6 +71,7 @@ from .spaces.nasbench201 import NasBench201
 from .spaces.nasnet import NASNet
 from .spaces.recurrent import Recurrent
 from .spaces.table import Table, compile_table, mutate, sample_uniform
+from .spaces.temporal import Temporal
 from .strategies import losses
 from .strategies.admitting import Admitting
 from .strategies.controller import Controller
@@ -154,6 +155,7 @@ __all__ = [
   'Table',
   'TaskShape',
   'Teaching',
+  'Temporal',
   'TensorBoard',
   'Terms',
   'Trained',

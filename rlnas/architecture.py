@@ -47,10 +47,13 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
   'dense': ('units', 'weights'),
   'global_avg_pool': (),
   'classifier': (),
+  'dilated_depthwise_conv': ('activation', 'dilation', 'kernel_height', 'kernel_width'),
 }
 COMMUTATIVE = frozenset({'add', 'multiply'})
 ACTIVATIONS = ('none', 'relu')
-_WEIGHTED = frozenset({'conv', 'dilated_conv', 'depthwise_conv', 'dense', 'classifier'})
+_WEIGHTED = frozenset(
+  {'conv', 'dilated_conv', 'depthwise_conv', 'dilated_depthwise_conv', 'dense', 'classifier'}
+)
 _INPUT_COUNTS = {
   'input': (0, 0),
   'add': (2, 2),

@@ -18,7 +18,7 @@ import time
 import numpy as np
 import tqdm
 from absl import app, flags
-from random_networks import cases, draw
+from random_networks import draw, task_of
 
 from rlnas.architecture import TaskShape
 from rlnas.backend import quiet
@@ -77,7 +77,8 @@ def main(argv: list[str]) -> None:
   build, wrong = find_build(FLAGS.build), 0
   rows: dict[str, list[tuple[float, ...]]] = {}
   for case in FLAGS.spaces:
-    task = SEQUENCE if cases()[case][1] else TaskShape((FLAGS.side, FLAGS.side, 1), 10)
+    image = TaskShape((FLAGS.side, FLAGS.side, 1), 10)
+    task = task_of(case, image=image, sequence=SEQUENCE)
     networks = draw(case, FLAGS.count, FLAGS.seed)
     for index, architecture in enumerate(tqdm.tqdm(networks, desc=case, dynamic_ncols=True)):
       with quiet():

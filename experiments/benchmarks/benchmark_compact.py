@@ -21,7 +21,7 @@ import numpy as np
 import pebble
 import tqdm
 from absl import app, flags
-from random_networks import cases, draw
+from random_networks import cases, draw, task_of
 
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.backend import keras, quiet, tf
@@ -120,7 +120,7 @@ def check_all(names: Sequence[str]) -> dict[str, list[Outcome]]:
           check,
           args=(
             network,
-            SEQUENCE if cases()[name][1] else IMAGE,
+            task_of(name, image=IMAGE, sequence=SEQUENCE),
             FLAGS.inputs,
             1024 * FLAGS.most_kib,
             derive_seed(FLAGS.seed, name, i),

@@ -226,7 +226,7 @@ def main(arguments: list[str]) -> None:
   architectures = draw_different(setup, derive_seed(FLAGS.seed, 'networks'), FLAGS.networks)
   truths = truth(setup, architectures)
   print(
-    f'{len(truths)} networks of {FLAGS.space}, truth {np.mean(truths):.4f} '
+    f'{len(truths)} networks of {setup.config.space}, truth {np.mean(truths):.4f} '
     f'± {np.std(truths, ddof=1):.4f}'
   )
   print('| estimate | Spearman | 90 % interval | seconds |\n|---|---|---|---|', flush=True)
@@ -244,7 +244,7 @@ def main(arguments: list[str]) -> None:
   workdir = pathlib.Path(FLAGS.workdir)
   digests = [a.digest for a in architectures]
   report = {'digests': digests, 'truths': truths, 'estimates': results}
-  write_file(workdir / f'ranking-{FLAGS.space}.json', json.dumps(report, indent=2) + '\n')
+  write_file(workdir / f'ranking-{setup.config.space}.json', json.dumps(report, indent=2) + '\n')
 
 
 if __name__ == '__main__':

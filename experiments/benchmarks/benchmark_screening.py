@@ -131,7 +131,7 @@ def show(outcomes: list[Outcome], setup: Setup) -> None:
   trained = sum(o.passed and not f for o, f in zip(outcomes, fits, strict=True))
   everything = sum(o.trained.seconds for o in outcomes)
   screened = sum(o.screening_seconds + o.passed * o.trained.seconds for o in outcomes)
-  print(f'{FLAGS.space}, {budget.flash_bytes:,} B flash, {budget.sram_bytes:,} B SRAM')
+  print(f'{setup.config.space}, {budget.flash_bytes:,} B flash, {budget.sram_bytes:,} B SRAM')
   print(f'networks that fit                          {sum(fits)} of {count}')
   print(f'size of the trained network known before   {exact} of {count}')
   print(f'right verdicts of the screening            {right} of {count}')

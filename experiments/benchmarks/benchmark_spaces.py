@@ -30,7 +30,7 @@ import numpy.typing as npt
 import pebble
 import tqdm
 from absl import app, flags
-from random_networks import cases, draw
+from random_networks import cases, draw, task_of
 
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.backend import quiet, tf
@@ -160,7 +160,7 @@ def operator_differences(model: bytes, x: npt.NDArray[np.float32]) -> tuple[tupl
 
 
 def check_all(
-  names: Sequence[str], shapes: dict[bool, tuple[int, ...]]
+  names: Sequence[str], image: TaskShape, sequence: TaskShape
 ) -> dict[str, list[Outcome]]:
   """Checks all networks of all spaces in worker processes; a crash ends only one of them."""
   workers = FLAGS.workers or default_workers()
@@ -175,7 +175,7 @@ def check_all(
           check,
           args=(
             architecture,
-            TaskShape(shapes[cases()[name][1]], FLAGS.classes),
+            task_of(name, image=image, sequence=sequence),
             derive_seed(FLAGS.seed, name, i) % 2**31,
           ),
         )
@@ -253,13 +253,15 @@ def main(arguments: list[str]) -> None:
   if unknown:
     sys.exit(f'error: --spaces={",".join(FLAGS.spaces)}: must be of {", ".join(cases())}')
   try:
-    shapes = {False: parse_shape('image', 3), True: parse_shape('sequence', 2)}
+    image = TaskShape(parse_shape('image', 3), FLAGS.classes)
+    sequence = TaskShape(parse_shape('sequence', 2), FLAGS.classes)
   except ValueError as error:
     sys.exit(f'error: {error}')
   started = time.perf_counter()
-  results = check_all(list(dict.fromkeys(FLAGS.spaces)), shapes)
+  results = check_all(list(dict.fromkeys(FLAGS.spaces)), image, sequence)
   print(table(results))
-  print(f'\n{time.perf_counter() - started:.0f} s, shapes {shapes[False]} and {shapes[True]}')
+  shapes = f'{image.input_shape} and {sequence.input_shape}'
+  print(f'\n{time.perf_counter() - started:.0f} s, shapes {shapes}')
   failures = [
     (name, i, o) for name, outcomes in results.items() for i, o in enumerate(outcomes) if not o.ran
   ]

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pebble
 from absl import app, flags
-from random_networks import cases, draw
+from random_networks import cases, draw, task_of
 
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.cost.cost import estimate_cost
@@ -88,23 +88,22 @@ def sample_all(count: int, seed: int) -> list[Sample]:
   """Networks of all spaces, in worker processes."""
   rng = np.random.default_rng(seed)
   table = compile_table(OTHER_RECURRENT)
-  networks = {
-    name: (draw(name, count, seed), is_sequence)
-    for name, (_, is_sequence) in cases().items()
-    if name in FLAGS.spaces
-  }
+  networks = {name: draw(name, count, seed) for name in cases() if name in FLAGS.spaces}
   if 'recurrent' in networks:
     drawn = tuple(decode(OTHER_RECURRENT, sample_uniform(table, rng)) for _ in range(count))
-    networks['recurrent, 3 steps'] = (drawn, True)
+    networks['recurrent, 3 steps'] = drawn
   with pebble.ProcessPool(
     max_workers=FLAGS.workers or default_workers(),
     max_tasks=CHILDREN_PER_WORKER,
     context=multiprocessing.get_context('spawn'),
   ) as pool:
     futures = []
-    for case, (architectures, is_sequence) in networks.items():
-      tasks = itertools.cycle(SEQUENCES if is_sequence else IMAGES)
-      for i, (architecture, task) in enumerate(zip(architectures, tasks, strict=False)):
+    for case, architectures in networks.items():
+      tasks = itertools.cycle(zip(IMAGES, SEQUENCES, strict=True))
+      for i, (architecture, (image, sequence)) in enumerate(
+        zip(architectures, tasks, strict=False)
+      ):
+        task = task_of(case.partition(',')[0], image=image, sequence=sequence)
         arguments = (case, architecture, task, derive_seed(seed, case, i) % 2**31)
         futures.append(pool.schedule(sample, args=arguments))
     return [s for s in (future.result() for future in futures) if s is not None]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rlnas.architecture import Architecture
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.cli.choices import SPACES, find
 from rlnas.spaces import MultiBranch
 from rlnas.spaces.decision import Space, decode
@@ -16,8 +16,16 @@ from rlnas.spaces.table import compile_table, sample_uniform
 
 def cases() -> Mapping[str, tuple[Space, bool]]:
   """Spaces by name, and whether they read sequences; spaces with two kinds of networks twice."""
-  named = {name: (find('space', name)(), name == 'recurrent') for name in SPACES}
+  named = {name: (find('space', name)(), name in ('temporal', 'recurrent')) for name in SPACES}
   return named | {'multibranch-pad': (MultiBranch(align='pad'), False)}
+
+
+def task_of(case: str, *, image: TaskShape, sequence: TaskShape) -> TaskShape:
+  """The task for the networks of a case, from one of images and one of sequences."""
+  space, is_sequence = cases()[case]
+  if is_sequence and getattr(space, 'one_row', False):
+    return TaskShape((1, *sequence.input_shape), sequence.classes)
+  return sequence if is_sequence else image
 
 
 @functools.lru_cache

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from absl import app, flags
-from random_networks import cases, draw
+from random_networks import cases, draw, task_of
 
 from rlnas.architecture import TaskShape
 
@@ -97,9 +97,11 @@ def main(argv: Sequence[str]) -> None:
   print('|---|---|---|---|')
   for case in FLAGS.spaces:
     above = []
-    tasks = itertools.cycle(SEQUENCES if cases()[case][1] else IMAGES)
+    tasks = itertools.cycle(zip(IMAGES, SEQUENCES, strict=True))
     for index, network in enumerate(draw(case, FLAGS.count, FLAGS.seed)):
-      model = convert_untrained(network, next(tasks), seed=index)
+      image, sequence = next(tasks)
+      task = task_of(case, image=image, sequence=sequence)
+      model = convert_untrained(network, task, seed=index)
       predicted = measure(model).sram_bytes
       found = smallest_arena(model, least=0, most=2 * predicted)
       above.append(predicted - found)

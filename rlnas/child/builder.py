@@ -88,10 +88,10 @@ def _conv(place: _Place, x: tf.Tensor) -> tf.Tensor:
 
 
 def _dilated_conv(place: _Place, x: tf.Tensor) -> tf.Tensor:
-  return _convolved(place, x, dilation_rate=place.node['dilation'])
+  return _convolved(place, x, dilation_rate=_dilation(place))
 
 
-def _convolved(place: _Place, x: tf.Tensor, **options: int) -> tf.Tensor:
+def _convolved(place: _Place, x: tf.Tensor, **options: int | tuple[int, int]) -> tf.Tensor:
   convolution = Conv2D(
     place.node['filters'],
     place.window,
@@ -105,13 +105,31 @@ def _convolved(place: _Place, x: tf.Tensor, **options: int) -> tf.Tensor:
 
 
 def _depthwise_conv(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  return _filtered(place, x, strides=place.node['stride'])
+
+
+def _dilated_depthwise_conv(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  return _filtered(place, x, dilation_rate=_dilation(place))
+
+
+def _dilation(place: _Place) -> tuple[int, int]:
+  """The dilation along each side: 1 where the window is one pixel wide, which changes no result.
+
+  TensorFlow would pad that side of a depthwise convolution's input to a multiple of its dilation.
+  """
+  dilation = place.node['dilation']
+  height, width = (dilation if side > 1 else 1 for side in place.window)
+  return height, width
+
+
+def _filtered(place: _Place, x: tf.Tensor, **options: int | tuple[int, int]) -> tf.Tensor:
   convolution = keras.layers.DepthwiseConv2D(
     place.window,
-    strides=place.node['stride'],
     padding='same',
     use_bias=False,
     depthwise_initializer=place.he_normal(math.prod(place.window)),
     name=place.name('depthwise'),
+    **options,
   )
   return _normalised(place, convolution(x))
 
@@ -188,6 +206,7 @@ _BUILDERS: Mapping[str, Callable[..., tf.Tensor]] = {
   'conv': _conv,
   'dilated_conv': _dilated_conv,
   'depthwise_conv': _depthwise_conv,
+  'dilated_depthwise_conv': _dilated_depthwise_conv,
   'max_pool': _pool,
   'avg_pool': _pool,
   'add': _add,

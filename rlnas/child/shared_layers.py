@@ -19,7 +19,8 @@ from typing import NamedTuple
 from rlnas.architecture import COMMUTATIVE, Architecture, Node, Shape, TaskShape, infer_shapes
 
 _MIXING = ('conv', 'dilated_conv')
-_CONVOLUTIONS = (*_MIXING, 'depthwise_conv')
+DEPTHWISE = ('depthwise_conv', 'dilated_depthwise_conv')
+_CONVOLUTIONS = (*_MIXING, *DEPTHWISE)
 _REFUSED = ('dense', 'frames')
 
 
@@ -94,13 +95,12 @@ def layers_of(architecture: Architecture, task: TaskShape) -> tuple[Layer, ...]:
 
 
 def _place(node: Node, depth: int) -> str:
-  dilation = f'{node["dilation"]}' if node.op == 'dilated_conv' else ''
-  return f'{node.op}{dilation}@{depth}'
+  return f'{node.op}{dict(node.attributes).get("dilation", "")}@{depth}'
 
 
 def _layer(index: int, node: Node, place: str, read: Sequence[_Part], shape: Shape) -> Layer:
   window = (node['kernel_height'], node['kernel_width'])
-  outputs = 1 if node.op == 'depthwise_conv' else shape[-1]
+  outputs = 1 if node.op in DEPTHWISE else shape[-1]
   kernels = _slices(place, read, lambda channels: (*window, channels, outputs))
   return Layer(index, kernels, place, shape[-1])
 

@@ -26,7 +26,7 @@ from rlnas.architecture import Architecture, Node, TaskShape
 from rlnas.backend import keras, tf
 from rlnas.child.builder import build
 from rlnas.child.convolution import convolve
-from rlnas.child.shared_layers import Layer, Slice, layers_of
+from rlnas.child.shared_layers import DEPTHWISE, Layer, Slice, layers_of
 from rlnas.cost.limits import within_limits
 from rlnas.trial import derive_seed
 
@@ -81,7 +81,7 @@ class Supernet:
       if not layer.norm:
         model.get_layer(f'node{layer.node}_logits').set_weights([kernel, *rest])
         continue
-      kind = 'depthwise' if architecture.nodes[layer.node].op == 'depthwise_conv' else 'conv'
+      kind = 'depthwise' if architecture.nodes[layer.node].op in DEPTHWISE else 'conv'
       model.get_layer(f'node{layer.node}_{kind}').set_weights([kernel])
       mean, variance = (np.mean([m[number][i] for m in moments], 0) for i in (0, 1))
       model.get_layer(f'node{layer.node}_norm').set_weights([*rest, mean, variance])
@@ -104,7 +104,7 @@ def initial(wanted: Slice, seed: int) -> Float32Array:
   if len(wanted.shape) == 1:
     return np.full(wanted.shape, wanted.name.endswith('/gamma'), np.float32)
   # A depthwise kernel [height, width, channels, 1] sums over its window only.
-  depthwise = wanted.name.startswith('depthwise_conv')
+  depthwise = wanted.name.startswith(DEPTHWISE)
   window = wanted.shape[:2] if depthwise else wanted.shape[:-1]
   rng = np.random.default_rng(derive_seed(seed, wanted.name))
   values = rng.normal(0, math.sqrt(2 / math.prod(window)), wanted.shape)
@@ -176,6 +176,9 @@ def _convolve(node: Node, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.nn.conv2d(x, kernel, 1, 'SAME', dilations=node['dilation'])
   if node.op == 'conv':
     return convolve(x, kernel, stride=node['stride'])
+  if node.op == 'dilated_depthwise_conv':
+    dilations = [node['dilation'] if side > 1 else 1 for side in kernel.shape[:2]]
+    return tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], 'SAME', dilations=dilations)
   return tf.nn.depthwise_conv2d(x, kernel, [1, node['stride'], node['stride'], 1], 'SAME')
 
 

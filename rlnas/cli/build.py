@@ -14,9 +14,9 @@ from rlnas.architecture import Architecture, Scalar, infer_shapes
 from rlnas.budget import Budget
 from rlnas.child.defaults import BATCH_SIZE
 from rlnas.cli import choices
-from rlnas.cli.config import FinishConfig, SearchConfig
+from rlnas.cli.config import FinishConfig, SearchConfig, named_space
 from rlnas.cli.earlier_journals import EarlierJournal, read_earlier, walks_of
-from rlnas.cli.fitting import check_input, kinds_in, with_frames
+from rlnas.cli.fitting import check_input, kinds_in, with_frames, with_space
 from rlnas.cli.options import written
 from rlnas.cost.builds import Build
 from rlnas.cost.speed import Speed
@@ -49,6 +49,7 @@ class Setup:
     build: build of TFLite Micro whose arena the budget limits.
     workers: number of networks that are trained at a time.
     journals: journals of earlier searches that this one learns from.
+    by_data: whether the space was not named, so that the data decided it.
   """
 
   config: SearchConfig
@@ -59,6 +60,7 @@ class Setup:
   build: Build
   workers: int
   journals: tuple[EarlierJournal, ...] = ()
+  by_data: bool = False
 
   def having(self, **settings: Any) -> Setup:
     """A copy with other settings, which must not change data, space or budget."""
@@ -94,10 +96,11 @@ def set_up(config: SearchConfig) -> Setup:
     ValueError: a setting is wrong, or the networks of the space cannot read the data.
     OSError: the data or the board's file cannot be read.
   """
-  build_space(config)  # a wrong option is told before the data are read
+  if config.space is not None:
+    build_space(config)  # a wrong option is told before the data are read
   journals = read_earlier(config.learn_from)
   dataset = loaders.load(config.dataset, config.data_dir, **config.reading())
-  config = with_frames(config, dataset)
+  by_data, config = config.space is None, with_frames(with_space(config, dataset), dataset)
   table = compile_table(build_space(config))
   first = decode(table.space, unrank(table, 0))
   if not isinstance(first, Architecture):
@@ -106,7 +109,7 @@ def set_up(config: SearchConfig) -> Setup:
       'search this space in Python: rlnas.run_search with an evaluator of your own'
     )
   try:
-    dataset = shaped_for(first, dataset)
+    dataset = shaped_for(first, dataset, one_row=getattr(table.space, 'one_row', False))
   except ValueError as error:  # every trial would fail
     raise ValueError(f'space={config.space}: {error}; see --space_option') from error
   check_augmentation(config.finish, dataset)
@@ -126,6 +129,7 @@ def set_up(config: SearchConfig) -> Setup:
     build=config.target_build(),
     workers=default_workers() if workers is None else workers,
     journals=journals,
+    by_data=by_data,
   )
 
 
@@ -136,15 +140,20 @@ def check_augmentation(finish: FinishConfig, dataset: Dataset) -> None:
       raise ValueError(f'finish_{name}={value}: examples of {dataset.input_shape} are no images')
 
 
-def shaped_for(architecture: Architecture, dataset: Dataset) -> Dataset:
+def shaped_for(architecture: Architecture, dataset: Dataset, *, one_row: bool = False) -> Dataset:
   """The data in the shape that a network reads: images or sequences.
+
+  Args:
+    architecture: the network.
+    dataset: the data.
+    one_row: whether it reads sequences as images of one row; see `rlnas.spaces.decision`.
 
   Raises:
     ValueError: the network can read neither.
   """
-  images, sequences = loaders.as_images(dataset), loaders.as_sequences(dataset)
+  ways = (loaders.as_row,) if one_row else (loaders.as_images, loaders.as_sequences)
   errors = []
-  for shaped in (images, sequences):
+  for shaped in (way(dataset) for way in ways):
     try:
       infer_shapes(architecture, shaped.task)
     except ValueError as error:
@@ -156,9 +165,9 @@ def shaped_for(architecture: Architecture, dataset: Dataset) -> Dataset:
 
 def build_space(config: SearchConfig) -> Space:
   """Builds the space. Raises ValueError."""
-  space = choices.find('space', config.space)
-  options = choices.space_options(config.space, config.space_options)
-  built: Space = _constructed('space', config.space, space, **options)
+  name = named_space(config)
+  options = choices.space_options(name, config.space_options)
+  built: Space = _constructed('space', name, choices.find('space', name), **options)
   return built
 
 
@@ -325,7 +334,9 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
     'dataset_digest': setup.dataset.digest,
     'classes': setup.dataset.classes,
     'space': config.space,
-    'space_options': choices.recorded(choices.space_options(config.space, config.space_options)),
+    'space_options': choices.recorded(
+      choices.space_options(named_space(config), config.space_options)
+    ),
     'strategy': config.strategy,
     'strategy_options': strategy.recorded(),
     'learn_from': ','.join(journal.digest for journal in setup.journals) or None,

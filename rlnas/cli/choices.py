@@ -31,9 +31,13 @@ SPACES: Mapping[str, str] = {
   'multibranch': 'rlnas.spaces.multibranch:MultiBranch',
   'nasnet': 'rlnas.spaces.nasnet:NASNet',
   'blockqnn': 'rlnas.spaces.blockqnn:BlockQNN',
+  'temporal': 'rlnas.spaces.temporal:Temporal',
   'recurrent': 'rlnas.spaces.recurrent:Recurrent',
   'joint': 'rlnas.spaces.joint:Joint',
 }
+# The space of a search that names none, by the number of sides of an example: sequences (time,
+# features), and images (height, width, channels).
+DEFAULT_SPACES: Mapping[int, str] = {2: 'temporal', 3: 'chain'}
 STRATEGIES: Mapping[str, str] = {
   'reinforce': 'rlnas.strategies.reinforce:Reinforce',
   'zoph_le': 'rlnas.strategies.zoph_le:ZophLe',

@@ -239,9 +239,10 @@ class SearchConfig:
     'Default: no limit.',
     group='task',
   )
-  space: str = _setting(
-    'chain',
-    f'Space of networks: {", ".join(choices.SPACES)}, or package.module:Name.',
+  space: str | None = _setting(
+    None,
+    f'Space of networks: {", ".join(choices.SPACES)}, or package.module:Name. Default: '
+    f'{choices.DEFAULT_SPACES[2]} for sequences, {choices.DEFAULT_SPACES[3]} for images.',
     group='search',
   )
   space_options: tuple[str, ...] = _setting(
@@ -370,7 +371,8 @@ class SearchConfig:
       ('strategy', self.strategy),
       ('reward', self.reward),
     ):
-      choices.check_name(kind, value)
+      if value is not None:
+        choices.check_name(kind, value)
     _check_execution(self)
 
   def check(self) -> None:
@@ -385,7 +387,8 @@ class SearchConfig:
     """
     self.budget(())
     self.target_build()
-    choices.space_options(self.space, self.space_options)
+    if self.space is not None:
+      choices.space_options(self.space, self.space_options)
     choices.strategy_options(self.strategy, self.strategy_options)
     choices.reward_options(self.reward, self.reward_options)
     if self.learn_from:
@@ -514,6 +517,15 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
   'bool': bool,
   'str': str,
 }
+
+
+def named_space(config: SearchConfig) -> str:
+  """The space of a configuration. Raises ValueError if the data are still to decide it."""
+  if config.space is None:
+    raise ValueError(
+      f'space=None: the data decide it; must be named, such as {", ".join(choices.SPACES)}'
+    )
+  return config.space
 
 
 def _check_positive(config: object, *names: str) -> None:

@@ -42,6 +42,7 @@ def read_config(workdir: str | os.PathLike[str]) -> SearchConfig:
       record = _from_format_1(record)
     if number < FORMAT:
       record |= _strategy_of_today(record)
+    record.setdefault('space', 'chain')  # the default of earlier versions
     finish = FinishConfig(**record.pop('finish'))
     return SearchConfig(**{**record, 'workdir': str(workdir)}, finish=finish)
   except (ValueError, TypeError, KeyError, AttributeError) as error:

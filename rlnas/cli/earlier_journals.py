@@ -40,7 +40,7 @@ def check_earlier(
   names: Sequence[str],
   *,
   strategy: str,
-  space: str,
+  space: str | None,
   space_options: Sequence[str],
   workdir: str | os.PathLike[str],
 ) -> None:
@@ -49,7 +49,7 @@ def check_earlier(
   Args:
     names: journals, or folders of searches.
     strategy: the strategy that is to learn from them.
-    space: name of the space of this search.
+    space: name of the space of this search; None if the data decide it, then it is not compared.
     space_options: 'name=value' texts of the space.
     workdir: folder of this search.
 
@@ -70,10 +70,11 @@ def check_earlier(
       raise ValueError(f'learn_from={name}: is the journal of this search; must be an earlier one')
     if paths.count(path) > 1:
       raise ValueError(f'learn_from={",".join(names)}: must name each journal once')
-  ours = _all_options(space, choices.space_options(space, space_options))
-  for name in names:
-    configuration, _ = _read(name)
-    _check_space(name, configuration, space, ours)
+  found = {name: _read(name)[0] for name in names}
+  if space is not None:
+    ours = _all_options(space, choices.space_options(space, space_options))
+    for name, configuration in found.items():
+      _check_space(name, configuration, space, ours)
 
 
 def read_earlier(names: Sequence[str]) -> tuple[EarlierJournal, ...]:

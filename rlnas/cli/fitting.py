@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import pathlib
 from collections.abc import Callable
 
 import numpy as np
 
 from rlnas.architecture import Architecture
 from rlnas.cli import choices
-from rlnas.cli.config import SearchConfig
+from rlnas.cli.config import SearchConfig, named_space
 from rlnas.cost.kinds import operator_kinds
 from rlnas.data.dataset import Dataset
+from rlnas.search.journal import JournalError, read_journal
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, sample_uniform
 
@@ -23,14 +25,41 @@ _FEW = 3  # of them; the next one ends the drawing
 _DRAWN_FOR_KINDS = 200
 
 
+def with_space(config: SearchConfig, dataset: Dataset) -> SearchConfig:
+  """Names the space that suits the data if the configuration names none; checks its options.
+
+  A folder whose search began when `chain` was the default for sequences keeps it.
+
+  Raises:
+    ValueError: an option or an earlier journal is of another space.
+  """
+  if config.space is not None:
+    return config
+  space = choices.DEFAULT_SPACES[len(dataset.input_shape)]
+  if space != 'chain' and _recorded_space(config.workdir) == 'chain':
+    space = 'chain'
+  config = dataclasses.replace(config, space=space)
+  config.check()
+  return config
+
+
+def _recorded_space(workdir: str) -> object:
+  """The space in the journal of a folder; None if there is none to read."""
+  try:
+    return read_journal(pathlib.Path(workdir) / 'journal.jsonl')[0].get('space')
+  except (OSError, JournalError):
+    return None
+
+
 def with_frames(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   """Tells a space that has the option `frames` how many the sequences have.
 
   So it reads whole sequences, unless `frames` or `frames_per_step` is given. The configuration is
   the same if the data have as many frames as the space expects.
   """
-  option = choices.options_of(choices.find('space', config.space)).get('frames')
-  given = choices.space_options(config.space, config.space_options)
+  space = named_space(config)
+  option = choices.options_of(choices.find('space', space)).get('frames')
+  given = choices.space_options(space, config.space_options)
   frames = dataset.input_shape[0]  # the rows of an image, as in `loaders.as_sequences`
   if option is None or option.default == frames or given.keys() & {'frames', 'frames_per_step'}:
     return config

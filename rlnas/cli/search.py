@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from absl import flags, logging
 
 from rlnas.child.progress import told_to
+from rlnas.cli import choices
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import write_config
 from rlnas.cli.flags import (
@@ -99,6 +100,7 @@ def run(config: SearchConfig, *, tensorboard: bool = False) -> Winner:
   from rlnas.cli.build import set_up
 
   setup = set_up(config)  # before TensorFlow is loaded, so that a mistake is told at once
+  config = setup.config
   load_tensorflow()
   workdir = pathlib.Path(config.workdir)
   trials = search(setup, tensorboard=tensorboard)
@@ -227,7 +229,7 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
   lines = [
     f'data     {data.name}: {data.source}',
     *describe(data, metric=Metric(config.metric)),
-    f'space    {config.space}: {float(setup.table.size):.3g} networks',
+    f'space    {config.space}: {float(setup.table.size):.3g} networks{_why(setup)}',
     f'budget   {budget} ({config.board}, {setup.build.name})',
     f'page     {workdir / "search.html"}, from the first batch on',
   ]
@@ -246,6 +248,14 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
   warning = warning_of_few(setup.table, setup.admits)
   if warning:
     show(warning)
+
+
+def _why(setup: Setup) -> str:
+  """Why a search has its space, if the data decided it."""
+  if not setup.by_data:
+    return ''
+  kind = 'sequences' if setup.config.space == choices.DEFAULT_SPACES[2] else 'images'
+  return f' (the default for {kind}; --space names another)'
 
 
 def _close(

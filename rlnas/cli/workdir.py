@@ -72,19 +72,21 @@ def dataset_of(
     ValueError: the journal has no trial, or the data differ from those of the search.
     OSError: the data cannot be read.
   """
-  from rlnas.cli.build import shaped_for
   from rlnas.data import loaders
 
   if not trials:
     raise ValueError(f'--workdir={config.workdir}: its journal must hold at least one trial')
   dataset = loaders.load(config.dataset, config.data_dir, **config.reading())
-  dataset = shaped_for(trials[0].proposal.architecture, dataset)
-  if configuration.get('dataset_digest') != dataset.digest:
-    raise ValueError(
-      f'dataset {dataset.name}: has digest {dataset.digest}; must be that of the search in '
-      f'{config.workdir}, {configuration.get("dataset_digest")}'
-    )
-  return dataset
+  digests = []
+  for way in (loaders.as_images, loaders.as_sequences, loaders.as_row):
+    shaped = way(dataset)
+    digests.append(shaped.digest)
+    if digests[-1] == configuration.get('dataset_digest'):
+      return shaped
+  raise ValueError(
+    f'dataset {dataset.name}: has digest {digests[0]}; must be that of the search in '
+    f'{config.workdir}, {configuration.get("dataset_digest")}'
+  )
 
 
 def space_of(configuration: Mapping[str, Scalar | None]) -> Space | None:

@@ -17,6 +17,10 @@ arena were exact for all 96 networks:
   multibranch, pad    0.09% / 0.13%   0.00% / 0.00%
   recurrent, 3 steps  0.20% / 0.52%   0.12% / 0.22%
 
+`temporal` came later. Its files are small, half of them below 9 KB. With the constants fitted to
+the other spaces the errors of 40 networks were 0.31% / 1.02% of flash; their heads and tails were
+exact.
+
 If the memory of a recurrent cell grows without bound, its range is cut. Steps then share their
 scales and, with equal weights, their biases. Whether this happens depends on the weights alone.
 """

@@ -39,6 +39,7 @@ FLASH_BYTES: Mapping[str, float] = {
   'concatenated': -2.09,
   'constant': 68.54,
   'dense kernel': 124.63,
+  'layout': 12.00,  # not fitted: a table of offsets, 4 bytes and 2 for each field
   'network': 166.90,
   'options': 34.98,
   'scale': 15.06,
@@ -50,14 +51,14 @@ FLASH_BYTES: Mapping[str, float] = {
 # The parts that are counted: operators by their codes, then the others.
 _OTHERS = (
   *('network', 'concatenated', 'constant', 'bias', 'dense kernel', 'byte', 'width', 'shape'),
-  *('options', 'scale', 'zero point'),
+  *('options', 'scale', 'zero point', 'layout'),
 )
 _FEATURES = (*KINDS, *_OTHERS)
 _BYTES = tuple(FLASH_BYTES.get(name, 0.0) for name in _FEATURES)
 _NETWORK, _CONCATENATED, _CONSTANT, _BIAS, _DENSE_KERNEL, _BYTE, _WIDTH, _SHAPE = range(
   len(KINDS), len(KINDS) + 8
 )
-_OPTIONS, _SCALE, _ZERO_POINT = range(_SHAPE + 1, _SHAPE + 4)
+_OPTIONS, _SCALE, _ZERO_POINT, _LAYOUT = range(_SHAPE + 1, _SHAPE + 5)
 
 _MEAN, _CONCATENATION, _RESHAPE, _SLICE, _PAD, _TANH, _LOGISTIC, _RELU = map(
   KINDS.index,
@@ -93,7 +94,7 @@ def counted(network: Converted) -> Indices:
   """Counts the parts of a network's .tflite file, in the order of `_FEATURES`."""
   nodes, shapes, operators, starts, sources, kernels, _ = network
   owners = scale_owners(starts, sources, scales_of(operators))
-  counts = np.zeros(_ZERO_POINT + 1, np.int64)
+  counts = np.zeros(_LAYOUT + 1, np.int64)
   for index in range(len(operators)):
     kind = operators[index]['kind']
     counts[kind] += 1
@@ -105,6 +106,7 @@ def counted(network: Converted) -> Indices:
     counts[_CONSTANT] += first
   for first in _first_ones(_options(nodes, operators)):
     counts[_OPTIONS] += first
+  counts[_LAYOUT] = _further_layouts(nodes, operators)
   counts[_SCALE], counts[_ZERO_POINT] = _scales(operators, starts, sources, owners)
 
   # A bias depends on the kernel and on the scale of the input.
@@ -171,6 +173,28 @@ def _options(nodes: Records, operators: Records) -> Indices:
       _put(found, count, kind, o['relu'], node['stride'], node['dilation'], 0)
     count += 1
   return found[:count]
+
+
+@inner
+def _further_layouts(nodes: Records, operators: Records) -> int:
+  """Returns the number of layouts of options, besides one for each kind of operator.
+
+  A flatbuffer leaves out fields with their defaults: no activation, and a dilation of 1.
+  """
+  layouts, kinds, count = _rows(len(operators)), _rows(len(operators)), 0
+  for index in range(len(operators)):
+    kind = operators[index]['kind']
+    if _HAS_OPTIONS[kind]:
+      dilated = int(nodes[operators[index]['node']]['dilation'] > 1)
+      _put(layouts, count, kind, operators[index]['relu'], dilated, 0, 0)
+      _put(kinds, count, kind, 0, 0, 0, 0)
+      count += 1
+  further = 0
+  for first in _first_ones(layouts[:count]):
+    further += first
+  for first in _first_ones(kinds[:count]):
+    further -= first
+  return further
 
 
 @inner

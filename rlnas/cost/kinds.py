@@ -15,6 +15,7 @@ KIND_OF = {
   'conv': 'CONV_2D',
   'dilated_conv': 'CONV_2D',
   'depthwise_conv': 'DEPTHWISE_CONV_2D',
+  'dilated_depthwise_conv': 'DEPTHWISE_CONV_2D',
   'max_pool': 'MAX_POOL_2D',
   'avg_pool': 'AVERAGE_POOL_2D',
   'add': 'ADD',

@@ -47,8 +47,9 @@ OPERATOR = records('kind node relu rank height width channels elements')
 # of outputs, each with its own scale; macs counts each element once at each place of the map.
 KERNEL = records('node key stored dense weights channels macs')
 
-_DEPTHWISE, _DENSE, _CLASSIFIER = (OPS[op] for op in ('depthwise_conv', 'dense', 'classifier'))
-_CONVOLUTIONS = tuple(OPS[op] for op in ('conv', 'dilated_conv', 'depthwise_conv'))
+_DENSE, _CLASSIFIER = (OPS[op] for op in ('dense', 'classifier'))
+_DEPTHWISE = tuple(OPS[op] for op in ('depthwise_conv', 'dilated_depthwise_conv'))
+_CONVOLUTIONS = (*_DEPTHWISE, *(OPS[op] for op in ('conv', 'dilated_conv')))
 _PAD_LIKE, _FRAMES, _RELU = (OPS[op] for op in ('pad_like', 'frames', 'relu'))
 _PAD, _SLICE, _RESHAPE = (KINDS.index(kind) for kind in ('PAD', 'STRIDED_SLICE', 'RESHAPE'))
 _MEAN = KINDS.index('MEAN')
@@ -247,7 +248,7 @@ def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records)
       kernel['node'], kernel['dense'], kernel['channels'] = index, dense, shape['channels']
       kernel['key'] = -node['key'] if node['op'] == _DENSE else index
       kernel['weights'] = shape['channels']
-      if node['op'] != _DEPTHWISE:
+      if node['op'] not in _DEPTHWISE:
         kernel['weights'] *= first['channels']
       if not dense:
         kernel['weights'] *= node['kernel_height'] * node['kernel_width']

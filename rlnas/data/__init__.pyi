@@ -1,4 +1,4 @@
-from .dataset import Dataset, as_images, as_sequences, assemble, take
+from .dataset import Dataset, as_images, as_row, as_sequences, assemble, take
 from .description import describe
 from .loaders import (
   BUILT_IN,
@@ -21,6 +21,7 @@ __all__ = [
   'Metric',
   'Scaling',
   'as_images',
+  'as_row',
   'as_sequences',
   'assemble',
   'cifar10',

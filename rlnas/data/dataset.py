@@ -316,6 +316,17 @@ def as_sequences(dataset: Dataset) -> Dataset:
   return dataclasses.replace(rows, scaling=standardising(rows.x_train))
 
 
+def as_row(dataset: Dataset) -> Dataset:
+  """Turns sequences [N, T, F] into images of one row [N, 1, T, F]; keeps images of one row.
+
+  The features are the channels, so each keeps its offset and scale, and the bytes of an example are
+  the same. Other images count as sequences of their rows; see `as_sequences`.
+  """
+  if dataset.x_train.ndim == 4 and dataset.x_train.shape[1] == 1:
+    return dataset
+  return _reshaped(as_sequences(dataset), lambda x: x[:, np.newaxis])
+
+
 def _reshaped(dataset: Dataset, reshape: Callable[[Array], Array]) -> Dataset:
   return dataclasses.replace(
     dataset,

@@ -101,6 +101,8 @@ def _shape(dataset: Dataset) -> str:
     return f'{shape[0]} time steps of {shape[1]} features'
   if shape[:2] == (1, 1):  # rows of a CSV file
     return f'{shape[2]} features'
+  if shape[0] == 1 < shape[1]:  # sequences for `rlnas.spaces.temporal`
+    return f'{shape[1]} time steps of {shape[2]} features, as images of one row'
   if shape[2] == 1 and dataset.scaling.features == shape[1] > 1:  # sequences as images
     return f'{shape[0]} time steps of {shape[1]} features, as images'
   channels = 'channel' if shape[2] == 1 else 'channels'

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from rlnas.data import files
-from rlnas.data.dataset import Dataset, Pair, as_images, as_sequences, assemble, take
+from rlnas.data.dataset import Dataset, Pair, as_images, as_row, as_sequences, assemble, take
 from rlnas.data.own_arrays import only_for, own_arrays, own_path
 from rlnas.data.own_files import assembled, from_csv, from_folder, from_npz
 
@@ -18,6 +18,7 @@ __all__ = [
   'BUILT_IN',
   'Dataset',
   'as_images',
+  'as_row',
   'as_sequences',
   'cifar10',
   'digits',

@@ -13,6 +13,7 @@ MOST_BOXES = 150
 MOST_STEPS = 2
 
 _PILLS = frozenset({'add', 'multiply', 'concat', 'pad_like', 'relu', 'tanh', 'sigmoid', 'more'})
+_DEPTHWISE = ('depthwise_conv', 'dilated_depthwise_conv')
 _SIGNS = {'add': '+', 'multiply': '×', 'pad_like': 'zero pad'}
 
 
@@ -76,7 +77,7 @@ def _separable(nodes: Sequence[Node]) -> dict[int, int]:
       readers.setdefault(j, []).append(i)
   pairs = {}
   for j, node in enumerate(nodes):
-    if node.op == 'depthwise_conv' and len(readers.get(j, ())) == 1:
+    if node.op in _DEPTHWISE and len(readers.get(j, ())) == 1:
       reader = nodes[readers[j][0]]
       if reader.op == 'conv' and _window(reader) == (1, 1) and reader['stride'] == 1:
         pairs[readers[j][0]] = j
@@ -115,8 +116,8 @@ def _box(
 
 
 def _label(node: Node) -> str:
-  if node.op in ('conv', 'dilated_conv', 'depthwise_conv'):
-    name = node.op.removesuffix('_conv').replace('dilated', 'dilated conv')
+  if node.op in ('conv', 'dilated_conv', *_DEPTHWISE):
+    name = 'depthwise' if node.op in _DEPTHWISE else 'conv'
     label = _convolution(name, node, dict(node.attributes).get('filters'))
     return label if node['activation'] == 'relu' else f'{label}, no ReLU'
   if node.op in ('max_pool', 'avg_pool'):
@@ -129,11 +130,13 @@ def _label(node: Node) -> str:
 
 
 def _convolution(name: str, node: Node, filters: Scalar | None) -> str:
-  """For example 'conv 3×3, 16 /2': window, filters, stride."""
+  """For example 'conv 3×3, 16 /2': window, filters, stride; or 'dilated 4 conv 3×3, 16'."""
   height, width = _window(node)
-  stride = dict(node.attributes).get('stride', 1)
+  known = dict(node.attributes)
+  stride, dilation = known.get('stride', 1), known.get('dilation', 1)
   filters_text = '' if filters is None else f', {filters}'
-  return f'{name} {height}×{width}{filters_text}' + (f' /{stride}' if stride != 1 else '')
+  dilated = '' if dilation == 1 else f'dilated {dilation} '
+  return f'{dilated}{name} {height}×{width}{filters_text}' + (f' /{stride}' if stride != 1 else '')
 
 
 def _window(node: Node) -> tuple[int, int]:

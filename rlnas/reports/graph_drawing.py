@@ -58,6 +58,7 @@ _COLORS = {
   'conv': '#cfe2f7',
   'dilated_conv': '#cfe2f7',
   'depthwise_conv': '#c7ebe6',
+  'dilated_depthwise_conv': '#c7ebe6',
   'separable_conv': '#c7ebe6',
   'max_pool': '#fde7c4',
   'avg_pool': '#fde7c4',

@@ -117,7 +117,7 @@ def _hyperparameters(trial: Trial) -> dict[str, int | str]:
     trial.proposal.digest[:8],
     len(nodes),
     sum(n.op in ('conv', 'dilated_conv') for n in nodes),
-    sum(n.op == 'depthwise_conv' for n in nodes),
+    sum(n.op in ('depthwise_conv', 'dilated_depthwise_conv') for n in nodes),
     sum(n.op in ('max_pool', 'avg_pool') for n in nodes),
     sum(a.get('stride', 1) == 2 for a in attributes),
     max((int(a.get('filters', a.get('units', 0))) for a in attributes), default=0),

@@ -18,6 +18,7 @@ from .table import (
   states_of,
   unrank,
 )
+from .temporal import Temporal
 
 __all__ = [
   'BlockQNN',
@@ -30,6 +31,7 @@ __all__ = [
   'Recurrent',
   'Space',
   'Table',
+  'Temporal',
   'Walk',
   'choices_of',
   'compile_table',

@@ -14,6 +14,10 @@ def two_layers():
                   activation='relu')
   return graph.finish(graph.classify(x))
 ```
+
+Networks of images read a sequence as an image of one channel, (time, features, 1). If those of a
+space are to read it as an image of one row, (1, time, features), the space has an attribute
+`one_row` that is True (`rlnas.data.as_row`).
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _FEATURES = 8  # in each frame of a sequence
 _CLASSES = 10
 _LARGE, _SMALL = 16, 8  # sides of maps: at least half of the image's, and below a quarter
 
-_CONVOLUTIONS = ('conv', 'dilated_conv', 'depthwise_conv')
+_CONVOLUTIONS = ('conv', 'dilated_conv', 'depthwise_conv', 'dilated_depthwise_conv')
 _WITH_WEIGHTS = (*_CONVOLUTIONS, 'dense', 'classifier')
 
 

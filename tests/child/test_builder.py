@@ -26,7 +26,10 @@ def map_network():
   left = graph.add(
     'dilated_conv', x, filters=4, kernel_height=3, kernel_width=3, dilation=2, activation='relu'
   )
-  right = graph.add('depthwise_conv', x, **{**CONV, 'stride': 2})
+  right = graph.add(
+    'dilated_depthwise_conv', x, kernel_height=1, kernel_width=3, dilation=4, activation='none'
+  )
+  right = graph.add('depthwise_conv', right, **{**CONV, 'stride': 2})
   right = graph.add('pad_like', right, left)
   x = graph.add('concat', graph.add('add', left, right), graph.add('multiply', left, right))
   x = graph.add('max_pool', x, kernel_height=3, kernel_width=2, stride=2)

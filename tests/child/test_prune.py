@@ -5,7 +5,7 @@ from rlnas.architecture import Graph, TaskShape
 from rlnas.child.builder import build
 from rlnas.child.prune import prune_filters
 from rlnas.data.scaling import UNSCALED
-from rlnas.spaces import BlockQNN, Joint, MultiBranch, NASNet, layers
+from rlnas.spaces import BlockQNN, Joint, MultiBranch, NASNet, Temporal, layers
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.tflite.quantize import calibration_rows, quantize
@@ -73,7 +73,13 @@ def test_channels_that_are_added_go_together_and_concatenated_ones_do_not():
 @pytest.mark.slow
 @pytest.mark.parametrize(
   'space',
-  [MultiBranch(), NASNet(blocks=2), BlockQNN(), pytest.param(Joint(), marks=pytest.mark.nightly)],
+  [
+    MultiBranch(),
+    NASNet(blocks=2),
+    BlockQNN(),
+    Temporal(),
+    pytest.param(Joint(), marks=pytest.mark.nightly),
+  ],
 )
 def test_networks_of_every_space_become_smaller_files(space):
   """With half of the filters a network and its file are smaller, and int8 still."""

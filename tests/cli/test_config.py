@@ -97,6 +97,7 @@ def test_a_configuration_without_a_format_number_is_still_read(tmp_path):
   config = read_config(tmp_path)
   assert config == SearchConfig(
     dataset='digits',
+    space='chain',
     space_options=('filters=8,16', 'max_depth=3'),
     strategy='zoph_le',
     reward='absolute',

@@ -16,7 +16,7 @@ from rlnas.trial import Measurement, Status, Trial
 from tests.cli.command import refused
 from tests.strategies.test_earlier_results import walks
 
-SPACE = '--space_option=max_depth=3'
+SPACE = ('--space=chain', '--space_option=max_depth=3')
 TABLE = compile_table(Chain(max_depth=3))
 CONFIGURATION = {'space': 'chain', 'space_options': '{"max_depth": 3}'}
 
@@ -96,21 +96,21 @@ def test_a_journal_from_before_the_flag_is_resumed_without_it(tmp_path):
 def test_a_wrong_journal_is_one_line_before_data_are_read(prepare, message, tmp_path):
   folder = tmp_path / 'earlier'
   prepare(folder)
-  line = refused('search', '--dataset=nowhere.npz', SPACE, f'--learn_from={folder}')
+  line = refused('search', '--dataset=nowhere.npz', *SPACE, f'--learn_from={folder}')
   assert line.startswith(f'error: --learn_from={folder}: ')
   assert message in line
 
 
 def test_other_strategies_say_that_they_cannot(tmp_path):
-  line = refused('search', SPACE, f'--learn_from={write(tmp_path)}', '--strategy=evolution')
+  line = refused('search', *SPACE, f'--learn_from={write(tmp_path)}', '--strategy=evolution')
   assert 'not with --strategy=evolution' in line
 
 
 def test_a_search_does_not_learn_from_itself_or_twice(tmp_path):
   folder = write(tmp_path)
-  own = refused('search', SPACE, f'--learn_from={folder}', f'--workdir={folder}')
+  own = refused('search', *SPACE, f'--learn_from={folder}', f'--workdir={folder}')
   assert 'is the journal of this search' in own
-  twice = refused('search', SPACE, f'--learn_from={folder},{folder / "journal.jsonl"}')
+  twice = refused('search', *SPACE, f'--learn_from={folder},{folder / "journal.jsonl"}')
   assert 'must name each journal once' in twice
 
 

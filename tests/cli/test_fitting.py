@@ -1,13 +1,19 @@
 """What is said of data, space and budget before anything is evaluated."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from rlnas.cli.build import build_space, journal_configuration, set_up
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.fitting import warning_of_few
-from rlnas.spaces import Chain, Recurrent
-from rlnas.spaces.table import compile_table
+from rlnas.cli.workdir import dataset_of
+from rlnas.search.journal import Journal
+from rlnas.spaces import Chain, Recurrent, Temporal
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import compile_table, unrank
+from rlnas.trial import Measurement, Proposal, Status, Trial
 from tests.cli.command import refused
 
 
@@ -20,6 +26,54 @@ def _sequences(tmp_path):
   x[y == 1, 60:] += 3.0
   np.savez(tmp_path / 'late.npz', x_train=x, y_train=y)
   return str(tmp_path / 'late.npz')
+
+
+def test_sequences_get_convolutions_over_time_and_images_a_chain(sequences, tmp_path):
+  folder = str(tmp_path / 'new')
+  setup = set_up(SearchConfig(dataset=sequences, workdir=folder))
+  assert (setup.config.space, setup.table.space, setup.by_data) == ('temporal', Temporal(), True)
+  assert setup.dataset.input_shape == (1, 128, 3)
+  images = set_up(SearchConfig(dataset='digits', workdir=folder))
+  assert (images.config.space, images.table.space, images.by_data) == ('chain', Chain(), True)
+  named = set_up(SearchConfig(dataset=sequences, workdir=folder, space='chain'))
+  assert (named.config.space, named.by_data) == ('chain', False)
+  assert named.dataset.input_shape == (128, 3, 1)
+
+
+def test_an_image_is_a_sequence_of_its_rows_for_networks_over_time():
+  setup = set_up(SearchConfig(dataset='digits', space='temporal'))
+  assert setup.dataset.input_shape == (1, 8, 8)
+
+
+def test_a_search_that_began_with_the_default_of_before_goes_on_with_it(sequences, tmp_path):
+  config = SearchConfig(dataset=sequences, workdir=str(tmp_path / 'old'))
+  decides = journal_configuration(set_up(dataclasses.replace(config, space='chain')))
+  Journal(tmp_path / 'old' / 'journal.jsonl', configuration=decides).close()
+  assert journal_configuration(set_up(config)) == decides
+
+
+def test_options_are_checked_against_the_space_that_the_data_decide(sequences, tmp_path):
+  folder = str(tmp_path / 'new')
+  config = SearchConfig(dataset=sequences, workdir=folder, space_options=('joins=add',))
+  assert set_up(config).table.space == Temporal(joins=('add',))
+  with pytest.raises(ValueError, match="space_option='max_strides=1': temporal has the options"):
+    set_up(dataclasses.replace(config, space_options=('max_strides=1',)))
+  with pytest.raises(ValueError, match='space=None: the data decide it'):
+    build_space(config)
+
+
+@pytest.mark.parametrize('space', ['chain', 'recurrent', 'temporal'])
+def test_the_data_of_a_search_come_back_in_the_shape_that_it_had(space, sequences, tmp_path):
+  config = SearchConfig(dataset=sequences, space=space, board='esp32', workdir=str(tmp_path))
+  setup = set_up(config)
+  value = decode(setup.table.space, unrank(setup.table, 0))
+  trial = Trial(0, 0, 0, Proposal(unrank(setup.table, 0), value), Measurement(Status.COMPLETE), 0.0)
+  recorded = {'dataset_digest': setup.dataset.digest}
+  found = dataset_of(config, recorded, [trial])
+  assert found.input_shape == setup.dataset.input_shape
+  np.testing.assert_array_equal(found.x_val, setup.dataset.x_val)
+  with pytest.raises(ValueError, match='must be that of the search'):
+    dataset_of(config, {'dataset_digest': 'other'}, [trial])
 
 
 def test_a_recurrent_network_reads_the_whole_sequences_of_the_data(sequences):

@@ -76,7 +76,7 @@ def test_a_search_and_what_reads_its_folder_see_the_same_data(moves):
     workdir=str(moves / 'runs'),
   )
   setup = set_up(config)
-  assert setup.dataset.input_shape == (8, 2, 1)
+  assert setup.dataset.input_shape == (1, 8, 2)
   assert setup.dataset.notes[-1] == 'split by group: 8 training, 2 validation, 2 test groups'
   write_config(setup.config, config.workdir)
   read = read_config(config.workdir)

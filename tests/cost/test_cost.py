@@ -21,7 +21,7 @@ from rlnas.cost.schedule import least_arena_order
 from rlnas.cost.speed import Speed
 from rlnas.cost.structures import KINDS
 from rlnas.cost.terms import no_work
-from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
+from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent, Temporal
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.tflite.footprint import measure
@@ -133,13 +133,14 @@ def operators(converted: bytes) -> list[tuple[str, int]]:
     BlockQNN(),
     NASNet(blocks=2),
     Joint(max_stages=2),
+    Temporal(),
     Recurrent(base=3, steps=3, frames_per_step=7),
   ],
   ids=lambda space: type(space).__name__,
 )
 def test_agrees_with_the_converted_network(space, seed):
   rng = np.random.default_rng(seed)
-  shape = (29, 8) if isinstance(space, Recurrent) else (28, 28, 1)
+  shape = {Recurrent: (29, 8), Temporal: (1, 49, 10)}.get(type(space), (28, 28, 1))
   architecture = decode(space, sample_uniform(compile_table(space), rng))
   model = build(architecture, TaskShape(shape, 10), seed=seed)
   look_trained(model, rng)

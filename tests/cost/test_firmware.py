@@ -12,7 +12,7 @@ from rlnas.cost.firmware import DEFAULT_KINDS, bundle_bytes, firmware_bytes
 from rlnas.cost.kinds import operator_kinds
 from rlnas.cost.operators import predict_operators
 from rlnas.cost.structures import KINDS
-from rlnas.spaces import BlockQNN, Chain, MultiBranch, NASNet, Recurrent
+from rlnas.spaces import BlockQNN, Chain, MultiBranch, NASNet, Recurrent, Temporal
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from tests.experiments import script
@@ -58,6 +58,7 @@ SPACES = [
   (MultiBranch(depth=5), IMAGES),
   (NASNet(blocks=3), IMAGES),
   (BlockQNN(), IMAGES),
+  (Temporal(), TaskShape((1, 49, 10), 12)),
   (Recurrent(), FRAMES),
 ]
 

@@ -870,3 +870,22 @@ def test_images_and_sequences_turn_into_each_other():
   assert again.input_shape == (8, 8, 1)
   assert again.digest == data.digest
   assert loaders.as_images(data) is data
+
+
+def test_sequences_become_images_of_one_row_with_the_same_bytes():
+  data = dataset_of_sequences()
+  rows = loaders.as_row(data)
+  assert rows.input_shape == (1, 5, 3)
+  assert rows.x_train.tobytes() == data.x_train.tobytes()
+  assert rows.scaling == data.scaling
+  assert loaders.as_row(rows) is rows
+  images = loaders.digits()
+  np.testing.assert_array_equal(
+    loaders.as_row(images).x_val[:, 0], loaders.as_sequences(images).x_val
+  )
+
+
+def dataset_of_sequences():
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(60, 5, 3)).astype(np.float32) * [1, 10, 100]
+  return loaders.assemble('made', (x.astype(np.float32), np.arange(60) % 2), source='made here')

@@ -24,15 +24,15 @@ def check_rows(flags, networks):
 
 @pytest.mark.slow
 def test_the_smallest_arena_that_loads_is_predicted():
-  check_rows(['--spaces=chain,recurrent', '--count=1'], 2)
+  check_rows(['--spaces=chain,temporal,recurrent', '--count=1'], 3)
 
 
 @pytest.mark.nightly
 def test_the_smallest_arenas_of_all_spaces_are_predicted():
-  check_rows(['--count=10', '--seed=1', '--spaces=' + ','.join(SPACES)], 60)
+  check_rows(['--count=10', '--seed=1', '--spaces=' + ','.join(SPACES)], 70)
 
 
-SPACES = ('chain', 'multibranch', 'nasnet', 'blockqnn', 'recurrent', 'joint')
+SPACES = ('chain', 'multibranch', 'nasnet', 'blockqnn', 'temporal', 'recurrent', 'joint')
 
 
 @pytest.mark.slow

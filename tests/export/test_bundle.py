@@ -26,7 +26,7 @@ from rlnas.export.c_files import (
   without_folders,
 )
 from rlnas.export.deployment import inspect, reserve
-from rlnas.spaces import NASNet, Recurrent, chain, joint, multibranch
+from rlnas.spaces import NASNet, Recurrent, Temporal, chain, joint, multibranch
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.tflite.footprint import measure
@@ -370,9 +370,10 @@ for x, y in zip(np.load(folder / 'x.npy'), np.load(folder / 'y.npy')):
     (multibranch.MultiBranch(), (28, 28, 1)),
     (NASNet(), (28, 28, 1)),
     pytest.param(joint.Joint(), (28, 28, 1), marks=pytest.mark.nightly),
+    (Temporal(), (1, 49, 10)),
     (Recurrent(), (49, 10)),
   ],
-  ids=['chain', 'multibranch', 'nasnet', 'joint', 'recurrent'],
+  ids=['chain', 'multibranch', 'nasnet', 'joint', 'temporal', 'recurrent'],
 )
 def test_the_plan_is_tflms_and_the_reserved_arena_suffices(space, shape, tmp_path):
   model = network(space, seed=1, shape=shape)

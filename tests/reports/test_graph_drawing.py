@@ -15,7 +15,17 @@ from rlnas.reports.graph_boxes import MOST_BOXES, boxes
 from rlnas.reports.graph_drawing import draw, pixels
 from rlnas.reports.tensorboard import TensorBoard
 from rlnas.reports.tensorboard_scalars import BEST
-from rlnas.spaces import NASNet, Recurrent, blockqnn, chain, joint, layers, multibranch, nasbench201
+from rlnas.spaces import (
+  NASNet,
+  Recurrent,
+  Temporal,
+  blockqnn,
+  chain,
+  joint,
+  layers,
+  multibranch,
+  nasbench201,
+)
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.trial import Measurement, Proposal, Status, Trial
@@ -31,6 +41,7 @@ SPACES = [
   (blockqnn.BlockQNN(), IMAGES),
   (joint.Joint(), IMAGES),
   (nasbench201.NasBench201(), IMAGES),
+  (Temporal(), TaskShape((1, 49, 10), 12)),
   (Recurrent(), SPEECH),
 ]
 

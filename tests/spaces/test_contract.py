@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent
+from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent, Temporal
 from rlnas.spaces.decision import Space
 from rlnas.spaces.nasbench201 import NasBench201
 from rlnas.testing import check_space
@@ -27,6 +27,17 @@ SPACES = {
   ),
   'nasnet': Case(NASNet(), NASNet(blocks=1, operations=('identity', 'conv_3x3')), (28, 28, 1)),
   'blockqnn': Case(BlockQNN(), BlockQNN(max_layers=2, filters=(4,)), (28, 28, 1)),
+  'temporal': Case(
+    Temporal(),
+    Temporal(
+      max_depth=2,
+      operations=('conv', 'max_pool'),
+      first_kernels=(3,),
+      filters=(4, 8),
+      dilations=(1, 2),
+    ),
+    (1, 49, 10),
+  ),
   'recurrent': Case(Recurrent(), Recurrent(base=1, steps=2), (49, 10)),
   'joint': Case(
     Joint(),
