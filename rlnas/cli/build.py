@@ -16,7 +16,7 @@ from rlnas.child.defaults import BATCH_SIZE
 from rlnas.cli import choices
 from rlnas.cli.config import FinishConfig, SearchConfig, named_space
 from rlnas.cli.earlier_journals import EarlierJournal, read_earlier, walks_of
-from rlnas.cli.fitting import check_input, kinds_in, with_frames, with_space
+from rlnas.cli.fitting import check_input, kinds_in, with_frames, with_space, with_training
 from rlnas.cli.options import written
 from rlnas.cost.builds import Build
 from rlnas.cost.speed import Speed
@@ -101,6 +101,7 @@ def set_up(config: SearchConfig) -> Setup:
   journals = read_earlier(config.learn_from)
   dataset = loaders.load(config.dataset, config.data_dir, **config.reading())
   by_data, config = config.space is None, with_frames(with_space(config, dataset), dataset)
+  config = with_training(config, dataset)
   table = compile_table(build_space(config))
   first = decode(table.space, unrank(table, 0))
   if not isinstance(first, Architecture):

@@ -31,6 +31,10 @@ EXECUTORS = ('pool', 'ray', 'inprocess')
 TEACHERS = ('ensemble', 'wide')
 METRICS = tuple(metric.value for metric in Metric)
 PREFERENCES = tuple(prefer.value for prefer in Prefer)
+# How networks are trained if nothing else is said: epochs, or stages if there are many examples.
+EPOCHS = 4
+LARGE = 20_000  # training examples
+STAGES_IF_LARGE = '10000x2,10000x2,10000x4'
 
 
 def _setting(default: Any, text: str, *, group: str, flag: str = '') -> Any:
@@ -301,14 +305,17 @@ class SearchConfig:
     group='search',
   )
   seed: int = _setting(0, 'Decides everything random.', group='search')
-  epochs: int = _setting(
-    4, 'Epochs that each network is trained on all training data.', group='training'
+  epochs: int | None = _setting(
+    None,
+    'Epochs that each network is trained on all training data. Default: '
+    f'{EPOCHS}, or the stages {STAGES_IF_LARGE} if there are {LARGE:,} training examples or more.',
+    group='training',
   )
   fidelity: str | None = _setting(
     None,
     'Stages of a training, in place of --epochs: EXAMPLESxEPOCHS, such as '
     '10000x1,10000x1,50000x2; each continues with the weights of the one before. If there are '
-    'several, --pruner decides which networks are promoted.',
+    'several, --pruner decides which networks are promoted. Default: see --epochs.',
     group='training',
   )
   pruner: str = _setting(
@@ -420,7 +427,7 @@ class SearchConfig:
   def stages(self) -> tuple[tuple[int | None, int], ...]:
     """(examples, epochs) of each stage of a training; None stands for all examples."""
     if self.fidelity is None:
-      return ((None, self.epochs),)
+      return ((None, EPOCHS if self.epochs is None else self.epochs),)
     found: list[tuple[int | None, int]] = []
     for text in self.fidelity.split(','):
       examples, _, epochs = text.partition('x')

@@ -11,7 +11,7 @@ import numpy as np
 
 from rlnas.architecture import Architecture
 from rlnas.cli import choices
-from rlnas.cli.config import SearchConfig, named_space
+from rlnas.cli.config import EPOCHS, LARGE, STAGES_IF_LARGE, SearchConfig, named_space
 from rlnas.cost.kinds import operator_kinds
 from rlnas.data.dataset import Dataset
 from rlnas.search.journal import JournalError, read_journal
@@ -36,17 +36,33 @@ def with_space(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   if config.space is not None:
     return config
   space = choices.DEFAULT_SPACES[len(dataset.input_shape)]
-  if space != 'chain' and _recorded_space(config.workdir) == 'chain':
+  if space != 'chain' and _recorded(config.workdir, 'space') == 'chain':
     space = 'chain'
   config = dataclasses.replace(config, space=space)
   config.check()
   return config
 
 
-def _recorded_space(workdir: str) -> object:
-  """The space in the journal of a folder; None if there is none to read."""
+def with_training(config: SearchConfig, dataset: Dataset) -> SearchConfig:
+  """Decides how networks are trained if the configuration does not: large data get stages.
+
+  Most networks are bad, and a sixth of 60,000 examples tells (see `rlnas.search.fidelity`). A
+  folder whose search began otherwise goes on as its journal says.
+  """
+  if config.epochs is not None or config.fidelity is not None:
+    return config
+  recorded = _recorded(config.workdir, 'fidelity')
+  if recorded is not None:
+    return dataclasses.replace(config, fidelity=str(recorded))
+  if len(dataset.y_train) >= LARGE:
+    return dataclasses.replace(config, fidelity=STAGES_IF_LARGE)
+  return dataclasses.replace(config, epochs=EPOCHS)
+
+
+def _recorded(workdir: str, name: str) -> object:
+  """A setting in the journal of a folder; None if there is none to read."""
   try:
-    return read_journal(pathlib.Path(workdir) / 'journal.jsonl')[0].get('space')
+    return read_journal(pathlib.Path(workdir) / 'journal.jsonl')[0].get(name)
   except (OSError, JournalError):
     return None
 

@@ -233,6 +233,11 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
     f'budget   {budget} ({config.board}, {setup.build.name})',
     f'page     {workdir / "search.html"}, from the first batch on',
   ]
+  if len(config.stages()) > 1:
+    lines.append(
+      f'stages   {config.fidelity} (examples x epochs); --pruner={config.pruner} decides which '
+      'networks go on'
+    )
   events = workdir / 'tensorboard'
   if served is None:
     lines += [f'watch    {command(events)}', f'         and open {address()}']

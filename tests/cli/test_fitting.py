@@ -52,6 +52,39 @@ def test_a_search_that_began_with_the_default_of_before_goes_on_with_it(sequence
   assert journal_configuration(set_up(config)) == decides
 
 
+@pytest.fixture(scope='module', name='large')
+def _large(tmp_path_factory):
+  """A data set of 20,000 training examples."""
+  path = tmp_path_factory.mktemp('data') / 'large.npz'
+  rng = np.random.default_rng(0)
+  parts = {'train': 20_000, 'val': 100, 'test': 100}
+  arrays = {f'x_{part}': rng.integers(0, 255, (n, 8, 8, 1), np.uint8) for part, n in parts.items()}
+  np.savez(path, **arrays, **{f'y_{part}': np.arange(n) % 2 for part, n in parts.items()})
+  return str(path)
+
+
+def test_networks_are_trained_in_stages_if_there_are_many_examples(large, tmp_path):
+  config = SearchConfig(dataset=large, workdir=str(tmp_path))
+  assert set_up(config).config.stages() == ((10_000, 2), (10_000, 2), (10_000, 4))
+  few = SearchConfig(dataset='digits', workdir=str(tmp_path))
+  assert set_up(few).config.stages() == ((None, 4),)
+
+
+@pytest.mark.parametrize(
+  'given', [{'epochs': 3}, {'fidelity': 'allx3'}], ids=['epochs', 'fidelity']
+)
+def test_networks_are_trained_as_the_configuration_says(given, large, tmp_path):
+  config = SearchConfig(dataset=large, workdir=str(tmp_path), **given)
+  assert set_up(config).config.stages() == ((None, 3),)
+
+
+def test_a_search_that_began_without_stages_goes_on_without(large, tmp_path):
+  config = SearchConfig(dataset=large, workdir=str(tmp_path / 'old'))
+  decides = journal_configuration(set_up(dataclasses.replace(config, epochs=4)))
+  Journal(tmp_path / 'old' / 'journal.jsonl', configuration=decides).close()
+  assert journal_configuration(set_up(config)) == decides
+
+
 def test_options_are_checked_against_the_space_that_the_data_decide(sequences, tmp_path):
   folder = str(tmp_path / 'new')
   config = SearchConfig(dataset=sequences, workdir=folder, space_options=('joins=add',))
