@@ -119,7 +119,8 @@ def test_a_recurrent_network_reads_the_whole_sequences_of_the_data(sequences):
 
 @pytest.mark.parametrize('option', ['frames_per_step=1', 'frames=7'])
 def test_what_is_given_is_kept(option):
-  config = SearchConfig(dataset='digits', space='recurrent', space_options=(option,))
+  options = {'space_options': (option,), 'epochs': 2}
+  config = SearchConfig(dataset='digits', space='recurrent', **options)
   assert set_up(config).config == config
 
 
@@ -127,7 +128,8 @@ def test_a_space_that_expects_these_frames_is_left_alone(tmp_path):
   x, y = np.random.default_rng(0).normal(size=(200, 49, 2)), np.arange(200) % 2
   np.savez(tmp_path / 'words.npz', x_train=x.astype(np.float32), y_train=y)
   for space in ('recurrent', 'chain'):
-    config = SearchConfig(dataset=str(tmp_path / 'words.npz'), space=space, board='esp32')
+    path = str(tmp_path / 'words.npz')
+    config = SearchConfig(dataset=path, space=space, board='esp32', epochs=2)
     assert set_up(config).config == config
 
 
