@@ -28,7 +28,7 @@ FOREIGN = {'nasnet_utils.py', 'example.py', 'mine.py', 'parts.py', 'script.py', 
 FOREIGN |= {'create_tflm_tree.py', 'hillclimb_allocation.py', 'idf.py'}
 MISSPELT = {'rlnas.Chian'}  # on purpose, in a test
 FLAGS = re.compile(r'(?<![\w-])--([a-z]\w+)')
-# Of absl, TensorBoard and Ray, and '--flag=value' in a usage.
+# Of absl, TensorBoard, Ray and CMake (--test-dir), and '--flag=value' in a usage.
 FOREIGN_FLAGS = {
   'flag',
   'help',
@@ -37,6 +37,7 @@ FOREIGN_FLAGS = {
   'logdir',
   'logdir_spec',
   'target',
+  'test',
   'host',
   'head',
   'port',

@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> None:
   print('|---|---|---|---|---|---|---|---|', flush=True)
   found: dict[str, list[Outcome]] = {name: [] for name in ways}
   with tempfile.TemporaryDirectory() as folder:
-    for number, (name, workdir) in enumerate(searches(pathlib.Path(folder))):
+    for number, (name, workdir) in enumerate(searches(pathlib.Path(folder), earlier)):
       for way in sorted(ways, reverse=number % 2 == 1):
         copy = pathlib.Path(folder) / f'{number}-{way}'
         shutil.copytree(workdir, copy)
@@ -85,8 +85,8 @@ def main(arguments: list[str]) -> None:
   print('\n' + summary(found))
 
 
-def searches(folder: pathlib.Path) -> Sequence[tuple[str, pathlib.Path]]:
-  """The names and folders of the searches; makes those that are not given."""
+def searches(folder: pathlib.Path, version: pathlib.Path) -> Sequence[tuple[str, pathlib.Path]]:
+  """The names and folders of the searches; those that are not given are made by `version`."""
   if FLAGS.workdirs:
     return [(path, pathlib.Path(path)) for path in FLAGS.workdirs]
   made = []
@@ -94,7 +94,7 @@ def searches(folder: pathlib.Path) -> Sequence[tuple[str, pathlib.Path]]:
     workdir = folder / f'search-{seed}'
     arguments = [f'--dataset={FLAGS.dataset}', f'--trials={FLAGS.trials}', f'--seed={seed}']
     arguments += ['--finish_top=1', '--finish_epochs=1', *FLAGS.search_flag]
-    command('search', workdir, _HERE, arguments)
+    command('search', workdir, version, arguments)  # whose folders both can read
     made.append((f'seed {seed}', workdir))
   return made
 

@@ -1,10 +1,10 @@
 """`rlnas export`: writes the deployment bundle of a finished search again, beside its model.
 
 `rlnas search` does the same when it ends. The folder best/ then holds model.cc, model.h,
-rlnas_model.h, classify.cc, classify.h, test_vectors.h, main.cc, host_test.c, Makefile, report.html,
-REPORT.md and figures/. With --finalist=2 it is the bundle of another finalist, in a folder of its
-own. With --for=arduino it gets a folder arduino/ with a library of the Arduino IDE, and so on for
-the other worlds.
+rlnas_model.h, rlnas_operators.h, classify.cc, classify.h, test_vectors.h, main.cc, host_test.c,
+Makefile, LICENSE, report.html, REPORT.md and figures/. With --finalist=2 it is the bundle of
+another finalist, in a folder of its own. With --for=arduino it gets a folder arduino/ with a
+library of the Arduino IDE, and so on for the other worlds.
 """
 
 from __future__ import annotations
@@ -25,6 +25,15 @@ from rlnas.cli.results import Result, read_result, trial_at
 from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 from rlnas.export.templates import WORLDS
 
+# What comes next in a folder of each world, in a terminal if not said otherwise.
+_NEXT = {
+  'arduino': 'copy it into Arduino/libraries, then choose File > Examples > {name} > check',
+  'cmake': 'cd {folder} && cmake -B build && cmake --build build && ctest --test-dir build',
+  'cpp': 'make -C {folder}/test test',
+  'esp-idf': 'cd {folder}/examples/check && idf.py set-target esp32s3 && idf.py flash monitor',
+  'platformio': 'cd {folder}/examples/check && pio run --target upload && pio device monitor',
+  'zephyr': 'cd {folder} && west build --board nrf52840dk/nrf52840 samples/check && west flash',
+}
 _LONGER = 3  # times the epochs, in the command that finishes longer
 
 if TYPE_CHECKING:
@@ -81,12 +90,18 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   folder = export_workdir(
     workdir, dataset, name=name, finalist=flag_values['finalist'].value, worlds=tuple(worlds)
   )
+  rows = [('report', str(folder / 'report.html')), _firmware_row(folder)]
   if flag_values['portable'].value:
     from rlnas.data.atomic_file import write_file
     from rlnas.tflite.portable import portable
 
     write_file(folder / 'portable.tflite', portable((folder / 'model.tflite').read_bytes()))
-  show(str(folder / 'report.html'))
+    rows.append(('portable', str(folder / 'portable.tflite')))
+  for world in worlds:
+    rows += _world_rows(folder / world, name)
+  if not worlds:
+    rows.append(('next', f'make -C {shlex.quote(str(folder))} test'))
+  show(_labelled(rows))
 
 
 def export_workdir(
@@ -154,6 +169,34 @@ def export_workdir(
     network = winner.trial.proposal.architecture
     write_folder(folder, architecture_contents(network, dataset.task))
   return folder
+
+
+def _firmware_row(folder: pathlib.Path) -> tuple[str, str]:
+  """The line of the files that a firmware needs."""
+  return 'firmware', f'{folder}: model.cc, rlnas_model.h, classify.cc, main.cc, test_vectors.h'
+
+
+def _world_rows(folder: pathlib.Path, name: str) -> list[tuple[str, str]]:
+  """The lines of a folder that builds in a world: where it is and what comes next.
+
+  Args:
+    folder: the folder of the world in that of the bundle.
+    name: the model's name as the user gave it.
+  """
+  from rlnas.export.c_text import prefix_of
+
+  library = folder / prefix_of(name)
+  quoted = shlex.quote(str(library))
+  return [
+    (folder.name, f'{library}, see README.md'),
+    ('next', _NEXT[folder.name].format(folder=quoted, name=library.name)),
+  ]
+
+
+def _labelled(rows: Sequence[tuple[str, str]]) -> str:
+  """Lines with labels in a column of their own."""
+  width = max(len(name) for name, _ in rows) + 1
+  return '\n'.join(f'{name + ":" if name else "":{width}}  {text}' for name, text in rows)
 
 
 class _Exported(NamedTuple):
@@ -244,13 +287,12 @@ def closing_lines(config: SearchConfig, *, search: pathlib.Path, winner: pathlib
   rows = (
     ('report', str(search)),
     ('winner', str(winner)),
-    ('firmware', f'{winner.parent}: model.cc, rlnas_model.h, main.cc, test_vectors.h'),
+    _firmware_row(winner.parent),
     ('watch', command(pathlib.Path(config.workdir) / 'tensorboard')),
     ('', f'and open {address()}'),
     ('finish longer', finish_command(dataclasses.replace(config, finish=longer))),
   )
-  width = max(len(name) for name, _ in rows) + 1
-  return '\n'.join(f'{name + ":" if name else "":{width}}  {text}' for name, text in rows)
+  return _labelled(rows)
 
 
 def _finish_values(finish: FinishConfig) -> list[tuple[str, object]]:

@@ -17,9 +17,12 @@ from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import Scaling
 from rlnas.export import c_files
-from rlnas.export.c_files import DEFAULT_NAME, RESOLVER_METHODS, Deployment, Vectors, prefix_of
+from rlnas.export.c_files import DEFAULT_NAME, Deployment, Vectors
+from rlnas.export.c_text import prefix_of
 from rlnas.export.deployment import Port, inspect, reserve
 from rlnas.export.firmware import firmware_contents
+from rlnas.export.operators import RESOLVER_METHODS, operators_header
+from rlnas.export.template_values import template_values
 from rlnas.export.templates import filled
 from rlnas.tflite.inference import int8_logits, tflm_logits
 
@@ -41,7 +44,7 @@ def deployment(
 
   Raises:
     ValueError: the model does not fit the data, or has an operator that is not in
-      `RESOLVER_METHODS`; or the name does not begin with a letter.
+      `rlnas.export.operators.RESOLVER_METHODS`; or the name does not begin with a letter.
   """
   prefix = prefix_of(name)
   info = inspect(model)
@@ -54,7 +57,7 @@ def deployment(
       f'has examples of shape {dataset.input_shape} in {dataset.classes} classes'
     )
   vectors = _vectors(model, info.input, dataset)
-  return Deployment(model, info, reserve(info.report, builds), vectors, prefix)
+  return Deployment(model, info, reserve(info, builds), vectors, prefix)
 
 
 def export_model(
@@ -102,29 +105,31 @@ def c_contents(
 ) -> dict[str, bytes]:
   """The content of the C files by name, with a Makefile that tests them on the host.
 
-  These are model.cc, model.h, rlnas_model.h, classify.h, classify.cc, test_vectors.h, main.cc and
-  host_test.c.
+  These are model.cc, model.h, rlnas_model.h, rlnas_operators.h, classify.h, classify.cc,
+  test_vectors.h, main.cc, host_test.c and LICENSE.
 
   Args:
     deployed: the model and its measurements.
     dataset: gives the names of the classes and the scaling of raw values.
-    budget: budget of the board, shown in a comment beside the arena.
+    budget: budget of the board, shown in README.md beside the arena.
     worlds: of `rlnas.export.templates.WORLDS`; each adds a folder <world>/<name> that builds there.
 
   Raises:
     ValueError: a world is not known.
   """
+  values = template_values(deployed, dataset, budget)
   texts = {
     'model.h': c_files.model_header(deployed.name),
     'model.cc': c_files.model_source(deployed, dataset),
-    'rlnas_model.h': c_files.constants(deployed, dataset, budget),
-    'test_vectors.h': c_files.vectors_header(deployed),
-    **filled('bundle', c_files.template_values(deployed, dataset)),
+    'rlnas_model.h': c_files.constants(deployed, dataset),
+    'rlnas_operators.h': operators_header(deployed.name, deployed.info.kinds),
+    'test_vectors.h': c_files.vectors_header(deployed, dataset),
+    **filled('bundle', values),
   }
   c_texts = {name: text.encode('ascii') for name, text in texts.items()}
   contents = dict(c_texts)
   for world in worlds:
-    for path, content in firmware_contents(world, deployed, dataset, c_texts).items():
+    for path, content in firmware_contents(world, values, c_texts).items():
       contents[f'{world}/{deployed.name}/{path}'] = content
   return contents
 

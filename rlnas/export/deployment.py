@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlnas.backend import flatbuffer_utils
-from rlnas.cost.arena import Arena
+from rlnas.cost.arena import Arena, Contents
 from rlnas.cost.arena_head import ALIGNMENT_BYTES, Buffer, greedy_plan
-from rlnas.cost.builds import BUILDS, Build
+from rlnas.cost.builds import BUILDS, HOST, Build
+from rlnas.export.esp_nn import with_scratch
 from rlnas.tflite.inspection import ModelReport, measure
+from rlnas.tflite.model_file import read_subgraphs
 
 _schema = flatbuffer_utils.schema_fb
 
@@ -67,12 +69,14 @@ class DeploymentInfo:
     output: its only output.
     report: its sizes and operators.
     blocks: the tensors and scratch areas in the head of the arena.
+    with_esp_nn: what it keeps in the arena of an ESP32-S3, see `rlnas.export.esp_nn`.
   """
 
   input: Port
   output: Port
   report: ModelReport
   blocks: tuple[Block, ...]
+  with_esp_nn: Contents
 
   @property
   def kinds(self) -> tuple[str, ...]:
@@ -82,24 +86,50 @@ class DeploymentInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Reserve:
-  """The arena that a firmware reserves: enough for every build that the board may have.
+  """The arena that a firmware reserves, by where it is compiled.
+
+  A network's files are the same everywhere, so its C header chooses among these sizes. All are
+  enough at any alignment of the array.
 
   Attributes:
-    build: the usual build, whose arena the budget limits.
+    build: the usual build of the board, whose arena the budget limits.
     arena: the arena of that build.
-    largest_build: the build that needs the largest arena.
+    largest_build: of the builds that the board may have, the one that needs the largest arena.
     largest_bytes: size of the smallest arena that loads there.
+    any_build: of all builds for chips of 32 bits whose scratch memory is known, likewise.
+    any_bytes: size of the smallest arena that loads there.
+    host_bytes: the same for a machine of 64 bits, whose pointers are larger.
+    esp32s3_bytes: the same for an ESP32-S3 with ESP-NN, by the formulas of `rlnas.export.esp_nn`.
   """
 
   build: Build
   arena: Arena
   largest_build: Build
   largest_bytes: int
+  any_build: Build
+  any_bytes: int
+  host_bytes: int
+  esp32s3_bytes: int
 
   @property
   def total_bytes(self) -> int:
-    """The size of the array, which need not be aligned."""
+    """The array for a firmware whose build is one of the board's."""
     return self.largest_bytes + ALIGNMENT_BYTES
+
+  @property
+  def any_total_bytes(self) -> int:
+    """The array where kernels and TF_LITE_STATIC_MEMORY depend on a library of others."""
+    return max(self.any_bytes, self.largest_bytes) + ALIGNMENT_BYTES
+
+  @property
+  def host_total_bytes(self) -> int:
+    """The array on a machine of 64 bits."""
+    return self.host_bytes + ALIGNMENT_BYTES
+
+  @property
+  def esp32s3_total_bytes(self) -> int:
+    """The array on an ESP32-S3 with ESP-NN."""
+    return self.esp32s3_bytes + ALIGNMENT_BYTES
 
   @property
   def margin_bytes(self) -> int:
@@ -107,18 +137,34 @@ class Reserve:
     return self.total_bytes - self.arena.smallest_bytes
 
 
-def reserve(report: ModelReport, builds: Sequence[Build] = ()) -> Reserve:
+def reserve(info: DeploymentInfo, builds: Sequence[Build] = ()) -> Reserve:
   """The arena to reserve for a network.
 
   Args:
-    report: the network.
-    builds: the builds of TFLite Micro that the board may have, the usual one first; all if there
-      are none. Kernels whose scratch memory is not known may need more.
+    info: the network.
+    builds: the builds of TFLite Micro that the board may have, the usual one first; all whose
+      scratch memory is known if there are none.
   """
-  builds = tuple(builds) or tuple(BUILDS.values())
-  arenas = [report.arena(build) for build in builds]
-  largest = max(range(len(builds)), key=lambda index: arenas[index].smallest_bytes)
-  return Reserve(builds[0], arenas[0], builds[largest], arenas[largest].smallest_bytes)
+  known = tuple(b for b in BUILDS.values() if b != HOST and b.scratch_is_known)
+  usual = builds[0] if builds else HOST
+  own = tuple(b for b in builds if b != HOST) or known
+  scratched = dataclasses.replace(info.report, contents=info.with_esp_nn)
+
+  def needed(build: Build) -> int:
+    report = info.report if build.scratch_is_known else scratched
+    return report.arena(build).smallest_bytes
+
+  largest, any_build = max(own, key=needed), max(known, key=needed)
+  return Reserve(
+    usual,
+    info.report.arena(usual),
+    largest,
+    needed(largest),
+    any_build,
+    needed(any_build),
+    needed(HOST),
+    needed(BUILDS['esp32s3']),
+  )
 
 
 def inspect(model: bytes) -> DeploymentInfo:
@@ -142,7 +188,13 @@ def inspect(model: bytes) -> DeploymentInfo:
     )
   entry, result = (subgraph.tensors[int(t[0])] for t in (subgraph.inputs, subgraph.outputs))
   kinds = [operator.kind for operator in report.operators]
-  return DeploymentInfo(_port(entry), _port(result), report, _blocks(report.buffers, kinds))
+  return DeploymentInfo(
+    _port(entry),
+    _port(result),
+    report,
+    _blocks(report.buffers, kinds),
+    with_scratch(report.contents, read_subgraphs(model)),
+  )
 
 
 def _port(tensor: Any) -> Port:

@@ -1,9 +1,10 @@
 """A folder that builds in one of the worlds of firmware, with the network as a library of it.
 
-Each folder has the network's C files in src/<name>/, a header src/<name>.h that no other library
-has, a program that runs the test vectors, a README.md, and the test of the files on the host; all
-that a build system wants besides is a template in templates/<world>/. Where TFLite Micro comes from
-and at which version stands in the file where that world declares what a library needs.
+Each folder has the network's C files in src/<name>/, the same bytes in all worlds; a header
+src/<name>.h that no other library has, a program that runs the test vectors, a README.md, and the
+test of the files on the host. All that a build system wants besides is a template in
+templates/<world>/. Where TFLite Micro comes from and at which version stands in the file where that
+world declares what a library needs; how large an arena it may need there, in `_ARENAS`.
 """
 
 from __future__ import annotations
@@ -11,18 +12,32 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from rlnas.data.dataset import Dataset
-from rlnas.export.c_files import Deployment, template_values
 from rlnas.export.templates import WORLDS, filled
 
 _LIBRARY = (
-  *('model.h', 'model.cc', 'rlnas_model.h', 'classify.h', 'classify.cc', 'test_vectors.h'),
+  *('model.h', 'model.cc', 'rlnas_model.h', 'rlnas_operators.h', 'classify.h', 'classify.cc'),
+  'test_vectors.h',
 )
 _WITH_MAIN = frozenset({'cmake', 'cpp'})  # the other worlds have programs of their own
 # Versions of Arduino's builder before 2025 compile no .cc files.
 _EXTENSIONS = {'arduino': 'cpp'}
+# Where the program of the Arduino framework lies, and what precedes it there.
+_SKETCHES = {
+  'arduino': ('examples/check/check.ino', ''),
+  'platformio': ('examples/check/src/main.cpp', '#include <Arduino.h>\n'),
+}
+# The arena in README.md, by its key in `template_values`; other worlds have that of the board.
+_ARENAS = {
+  'arduino': 'any_arena_bytes',
+  'esp-idf': 'esp32s3_arena_bytes',
+  'platformio': 'any_arena_bytes',
+  'zephyr': 'any_arena_bytes',
+}
 
-# Where TFLite Micro comes from; Zephyr pins it itself, in its west.yml.
+# Whose code the flash in README.md is, by the beginning of its key; elsewhere that of the board.
+_CODE = {'arduino': 'library', 'esp-idf': 'esp', 'platformio': 'library', 'zephyr': 'library'}
+
+# Where TFLite Micro comes from; Zephyr pins it itself, in its manifest.
 SOURCES = {
   'tflm_date': '23 October 2026',  # of the package that computes our vectors
   'tflm_commit': '8f6596d',
@@ -31,19 +46,18 @@ SOURCES = {
   'arduino_header': 'Chirale_TensorFlowLite.h',
   'platformio_owner': 'spaziochirale',
   'espressif_version': '^1.3.7',
-  'url': 'https://github.com/tensorflow/tflite-micro',
+  'url': 'https://github.com/tensorflow/tflite-micro',  # Arduino's index wants one
 }
 
 
 def firmware_contents(
-  world: str, deployed: Deployment, dataset: Dataset, c_files: Mapping[str, bytes]
+  world: str, values: Mapping[str, str], c_files: Mapping[str, bytes]
 ) -> dict[str, bytes]:
   """The files of a firmware folder, by their paths in it.
 
   Args:
     world: one of `rlnas.export.templates.WORLDS`.
-    deployed: the model and its measurements.
-    dataset: the data that it was trained on.
+    values: those of `rlnas.export.template_values.template_values`.
     c_files: the bundle's C files, by name.
 
   Raises:
@@ -51,26 +65,43 @@ def firmware_contents(
   """
   if world not in WORLDS:
     raise ValueError(f'worlds: {world!r} must be one of {", ".join(WORLDS)}')
-  name, extension = deployed.name, _EXTENSIONS.get(world, 'cc')
-  values = template_values(deployed, dataset) | SOURCES
-  values |= {
-    'src': f'../src/{name}',
-    'cc': extension,
-    'version': '1.0.0',
-    'author': 'rlnas',
-    'title_json': json.dumps(values['title'])[1:-1],
-    'arena_bytes': str(deployed.reserve.total_bytes),
-  }
-  tests = filled('bundle', values)
+  name, extension = values['name'], _EXTENSIONS.get(world, 'cc')
+  own = {**values, **SOURCES, **_values_of(world, values)}
+  # README.md has parts that are the same in all worlds.
+  own |= {path.removesuffix('.md'): text for path, text in filled('parts', own).items()}
+  tests = filled('bundle', own)
   texts = {
-    **filled('common', values),
-    **filled(world, values),
-    'test/host_test.c': tests['host_test.c'],
-    'test/Makefile': tests['Makefile'],
+    **filled('common', own),
+    **filled(world, own),
+    **{f'test/{file}': tests[file] for file in ('host_test.c', 'Makefile')},
+    'LICENSE': tests['LICENSE'],
   }
   if world in _WITH_MAIN:
     texts['examples/check/main.cc'] = tests['main.cc']
+  if world in _SKETCHES:
+    path, before = _SKETCHES[world]
+    texts[path] = before + filled('sketch', own)['check.ino']
   contents = {path: text.encode() for path, text in texts.items()}
   for file in _LIBRARY:
     contents[f'src/{name}/{file.replace(".cc", f".{extension}")}'] = c_files[file]
   return contents
+
+
+def _values_of(world: str, values: Mapping[str, str]) -> dict[str, str]:
+  """The values that depend on the world."""
+  name, code = values['name'], f'{_CODE[world]}_' if world in _CODE else ''
+  finds_library = '#if defined(ARDUINO) && defined(__cplusplus)\n'  # the IDE looks for a header
+  finds_library += f'#include <{SOURCES["arduino_header"]}>\n#endif\n'
+  return {
+    'world': world,
+    **{key: values[code + key] for key in ('code_bytes', 'code_build')},
+    'world_arena_bytes': f'{int(values[_ARENAS.get(world, "arena_bytes")]):,}',
+    'library_include': finds_library if world in _SKETCHES else '',
+    'src': f'../src/{name}',
+    'cc': _EXTENSIONS.get(world, 'cc'),
+    'classify_h': f'{name}.h',
+    'vectors_h': f'{name}/test_vectors.h',
+    'version': '1.0.0',
+    'author': 'rlnas',
+    'title_json': json.dumps(values['title'])[1:-1],
+  }

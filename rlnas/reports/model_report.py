@@ -16,7 +16,8 @@ from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric, chance_confusion, largest_class
 from rlnas.data.scaling import Scaling
 from rlnas.export.bundle import c_contents, deployment
-from rlnas.export.c_files import DEFAULT_NAME, RESOLVER_METHODS, Deployment
+from rlnas.export.c_files import DEFAULT_NAME, Deployment
+from rlnas.export.operators import RESOLVER_METHODS
 from rlnas.pareto import compared, milliseconds
 from rlnas.reports import model_figures
 from rlnas.reports.classification_metrics import Quality, assess
@@ -49,11 +50,13 @@ _MOST_ROWS = 24  # a longer table is closed at first
 _FILES = (
   ('model.tflite', 'the network, full int8'),
   ('model.cc, model.h', 'the same bytes as an array aligned to 16, and the names of the classes'),
-  ('rlnas_model.h', 'arena, shapes, scales, zero points, classes, and the list of operators'),
+  ('rlnas_model.h', 'arena, shapes, scales, zero points, classes'),
+  ('rlnas_operators.h', 'the list of operators, for classify.cc'),
   ('test_vectors.h', 'int8 inputs and the outputs that the device must give'),
   ('classify.h, classify.cc', 'one call from raw values to a class, with TFLite Micro'),
   ('main.cc', 'runs the test vectors with TFLite Micro on any board'),
   ('host_test.c, Makefile', 'make test: checks the files on this machine'),
+  ('LICENSE', 'the C files are yours, without conditions'),
   ('architecture.json', 'the network as the search wrote it'),
 )
 
@@ -119,6 +122,7 @@ def write_bundle(
     OSError: a file cannot be written.
   """
   deployed = deployment(model, dataset, builds=origin.builds, name=name)
+  deployed = dataclasses.replace(deployed, latency=_latency(deployed, origin))
   page = model_page(deployed, dataset, budget, origin)
   contents = {
     'model.tflite': model,
@@ -127,6 +131,15 @@ def write_bundle(
   }
   write_folder(folder, contents)
   return page
+
+
+def _latency(deployed: Deployment, origin: Origin) -> str:
+  """The time of an inference on the board of the search; '' if it is not known."""
+  workload, target = deployed.info.report.workload, origin.target
+  if target is None or target.speed is None or workload is None:
+    return ''
+  least, middle, most = map(digits, target.speed.latency(workload))
+  return f'{middle} ms ({least} to {most}) on {target.title}'
 
 
 def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: Origin) -> Page:
@@ -300,9 +313,10 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
     ('smallest arena that loads', f'{arena.smallest_bytes:,}'),
     (f'the same with {room.largest_build.title}', f'{room.largest_bytes:,}'),
     (
-      f'to reserve, at any alignment ({deployed.name.upper()}_ARENA_BYTES)',
+      f'to reserve on the board, at any alignment ({deployed.name.upper()}_ARENA_BYTES)',
       f'{room.total_bytes:,}',
     ),
+    ('where a library decides on kernels (Arduino, ESP-IDF, Zephyr)', f'{room.any_total_bytes:,}'),
   )
   over = room.total_bytes - budget.sram_bytes
   fits = f'The reserve exceeds the budget of {budget.sram_bytes:,} B by {over:,} B, which reduce '

@@ -17,7 +17,7 @@ from tests.disk import full_disk
 FILES = {
   *('model.tflite', 'model.cc', 'model.h', 'rlnas_model.h', 'test_vectors.h', 'main.cc'),
   *('REPORT.md', 'report.html', 'figures', 'architecture.json'),
-  *('classify.h', 'classify.cc', 'host_test.c', 'Makefile'),
+  *('classify.h', 'classify.cc', 'host_test.c', 'Makefile', 'rlnas_operators.h', 'LICENSE'),
 }
 
 
@@ -38,7 +38,9 @@ def test_a_search_leaves_the_bundle_and_export_writes_the_same(finished):
   assert f'{footprint.sram_bytes:,} B' in report
   assert 'CC BY 4.0' in report
   before = {path: path.read_bytes() for path in best.rglob('*') if path.is_file()}
-  within('export', f'--workdir={workdir}')
+  shown = within('export', f'--workdir={workdir}').stdout
+  assert shown.splitlines()[0] == f'report:    {best / "report.html"}'
+  assert shown.splitlines()[-1] == f'next:      make -C {shlex.quote(str(best))} test'
   assert {path: path.read_bytes() for path in best.rglob('*') if path.is_file()} == before
 
 
@@ -73,8 +75,17 @@ def test_a_name_begins_the_symbols(copy):
 @pytest.mark.slow
 def test_each_world_gets_a_folder_and_other_importers_a_model(copy):
   flags = ('--name=door', '--for=arduino', '--for=esp-idf', '--portable')
-  within('export', f'--workdir={copy}', *flags)
+  shown = within('export', f'--workdir={copy}', *flags).stdout
   best = copy / 'best'
+  rows = [line.split(':  ', 1) for line in shown.splitlines()]
+  assert [label for label, _ in rows] == [
+    *('report', 'firmware', 'portable', 'arduino', 'next', 'esp-idf', 'next'),
+  ]
+  texts = [text.strip() for _, text in rows]
+  assert texts[2] == str(best / 'portable.tflite')
+  assert texts[3] == f'{best / "arduino" / "door"}, see README.md'
+  folder = shlex.quote(str(best / 'esp-idf' / 'door'))
+  assert texts[6].startswith(f'cd {folder}/examples/check && idf.py ')
   small, whole = ((best / f'{name}.tflite').read_bytes() for name in ('model', 'portable'))
   assert len(whole) > len(small)
   assert 'includes=door.h' in (best / 'arduino' / 'door' / 'library.properties').read_text()

@@ -69,7 +69,7 @@ def test_another_finalist_has_a_bundle_of_its_own(copy, data):
   best = {path: path.read_bytes() for path in (copy / 'best').rglob('*') if path.is_file()}
   shown = within('export', f'--workdir={copy}', '--finalist=2')
   folder = copy / 'finalist-2'
-  assert shown.stdout.strip() == str(folder / 'report.html')
+  assert shown.stdout.splitlines()[0] == f'report:    {folder / "report.html"}'
   assert {path: path.read_bytes() for path in best} == best
   names = {path.name for path in (copy / 'best').iterdir()}
   assert {path.name for path in folder.iterdir()} == names

@@ -65,12 +65,12 @@ class HostFirmware:
     self.library.host_printed.restype = ctypes.c_char_p
     return self.library.host_printed().decode()
 
-  def classify(self, name, raw, classes, kind=ctypes.c_float):
-    """Class and scores of an example by <name>_classify()."""
+  def classify(self, name, raw, classes, kind=ctypes.c_float, call='classify'):
+    """Class and scores of an example by <name>_classify(), or another function like it."""
     scores = (ctypes.c_float * classes)()
     values = np.ascontiguousarray(raw, kind).ravel()
     pointer = values.ctypes.data_as(ctypes.POINTER(kind))
-    return getattr(self.library, f'{name}_classify')(pointer, scores), np.array(scores, np.float32)
+    return getattr(self.library, f'{name}_{call}')(pointer, scores), np.array(scores, np.float32)
 
   def _load(self, model, arena_bytes, sizes):
     try:

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -12,20 +13,15 @@ import pytest
 from rlnas.architecture import TaskShape
 from rlnas.board import BOARDS
 from rlnas.budget import Budget
-from rlnas.cost.builds import BUILDS
+from rlnas.cost.builds import BUILDS, HOST
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import PIXELS, Scaling
 from rlnas.evaluation.untrained import convert_untrained
 from rlnas.export.bundle import deployment, export_model, write_c_files
-from rlnas.export.c_files import (
-  RESOLVER_METHODS,
-  c_string,
-  comment,
-  constants,
-  identifiers,
-  without_folders,
-)
+from rlnas.export.c_files import constants
+from rlnas.export.c_text import c_string, comment, identifiers, without_folders
 from rlnas.export.deployment import inspect, reserve
+from rlnas.export.operators import RESOLVER_METHODS
 from rlnas.spaces import NASNet, Recurrent, Temporal, chain, joint, multibranch
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
@@ -46,7 +42,7 @@ NAMES = (
   '犬',
   '犬2',
 )
-HOST = """\
+PROGRAM = """\
 #include <stdio.h>
 #include "model.h"
 #include "rlnas_model.h"
@@ -64,7 +60,7 @@ int main(void) {
   printf("\\n");
   for (int v = 0; v < RLNAS_VECTORS; ++v) printf("%d ", rlnas_best_class(rlnas_vector_outputs[v]));
   printf("\\n%d ", (int)((unsigned long)rlnas_model % 16));
-  printf("%d %d\\n", RLNAS_ARENA_BYTES, RLNAS_OPERATORS);
+  printf("%d %d\\n", RLNAS_ARENA_BYTES, RLNAS_INPUT_VALUES);
   for (int c = 0; c < RLNAS_CLASSES; ++c) printf("%s%c", rlnas_class_names[c], 0);
   return 0;
 }
@@ -119,7 +115,7 @@ def test_a_host_program_reads_what_the_files_hold(compiler, scale, tmp_path):
   model, dataset = network(), images(scale)
   deployed = deployment(model, dataset)
   write_c_files(deployed, dataset, BUDGET, tmp_path)
-  (tmp_path / 'host.c').write_text(HOST)
+  (tmp_path / 'host.c').write_text(PROGRAM)
   array, inputs, outputs, quantized, best, rest, names = compiled(tmp_path, compiler)
   assert bytes(numbers(array)) == model
   vectors = np.array(numbers(inputs), np.int8).reshape(-1, 8, 8, 1)
@@ -131,7 +127,7 @@ def test_a_host_program_reads_what_the_files_hold(compiler, scale, tmp_path):
   port = deployed.info.input
   seen = np.rint(np.arange(256) / scale / port.scale + port.zero_point)
   assert numbers(quantized) == np.clip(seen, -128, 127).tolist()
-  assert numbers(rest) == [0, deployed.reserve.total_bytes, len(deployed.info.kinds)]
+  assert numbers(rest) == [0, deployed.reserve.host_total_bytes, 64]
   assert names.decode().split('\0')[:-1] == list(NAMES)
 
 
@@ -152,7 +148,7 @@ def test_float_data_with_an_offset_compile_too(tmp_path):
   model = network()
   deployed = deployment(model, dataset)
   write_c_files(deployed, dataset, BUDGET, tmp_path)
-  (tmp_path / 'host.c').write_text(HOST.replace('(uint8_t)v', '(float)v'))
+  (tmp_path / 'host.c').write_text(PROGRAM.replace('(uint8_t)v', '(float)v'))
   lines = compiled(tmp_path, COMPILERS['g++'])
   port = deployed.info.input
   seen = np.rint((np.arange(256) - 3.25) / 2.0 / port.scale + port.zero_point)
@@ -281,11 +277,11 @@ def test_models_of_two_names_are_one_program(tmp_path):
     for line, model in zip(lines, models.values(), strict=False):
       info = inspect(model)
       pixel = round(200 / 255 / info.input.scale + info.input.zero_point)
-      arena = reserve(info.report).total_bytes
+      arena = reserve(info).host_total_bytes
       assert line.decode() == f'{len(model)} {pixel} {arena} {NAMES[0]}'
   for path in (tmp_path / 'front_door').iterdir():
-    named = path.read_text(errors='replace').replace('rlnas_model.h', '')
-    assert path.suffix == '.tflite' or 'rlnas' not in named.lower()
+    named = re.sub(r'rlnas_(model|operators)\.h', '', path.read_text(errors='replace'))
+    assert path.name in ('model.tflite', 'LICENSE') or 'rlnas' not in named.lower()
 
 
 def test_a_name_without_a_letter_in_front_is_refused(tmp_path):
@@ -302,7 +298,7 @@ def test_operators_are_registered_one_by_one(tmp_path):
   members = '\n'.join(f'  int {m}() {{ puts("{m}"); return refused; }}' for m in methods)
   (tmp_path / 'host.c').write_text(
     f"""#include <stdio.h>
-#include "rlnas_model.h"
+#include "rlnas_operators.h"
 struct Resolver {{
   int refused;
 {members}
@@ -341,9 +337,9 @@ def test_the_header_says_which_tflm_runs_the_model():
   theirs = of_keras(convolutional(), kind='int8')
   data = images(class_names=NAMES[:4], y_train=np.arange(40, dtype=np.int32) % 4)
   data = dataclasses.replace(data, y_val=data.y_train, y_test=data.y_train, source='/srv/x.npz')
-  text = constants(deployment(ours, images()), images(), BUDGET)
+  text = constants(deployment(ours, images()), images())
   assert 'Arduino library of February 2023' in text
-  text = constants(deployment(theirs, data), data, BUDGET)
+  text = constants(deployment(theirs, data), data)
   assert 'of 27 September 2024 or later' in text
   assert 'Source of the data: x.npz' in text
 
@@ -382,14 +378,13 @@ def test_the_plan_is_tflms_and_the_reserved_arena_suffices(space, shape, tmp_pat
   for a, b in itertools.combinations(info.blocks, 2):
     if a.first <= b.last and b.first <= a.last:  # alive together
       assert a.offset + a.size_bytes <= b.offset or b.offset + b.size_bytes <= a.offset
-  room = reserve(info.report)
+  room = reserve(info)
   assert room.total_bytes % 16 == 0
-  assert room.total_bytes == footprint.sram_bytes + room.margin_bytes
-  assert room.total_bytes - 16 == max(
-    info.report.arena(build).smallest_bytes for build in BUILDS.values()
-  )
+  assert room.host_total_bytes == footprint.sram_bytes + 16
+  chips = [b for b in BUILDS.values() if b != HOST and b.scratch_is_known]
+  assert room.total_bytes - 16 == max(info.report.arena(build).smallest_bytes for build in chips)
   arduino = [BUILDS[name] for name in BOARDS['arduino-nano-33-ble'].builds]
-  smaller = reserve(info.report, arduino)
+  smaller = reserve(info, arduino)
   assert smaller.build.name == 'm4-cmsis-arduino'
   for build in arduino:
     assert smaller.total_bytes >= info.report.arena(build).smallest_bytes + 15, 'at any alignment'
@@ -399,7 +394,7 @@ def test_the_plan_is_tflms_and_the_reserved_arena_suffices(space, shape, tmp_pat
   np.save(tmp_path / 'x.npy', inputs)
   np.save(tmp_path / 'y.npy', tflm_logits(model, inputs.astype(np.float32), scaling=as_read))
   (tmp_path / 'model.tflite').write_bytes(model)
-  command = [sys.executable, '-c', RUN_IN_ARENA, str(tmp_path), str(room.total_bytes)]
+  command = [sys.executable, '-c', RUN_IN_ARENA, str(tmp_path), str(room.host_total_bytes)]
   done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
   assert done.returncode == 0, done.stderr
 
@@ -434,4 +429,4 @@ def test_a_bundle_that_cannot_be_written_leaves_the_one_before(tmp_path):
     export_model(new, images(), BUDGET, tmp_path)
   assert pathlib.Path(raised.value.filename).parent == tmp_path
   assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-  assert len(before) == 10
+  assert len(before) == 12

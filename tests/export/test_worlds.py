@@ -9,6 +9,7 @@
 """
 
 import datetime
+import functools
 import json
 import re
 import shutil
@@ -19,6 +20,7 @@ import pytest
 import yaml
 
 from rlnas.export.bundle import export_model
+from rlnas.export.deployment import inspect, reserve
 from rlnas.export.firmware import SOURCES
 from rlnas.export.templates import WORLDS
 from rlnas.spaces import NASNet
@@ -29,13 +31,19 @@ from tests.export.test_firmware import made
 MODELS = {'front_door': None, 'cells': NASNet()}
 
 
+@functools.cache
+def model_of(name):
+  """Its model, made once."""
+  return network(MODELS[name])
+
+
 @pytest.fixture(scope='module', name='folder')
 def _folder(tmp_path_factory):
   """A chain and a network of cells, each in the folders of all worlds."""
   folder = tmp_path_factory.mktemp('worlds')
-  for name, space in MODELS.items():
+  for name in MODELS:
     title = name.replace('_', ' ').capitalize()
-    export_model(network(space), images(), BUDGET, folder, name=title, worlds=WORLDS)
+    export_model(model_of(name), images(), BUDGET, folder, name=title, worlds=WORLDS)
   return folder
 
 
@@ -44,13 +52,52 @@ def test_the_files_are_there_and_their_test_passes(world, folder, tmp_path):
   for name in MODELS:
     files = {str(p.relative_to(folder / world / name)) for p in (folder / world / name).rglob('*')}
     cc = 'cpp' if world == 'arduino' else 'cc'
-    c_files = ('model.h', 'rlnas_model.h', 'classify.h', 'test_vectors.h')
+    c_files = ('model.h', 'rlnas_model.h', 'rlnas_operators.h', 'classify.h', 'test_vectors.h')
     c_files += (f'model.{cc}', f'classify.{cc}')
-    assert files >= {'README.md', f'src/{name}.h', *(f'src/{name}/{file}' for file in c_files)}
+    assert files >= {
+      'README.md',
+      'LICENSE',
+      f'src/{name}.h',
+      *(f'src/{name}/{file}' for file in c_files),
+    }
     text = '\n'.join(p.read_text() for p in (folder / world / name).rglob('*') if p.is_file())
     assert not re.search(r'@\w+@', text)
     shown = made(folder / world / name / 'test', f'BUILD={tmp_path / name}')
     assert shown.returncode == 0, shown.stdout + shown.stderr
+
+
+@pytest.mark.parametrize('world', WORLDS)
+@pytest.mark.parametrize('name', MODELS)
+def test_the_code_of_each_readme_compiles(world, name, folder, tmp_path):
+  library = folder / world / name
+  text = (library / 'README.md').read_text()
+  assert f'rlnas export --workdir=DIR --for={world} --name=keywords' in text
+  calls = [block for language, block in blocks(text) if language == 'c']
+  assert len(calls) == 2
+  source = f'#include "{name}.h"\n#include <stdint.h>\nuint8_t next_value(void);\n'
+  for number, block in enumerate(calls):
+    lines = block.splitlines()
+    source += '\n'.join(line for line in lines if line.startswith('#'))
+    body = '\n'.join(line for line in lines if not line.startswith('#'))
+    source += f'\nint call_{number}(void) {{\n{body}\nreturn found;\n}}\n'
+  (tmp_path / 'calls.c').write_text(source)
+  flags = ('-std=c99', '-Wall', '-Wextra', '-Werror', '-fsyntax-only', '-I', library / 'src')
+  subprocess.run(['gcc', *flags, tmp_path / 'calls.c'], check=True, timeout=60)
+
+
+def test_the_c_files_are_the_same_in_all_worlds(folder):
+  def hashed(world):
+    sources = (folder / world / 'cells' / 'src' / 'cells').iterdir()
+    return {p.name.replace('.cpp', '.cc'): p.read_bytes() for p in sources}
+
+  assert len(hashed('cpp')) == 7
+  for world in WORLDS:
+    assert hashed(world) == hashed('cpp')
+
+
+def blocks(markdown):
+  """(language, text) of the code in a Markdown file."""
+  return re.findall(r'```(\w*)\n(.*?)```', markdown, re.DOTALL)
 
 
 def test_an_unknown_world_is_named(tmp_path):
@@ -140,44 +187,117 @@ def test_platformio_packs_the_library(folder, tmp_path):
   assert (tmp_path / 'cells-1.0.0.tar.gz').is_file()
 
 
-def configured(lists, folder):
-  """Configures and builds a CMake project, and returns what CMake says."""
+def run(*command):
+  """Runs a command, and returns it with what it printed."""
+  return subprocess.run(command, check=False, timeout=120, capture_output=True, text=True)
+
+
+def configured(lists, folder, *settings):
+  """Configures and builds a CMake project; returns the first step that failed, or the last one."""
   (folder / 'CMakeLists.txt').write_text(
-    'cmake_minimum_required(VERSION 3.16)\nproject(test LANGUAGES C CXX)\n' + lists
+    'cmake_minimum_required(VERSION 3.20)\nproject(test LANGUAGES C CXX)\n' + lists
   )
-  for command in (['-S', folder, '-B', folder / 'build'], ['--build', folder / 'build']):
-    subprocess.run(['cmake', *command], check=True, timeout=120, capture_output=True)
+  done = run('cmake', '-S', folder, '-B', folder / 'build', *settings)
+  return run('cmake', '--build', folder / 'build') if done.returncode == 0 else done
 
 
 needs_cmake = pytest.mark.skipif(not shutil.which('cmake'), reason='CMake is not installed')
+needs_arm = pytest.mark.skipif(
+  not shutil.which('arm-none-eabi-g++'), reason='gcc-arm-none-eabi is not installed'
+)
 
 
 @needs_cmake
 def test_cmake_builds_two_networks_in_one_program(folder, tmp_path):
   both = '\n'.join(f'add_subdirectory({folder / "cmake" / name} {name})' for name in MODELS)
-  configured(
+  (tmp_path / 'app.c').write_text(
+    ''.join(f'#include "{name}.h"\n' for name in MODELS)
+    + f'int main(void) {{ return {" + ".join(f"{name}_begin()" for name in MODELS)} != -2; }}\n'
+  )
+  done = configured(
     f"""
 set(TFLM_DIR {HEADERS})
 {both}
+add_executable(app app.c)
+target_link_libraries(app PRIVATE {' '.join(f'{name}::{name}' for name in MODELS)})
+set_target_properties(app PROPERTIES LINKER_LANGUAGE CXX)
 add_custom_target(all_checks ALL)
 add_dependencies(all_checks {' '.join(f'{name}_check' for name in MODELS)})
 """,
     tmp_path,
   )
+  assert done.returncode == 0, done.stderr
+  assert run(tmp_path / 'build' / 'app').returncode == 0
   for name in MODELS:  # nothing runs the network here, and the program says so
-    done = subprocess.run([tmp_path / 'build' / name / f'{name}_check'], check=False, timeout=60)
-    assert done.returncode == 1
+    assert run(tmp_path / 'build' / name / f'{name}_check').returncode == 1
 
 
 @needs_cmake
-def test_cmake_tests_a_network_without_tflite_micro(folder, tmp_path):
-  source = folder / 'cmake' / 'cells'
-  for command in (
-    ['cmake', '-S', source, '-B', tmp_path],
-    ['cmake', '--build', tmp_path],
-    ['ctest', '--test-dir', tmp_path, '--output-on-failure'],
-  ):
-    subprocess.run(command, check=True, timeout=120, capture_output=True)
+def test_the_commands_in_the_readme_test_a_network_without_tflite_micro(folder, tmp_path):
+  source = shutil.copytree(folder / 'cmake' / 'cells', tmp_path / 'cells')
+  commands = next(b for language, b in blocks((source / 'README.md').read_text()) if language)
+  assert len(commands.splitlines()) == 3
+  for command in commands.splitlines():
+    subprocess.run(command.split(), check=True, timeout=120, capture_output=True, cwd=source)
+  last = (source / 'build' / 'Testing' / 'Temporary' / 'LastTest.log').read_text()
+  assert last.count('Test Passed') == 1
+
+
+@needs_cmake
+def test_cmake_with_a_tree_of_tflite_micro_runs_the_vectors_too(folder, tmp_path):
+  """The headers of the tests are such a tree; nothing runs the network there."""
+  settings = (f'-DTFLM_DIR={HEADERS}', '-DCELLS_ARENA_BYTES=77777')
+  assert run('cmake', '-S', folder / 'cmake' / 'cells', '-B', tmp_path, *settings).returncode == 0
+  assert run('cmake', '--build', tmp_path).returncode == 0
+  shown = run('ctest', '--test-dir', tmp_path)
+  assert re.search(r'cells_host_test \.+ +Passed', shown.stdout)
+  assert re.search(r'cells_check \.+\*+Failed', shown.stdout)
+  assert 'CMAKE_BUILD_TYPE:STRING=MinSizeRel' in (tmp_path / 'CMakeCache.txt').read_text()
+
+
+@needs_cmake
+@needs_arm
+def test_cmake_runs_no_program_of_another_machine(folder, tmp_path):
+  settings = (
+    *('-DCMAKE_SYSTEM_NAME=Generic', '-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY'),
+    *('-DCMAKE_C_COMPILER=arm-none-eabi-gcc', '-DCMAKE_CXX_COMPILER=arm-none-eabi-g++'),
+    f'-DTFLM_DIR={HEADERS}',
+  )
+  assert run('cmake', '-S', folder / 'cmake' / 'cells', '-B', tmp_path, *settings).returncode == 0
+  done = run('cmake', '--build', tmp_path)
+  assert done.returncode == 0, done.stderr
+  assert (tmp_path / 'libcells.a').is_file()
+  assert 'Total Tests: 0' in run('ctest', '--test-dir', tmp_path, '-N').stdout
+
+
+@needs_cmake
+def test_cmake_adds_what_cmsis_nn_needs(folder, tmp_path):
+  tree = shutil.copytree(HEADERS, tmp_path / 'tree')
+  network = f'add_subdirectory({folder / "cmake" / "cells"} cells)\n'
+  without = configured(f'set(TFLM_CMSIS_NN ON)\nset(TFLM_DIR {tree})\n{network}', tmp_path)
+  assert 'has no third_party/cmsis_nn' in ' '.join(without.stderr.split())
+  include = tree / 'third_party' / 'cmsis_nn' / 'Include'
+  include.mkdir(parents=True)
+  (include / 'arm_nnfunctions.h').write_text('#define HAS_ARM_NN\n')
+  (tree / 'tensorflow' / 'kernel.cc').write_text(
+    '#include "Include/arm_nnfunctions.h"\n#ifndef CMSIS_NN\n#error no CMSIS_NN\n#endif\n'
+  )
+  (tmp_path / 'app.cc').write_text(
+    '#include <cells.h>\n#ifndef CMSIS_NN\n#error no CMSIS_NN\n#endif\nint main() {}\n'
+  )
+  app = 'add_executable(app app.cc)\ntarget_link_libraries(app cells)\n'
+  shutil.rmtree(tmp_path / 'build')
+  done = configured(f'set(TFLM_DIR {tree})\n{network}{app}', tmp_path)
+  assert done.returncode == 0, done.stderr
+
+
+@needs_cmake
+def test_cmake_names_what_is_missing(folder, tmp_path):
+  network = f'add_subdirectory({folder / "cmake" / "cells"} cells)\n'
+  shown = configured(network, tmp_path).stderr
+  assert 'needs a target tflm, or TFLM_DIR' in ' '.join(shown.split())
+  shown = configured(network, tmp_path, f'-DTFLM_DIR={tmp_path}').stderr
+  assert f'TFLM_DIR={tmp_path}: has no' in ' '.join(shown.split())
 
 
 def test_two_networks_pass_their_vectors_in_one_program(folder, tmp_path):
@@ -206,17 +326,25 @@ inline int gpio_set_direction(gpio_num_t, int) { return 0; }
 """,
   'esp_timer.h': '#include <cstdint>\ninline int64_t esp_timer_get_time() { return 0; }\n',
   'freertos/FreeRTOS.h': '#define pdMS_TO_TICKS(ms) (ms)\n',
+  'sdkconfig.h': '#define CONFIG_CHECK_LED_GPIO 2\n',
   'freertos/task.h': 'inline void vTaskDelay(int) {}\n',
 }
 # The functions of a build system that a module calls, as libraries of CMake.
 STAND_INS = """
 function(idf_component_register)
   cmake_parse_arguments(IT "" "" "SRCS;INCLUDE_DIRS;PRIV_REQUIRES" ${ARGN})
+  set(COMPONENT_LIB component PARENT_SCOPE)
   add_library(component STATIC ${IT_SRCS})
   target_include_directories(component PUBLIC ${IT_INCLUDE_DIRS} PRIVATE ${TFLM})
 endfunction()
 macro(zephyr_include_directories)
   include_directories(${ARGN})
+endmacro()
+macro(zephyr_compile_definitions)
+  add_compile_definitions(${ARGN})
+endmacro()
+macro(zephyr_library_compile_definitions)
+  target_compile_definitions(${ZEPHYR_CURRENT_LIBRARY} PRIVATE ${ARGN})
 endmacro()
 macro(zephyr_library_named name)
   set(ZEPHYR_CURRENT_LIBRARY ${name})
@@ -229,17 +357,38 @@ endmacro()
 """
 
 
+def size_of(name):
+  """A CMake target `app`, whose program prints the arena."""
+  text = f'#include <cstdio>\n#include <{name}.h>\nint main() {{ '
+  text += f'std::printf("%d", {name.upper()}_ARENA_BYTES); }}\n'
+  source = '${CMAKE_BINARY_DIR}/app.cc'
+  return f'file(WRITE {source} [[{text}]])\nadd_executable(app {source})\n'
+
+
 @needs_cmake
 @pytest.mark.parametrize('name', MODELS)
 def test_the_esp_idf_component_builds_with_stand_ins(name, folder, tmp_path):
   component = folder / 'esp-idf' / name
   manifest = yaml.safe_load((component / 'idf_component.yml').read_text())
   assert re.fullmatch(r'\d+\.\d+\.\d+', manifest['version'])
-  assert set(manifest) <= {'version', 'description', 'url', 'dependencies'}
+  assert set(manifest) <= {'version', 'description', 'license', 'dependencies'}
   assert manifest['dependencies']['espressif/esp-tflite-micro']
   example = component / 'examples' / 'check'
   assert f'PRIV_REQUIRES {name} ' in (example / 'main' / 'CMakeLists.txt').read_text()
-  configured(f'set(TFLM {HEADERS})\n{STAND_INS}\nadd_subdirectory({component} c)\n', tmp_path)
+  option = f'{name.upper()}_ARENA_BYTES'
+  room = reserve(inspect(model_of(name)))
+  kconfig = (component / 'Kconfig').read_text()
+  assert f'config {option}\n' in kconfig
+  defaults = re.findall(r'default (\d+)(?: if (\w+))?', kconfig)
+  assert defaults == [
+    (str(room.esp32s3_total_bytes), 'IDF_TARGET_ESP32S3'),
+    (str(room.any_total_bytes), ''),
+  ]
+  lists = f'set(TFLM {HEADERS})\nset(CONFIG_{option} 77777)\n{STAND_INS}\n'
+  lists += f'add_subdirectory({component} c)\n{size_of(name)}target_link_libraries(app component)\n'
+  done = configured(lists, tmp_path)
+  assert done.returncode == 0, done.stderr
+  assert run(tmp_path / 'build' / 'app').stdout == '77777'
   program, includes = example / 'main' / 'main.cc', [component / 'src']
   syntax(program, includes=includes, stubs=IDF, folder=tmp_path / 'stubs')
 
@@ -248,7 +397,8 @@ ZEPHYR = {
   'zephyr/kernel.h': """
 #include <cstdint>
 inline void k_msleep(int) {}
-inline int64_t k_uptime_get() { return 0; }
+inline uint32_t k_cycle_get_32() { return 0; }
+inline uint32_t k_cyc_to_us_floor32(uint32_t cycles) { return cycles; }
 """,
   'zephyr/sys/printk.h': 'inline void printk(const char*, ...) {}\n',
   'zephyr/drivers/gpio.h': """
@@ -256,6 +406,7 @@ struct gpio_dt_spec { const void* port; };
 #define DT_ALIAS(name) name
 #define GPIO_DT_SPEC_GET_OR(node, property, otherwise) otherwise
 enum { GPIO_OUTPUT_INACTIVE };
+inline bool gpio_is_ready_dt(const gpio_dt_spec*) { return true; }
 inline int gpio_pin_set_dt(const gpio_dt_spec*, int) { return 0; }
 inline int gpio_pin_configure_dt(const gpio_dt_spec*, int) { return 0; }
 """,
@@ -272,14 +423,25 @@ def test_the_zephyr_module_builds_with_stand_ins(name, folder, tmp_path):
   kconfig = (module / declared['build']['kconfig']).read_text()
   option = f'MODEL_{name.upper()}'
   assert kconfig.startswith(f'config {option}\n')
+  assert 'default y' not in kconfig
+  room = reserve(inspect(model_of(name)))
+  assert re.findall(r'default (\d+)', kconfig) == [
+    str(room.host_total_bytes),
+    str(room.any_total_bytes),
+  ]
   sample = module / 'samples' / 'check'
   assert f'CONFIG_{option}=y' in (sample / 'prj.conf').read_text()
+  assert f'sample.{name}.check' in yaml.safe_load((sample / 'sample.yaml').read_text())['tests']
   build = module / declared['build']['cmake']
-  configured(
-    f'set(TFLM {HEADERS})\nset(CONFIG_{option} y)\n{STAND_INS}\nadd_subdirectory({build} m)\n',
-    tmp_path,
-  )
+  cmsis = 'CONFIG_TENSORFLOW_LITE_MICRO_CMSIS_NN_KERNELS'
+  lists = f'set(TFLM {HEADERS})\nset(CONFIG_{option} y)\nset(CONFIG_{option}_ARENA_BYTES 77777)\n'
+  lists += f'set({cmsis} y)\n{STAND_INS}\nadd_subdirectory({build} m)\n'
+  done = configured(lists, tmp_path, '-DCMAKE_EXPORT_COMPILE_COMMANDS=ON')
+  assert done.returncode == 0, done.stderr
   assert (tmp_path / 'build' / 'm' / f'lib{name}.a').is_file()
+  commands = (tmp_path / 'build' / 'compile_commands.json').read_text()
+  assert commands.count('-DCMSIS_NN') == 2
+  assert commands.count(f'-D{name.upper()}_ARENA_BYTES=77777') == 2
   program, includes = sample / 'src' / 'main.cpp', [module / 'src']
   syntax(program, includes=includes, stubs=ZEPHYR, folder=tmp_path / 'stubs')
 

@@ -1,6 +1,9 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Compile it as C++17, with the same defines as TFLite Micro, such as TF_LITE_STATIC_MEMORY and
  * CMSIS_NN: they change the library's structures and functions. */
 #include "classify.h"
+
+@classify_math@#include <new>
 
 #include "model.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
@@ -8,9 +11,18 @@
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
+/* After the library's headers, whose functions it looks for. */
+#include "rlnas_operators.h"
+
 namespace {
 
+using Resolver = tflite::MicroMutableOpResolver<@NAME@_OPERATORS>;
+
+/* Made when they are needed and never destroyed: static objects would link in guards of threads and
+ * code that runs at exit. */
 alignas(16) uint8_t arena[@NAME@_ARENA_BYTES];
+alignas(Resolver) unsigned char resolver_place[sizeof(Resolver)];
+alignas(tflite::MicroInterpreter) unsigned char interpreter_place[sizeof(tflite::MicroInterpreter)];
 
 tflite::MicroInterpreter* interpreter = nullptr; /* null until it is set up */
 
@@ -21,16 +33,27 @@ int Begin() {
                 TFLITE_SCHEMA_VERSION);
     return @NAME@_WRONG_SCHEMA;
   }
-  static tflite::MicroMutableOpResolver<@NAME@_OPERATORS> resolver;
-  if (!@name@_add_operators(&resolver)) return @NAME@_NO_OPERATOR;
-  static tflite::MicroInterpreter loaded(model, resolver, arena, @NAME@_ARENA_BYTES);
-  if (loaded.AllocateTensors() != kTfLiteOk) {
-    MicroPrintf("an arena of %d bytes is too small: define @NAME@_ARENA_BYTES larger",
+  Resolver* resolver = new (resolver_place) Resolver;
+  if (!@name@_add_operators(resolver)) return @NAME@_NOT_REGISTERED;
+  tflite::MicroInterpreter* made = new (interpreter_place)
+      tflite::MicroInterpreter(model, *resolver, arena, @NAME@_ARENA_BYTES);
+  if (made->AllocateTensors() != kTfLiteOk) {
+    MicroPrintf("not loaded: @NAME@_ARENA_BYTES, here %d, may be too small",
                 static_cast<int>(@NAME@_ARENA_BYTES));
-    return @NAME@_ARENA_TOO_SMALL;
+    return @NAME@_NOT_LOADED;
   }
-  interpreter = &loaded;
+  interpreter = made;
   return 0;
+}
+
+/* Runs the network on its input. */
+int Classify(float* scores) {
+  const int8_t* outputs = @name@_invoke();
+  if (outputs == nullptr) return @NAME@_NOT_RUN;
+  if (scores != nullptr) {
+    for (int i = 0; i < @NAME@_CLASSES; ++i) scores[i] = @name@_logit(outputs[i]);
+  }
+  return @name@_best_class(outputs);
 }
 
 }  // namespace
@@ -54,17 +77,12 @@ int @name@_classify(const @raw@* input, float* scores) {
   const int begun = @name@_begin();
   if (begun != 0) return begun;
   int8_t* quantized = @name@_input();
-  for (int i = 0; i < @NAME@_INPUT_BYTES; ++i) {
+  for (int i = 0; i < @NAME@_INPUT_VALUES; ++i) {
 @quantize_input@
   }
-  const int8_t* outputs = @name@_invoke();
-  if (outputs == nullptr) return @NAME@_NOT_RUN;
-  if (scores != nullptr) {
-    for (int i = 0; i < @NAME@_CLASSES; ++i) scores[i] = @name@_logit(outputs[i]);
-  }
-  return @name@_best_class(outputs);
+  return Classify(scores);
 }
-
+@define_u8@
 int @name@_arena_used_bytes(void) {
   return @name@_begin() == 0 ? static_cast<int>(interpreter->arena_used_bytes()) : 0;
 }

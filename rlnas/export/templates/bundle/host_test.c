@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Checks the model's bytes, the quantization and the test vectors, in C99 and C++17 and without
  * TFLite Micro: on this machine by `make test`, on a chip or its emulator as any other program. */
 #include <stdint.h>
@@ -13,10 +14,7 @@
 static const @quantized@ probe_raw[PROBES] = {
 @probe_raw@
 };
-static const int probe_place[PROBES] = {
-@probe_place@
-};
-static const int8_t probe_int8[PROBES] = {
+@probe_place@static const int8_t probe_int8[PROBES] = {
 @probe_int8@
 };
 
@@ -43,17 +41,18 @@ int main(void) {
   static const int shape[] = @NAME@_INPUT_SHAPE;
   int size = 1;
   for (unsigned int i = 0; i < sizeof(shape) / sizeof(shape[0]); ++i) size *= shape[i];
-  check(size == @NAME@_INPUT_BYTES, "bytes of the input", size);
+  check(size == @NAME@_INPUT_VALUES, "values of the input", size);
   check(@name@_model_bytes == @model_bytes@u, "bytes of the model", (int)@name@_model_bytes);
   check(model_hash() == @model_hash@u, "content of the model", (int)model_hash());
+  check(@NAME@_MODEL_HASH == @model_hash@u, "model of the header", 0);
   check((uintptr_t)@name@_model % 16 == 0, "alignment of the model", 16);
   for (int i = 0; i < PROBES; ++i) {
-    (void)probe_place[i];
     check(@quantize_probe@ == probe_int8[i], "quantized value", i);
   }
   for (int v = 0; v < @NAME@_VECTORS; ++v) {
     const int label = @name@_vector_labels[v];
     const int best = @name@_best_class(@name@_vector_outputs[v]);
+    check(@name@_vector_difference(v, @name@_vector_outputs[v]) == 0, "outputs of a vector", v);
     check(label >= 0 && label < @NAME@_CLASSES, "label of a vector", v);
     for (int i = 0; i < @NAME@_CLASSES; ++i) {
       const float logit = @name@_logit(@name@_vector_outputs[v][i]);
