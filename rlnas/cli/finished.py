@@ -16,7 +16,7 @@ from rlnas.architecture import TaskShape
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import read_config
 from rlnas.cli.results import Result, read_result
-from rlnas.data.labels import places_among
+from rlnas.data.labels import as_places
 from rlnas.data.raw_inputs import shaped, typed
 from rlnas.data.scaling import Scaling
 from rlnas.search.journal import read_journal
@@ -128,7 +128,7 @@ class FinishedSearch:
 
     Args:
       x: raw examples, as in the data set. [N, ...]
-      y: their classes: places in `class_names`, or names (`rlnas.data.labels.places_among`). [N]
+      y: their classes: places in `class_names`, as a `Dataset` has them, or names as text. [N]
       groups: the group of each example, such as its person, if they have any. [N]
 
     Returns:
@@ -145,7 +145,7 @@ class FinishedSearch:
     raw = typed('x', shaped('x', np.asarray(x), self.task.input_shape), self.input_type)
     if raw.dtype != np.uint8 and not np.isfinite(raw).all():
       raise ValueError('x: holds NaN or infinite values; all must be finite')
-    labels = places_among('y', np.asarray(y), self.class_names, count=len(raw))
+    labels = as_places('y', np.asarray(y), self.class_names, count=len(raw))
     return assess(
       real_logits(self.tflite, raw, scaling=self.scaling),
       labels,

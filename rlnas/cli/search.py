@@ -34,7 +34,7 @@ from rlnas.cli.flags import (
 )
 from rlnas.cli.guard import stopping
 from rlnas.cli.loading import load_tensorflow, start_compiler
-from rlnas.data.description import describe
+from rlnas.data.description import as_sequence, describe
 from rlnas.data.loaders import DOWNLOADED
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.workers import end_if_imported_by_worker
@@ -259,7 +259,10 @@ def _why(setup: Setup) -> str:
   """Why a search has its space, if the data decided it."""
   if not setup.by_data:
     return ''
-  kind = 'sequences' if setup.config.space == choices.DEFAULT_SPACES[2] else 'images'
+  sides = 3 if as_sequence(setup.dataset) is None else 2
+  if setup.config.space != choices.DEFAULT_SPACES[sides]:
+    return ' (as this search began)'
+  kind = {2: 'sequences', 3: 'images'}[sides]
   return f' (the default for {kind}; --space names another)'
 
 

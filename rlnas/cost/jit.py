@@ -98,6 +98,7 @@ class Compiled:
     try:
       return self.dispatcher(*arguments)
     except _MissingError:
+      machine_code.renounce()
       self._form = self._uncompiled
       return self._form(*arguments)
 

@@ -38,6 +38,7 @@ _COST = (
 SOURCES = ('architecture.py', 'budget.py', *(f'cost/{name}.py' for name in _COST))
 _PACKAGE = pathlib.Path(__file__).parents[1]
 _PREFIX, _MARKER, _LOCK = 'numba-', 'complete', 'lock'
+_GIVEN = 'NUMBA_CACHE_DIR'  # where the folder is, if the environment says so
 _LOOK_SECONDS = 0.1  # between looks whether another process is done
 # A folder of another state of the sources is removed if no process began to use it for so long. A
 # process that still uses it has loaded what it needs, or compiles once more.
@@ -88,6 +89,15 @@ def is_complete() -> bool:
   return _state.complete
 
 
+def renounce() -> None:
+  """Says that machine code is missing after all: the next process that starts compiles again."""
+  where = folder()
+  if where is not None:
+    with contextlib.suppress(OSError):
+      os.unlink(os.path.join(where, _MARKER))
+      logging.warning('Machine code of the cost model is missing in %s: estimates are slow', where)
+
+
 def is_awaited() -> bool:
   """Whether another process is compiling; starts it if there is none.
 
@@ -132,6 +142,8 @@ def _is_compiling() -> bool:
 def _start(lock: int) -> None:
   root = str(_PACKAGE.parent)
   paths = [root, *filter(None, [os.environ.get('PYTHONPATH')])]
+  where = folder()
+  assert where is not None  # noqa: S101  the lock is in it
   _state.errors = tempfile.TemporaryFile()  # noqa: SIM115  read when the process has ended
   _state.compiler = subprocess.Popen(  # noqa: S603  a module of this package
     [sys.executable, '-m', 'rlnas.cost.compiler', str(lock)],
@@ -139,7 +151,7 @@ def _start(lock: int) -> None:
     stdout=subprocess.DEVNULL,
     stderr=_state.errors,
     cwd=root,
-    env=os.environ | {'PYTHONPATH': os.pathsep.join(paths)},
+    env=os.environ | {'PYTHONPATH': os.pathsep.join(paths), _GIVEN: os.path.dirname(where)},
     pass_fds=[lock],
     start_new_session=True,  # Ctrl-C is not meant for it
   )
@@ -235,9 +247,9 @@ def folder() -> str | None:
   """Returns the cache folder for this state of the sources; None if no folder can be made."""
   home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
   choices = (str(_PACKAGE / '__pycache__'), os.path.join(home, 'rlnas'))
-  given = os.environ.get('NUMBA_CACHE_DIR')
+  given = os.environ.get(_GIVEN)
   for base in (given,) if given else choices:
-    path = os.path.join(base, f'{_PREFIX}{_digest()}')
+    path = os.path.abspath(os.path.join(base, f'{_PREFIX}{_digest()}'))
     try:
       os.makedirs(path, exist_ok=True)
       tempfile.TemporaryFile(dir=path).close()  # as Numba does: permissions alone are no proof
@@ -255,7 +267,7 @@ def _digest() -> str:
     *map(importlib.metadata.version, ('numba', 'llvmlite', 'numpy')),
     platform.machine(),
     _processor(),
-    str(sorted((k, v) for k, v in os.environ.items() if k.startswith('NUMBA_'))),
+    str(sorted((k, v) for k, v in os.environ.items() if k.startswith('NUMBA_') and k != _GIVEN)),
     str(_PACKAGE),
     *(f'{path.stat().st_mtime} {path.read_text(encoding="utf-8")}' for path in sources),
   ]

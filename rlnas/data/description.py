@@ -96,17 +96,27 @@ def _labels(dataset: Dataset) -> tuple[tuple[str, npt.NDArray[np.int32]], ...]:
 
 
 def _shape(dataset: Dataset) -> str:
-  shape = dataset.input_shape
-  if len(shape) == 2:
-    return f'{shape[0]} time steps of {shape[1]} features'
-  if shape[:2] == (1, 1):  # rows of a CSV file
-    return f'{shape[2]} features'
-  if shape[0] == 1 < shape[1]:  # sequences for `rlnas.spaces.temporal`
-    return f'{shape[1]} time steps of {shape[2]} features, as images of one row'
-  if shape[2] == 1 and dataset.scaling.features == shape[1] > 1:  # sequences as images
-    return f'{shape[0]} time steps of {shape[1]} features, as images'
+  shape, sequence = dataset.input_shape, as_sequence(dataset)
+  if sequence is not None:
+    steps, features = sequence
+    if len(shape) == 3 and steps == 1:  # rows of a CSV file
+      return f'{features} features'
+    how = '' if len(shape) == 2 else ', as images of one row' if shape[0] == 1 else ', as images'
+    return f'{steps} time steps of {features} features{how}'
   channels = 'channel' if shape[2] == 1 else 'channels'
   return f'images of {shape[0]} x {shape[1]}, {shape[2]} {channels}'
+
+
+def as_sequence(dataset: Dataset) -> tuple[int, int] | None:
+  """Time steps and features of an example, in whatever shape it is; None if it is an image."""
+  shape = dataset.input_shape
+  if len(shape) == 2:
+    return shape[0], shape[1]
+  if shape[0] == 1:  # for `rlnas.spaces.temporal`, or a row of a CSV file
+    return shape[1], shape[2]
+  if shape[2] == 1 and dataset.scaling.features == shape[1] > 1:  # for networks of images
+    return shape[0], shape[1]
+  return None
 
 
 def _counts(dataset: Dataset) -> npt.NDArray[np.intp]:

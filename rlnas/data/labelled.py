@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rlnas.data import loaders
 from rlnas.data.checks import check_groups, check_real
 from rlnas.data.dataset import Array, Dataset
-from rlnas.data.labels import places_among
+from rlnas.data.labels import check_counting, places_among
 from rlnas.data.own_arrays import own_arrays, own_path
 from rlnas.data.raw_inputs import shaped, typed
 
@@ -73,6 +73,8 @@ def load_labelled(
   with found.told():
     check_real(f'x_{split}', part.x)
     x = typed(f'x_{split}', shaped(f'x_{split}', part.x, input_shape), dtype)
+    if path.suffix == '.npz':  # folders are numbered here
+      check_counting(f'y_{split}', part.y, found.class_names)
     y = places_among(f'y_{split}', part.y, class_names, own_names=found.class_names, count=len(x))
     if part.groups is not None:
       check_groups(

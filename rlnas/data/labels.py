@@ -120,6 +120,37 @@ def places_among(
   return y.astype(np.int32)
 
 
+def check_counting(key: str, y: Array, own_names: tuple[str, ...] | None) -> None:
+  """Raises ValueError if numbers of named classes may count from 0 or from 1."""
+  if own_names is None or _is_text(y) or not y.size:
+    return
+  if y.min() > 0 and y.max() < len(own_names):
+    raise ValueError(
+      f'{key}: labels {y.min()} to {y.max()} of {len(own_names)} class_names may count from 0 or '
+      'from 1; must hold 0 or the last one, or be the names themselves'
+    )
+
+
+def as_places(
+  key: str, y: Array, class_names: tuple[str, ...], *, count: int
+) -> npt.NDArray[np.int32]:
+  """The classes of a network that labels of a program name: by text, or by places from 0 on.
+
+  Args:
+    key: name of the labels, for error messages.
+    y: labels. [N]
+    class_names: names of the network's classes, in order.
+    count: number of labels that there must be.
+
+  Raises:
+    ValueError: a label is of no class of the network, or there are fewer or more labels.
+  """
+  if _is_text(y):
+    return places_among(key, y, class_names, count=count)
+  check_labels(key, y, examples=count, classes=len(class_names))
+  return y.astype(np.int32)
+
+
 def _is_number(name: str) -> bool:
   return name.removeprefix('-').isdecimal()
 

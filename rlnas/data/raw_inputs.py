@@ -30,7 +30,8 @@ def shaped(key: str, x: Array, shape: Sequence[int]) -> Array:
     ValueError: they have another shape, or are no numbers.
   """
   wanted, given = _without_ones(shape), x.shape
-  of_rows = (*given[:2], math.prod(given[2:])) if len(given) == 4 and len(shape) == 2 else given
+  reads_rows = len(shape) == 2 or shape[0] == 1
+  of_rows = (*given[:2], math.prod(given[2:])) if len(given) == 4 and reads_rows else given
   fits = any(_without_ones(sides[1:]) == wanted for sides in (given, of_rows))
   if not x.size or x.ndim < 1 or not fits:
     cure = '; one example is x[np.newaxis]' if _without_ones(given) == wanted else ''

@@ -26,7 +26,7 @@ def lock(name: str) -> int | None:
     name: name of the block.
 
   Returns:
-    The descriptor; None on systems where blocks are no files.
+    The descriptor; None if another process owns it, and on systems where blocks are no files.
   """
   if sys.platform != 'linux':
     return None
@@ -36,7 +36,11 @@ def lock(name: str) -> int | None:
     descriptor = os.open(os.path.join(FOLDER, name), os.O_RDWR | os.O_CLOEXEC)
   except OSError:
     return None
-  fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  try:
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except OSError:  # an open descriptor would keep the block's memory
+    os.close(descriptor)
+    return None
   return descriptor
 
 
@@ -49,7 +53,9 @@ def remove_ownerless() -> int:
         continue
       descriptor = lock(os.path.basename(path))
       if descriptor is not None:
-        os.unlink(path)
-        os.close(descriptor)
+        try:
+          os.unlink(path)
+        finally:
+          os.close(descriptor)
         removed += 1
   return removed

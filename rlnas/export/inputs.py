@@ -8,16 +8,21 @@ import textwrap
 import numpy as np
 
 from rlnas.data.dataset import Dataset
+from rlnas.data.description import as_sequence
 from rlnas.export.quantizer import c_type, is_table
 
 
 def order(dataset: Dataset) -> str:
   """The order of the values of an example."""
-  if len(dataset.input_shape) == 2:
-    steps, features = dataset.input_shape
+  sequence = as_sequence(dataset)
+  if sequence is not None:
+    steps, features = sequence
+    ordered = 'in the order that the training data had.'
+    if steps == 1:
+      return f'{features} values, {ordered}'
     return (
       f'{steps} time steps of {features} values each: the oldest step first; within a step the '
-      'values in the order that the training data had.'
+      f'values {ordered}'
     )
   height, width, channels = dataset.input_shape
   text = f'{height} rows of {width} pixels of {channels} '
@@ -49,11 +54,12 @@ def values(name: str, dataset: Dataset) -> str:
 
 def macros(upper: str, dataset: Dataset) -> str:
   """C macros of the sides of an example."""
-  names = (
-    ('STEPS', 'FEATURES') if len(dataset.input_shape) == 2 else ('HEIGHT', 'WIDTH', 'CHANNELS')
-  )
-  sides = zip(names, dataset.input_shape, strict=True)
-  return '\n'.join(f'#define {upper}_INPUT_{name} {side}' for name, side in sides)
+  sequence = as_sequence(dataset)
+  if sequence is None:
+    pairs = zip(('HEIGHT', 'WIDTH', 'CHANNELS'), dataset.input_shape, strict=True)
+  else:
+    pairs = zip(('STEPS', 'FEATURES'), sequence, strict=True)
+  return '\n'.join(f'#define {upper}_INPUT_{name} {side}' for name, side in pairs)
 
 
 def example_type(dataset: Dataset) -> tuple[str, str, int]:

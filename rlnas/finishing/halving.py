@@ -48,9 +48,10 @@ def rung_epochs(count: int, epochs: int) -> tuple[int, ...]:
 def halved(choice: Choice) -> tuple[list[Finalist], list[tuple[Finalist, Stop]]]:
   """Splits finalists that were trained equally long into those that go on and those that stop.
 
-  None goes on that another one dominates. Of the others half of all go on, rounded up: first the
-  one that would win now, then the most accurate. So the most accurate always stays in reach, and
-  what would win among those that go on is what would win among all.
+  None goes on that another one dominates by its accuracy. Of the others half of all go on, rounded
+  up: first the one that would win now, then the most accurate. So the most accurate always stays in
+  reach, and what would win among those that go on is what would win among all. Places that are left
+  go to larger networks that are as accurate as one that goes on: few epochs are no verdict.
 
   Args:
     choice: the finalists, as the preference of the user orders them (`choose`).
@@ -59,29 +60,39 @@ def halved(choice: Choice) -> tuple[list[Finalist], list[tuple[Finalist, Stop]]]
     Those that go on, and those that stop with the reason.
   """
   most = (len(choice.finalists) + 1) // 2
-  going: list[Finalist] = []
-  stopped: list[tuple[Finalist, Stop]] = []
-  for finalist, on_front in zip(choice.finalists, choice.on_front, strict=True):
-    if not on_front:
-      stopped.append((finalist, Stop.DOMINATED))
-    elif len(going) < most:
-      going.append(finalist)
-    else:
-      stopped.append((finalist, Stop.HALVED))
+  pairs = list(zip(choice.finalists, choice.on_front, strict=True))
+  going = [finalist for finalist, on_front in pairs if on_front][:most]
+  reached = {_accuracy(finalist) for finalist in going}
+  ties = [f for f, on_front in pairs if not on_front and _accuracy(f) in reached]
+  going += ties[: most - len(going)]
+  stopped = [
+    (finalist, Stop.HALVED if on_front else Stop.DOMINATED)
+    for finalist, on_front in pairs
+    if not any(finalist is one for one in going)
+  ]
   return going, stopped
 
 
-def has_gained(before: Finalist, after: Finalist, loss: Callable[[Finalist], float]) -> bool:
+def _accuracy(finalist: Finalist) -> float:
+  return finalist.measurement.int8_validation_accuracy or 0.0
+
+
+def has_gained(
+  before: Finalist, after: Finalist, loss: Callable[[Finalist], float], *, is_last: bool
+) -> bool:
   """Whether a part of a training was of use: more int8 accuracy, or less loss, on validation data.
 
   On a few hundred examples the accuracy alone often stands still by chance; the loss is finer
-  (Prechelt 1998, section 2, decides by it).
+  (Prechelt 1998, section 2, decides by it). After the last part nothing more can come of a smaller
+  loss, so it counts only between equal accuracies.
 
   Args:
     before: the finalist before that part.
     after: the same finalist after it.
     loss: the mean loss of a finalist's int8 model on validation data.
+    is_last: whether it was the last part of the training.
   """
-  measured = (f.measurement.int8_validation_accuracy or 0.0 for f in (before, after))
-  accuracy, later = measured
-  return later > accuracy or loss(after) < loss(before)
+  accuracy, later = _accuracy(before), _accuracy(after)
+  if later != accuracy and (is_last or later > accuracy):
+    return later > accuracy
+  return loss(after) < loss(before)

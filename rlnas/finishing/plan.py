@@ -130,7 +130,11 @@ def run_plan(
     for f in found[:LAST_FEW]
   ]
   repeated = run.halving(repeats)
-  taught = [] if plan.teaching is None else run.taught(found, plan.teaching)
+  taught = []
+  if plan.teaching is not None:
+    few = _ENSEMBLE if plan.teaching is Teaching.ENSEMBLE else 0
+    found = [*run.completed(found[:few]), *found[few:]]
+    taught = run.taught(found, plan.teaching)
   best = run.settled([*found, *repeated, *taught])
   return best if plan.prune is None else run.settled([*best, *run.pruned(best[0])])
 
@@ -226,6 +230,14 @@ class _Run:
       place = next(i for i, f in enumerate(found) if f is winner)
       found[place] = self._continued([going], self.plan.recipe.epochs)[0]
 
+  def completed(self, finalists: Sequence[Finalist]) -> list[Finalist]:
+    """Gives all their epochs to those that only a comparison ended: teachers are trained fully."""
+    waiting = [f for f in finalists if f.stopped is not None and f.stopped.may_continue]
+    going = [dataclasses.replace(f, stopped=None) for f in waiting]
+    after = self._continued(going, self.plan.recipe.epochs)
+    done = dict(zip([f.name for f in waiting], after, strict=True))
+    return [done.get(f.name, f) for f in finalists]
+
   def _continued(self, going: Sequence[Finalist], goal: int) -> list[Finalist]:
     """Trains finalists until they have had `goal` epochs; keeps what a part has not made better."""
     most = self.plan.recipe.epochs
@@ -240,10 +252,13 @@ class _Run:
   def _better(self, before: Finalist, after: Finalist | None) -> Finalist:
     if after is None:
       return self._stopped(before, Stop.FAILED)
-    if has_gained(before, after, self.tools.loss):
+    is_last = after.stopped is not None
+    if has_gained(before, after, self.tools.loss, is_last=is_last):
       return after
-    kept = dataclasses.replace(before, epochs=after.epochs, stopped=after.stopped)
-    if after.stopped is not None or self.plan.recipe.further_epochs is not None:
+    kept = dataclasses.replace(before, epochs=after.epochs)
+    if is_last:
+      return dataclasses.replace(kept, stopped=Stop.NO_GAIN)
+    if self.plan.recipe.further_epochs is not None:
       return kept
     return self._stopped(kept, Stop.NO_GAIN)
 
@@ -276,8 +291,9 @@ class _Run:
     index, measured = finalist.candidate.trial, finalist.measurement
     if measured.status is Status.COMPLETE:
       logging.warning(
-        'trial %d exceeds the budget after its full training: %s B flash, %s B SRAM',
+        'trial %d exceeds the budget after %s epochs: %s B flash, %s B SRAM',
         index,
+        finalist.epochs,
         measured.flash_bytes,
         measured.sram_bytes,
       )
@@ -302,7 +318,8 @@ def _sorted(finalists: Sequence[Finalist]) -> list[Finalist]:
   """The best first, those that were stopped on the way last."""
 
   def rank(finalist: Finalist) -> tuple[bool, tuple[float, float]]:
-    may_continue = finalist.stopped is not None and finalist.stopped.may_continue
-    return not may_continue, finalist.score
+    why = finalist.stopped
+    is_early = why is Stop.FAILED or (why is not None and why.may_continue)
+    return not is_early, finalist.score
 
   return sorted(finalists, key=rank, reverse=True)  # stable: of equals the first

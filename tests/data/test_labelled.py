@@ -8,7 +8,7 @@ from PIL import Image
 
 from rlnas.data import load
 from rlnas.data.labelled import load_labelled
-from rlnas.data.labels import places_among
+from rlnas.data.labels import as_places, places_among
 from rlnas.data.raw_inputs import shaped, typed
 from rlnas.data.spread import spread, told
 
@@ -80,6 +80,10 @@ def test_groups_of_an_npz_file(tmp_path, key):
     ),
     ({'x': X, 'y': Y, 'class_names': ['run', 'sit', 'swim']}, "class_names: 'swim' is no class of"),
     ({'x': X, 'y': Y, 'class_names': ['run', 'sit']}, r'y: label 2 at index 2; .*in \[0, 2\)'),
+    (
+      {'x': X, 'y': 1 + Y // 2, 'class_names': NAMES},
+      'y: labels 1 to 2 of 3 class_names may count',
+    ),
     ({'x': X[:, :5], 'y': Y}, r'x of shape \(12, 5, 3\): must be \(N, 6, 3, 1\), N >= 1'),
     ({'x': np.where(X > 2, np.nan, X), 'y': Y}, r'x: holds NaN or infinite .* first in x\['),
     ({'x': X[:0], 'y': Y[:0]}, r'x: has shape \(0, 6, 3\); every side must be at least 1'),
@@ -103,6 +107,19 @@ def test_numbers_are_names_where_the_classes_are_numbers():
   assert of([2, 0], ('1', '2', 'x')) == [2, 0]
   with pytest.raises(ValueError, match="y: label '0' at index 0; must be one of the classes 1, 2"):
     of([0, 1], ('1', '2', '5'))
+
+
+def test_places_are_no_names():
+  digits = tuple(sorted(map(str, range(12))))  # '0', '1', '10', '11', '2', ...
+  assert as_places('y', np.arange(12), digits, count=12).tolist() == list(range(12))
+  assert as_places('y', np.array(['10', '2']), digits, count=2).tolist() == [2, 4]
+  with pytest.raises(ValueError, match=r'y: label 3 at index 1; .*in \[0, 3\)'):
+    as_places('y', np.array([0, 3]), ('1', '2', '3'), count=2)
+
+
+def test_images_become_one_row_of_their_rows_for_networks_over_time():
+  x = np.arange(2 * 4 * 5 * 3).reshape(2, 4, 5, 3)
+  np.testing.assert_array_equal(shaped('x', x, (1, 4, 15)), x.reshape(2, 1, 4, 15))
 
 
 def test_pixels_may_be_of_any_type_but_must_be_pixels(tmp_path):

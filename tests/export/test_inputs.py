@@ -23,6 +23,8 @@ def of_shape(shape, dtype=np.uint8, **changes):
     ((8, 6, 1), '8 rows of 6 pixels of 1 channel, row by row', {'HEIGHT': 8, 'WIDTH': 6}),
     ((8, 6, 3), 'side by side, in the order of the training data (red, green', {'CHANNELS': 3}),
     ((49, 10), '49 time steps of 10 values each: the oldest', {'STEPS': 49, 'FEATURES': 10}),
+    ((1, 49, 10), '49 time steps of 10 values each: the oldest', {'STEPS': 49, 'FEATURES': 10}),
+    ((1, 1, 4), '4 values, in the order that the training', {'STEPS': 1, 'FEATURES': 4}),
   ],
 )
 def test_order_and_sides_are_told(shape, text, macros):
@@ -31,7 +33,14 @@ def test_order_and_sides_are_told(shape, text, macros):
   found = inputs.macros('DOOR', data).splitlines()
   for name, side in macros.items():
     assert f'#define DOOR_INPUT_{name} {side}' in found
-  assert len(found) == len(shape)
+  assert len(found) == (2 if 'FEATURES' in macros else 3)
+
+
+def test_a_sequence_for_networks_of_images_is_told_as_a_sequence():
+  scaling = Scaling(np.zeros((10, 1)), np.ones((10, 1)))
+  data = of_shape((49, 10, 1), np.float32, scaling=scaling)
+  assert inputs.order(data).startswith('49 time steps of 10 values each')
+  assert '#define DOOR_INPUT_STEPS 49' in inputs.macros('DOOR', data)
 
 
 def test_range_and_what_becomes_of_other_values_are_told():

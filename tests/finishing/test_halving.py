@@ -16,7 +16,7 @@ from rlnas.finishing.choice import Prefer, dominates, may_be_chance
 from rlnas.finishing.finalists import Finalist, Stop
 from rlnas.finishing.halving import halved, has_gained, rung_epochs
 from rlnas.finishing.judge import Judge
-from rlnas.finishing.plan import Plan, Tools, run_plan
+from rlnas.finishing.plan import Plan, Teaching, Tools, run_plan
 from rlnas.finishing.recipe import Recipe
 from rlnas.finishing.winner import finish_best
 from rlnas.tflite.inference import int8_accuracy
@@ -88,10 +88,17 @@ def test_a_part_gains_by_accuracy_or_by_loss():
   (better, _), (worse, _) = (finalist(i, range(i), 1, 1, 1) for i in (2, 3))
   same = dataclasses.replace(worse, name='same')
   losses = {better.name: 0.3, worse.name: 0.2, 'same': 0.2}
-  assert has_gained(worse, better, lambda f: losses[f.name])  # more accuracy, though more loss
-  assert not has_gained(worse, same, lambda f: losses[f.name])
+
+  def gained(before, after, *, is_last=False):
+    return has_gained(before, after, lambda f: losses[f.name], is_last=is_last)
+
+  assert gained(worse, better)  # more accuracy, though more loss
+  assert not gained(worse, same)
+  assert gained(better, worse)  # less loss, though less accuracy
+  assert not gained(better, worse, is_last=True)
   losses['same'] = 0.19
-  assert has_gained(worse, same, lambda f: losses[f.name])
+  assert gained(worse, same)
+  assert gained(worse, same, is_last=True)
 
 
 class Formula:
@@ -104,10 +111,10 @@ class Formula:
 
   def __init__(self, wrong, *, flash=(4, 3, 2, 1), prefer=Prefer.ACCURACY, losses=None):
     self.wrong, self.flash, self.prefer, self.losses = wrong, flash, prefer, losses
-    self.asked, self.heard = [], []
+    self.asked, self.heard, self.teachers = [], [], []
 
   def finish_all(self, candidates, trainings, teachers):
-    assert not teachers
+    self.teachers.extend(teachers)
     found = []
     for candidate, training in zip(candidates, trainings, strict=True):
       index, until = candidate.trial, training.until
@@ -120,12 +127,13 @@ class Formula:
         one, _ = finalist(index, range(wrong), flash, 1000, 1000)
         measured = one.measurement
       stopped = Stop.ALL if training.is_last else None
-      found.append(Finalist(candidate, f'{index}/{until}', measured, until, stopped))
+      name = f'{index}/{until}' + f'/{candidate.note}' * bool(candidate.note)
+      found.append(Finalist(candidate, name, measured, until, stopped))
     return found
 
   def wrong_of(self, f):
-    index, until = map(int, f.name.split('/'))
-    return self.wrong[index][until]
+    index, until = f.name.split('/')[:2]
+    return self.wrong[int(index)][int(until)]
 
   def judge(self, finalists):
     made = [(f, answers(range(self.wrong_of(f)))) for f in finalists]
@@ -134,7 +142,7 @@ class Formula:
   def loss(self, f):
     return float(self.wrong_of(f) if self.losses is None else self.losses[f.name])
 
-  def run(self, *, top=4, **recipe):
+  def run(self, *, top=4, teaching=None, **recipe):
     tools = Tools(
       finish_all=self.finish_all,
       prune=lambda *_: None,
@@ -142,12 +150,12 @@ class Formula:
       loss=self.loss,
       on_stopped=self.heard.append,
     )
-    plan = Plan(Recipe(60, **recipe), top=top)
+    plan = Plan(Recipe(60, **recipe), top=top, teaching=teaching)
     trials = [
       trial(i, accuracy=0.9 - i / 100, flash=9_000 - 500 * i) for i in range(len(self.wrong))
     ]
     found = run_plan(trials, BUDGET, plan, seed=0, tools=tools)
-    return {f.candidate.trial: (f.epochs, f.stopped) for f in found}
+    return {f.candidate.trial: (f.epochs, f.stopped) for f in found if not f.candidate.note}
 
 
 def test_the_better_half_goes_on_until_one_is_left():
@@ -176,14 +184,27 @@ def test_a_dominated_finalist_gets_no_further_epochs():
 
 
 def test_what_would_win_after_all_gets_its_epochs():
-  """The leader of the second rung does not get better; the other one, as small, is close."""
-  wrong = [{9: 4, 26: 4, 60: 12}, {9: 5, 26: 5, 60: 3}, {9: 50}, {9: 60}]
-  losses = {'0/9': 3.0, '0/26': 2.0, '0/60': 1.0, '1/9': 3.0, '1/26': 2.0, '1/60': 1.0}
+  """What dominated trial 0 has less loss after the second rung, but more errors than it had."""
+  wrong = [{9: 5, 60: 3}, {9: 4, 26: 12, 60: 12}, {9: 50, 26: 49}, {9: 60}]
+  losses = {'1/9': 3.0, '1/26': 2.0, '1/60': 1.0, '2/9': 9.0, '2/26': 8.0, '0/9': 3.0, '0/60': 1.0}
   formula = Formula(wrong, losses=losses)
   found = formula.run()
-  assert formula.asked[-2:] == [(0, 26, 60), (1, 26, 60)]
-  assert found[1] == (60, Stop.ALL)
-  assert list(found)[:2] == [1, 0]
+  assert formula.asked[-2:] == [(1, 26, 60), (0, 9, 60)]
+  assert found[0] == found[1] == (60, Stop.ALL)
+  assert list(found)[:2] == [0, 1]
+
+
+def test_a_larger_finalist_of_equal_accuracy_may_go_on():
+  formula = Formula([{9: 5, 26: w, 60: 0} for w in (5, 4, 1, 2)])
+  found = formula.run()
+  assert [part[0] for part in formula.asked if part[1:] == (9, 26)] in ([3, 2], [3, 1], [3, 0])
+  assert list(found.values()).count((9, Stop.DOMINATED)) == 2
+
+
+def test_teachers_are_trained_fully():
+  formula = Formula([{9: w, 20: w, 26: w - 1, 60: w - 2} for w in (4, 6, 8, 10)])
+  formula.run(teaching=Teaching.ENSEMBLE)
+  assert {(f.candidate.trial, f.epochs) for f in formula.teachers} == {(0, 60), (1, 60), (2, 60)}
 
 
 def test_a_part_without_gain_is_left_out():
@@ -192,6 +213,10 @@ def test_a_part_without_gain_is_left_out():
   found = formula.run()
   assert found[0] == (26, Stop.NO_GAIN)  # with the four wrong answers of its first part
   assert found[1] == (60, Stop.ALL)
+  # More errors after the last part are worse, whatever the loss.
+  formula = Formula([{9: 8, 26: 4, 60: 6}, {9: 20, 26: 19}, {9: 50}, {9: 60}])
+  formula.losses = {'0/9': 3.0, '0/26': 2.0, '0/60': 1.0, '1/9': 3.0, '1/26': 2.0}
+  assert formula.run()[0] == (60, Stop.NO_GAIN)
   # Further trainings belong to the last part, so they are not left out.
   formula = Formula(wrong)
   assert formula.run(further_epochs=2)[0] == (60, Stop.ALL)
