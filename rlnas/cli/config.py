@@ -92,13 +92,19 @@ class FinishConfig:
   )
   shift: int | None = _setting(
     None,
-    'Images are moved at random by up to so many pixels; default: a fourteenth of the shorter '
-    'side, none for sequences.',
+    'Images are moved at random by up to so many pixels, sound by so many frames; default: a '
+    'fourteenth of the shorter side, 100 ms of sound, none for other sequences.',
     group='finishing',
   )
   flip: bool = _setting(
     False,
     'Whether images are mirrored at random: useful for clothes, not for digits.',
+    group='finishing',
+  )
+  masks: bool = _setting(
+    True,
+    'Whether a random band of frequencies and a random stretch of frames of sound are masked, up '
+    'to an eighth of them each (SpecAugment).',
     group='finishing',
   )
   further_epochs: int | None = _setting(
