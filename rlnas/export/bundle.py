@@ -20,6 +20,7 @@ from rlnas.export import c_files
 from rlnas.export.c_files import DEFAULT_NAME, RESOLVER_METHODS, Deployment, Vectors, prefix_of
 from rlnas.export.deployment import Port, inspect, reserve
 from rlnas.export.firmware import firmware_contents
+from rlnas.export.sound_files import sound_contents
 from rlnas.export.templates import filled
 from rlnas.tflite.inference import int8_logits, tflm_logits
 
@@ -126,7 +127,7 @@ def c_contents(
   for world in worlds:
     for path, content in firmware_contents(world, deployed, dataset, c_texts).items():
       contents[f'{world}/{deployed.name}/{path}'] = content
-  return contents
+  return contents | sound_contents(deployed, dataset, worlds)
 
 
 def _vectors(model: bytes, port: Port, dataset: Dataset) -> Vectors:
