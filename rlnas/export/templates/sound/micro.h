@@ -1,14 +1,8 @@
 
 /* The front end is that of TFLite Micro: compile and link the C files in its folder
  * tensorflow/lite/experimental/microfrontend/lib, and kissfft. It allocates its tables once. */
-#ifdef __cplusplus
-extern "C" {
-#endif
 #include "tensorflow/lite/experimental/microfrontend/lib/frontend.h"
 #include "tensorflow/lite/experimental/microfrontend/lib/frontend_util.h"
-#ifdef __cplusplus
-} /* extern "C" */
-#endif
 
 typedef struct {
   struct FrontendState state;
