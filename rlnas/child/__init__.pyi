@@ -3,11 +3,13 @@ from .builder import build
 from .distill import Teacher, distillation
 from .inherit import inherit_weights, save_weights
 from .prune import prune_filters
+from .spec_augment import SpecAugment, for_sound
 from .supernet import Supernet
 from .train import Trainer, accuracy, cross_entropy, loss_for
 
 __all__ = [
   'Augmentation',
+  'SpecAugment',
   'Supernet',
   'Teacher',
   'Trainer',
@@ -15,6 +17,7 @@ __all__ = [
   'build',
   'cross_entropy',
   'distillation',
+  'for_sound',
   'inherit_weights',
   'loss_for',
   'prune_filters',

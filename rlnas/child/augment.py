@@ -32,6 +32,11 @@ class Augmentation:
     if self.shift_pixels < 0:
       raise ValueError(f'shift_pixels={self.shift_pixels}: must be at least 0')
 
+  @property
+  def width(self) -> int:
+    """How many numbers `draw` draws for an example."""
+    return 3
+
   def check_reads(self, input_shape: Sequence[int]) -> None:
     """Raises ValueError if it would change examples of this shape, which are not images."""
     if self != Augmentation() and len(input_shape) != 3:
@@ -42,7 +47,7 @@ class Augmentation:
 
   def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> npt.NDArray[np.int32]:
     """Draws random changes [*shape, 3]: pixels down, pixels right, and 1 to mirror or 0."""
-    changes = np.zeros((*shape, 3), np.int32)
+    changes = np.zeros((*shape, self.width), np.int32)
     most = self.shift_pixels
     changes[..., :2] = rng.integers(-most, most, (*shape, 2), endpoint=True)
     if self.flip:

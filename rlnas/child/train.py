@@ -19,6 +19,7 @@ from rlnas.child.adam import Adam
 from rlnas.child.augment import NO_AUGMENTATION, Augmentation
 from rlnas.child.defaults import BATCH_SIZE, LEARNING_RATE
 from rlnas.child.progress import Step, is_heard, tell
+from rlnas.child.spec_augment import SpecAugment
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Confusion, Metric, class_weights
 from rlnas.data.scaling import Scaling
@@ -88,7 +89,7 @@ def train(
   batch_size: int = BATCH_SIZE,
   learning_rate: float = LEARNING_RATE,
   warmup: float = 0.0,
-  augmentation: Augmentation = NO_AUGMENTATION,
+  augmentation: Augmentation | SpecAugment = NO_AUGMENTATION,
   loss: Loss = cross_entropy,
   on_epoch: OnEpoch | None = None,
 ) -> float:
@@ -153,7 +154,7 @@ class Trainer:
     batch_size: int = BATCH_SIZE,
     learning_rate: float = LEARNING_RATE,
     warmup: float = 0.0,
-    augmentation: Augmentation = NO_AUGMENTATION,
+    augmentation: Augmentation | SpecAugment = NO_AUGMENTATION,
     loss: Loss = cross_entropy,
   ) -> None:
     _check_settings(batch_size, learning_rate, warmup)
@@ -167,7 +168,7 @@ class Trainer:
       _shrink_if_huge(model, _scaled(self._x[:_TRIED_EXAMPLES], dataset.scaling))
     self._adam = Adam(model.trainable_variables, learning_rate=learning_rate, warmup=warmup)
     order_spec = tf.TensorSpec([None, self._batch_size], tf.int32)
-    changes_spec = tf.TensorSpec([None, self._batch_size, 3], tf.int32)
+    changes_spec = tf.TensorSpec([None, self._batch_size, augmentation.width], tf.int32)
     run_epoch = _epoch_function(model, dataset, self._adam, augmentation, loss)
     self._run_epoch = run_epoch.get_concrete_function(self._x, self._y, order_spec, changes_spec)
 
@@ -227,7 +228,7 @@ class Trainer:
 
     Args:
       order: the examples of each step. [steps, B]
-      changes: their changes. [steps, B, 3]
+      changes: their changes. [steps, B, width]
       epoch: number of epochs before.
       epochs: number of epochs in all.
     """
@@ -339,7 +340,11 @@ def _check_settings(batch_size: int, learning_rate: float, warmup: float) -> Non
 
 
 def _epoch_function(
-  model: keras.Model, dataset: Dataset, adam: Adam, augmentation: Augmentation, loss: Loss
+  model: keras.Model,
+  dataset: Dataset,
+  adam: Adam,
+  augmentation: Augmentation | SpecAugment,
+  loss: Loss,
 ) -> tf.types.experimental.PolymorphicFunction:
   """Returns a function that trains some steps; returns the sum of the losses and their number.
 
@@ -347,7 +352,7 @@ def _epoch_function(
   gradient and shrinks the kernels, since all later batches would overflow too; if all batches of an
   epoch do, the mean is not a number.
 
-  Its arguments are x [N, ...], y [N], order [steps, B] and changes [steps, B, 3].
+  Its arguments are x [N, ...], y [N], order [steps, B] and changes [steps, B, width].
   """
 
   @tf.function(autograph=False)

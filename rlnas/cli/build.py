@@ -135,7 +135,18 @@ def set_up(config: SearchConfig) -> Setup:
 
 
 def check_augmentation(finish: FinishConfig, dataset: Dataset) -> None:
-  """Raises ValueError if images are to be moved or mirrored, and the examples are no images."""
+  """Raises ValueError if images are to be moved or mirrored, and the examples are no images.
+
+  The features of sound may be moved in time.
+  """
+  if dataset.sound is not None:
+    if finish.flip:
+      raise ValueError('finish_flip=True: recordings of sound are no images')
+    if finish.shift is not None and finish.shift >= dataset.sound.frames:
+      raise ValueError(
+        f'finish_shift={finish.shift}: must be below the {dataset.sound.frames} frames of a clip'
+      )
+    return
   for name, value in (('flip', finish.flip), ('shift', finish.shift)):
     if value and len(dataset.input_shape) != 3:
       raise ValueError(f'finish_{name}={value}: examples of {dataset.input_shape} are no images')

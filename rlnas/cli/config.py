@@ -24,11 +24,13 @@ from rlnas.data.folders import Frame
 from rlnas.data.loaders import BUILT_IN
 from rlnas.data.metrics import Metric
 from rlnas.data.recordings import Reading
+from rlnas.data.sound_settings import FRONT_ENDS, SoundSettings
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, check_timeout
 from rlnas.finishing.choice import Prefer
 
 EXECUTORS = ('pool', 'ray', 'inprocess')
 TEACHERS = ('ensemble', 'wide')
+SOUND = tuple(field.name for field in dataclasses.fields(SoundSettings))
 METRICS = tuple(metric.value for metric in Metric)
 PREFERENCES = tuple(prefer.value for prefer in Prefer)
 # How networks are trained if nothing else is said: epochs, or stages if there are many examples.
@@ -90,13 +92,19 @@ class FinishConfig:
   )
   shift: int | None = _setting(
     None,
-    'Images are moved at random by up to so many pixels; default: a fourteenth of the shorter '
-    'side, none for sequences.',
+    'Images are moved at random by up to so many pixels, sound by so many frames; default: a '
+    'fourteenth of the shorter side, 100 ms of sound, none for other sequences.',
     group='finishing',
   )
   flip: bool = _setting(
     False,
     'Whether images are mirrored at random: useful for clothes, not for digits.',
+    group='finishing',
+  )
+  masks: bool = _setting(
+    True,
+    'Whether a random band of frequencies and a random stretch of frames of sound are masked, up '
+    'to an eighth of them each (SpecAugment).',
     group='finishing',
   )
   further_epochs: int | None = _setting(
@@ -158,7 +166,7 @@ class SearchConfig:
     'mnist5k',
     f'Data that the networks classify: {", ".join(BUILT_IN)}, the path of an .npz file '
     '(x_train, y_train, optional x_val, y_val, x_test, y_test, groups), of a .csv file, or of a '
-    'folder of images or .csv files by class.',
+    'folder of images, .csv or .wav files by class.',
     group='task',
   )
   data_dir: str | None = _setting(
@@ -207,6 +215,48 @@ class SearchConfig:
     'Number of channels of the images of a folder: 1 makes all grey, 3 coloured. By default all '
     'must be alike.',
     group='task',
+  )
+  clip_ms: int | None = _setting(
+    None,
+    'Length of an example of sound (.wav) in milliseconds; default: 1000. Shorter recordings are '
+    'padded, longer ones cut into clips.',
+    group='sound',
+  )
+  clip_hop_ms: int | None = _setting(
+    None,
+    'Milliseconds from the beginning of a clip to that of the next in a longer recording; default: '
+    'the length of a clip.',
+    group='sound',
+  )
+  sample_rate: int | None = _setting(
+    None,
+    'Samples a second that the microphone will give; recordings of another rate are resampled. '
+    'Default: 16000.',
+    group='sound',
+  )
+  front_end: str | None = _setting(
+    None,
+    f'What computes the features of sound, on this machine and on the chip: one of '
+    f'{", ".join(FRONT_ENDS)}. "micro" is that of TFLite Micro, with noise reduction and automatic '
+    'gain. Default: log_mel.',
+    group='sound',
+  )
+  mel_bins: int | None = _setting(
+    None, 'Number of features of a frame of sound; default: 40.', group='sound'
+  )
+  frame_ms: int | None = _setting(
+    None, 'Length of a frame of sound in milliseconds; default: 30.', group='sound'
+  )
+  frame_hop_ms: int | None = _setting(
+    None,
+    'Milliseconds from the beginning of a frame to that of the next; default: 20.',
+    group='sound',
+  )
+  noisy_copies: int | None = _setting(
+    None,
+    'Copies of each training example of sound, moved in time and with noise (of the folder '
+    '_background_noise_, or else white); default: none. Trainings take as much longer.',
+    group='sound',
   )
   metric: str = _setting(
     'accuracy',
@@ -422,7 +472,14 @@ class SearchConfig:
       size = tuple(map(int, sides))
     how = Reading(self.label, self.group, features, self.window, self.hop)
     frame = Frame((size[0], size[1]) if size else None, self.channels)
-    return {**dataclasses.asdict(how), 'image_size': frame.size, 'channels': frame.channels}
+    given = {name: getattr(self, name) for name in SOUND}
+    sound = SoundSettings(**{name: value for name, value in given.items() if value is not None})
+    return {
+      **dataclasses.asdict(how),
+      'image_size': frame.size,
+      'channels': frame.channels,
+      'sound': sound if sound.changed() else None,
+    }
 
   def stages(self) -> tuple[tuple[int | None, int], ...]:
     """(examples, epochs) of each stage of a training; None stands for all examples."""

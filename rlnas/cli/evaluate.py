@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from rlnas.cli.config import SearchConfig
+from rlnas.cli.config import SOUND, SearchConfig
 from rlnas.cli.finished import FinishedSearch, load
 from rlnas.cli.flags import define_some_flags, named_by_flags, no_arguments, show
 from rlnas.cli.loading import load_tensorflow
@@ -27,11 +27,12 @@ from rlnas.data.csv_files import SUFFIXES
 from rlnas.data.labelled import Labelled, load_labelled, test_part
 from rlnas.data.loaders import BUILT_IN
 from rlnas.data.metrics import Metric
+from rlnas.data.sounds import is_list
 
 if TYPE_CHECKING:
   from rlnas.reports.classification_metrics import Quality
 
-_READING = ('label', 'group', 'features', 'window', 'hop', 'image_size', 'channels')
+_READING = ('label', 'group', 'features', 'window', 'hop', 'image_size', 'channels', *SOUND)
 _OF_TABLES = ('features', 'window', 'hop')  # that suit every kind of CSV files
 _OF_IMAGES = ('image_size', 'channels')
 _WIDTH = 100  # of a confusion matrix on a terminal; instead of a wider one come the mistakes
@@ -45,7 +46,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     'dataset',
     None,
     f'Data to test on: the path of an .npz file (x_test, y_test, or x, y; optional class_names, '
-    f'groups), of a .csv file, or of a folder of images or .csv files by class; or one of '
+    f'groups), of a .csv file, or of a folder of images, .csv or .wav files by class; or one of '
     f'{", ".join(BUILT_IN)}. Default: the test data of the search.',
     flag_values=flag_values,
   )
@@ -152,6 +153,9 @@ def _inherited(dataset: str, config: SearchConfig) -> tuple[str, ...]:
   kind, own = _kind(dataset), _kind(config.dataset)
   if kind == own:
     return _READING if kind != 'built-in' else ()
+  sounds = ('list of sound', 'sound')
+  if kind in sounds:  # the groups of a folder are no column of a list
+    return SOUND if own in sounds else ()
   tables = ('csv', 'recordings')
   if kind in tables:
     return (*_OF_TABLES, *(('group',) if own in tables and config.group != 'folder' else ()))
@@ -164,9 +168,11 @@ def _kind(dataset: str) -> str:
     return 'built-in'
   path = pathlib.Path(os.path.expanduser(dataset))
   if not path.is_dir() and path.suffix.lower() in ('.npz', *SUFFIXES):
-    return 'npz' if path.suffix.lower() == '.npz' else 'csv'
-  is_tables = path.is_dir() and folders.kind_in(path) is folders.TABLES
-  return 'recordings' if is_tables else 'images'
+    if path.suffix.lower() == '.npz':
+      return 'npz'
+    return 'list of sound' if is_list(path) else 'csv'
+  kind = folders.kind_in(path) if path.is_dir() else folders.IMAGES
+  return {folders.TABLES: 'recordings', folders.SOUNDS: 'sound'}.get(kind, 'images')
 
 
 def format_quality(quality: Quality, class_names: tuple[str, ...]) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from rlnas.child.progress import told_to
-from rlnas.cli.config import SearchConfig
+from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.config_file import write_config
 from rlnas.cli.flags import (
   check_positive,
@@ -40,6 +40,8 @@ _MOST_COMPARED = 3  # finalists after the winner
 
 if TYPE_CHECKING:
   from rlnas.budget import Budget
+  from rlnas.child.augment import Augmentation
+  from rlnas.child.spec_augment import SpecAugment
   from rlnas.cost.builds import Build
   from rlnas.data.dataset import Dataset
   from rlnas.finishing.finalists import Finalist
@@ -167,23 +169,30 @@ def finish(
   return winner
 
 
+def _augmentation(asked: FinishConfig, dataset: Dataset) -> Augmentation | SpecAugment:
+  """The random changes of the training examples."""
+  from rlnas.child.augment import suited_augmentation
+  from rlnas.child.spec_augment import for_sound
+
+  if dataset.sound is not None:
+    return for_sound(dataset, masks=asked.masks, shift=asked.shift)
+  suited = suited_augmentation(dataset.input_shape, flip=asked.flip)
+  return suited if asked.shift is None else dataclasses.replace(suited, shift_pixels=asked.shift)
+
+
 def plan_of(config: SearchConfig, dataset: Dataset) -> Plan:
   """The plan of the finishing. Raises ValueError if it has flip or shift, but no images."""
-  from rlnas.child.augment import suited_augmentation
   from rlnas.cli.build import check_augmentation
   from rlnas.finishing.plan import Plan, Teaching
   from rlnas.finishing.recipe import Recipe
 
   asked = config.finish
   check_augmentation(asked, dataset)
-  augmentation = suited_augmentation(dataset.input_shape, flip=asked.flip)
-  if asked.shift is not None:
-    augmentation = dataclasses.replace(augmentation, shift_pixels=asked.shift)
   recipe = Recipe(
     asked.epochs,
     learning_rate=asked.learning_rate,
     warmup=asked.warmup,
-    augmentation=augmentation,
+    augmentation=_augmentation(asked, dataset),
     patience=asked.patience,
     further_epochs=asked.further_epochs,
     metric=Metric(config.metric),

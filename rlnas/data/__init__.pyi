@@ -14,12 +14,14 @@ from .loaders import (
 )
 from .metrics import Metric
 from .scaling import Scaling
+from .sound_settings import SoundSettings
 
 __all__ = [
   'BUILT_IN',
   'Dataset',
   'Metric',
   'Scaling',
+  'SoundSettings',
   'as_images',
   'as_row',
   'as_sequences',

@@ -29,6 +29,7 @@ from rlnas.data.checks import (
 )
 from rlnas.data.labels import as_integers, classes_of, numbered, titles
 from rlnas.data.scaling import PIXELS, PerFeature, Scaling
+from rlnas.data.sound_settings import SoundSettings
 from rlnas.data.standardise import lost_digits, standardising, storage_type
 
 Array = npt.NDArray[Any]
@@ -60,6 +61,9 @@ class Dataset:
     groups_val: the group of each validation example, such as its person; None if there are none.
     groups_test: likewise of each test example.
     features: names of the columns that the features come from; () if they have none.
+    sound: how recordings of sound became the examples; None if they are something else. Features
+      of sound are uint8; one offset and scale, mean and deviation of all, stand for all of them,
+      so that the int8 input of a byte follows from a table.
   """
 
   name: str
@@ -76,6 +80,7 @@ class Dataset:
   groups_val: Array | None = None
   groups_test: Array | None = None
   features: tuple[str, ...] = ()
+  sound: SoundSettings | None = None
 
   @property
   def input_shape(self) -> tuple[int, ...]:
@@ -169,6 +174,8 @@ def assemble(
   groups_val: Array | None = None,
   groups_test: Array | None = None,
   features: tuple[str, ...] = (),
+  sound: SoundSettings | None = None,
+  copies: Array | None = None,
 ) -> Dataset:
   """Checks the given splits, makes missing ones and shuffles the training data.
 
@@ -192,6 +199,9 @@ def assemble(
     groups_val: the group of each example of `val`, if they are known.
     groups_test: likewise of `test`.
     features: see `Dataset`.
+    sound: see `Dataset`.
+    copies: changed copies of the examples of `train` [copies, N, ...]. Those of the examples that
+      stay training examples follow these in the training data.
 
   Raises:
     ValueError: examples or labels break a rule of `validate`.
@@ -245,6 +255,9 @@ def assemble(
     return None if groups is None else groups[indices]
 
   (x_train, y_train), (x_val, y_val) = part('train', of_train), part('val', of_val)
+  if copies is not None:
+    x_train = np.concatenate([x_train, *(copy[of_train] for copy in copies)])
+    y_train = np.tile(y_train, 1 + len(copies))
   x_test, y_test = part('test', of_test)
   dataset = Dataset(
     name=name,
@@ -255,15 +268,26 @@ def assemble(
     x_test=x_test,
     y_test=y_test,
     class_names=class_names,
-    scaling=Scaling(0.0, scale) if x_train.dtype == np.uint8 else standardising(x_train),
+    scaling=_scaling(x_train, scale=scale, is_sound=sound is not None),
     source=source,
     notes=notes,
     groups_val=grouped('val', groups_val, of_val),
     groups_test=grouped('test', groups_test, of_test),
     features=features,
+    sound=sound,
   )
   validate(dataset)
   return dataset
+
+
+def _scaling(x_train: Array, *, scale: float, is_sound: bool) -> Scaling:
+  """The scaling of training examples; see `Dataset`."""
+  if is_sound:
+    mean, deviation = float(np.mean(x_train)), float(np.std(x_train))
+    if not deviation:
+      raise ValueError('x_train: all recordings are silent; must have sound')
+    return Scaling(mean, deviation)
+  return Scaling(0.0, scale) if x_train.dtype == np.uint8 else standardising(x_train)
 
 
 def _stored(examples: dict[str, Array]) -> tuple[dict[str, Array], tuple[str, ...]]:

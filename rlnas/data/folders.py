@@ -25,9 +25,15 @@ _SPLITS = {
 }
 
 
+# Holds recordings of noise beside the folders of the classes: as Speech Commands has them (Warden
+# 2018, arXiv:1804.03209).
+NOISE_FOLDER = '_background_noise_'
+
+
 def subfolders(folder: pathlib.Path) -> tuple[str, ...]:
-  """Returns the names of the folders in a folder, sorted, without hidden ones."""
-  return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != '.'))
+  """The names of the folders in a folder, sorted, without hidden ones and that of noise."""
+  names = (p.name for p in folder.iterdir() if p.is_dir())
+  return tuple(sorted(name for name in names if name[0] != '.' and name != NOISE_FOLDER))
 
 
 def split_folders(root: pathlib.Path, *, held_out: bool = False) -> dict[str, pathlib.Path]:
@@ -83,20 +89,20 @@ class Kind:
 
 IMAGES = Kind('image', ('.bmp', '.jpeg', '.jpg', '.png', '.webp'))
 TABLES = Kind('CSV file', SUFFIXES)
+SOUNDS = Kind('WAV file', ('.wav', '.wave'))
 IN_FOLDERS = 'folder'  # as the name of the groups: they are the folders in those of the classes
 
 
 def kind_in(root: pathlib.Path) -> Kind:
-  """The kind of files that a folder is read for: CSV files if it has some, and no images."""
-  kind = IMAGES
+  """The kind of files that a folder is read for: WAV or else CSV files if it has no images."""
+  found = set()
   for path in root.rglob('*'):
     if any(part[0] == '.' for part in path.relative_to(root).parts):
       continue
     if IMAGES.has(path):
       return IMAGES
-    if TABLES.has(path):
-      kind = TABLES
-  return kind
+    found |= {kind for kind in (SOUNDS, TABLES) if kind.has(path)}
+  return next((kind for kind in (SOUNDS, TABLES) if kind in found), IMAGES)
 
 
 def class_files(

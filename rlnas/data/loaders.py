@@ -11,12 +11,14 @@ from rlnas.data import files
 from rlnas.data.dataset import Dataset, Pair, as_images, as_row, as_sequences, assemble, take
 from rlnas.data.own_arrays import only_for, own_arrays, own_path
 from rlnas.data.own_files import assembled, from_csv, from_folder, from_npz
+from rlnas.data.sound_settings import SoundSettings
 
 PathLike = str | pathlib.Path
 
 __all__ = [
   'BUILT_IN',
   'Dataset',
+  'SoundSettings',
   'as_images',
   'as_row',
   'as_sequences',
@@ -201,12 +203,14 @@ def load(
   hop: int | None = None,
   image_size: tuple[int, int] | None = None,
   channels: int | None = None,
+  sound: SoundSettings | None = None,
 ) -> Dataset:
   """Loads a data set by name, or from your own file or folder.
 
   Args:
     name_or_path: a key of `BUILT_IN`, an .npz file (`from_npz`), a CSV file (`from_csv`) or a
-      folder of images or CSV files (`from_folder`).
+      folder of images, CSV or WAV files (`from_folder`). A CSV file may also list WAV files, with
+      labels and speakers (`rlnas.data.sounds`).
     data_dir: folder of the files of 'mnist', 'fashion_mnist' or 'cifar10'; see these loaders.
     label: column of the labels of CSV files; see `from_csv`.
     group: key, column or 'folder' of the groups; see the loaders.
@@ -215,6 +219,7 @@ def load(
     hop: rows between the beginnings of windows; see `from_csv`.
     image_size: height and width of all images of a folder; see `from_folder`.
     channels: 1 for grey images of a folder, 3 for coloured ones; see `from_folder`.
+    sound: how WAV files become examples; see `SoundSettings`.
 
   Raises:
     FileNotFoundError: the path does not exist, or as in the loaders.
@@ -229,7 +234,9 @@ def load(
   of_tables = {'label': label, 'features': features or None, 'window': window, 'hop': hop}
   of_images = {'image_size': image_size, 'channels': channels}
   if name_or_path in BUILT_IN:
-    only_for('your own data', f'not {name_or_path}', {'group': group, **of_tables, **of_images})
+    of_sound = {} if sound is None else sound.changed()
+    given = {'group': group, **of_tables, **of_images, **of_sound}
+    only_for('your own data', f'not {name_or_path}', given)
     loader = BUILT_IN[str(name_or_path)]
     return loader() if data_dir is None else loader(data_dir)
   path = own_path(name_or_path, tuple(BUILT_IN))
@@ -243,6 +250,7 @@ def load(
       hop=hop,
       image_size=image_size,
       channels=channels,
+      sound=sound,
     )
   )
 

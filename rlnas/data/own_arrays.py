@@ -20,6 +20,8 @@ from rlnas.data.csv_files import SUFFIXES
 from rlnas.data.dataset import Array
 from rlnas.data.npz_keys import NO_GROUPS, assign
 from rlnas.data.recordings import Reading, Source, read_examples
+from rlnas.data.sound_settings import SoundSettings
+from rlnas.data.sounds import is_list, sounds_in, sounds_listed
 
 PathLike = str | pathlib.Path
 
@@ -32,11 +34,13 @@ class Part:
     x: examples of any real type. [N, ...]
     y: labels, integers or text. [N]
     groups: the group of each example; None if there are none. [N]
+    copies: changed copies of the examples, to train on; None if there are none. [copies, N, ...]
   """
 
   x: Array
   y: Array
   groups: Array | None = None
+  copies: Array | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,6 +56,7 @@ class OwnArrays:
     folders: where the training examples of each class come from.
     features: names of the columns that the features come from.
     key_of: of an .npz file, the key of each array by its usual name.
+    sound: how recordings of sound became the examples; None if they are something else.
   """
 
   name: str
@@ -62,6 +67,7 @@ class OwnArrays:
   folders: tuple[str, ...] = ()
   features: tuple[str, ...] = ()
   key_of: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  sound: SoundSettings | None = None
 
   @contextlib.contextmanager
   def told(self) -> Iterator[None]:
@@ -82,7 +88,7 @@ def own_path(name_or_path: PathLike, names: Sequence[str]) -> pathlib.Path:
   if not name_or_path or not (path.exists() or is_file or len(path.parts) > 1):
     raise ValueError(
       f'dataset={str(name_or_path)!r}: must be one of {", ".join(names)}, '
-      'an .npz file, a .csv file or a folder of images or CSV files'
+      'an .npz file, a .csv file or a folder of images, CSV or WAV files'
     )
   return path
 
@@ -97,6 +103,7 @@ def own_arrays(
   hop: int | None = None,
   image_size: tuple[int, int] | None = None,
   channels: int | None = None,
+  sound: SoundSettings | None = None,
   classes: tuple[str, ...] | None = None,
 ) -> OwnArrays:
   """Reads a file or a folder; the arguments are those of `rlnas.data.load`.
@@ -110,8 +117,16 @@ def own_arrays(
   """
   of_tables = {'label': label, 'features': features or None, 'window': window, 'hop': hop}
   of_images = {'image_size': image_size, 'channels': channels}
+  kind = folders.kind_in(path) if path.is_dir() else None
+  if kind is folders.SOUNDS or (path.suffix.lower() in SUFFIXES and is_list(path)):
+    only_for('images', f'{path} has WAV files', of_images)
+    without_label = of_tables | ({'label': None} if kind is None else {})
+    only_for('CSV files', f'{path} has WAV files', without_label)
+    return _sounds_at(path, sound or SoundSettings(), label, group, classes)
+  if sound is not None:
+    only_for('recordings of sound', f'{path} has no WAV files', sound.changed())
   if path.is_dir():
-    if folders.kind_in(path) is folders.TABLES:
+    if kind is folders.TABLES:
       only_for('images', f'{path} holds CSV files', of_images)
       return _recordings_in(path, Reading(label, group, tuple(features), window, hop), classes)
     only_for('CSV files', f'{path} holds images', of_tables)
@@ -123,7 +138,7 @@ def own_arrays(
   if path.suffix.lower() != '.npz' and path.exists():
     raise ValueError(
       f'dataset={str(path)!r}: is a {path.suffix or "file without suffix"}; must be an '
-      '.npz file, a .csv file or a folder of images or CSV files by class'
+      '.npz file, a .csv file or a folder of images, CSV or WAV files by class'
     )
   return npz_arrays(path, group=group, held_out=classes is not None)
 
@@ -190,6 +205,32 @@ def _of_tables(
     parts={split: Part(found.x, found.y, found.groups)},
     notes=(found.note,),
     features=found.columns.features,
+  )
+
+
+def _sounds_at(
+  path: pathlib.Path,
+  settings: SoundSettings,
+  label: str | None,
+  group: str | None,
+  classes: tuple[str, ...] | None,
+) -> OwnArrays:
+  """The examples of WAV files, in a folder or in the list that a CSV file is."""
+  if path.is_dir():
+    found = sounds_in(path, settings, group=group, classes=classes)
+  else:
+    split = 'train' if classes is None else 'test'
+    found = sounds_listed(path, settings, label=label, group=group, split=split)
+  return OwnArrays(
+    name=path.resolve().name if path.is_dir() else path.stem,
+    source=str(path),
+    parts={
+      split: Part(clips.x, clips.y, clips.groups, clips.copies if len(clips.copies) else None)
+      for split, clips in found.parts.items()
+    },
+    class_names=found.classes,
+    notes=found.notes,
+    sound=settings,
   )
 
 

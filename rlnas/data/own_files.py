@@ -1,4 +1,4 @@
-"""Loaders of one's own files: .npz, CSV, and folders of images or of CSV files by class.
+"""Loaders of one's own files: .npz, CSV, and folders of images, CSV or WAV files by class.
 
 What was decided in reading them is said in the data set's `notes`.
 """
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from rlnas.data import files
 from rlnas.data.dataset import Dataset, Pair, assemble
 from rlnas.data.own_arrays import OwnArrays, Part, PathLike, npz_arrays, own_arrays
+from rlnas.data.sound_settings import SoundSettings
 
 
 def from_npz(path: PathLike, *, group: str | None = None) -> Dataset:
@@ -91,6 +92,7 @@ def from_folder(
   hop: int | None = None,
   image_size: tuple[int, int] | None = None,
   channels: int | None = None,
+  sound: SoundSettings | None = None,
 ) -> Dataset:
   """Loads images or recordings from a folder with one subfolder for each class.
 
@@ -103,6 +105,10 @@ def from_folder(
   says. A folder without images is read for CSV files: each is a recording, whole or cut into
   windows that lie in one split, with columns as in `from_csv`. If such a folder has no subfolders,
   a column of its files has the labels.
+
+  A folder of WAV files without images is read as sound: clips of the recordings become features.
+  It may have lists of validation and test files and a folder of noise, as Speech Commands
+  (`rlnas.data.sounds`).
 
   Args:
     path: the folder.
@@ -117,9 +123,11 @@ def from_folder(
     image_size: height and width: every image is scaled until it covers both, and its middle is cut
       out. By default all must have one size.
     channels: 1 makes images grey, 3 coloured. By default all must have one mode.
+    sound: how WAV files become examples; see `SoundSettings`.
 
   Returns:
-    uint8 images [N, H, W, 1] or [N, H, W, 3]; windows or recordings [N, T, F].
+    uint8 images [N, H, W, 1] or [N, H, W, 3]; windows or recordings [N, T, F]; uint8 features of
+    sound [N, frames, bins].
 
   Raises:
     FileNotFoundError: there is no such folder.
@@ -140,6 +148,7 @@ def from_folder(
       hop=hop,
       image_size=image_size,
       channels=channels,
+      sound=sound,
     )
   )
 
@@ -167,4 +176,6 @@ def assembled(found: OwnArrays) -> Dataset:
       groups_val=None if val is None else val.groups,
       groups_test=None if test is None else test.groups,
       features=found.features,
+      sound=found.sound,
+      copies=train.copies,
     )

@@ -22,6 +22,7 @@ from rlnas.export.c_text import prefix_of
 from rlnas.export.deployment import Port, inspect, reserve
 from rlnas.export.firmware import firmware_contents
 from rlnas.export.operators import RESOLVER_METHODS, operators_header
+from rlnas.export.sound_files import sound_contents
 from rlnas.export.template_values import template_values
 from rlnas.export.templates import filled
 from rlnas.tflite.inference import int8_logits, tflm_logits
@@ -131,7 +132,7 @@ def c_contents(
   for world in worlds:
     for path, content in firmware_contents(world, values, c_texts).items():
       contents[f'{world}/{deployed.name}/{path}'] = content
-  return contents
+  return contents | sound_contents(deployed, dataset, worlds)
 
 
 def _vectors(model: bytes, port: Port, dataset: Dataset) -> Vectors:

@@ -11,6 +11,7 @@ from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import read_config, write_config
 from rlnas.cli.flags import named_by_flags
 from rlnas.cli.workdir import dataset_of
+from rlnas.data.sound_settings import SoundSettings
 from rlnas.spaces.table import unrank
 from rlnas.strategies.proposals import propose
 from rlnas.trial import Measurement, Status, Trial
@@ -26,6 +27,7 @@ def test_the_flags_are_the_arguments_of_load():
     'hop': None,
     'image_size': None,
     'channels': None,
+    'sound': None,
   }
   given = ('--label=a', '--group=b', '--features=c,d', '--window=8', '--hop=2')
   assert from_flags(*given, '--image_size=48,64', '--channels=1').reading() == {
@@ -36,7 +38,20 @@ def test_the_flags_are_the_arguments_of_load():
     'hop': 2,
     'image_size': (48, 64),
     'channels': 1,
+    'sound': None,
   }
+  of_sound = ('--clip_ms=800', '--clip_hop_ms=400', '--sample_rate=8000', '--front_end=micro')
+  of_sound += ('--mel_bins=20', '--frame_ms=40', '--frame_hop_ms=10', '--noisy_copies=2')
+  assert from_flags(*of_sound).reading()['sound'] == SoundSettings(
+    clip_ms=800,
+    clip_hop_ms=400,
+    sample_rate=8000,
+    front_end='micro',
+    mel_bins=20,
+    frame_ms=40,
+    frame_hop_ms=10,
+    noisy_copies=2,
+  )
 
 
 @pytest.mark.parametrize(
@@ -48,6 +63,8 @@ def test_the_flags_are_the_arguments_of_load():
     ('--channels=2', r'must be 1 \(grey\) or 3 \(colour\)'),
     ('--window=0', 'must be at least 1 row'),
     ('--hop=3', 'needs a window'),
+    ('--clip_ms=0', 'must be 1 to 60000'),
+    ('--front_end=mfcc', 'must be one of log_mel, micro'),
   ],
 )
 def test_wrong_values_are_refused_with_their_flag(flag, rule):

@@ -1,0 +1,152 @@
+"""The front end of sound in C, compiled here: the same bits as in the training."""
+
+import ctypes
+import re
+import subprocess
+
+import numpy as np
+import pytest
+
+import rlnas
+from rlnas.child.builder import build
+from rlnas.export import bundle
+from rlnas.export.sound_files import sound_contents
+from rlnas.finishing.recipe import calibration_of
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import sample_uniform
+from rlnas.tflite.quantize import quantize
+from tests import sounds
+
+SETTINGS = {
+  'usual': rlnas.data.SoundSettings(clip_ms=500),
+  'slow': rlnas.data.SoundSettings(
+    clip_ms=500, sample_rate=8000, mel_bins=20, frame_ms=25, frame_hop_ms=10
+  ),
+  'long': rlnas.data.SoundSettings(clip_ms=500, mel_bins=64, frame_ms=128, frame_hop_ms=128),
+}
+
+
+def exported(data):
+  """A network of random weights for the data, and its deployment."""
+  row = rlnas.data.as_row(data)
+  table = rlnas.compile_table(rlnas.Temporal(max_depth=1))
+  network = decode(table.space, sample_uniform(table, np.random.default_rng(0)))
+  model = quantize(build(network, row.task, seed=0), calibration_of(row))
+  return bundle.deployment(model, row), row
+
+
+@pytest.fixture(scope='module')
+def recordings(tmp_path_factory):
+  return sounds.write_folder(tmp_path_factory.mktemp('sounds') / 'all', each=10)
+
+
+@pytest.fixture(scope='module', params=list(SETTINGS))
+def made(request, recordings, tmp_path_factory):
+  """The folder of a bundle, and its data."""
+  deployed, row = exported(rlnas.data.load(recordings, sound=SETTINGS[request.param]))
+  folder = tmp_path_factory.mktemp(request.param)
+  rlnas.export.export_model(
+    deployed.model, row, rlnas.BOARDS['nucleo-l4r5zi'].budget, folder, worlds=('cmake',)
+  )
+  return folder, row
+
+
+@pytest.mark.slow
+def test_features_are_the_same_bits_in_c_for_20_recordings(made, tmp_path):
+  folder, data = made
+  (tmp_path / 'all.c').write_text("""
+#include "sound.h"
+int frames(const int16_t* samples, int count, uint8_t* found) {
+  static rlnas_sound_work work;
+  int taken, number = 0;
+  rlnas_sound_begin(&work);
+  for (; count > 0; samples += taken, count -= taken) {
+    if (rlnas_sound_take(&work, samples, count, &taken, found)) {
+      found += RLNAS_SOUND_BINS;
+      ++number;
+    }
+  }
+  return number;
+}
+""")
+  library = tmp_path / 'all.so'
+  command = ['cc', '-std=c99', '-O2', '-shared', '-fPIC', '-I', folder, tmp_path / 'all.c']
+  subprocess.run([*command, '-o', library], check=True)
+  call = ctypes.CDLL(str(library)).frames
+  sound, rng = data.sound, np.random.default_rng(11)
+  for number in range(20):
+    kind = sounds.CLASSES[number % 3]
+    samples = sounds.recording(rng, kind, seconds=1, rate=sound.sample_rate)
+    if number >= 17:  # full scale, digital silence, the smallest steps
+      samples = np.int16([np.sign(samples) * 32767, 0 * samples, samples // 4096][number - 17])
+    expected = sound.features(samples)
+    found = np.zeros_like(expected)
+    arguments = (x.ctypes.data_as(ctypes.c_void_p) for x in (samples, found))
+    pointer, place = arguments
+    assert call(pointer, len(samples), place) == len(expected)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.slow
+def test_the_test_of_the_bundle_goes_from_samples_to_inputs(made, tmp_path):
+  folder, _ = made
+  for place in (folder, folder / 'cmake' / 'rlnas' / 'test'):
+    command = ['make', 'test', f'BUILD={tmp_path / "build"}']
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count('0 of 4 clips of sound failed') == 2
+    subprocess.run(['make', 'clean', command[-1]], cwd=place, check=True)
+  text = (folder / 'sound_test.c').read_text()
+  hashes = re.search(r'hashes\[CLIPS\] = {(\d+)u', text)
+  assert hashes is not None
+  wrong = tmp_path / 'wrong'
+  wrong.mkdir()
+  for path in folder.iterdir():
+    if path.is_file():
+      (wrong / path.name).write_bytes(path.read_bytes())
+  (wrong / 'sound_test.c').write_text(text.replace(f'{hashes[1]}u', '1u'))
+  done = subprocess.run(['make', 'test'], cwd=wrong, capture_output=True, text=True, check=False)
+  assert done.returncode != 0
+  assert 'failed: clip 0' in done.stdout
+
+
+@pytest.mark.slow
+def test_a_stream_has_the_input_of_its_last_clip(made, tmp_path):
+  folder, data = made
+  (tmp_path / 'stream.cc').write_text("""
+#include "sound.h"
+extern "C" int last(const int16_t* samples, int count, int chunk, int8_t* input, int* filled) {
+  static rlnas_sound_stream stream;
+  rlnas_sound_reset(&stream);
+  int frames = 0;
+  *filled = 0;
+  for (int i = 0; i < count; i += chunk) {
+    const int left = count - i;
+    frames += rlnas_sound_listen(&stream, samples + i, chunk < left ? chunk : left);
+    *filled += rlnas_sound_input(&stream, input);
+  }
+  return frames;
+}
+""")
+  library = tmp_path / 'stream.so'
+  command = ['c++', '-std=c++17', '-shared', '-fPIC', '-I', folder, tmp_path / 'stream.cc']
+  subprocess.run([*command, '-x', 'c++', folder / 'model.cc', '-o', library], check=True)
+  call = ctypes.CDLL(str(library)).last
+  sound = data.sound
+  samples = sounds.recording(
+    np.random.default_rng(12), 'chirp', seconds=1.3, rate=sound.sample_rate
+  )
+  features = sound.features(samples)
+  table = ctypes.CDLL(str(library))
+  inputs = np.frombuffer((ctypes.c_int8 * 256).in_dll(table, 'rlnas_inputs'), np.int8)
+  for chunk in (sound.frame_hop, 1000):
+    found, filled = np.zeros((sound.frames, sound.mel_bins), np.int8), ctypes.c_int()
+    pointers = [x.ctypes.data_as(ctypes.c_void_p) for x in (samples, found)]
+    count = call(pointers[0], len(samples), chunk, pointers[1], ctypes.byref(filled))
+    assert count == len(features)
+    assert filled.value > 1
+    np.testing.assert_array_equal(found, inputs[features[-sound.frames :]])
+
+
+def test_other_data_have_no_front_end():
+  assert sound_contents(None, rlnas.data.digits()) == {}
