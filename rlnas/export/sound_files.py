@@ -17,8 +17,8 @@ from rlnas.data.dataset import Dataset
 from rlnas.data.log_mel import STEPS, LogMel
 from rlnas.data.scaling import Scaling
 from rlnas.data.sound_settings import MICRO_STEPS, SoundSettings, micro_parameters
-from rlnas.export.c_files import Deployment
-from rlnas.export.c_text import comment, fnv1a
+from rlnas.export.c_files import Deployment, fnv1a
+from rlnas.export.c_text import comment
 from rlnas.export.templates import filled
 from rlnas.tflite.inference import int8_logits, tflm_logits
 
