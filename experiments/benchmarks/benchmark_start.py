@@ -1,10 +1,9 @@
 """Times the stages of a whole `rlnas search` on a machine where nothing is compiled yet.
 
-  python experiments/benchmarks/benchmark_start.py --seeds=0,1,2 -- --trials=60
+  python experiments/benchmarks/benchmark_start.py --seeds=0,1,2 --search_flag=--trials=60
 
-What follows -- are flags of the search. Each search has a folder of its own for machine code, which
-is empty at first (`--compiled` shares one, so that only the first search compiles). For each stage
-the table shows the seconds since the start of the command, and the processor time that the command
+Each search has a folder of its own for machine code, which is empty at first (`--compiled` shares
+one, so that only the first search compiles). For each stage the table shows the seconds since the start of the command, and the processor time that the command
 and all processes below it have taken by then. The command is the real one; it is watched from
 outside:
 
@@ -35,6 +34,9 @@ from rlnas.cli.guard import run
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list('seeds', ['0'], 'Seeds of the searches, one search each; default: 0.')
+flags.DEFINE_multi_string(
+  'search_flag', [], 'A flag of the searches, as --search_flag=--prefer=accuracy.'
+)
 flags.DEFINE_bool('compiled', False, 'Whether all searches share machine code; default: no.')
 
 STAGES = (*('compiled', 'first trial begins', 'first result', 'last result', 'finished', 'end'),)
@@ -160,6 +162,8 @@ def table(seeds: Sequence[str], found: Sequence[Stages]) -> str:
 
 def main(arguments: list[str]) -> None:
   """Runs a search for each seed and prints the table."""
+  if len(arguments) > 1:
+    raise ValueError(f'arguments: {arguments[1:]}: must all be flags')
   if not FLAGS.seeds or not all(seed.isdecimal() for seed in FLAGS.seeds):
     raise ValueError(f'--seeds={",".join(FLAGS.seeds)}: must be whole numbers such as 0,1,2')
   found = []
@@ -169,7 +173,7 @@ def main(arguments: list[str]) -> None:
       place.mkdir()
       command = [
         *(sys.executable, '-m', 'rlnas', 'search', f'--seed={seed}'),
-        *(f'--workdir={place / "run"}', *arguments[1:]),
+        *(f'--workdir={place / "run"}', *FLAGS.search_flag),
       ]
       cache = pathlib.Path(folder, 'compiled') if FLAGS.compiled else place / 'compiled'
       cache.mkdir(exist_ok=True)

@@ -94,7 +94,7 @@ def test_estimates_wait_for_no_compiler_and_do_not_change_when_it_is_done(tmp_pa
               NUMBA_DISABLE_JIT='1')  # fmt: skip
   assert plain.returncode == 0, plain.stderr
   assert json.loads(plain.stdout) == json.loads(found.stdout)
-  assert len(json.loads(plain.stdout)) == 14
+  assert len(json.loads(plain.stdout)) == 16
   # A second process finds everything, and starts none.
   code = (
     'from rlnas.cost import machine_code\n'

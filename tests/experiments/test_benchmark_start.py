@@ -9,7 +9,8 @@ STAGES = ('compiled', 'first trial begins', 'first result', 'last result', 'fini
 def test_the_stages_of_a_small_search_follow_each_other():
   search = ('--dataset=digits', '--trials=4', '--batch=2', '--epochs=1', '--sram_kib=20')
   finish = ('--finish_epochs=1', '--finish_top=2', '--workers=1')
-  done = script.run('benchmarks/benchmark_start.py', '--seeds=0', '--', *search, *finish)
+  given = [f'--search_flag={flag}' for flag in (*search, *finish)]
+  done = script.run('benchmarks/benchmark_start.py', '--seeds=0', *given)
   assert done.code == 0, done.stderr
   rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in done.stdout.splitlines()]
   cells = dict(rows[2:])
