@@ -3,9 +3,9 @@
   python experiments/benchmarks/benchmark_start.py --seeds=0,1,2 --search_flag=--trials=60
 
 Each search has a folder of its own for machine code, which is empty at first (`--compiled` shares
-one, so that only the first search compiles). For each stage the table shows the seconds since the start of the command, and the processor time that the command
-and all processes below it have taken by then. The command is the real one; it is watched from
-outside:
+one, so that only the first search compiles). For each stage the table shows the seconds since the
+start of the command, and the processor time that the command and all processes below it have taken
+by then. The command is the real one; it is watched from outside:
 
 - compiled: the machine code of the estimate is complete;
 - first trial begins: the earliest time at which a trial arrived in the journal, less its duration;
