@@ -1,6 +1,7 @@
 """The front end of sound in C, compiled here: the same bits as in the training."""
 
 import ctypes
+import pathlib
 import re
 import subprocess
 
@@ -16,7 +17,9 @@ from rlnas.spaces.decision import decode
 from rlnas.spaces.table import sample_uniform
 from rlnas.tflite.quantize import quantize
 from tests import sounds
+from tests.export.host_kernels import HEADERS, HostFirmware
 
+MICRO = 'tensorflow.lite.experimental.microfrontend.python.ops.audio_microfrontend_op'
 SETTINGS = {
   'usual': rlnas.data.SoundSettings(clip_ms=500),
   'slow': rlnas.data.SoundSettings(
@@ -88,6 +91,36 @@ int frames(const int16_t* samples, int count, uint8_t* found) {
 
 
 @pytest.mark.slow
+def test_the_front_end_of_tflite_micro_gives_the_same_bits_and_passes_the_test(
+  recordings, tmp_path
+):
+  """Its C code is in a library of TensorFlow's, to which the bundle's C is linked here."""
+  operator = pathlib.Path(pytest.importorskip(MICRO).__file__).with_name(
+    '_audio_microfrontend_op.so'
+  )
+  sound = rlnas.data.SoundSettings(clip_ms=500, front_end='micro')
+  deployed, row = exported(rlnas.data.load(recordings, sound=sound))
+  assert 'sound.mk' not in sound_contents(deployed, row)
+  rlnas.export.export_model(deployed.model, row, rlnas.BOARDS['nucleo-l4r5zi'].budget, tmp_path)
+  ctypes.CDLL(str(operator), mode=ctypes.RTLD_GLOBAL)
+  flags = ['-Dmain=sound_test', '-Wall', '-Wextra', '-Wconversion', '-Werror', '-shared', '-fPIC']
+  folders = ['-I', tmp_path, '-I', HEADERS]
+  for compiler in (['cc', '-std=c99'], ['c++', '-std=c++17', '-x', 'c++']):
+    library = tmp_path / f'{compiler[0]}.so'
+    sources = [tmp_path / 'sound_test.c', '-x', 'c++', tmp_path / 'model.cc']
+    command = [*compiler, *flags, *folders]
+    if compiler[0] == 'cc':
+      subprocess.run([*command, '-c', sources[0], '-o', tmp_path / 'test.o'], check=True)
+      objects = [tmp_path / 'test.o', *sources[1:]]
+      subprocess.run(['c++', '-shared', '-fPIC', *folders, *objects, '-o', library], check=True)
+      run = ctypes.CDLL(str(library)).sound_test
+    else:
+      subprocess.run([*command, *sources, '-o', library], check=True)
+      run = ctypes.CDLL(str(library))['_Z10sound_testv']
+    assert run() == 0
+
+
+@pytest.mark.slow
 def test_the_test_of_the_bundle_goes_from_samples_to_inputs(made, tmp_path):
   folder, _ = made
   for place in (folder, folder / 'cmake' / 'rlnas' / 'test'):
@@ -108,6 +141,31 @@ def test_the_test_of_the_bundle_goes_from_samples_to_inputs(made, tmp_path):
   done = subprocess.run(['make', 'test'], cwd=wrong, capture_output=True, text=True, check=False)
   assert done.returncode != 0
   assert 'failed: clip 0' in done.stdout
+
+
+@pytest.mark.slow
+def test_tflite_micro_gives_the_classes_of_the_samples(made, tmp_path):
+  folder, _ = made
+  for path in folder.iterdir():
+    if path.is_file():
+      (tmp_path / path.name).write_bytes(path.read_bytes())
+  text = (tmp_path / 'sound_test.c').read_text()
+  first = re.search(r'classes\[CLIPS\] = {(\d)', text)
+  assert first is not None
+  other = text.replace(first[0], first[0][:-1] + str(1 - min(1, int(first[1]))))
+  for number, (content, failed) in enumerate([(text, 0), (other, 1)]):
+    (tmp_path / 'sound_test.c').write_text(content)
+    (tmp_path / 'sound.cc').write_text(
+      '#define main SoundTest\n#include "sound_test.c"\n'
+      'extern "C" int sound() { return SoundTest(); }\n'
+    )
+    firmware = HostFirmware(
+      [tmp_path],
+      output=tmp_path / f'sound{number}.so',
+      files=('model.cc', 'classify.cc', 'sound.cc'),
+      flags=('-DSOUND_CLASSES', '-I', tmp_path),
+    )
+    assert firmware.library.sound() == failed
 
 
 @pytest.mark.slow
