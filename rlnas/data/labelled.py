@@ -16,6 +16,7 @@ import numpy.typing as npt
 from rlnas.data import loaders
 from rlnas.data.checks import check_groups, check_real
 from rlnas.data.dataset import Array, Dataset
+from rlnas.data.file_settings import FileSettings
 from rlnas.data.labels import check_counting, places_among
 from rlnas.data.own_arrays import own_arrays, own_path
 from rlnas.data.raw_inputs import shaped, typed
@@ -68,7 +69,7 @@ def load_labelled(
   if name_or_path in loaders.BUILT_IN or data_dir is not None:
     return test_part(loaders.load(name_or_path, data_dir, **reading), class_names, input_shape)
   path = own_path(name_or_path, tuple(loaders.BUILT_IN))
-  found = own_arrays(path, classes=class_names, **reading)
+  found = own_arrays(path, FileSettings(**reading), classes=class_names)
   ((split, part),) = found.parts.items()
   with found.told():
     check_real(f'x_{split}', part.x)

@@ -9,7 +9,8 @@ import numpy as np
 
 from rlnas.data import files
 from rlnas.data.dataset import Dataset, Pair, as_images, as_row, as_sequences, assemble, take
-from rlnas.data.own_arrays import only_for, own_arrays, own_path
+from rlnas.data.file_settings import FileSettings, only_for
+from rlnas.data.own_arrays import own_arrays, own_path
 from rlnas.data.own_files import assembled, from_csv, from_folder, from_npz
 from rlnas.data.sound_settings import SoundSettings
 
@@ -231,28 +232,13 @@ def load(
       f"data_dir={str(data_dir)!r}: only 'mnist', 'fashion_mnist' and 'cifar10' read it, "
       f'not {str(name_or_path)!r}'
     )
-  of_tables = {'label': label, 'features': features or None, 'window': window, 'hop': hop}
-  of_images = {'image_size': image_size, 'channels': channels}
+  settings = FileSettings(label, group, features, window, hop, image_size, channels, sound)
   if name_or_path in BUILT_IN:
-    of_sound = {} if sound is None else sound.changed()
-    given = {'group': group, **of_tables, **of_images, **of_sound}
-    only_for('your own data', f'not {name_or_path}', given)
+    given = settings.of_tables | settings.of_images | settings.of_sound
+    only_for('your own data', f'not {name_or_path}', {'group': group} | given)
     loader = BUILT_IN[str(name_or_path)]
     return loader() if data_dir is None else loader(data_dir)
-  path = own_path(name_or_path, tuple(BUILT_IN))
-  return assembled(
-    own_arrays(
-      path,
-      label=label,
-      group=group,
-      features=features,
-      window=window,
-      hop=hop,
-      image_size=image_size,
-      channels=channels,
-      sound=sound,
-    )
-  )
+  return assembled(own_arrays(own_path(name_or_path, tuple(BUILT_IN)), settings))
 
 
 def _read_idx_splits(data_dir: PathLike) -> tuple[Pair, Pair]:

@@ -18,6 +18,7 @@ import numpy as np
 from rlnas.data import files, folders
 from rlnas.data.csv_files import SUFFIXES
 from rlnas.data.dataset import Array
+from rlnas.data.file_settings import FileSettings, only_for
 from rlnas.data.npz_keys import NO_GROUPS, assign
 from rlnas.data.recordings import Reading, Source, read_examples
 from rlnas.data.sound_settings import SoundSettings
@@ -94,60 +95,41 @@ def own_path(name_or_path: PathLike, names: Sequence[str]) -> pathlib.Path:
 
 
 def own_arrays(
-  path: pathlib.Path,
-  *,
-  label: str | None = None,
-  group: str | None = None,
-  features: Sequence[str] = (),
-  window: int | None = None,
-  hop: int | None = None,
-  image_size: tuple[int, int] | None = None,
-  channels: int | None = None,
-  sound: SoundSettings | None = None,
-  classes: tuple[str, ...] | None = None,
+  path: pathlib.Path, settings: FileSettings, *, classes: tuple[str, ...] | None = None
 ) -> OwnArrays:
-  """Reads a file or a folder; the arguments are those of `rlnas.data.load`.
+  """Reads a file or a folder.
 
   With `classes`, the names of those of a trained network, only the examples to evaluate it on are
   read: the test examples if the data are split, else all of them.
 
   Raises:
     FileNotFoundError: there is no such file or folder.
-    ValueError: it takes not one of the arguments, or as in `rlnas.data.own_files`.
+    ValueError: it takes not one of the settings, or as in `rlnas.data.own_files`.
   """
-  of_tables = {'label': label, 'features': features or None, 'window': window, 'hop': hop}
-  of_images = {'image_size': image_size, 'channels': channels}
+  of_tables, of_images = settings.of_tables, settings.of_images
   kind = folders.kind_in(path) if path.is_dir() else None
   if kind is folders.SOUNDS or (path.suffix.lower() in SUFFIXES and is_list(path)):
     only_for('images', f'{path} has WAV files', of_images)
     without_label = of_tables | ({'label': None} if kind is None else {})
     only_for('CSV files', f'{path} has WAV files', without_label)
-    return _sounds_at(path, sound or SoundSettings(), label, group, classes)
-  if sound is not None:
-    only_for('recordings of sound', f'{path} has no WAV files', sound.changed())
+    return _sounds_at(path, settings, classes)
+  only_for('recordings of sound', f'{path} has no WAV files', settings.of_sound)
   if path.is_dir():
     if kind is folders.TABLES:
       only_for('images', f'{path} holds CSV files', of_images)
-      return _recordings_in(path, Reading(label, group, tuple(features), window, hop), classes)
+      return _recordings_in(path, settings.reading, classes)
     only_for('CSV files', f'{path} holds images', of_tables)
-    return _images_in(path, folders.Frame(image_size, channels), group, classes)
+    return _images_in(path, settings.frame, settings.group, classes)
   only_for('folders of images', f'{path} is a file', of_images)
   if path.suffix.lower() in SUFFIXES:
-    return _csv(path, Reading(label, group, tuple(features), window, hop), classes)
+    return _csv(path, settings.reading, classes)
   only_for('CSV files', f'not {path}', of_tables)
   if path.suffix.lower() != '.npz' and path.exists():
     raise ValueError(
       f'dataset={str(path)!r}: is a {path.suffix or "file without suffix"}; must be an '
       '.npz file, a .csv file or a folder of images, CSV or WAV files by class'
     )
-  return npz_arrays(path, group=group, held_out=classes is not None)
-
-
-def only_for(what: str, found: str, settings: Mapping[str, object]) -> None:
-  """Raises ValueError if one of the settings is given, which data of this kind do not have."""
-  for name, value in settings.items():
-    if value is not None:
-      raise ValueError(f'{name}={value}: is for {what} alone; {found}')
+  return npz_arrays(path, group=settings.group, held_out=classes is not None)
 
 
 def npz_arrays(path: PathLike, *, group: str | None = None, held_out: bool = False) -> OwnArrays:
@@ -209,18 +191,15 @@ def _of_tables(
 
 
 def _sounds_at(
-  path: pathlib.Path,
-  settings: SoundSettings,
-  label: str | None,
-  group: str | None,
-  classes: tuple[str, ...] | None,
+  path: pathlib.Path, settings: FileSettings, classes: tuple[str, ...] | None
 ) -> OwnArrays:
   """The examples of WAV files, in a folder or in the list that a CSV file is."""
+  sound, group = settings.sound or SoundSettings(), settings.group
   if path.is_dir():
-    found = sounds_in(path, settings, group=group, classes=classes)
+    found = sounds_in(path, sound, group=group, classes=classes)
   else:
     split = 'train' if classes is None else 'test'
-    found = sounds_listed(path, settings, label=label, group=group, split=split)
+    found = sounds_listed(path, sound, label=settings.label, group=group, split=split)
   return OwnArrays(
     name=path.resolve().name if path.is_dir() else path.stem,
     source=str(path),
@@ -230,7 +209,7 @@ def _sounds_at(
     },
     class_names=found.classes,
     notes=found.notes,
-    sound=settings,
+    sound=sound,
   )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from rlnas.data import files
 from rlnas.data.dataset import Dataset, Pair, assemble
+from rlnas.data.file_settings import FileSettings
 from rlnas.data.own_arrays import OwnArrays, Part, PathLike, npz_arrays, own_arrays
 from rlnas.data.sound_settings import SoundSettings
 
@@ -77,9 +78,7 @@ def from_csv(
       as a window, or a class has too few examples or groups.
   """
   path = files.existing(path)
-  return assembled(
-    own_arrays(path, label=label, group=group, features=features, window=window, hop=hop)
-  )
+  return assembled(own_arrays(path, FileSettings(label, group, features, window, hop)))
 
 
 def from_folder(
@@ -139,17 +138,7 @@ def from_folder(
   if not root.is_dir():
     raise ValueError(f'{root}: is a file; must be a folder with one subfolder for each class')
   return assembled(
-    own_arrays(
-      root,
-      label=label,
-      group=group,
-      features=features,
-      window=window,
-      hop=hop,
-      image_size=image_size,
-      channels=channels,
-      sound=sound,
-    )
+    own_arrays(root, FileSettings(label, group, features, window, hop, image_size, channels, sound))
   )
 
 

@@ -10,16 +10,14 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Mapping, Sequence
 
 from rlnas.data import folders
 from rlnas.data.csv_files import CsvTable, check_filled, read_csv
 from rlnas.data.npz_keys import NO_GROUPS
+from rlnas.data.sound_clips import MOST_SHIFT_MS, NOISE_DB, Clips, Collected, Cutter
 from rlnas.data.sound_settings import SoundSettings
-from rlnas.data.wav_files import Samples, WavReader
+from rlnas.data.wav_files import WavReader
 
 SILENCE = '_silence_'
 _SILENCES = (SILENCE, 'silence')
@@ -31,8 +29,6 @@ _FILES = ('file', 'files', 'filename', 'file_name', 'path', 'wav', 'recording')
 _LABELS = ('label', 'labels', 'class', 'target', 'category', 'keyword', 'word')
 _SPEAKERS = ('speaker', 'speaker_id', 'group', 'groups', 'person', 'subject', 'user', 'machine')
 _MOST_OF_LINE = 10_000  # characters, to see what a CSV file holds
-_MOST_SHIFT_MS = 100  # of a noisy copy, as in TensorFlow's training of Speech Commands
-_NOISE_DB = (5.0, 30.0)  # a noisy copy's ratio of signal to noise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,23 +38,6 @@ class Recording:
   path: pathlib.Path
   label: str
   group: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Clips:
-  """The examples of one split.
-
-  Attributes:
-    x: features. uint8 [N, frames, bins]
-    y: names of the classes. [N]
-    groups: group of each example; None if each is on its own. [N]
-    copies: noisy copies of the examples. uint8 [copies, N, frames, bins]
-  """
-
-  x: npt.NDArray[np.uint8]
-  y: npt.NDArray[np.str_]
-  groups: npt.NDArray[np.str_] | None
-  copies: npt.NDArray[np.uint8]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -258,13 +237,13 @@ def _read(
   is_split: bool = False,
 ) -> tuple[dict[str, Clips], tuple[str, ...]]:
   """The examples of each split, and what was decided."""
-  reader, cutter = WavReader(settings.sample_rate), _Cutter(settings)
+  reader, cutter = WavReader(settings.sample_rate), Cutter(settings)
   noises = [reader.read(path) for path in noise]
   parts = {}
   for split, chosen in recordings.items():
     low, high = _OF_NOISE[split] if is_split else (0.0, 1.0)
     own_noise = [n[round(low * len(n)) : round(high * len(n))] for n in noises]
-    found = _Collected(settings, copies=settings.noisy_copies if split == 'train' else 0)
+    found = Collected(settings, copies=settings.noisy_copies if split == 'train' else 0)
     for one in chosen:
       samples = reader.read(one.path)
       for clip in cutter.clips(samples):
@@ -280,105 +259,7 @@ def _read(
   if settings.noisy_copies:
     kind = f'noise of {folders.NOISE_FOLDER}' if noise else 'white noise'
     notes.append(
-      f'{settings.noisy_copies} copies of each training example, moved by up to {_MOST_SHIFT_MS} '
-      f'ms and with {kind} of {_NOISE_DB[0]:g} to {_NOISE_DB[1]:g} dB below the signal'
+      f'{settings.noisy_copies} copies of each training example, moved by up to {MOST_SHIFT_MS} '
+      f'ms and with {kind} of {NOISE_DB[0]:g} to {NOISE_DB[1]:g} dB below the signal'
     )
   return parts, tuple(notes)
-
-
-class _Cutter:
-  """Cuts recordings into clips, and counts what it padded and cut."""
-
-  def __init__(self, settings: SoundSettings) -> None:
-    self._settings = settings
-    self._padded = 0
-    self._trimmed = 0
-    self.cut = 0  # recordings of several clips
-
-  def clips(self, samples: Samples) -> Iterator[Samples]:
-    """The clips of a recording, around its middle; a short one is padded on both sides."""
-    clip, hop = self._settings.clip, self._settings.clip_hop
-    if len(samples) < clip:
-      self._padded += 1
-      before = (clip - len(samples)) // 2
-      yield np.pad(samples, (before, clip - len(samples) - before))
-      return
-    count = 1 + (len(samples) - clip) // hop
-    used = clip + (count - 1) * hop
-    self.cut += count > 1
-    self._trimmed += count == 1 and used < len(samples)
-    start = (len(samples) - used) // 2
-    for place in range(count):
-      yield samples[start + place * hop : start + place * hop + clip]
-
-  def notes(self) -> Iterator[str]:
-    """What was done, in a line for each."""
-    length = f'{self._settings.clip_ms} ms'
-    if self._padded:
-      yield f'{self._padded:,} recordings shorter than {length} padded on both sides'
-    if self._trimmed:
-      yield f'{self._trimmed:,} recordings longer than {length} cut to their middle'
-    if self.cut:
-      hop = f'{1000 * self._settings.clip_hop // self._settings.sample_rate} ms'
-      yield f'{self.cut:,} recordings longer than {length} cut into clips, one every {hop}'
-
-
-class _Collected:
-  """Features, labels and groups of the examples of a split."""
-
-  def __init__(self, settings: SoundSettings, *, copies: int) -> None:
-    self._settings, self._copies = settings, copies
-    self._rng = np.random.default_rng(0)  # fixed: no data set depends on the seed of a search
-    self._x: list[npt.NDArray[np.uint8]] = []
-    self._more: list[npt.NDArray[np.uint8]] = []
-    self._y: list[str] = []
-    self._groups: list[str] = []
-
-  def add(self, clip: Samples, label: str, group: str, noises: Sequence[Samples]) -> None:
-    """Adds a clip, and its noisy copies."""
-    self._x.append(self._settings.features(clip))
-    self._y.append(label)
-    self._groups.append(group)
-    for _ in range(self._copies):
-      changed = noisy_copy(clip, noises, rate=self._settings.sample_rate, rng=self._rng)
-      self._more.append(self._settings.features(changed))
-
-  def clips(self, *, grouped: bool) -> Clips:
-    """All of them."""
-    x = np.stack(self._x)
-    more = np.stack(self._more) if self._more else np.zeros((0, *x.shape[1:]), np.uint8)
-    return Clips(
-      x,
-      np.array(self._y, str),
-      np.array(self._groups, str) if grouped else None,
-      more.reshape(len(x), self._copies, *x.shape[1:]).swapaxes(0, 1),
-    )
-
-
-def noisy_copy(
-  clip: Samples, noises: Sequence[Samples], *, rate: int, rng: np.random.Generator
-) -> Samples:
-  """A clip that is moved by up to 100 ms, with noise that is 5 to 30 dB weaker.
-
-  Args:
-    clip: int16 [S].
-    noises: recordings of noise, from which a piece is drawn; white noise if there are none.
-    rate: samples a second.
-    rng: draws shift, noise and its strength.
-  """
-  most = min(_MOST_SHIFT_MS * rate // 1000, len(clip) - 1)
-  shift = int(rng.integers(-most, most, endpoint=True))
-  moved = np.zeros(len(clip))
-  moved[max(0, shift) : len(clip) + min(0, shift)] = clip[
-    max(0, -shift) : len(clip) - max(0, shift)
-  ]
-  usable = [noise for noise in noises if len(noise)]
-  noise = rng.normal(size=len(clip))
-  if usable:
-    chosen = usable[int(rng.integers(len(usable)))]
-    start = int(rng.integers(len(chosen)))
-    noise = np.resize(np.roll(chosen, -start), len(clip)).astype(np.float64)
-  power, of_noise = np.mean(np.square(moved)), np.mean(np.square(noise))
-  decibels = rng.uniform(*_NOISE_DB)
-  factor = np.sqrt(power / of_noise) * 10 ** (-decibels / 20) if of_noise else 0.0
-  return np.clip(np.rint(moved + factor * noise), -32768, 32767).astype(np.int16)

@@ -34,7 +34,7 @@ class Stop(str, enum.Enum):
 
   ALL = 'all epochs'
   PATIENCE = 'patience'
-  NO_GAIN = 'no gain'  # its last part brought neither accuracy nor a smaller loss
+  NO_GAIN = 'no gain'  # its last part made it no better (`rlnas.finishing.halving.has_gained`)
   DOMINATED = 'dominated'
   HALVED = 'worse half'
   FAILED = 'failed'  # its last part diverged or no longer fits; what it reached before is kept

@@ -10,7 +10,7 @@ itself, so its outputs have no such difference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,17 +48,27 @@ def int8_logits(
   details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
   port = _Port(details[0]['shape'], *details[0]['quantization'])
   _check_fit(port, [np.dtype(d['dtype']).name for d in details], x)
-  parts, rows = [], 0
-  for start in range(0, len(x), batch_size):
-    batch = _quantized(x[start : start + batch_size], port, scaling)
+  batches = (_quantized(part, port, scaling) for part in _batches(x, batch_size))
+  return _outputs(interpreter, batches)
+
+
+def _batches(x: npt.NDArray[Any], size: int) -> Iterator[npt.NDArray[Any]]:
+  return (x[start : start + size] for start in range(0, len(x), size))
+
+
+def _outputs(interpreter: Any, batches: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+  """Runs an interpreter of TensorFlow Lite on batches of inputs: [N, classes]."""
+  entry, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+  found, rows = [], 0
+  for batch in batches:
     if len(batch) != rows:
       rows = len(batch)
-      interpreter.resize_tensor_input(details[0]['index'], batch.shape)
+      interpreter.resize_tensor_input(entry['index'], batch.shape)
       interpreter.allocate_tensors()
-    interpreter.set_tensor(details[0]['index'], batch)
+    interpreter.set_tensor(entry['index'], batch)
     interpreter.invoke()
-    parts.append(interpreter.get_tensor(details[1]['index']))
-  return np.concatenate(parts)
+    found.append(interpreter.get_tensor(result['index']))
+  return np.concatenate(found)
 
 
 def real_logits(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> npt.NDArray[np.float64]:
@@ -174,22 +184,13 @@ def float_confusion(
     raise ValueError(
       f'y of shape {y.shape}: must be one label for each of {len(x)} examples, N >= 1'
     )
-  classes, rows = [], 0
   with quiet():
     interpreter = tf.lite.Interpreter(model_content=read_model(model), num_threads=1)
-    entry, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    if {entry['dtype'], result['dtype']} != {np.float32}:
+    ports = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    if {port['dtype'] for port in ports} != {np.float32}:
       raise ValueError('model: must have float32 input and output')
-    for start in range(0, len(x), batch_size):
-      batch = scaling.inputs(x[start : start + batch_size])
-      if len(batch) != rows:
-        rows = len(batch)
-        interpreter.resize_tensor_input(entry['index'], batch.shape)
-        interpreter.allocate_tensors()
-      interpreter.set_tensor(entry['index'], batch)
-      interpreter.invoke()
-      classes.append(interpreter.get_tensor(result['index']).argmax(axis=1))
-  return confusion_matrix(y, np.concatenate(classes), classes=int(result['shape'][-1]))
+    logits = _outputs(interpreter, map(scaling.inputs, _batches(x, batch_size)))
+  return confusion_matrix(y, logits.argmax(axis=1), classes=logits.shape[1])
 
 
 def tflm_logits(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> Int8Array:

@@ -9,7 +9,7 @@ from scipy.io import wavfile
 
 import rlnas
 from rlnas.data.labelled import load_labelled
-from rlnas.data.sounds import noisy_copy
+from rlnas.data.sound_clips import noisy_copy
 from rlnas.data.wav_files import WavReader
 from tests import sounds
 
