@@ -171,6 +171,7 @@ def test_the_platformio_project_compiles_with_stand_ins(name, folder, tmp_path):
   library = folder / 'platformio' / name
   manifest = json.loads((library / 'library.json').read_text())
   assert manifest['name'] == name
+  assert 'license' not in manifest, 'packing would need the network to check it'
   assert (library / 'src' / manifest['headers']).is_file()
   for example in manifest['examples']:
     for file in example['files']:
