@@ -190,16 +190,17 @@ def _arena(deployed: Deployment) -> str:
   """The arena, by where the files are compiled."""
   room, name, upper = deployed.reserve, deployed.name, deployed.name.upper()
   is_measured = deployed.info.report.sram_source == 'tflm'
-  counted = 'Predicted from what TFLite Micro allocated' if is_measured else 'Planned, not measured'
+  counted = 'predicted from what TFLite Micro allocated here' if is_measured else 'planned'
   return f"""\
 /* Bytes of the tensor arena to reserve, at any alignment. Smallest arena that loads:
  *   {room.arena.smallest_bytes} usually: {room.build.title}
- *   {room.largest_bytes} at most on this board: {room.largest_build.title}
- *   {room.any_bytes} at most on 32 bits: {room.any_build.title}
+ *   {room.largest_bytes} at most on the board of the search: {room.largest_build.title}
+ *   {room.any_bytes} at most on other chips of 32 bits, but for the last: {room.any_build.title}
  *   {room.host_bytes} on a machine of 64 bits
- *   {room.esp32s3_bytes} on an ESP32-S3 with ESP-NN, by the formulas of its scratch memory
- * {counted}, the last not at all. {name}_arena_used_bytes()
- * tells what a device uses. To set another size, define it for all files. */
+ *   {room.esp32s3_bytes} on an ESP32-S3 with ESP-NN
+ * The last is by the formulas of ESP-NN's scratch memory; the others are
+ * {counted}. {name}_arena_used_bytes() tells
+ * what a device uses. To set another size, define it for all files. */
 #ifndef {upper}_ARENA_BYTES
 #if UINTPTR_MAX > 0xffffffffu
 #define {upper}_ARENA_BYTES {room.host_total_bytes}

@@ -100,6 +100,7 @@ def _values_of(world: str, values: Mapping[str, str]) -> dict[str, str]:
     'src': f'../src/{name}',
     'cc': _EXTENSIONS.get(world, 'cc'),
     'classify_h': f'{name}.h',
+    'sketch': '',  # for Arduino there is a folder of its own
     'vectors_h': f'{name}/test_vectors.h',
     'version': '1.0.0',
     'author': 'rlnas',

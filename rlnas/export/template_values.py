@@ -18,6 +18,15 @@ from rlnas.export.quantizer import c_type, is_table, probes
 _MARKDOWN = 120  # characters of a line in README.md
 
 
+# What the bundle's own main.cc says of Arduino; the folder of that world has its own program.
+_SKETCH = """\
+ * Arduino: put main.cc, model.*, classify.*, rlnas_model.h, rlnas_operators.h and test_vectors.h
+ * into the sketch's folder, beside an .ino file that holds nothing but the #include of the
+ * library, such as <TensorFlowLite.h>. setup() prints to the serial port.
+ *
+"""
+
+
 def template_values(deployed: Deployment, dataset: Dataset, budget: Budget) -> dict[str, str]:
   """The values of the templates of a bundle; see `rlnas.export.templates`."""
   name, info = deployed.name, deployed.info
@@ -43,6 +52,7 @@ def template_values(deployed: Deployment, dataset: Dataset, budget: Budget) -> d
     'src': '.',
     'cc': 'cc',
     'classify_h': 'classify.h',
+    'sketch': _SKETCH,
     'vectors_h': 'test_vectors.h',
     **_sizes(deployed),
     'budget_bytes': f'{budget.sram_bytes:,}',
@@ -122,7 +132,7 @@ def _sizes(deployed: Deployment) -> dict[str, str]:
     **_prefixed('library', _code_of(_of_library(build), info.kinds)),
     **_prefixed('esp', _code_of(BUILDS['esp32s3'], info.kinds)),
     'vectors': str(len(vectors.inputs)),
-    'vector_bytes': f'{vectors.inputs.size + vectors.outputs.size:,}',
+    'vector_bytes': f'{vectors.inputs.size + vectors.outputs.size + 4 * len(vectors.labels):,}',
     'latency': deployed.latency or 'not known for this board',
   }
 

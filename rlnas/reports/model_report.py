@@ -6,6 +6,8 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from rlnas.architecture import Scalar
 from rlnas.board import Board
 from rlnas.budget import Budget
@@ -277,7 +279,9 @@ def _chance(quality: Quality, dataset: Dataset, metric: Metric) -> str:
   confusion = chance_confusion([sum(row) for row in quality.confusion], named)
   shown = dict.fromkeys((Metric.ACCURACY, metric))
   reached = ' and '.join(f'{one.label} {one.of(confusion):.4f}' for one in shown)
-  text = f'There, always naming {dataset.class_names[named]!r}, the largest class, would reach '
+  counts = np.bincount(dataset.y_train, minlength=dataset.classes)
+  which = 'the largest class' if (counts == counts.max()).sum() == 1 else 'one of the largest'
+  text = f'There, always naming {dataset.class_names[named]!r}, {which}, would reach '
   text += f'{reached}. '
   if quality.score(metric) <= metric.of(confusion):
     text += 'This network is not better than that. '

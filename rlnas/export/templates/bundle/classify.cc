@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* Compile it as C++17, with the same defines as TFLite Micro, such as TF_LITE_STATIC_MEMORY and
+/* Compile it as C++11 or later, as the headers of TFLite Micro need it (those of 2026: C++17), and
+ * with the same defines as that library, such as TF_LITE_STATIC_MEMORY and
  * CMSIS_NN: they change the library's structures and functions. */
 #include "classify.h"
 

@@ -6,10 +6,7 @@
  * functions. Define @NAME@_NO_MAIN if the program has a main() of its own, which may call
  * @name@_check().
  *
- * Arduino: put the files into the sketch's folder, beside an .ino file that holds nothing but the
- * #include of the library, such as <TensorFlowLite.h>. setup() prints to the serial port.
- *
- * It prints by MicroPrintf, which is empty where TF_LITE_STRIP_ERROR_STRINGS is defined, and which
+@sketch@ * It prints by MicroPrintf, which is empty where TF_LITE_STRIP_ERROR_STRINGS is defined, and which
  * does not know a port in a library for TARGET=cortex_m_generic. So define @NAME@_PRINT as the name
  * of a function of yours, extern "C" void your_print(const char* text), for all lines to go there.
  */
