@@ -176,7 +176,14 @@ def search(setup: Setup, *, tensorboard: bool = False) -> tuple[Trial, ...]:
       )
       cached.remember(journal.trials)
     stack.callback(executor.close)
-    progress = ProgressBar(config.trials, budget=setup.budget, metric=Metric(config.metric))
+    seconds = math.inf if config.minutes is None else 60 * config.minutes * setup.workers
+    progress = ProgressBar(
+      config.trials,
+      budget=setup.budget,
+      metric=Metric(config.metric),
+      seconds=seconds,
+      workers=setup.workers,
+    )
     stack.callback(progress.close)
     events = TensorBoard(
       workdir / 'tensorboard',
@@ -194,7 +201,6 @@ def search(setup: Setup, *, tensorboard: bool = False) -> tuple[Trial, ...]:
       known=len(journal.trials),
     )
     stack.callback(page.close)
-    seconds = math.inf if config.minutes is None else 60 * config.minutes * setup.workers
     limit = _Limit(seconds)
     pruning = []
     if config.inherit and isinstance(strategy, Breeding):
