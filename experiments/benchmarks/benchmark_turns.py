@@ -20,7 +20,7 @@ from absl import flags
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.child.builder import build
 from rlnas.child.train import accuracy, train
-from rlnas.child.turns import Turns
+from rlnas.child.turns import for_motion
 from rlnas.cli.flags import check_positive, no_arguments
 from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> None:
       seed = derive_seed(FLAGS.seed, number, index)
       for angle in angles:
         model = build(network, data.task, seed=seed)
-        turns = Turns(data.scaling, angle)
+        turns = for_motion(data, angle)
         train(model, data, epochs=FLAGS.epochs, seed=seed, augmentation=turns)
         judged = accuracy(model, data.x_val, data.y_val, scaling=data.scaling)
         results[angle].append(judged)
