@@ -5,8 +5,8 @@
 The file holds x [N, T, F], with x, y, z of one sensor after the other, y [N], and groups [N], such
 as people. The groups are parted into folds. Networks of the space `temporal`, drawn uniformly among
 those with at most --max_macs, are trained on all folds but one, with each of --degrees, and judged
-on the fold left out: float accuracy, mean ± deviation over folds and networks, and the difference
-between pairs.
+on the fold left out: accuracy, mean ± deviation over folds and networks, and the difference between
+pairs, for float and for int8.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from absl import flags
 
 from rlnas.architecture import Architecture, TaskShape
+from rlnas.backend import keras
 from rlnas.child.builder import build
 from rlnas.child.train import accuracy, train
 from rlnas.child.turns import for_motion
@@ -29,6 +30,8 @@ from rlnas.data.dataset import Dataset
 from rlnas.spaces import Temporal
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
+from rlnas.tflite.inference import int8_accuracy
+from rlnas.tflite.quantize import calibration_rows, quantize
 from rlnas.trial import derive_seed
 
 FLAGS = flags.FLAGS
@@ -82,7 +85,7 @@ def main(arguments: list[str]) -> None:
   for name in ('folds', 'networks', 'epochs', 'max_macs'):
     check_positive(name)
   angles = [float(text) for text in FLAGS.degrees]
-  results: dict[float, list[float]] = {angle: [] for angle in angles}
+  results: dict[tuple[str, float], list[float]] = {}
   for number, data in enumerate(folds_of(FLAGS.dataset, FLAGS.folds, FLAGS.seed)):
     networks = networks_of(data.task, FLAGS.networks, FLAGS.max_macs, FLAGS.seed)
     for index, network in enumerate(networks):
@@ -91,13 +94,24 @@ def main(arguments: list[str]) -> None:
         model = build(network, data.task, seed=seed)
         turns = for_motion(data, angle)
         train(model, data, epochs=FLAGS.epochs, seed=seed, augmentation=turns)
-        judged = accuracy(model, data.x_val, data.y_val, scaling=data.scaling)
-        results[angle].append(judged)
-        print(f'fold {number} network {index} {angle:g} degrees: {judged:.4f}', flush=True)
-  print('\n| degrees | accuracy | against the first |\n|---|---|---|')
-  for angle, found in results.items():
-    pairs = [a - b for a, b in zip(found, results[angles[0]], strict=True)]
-    print(f'| {angle:g} | {_summary(found)} | {_summary(pairs)} |')
+        for kind, judged in judge(model, data).items():
+          results.setdefault((kind, angle), []).append(judged)
+          where = f'fold {number} network {index} {angle:g} degrees'
+          print(f'{where} {kind}: {judged:.4f}', flush=True)
+  print('\n| degrees | network | accuracy | against the first |\n|---|---|---|---|')
+  for (kind, angle), found in results.items():
+    pairs = [a - b for a, b in zip(found, results[kind, angles[0]], strict=True)]
+    print(f'| {angle:g} | {kind} | {_summary(found)} | {_summary(pairs)} |')
+
+
+def judge(model: keras.Model, data: Dataset) -> dict[str, float]:
+  """The accuracy of a trained network and of its int8 form on the validation data."""
+  x, y, scaling = data.x_val, data.y_val, data.scaling
+  int8 = quantize(model, calibration_rows(data.x_train, scaling=scaling))
+  return {
+    'float': accuracy(model, x, y, scaling=scaling),
+    'int8': int8_accuracy(int8, x, y, scaling=scaling),
+  }
 
 
 def _summary(values: list[float]) -> str:

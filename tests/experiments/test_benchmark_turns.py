@@ -13,11 +13,14 @@ def test_turns_are_compared_on_people_left_out(tmp_path):
   done = script.run('benchmarks/benchmark_turns.py', *flags)
   assert done.code == 0, done.stderr
   rows = [line.split('|')[1:-1] for line in done.stdout.splitlines() if line.startswith('| ')]
-  assert [row[0].strip() for row in rows[1:]] == ['0', '15']
-  accuracies = [float(row[1].split()[0]) for row in rows[1:]]
+  cells = [[cell.strip() for cell in row] for row in rows[1:]]
+  assert [row[:2] for row in cells] == [
+    [a, kind] for a in ('0', '15') for kind in ('float', 'int8')
+  ]
+  accuracies = [float(row[2].split()[0]) for row in cells]
   assert all(0 <= value <= 1 for value in accuracies)
-  gain = float(rows[2][2].split()[0])
-  assert abs(accuracies[1] - accuracies[0] - gain) < 2e-4
+  for row, before, after in zip(cells[2:], accuracies[:2], accuracies[2:], strict=True):
+    assert abs(after - before - float(row[3].split()[0])) < 2e-4
 
 
 def test_a_file_without_groups_is_refused(tmp_path):
