@@ -279,21 +279,17 @@ def _windowed(entry: Node, sides: Sides) -> Sides:
     return sides
   rank, height, width, channels = sides
   frames, kept = entry['frames'], _indices(entry['features'])
-  steps, features = (width, channels) if rank == 3 and height == 1 else (height, width)
-  if rank == 2:
-    features = channels
-  if steps < frames * entry['rate'] or features <= kept[-1]:
+  is_row = rank == 3 and height == 1
+  steps, features = (width, channels) if is_row else (height, channels if rank == 2 else width)
+  is_image = rank == 3 and height != 1 and channels != 1
+  if is_image or steps < frames * entry['rate'] or features <= kept[-1]:
     raise ValueError(
       f'node 0: a window of {frames * entry["rate"]} time steps and feature {kept[-1]} of examples '
       f'of shape {_shape(sides)}'
     )
   if rank == 2:
     return rank, frames, 1, len(kept)
-  if height == 1:
-    return rank, 1, frames, len(kept)
-  if channels == 1:
-    return rank, frames, len(kept), 1
-  raise ValueError(f'node 0: a window of images of shape {_shape(sides)}, not of sequences')
+  return (rank, 1, frames, len(kept)) if is_row else (rank, frames, len(kept), 1)
 
 
 def _indices(text: str) -> list[int]:

@@ -162,19 +162,16 @@ class FinishedSearch:
   @functools.cached_property
   def window(self) -> Window | None:
     """The part of an example that the network reads; None if it reads all."""
-    return window_of(self._architecture)
-
-  @property
-  def _architecture(self) -> Architecture:
-    if self.number == 1:
-      return Architecture.from_rows(self._result.best['architecture'])
-    return self._result.finalist(self.number).candidate.architecture
+    rows = self._result.best.get('architecture')
+    if self.number != 1:
+      return window_of(self._result.finalist(self.number).candidate.architecture)
+    return None if rows is None else window_of(Architecture.from_rows(rows))
 
   def _windowed(self, x: Array) -> Array:
     """What the network reads of raw examples of the input shape: [N, ...]."""
     if self.window is None:
       return x
-    return windowed(x, self.window).reshape(len(x), *seen_shape(self._architecture, self.task))
+    return windowed(x, self.window).reshape(len(x), *seen_shape(self.window, self.task))
 
   @property
   def _seen_scaling(self) -> Scaling:

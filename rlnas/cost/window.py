@@ -68,17 +68,19 @@ class Window:
 
 
 def with_window(architecture: Architecture, window: Window) -> Architecture:
-  """Returns the network with a window at its input, in place of any that it has."""
-  entry = Node(
-    'input',
-    (),
-    (
-      ('features', ','.join(map(str, window.features))),
-      ('frames', window.frames),
-      ('rate', window.rate),
-    ),
-  )
-  return Architecture((entry, *architecture.nodes[1:]))
+  """Returns the network with a window at its input, in place of any that it has.
+
+  A space gives one to all of its networks or to none, since a strategy compares them by their
+  features (`rlnas.strategies.network_features`).
+  """
+  return Architecture((_entry(window), *architecture.nodes[1:]))
+
+
+def _entry(window: Window) -> Node:
+  """The node of the input that has the window."""
+  features = ','.join(map(str, window.features))
+  attributes = (('features', features), ('frames', window.frames), ('rate', window.rate))
+  return Node('input', (), attributes)
 
 
 def window_of(architecture: Architecture) -> Window | None:
@@ -109,15 +111,15 @@ def unwindowed(architecture: Architecture, task: TaskShape) -> tuple[Architectur
     ValueError: the window is longer than the examples of the task, or wants features that they
       have not.
   """
-  network = without_window(architecture)
-  if network is architecture:
+  window = window_of(architecture)
+  if window is None:
     return architecture, task
-  return network, TaskShape(seen_shape(architecture, task), task.classes)
+  return without_window(architecture), TaskShape(seen_shape(window, task), task.classes)
 
 
-def seen_shape(architecture: Architecture, task: TaskShape) -> Shape:
-  """The shape of an example as the network reads it. Raises ValueError as `unwindowed`."""
-  return infer_shapes(Architecture(architecture.nodes[:1]), task)[0]
+def seen_shape(window: Window, task: TaskShape) -> Shape:
+  """The shape of an example as a window gives it. Raises ValueError as `unwindowed`."""
+  return infer_shapes(Architecture((_entry(window),)), task)[0]
 
 
 def window_bytes(architecture: Architecture) -> int:
