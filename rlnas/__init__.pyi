@@ -69,6 +69,7 @@ from .spaces.joint import Joint
 from .spaces.multibranch import MultiBranch
 from .spaces.nasbench201 import NasBench201
 from .spaces.nasnet import NASNet
+from .spaces.preprocessed import Preprocessed
 from .spaces.recurrent import Recurrent
 from .spaces.table import Table, compile_table, mutate, sample_uniform
 from .spaces.temporal import Temporal
@@ -131,6 +132,7 @@ __all__ = [
   'OptunaSampler',
   'Plan',
   'Prefer',
+  'Preprocessed',
   'Progress',
   'ProgressBar',
   'Proposal',

@@ -28,7 +28,8 @@ Shape = tuple[int, ...]
 # and its activation ('relu' or 'none'). All padding is 'same', so the side of a map after stride s
 # is ceil(side / s). `pad_like` pads its first input with zeros, equally on all sides, to the height
 # and width of its second. `frames` returns `count` frames of a sequence, starting at frame `first`,
-# as one vector. `dense` nodes with equal `weights` share their weights.
+# as one vector. `dense` nodes with equal `weights` share their weights. The input may have the
+# attributes of `WINDOW`: the network then reads a part of the examples (`rlnas.cost.window`).
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
   'input': (),
   'conv': ('activation', 'filters', 'kernel_height', 'kernel_width', 'stride'),
@@ -49,6 +50,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
   'classifier': (),
   'dilated_depthwise_conv': ('activation', 'dilation', 'kernel_height', 'kernel_width'),
 }
+WINDOW = ('features', 'frames', 'rate')  # features: ascending indices as text, '0,1,5'
 COMMUTATIVE = frozenset({'add', 'multiply'})
 ACTIVATIONS = ('none', 'relu')
 _WEIGHTED = frozenset(
@@ -250,7 +252,7 @@ def infer_shapes(architecture: Architecture, task: TaskShape) -> tuple[Shape, ..
     ValueError: an operation cannot take the shapes of its inputs, such as a sum of two shapes or
       frames beyond the end of a sequence.
   """
-  found = [input_sides(task)]
+  found = [_windowed(architecture.nodes[0], input_sides(task))]
   for index, node in enumerate(architecture.nodes[1:], 1):
     op, size, stride, first = _figures(node.op, node.attributes)
     source, *others = node.inputs
@@ -269,6 +271,31 @@ def input_sides(task: TaskShape) -> Sides:
   *sides, channels = task.input_shape
   height, width = (*sides, 1)[:2]
   return 1 + len(sides), height, width, channels
+
+
+def _windowed(entry: Node, sides: Sides) -> Sides:
+  """The sides of what the input node gives: those of an example, or those of its window."""
+  if not entry.attributes:
+    return sides
+  rank, height, width, channels = sides
+  frames, kept = entry['frames'], _indices(entry['features'])
+  is_row = rank == 3 and height == 1
+  steps, features = (width, channels) if is_row else (height, channels if rank == 2 else width)
+  is_image = rank == 3 and height != 1 and channels != 1
+  if is_image or steps < frames * entry['rate'] or features <= kept[-1]:
+    raise ValueError(
+      f'node 0: a window of {frames * entry["rate"]} time steps and feature {kept[-1]} of examples '
+      f'of shape {_shape(sides)}'
+    )
+  if rank == 2:
+    return rank, frames, 1, len(kept)
+  return (rank, 1, frames, len(kept)) if is_row else (rank, frames, len(kept), 1)
+
+
+def _indices(text: str) -> list[int]:
+  """The indices in the attribute `features`; none if it has another form."""
+  parts = text.split(',')
+  return [int(part) for part in parts] if all(part.isdecimal() for part in parts) else []
 
 
 def joined_sides(op: int, sides: Sides, other: Sides) -> Sides:
@@ -345,7 +372,7 @@ def _check_node(index: int, node: Node) -> None:
   if node.op not in OPERATIONS:
     raise ValueError(f'node {index}: unknown op {node.op!r}; known: {", ".join(OPERATIONS)}')
   names = tuple([name for name, _ in node.attributes])  # checks run often; a list is quicker
-  if names != OPERATIONS[node.op]:
+  if names != OPERATIONS[node.op] and (node.op, names) != ('input', WINDOW):
     raise ValueError(f'node {index} ({node.op}): attributes {names}, not {OPERATIONS[node.op]}')
   least, most = _INPUT_COUNTS.get(node.op, (1, 1))
   if len(node.inputs) < least or (most is not None and len(node.inputs) > most):
@@ -356,6 +383,10 @@ def _check_node(index: int, node: Node) -> None:
     if name == 'activation':
       if value not in ACTIVATIONS:
         raise ValueError(f'node {index} ({node.op}): activation={value!r}, not of {ACTIVATIONS}')
+    elif name == 'features':
+      kept = _indices(value) if isinstance(value, str) else []
+      if not kept or ','.join(map(str, sorted(set(kept)))) != value:
+        raise ValueError(f'node {index} ({node.op}): features={value!r}, not ascending indices')
     elif not isinstance(value, int) or value < (0 if name == 'first' else 1):
       raise ValueError(f'node {index} ({node.op}): {name}={value!r} is not a positive integer')
 

@@ -16,6 +16,7 @@ from rlnas.backend import keras, tf
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights
 from rlnas.child.train import Loss, cross_entropy
+from rlnas.cost.window import unwindowed
 from rlnas.data.dataset import Dataset
 
 TEMPERATURE = 4.0
@@ -37,12 +38,15 @@ class Teacher:
   weights: pathlib.Path
 
   def load(self, dataset: Dataset) -> keras.Model:
-    """Builds the network with its weights.
+    """Builds the network with its weights; it reads what its window gives, if it has one.
+
+    Args:
+      dataset: the data as given, not as seen through a window.
 
     Raises:
       ValueError: the weights are missing, or belong to another network.
     """
-    network = build(self.architecture, dataset.task, seed=0)
+    network = build(*unwindowed(self.architecture, dataset.task), seed=0)
     layers = sum(bool(layer.weights) for layer in network.layers)
     if inherit_weights(network, self.weights) != layers:
       raise ValueError(f'{self.weights}: not the weights of this network')

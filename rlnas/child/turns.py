@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.backend import tf
+from rlnas.child.augment import NO_AUGMENTATION, Changes
+from rlnas.cost.window import Window
 from rlnas.data.dataset import Dataset
 from rlnas.data.motion import AXES
 from rlnas.data.scaling import PerFeature
@@ -101,6 +103,27 @@ def for_motion(dataset: Dataset, degrees: float) -> Turns:
     return tuple(np.broadcast_to(np.ravel(value), features).tolist())
 
   return Turns(degrees, of_each(dataset.scaling.offset), of_each(dataset.scaling.scale))
+
+
+def seen_through(window: Window | None, changes: Changes) -> Changes:
+  """The changes of examples of which a network reads a part.
+
+  Args:
+    window: what the network reads; None if it reads all.
+    changes: changes of whole examples.
+
+  Returns:
+    Turns of the sensors that are kept; no changes if a sensor is kept in part, since a turn mixes
+    all its axes. Other changes stay as they are.
+  """
+  if window is None or not isinstance(changes, Turns):
+    return changes
+  kept = window.features
+  whole = [tuple(range(first, first + AXES)) for first in range(0, len(changes.scale), AXES)]
+  if kept != tuple(i for axes in whole if set(axes) <= set(kept) for i in axes):
+    return NO_AUGMENTATION
+  offset, scale = (tuple(of[i] for i in kept) for of in (changes.offset, changes.scale))
+  return Turns(changes.degrees, offset, scale)
 
 
 def _rotations(angles: tf.Tensor) -> tf.Tensor:

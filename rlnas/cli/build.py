@@ -16,7 +16,14 @@ from rlnas.child.defaults import BATCH_SIZE
 from rlnas.cli import choices
 from rlnas.cli.config import FinishConfig, SearchConfig, named_space
 from rlnas.cli.earlier_journals import EarlierJournal, read_earlier, walks_of
-from rlnas.cli.fitting import check_input, kinds_in, with_frames, with_space, with_training
+from rlnas.cli.fitting import (
+  check_input,
+  kinds_in,
+  with_frames,
+  with_space,
+  with_training,
+  with_windows,
+)
 from rlnas.cli.options import written
 from rlnas.cost.builds import Build
 from rlnas.cost.speed import Speed
@@ -28,6 +35,7 @@ from rlnas.evaluation.executors import default_workers
 from rlnas.interfaces import Executor, Reward, StagedEvaluator, Strategy
 from rlnas.search.fidelity import Pruner
 from rlnas.spaces.decision import Space, decode
+from rlnas.spaces.preprocessed import Preprocessed
 from rlnas.spaces.table import Table, compile_table, unrank
 from rlnas.strategies.admitting import Admitting
 from rlnas.strategies.earlier_results import Earlier
@@ -102,7 +110,7 @@ def set_up(config: SearchConfig) -> Setup:
   journals = read_earlier(config.learn_from)
   dataset = loaders.load(config.dataset, config.data_dir, **config.reading())
   by_data, config = config.space is None, with_frames(with_space(config, dataset), dataset)
-  config = with_training(config, dataset)
+  config = with_training(with_windows(config, dataset), dataset)
   table = compile_table(build_space(config))
   first = decode(table.space, unrank(table, 0))
   if not isinstance(first, Architecture):
@@ -188,7 +196,15 @@ def build_space(config: SearchConfig) -> Space:
   name = named_space(config)
   options = choices.space_options(name, config.space_options)
   built: Space = _constructed('space', name, choices.find('space', name), **options)
-  return built
+  if not config.preprocess:
+    return built
+  windows = choices.preprocess_options(config.preprocess_options)
+  if not windows.keys() >= choices.PREPROCESS_OF_DATA.keys():
+    return built  # the data are not read yet
+  try:
+    return Preprocessed(built, **windows)
+  except ValueError as error:
+    raise ValueError(f'preprocess_option={_shown(windows)}: {error}') from error
 
 
 def build_strategy(
@@ -357,6 +373,7 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
     'space_options': choices.recorded(
       choices.space_options(named_space(config), config.space_options)
     ),
+    **_preprocess(config),
     'strategy': config.strategy,
     'strategy_options': strategy.recorded(),
     'learn_from': ','.join(journal.digest for journal in setup.journals) or None,
@@ -379,3 +396,10 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
     'tensorflow': tf.__version__,
     'onednn': str(int(ONEDNN)),
   }
+
+
+def _preprocess(config: SearchConfig) -> dict[str, Scalar | None]:
+  """What a journal says of --preprocess; nothing without it, as in journals of earlier versions."""
+  if not config.preprocess:
+    return {}
+  return {'preprocess': choices.recorded(choices.preprocess_options(config.preprocess_options))}

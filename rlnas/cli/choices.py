@@ -23,6 +23,7 @@ from rlnas.search.fidelity import (
   by_regression,
   promote_none,
 )
+from rlnas.spaces.preprocessed import Preprocessed
 
 Chosen = TypeVar('Chosen')
 
@@ -69,6 +70,10 @@ PRUNERS: Mapping[str, Callable[[int], Pruner]] = {
 _OFFERED = {'space': SPACES, 'strategy': STRATEGIES, 'reward': REWARDS}
 # Arguments that the search gives to a strategy, if its signature has them.
 GIVEN = ('table', 'controller', 'seed', 'admits', 'penalty', 'earlier')
+# Options of --preprocess that the data decide.
+PREPROCESS_OF_DATA: Mapping[str, Option] = {
+  name: Option(name, 'int', 'that of the data', '') for name in ('steps', 'features')
+}
 _CONTROLLER = 'rlnas.strategies.controller:Controller'
 # An option of every strategy. A class that has no argument `admits` is wrapped
 # (`rlnas.strategies.admitting`).
@@ -198,6 +203,12 @@ def options_of_strategy(name: str) -> tuple[dict[str, Option], dict[str, Option]
   return own, options_of(found, without=('tables', 'seed'))
 
 
+def preprocess_options(texts: Sequence[str]) -> dict[str, Any]:
+  """The keyword arguments of `rlnas.spaces.preprocessed`. Raises ValueError; see `read_options`."""
+  options = {**PREPROCESS_OF_DATA, **options_of(Preprocessed)}
+  return read_options('preprocess_option', texts, options, of='preprocess')
+
+
 def reward_options(name: str, texts: Sequence[str]) -> dict[str, Any]:
   """The keyword arguments of a reward. Raises ValueError; see `read_options`."""
   return read_options('reward_option', texts, options_of(find('reward', name)), of=name)
@@ -217,4 +228,13 @@ def recorded_options(kind: str, name: str, text: str) -> dict[str, Any]:
   if not text.startswith('{'):
     options = options_of(find(kind, name))
     return read_options(f'{kind}_option', text.split(), options, of=name)
+  return _parsed(text)
+
+
+def recorded_windows(text: str) -> dict[str, Any]:
+  """The keyword arguments of `rlnas.spaces.preprocessed` that `recorded` wrote."""
+  return _parsed(text)
+
+
+def _parsed(text: str) -> dict[str, Any]:
   return {key: as_tuples(value) for key, value in json.loads(text).items()}

@@ -316,6 +316,20 @@ class SearchConfig:
     group='search',
     flag='space_option',
   )
+  preprocess: bool = _setting(
+    False,
+    'Whether each network also decides what it reads of a sequence: the length of the window, how '
+    'many time steps make a frame, and which features. What a stream keeps of it counts as SRAM.',
+    group='search',
+  )
+  preprocess_options: tuple[str, ...] = _setting(
+    (),
+    'Option of --preprocess as name=value; may be repeated, for example '
+    '--preprocess_option=windows=128,64 --preprocess_option=rates=1,2. The defaults are listed '
+    'below.',
+    group='search',
+    flag='preprocess_option',
+  )
   strategy: str = _setting(
     'reinforce',
     f'Strategy that proposes networks: {", ".join(choices.STRATEGIES)}, or package.module:Name.',
@@ -429,6 +443,9 @@ class SearchConfig:
     _check_positive(self, 'trials', 'batch', 'epochs', 'workers')
     if self.lag < 0:
       raise ValueError(f'lag={self.lag}: must be at least 0')
+    if self.preprocess_options and not self.preprocess:
+      shown = ' '.join(self.preprocess_options)
+      raise ValueError(f'preprocess_option={shown}: needs --preprocess')
     self.reading()
     self.stages()
     choices.check_one_of('pruner', self.pruner, choices.PRUNERS)
@@ -456,6 +473,7 @@ class SearchConfig:
     self.target_build()
     if self.space is not None:
       choices.space_options(self.space, self.space_options)
+    choices.preprocess_options(self.preprocess_options)
     choices.strategy_options(self.strategy, self.strategy_options)
     choices.reward_options(self.reward, self.reward_options)
     if self.learn_from:

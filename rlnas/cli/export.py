@@ -138,6 +138,7 @@ def export_workdir(
   if finalist <= len(result.records):  # otherwise an error follows at once
     load_tensorflow()
   winner = _winner_in(result) if finalist == 1 else _finalist_in(result, finalist)
+  from rlnas.data.windowed import through
   from rlnas.reports.model_report import Origin, write_bundle
 
   board = _board(config)
@@ -161,7 +162,8 @@ def export_workdir(
   folder = workdir / ('best' if finalist == 1 else f'finalist-{finalist}')
   model = (workdir / winner.model).read_bytes()
   with pictures_counted('writing the report'):
-    write_bundle(model, dataset, budget_of(configuration), origin, folder, name=name, worlds=worlds)
+    _, seen = through(winner.trial.proposal.architecture, dataset)
+    write_bundle(model, seen, budget_of(configuration), origin, folder, name=name, worlds=worlds)
   if finalist != 1:
     from rlnas.data.atomic_file import write_folder
     from rlnas.finishing.winner import architecture_contents

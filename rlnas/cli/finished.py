@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import TaskShape
+from rlnas.architecture import Architecture, TaskShape
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import read_config
 from rlnas.cli.results import Result, read_result
+from rlnas.cost.window import Window, seen_shape, unwindowed, window_of
 from rlnas.data.labels import as_places
 from rlnas.data.raw_inputs import shaped, typed
 from rlnas.data.scaling import Scaling
+from rlnas.data.windowed import scaling_of, windowed
 from rlnas.search.journal import read_journal
 from rlnas.trial import Trial
 
@@ -41,7 +43,7 @@ class FinishedSearch:
     trials: its trials, in order.
     number: number of the finalist; 1 is the winner.
     why: why the winner won; '' if an earlier version finished the search.
-    task: input shape and number of classes of its networks.
+    task: shape of raw examples, and number of classes.
     class_names: one name for each class.
     scaling: how raw inputs are scaled for its networks.
     input_type: type in which raw inputs are kept before they are scaled: uint8, float32 or float64.
@@ -89,7 +91,7 @@ class FinishedSearch:
     from rlnas.child.inherit import inherit_weights
 
     finalist = self._result.finalist(self.number)
-    network = build(finalist.candidate.architecture, self.task, seed=0)
+    network = build(*unwindowed(finalist.candidate.architecture, self.task), seed=0)
     path = self.workdir / 'finalists' / f'{finalist.name}.npz'
     if inherit_weights(network, path) != sum(bool(layer.weights) for layer in network.layers):
       raise ValueError(f'{path}: must hold the weights of this network')
@@ -115,11 +117,11 @@ class FinishedSearch:
     from rlnas.tflite.inference import int8_logits, tflm_logits
 
     run = tflm_logits if tflm else int8_logits
-    return run(self.tflite, self._shaped(x), scaling=self.scaling)
+    return run(self.tflite, self._windowed(self._shaped(x)), scaling=self._seen_scaling)
 
   def inputs(self, x: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Scales raw examples [N, ...] to what `model` reads. Raises ValueError as `predict`."""
-    return self.scaling.inputs(self._shaped(x))
+    return self._seen_scaling.inputs(self._windowed(self._shaped(x)))
 
   def evaluate(
     self, x: npt.ArrayLike, y: npt.ArrayLike, *, groups: npt.ArrayLike | None = None
@@ -147,7 +149,7 @@ class FinishedSearch:
       raise ValueError('x: holds NaN or infinite values; all must be finite')
     labels = as_places('y', np.asarray(y), self.class_names, count=len(raw))
     return assess(
-      real_logits(self.tflite, raw, scaling=self.scaling),
+      real_logits(self.tflite, self._windowed(raw), scaling=self._seen_scaling),
       labels,
       groups=None if groups is None else np.asarray(groups),
     )
@@ -156,6 +158,24 @@ class FinishedSearch:
     """Examples of the input shape, floats in the type of the training data. Raises ValueError."""
     raw = shaped('x', np.asarray(x), self.task.input_shape)
     return raw if self.input_type == 'uint8' else typed('x', raw, self.input_type)
+
+  @functools.cached_property
+  def window(self) -> Window | None:
+    """The part of an example that the network reads; None if it reads all."""
+    rows = self._result.best.get('architecture')
+    if self.number != 1:
+      return window_of(self._result.finalist(self.number).candidate.architecture)
+    return None if rows is None else window_of(Architecture.from_rows(rows))
+
+  def _windowed(self, x: Array) -> Array:
+    """What the network reads of raw examples of the input shape: [N, ...]."""
+    if self.window is None:
+      return x
+    return windowed(x, self.window).reshape(len(x), *seen_shape(self.window, self.task))
+
+  @property
+  def _seen_scaling(self) -> Scaling:
+    return self.scaling if self.window is None else scaling_of(self.scaling, self.window)
 
 
 def load(workdir: str | os.PathLike[str], *, finalist: int = 1) -> FinishedSearch:

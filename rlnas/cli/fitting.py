@@ -83,8 +83,40 @@ def with_frames(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   return dataclasses.replace(config, space_options=options)
 
 
+def with_windows(config: SearchConfig, dataset: Dataset) -> SearchConfig:
+  """Tells `--preprocess` the sides of the data; the same configuration without it.
+
+  Raises:
+    ValueError: the data are no sequences of floats, the space needs a fixed number of frames, or an
+      option does not fit the data.
+  """
+  if not config.preprocess:
+    return config
+  space, shape = named_space(config), dataset.input_shape
+  if len(shape) != 2 or dataset.sound is not None or dataset.x_train.dtype.kind != 'f':
+    what = 'sound' if dataset.sound is not None else f'{dataset.x_train.dtype} of shape {shape}'
+    raise ValueError(
+      f'preprocess=True: examples of {dataset.name} are {what}; must be sequences of floats, such '
+      'as those of a sensor of motion'
+    )
+  if 'frames' in choices.options_of(choices.find('space', space)):
+    raise ValueError(
+      f'preprocess=True: not with --space={space}, whose networks read a fixed number of frames'
+    )
+  given = choices.preprocess_options(config.preprocess_options)
+  of_data = dict(zip(choices.PREPROCESS_OF_DATA, shape, strict=True))
+  for name, value in of_data.items():
+    if given.get(name, value) != value:
+      raise ValueError(f'preprocess_option={name}={given[name]}: the data have {value}')
+  missing = (f'{name}={value}' for name, value in of_data.items() if name not in given)
+  options = (*config.preprocess_options, *missing)
+  return dataclasses.replace(config, preprocess_options=options)
+
+
 def check_input(dataset: Dataset, config: SearchConfig) -> None:
   """Raises ValueError if an example alone needs more SRAM than the budget has."""
+  if config.preprocess:  # which part of an example is read is still to be decided
+    return
   input_bytes, sram_bytes = math.prod(dataset.input_shape), config.budget(()).sram_bytes
   if input_bytes > sram_bytes:
     setting = f'board={config.board}' if config.sram_kib is None else f'sram_kib={config.sram_kib}'

@@ -19,6 +19,7 @@ from absl import flags
 from rlnas.cli import choices
 from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.options import did_you_mean
+from rlnas.spaces.preprocessed import Preprocessed
 
 if TYPE_CHECKING:
   from rlnas.cli.build import Setup
@@ -200,6 +201,9 @@ def options_text() -> str:
       if options:
         lines.append(f'\n--{kind}={name}, --{kind}_option=')
         lines += [_wrapped(f'{option}', option.text) for option in options.values()]
+  lines.append('\n--preprocess, --preprocess_option=')
+  offered_windows = choices.options_of(Preprocessed).values()
+  lines += [_wrapped(f'{option}', option.text) for option in offered_windows]
   return '\n'.join(lines)
 
 

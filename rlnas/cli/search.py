@@ -42,6 +42,8 @@ from rlnas.data.description import as_sequence, describe
 from rlnas.data.loaders import DOWNLOADED
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.workers import end_if_imported_by_worker
+from rlnas.spaces.decision import Space
+from rlnas.spaces.preprocessed import Preprocessed
 from rlnas.trial import Trial
 
 if TYPE_CHECKING:
@@ -240,6 +242,7 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
     f'data     {data.name}: {data.source}',
     *describe(data, metric=Metric(config.metric)),
     f'space    {config.space}: {float(setup.table.size):.3g} networks{_why(setup)}',
+    *_windows(setup.table.space),
     f'budget   {budget} ({config.board}, {setup.build.name})',
     f'page     {workdir / "search.html"}, from the first batch on',
   ]
@@ -274,6 +277,15 @@ def _why(setup: Setup) -> str:
     return ' (as this search began)'
   kind = {2: 'sequences', 3: 'images'}[sides]
   return f' (the default for {kind}; --space names another)'
+
+
+def _windows(space: Space) -> list[str]:
+  """The line on what networks may read of an example; none if they read all."""
+  if not isinstance(space, Preprocessed):
+    return []
+  windows, rates = (', '.join(map(str, values)) for values in (space.windows, space.rates))
+  features = f'{space.features} features' + (f' by {space.group}' if space.group != 1 else '')
+  return [f'input    windows of {windows} time steps; frames of {rates} steps; any of {features}']
 
 
 def _close(
@@ -324,7 +336,7 @@ def _evaluated_by(decides: Mapping[str, object], config: SearchConfig) -> str:
   """The settings that decide a measurement, among those that decide a search."""
   others = (
     *('strategy', 'strategy_options', 'reward', 'reward_options', 'batch', 'lag', 'seed'),
-    *('space', 'space_options'),
+    *('space', 'space_options', 'preprocess'),
     *('pruner', 'inherit'),  # a measurement's stages and its parent are known to the cache
   )
   kept = {name: value for name, value in decides.items() if name not in others}

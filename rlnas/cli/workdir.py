@@ -15,6 +15,7 @@ from rlnas.cli import choices
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import read_config
 from rlnas.cost.builds import Build, find_build
+from rlnas.spaces.preprocessed import Preprocessed
 from rlnas.trial import Trial
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ def space_of(configuration: Mapping[str, Scalar | None]) -> Space | None:
   try:
     arguments = choices.recorded_options('space', name, options)
     space: Space = choices.find('space', name)(**arguments)
+    if windows := configuration.get('preprocess'):
+      space = Preprocessed(space, **choices.recorded_windows(str(windows)))
   except Exception:  # whatever a module of one's own does
     return None
   return space

@@ -5,6 +5,7 @@ from .instructions import Range, count_instructions
 from .kinds import operator_kinds
 from .latency import Timing, instruction_count, latency_ms, timing
 from .speed import CORES, Speed
+from .window import Window, unwindowed, window_of, with_window
 from .workload import workload_of
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
   'Range',
   'Speed',
   'Timing',
+  'Window',
   'bundle_bytes',
   'count_instructions',
   'estimate_cost',
@@ -24,5 +26,8 @@ __all__ = [
   'latency_ms',
   'operator_kinds',
   'timing',
+  'unwindowed',
+  'window_of',
+  'with_window',
   'workload_of',
 ]

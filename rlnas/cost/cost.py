@@ -40,6 +40,7 @@ from rlnas.cost.jit import compiled, inner
 from rlnas.cost.operators import Converted, arena_tasks, chip_tasks, predict_operators, totals
 from rlnas.cost.schedule import least_arena_order, planned_arena
 from rlnas.cost.structures import Layouts
+from rlnas.cost.window import unwindowed, window_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Cost:
       layers.
     flash_bytes: estimated size of the .tflite file of the trained network.
     sram_bytes: estimated size of the smallest tensor arena in which a build of TFLite Micro can
-      load the network.
+      load the network, with the memory of its window if it has one (`rlnas.cost.window`).
     arena_head_bytes: planned size of activations, input included, and scratch memory in the arena.
     arena_tail_bytes: estimated size of the interpreter's structures in the arena.
   """
@@ -88,6 +89,8 @@ def estimate_cost(architecture: Architecture, task: TaskShape, *, build: Build =
 
 def _estimate(architecture: Architecture, task: TaskShape, build: Build) -> Cost:
   """As `estimate_cost`, anew. Its parts are compiled each for itself, to be compiled quickly."""
+  held = window_bytes(architecture)
+  architecture, task = unwindowed(architecture, task)
   network = predict_operators(architecture, task)
   counts, tasks = counted(network), arena_tasks(network)
   macs, _, parameters = totals(network.kernels)
@@ -101,7 +104,7 @@ def _estimate(architecture: Architecture, task: TaskShape, build: Build) -> Cost
   smallest, tail = _arena_bytes(
     network, constants_of(counts), head, len(tasks.scratch), build.layouts
   )
-  return Cost(*map(int, (macs, parameters, bytes_of(counts), smallest, head, tail)))
+  return Cost(*map(int, (macs, parameters, bytes_of(counts), smallest + held, head, tail)))
 
 
 @compiled

@@ -15,6 +15,7 @@ from .loaders import (
 from .metrics import Metric
 from .scaling import Scaling
 from .sound_settings import SoundSettings
+from .windowed import through
 
 __all__ = [
   'BUILT_IN',
@@ -37,4 +38,5 @@ __all__ = [
   'mnist',
   'mnist5k',
   'take',
+  'through',
 ]

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.architecture import TaskShape
+from rlnas.cost.window import Window
 from rlnas.data import splits
 from rlnas.data.checks import (
   check_class_names,
@@ -64,6 +65,9 @@ class Dataset:
     sound: how recordings of sound became the examples; None if they are something else. Features
       of sound are uint8; one offset and scale, mean and deviation of all, stand for all of them,
       so that the int8 input of a byte follows from a table.
+    window: the window that the examples are seen through (`rlnas.data.windowed`); None if they are
+      as they were given.
+    given: the data as they were given, before that; None without a window.
   """
 
   name: str
@@ -81,6 +85,8 @@ class Dataset:
   groups_test: Array | None = None
   features: tuple[str, ...] = ()
   sound: SoundSettings | None = None
+  window: Window | None = None
+  given: Dataset | None = None
 
   @property
   def input_shape(self) -> tuple[int, ...]:
@@ -96,6 +102,11 @@ class Dataset:
   def task(self) -> TaskShape:
     """Input shape and classes. Raises ValueError if the examples have a wrong number of sides."""
     return TaskShape(self.input_shape, self.classes)
+
+  @property
+  def given_task(self) -> TaskShape:
+    """The task of the data as they were given, before their window."""
+    return self.task if self.given is None else self.given.task
 
   @property
   def digest(self) -> str:

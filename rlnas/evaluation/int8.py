@@ -14,6 +14,7 @@ from rlnas.cost.latency import instruction_count, latency_ms
 from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
+from rlnas.data.windowed import through
 from rlnas.tflite.compact import compact
 from rlnas.tflite.footprint import MAX_ARENA_BYTES, ArenaOverflow, measure
 from rlnas.tflite.inference import float_confusion, int8_confusion
@@ -51,7 +52,8 @@ def measure_int8(
 
   Args:
     architecture: the network.
-    dataset: training data for the calibration, validation data for the accuracy.
+    dataset: training data for the calibration, validation data for the accuracy; as given, not as
+      the network sees them through its window.
     make: trains the network, or finds its weights; not called if the activations alone need more
       than `MAX_ARENA_BYTES`.
     calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
@@ -81,15 +83,16 @@ def measure_int8(
   if counted.arena_head_bytes > MAX_ARENA_BYTES:
     return infeasible(f'activations need {counted.arena_head_bytes} bytes of arena')
   network, accuracy, curve = make()
-  scaling = dataset.scaling
-  rows = calibration_rows(dataset.x_train, scaling=scaling, count=calibration_examples)
+  _, seen = through(architecture, dataset)
+  scaling = seen.scaling
+  rows = calibration_rows(seen.x_train, scaling=scaling, count=calibration_examples)
   calibrated = calibrate(network, rows)
   model = compact(to_int8(calibrated))
   try:
-    footprint = measure(model, build=build)
+    footprint = measure(model, build=build).with_window_of(architecture)
   except ArenaOverflow as error:
     return infeasible(str(error))
-  validation = dataset.x_val, dataset.y_val
+  validation = seen.x_val, seen.y_val
   if accuracy is None:
     accuracy = metric.of(float_confusion(calibrated, *validation, scaling=scaling))
     curve = (*curve, accuracy)

@@ -20,6 +20,7 @@ from rlnas.cost.builds import HOST, Build
 from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
+from rlnas.data.windowed import through
 from rlnas.evaluation.int8 import Ready, measure_int8
 from rlnas.trial import NO_TERMS, Measurement, Terms, derive_seed, weights_name
 
@@ -130,8 +131,8 @@ class Trained:
 
   def _train(self, architecture: Architecture, seed: int, terms: Terms) -> Ready:
     """Trains stage by stage until a threshold is missed."""
-    data = self._dataset
-    model = build(architecture, data.task, seed=seed)
+    network, data = through(architecture, self._dataset)
+    model = build(network, data.task, seed=seed)
     if terms.parent and self._weights is not None:
       inherit_weights(model, self._weights / f'{terms.parent}.npz')
     trainer = Trainer(

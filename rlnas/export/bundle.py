@@ -25,6 +25,7 @@ from rlnas.export.operators import RESOLVER_METHODS, operators_header
 from rlnas.export.sound_files import sound_contents
 from rlnas.export.template_values import template_values
 from rlnas.export.templates import filled
+from rlnas.export.window_files import window_contents
 from rlnas.tflite.inference import int8_logits, tflm_logits
 
 _MOST_VECTORS = 10
@@ -38,7 +39,8 @@ def deployment(
 
   Args:
     model: a full-integer .tflite file.
-    dataset: the data that it was trained on.
+    dataset: the data that it was trained on, as seen through the window of the network, if it has
+      one (`rlnas.data.windowed.through`).
     builds: the builds of TFLite Micro that the board may have, the usual one first; all if there
       are none.
     name: the model's name, with which its C symbols begin.
@@ -77,7 +79,7 @@ def export_model(
 
   Args:
     model: a full-integer .tflite file.
-    dataset: the data that it was trained on.
+    dataset: see `deployment`.
     budget: budget of the board.
     folder: folder for the files; created if it does not exist.
     builds: see `deployment`.
@@ -132,7 +134,10 @@ def c_contents(
   for world in worlds:
     for path, content in firmware_contents(world, values, c_texts).items():
       contents[f'{world}/{deployed.name}/{path}'] = content
-  return contents | sound_contents(deployed, dataset, worlds)
+  front_ends = sound_contents(deployed, dataset, worlds) | window_contents(
+    deployed, dataset, worlds
+  )
+  return contents | front_ends
 
 
 def _vectors(model: bytes, port: Port, dataset: Dataset) -> Vectors:

@@ -18,6 +18,8 @@ def order(dataset: Dataset) -> str:
   if sequence is not None:
     steps, features = sequence
     ordered = 'in the order that the training data had.'
+    if dataset.window is not None:
+      ordered = f'what window.h makes of the samples of a sensor: {dataset.window}.'
     if steps == 1:
       return f'{features} values, {ordered}'
     return (

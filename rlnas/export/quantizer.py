@@ -6,6 +6,8 @@ that of float, but for the subtraction of offsets from float64 data, whose digit
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -86,6 +88,28 @@ static inline int8_t {name}_quantize({kind} raw, int index) {{
   const float scaled = {_as_float(difference, kind)} / {name}_divisors[feature];
 {_rounded(upper, dataset.scaling)}
 }}"""
+
+
+def quantized(x: npt.NDArray[Any], port: Port, scaling: Scaling) -> npt.NDArray[np.int8]:
+  """The int8 inputs of raw values, computed as the C function does, to the bit.
+
+  Args:
+    x: raw values, float32 or float64, feature by feature. [..., features]
+    port: the network's input.
+    scaling: the scaling of the values; one for all, or one for each feature.
+  """
+  offset, scale = np.ravel(scaling.offset), np.ravel(scaling.scale)
+  values = x.reshape(*x.shape[:-1], -1, max(offset.size, scale.size))
+  if x.dtype == np.float32 and not scaling.is_per_feature:
+    near = np.float32(offset[0])
+    centred = values - near - np.float32(float(offset[0]) - float(near))
+  else:
+    centred = values - offset.astype(x.dtype)
+  scaled = centred.astype(np.float32) / scale.astype(np.float32)
+  if scaling.limit is not None:
+    scaled = np.clip(scaled, -np.float32(scaling.limit), np.float32(scaling.limit))
+  steps = np.rint(scaled / np.float32(port.scale) + np.float32(port.zero_point))
+  return np.clip(steps, -128, 127).astype(np.int8).reshape(x.shape)
 
 
 _NEAR = 'Halfway between two, to a thousandth, it may be either.'

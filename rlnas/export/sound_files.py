@@ -71,7 +71,7 @@ def sound_contents(
     'sound_test.c': texts['sound_test.c'],
   }
   if sound.front_end == 'log_mel':
-    found['sound.mk'] = texts['sound.mk']
+    found |= filled('front_end', {'front': 'sound'})
   contents = {name: text.encode('ascii') for name, text in found.items()}
   for world in worlds:
     folder = f'{world}/{deployed.name}'
@@ -116,7 +116,7 @@ def _values(deployed: Deployment, dataset: Dataset, sound: SoundSettings) -> dic
     'stream_bytes': str(_stream_bytes(sound, front_end)),
     'clips': str(CLIPS),
     'hashes': ', '.join(f'{fnv1a(one.tobytes())}u' for one in inputs),
-    'classes': ', '.join(map(str, _classes(deployed, inputs))),
+    'classes': ', '.join(map(str, classes_of(deployed, inputs))),
     'micro_steps': str(MICRO_STEPS),
     'micro_half': str(MICRO_STEPS // 2),
     'parameters': _parameters(sound),
@@ -134,7 +134,7 @@ def _inputs(
   return [np.clip(np.rint(x), -128, 127).astype(np.int8) for x in seen]
 
 
-def _classes(deployed: Deployment, inputs: Sequence[npt.NDArray[np.int8]]) -> list[int]:
+def classes_of(deployed: Deployment, inputs: Sequence[npt.NDArray[np.int8]]) -> list[int]:
   """The classes that the network gives for int8 inputs."""
   port = deployed.info.input
   scaling = Scaling(float(port.zero_point), 1 / port.scale)  # to the same int8 values

@@ -14,6 +14,7 @@ from rlnas.export import inputs
 from rlnas.export.c_files import Deployment, fnv1a
 from rlnas.export.c_text import c_float, comment, lines, rows, without_folders
 from rlnas.export.quantizer import c_type, is_table, probes
+from rlnas.export.window_files import window_in
 
 _MARKDOWN = 120  # characters of a line in README.md
 
@@ -32,12 +33,15 @@ def template_values(deployed: Deployment, dataset: Dataset, budget: Budget) -> d
   name, info = deployed.name, deployed.info
   ending, kind, size = inputs.example_type(dataset)
   described = (inputs.order(dataset), inputs.values(name, dataset))
+  other, stream = inputs.alternative(name, dataset), ''
+  if window_in(dataset) is not None:
+    stream = f'For the samples of a stream, `{name}/window.h` keeps the window and fills the input.'
   return {
     'name': name,
     'NAME': name.upper(),
     'title': comment(dataset.name),
     'raw': c_type(dataset),
-    'input_text': inputs.wrapped(*described, inputs.alternative(name, dataset), width=_MARKDOWN),
+    'input_text': inputs.wrapped(*described, other, stream, width=_MARKDOWN),
     'input_comment': inputs.wrapped('The input:', *described, indent=' * '),
     'call': f'{name}_classify{ending}',
     'call_type': kind,

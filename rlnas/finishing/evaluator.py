@@ -18,11 +18,13 @@ from rlnas.child.distill import Teacher, distillation
 from rlnas.child.inherit import save_weights
 from rlnas.child.progress import Step, part_of, tell
 from rlnas.child.train import Loss, cross_entropy
+from rlnas.child.turns import seen_through
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.cost import estimate_cost
 from rlnas.data.atomic_file import write_file
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
+from rlnas.data.windowed import through
 from rlnas.finishing.recipe import Finished, Recipe, finish
 from rlnas.tflite.footprint import ArenaOverflow, measure
 from rlnas.trial import Measurement, Status, derive_seed
@@ -141,21 +143,24 @@ class Finishing:
       OSError: a file cannot be written.
     """
     started = time.perf_counter()
-    data, training = self._dataset, self._training(value)
+    training = self._training(value)
     architecture, recipe = training.architecture, self._recipe_of(training)
+    network, data = through(architecture, self._dataset)
+    changes = seen_through(data.window, recipe.augmentation)
+    recipe = dataclasses.replace(recipe, augmentation=changes)
     loss: Loss = cross_entropy
     if self._teachers:
-      loss = distillation([teacher.load(data) for teacher in self._teachers])
+      loss = distillation([teacher.load(self._dataset) for teacher in self._teachers])
     start = self.weights_path(training.start) if training.start else None
     total = training.total + 2 * (recipe.further_epochs or 0)
     with part_of(total, after=training.before):
-      found = finish(architecture, data, recipe=recipe, seed=seed, loss=loss, start=start)
+      found = finish(network, data, recipe=recipe, seed=seed, loss=loss, start=start)
     tell(Step(total if training.is_last else training.until, total, unit='measuring'))
     name = self.name(training, seed=seed)
     save_weights(found.network, self.weights_path(name))
-    counted = estimate_cost(architecture, data.task, build=self._build)
+    counted = estimate_cost(architecture, self._dataset.task, build=self._build)
     try:
-      footprint = measure(found.model, build=self._build)
+      footprint = measure(found.model, build=self._build).with_window_of(architecture)
     except ArenaOverflow as error:
       return Measurement(Status.INFEASIBLE, detail=str(error))
     write_file(self.model_path(name), found.model)

@@ -11,6 +11,7 @@ from scipy.special import log_softmax
 
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric, class_weights
+from rlnas.data.windowed import through
 from rlnas.finishing.choice import Choice, Labels, Prefer, choose
 from rlnas.finishing.finalists import Finalist
 from rlnas.tflite.inference import int8_logits, output_scale
@@ -34,7 +35,7 @@ class Judge:
     metric: Metric,
     model_path: Callable[[str], pathlib.Path],
   ) -> None:
-    self._x, self._scaling = dataset.x_val, dataset.scaling
+    self._dataset = dataset
     self._labels: Labels = dataset.y_val.astype(np.int64)
     self._weights = np.ones(dataset.classes)
     if metric is not Metric.ACCURACY:  # as in the training
@@ -63,6 +64,7 @@ class Judge:
     """The logits of the int8 model, but for one summand. Cached. [N, classes]."""
     if finalist.name not in self._known:
       content = self._model_path(finalist.name).read_bytes()
-      units = int8_logits(content, self._x, scaling=self._scaling)
+      _, seen = through(finalist.candidate.architecture, self._dataset)
+      units = int8_logits(content, seen.x_val, scaling=seen.scaling)
       self._known[finalist.name] = units.astype(np.float64) * output_scale(content)
     return self._known[finalist.name]

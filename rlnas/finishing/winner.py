@@ -21,6 +21,7 @@ from rlnas.child.inherit import save_weights
 from rlnas.child.prune import prune_filters
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.speed import Speed
+from rlnas.cost.window import window_of, with_window, without_window
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import (
@@ -30,6 +31,7 @@ from rlnas.data.metrics import (
   recall_by_class,
 )
 from rlnas.data.spread import Spread
+from rlnas.data.windowed import through
 from rlnas.evaluation.executors import InProcess
 from rlnas.evaluation.screened import check_speed
 from rlnas.finishing.choice import Prefer
@@ -177,10 +179,12 @@ def finish_best(
 
     def prune(finalist: Finalist, share: float) -> tuple[Architecture, str]:
       whole = Teacher(finalist.candidate.architecture, plain.weights_path(finalist.name))
-      smaller, network = prune_filters(whole.load(dataset), whole.architecture, share=share)
+      network = without_window(whole.architecture)
+      smaller, pruned = prune_filters(whole.load(dataset), network, share=share)
       name = f'{finalist.name}-less-{share:g}'
-      save_weights(network, plain.weights_path(name))
-      return smaller, name
+      save_weights(pruned, plain.weights_path(name))
+      window = window_of(whole.architecture)
+      return smaller if window is None else with_window(smaller, window), name
 
     tools = Tools(
       finish_all=functools.partial(trainer.finish_all, on_finished=once),
@@ -194,11 +198,12 @@ def finish_best(
     best = choice.finalists[0]
     trained = plain.model_path(best.name).read_bytes()
   model = with_offline_plan(trained, budget, build=build)
-  measured = best.measurement
-  confusion = int8_confusion(model, dataset.x_test, dataset.y_test, scaling=dataset.scaling)
+  measured, architecture = best.measurement, best.candidate.architecture
+  _, seen = through(architecture, dataset)
+  confusion = int8_confusion(model, seen.x_test, seen.y_test, scaling=seen.scaling)
   return Winner(
     trial=trial_of(best, trials),
-    architecture=best.candidate.architecture,
+    architecture=architecture,
     model=model,
     metric=plan.recipe.metric,
     validation_accuracy=measured.validation_accuracy or 0.0,
@@ -207,7 +212,7 @@ def finish_best(
     int8_test_interval=wilson_interval(int(confusion.trace()), int(confusion.sum())),
     int8_test_confusion=tuple(map(tuple, confusion.tolist())),
     largest_class=largest_class(dataset.y_train, classes=dataset.classes),
-    footprint=measure(model, build=build),
+    footprint=measure(model, build=build).with_window_of(architecture),
     macs=measured.macs or 0,
     latency_ms=measured.latency_ms,
     finalists=choice.finalists,
@@ -215,10 +220,10 @@ def finish_best(
     prefer=prefer,
     why=choice.why,
     int8_validation_groups=int8_spread(
-      model, dataset.x_val, dataset.y_val, scaling=dataset.scaling, groups=dataset.groups_val
+      model, seen.x_val, seen.y_val, scaling=seen.scaling, groups=seen.groups_val
     ),
     int8_test_groups=int8_spread(
-      model, dataset.x_test, dataset.y_test, scaling=dataset.scaling, groups=dataset.groups_test
+      model, seen.x_test, seen.y_test, scaling=seen.scaling, groups=seen.groups_test
     ),
   )
 
@@ -296,7 +301,7 @@ def write_winner(
     trials: trials of the search.
     budget: the limits that it fits.
     folder: folder for the files; created if it does not exist.
-    dataset: the data that the network classifies.
+    dataset: the data that the network classifies, as given.
     seconds: duration of the search and the finish.
 
   Raises:
@@ -328,7 +333,9 @@ def write_winner(
       **dataclasses.asdict(winner.footprint),
       'macs': winner.macs,
       'latency_ms': winner.latency_ms,
-      'input': {  # the network reads (x - offset) / scale, limited to ±limit if there is one
+      # The network reads (x - offset) / scale, limited to ±limit if there is one, or of that what
+      # the window in its architecture gives.
+      'input': {
         'shape': list(dataset.input_shape),
         'type': dataset.x_train.dtype.name,  # in which raw values are kept before they are scaled
         'features': list(dataset.features),

@@ -116,6 +116,9 @@ def _box(
 
 
 def _label(node: Node) -> str:
+  if node.op == 'input' and node.attributes:
+    each = 'each step' if node['rate'] == 1 else f'means of {node["rate"]} steps'
+    return f'window: {each}, features {node["features"]}'
   if node.op in ('conv', 'dilated_conv', *_DEPTHWISE):
     name = 'depthwise' if node.op in _DEPTHWISE else 'conv'
     label = _convolution(name, node, dict(node.attributes).get('filters'))

@@ -20,6 +20,7 @@ from rlnas.data.scaling import Scaling
 from rlnas.export.bundle import c_contents, deployment
 from rlnas.export.c_files import DEFAULT_NAME, Deployment
 from rlnas.export.operators import RESOLVER_METHODS
+from rlnas.export.window_files import window_in
 from rlnas.pareto import compared, milliseconds
 from rlnas.reports import model_figures
 from rlnas.reports.classification_metrics import Quality, assess
@@ -111,7 +112,8 @@ def write_bundle(
 
   Args:
     model: the .tflite file.
-    dataset: the data that it was trained on, with its test data.
+    dataset: the data that it was trained on, with its test data; as seen through the window of the
+      network, if it has one (`rlnas.data.windowed`).
     budget: the limits that it fits.
     origin: how it was found.
     folder: folder for the files; created if it does not exist.
@@ -155,7 +157,7 @@ def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: O
   sections = (
     Section('Accuracy', _accuracy(quality, judged('val'), dataset, origin)),
     Section('Network', _network(deployed, dataset, origin)),
-    Section('Memory', (*_memory(deployed, budget), *_runtime(deployed, origin.target))),
+    Section('Memory', (*_memory(deployed, dataset, budget), *_runtime(deployed, origin.target))),
     Section('In a firmware', _firmware(deployed, dataset)),
     Section('How it was found', _found(budget, origin)),
     Section('Data', _data(dataset)),
@@ -175,7 +177,8 @@ def _facts(
 ) -> Facts:
   low, high = quality.interval
   foot = deployed.info.report
-  flash, sram = foot.flash_bytes, deployed.reserve.arena.smallest_bytes
+  flash = foot.flash_bytes
+  sram = deployed.reserve.arena.smallest_bytes + _window_bytes(dataset)
   rows = [
     ('int8 test accuracy', f'{quality.accuracy:.4f}', f'95 % interval {low:.4f} to {high:.4f}'),
     ('flash', f'{flash:,} B', f'{flash / budget.flash_bytes:.0%} of budget'),
@@ -289,7 +292,7 @@ def _chance(quality: Quality, dataset: Dataset, metric: Metric) -> str:
 
 
 def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Block, ...]:
-  (svg,) = drawings(origin.winner.proposal.architecture, ['.svg'], task=dataset.task)
+  (svg,) = drawings(origin.winner.proposal.architecture, ['.svg'], task=dataset.given_task)
   rows = tuple(
     (str(i), o.kind, '×'.join(map(str, o.shape[1:])), f'{o.live_bytes:,}', f'{o.constant_bytes:,}')
     for i, o in enumerate(deployed.info.report.operators, start=1)
@@ -307,10 +310,11 @@ def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Bl
   )
 
 
-def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
+def _memory(deployed: Deployment, dataset: Dataset, budget: Budget) -> tuple[Block, ...]:
   foot, room, info = deployed.info.report, deployed.reserve, deployed.info
   arena, build = room.arena, room.build
-  rows = (
+  held = _window_bytes(dataset)
+  rows: tuple[tuple[str, str], ...] = (
     ('head: activations and scratch', f'{arena.head_bytes:,}'),
     ("tail: the interpreter's structures", f'{arena.tail_bytes:,}'),
     ('in use after loading', f'{arena.used_bytes:,}'),
@@ -322,7 +326,9 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
     ),
     ('where a library decides on kernels (Arduino, ESP-IDF, Zephyr)', f'{room.any_total_bytes:,}'),
   )
-  over = room.total_bytes - budget.sram_bytes
+  if held:
+    rows = (*rows, ('beside the arena: the window of a stream (window.h)', f'{held:,}'))
+  over = room.total_bytes + held - budget.sram_bytes
   fits = f'The reserve exceeds the budget of {budget.sram_bytes:,} B by {over:,} B, which reduce '
   fits += f'the memory of the application; with {build.title} the array may be smaller.'
   peak = max(range(len(info.report.operators)), key=lambda i: info.report.operators[i].live_bytes)
@@ -341,6 +347,10 @@ def _memory(deployed: Deployment, budget: Budget) -> tuple[Block, ...]:
     Table((f'tensor arena with {build.title}', 'bytes'), rows),
     *((Text(fits),) if over > 0 else ()),
   )
+
+
+def _window_bytes(dataset: Dataset) -> int:
+  return 0 if dataset.window is None else dataset.window.sram_bytes
 
 
 def _runtime(deployed: Deployment, target: Board | None) -> tuple[Block, ...]:
@@ -370,7 +380,7 @@ def _firmware(deployed: Deployment, dataset: Dataset) -> tuple[Block, ...]:
   count = len(info.kinds)
   vectors = deployed.vectors
   return (
-    Table(('file', 'content'), _FILES),
+    Table(('file', 'content'), (*_FILES, *_front_end(dataset))),
     Table(('port', 'type and shape', 'scale', 'zero point'), ports),
     Text(
       'An input is round((raw - offset) / divisor / scale) + zero point, with '
@@ -384,6 +394,15 @@ def _firmware(deployed: Deployment, dataset: Dataset) -> tuple[Block, ...]:
       'and so takes less flash.'
     ),
   )
+
+
+def _front_end(dataset: Dataset) -> tuple[tuple[str, str], ...]:
+  """The rows of the files that bring samples of a sensor to the network's input."""
+  if dataset.sound is not None:
+    return (('sound.h, sound_test.c', 'from samples of a microphone to the input of the network'),)
+  if window_in(dataset) is None:
+    return ()
+  return (('window.h, window_test.c', 'from samples of a sensor to the input of the network'),)
 
 
 def _scaling(scaling: Scaling) -> str:
@@ -457,7 +476,11 @@ def _data(dataset: Dataset) -> tuple[Block, ...]:
   source = dataset.source or 'unknown'
   text = f'Source and licence of {dataset.name}: {source}. test_vectors.h holds a few of its '
   text += 'examples, which have the same licence.'
-  return Text(text), Table(('split', 'examples'), sizes), Text(f'Digest: {dataset.digest}')
+  return (
+    Text(text),
+    Table(('split', 'examples'), sizes),
+    Text(f'Digest: {(dataset.given or dataset).digest}'),
+  )
 
 
 def _percent(share: float | None) -> str:

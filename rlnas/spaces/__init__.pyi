@@ -6,6 +6,7 @@ from .joint import Joint
 from .multibranch import MultiBranch
 from .nasbench201 import NasBench201
 from .nasnet import NASNet
+from .preprocessed import Preprocessed
 from .recurrent import Recurrent
 from .table import (
   Table,
@@ -28,6 +29,7 @@ __all__ = [
   'MultiBranch',
   'NASNet',
   'NasBench201',
+  'Preprocessed',
   'Recurrent',
   'Space',
   'Table',

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from rlnas.architecture import OPERATIONS, Architecture, TaskShape, infer_shapes
 from rlnas.cost.operators import count_macs
+from rlnas.cost.window import window_of, without_window
 
 # The features only serve to compare networks, so any input of usual size will do.
 _IMAGE = (32, 32, 3)
@@ -35,8 +36,12 @@ def traits(architecture: Architecture) -> npt.NDArray[np.float64]:
     Logarithms of the multiply-accumulates, the weights, the most elements that one operation reads
     and writes, the filters of the widest convolution, and side and channels of the first and the
     last map; depth in layers with weights; numbers of large, medium and small maps; number of
-    windows larger than 3x3; number of nodes of each of `OPERATIONS`.
+    windows larger than 3x3; number of nodes of each of `OPERATIONS`. If the network has a window
+    at its input, also logarithms of its frames, of its rate and of the number of its features.
   """
+  window = window_of(architecture)
+  seen = [] if window is None else [window.frames, window.rate, len(window.features)]
+  architecture = without_window(architecture)
   frames = [n['first'] + n['count'] for n in architecture.nodes if n.op == 'frames']
   task = TaskShape((max(frames), _FEATURES) if frames else _IMAGE, _CLASSES)
   shapes, (macs, weights) = infer_shapes(architecture, task), count_macs(architecture, task)
@@ -67,5 +72,6 @@ def traits(architecture: Architecture) -> npt.NDArray[np.float64]:
       small,
       wide_windows,
       *(operations[op] for op in OPERATIONS),
+      *map(math.log, seen),
     ]
   )

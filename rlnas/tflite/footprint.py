@@ -15,10 +15,12 @@ import pathlib
 
 from absl import logging
 
+from rlnas.architecture import Architecture
 from rlnas.budget import Resources
 from rlnas.cost.arena import NO_EXCESS, Arena, Contents, Excess
 from rlnas.cost.arena_head import MAX_ARENA_BYTES
 from rlnas.cost.builds import HOST, Build
+from rlnas.cost.window import window_bytes
 from rlnas.tflite import tflm
 from rlnas.tflite.contents import contents_of
 from rlnas.tflite.model_file import opens, read_subgraphs
@@ -37,7 +39,8 @@ class Footprint:
 
   Attributes:
     flash_bytes: size of the .tflite file.
-    sram_bytes: size of the smallest tensor arena in which the network can be loaded.
+    sram_bytes: size of the smallest tensor arena in which the network can be loaded, with the
+      memory of its window if it has one (`with_window_of`).
     arena_head_bytes: size of activations and scratch memory.
     arena_tail_bytes: size of the interpreter's structures.
     sram_source: 'tflm' if TFLite Micro was run on this machine, 'analytic' if it is not installed.
@@ -56,6 +59,10 @@ class Footprint:
   def resources(self) -> Resources:
     """The flash and SRAM that the network needs."""
     return Resources(self.flash_bytes, self.sram_bytes)
+
+  def with_window_of(self, architecture: Architecture) -> Footprint:
+    """Adds the memory of a network's window, which lies beside the arena (`rlnas.cost.window`)."""
+    return dataclasses.replace(self, sram_bytes=self.sram_bytes + window_bytes(architecture))
 
   @property
   def is_planned(self) -> bool:

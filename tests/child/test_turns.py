@@ -7,8 +7,9 @@ import pytest
 
 import rlnas
 from rlnas.backend import tf
-from rlnas.child.augment import NO_AUGMENTATION
-from rlnas.child.turns import Turns, for_motion
+from rlnas.child.augment import NO_AUGMENTATION, Augmentation
+from rlnas.child.turns import Turns, for_motion, seen_through
+from rlnas.cost.window import Window
 from rlnas.data.motion import has_gravity
 from rlnas.finishing.evaluator import Finishing
 from rlnas.finishing.recipe import Recipe
@@ -98,6 +99,18 @@ def test_a_finalist_is_trained_with_turns(as_rows, tmp_path):
     assert measured.status is Status.COMPLETE
     models[name] = evaluator.model_path(evaluator.name(network, seed=0)).read_bytes()
   assert models['turned'] == models['again'] != models['plain']
+
+
+def test_turns_of_a_window_are_those_of_the_sensors_that_it_keeps():
+  turns = Turns(15, tuple(OFFSET.tolist()), tuple(SCALE.tolist()))
+  assert seen_through(None, turns) is turns
+  assert seen_through(Window(4, 2, (0, 1, 2, 3, 4, 5)), turns) == turns
+  second = seen_through(Window(4, 2, (3, 4, 5)), turns)
+  assert second == Turns(15, turns.offset[3:], turns.scale[3:])
+  assert seen_through(Window(4, 2, (0, 1, 2, 3)), turns) is NO_AUGMENTATION
+  assert seen_through(Window(4, 2, (1, 2, 3)), turns) is NO_AUGMENTATION
+  shift = Augmentation(2)
+  assert seen_through(Window(4, 2, (1,)), shift) is shift
 
 
 @pytest.mark.parametrize('shape', [(28, 28, 3), (9, 4), (6,)])

@@ -2,7 +2,16 @@ import dataclasses
 
 import pytest
 
-from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent, Temporal
+from rlnas.spaces import (
+  BlockQNN,
+  Chain,
+  Joint,
+  MultiBranch,
+  NASNet,
+  Preprocessed,
+  Recurrent,
+  Temporal,
+)
 from rlnas.spaces.decision import Space
 from rlnas.spaces.nasbench201 import NasBench201
 from rlnas.testing import check_space
@@ -35,6 +44,17 @@ SPACES = {
       first_kernels=(3,),
       filters=(4, 8),
       dilations=(1, 2),
+    ),
+    (1, 49, 10),
+  ),
+  'preprocessed': Case(
+    Preprocessed(Temporal(), steps=49, features=10),
+    Preprocessed(
+      Temporal(max_depth=1, first_kernels=(3,), filters=(4, 8)),
+      steps=49,
+      features=6,
+      windows=(49, 20),
+      rates=(1, 3),
     ),
     (1, 49, 10),
   ),

@@ -1,0 +1,142 @@
+"""What a network reads of a sequence: which part of it, how finely, and which features.
+
+The node of the input may have the attributes `frames`, `rate` and `features`. Then the network
+reads the last `frames * rate` time steps of an example. Each of its frames is the mean of `rate`
+steps, so that what is faster than a frame does not appear as something slow (aliasing), and only
+some features are kept. The last step of the window is that of the example whatever the window, so
+all windows classify the same moments.
+
+Only few functions know of it: `unwindowed` gives the network without its window and the task that
+this reads, and `rlnas.data.windowed` the examples. What builds, counts and converts a network gets
+those.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+from rlnas.architecture import Architecture, Node, Shape, TaskShape, computed_once, infer_shapes
+
+_COUNTER_BYTES = 4  # of each number that a stream keeps
+_COUNTERS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+  """The part of a sequence that a network reads.
+
+  Attributes:
+    frames: number of its frames.
+    rate: number of time steps of the sequence whose mean is a frame.
+    features: indices of the features that are kept, ascending.
+
+  Raises:
+    ValueError: a number is below 1, or `features` is empty, not ascending or has a negative index.
+  """
+
+  frames: int
+  rate: int
+  features: tuple[int, ...]
+
+  def __post_init__(self) -> None:
+    for name in ('frames', 'rate'):
+      if getattr(self, name) < 1:
+        raise ValueError(f'{name}={getattr(self, name)}: must be at least 1')
+    kept = self.features
+    if not kept or kept[0] < 0 or any(a >= b for a, b in itertools.pairwise(kept)):
+      raise ValueError(f'features={kept}: must be ascending indices from 0, at least one')
+
+  @property
+  def steps(self) -> int:
+    """Number of time steps of the sequence that the window covers."""
+    return self.frames * self.rate
+
+  @property
+  def sram_bytes(self) -> int:
+    """The memory of a stream on the chip, beside the arena: `<name>_window_stream` of window.h.
+
+    The int8 values of all frames in a ring, a sum of four bytes for each feature (of eight if the
+    data are float64, which are not counted), and three counters.
+    """
+    ring = self.frames * len(self.features)
+    return 4 * len(self.features) + _COUNTERS * _COUNTER_BYTES + -(-ring // 4) * 4
+
+  def __str__(self) -> str:
+    listed = ', '.join(map(str, self.features))
+    return f'the last {self.steps} time steps as {self.frames} frames, features {listed}'
+
+
+def with_window(architecture: Architecture, window: Window) -> Architecture:
+  """Returns the network with a window at its input, in place of any that it has.
+
+  A space gives one to all of its networks or to none, since a strategy compares them by their
+  features (`rlnas.strategies.network_features`).
+  """
+  return Architecture((_entry(window), *architecture.nodes[1:]))
+
+
+def _entry(window: Window) -> Node:
+  """The node of the input that has the window."""
+  features = ','.join(map(str, window.features))
+  attributes = (('features', features), ('frames', window.frames), ('rate', window.rate))
+  return Node('input', (), attributes)
+
+
+def window_of(architecture: Architecture) -> Window | None:
+  """The window of a network; None if it reads whole examples."""
+  entry = architecture.nodes[0]
+  if not entry.attributes:
+    return None
+  features = tuple(map(int, str(entry['features']).split(',')))
+  return Window(entry['frames'], entry['rate'], features)
+
+
+def without_window(architecture: Architecture) -> Architecture:
+  """Returns the network that reads what the window gives; the same if it has none."""
+  if not architecture.nodes[0].attributes:
+    return architecture
+  return computed_once(
+    architecture,
+    '_unwindowed',
+    None,
+    lambda: Architecture((Node('input'), *architecture.nodes[1:])),
+  )
+
+
+def unwindowed(architecture: Architecture, task: TaskShape) -> tuple[Architecture, TaskShape]:
+  """Returns the network without its window, and the task with the shape that the window gives.
+
+  Raises:
+    ValueError: the window is longer than the examples of the task, or wants features that they
+      have not.
+  """
+  window = window_of(architecture)
+  if window is None:
+    return architecture, task
+  return without_window(architecture), TaskShape(seen_shape(window, task), task.classes)
+
+
+def seen_shape(window: Window, task: TaskShape) -> Shape:
+  """The shape of an example as a window gives it. Raises ValueError as `unwindowed`."""
+  return infer_shapes(Architecture((_entry(window),)), task)[0]
+
+
+def window_bytes(architecture: Architecture) -> int:
+  """The SRAM of a network's window on the chip; 0 if it has none."""
+  window = window_of(architecture)
+  return 0 if window is None else window.sram_bytes
+
+
+def sequence_shape(shape: Shape) -> tuple[int, int]:
+  """Time steps and features of an example (T, F), (1, T, F) or (T, F, 1).
+
+  Raises:
+    ValueError: the example is an image.
+  """
+  sides = [*shape]
+  if len(sides) == 3:
+    if sides[0] != 1 and sides[2] != 1:
+      raise ValueError(f'window: examples of shape {shape} are no sequences')
+    sides.pop(0 if sides[0] == 1 else 2)
+  return sides[0], sides[1]

@@ -1,0 +1,96 @@
+"""Data as a network sees them through its window (`rlnas.cost.window`).
+
+A frame is the sum of its steps, from the oldest to the newest, divided by their number, in the type
+of the data. The C code of a bundle does the same (`rlnas.export.window_files`).
+
+Offset and scale of a feature stay those of the training data as they were given. So they do not
+depend on the window, and one record of them serves all networks of a search.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from rlnas.architecture import Architecture
+from rlnas.cost.window import Window, sequence_shape, unwindowed, window_of
+from rlnas.data.checks import Array
+from rlnas.data.dataset import Dataset
+from rlnas.data.scaling import PerFeature, Scaling
+
+_KEPT = 2  # data sets as seen through a window, which are used again within a trial
+
+
+def through(architecture: Architecture, dataset: Dataset) -> tuple[Architecture, Dataset]:
+  """Returns the network without its window, and the data as seen through it.
+
+  Raises:
+    ValueError: the window does not fit the examples, or they are no floats.
+  """
+  window = window_of(architecture)
+  if window is None:
+    return architecture, dataset
+  network, task = unwindowed(architecture, dataset.task)
+  return network, _seen(dataset, window, task.input_shape)
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _seen(dataset: Dataset, window: Window, shape: tuple[int, ...]) -> Dataset:
+  check_windowed(dataset)
+  names = dataset.features
+
+  def seen(x: Array) -> Array:
+    return windowed(x, window).reshape(len(x), *shape)
+
+  return dataclasses.replace(
+    dataset,
+    x_train=seen(dataset.x_train),
+    x_val=seen(dataset.x_val),
+    x_test=seen(dataset.x_test),
+    scaling=scaling_of(dataset.scaling, window),
+    features=tuple(names[i] for i in window.features) if names else (),
+    window=window,
+    given=dataset,
+  )
+
+
+def check_windowed(dataset: Dataset) -> None:
+  """Raises ValueError if a window cannot read the data: images, or features that are no floats."""
+  sequence_shape(dataset.input_shape)
+  if dataset.sound is not None or dataset.x_train.dtype.kind != 'f':
+    what = 'features of sound' if dataset.sound is not None else dataset.x_train.dtype
+    raise ValueError(f'window: examples of {dataset.name} are {what}; must be sequences of floats')
+
+
+def windowed(x: Array, window: Window) -> Array:
+  """Looks at examples through a window.
+
+  Args:
+    x: sequences of floats, as [N, T, F], [N, 1, T, F] or [N, T, F, 1].
+    window: the window; it fits them.
+
+  Returns:
+    [N, window.frames, features], of the same type.
+  """
+  steps, features = sequence_shape(x.shape[1:])
+  seen = x.reshape(len(x), steps, features)[:, steps - window.steps :]
+  if window.features != tuple(range(features)):
+    seen = seen[..., list(window.features)]
+  if window.rate == 1:
+    return seen
+  total = seen[:, :: window.rate].copy()
+  for step in range(1, window.rate):
+    total += seen[:, step :: window.rate]
+  total /= x.dtype.type(window.rate)
+  return total
+
+
+def scaling_of(scaling: Scaling, window: Window) -> Scaling:
+  """The scaling of the features that a window keeps."""
+
+  def kept(x: PerFeature) -> PerFeature:
+    return x if not np.ndim(x) else np.asarray(x)[list(window.features)]
+
+  return dataclasses.replace(scaling, offset=kept(scaling.offset), scale=kept(scaling.scale))
