@@ -17,9 +17,9 @@ from rlnas.backend import tf
 from rlnas.child.augment import NO_AUGMENTATION, Changes
 from rlnas.cost.window import Window
 from rlnas.data.dataset import Dataset
-from rlnas.data.motion import AXES
 from rlnas.data.scaling import PerFeature
 
+AXES = 3  # x, y, z
 _UNIT = 1e-6  # of the angles that `draw` returns, in radians
 
 

@@ -30,7 +30,6 @@ from rlnas.cost.speed import Speed
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
-from rlnas.data.motion import AXES
 from rlnas.evaluation.executors import default_workers
 from rlnas.interfaces import Executor, Reward, StagedEvaluator, Strategy
 from rlnas.search.fidelity import Pruner
@@ -150,7 +149,7 @@ def check_augmentation(finish: FinishConfig, dataset: Dataset) -> None:
   """
   if finish.turn:
     sides = [side for side in dataset.input_shape if side != 1]
-    if dataset.sound is not None or len(sides) != 2 or sides[1] % AXES:
+    if dataset.sound is not None or len(sides) != 2 or sides[1] % 3:
       raise ValueError(
         f'finish_turn={finish.turn:g}: must have features that are axes x, y, z of motion sensors, '
         f'not examples of shape {dataset.input_shape}'

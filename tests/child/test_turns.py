@@ -1,4 +1,4 @@
-"""Turns of motion sensors, and the data that they suit."""
+"""Turns of motion sensors."""
 
 import dataclasses
 
@@ -10,7 +10,6 @@ from rlnas.backend import tf
 from rlnas.child.augment import NO_AUGMENTATION, Augmentation
 from rlnas.child.turns import Turns, for_motion, seen_through
 from rlnas.cost.window import Window
-from rlnas.data.motion import has_gravity
 from rlnas.finishing.evaluator import Finishing
 from rlnas.finishing.recipe import Recipe
 from rlnas.spaces.decision import decode
@@ -63,22 +62,6 @@ def test_turns_keep_lengths_and_have_their_deviation():
   assert np.abs(found - raw).max() > 0.1
   same = dataclasses.replace(turns, degrees=0).draw(np.random.default_rng(0), (5,))
   assert not same.any()
-
-
-def test_an_accelerometer_is_known_by_gravity():
-  rng = np.random.default_rng(0)
-  motion = worn(rng=rng)
-  assert has_gravity(motion)
-  assert has_gravity(9.81 * motion[:, np.newaxis])
-  assert has_gravity(motion[..., np.newaxis])
-  assert has_gravity(motion[..., [3, 4, 5, 0, 1, 2]])  # the gyroscope first
-  assert not has_gravity(motion[..., [0, 3, 1, 4, 2, 5]])  # axes of both in turns
-  assert not has_gravity(motion[..., 3:])  # a gyroscope alone
-  assert not has_gravity(motion[..., :2])
-  assert not has_gravity(np.abs(rng.normal(size=(50, 20, 6))) + 5)  # never turns
-  assert not has_gravity(rng.normal(size=(50, 28, 28, 3)))
-  assert not has_gravity(np.zeros((50, 20, 3), np.float32))
-  assert not has_gravity((motion * 50 + 128).astype(np.uint8))
 
 
 @pytest.mark.parametrize('as_rows', [False, True])
