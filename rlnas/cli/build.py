@@ -16,13 +16,20 @@ from rlnas.child.defaults import BATCH_SIZE
 from rlnas.cli import choices
 from rlnas.cli.config import FinishConfig, SearchConfig, named_space
 from rlnas.cli.earlier_journals import EarlierJournal, read_earlier, walks_of
-from rlnas.cli.fitting import check_input, kinds_in, with_frames, with_space, with_training
+from rlnas.cli.fitting import (
+  check_input,
+  kinds_in,
+  with_frames,
+  with_metric,
+  with_space,
+  with_training,
+)
 from rlnas.cli.options import written
 from rlnas.cost.builds import Build
 from rlnas.cost.speed import Speed
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
-from rlnas.data.metrics import Metric
+from rlnas.data.metrics import Metric, default_metric
 from rlnas.evaluation.executors import default_workers
 from rlnas.interfaces import Executor, Reward, StagedEvaluator, Strategy
 from rlnas.search.fidelity import Pruner
@@ -101,7 +108,7 @@ def set_up(config: SearchConfig) -> Setup:
   journals = read_earlier(config.learn_from)
   dataset = loaders.load(config.dataset, config.data_dir, **config.reading())
   by_data, config = config.space is None, with_frames(with_space(config, dataset), dataset)
-  config = with_training(config, dataset)
+  config = with_metric(with_training(config, dataset), dataset)
   table = compile_table(build_space(config))
   first = decode(table.space, unrank(table, 0))
   if not isinstance(first, Architecture):
@@ -312,7 +319,7 @@ def build_evaluator(setup: Setup) -> StagedEvaluator:
     speed=speed,
     build=build,
     weights=weights,
-    metric=Metric(config.metric),
+    metric=default_metric(data) if config.metric is None else Metric(config.metric),
   )
   return Screened(trained, setup.budget, data.task, speed, build)
 

@@ -35,8 +35,9 @@ from rlnas.cli.flags import (
 from rlnas.cli.guard import stopping
 from rlnas.cli.loading import load_tensorflow, start_compiler
 from rlnas.data.description import as_sequence, describe
-from rlnas.data.loaders import DOWNLOADED
+from rlnas.data.loaders import BUILT_IN, DOWNLOADED
 from rlnas.data.metrics import Metric
+from rlnas.data.tasks import Task
 from rlnas.evaluation.workers import end_if_imported_by_worker
 from rlnas.trial import Trial
 
@@ -228,6 +229,7 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
   workdir = pathlib.Path(config.workdir)
   lines = [
     f'data     {data.name}: {data.source}',
+    *_task(setup),
     *describe(data, metric=Metric(config.metric)),
     f'space    {config.space}: {float(setup.table.size):.3g} networks{_why(setup)}',
     f'budget   {budget} ({config.board}, {setup.build.name})',
@@ -253,6 +255,16 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
   warning = warning_of_few(setup.table, setup.admits)
   if warning:
     show(warning)
+
+
+def _task(setup: Setup) -> tuple[str, ...]:
+  """What the networks are for, if it is not to name classes, and why."""
+  task = setup.dataset.head.task
+  if task is Task.CLASSIFICATION:
+    return ()
+  known = setup.config.task is None and setup.config.dataset not in BUILT_IN
+  why = ' (the labels are floats; --task names another)' if known else ''
+  return (f'task     {task.value}{why}',)
 
 
 def _why(setup: Setup) -> str:

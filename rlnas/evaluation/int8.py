@@ -16,7 +16,7 @@ from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
 from rlnas.tflite.compact import compact
 from rlnas.tflite.footprint import MAX_ARENA_BYTES, ArenaOverflow, measure
-from rlnas.tflite.inference import float_confusion, int8_confusion
+from rlnas.tflite.inference import float_quality, int8_quality
 from rlnas.tflite.quantize import calibrate, calibration_rows, to_int8
 from rlnas.trial import Measurement, Status
 
@@ -89,15 +89,13 @@ def measure_int8(
     footprint = measure(model, build=build)
   except ArenaOverflow as error:
     return infeasible(str(error))
-  validation = dataset.x_val, dataset.y_val
   if accuracy is None:
-    accuracy = metric.of(float_confusion(calibrated, *validation, scaling=scaling))
+    accuracy = float_quality(calibrated, dataset, metric)
     curve = (*curve, accuracy)
-  confusion = int8_confusion(model, *validation, scaling=scaling)
   return Measurement(
     Status.COMPLETE,
     validation_accuracy=accuracy,
-    int8_validation_accuracy=metric.of(confusion),
+    int8_validation_accuracy=int8_quality(model, dataset, metric),
     flash_bytes=footprint.flash_bytes,
     sram_bytes=footprint.sram_bytes,
     sram_source=footprint.sram_source,

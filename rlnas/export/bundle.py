@@ -16,6 +16,7 @@ from rlnas.cost.builds import Build
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import Scaling
+from rlnas.data.tasks import Task
 from rlnas.export import c_files
 from rlnas.export.c_files import DEFAULT_NAME, Deployment, Vectors
 from rlnas.export.c_text import prefix_of
@@ -136,10 +137,17 @@ def c_contents(
 
 
 def _vectors(model: bytes, port: Port, dataset: Dataset) -> Vectors:
-  """The first validation example of each class, at most as many as fit `_MOST_VECTOR_BYTES`."""
+  """Validation examples, at most as many as fit `_MOST_VECTOR_BYTES`.
+
+  They are the first of each class, or evenly spaced by their first value.
+  """
   room = min(_MOST_VECTORS, max(2, _MOST_VECTOR_BYTES // port.size_bytes))
-  _, first = np.unique(dataset.y_val, return_index=True)
-  chosen = sorted(first)[:room]
+  if dataset.head.task is Task.CLASSIFICATION:
+    _, first = np.unique(dataset.y_val, return_index=True)
+  else:
+    by_value = np.argsort(dataset.y_val[:, 0], kind='stable')
+    first = by_value[np.linspace(0, len(by_value) - 1, min(room, len(by_value))).astype(int)]
+  chosen = np.array(sorted(first)[:room])
   raw = dataset.x_val[chosen].astype(np.float64)
   seen = dataset.scaling.apply(raw)
   inputs = np.clip(np.rint(seen / port.scale + port.zero_point), -128, 127).astype(np.int8)
@@ -151,4 +159,4 @@ def _vectors(model: bytes, port: Port, dataset: Dataset) -> Vectors:
   except ImportError:
     outputs = int8_logits(model, inputs.astype(np.float32), scaling=scaling)
     interpreter = "TensorFlow Lite's builtin kernels, as TFLite Micro was not installed"
-  return Vectors(inputs, outputs, tuple(int(y) for y in dataset.y_val[chosen]), interpreter)
+  return Vectors(inputs, outputs, dataset.y_val[chosen], interpreter)

@@ -17,7 +17,7 @@ from rlnas.backend import ONEDNN, tf
 from rlnas.child.distill import Teacher, distillation
 from rlnas.child.inherit import save_weights
 from rlnas.child.progress import Step, part_of, tell
-from rlnas.child.train import Loss, cross_entropy
+from rlnas.child.train import Loss
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.cost import estimate_cost
 from rlnas.data.atomic_file import write_file
@@ -143,9 +143,9 @@ class Finishing:
     started = time.perf_counter()
     data, training = self._dataset, self._training(value)
     architecture, recipe = training.architecture, self._recipe_of(training)
-    loss: Loss = cross_entropy
+    loss: Loss | None = None
     if self._teachers:
-      loss = distillation([teacher.load(data) for teacher in self._teachers])
+      loss = distillation([teacher.load(data) for teacher in self._teachers], task=data.head.task)
     start = self.weights_path(training.start) if training.start else None
     total = training.total + 2 * (recipe.further_epochs or 0)
     with part_of(total, after=training.before):

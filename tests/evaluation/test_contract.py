@@ -9,6 +9,7 @@ from rlnas.architecture import Architecture
 from rlnas.budget import Budget
 from rlnas.child.train_supernet import train_supernet
 from rlnas.data import loaders
+from rlnas.data.metrics import Metric
 from rlnas.evaluation.lookup import NasBench201Data
 from rlnas.evaluation.screened import Screened
 from rlnas.evaluation.trained import Trained
@@ -61,6 +62,16 @@ def weight_sharing(folder):
   return Case(WeightSharing(digits(), supernet=supernet), NETWORKS, uses_seed=False)
 
 
+@functools.cache
+def cars():
+  return loaders.load('auto_mpg')
+
+
+def weight_sharing_of_values(folder):
+  supernet = train_supernet(NETWORKS * 5, cars(), seed=0)
+  return Case(WeightSharing(cars(), supernet=supernet), NETWORKS, uses_seed=False)
+
+
 EVALUATORS = {
   'synthetic': lambda folder: Case(Synthetic(), NETWORKS),
   'probe': lambda folder: Case(Probe(), NETWORKS),
@@ -69,11 +80,16 @@ EVALUATORS = {
   'lookup': lookup,
   'weight_sharing': weight_sharing,
   'finishing': lambda folder: Case(Finishing(digits(), Recipe(1), folder), NETWORKS),
+  'trained_values': lambda folder: Case(Trained(cars(), epochs=9), NETWORKS),
+  'weight_sharing_values': weight_sharing_of_values,
+  'finishing_values': lambda folder: Case(
+    Finishing(cars(), Recipe(9, metric=Metric.R2), folder), NETWORKS
+  ),
 }
 
 
 # They are compared with another process, which loads TensorFlow, as well.
-TRAIN = {'trained', 'weight_sharing', 'finishing'}
+TRAIN = {name for name in EVALUATORS if name.startswith(('trained', 'weight_sharing', 'finishing'))}
 
 
 @pytest.mark.parametrize(
