@@ -1,4 +1,4 @@
-from .augment import Augmentation, suited_augmentation
+from .augment import Augmentation, Changes, suited_augmentation
 from .builder import build
 from .distill import Teacher, distillation
 from .inherit import inherit_weights, save_weights
@@ -6,13 +6,16 @@ from .prune import prune_filters
 from .spec_augment import SpecAugment, for_sound
 from .supernet import Supernet
 from .train import Trainer, accuracy, cross_entropy, loss_for
+from .turns import Turns
 
 __all__ = [
   'Augmentation',
+  'Changes',
   'SpecAugment',
   'Supernet',
   'Teacher',
   'Trainer',
+  'Turns',
   'accuracy',
   'build',
   'cross_entropy',

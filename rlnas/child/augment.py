@@ -4,11 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.backend import tf
+
+
+class Changes(Protocol):
+  """Random changes of examples: `Augmentation`, and those of sound and of motion sensors."""
+
+  @property
+  def width(self) -> int:
+    """How many numbers `draw` draws for an example."""
+
+  def check_reads(self, input_shape: Sequence[int]) -> None:
+    """Raises ValueError if it cannot change examples of this shape."""
+
+  def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> npt.NDArray[np.int32]:
+    """Draws random changes [*shape, width]."""
+    ...
+
+  def apply(self, examples: tf.Tensor, changes: tf.Tensor, /) -> tf.Tensor:
+    """Changes examples [B, ...], inside a graph, by what `draw` returned [B, width].
+
+    Examples are as the network reads them if each feature has its own scale
+    (`Scaling.is_per_feature`), and otherwise as in the data set.
+    """
+    ...
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,10 +16,9 @@ import numpy.typing as npt
 
 from rlnas.backend import keras, tf, unoptimised
 from rlnas.child.adam import Adam
-from rlnas.child.augment import NO_AUGMENTATION, Augmentation
+from rlnas.child.augment import NO_AUGMENTATION, Changes
 from rlnas.child.defaults import BATCH_SIZE, LEARNING_RATE
 from rlnas.child.progress import Step, is_heard, tell
-from rlnas.child.spec_augment import SpecAugment
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Confusion, Metric, check_metric, class_weights
 from rlnas.data.scaling import Scaling
@@ -110,7 +109,7 @@ def train(
   batch_size: int = BATCH_SIZE,
   learning_rate: float = LEARNING_RATE,
   warmup: float = 0.0,
-  augmentation: Augmentation | SpecAugment = NO_AUGMENTATION,
+  augmentation: Changes = NO_AUGMENTATION,
   loss: Loss | None = None,
   on_epoch: OnEpoch | None = None,
 ) -> float:
@@ -175,7 +174,7 @@ class Trainer:
     batch_size: int = BATCH_SIZE,
     learning_rate: float = LEARNING_RATE,
     warmup: float = 0.0,
-    augmentation: Augmentation | SpecAugment = NO_AUGMENTATION,
+    augmentation: Changes = NO_AUGMENTATION,
     loss: Loss | None = None,
   ) -> None:
     _check_settings(batch_size, learning_rate, warmup)
@@ -404,7 +403,7 @@ def _epoch_function(
   model: keras.Model,
   dataset: Dataset,
   adam: Adam,
-  augmentation: Augmentation | SpecAugment,
+  augmentation: Changes,
   loss: Loss,
 ) -> tf.types.experimental.PolymorphicFunction:
   """Returns a function that trains some steps; returns the sum of the losses and their number.

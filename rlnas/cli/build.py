@@ -30,6 +30,7 @@ from rlnas.cost.speed import Speed
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric, default_metric
+from rlnas.data.motion import AXES
 from rlnas.evaluation.executors import default_workers
 from rlnas.interfaces import Executor, Reward, StagedEvaluator, Strategy
 from rlnas.search.fidelity import Pruner
@@ -142,10 +143,17 @@ def set_up(config: SearchConfig) -> Setup:
 
 
 def check_augmentation(finish: FinishConfig, dataset: Dataset) -> None:
-  """Raises ValueError if images are to be moved or mirrored, and the examples are no images.
+  """Raises ValueError if examples are to be changed that have no such changes.
 
-  The features of sound may be moved in time.
+  Images are moved and mirrored, features of sound moved in time, motion sensors turned.
   """
+  if finish.turn:
+    sides = [side for side in dataset.input_shape if side != 1]
+    if dataset.sound is not None or len(sides) != 2 or sides[1] % AXES:
+      raise ValueError(
+        f'finish_turn={finish.turn:g}: must have features that are axes x, y, z of motion sensors, '
+        f'not examples of shape {dataset.input_shape}'
+      )
   if dataset.sound is not None:
     if finish.flip:
       raise ValueError('finish_flip=True: recordings of sound are no images')

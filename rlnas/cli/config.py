@@ -108,6 +108,14 @@ class FinishConfig:
     'to an eighth of them each (SpecAugment).',
     group='finishing',
   )
+  turn: float | None = _setting(
+    None,
+    'Motion sensors are turned at random, all together, by angles of so many degrees (standard '
+    'deviation) about each axis: their features are x, y, z, one sensor after the other. Default: '
+    '15 if three features behave as an accelerometer does, whose mean keeps the length of gravity; '
+    'otherwise none.',
+    group='finishing',
+  )
   further_epochs: int | None = _setting(
     None,
     'Epochs of a further training, once as before and once aware of quantization; of the three '
@@ -146,8 +154,10 @@ class FinishConfig:
       raise ValueError(f'warmup={self.warmup}: must lie in [0, 1)')
     if self.prune is not None and not 0 < self.prune < 1:
       raise ValueError(f'prune={self.prune}: must lie in (0, 1)')
-    if self.shift is not None and self.shift < 0:
-      raise ValueError(f'shift={self.shift}: must be at least 0')
+    for name in ('shift', 'turn'):
+      value = getattr(self, name)
+      if value is not None and not 0 <= value < math.inf:
+        raise ValueError(f'{name}={value}: must be at least 0')
     if self.teacher is not None:
       choices.check_one_of('teacher', self.teacher, TEACHERS)
     choices.check_one_of('prefer', self.prefer, PREFERENCES)

@@ -33,16 +33,17 @@ from rlnas.cli.guard import stopping
 from rlnas.cli.loading import load_tensorflow, start_compiler
 from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 from rlnas.data.metrics import NOTABLE_SHARE, Metric, default_metric
+from rlnas.data.motion import has_gravity
 from rlnas.data.tasks import Task
 from rlnas.trial import Status, Trial
 
 _MOST_RECALLS, _WORST_RECALLS = 12, 5  # of more classes only the worst are shown
 _MOST_COMPARED = 3  # finalists after the winner
+_DEGREES = 15.0  # by which motion sensors are turned
 
 if TYPE_CHECKING:
   from rlnas.budget import Budget
-  from rlnas.child.augment import Augmentation
-  from rlnas.child.spec_augment import SpecAugment
+  from rlnas.child.augment import Changes
   from rlnas.cost.builds import Build
   from rlnas.data.dataset import Dataset
   from rlnas.finishing.finalists import Finalist
@@ -171,13 +172,20 @@ def finish(
   return winner
 
 
-def _augmentation(asked: FinishConfig, dataset: Dataset) -> Augmentation | SpecAugment:
+def _augmentation(asked: FinishConfig, dataset: Dataset) -> Changes:
   """The random changes of the training examples."""
   from rlnas.child.augment import suited_augmentation
   from rlnas.child.spec_augment import for_sound
+  from rlnas.child.turns import Turns
 
   if dataset.sound is not None:
     return for_sound(dataset, masks=asked.masks, shift=asked.shift)
+  degrees = asked.turn
+  if degrees is None and has_gravity(dataset.x_train):
+    degrees = _DEGREES
+    show(f'turns    an accelerometer is among the features: all turn by {degrees:g} degrees')
+  if degrees:
+    return Turns(dataset.scaling, degrees)
   suited = suited_augmentation(dataset.input_shape, flip=asked.flip)
   return suited if asked.shift is None else dataclasses.replace(suited, shift_pixels=asked.shift)
 

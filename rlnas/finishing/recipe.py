@@ -18,11 +18,10 @@ from absl import logging
 
 from rlnas.architecture import Architecture
 from rlnas.backend import keras
-from rlnas.child.augment import NO_AUGMENTATION, Augmentation
+from rlnas.child.augment import NO_AUGMENTATION, Changes
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights
 from rlnas.child.progress import Step, changed_by, is_heard, part_of
-from rlnas.child.spec_augment import SpecAugment
 from rlnas.child.train import (
   BATCH_SIZE,
   LEARNING_RATE,
@@ -71,7 +70,7 @@ class Recipe:
   learning_rate: float = LEARNING_RATE
   warmup: float = 0.0
   batch_size: int = BATCH_SIZE
-  augmentation: Augmentation | SpecAugment = NO_AUGMENTATION
+  augmentation: Changes = NO_AUGMENTATION
   patience: int | None = None
   further_epochs: int | None = None
   metric: Metric = Metric.ACCURACY

@@ -1,12 +1,16 @@
 import numpy as np
 import pytest
 
+from rlnas.architecture import Graph, TaskShape
 from rlnas.backend import quiet, tf
+from rlnas.child.builder import build
 from rlnas.data.metrics import confusion_matrix
 from rlnas.data.scaling import PIXELS, Scaling
 from rlnas.tflite import inference
 from rlnas.tflite.quantize import calibrate, calibration_rows
 from tests.tflite.branching import branching_model, converted, random_images
+
+AS_IS = Scaling(0.0, 1.0)
 
 
 @pytest.fixture(scope='module', name='images')
@@ -82,6 +86,26 @@ def test_the_float_network_is_counted_by_its_calibrated_file(model, images):
     inference.float_confusion(model, images, labels, scaling=PIXELS)
   with pytest.raises(ValueError, match='one label for each of 0 examples'):
     inference.float_confusion(calibrated, images[:0], labels[:0], scaling=PIXELS)
+
+
+@pytest.mark.parametrize('op', ['conv', 'depthwise_conv', 'max_pool', 'avg_pool'])
+@pytest.mark.parametrize('stride', [1, 2, 4])
+@pytest.mark.parametrize('kernel', [1, 2, 3, 5])
+def test_float_networks_are_counted_right_for_every_window_and_stride(op, stride, kernel):
+  graph = Graph()
+  window = {'kernel_height': 1, 'kernel_width': kernel, 'stride': stride}
+  ends = {'conv': {'filters': 6, 'activation': 'relu'}, 'depthwise_conv': {'activation': 'none'}}
+  found = graph.add(op, graph.input, **window, **ends.get(op, {}))
+  network = build(graph.finish(graph.classify(found)), TaskShape((1, 128, 6), 5), seed=kernel)
+  x = np.random.default_rng(stride).normal(size=(200, 1, 128, 6)).astype(np.float32)
+  kernel_and_bias = network.layers[-1].get_weights()
+  kernel_and_bias[1] -= network.predict(x, verbose=0).mean(axis=0)  # so that no class is all
+  network.layers[-1].set_weights(kernel_and_bias)
+  calibrated = calibrate(network, x[:20])
+  predicted = network.predict(x, verbose=0).argmax(axis=1)
+  counted = inference.float_confusion(calibrated, x, predicted.astype(np.int32), scaling=AS_IS)
+  assert counted.trace() >= 198  # near ties may fall otherwise
+  assert len(np.unique(predicted)) == 5
 
 
 def test_examples_that_do_not_fit_are_refused(model, images):

@@ -1,0 +1,83 @@
+"""Turns of motion sensors, and the data that they suit."""
+
+import numpy as np
+import pytest
+
+from rlnas.backend import tf
+from rlnas.child.turns import Turns
+from rlnas.data.motion import has_gravity
+from rlnas.data.scaling import Scaling
+
+OFFSET = np.array([0.5, -1, 2, 0, 1, 3], np.float32)
+SCALE = np.array([1, 2, 0.5, 4, 1, 3], np.float32)
+
+
+def worn(*, rng, examples=200, steps=32):
+  """Acceleration and rate of turn of a body that lies in many ways: [N, T, 6]."""
+  down = rng.normal(size=(examples, 1, 3))
+  down /= np.linalg.norm(down, axis=2, keepdims=True)
+  moves = 0.1 * rng.normal(size=(examples, steps, 3))
+  return np.concatenate([down + moves, rng.normal(size=moves.shape)], axis=2).astype(np.float32)
+
+
+@pytest.mark.parametrize(('shape', 'scaled_shape'), [((9, 6), 6), ((1, 9, 6), 6), ((9, 6, 1), 0)])
+def test_a_quarter_turn_about_each_axis(shape, scaled_shape):
+  offset, scale = (x if scaled_shape else x[:, np.newaxis] for x in (OFFSET, SCALE))
+  turns = Turns(Scaling(offset, scale), 10)
+  turns.check_reads(shape)
+  raw = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
+  quarter = round(np.pi / 2 * 1e6)
+  changes = tf.constant([[0, 0, 0], [quarter, 0, 0], [0, quarter, 0], [0, 0, quarter]], tf.int32)
+  found = turns.apply(tf.constant((raw - offset) / scale), changes).numpy() * scale + offset
+  assert found.shape == raw.shape
+  x, y, z = np.moveaxis(raw.reshape(4, 9, 2, 3), 3, 0)
+  expected = [(x, y, z), (x, -z, y), (z, y, -x), (-y, x, z)]
+  for number, axes in enumerate(expected):
+    turned = np.stack([axis[number] for axis in axes], axis=2).reshape(shape)
+    np.testing.assert_allclose(found[number], turned, atol=1e-5)
+
+
+def test_turns_keep_lengths_and_have_their_deviation():
+  turns = Turns(Scaling(OFFSET, SCALE), 15)
+  changes = turns.draw(np.random.default_rng(0), (40, 50))
+  assert changes.shape == (40, 50, 3)
+  # 6,000 angles: the deviation of their deviation is 0.9 %.
+  assert np.degrees(changes * 1e-6).std() == pytest.approx(15, rel=0.04)
+  raw = np.random.default_rng(1).normal(size=(50, 8, 6)).astype(np.float32)
+  found = turns.apply(tf.constant((raw - OFFSET) / SCALE), tf.constant(changes[0])).numpy()
+  found = found * SCALE + OFFSET
+
+  def lengths(x):
+    return np.linalg.norm(x.reshape(50, 8, 2, 3), axis=3)
+
+  np.testing.assert_allclose(lengths(found), lengths(raw), rtol=1e-4)
+  assert np.abs(found - raw).max() > 0.1
+  same = Turns(Scaling(OFFSET, SCALE), 0).draw(np.random.default_rng(0), (5,))
+  assert not same.any()
+
+
+def test_an_accelerometer_is_known_by_gravity():
+  rng = np.random.default_rng(0)
+  motion = worn(rng=rng)
+  assert has_gravity(motion)
+  assert has_gravity(9.81 * motion[:, np.newaxis])
+  assert has_gravity(motion[..., np.newaxis])
+  assert has_gravity(motion[..., [3, 4, 5, 0, 1, 2]])  # the gyroscope first
+  assert not has_gravity(motion[..., [0, 3, 1, 4, 2, 5]])  # axes of both in turns
+  assert not has_gravity(motion[..., 3:])  # a gyroscope alone
+  assert not has_gravity(motion[..., :2])
+  assert not has_gravity(np.abs(rng.normal(size=(50, 20, 6))) + 5)  # never turns
+  assert not has_gravity(rng.normal(size=(50, 28, 28, 3)))
+  assert not has_gravity(np.zeros((50, 20, 3), np.float32))
+  assert not has_gravity((motion * 50 + 128).astype(np.uint8))
+
+
+@pytest.mark.parametrize('shape', [(28, 28, 3), (9, 4), (6,)])
+def test_other_examples_are_refused(shape):
+  with pytest.raises(ValueError, match=r'degrees=10: examples of \(.*\) are no axes x, y, z'):
+    Turns(Scaling(0.0, 1.0), 10).check_reads(shape)
+
+
+def test_a_wrong_angle_is_refused():
+  with pytest.raises(ValueError, match='degrees=-1: must be at least 0 and finite'):
+    Turns(Scaling(0.0, 1.0), -1)
