@@ -16,7 +16,7 @@ from rlnas.architecture import Architecture
 from rlnas.backend import keras, tf
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights
-from rlnas.child.train import Loss, cross_entropy, squared_error
+from rlnas.child.train import LOSSES, Loss, cross_entropy, squared_error
 from rlnas.data.dataset import Dataset
 from rlnas.data.tasks import Task
 
@@ -71,7 +71,8 @@ def distillation(
     teachers: models, float32 [B, ...] -> logits [B, classes]; they run in inference mode.
     temperature: T; positive.
     share: the teachers' weight in the loss, in [0, 1].
-    task: what the networks are for.
+    task: what the networks are for; those that give their input again learn likewise from it and
+      from what the teachers give.
 
   Raises:
     ValueError: there is no teacher, or an argument is out of its range.
@@ -83,12 +84,13 @@ def distillation(
   if not 0 <= share <= 1:
     raise ValueError(f'share={share}: must lie in [0, 1]')
 
-  if task is Task.REGRESSION:
+  if task is not Task.CLASSIFICATION:
+    hard_error = LOSSES[task]
 
     def of_values(x: tf.Tensor, values: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
       taught = tf.add_n([t(x, training=False) for t in teachers]) / len(teachers)  # [B, K]
       soft = squared_error(x, tf.stop_gradient(taught), outputs)
-      return (1 - share) * squared_error(x, values, outputs) + share * soft
+      return (1 - share) * hard_error(x, values, outputs) + share * soft
 
     return of_values
 

@@ -66,10 +66,17 @@ def squared_error(x: tf.Tensor, values: tf.Tensor, outputs: tf.Tensor) -> tf.Ten
   return tf.reduce_mean(tf.square(outputs - values), -1)
 
 
+def reconstruction_error(x: tf.Tensor, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+  """Mean squared difference of outputs and inputs: [B, ...], [B], [B, inputs] -> [B]."""
+  del labels
+  return tf.reduce_mean(tf.square(outputs - tf.reshape(x, tf.shape(outputs))), -1)
+
+
 # The loss of each task, if no other is given.
 LOSSES: Mapping[Task, Loss] = {
   Task.CLASSIFICATION: cross_entropy,
   Task.REGRESSION: squared_error,
+  Task.ANOMALY: reconstruction_error,
 }
 
 
@@ -355,16 +362,18 @@ def _answer_function(
   """
 
   @tf.function(autograph=False)
-  def run(batch: tf.Tensor) -> tf.Tensor:
-    return model(_scaled(batch, scaling), training=False)  # [B, outputs]
+  def run(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    seen = _scaled(batch, scaling)
+    return model(seen, training=False), seen  # [B, outputs], [B, ...]
 
   traced = run.get_concrete_function(tf.TensorSpec([None, *x.shape[1:]], x.dtype))
 
   def answer() -> Array:
     starts = range(0, len(x), _EVALUATION_BATCH)
     with unoptimised():
-      parts = [traced(tf.constant(x[s : s + _EVALUATION_BATCH])).numpy() for s in starts]
-    return head.answers(np.concatenate(parts))
+      parts = [traced(tf.constant(x[s : s + _EVALUATION_BATCH])) for s in starts]
+    outputs, inputs = (np.concatenate([pair[i].numpy() for pair in parts]) for i in (0, 1))
+    return head.answers(outputs, inputs)
 
   return answer
 

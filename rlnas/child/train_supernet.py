@@ -52,7 +52,7 @@ def train_supernet(
     batch_size: examples per step.
     learning_rate: learning rate of the first step; it falls to 0 as half a cosine.
     metric: what the networks are compared by; decides the loss (`rlnas.child.train.loss_for`). By
-      default accuracy, or R² of a regression.
+      default accuracy, R² of a regression, AUC of an anomaly detection.
     on_step: called after each step.
 
   Raises:

@@ -118,7 +118,8 @@ def set_up(config: SearchConfig) -> Setup:
       'search this space in Python: rlnas.run_search with an evaluator of your own'
     )
   try:
-    dataset = shaped_for(first, dataset, one_row=getattr(table.space, 'one_row', False))
+    ways = {name: getattr(table.space, name, False) for name in ('one_row', 'one_pixel')}
+    dataset = shaped_for(first, dataset, **ways)
   except ValueError as error:  # every trial would fail
     raise ValueError(f'space={config.space}: {error}; see --space_option') from error
   check_augmentation(config.finish, dataset)
@@ -167,18 +168,22 @@ def check_augmentation(finish: FinishConfig, dataset: Dataset) -> None:
       raise ValueError(f'finish_{name}={value}: examples of {dataset.input_shape} are no images')
 
 
-def shaped_for(architecture: Architecture, dataset: Dataset, *, one_row: bool = False) -> Dataset:
+def shaped_for(
+  architecture: Architecture, dataset: Dataset, *, one_row: bool = False, one_pixel: bool = False
+) -> Dataset:
   """The data in the shape that a network reads: images or sequences.
 
   Args:
     architecture: the network.
     dataset: the data.
     one_row: whether it reads sequences as images of one row; see `rlnas.spaces.decision`.
+    one_pixel: whether it reads all examples as images of one pixel.
 
   Raises:
     ValueError: the network can read neither.
   """
   ways = (loaders.as_row,) if one_row else (loaders.as_images, loaders.as_sequences)
+  ways = (loaders.as_pixel,) if one_pixel else ways
   errors = []
   for shaped in (way(dataset) for way in ways):
     try:
@@ -359,7 +364,7 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
   strategy = choices.strategy_options(config.strategy, config.strategy_options)
   return {
     'dataset_digest': setup.dataset.digest,
-    'classes': setup.dataset.classes,
+    'classes': setup.dataset.outputs,
     'space': config.space,
     'space_options': choices.recorded(
       choices.space_options(named_space(config), config.space_options)

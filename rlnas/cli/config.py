@@ -188,8 +188,10 @@ class SearchConfig:
   task: str | None = _setting(
     None,
     f'What the networks are for, one of {", ".join(task.value for task in Task)}: to name a class, '
-    'or to give values (regression). Default: values if the labels are numbers that are not all '
-    f'whole, or more than {MOST_CLASSES_OF_FLOATS} different floats; otherwise classes.',
+    'to give values (regression), or to find what is not normal after training on normal examples '
+    'alone (anomaly). Default: values if the labels are numbers that are not all whole, or more '
+    f'than {MOST_CLASSES_OF_FLOATS} different floats; anomaly if all training labels are the same '
+    'and those of validation or test data are not; otherwise classes.',
     group='task',
   )
   label: str | None = _setting(
@@ -279,9 +281,9 @@ class SearchConfig:
   metric: str | None = _setting(
     None,
     f'What counts as accuracy wherever the search decides, one of {", ".join(METRICS)}. Default: '
-    'accuracy, or r2 of a regression. With other metrics of classes than accuracy, which suits '
-    'classes of about equal size, the training weights each class inversely to its number of '
-    'examples.',
+    'accuracy, r2 of a regression, auc of an anomaly detection. With other metrics of classes than '
+    'accuracy, which suits classes of about equal size, the training weights each class inversely '
+    'to its number of examples.',
     group='task',
   )
   board: str = _setting(
@@ -315,7 +317,8 @@ class SearchConfig:
   space: str | None = _setting(
     None,
     f'Space of networks: {", ".join(choices.SPACES)}, or package.module:Name. Default: '
-    f'{choices.DEFAULT_SPACES[2]} for sequences, {choices.DEFAULT_SPACES[3]} for images.',
+    f'{choices.DEFAULT_SPACES[2]} for sequences, {choices.DEFAULT_SPACES[3]} for images, '
+    f'{choices.ANOMALY_SPACE} for anomaly detection.',
     group='search',
   )
   space_options: tuple[str, ...] = _setting(

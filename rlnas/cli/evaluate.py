@@ -30,6 +30,7 @@ from rlnas.data.metrics import Metric
 from rlnas.data.sounds import is_list
 
 if TYPE_CHECKING:
+  from rlnas.reports.anomaly_metrics import AnomalyQuality
   from rlnas.reports.classification_metrics import Quality
   from rlnas.reports.regression_metrics import RegressionQuality
 
@@ -74,6 +75,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
       **{name: flag_values[name].value for name in _READING},
     )
   load_tensorflow()
+  from rlnas.reports.anomaly_metrics import AnomalyQuality
   from rlnas.reports.regression_metrics import RegressionQuality
 
   try:
@@ -88,6 +90,10 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   if isinstance(quality, RegressionQuality):
     show('\n' + format_values(quality))
     record = values_record(quality)
+  elif isinstance(quality, AnomalyQuality):
+    show('\n' + format_alarms(quality))
+    record = {'int8_quality': quality.auc, 'int8_interval': list(quality.interval)}
+    record |= {'examples': quality.examples, **quality.to_record()}
   else:
     show('\n' + format_quality(quality, search.class_names))
     record = to_record(quality, search)
@@ -186,6 +192,20 @@ def _kind(dataset: str) -> str:
     return 'list of sound' if is_list(path) else 'csv'
   kind = folders.kind_in(path) if path.is_dir() else folders.IMAGES
   return {folders.TABLES: 'recordings', folders.SOUNDS: 'sound'}.get(kind, 'images')
+
+
+def format_alarms(quality: AnomalyQuality) -> str:
+  """The figures of an anomaly detection, for a terminal."""
+  low, high = quality.interval
+  interval = f'95 % interval {low:.4f} to {high:.4f}; {quality.examples:,} examples'
+  head = ('allowed', 'threshold', 'false alarms', 'found')
+  rows = [
+    (f'{a.rate:.0%}', f'{a.threshold:.4g}', f'{a.false_alarms:.1%}', f'{a.found:.1%}')
+    for a in quality.alarms
+  ]
+  areas = f'int8 AUC          {quality.auc:.4f}  ({interval})\n'
+  areas += f'int8 partial AUC  {quality.partial_auc:.4f}  (at most 10 % of false alarms)'
+  return f'{areas}\n\n{aligned([head, *rows])}' if rows else areas
 
 
 def format_values(quality: RegressionQuality) -> str:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
   from rlnas.finishing.plan import Plan
   from rlnas.finishing.winner import Winner
   from rlnas.interfaces import Evaluator, Executor
+  from rlnas.reports.anomaly_metrics import AnomalyQuality
   from rlnas.reports.regression_metrics import RegressionQuality
 
 
@@ -268,6 +269,8 @@ def rows_on_test_data(winner: Winner, dataset: Dataset) -> list[tuple[str, str]]
   low, high = winner.int8_test_interval
   if winner.int8_test_values is not None:
     return rows_of_values(winner.int8_test_values)
+  if winner.int8_test_alarms is not None:
+    return rows_of_alarms(winner.int8_test_alarms)
   name = dataset.class_names[winner.largest_class]
   rows = [
     (
@@ -305,13 +308,32 @@ def rows_of_values(quality: RegressionQuality) -> list[tuple[str, str]]:
   return rows
 
 
+def rows_of_alarms(quality: AnomalyQuality) -> list[tuple[str, str]]:
+  """Names and texts of the figures of an anomaly detection."""
+  low, high = quality.interval
+  interval = f'95 % interval {low:.4f} to {high:.4f}, of {quality.examples:,} examples'
+  rows = [
+    ('int8 test AUC', f'{quality.auc:.4f}  ({interval})'),
+    ('int8 test partial AUC', f'{quality.partial_auc:.4f}  (at most 10 % of false alarms)'),
+  ]
+  for alarm in quality.alarms:
+    text = f'finds {alarm.found:.1%} with {alarm.false_alarms:.1%} of false alarms'
+    rows.append((f'threshold {alarm.threshold:.4g}', f'{text} ({alarm.rate:.0%} in validation)'))
+  return rows
+
+
 def chance_warning(winner: Winner, dataset: Dataset) -> str:
   """Warns if the winner is not better than always naming the largest class; '' if it is."""
   metric = winner.metric
   reached, chance = winner.tested(metric), winner.chance(metric)
   if reached > chance:
     return ''
-  if dataset.head.task is not Task.CLASSIFICATION:
+  if dataset.head.task is Task.ANOMALY:
+    return (
+      f'the winner is not better than chance: its test {metric.label} is {reached:.4f}. Normal '
+      'examples may be too unlike each other, or anomalies too like them.'
+    )
+  if dataset.head.task is Task.REGRESSION:
     return (
       f'the winner is not better than always giving the mean of the training data: its test '
       f'{metric.label} is {reached:.4f}. It needs more epochs (--finish_epochs), or more examples.'

@@ -19,13 +19,23 @@ from rlnas.cli.results import Result, read_result
 from rlnas.data.labels import as_places
 from rlnas.data.raw_inputs import shaped, typed
 from rlnas.data.scaling import Scaling
-from rlnas.data.tasks import CLASSES, Head, Task, as_targets, check_varies
+from rlnas.data.tasks import (
+  ANOMALOUS,
+  CLASSES,
+  NORMAL,
+  RECONSTRUCTION,
+  Head,
+  Task,
+  as_targets,
+  check_varies,
+)
 from rlnas.search.journal import read_journal
 from rlnas.trial import Trial
 
 if TYPE_CHECKING:
   from rlnas.backend import keras
   from rlnas.finishing.finalists import Finalist
+  from rlnas.reports.anomaly_metrics import AnomalyQuality
   from rlnas.reports.classification_metrics import Quality
   from rlnas.reports.regression_metrics import RegressionQuality
 
@@ -74,6 +84,15 @@ class FinishedSearch:
     """
     return self._result.finalists()
 
+  @property
+  def thresholds(self) -> tuple[tuple[float, float], ...]:
+    """Of the winner of an anomaly detection, shares of false alarms and scores that give them.
+
+    They were chosen on the validation data. () for other tasks, and other finalists.
+    """
+    found = self._result.best.get('int8_test_alarms') if self.number == 1 else None
+    return tuple((a['rate'], a['threshold']) for a in (found or {}).get('alarms', ()))
+
   @functools.cached_property
   def tflite(self) -> bytes:
     """The .tflite file of the network, full int8. Raises OSError if it is gone."""
@@ -112,20 +131,22 @@ class FinishedSearch:
 
     Returns:
       The int8 scores [N, classes]; the class of an example is `scores.argmax(1)`. Of a regression
-      the values in the unit of the training data. [N, K]
+      the values in the unit of the training data [N, K]; of an anomaly detection the scores, of
+      which those above one of `thresholds` are alarms [N].
 
     Raises:
       ValueError: `x` is not of the input shape.
       OSError: the .tflite file is gone.
       ImportError: `tflm` is set, and TFLite Micro is not installed.
     """
-    from rlnas.tflite.inference import int8_logits, real_units, tflm_logits
+    from rlnas.tflite.inference import int8_logits, real_inputs, real_units, tflm_logits
 
     run = tflm_logits if tflm else int8_logits
     units = run(self.tflite, self._shaped(x), scaling=self.scaling)
     if self.head.task is Task.CLASSIFICATION:
       return units
-    return self.head.answers(real_units(self.tflite, units))
+    seen = real_inputs(self.tflite, self._shaped(x), scaling=self.scaling)
+    return self.head.answers(real_units(self.tflite, units), seen)
 
   def inputs(self, x: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Scales raw examples [N, ...] to what `model` reads. Raises ValueError as `predict`."""
@@ -133,13 +154,14 @@ class FinishedSearch:
 
   def evaluate(
     self, x: npt.ArrayLike, y: npt.ArrayLike, *, groups: npt.ArrayLike | None = None
-  ) -> Quality | RegressionQuality:
+  ) -> Quality | RegressionQuality | AnomalyQuality:
     """Tests the int8 network on labelled examples, as a search does on its test data.
 
     Args:
       x: raw examples, as in the data set. [N, ...]
       y: their classes: places in `class_names`, as a `Dataset` has them, or names as text [N]; of
         a regression their values [N] or [N, K].
+        In anomaly detection 0 and 1, or the words normal and anomaly.
       groups: the group of each example, such as its person, if they have any. [N]
 
     Returns:
@@ -150,6 +172,7 @@ class FinishedSearch:
       ValueError: `x`, `y` or `groups` is wrong.
       OSError: the .tflite file is gone.
     """
+    from rlnas.reports.anomaly_metrics import assess_scores
     from rlnas.reports.classification_metrics import assess
     from rlnas.reports.regression_metrics import assess_values
     from rlnas.tflite.inference import int8_answers, real_logits
@@ -164,6 +187,12 @@ class FinishedSearch:
       check_varies('y', values, self.class_names)
       answers = int8_answers(self.tflite, raw, scaling=self.scaling, head=self.head)
       return assess_values(values, answers, names=self.class_names, head=self.head)
+    if self.head.task is Task.ANOMALY:
+      odd = as_places('y', np.asarray(y), self.class_names, count=len(raw))
+      if odd.min() == odd.max():
+        raise ValueError('y: must have normal and anomalous examples')
+      scores = int8_answers(self.tflite, raw, scaling=self.scaling, head=self.head)
+      return assess_scores(odd, scores, thresholds=self.thresholds)
     labels = as_places('y', np.asarray(y), self.class_names, count=len(raw))
     return assess(
       real_logits(self.tflite, raw, scaling=self.scaling),
@@ -226,6 +255,8 @@ def load(workdir: str | os.PathLike[str], *, finalist: int = 1) -> FinishedSearc
 def _head_of(best: Mapping[str, Any], outputs: int) -> tuple[Head, tuple[str, ...]]:
   """What the outputs of a search's networks mean, and their names. Raises KeyError, ValueError."""
   task = Task(best.get('task', Task.CLASSIFICATION))  # earlier versions had no other
+  if task is Task.ANOMALY:
+    return RECONSTRUCTION, (NORMAL, ANOMALOUS)
   if task is Task.CLASSIFICATION:
     return CLASSES, tuple(best.get('recall_by_class') or map(str, range(outputs)))
   targets = best['targets']

@@ -44,10 +44,12 @@ def with_space(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   if config.space is not None:
     return config
   space = choices.DEFAULT_SPACES[len(dataset.input_shape)]
-  if space != 'chain' and _recorded(config.workdir, 'space') == 'chain':
+  if dataset.head.task is Task.ANOMALY:
+    space = choices.ANOMALY_SPACE
+  elif space != 'chain' and _recorded(config.workdir, 'space') == 'chain':
     space = 'chain'
   options = config.space_options
-  if dataset.head.task is not Task.CLASSIFICATION and dataset.input_shape[:-1] == (1, 1):
+  if dataset.head.task is Task.REGRESSION and dataset.input_shape[:-1] == (1, 1):
     given = {option.partition('=')[0] for option in options}
     options += tuple(o for o in OF_ONE_PIXEL if o.partition('=')[0] not in given)
   config = dataclasses.replace(config, space=space, space_options=options)
@@ -59,8 +61,8 @@ def with_training(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   """Decides how networks are trained if the configuration does not: large data get stages.
 
   Most networks are bad, and a sixth of 60,000 examples tells (see `rlnas.search.fidelity`). In
-  a regression, small data get as many epochs as make `LEAST_STEPS` steps: tables of values are
-  often of a few hundred rows, and values need more precise outputs than classes. A
+  other tasks, small data get as many epochs as make `LEAST_STEPS` steps: tables of values are often
+  of a few hundred rows, and values need more precise outputs than classes. A
   folder whose search began otherwise goes on as its journal says.
   """
   if config.epochs is not None or config.fidelity is not None:

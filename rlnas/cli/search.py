@@ -263,7 +263,8 @@ def _task(setup: Setup) -> tuple[str, ...]:
   if task is Task.CLASSIFICATION:
     return ()
   known = setup.config.task is None and setup.config.dataset not in BUILT_IN
-  why = ' (the labels are floats; --task names another)' if known else ''
+  kind = 'floats' if task is Task.REGRESSION else 'all the same in the training data'
+  why = f' (the labels are {kind}; --task names another)' if known else ''
   return (f'task     {task.value}{why}',)
 
 
@@ -272,6 +273,8 @@ def _why(setup: Setup) -> str:
   if not setup.by_data:
     return ''
   sides = 3 if as_sequence(setup.dataset) is None else 2
+  if setup.config.space == choices.ANOMALY_SPACE:
+    return ' (the default for anomaly detection; --space names another)'
   if setup.config.space != choices.DEFAULT_SPACES[sides]:
     return ' (as this search began)'
   kind = {2: 'sequences', 3: 'images'}[sides]

@@ -1,4 +1,4 @@
-from .dataset import Dataset, as_images, as_row, as_sequences, assemble, take
+from .dataset import Dataset, as_images, as_pixel, as_row, as_sequences, assemble, take
 from .description import describe
 from .loaders import (
   BUILT_IN,
@@ -28,6 +28,7 @@ __all__ = [
   'SoundSettings',
   'Task',
   'as_images',
+  'as_pixel',
   'as_row',
   'as_sequences',
   'assemble',

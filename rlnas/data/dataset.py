@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from rlnas.architecture import TaskShape
 from rlnas.data import splits
+from rlnas.data.anomalies import arranged, looks_like_anomalies
 from rlnas.data.checks import (
   check_class_names,
   check_examples,
@@ -27,7 +28,7 @@ from rlnas.data.checks import (
   check_real,
   kind_of,
 )
-from rlnas.data.labels import as_classes, as_values
+from rlnas.data.labels import as_anomalies, as_classes, as_values
 from rlnas.data.scaling import PIXELS, PerFeature, Scaling
 from rlnas.data.sound_settings import SoundSettings
 from rlnas.data.standardise import lost_digits, standardising, storage_type
@@ -100,13 +101,19 @@ class Dataset:
 
   @property
   def classes(self) -> int:
-    """Number of classes, or of values: the outputs of a network."""
+    """Number of classes, or of values."""
     return len(self.class_names)
+
+  @property
+  def outputs(self) -> int:
+    """Number of outputs of a network: one for each class or value, or for each input."""
+    is_reconstruction = self.head.task is Task.ANOMALY
+    return math.prod(self.input_shape) if is_reconstruction else self.classes
 
   @functools.cached_property
   def task(self) -> TaskShape:
-    """Input shape and classes. Raises ValueError if the examples have a wrong number of sides."""
-    return TaskShape(self.input_shape, self.classes)
+    """Input shape and outputs. Raises ValueError if the examples have a wrong number of sides."""
+    return TaskShape(self.input_shape, self.outputs)
 
   @property
   def digest(self) -> str:
@@ -150,7 +157,9 @@ def validate(dataset: Dataset) -> None:
     ):
       if value != rule:
         raise ValueError(f'x_{split}: examples have {what} {value}; those of x_train have {rule}')
-  if not is_regression and np.min(dataset.y_train) == np.max(dataset.y_train):
+  if dataset.head.task is Task.ANOMALY:
+    _check_anomalies(dataset)
+  elif not is_regression and np.min(dataset.y_train) == np.max(dataset.y_train):
     raise ValueError(f'y_train: every label is {dataset.y_train[0]}; must be at least 2 classes')
   for name in ('offset', 'scale'):
     shape = np.shape(getattr(dataset.scaling, name))
@@ -158,6 +167,19 @@ def validate(dataset: Dataset) -> None:
       raise ValueError(
         f'{name} of shape {shape}: must be a number, or one for each feature of examples of shape '
         f'{dataset.input_shape}'
+      )
+
+
+def _check_anomalies(dataset: Dataset) -> None:
+  """Raises ValueError if training data are not all normal, or others of one kind."""
+  if dataset.y_train.any():
+    raise ValueError(f'y_train: {np.count_nonzero(dataset.y_train)} are anomalous; none may be')
+  for split in ('val', 'test'):
+    y = getattr(dataset, f'y_{split}')
+    if np.min(y) == np.max(y):
+      raise ValueError(
+        f'y_{split}: every example is {dataset.class_names[y[0]]}; must have normal and anomalous '
+        'ones, since AUC is not defined otherwise'
       )
 
 
@@ -209,7 +231,8 @@ def assemble(
 
   Without names of classes, the distinct training labels are the classes, in order, and their names.
   Labels are integers or text; with names of classes they count from 0 or from 1, or are the names.
-  Of a regression the labels are real values, one or several for each example.
+  Of a regression the labels are real values, one or several for each example. In anomaly detection
+  one label is that of normal examples (`rlnas.data.anomalies`).
 
   Args:
     name: short name.
@@ -232,7 +255,8 @@ def assemble(
     copies: changed copies of the examples of `train` [copies, N, ...]. Those of the examples that
       stay training examples follow these in the training data.
     task: what the data are for; by default a regression if the training labels are floats, unless
-      these are few different whole numbers.
+      these are few different whole numbers, and anomaly detection if they are all the same and
+      those of another split are not.
 
   Raises:
     ValueError: examples or labels break a rule of `validate`.
@@ -241,20 +265,35 @@ def assemble(
   pairs = {split: pair for split, pair in given.items() if pair is not None}
   examples, remarks = _stored({split: x for split, (x, _) in pairs.items()})
   notes += remarks
-  kind = task_of(train[1]) if task is None else Task(task)
-  sizes = {split: len(x) for split, x in examples.items()}
   given_labels = {split: y for split, (_, y) in pairs.items()}
-  if kind is Task.REGRESSION:
+  kind = _guessed(given_labels) if task is None else Task(task)
+  sizes = {split: len(x) for split, x in examples.items()}
+  if kind is Task.ANOMALY:
+    settled = arranged(
+      given_labels,
+      class_names=class_names,
+      groups=groups,
+      val_fraction=val_fraction,
+      test_fraction=test_fraction,
+    )
+    of_split = {'train': groups, 'val': groups_val, 'test': groups_test}
+    groups, groups_val, groups_test = (settled.of(s, of_split) for s in ('train', 'val', 'test'))
+    if copies is not None:
+      copies = copies[:, settled.places['train'][1]]
+    examples = {split: settled.of(split, examples) for split in settled.places}
+    found = as_anomalies(settled.labels, settled.notes)
+  elif kind is Task.REGRESSION:
     found = as_values(given_labels, sizes, class_names)
   else:
     found = as_classes(given_labels, sizes, class_names, folders)
   labels, y, named = found.labels, found.strata, found.titles
   notes += found.notes
-  if groups is None or (val and test):
+  has_val, has_test = 'val' in labels, 'test' in labels
+  if groups is None or (has_val and has_test):
     of_train, of_val, of_test = splits.split(
       y,
-      val=0 if val else round(len(y) * val_fraction) or 1,
-      test=0 if test else round(len(y) * test_fraction) or 1,
+      val=0 if has_val else round(len(y) * val_fraction) or 1,
+      test=0 if has_test else round(len(y) * test_fraction) or 1,
       titles=named,
     )
   else:
@@ -263,8 +302,8 @@ def assemble(
     of_train, of_val, of_test = splits.split_groups(
       np.zeros_like(y) if kind is Task.REGRESSION else y,
       groups,
-      val=0 if val else val_fraction,
-      test=0 if test else test_fraction,
+      val=0 if has_val else val_fraction,
+      test=0 if has_test else test_fraction,
       titles=named,
     )
     parts = ((of_train, 'training'), (of_val, 'validation'), (of_test, 'test'))
@@ -272,12 +311,12 @@ def assemble(
     notes += (f'split by group: {", ".join(counts)} groups',)
 
   def part(split: str, indices: splits.Indices) -> Pair:
-    if split in pairs and split != 'train':
+    if split in labels and split != 'train':
       return examples[split], labels[split]
     return examples['train'][indices], labels['train'][indices]
 
   def grouped(split: str, given: Array | None, indices: splits.Indices) -> Array | None:
-    if split in pairs:
+    if split in labels:
       if given is not None:
         check_groups(f'groups_{split}', given, examples=len(labels[split]))
       return given
@@ -304,10 +343,17 @@ def assemble(
     groups_test=grouped('test', groups_test, of_test),
     features=features,
     sound=sound,
-    head=Head(kind, standardised(y_train)) if kind is Task.REGRESSION else CLASSES,
+    head=Head(kind, standardised(y_train) if kind is Task.REGRESSION else None),
   )
   validate(dataset)
   return dataset
+
+
+def _guessed(labels: dict[str, Array]) -> Task:
+  """The task that the labels of all splits suggest."""
+  task = task_of(labels['train'])
+  is_odd = task is Task.CLASSIFICATION and looks_like_anomalies(labels)
+  return Task.ANOMALY if is_odd else task
 
 
 def _scaling(x_train: Array, *, scale: float, is_sound: bool) -> Scaling:
@@ -379,6 +425,21 @@ def as_row(dataset: Dataset) -> Dataset:
   if dataset.x_train.ndim == 4 and dataset.x_train.shape[1] == 1:
     return dataset
   return _reshaped(as_sequences(dataset), lambda x: x[:, np.newaxis])
+
+
+def as_pixel(dataset: Dataset) -> Dataset:
+  """Turns every example into an image of one pixel [N, 1, 1, values]; its bytes are the same.
+
+  Each value keeps its offset and scale.
+  """
+  shape, scaling = dataset.input_shape, dataset.scaling
+
+  def flat(x: PerFeature) -> PerFeature:
+    return np.broadcast_to(x, shape).ravel() if isinstance(x, np.ndarray) else x
+
+  scaling = dataclasses.replace(scaling, offset=flat(scaling.offset), scale=flat(scaling.scale))
+  pixels = _reshaped(dataset, lambda x: x.reshape(len(x), 1, 1, -1))
+  return dataclasses.replace(pixels, scaling=scaling)
 
 
 def _reshaped(dataset: Dataset, reshape: Callable[[Array], Array]) -> Dataset:

@@ -69,6 +69,9 @@ def _said_of_labels(dataset: Dataset, metric: Metric) -> tuple[str, ...]:
   if dataset.head.task is Task.CLASSIFICATION:
     return f'classes  {_classes(dataset)}', *_chance(dataset, metric)
   y = dataset.y_train
+  if dataset.head.task is Task.ANOMALY:
+    odd = [int(np.count_nonzero(labels)) for labels in (dataset.y_val, dataset.y_test)]
+    return (f'anomalies {odd[0]:,} in validation, {odd[1]:,} in test; training is normal alone',)
   return tuple(
     f'value    {name}: {column.min():.4g} to {column.max():.4g}, mean {column.mean():.4g}, '
     f'deviation {column.std():.4g}'

@@ -14,6 +14,7 @@ from typing import Any
 import numpy.typing as npt
 
 from rlnas.data import loaders
+from rlnas.data.anomalies import is_anomalous
 from rlnas.data.checks import check_groups, check_real
 from rlnas.data.dataset import Array, Dataset
 from rlnas.data.file_settings import FileSettings
@@ -80,6 +81,9 @@ def load_labelled(
     y: Array
     if head.task is Task.REGRESSION:
       y = as_targets(f'y_{split}', part.y, examples=len(x))
+      return Labelled(found.name, found.source, x, y, part.groups, found.notes)
+    if head.task is Task.ANOMALY:
+      y = is_anomalous(part.y, found.class_names)
       return Labelled(found.name, found.source, x, y, part.groups, found.notes)
     if path.suffix == '.npz':  # folders are numbered here
       check_counting(f'y_{split}', part.y, found.class_names)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.data.checks import check_labels
-from rlnas.data.tasks import as_targets, check_varies, target_names
+from rlnas.data.tasks import ANOMALOUS, NORMAL, as_targets, check_varies, target_names
 
 _STRATA = 10  # of a regression's examples, by the first value
 _EXAMPLES_OF_STRATUM = 30  # at least
@@ -262,6 +262,12 @@ def as_classes(
   labels = {split: numbered(f'y_{split}', y, classes) for split, y in labels.items()}
   named = titles(classes, class_names, folders)
   return Labels(labels, class_names, labels['train'], named, notes)
+
+
+def as_anomalies(labels: Mapping[str, Array], notes: tuple[str, ...]) -> Labels:
+  """Labels of anomaly detection, 0 for normal and 1 for anomalous, as `arranged` gives them."""
+  strata = np.zeros(len(labels['train']), np.int32)
+  return Labels(dict(labels), (NORMAL, ANOMALOUS), strata, (NORMAL,), notes)
 
 
 def as_values(

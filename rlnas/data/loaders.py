@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from rlnas.data import files
-from rlnas.data.dataset import Dataset, Pair, as_images, as_row, as_sequences, assemble, take
+from rlnas.data.dataset import (
+  Dataset,
+  Pair,
+  as_images,
+  as_pixel,
+  as_row,
+  as_sequences,
+  assemble,
+  take,
+)
 from rlnas.data.file_settings import FileSettings, only_for
 from rlnas.data.own_arrays import own_arrays, own_path
 from rlnas.data.own_files import assembled, from_csv, from_folder, from_npz
@@ -22,6 +31,7 @@ __all__ = [
   'Dataset',
   'SoundSettings',
   'as_images',
+  'as_pixel',
   'as_row',
   'as_sequences',
   'auto_mpg',

@@ -19,12 +19,12 @@ def resampled(
 ) -> npt.NDArray[np.float64]:
   """The metric of some networks on 2,000 draws of as many examples, with a fixed seed.
 
-  A draw in which a target is constant, as happens with very few examples, is drawn again.
+  A draw in which a target is constant, or all examples of one kind, is drawn again.
 
   Args:
-    truth: what is true of the examples: values, of which each varies. [N, K]
-    answers: what each network says of them. [N, K] each
-    metric: a metric of regressions.
+    truth: what is true of the examples, which varies: values [N, K], or 0 and 1 [N].
+    answers: what each network says of them: values [N, K], or scores [N].
+    metric: a metric of regressions or of anomaly detection.
 
   Returns:
     One row a draw. [R, networks]
@@ -35,7 +35,7 @@ def resampled(
     drawn = rng.integers(len(truth), size=len(truth))
     while np.any(np.ptp(truth[drawn], axis=0) == 0):
       drawn = rng.integers(len(truth), size=len(truth))
-    found[row] = [metric.judge(truth[drawn], one[drawn], outputs=truth.shape[1]) for one in answers]
+    found[row] = [metric.judge(truth[drawn], one[drawn], outputs=truth[0].size) for one in answers]
   return found
 
 

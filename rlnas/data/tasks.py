@@ -31,6 +31,7 @@ class Task(str, enum.Enum):
 
   CLASSIFICATION = 'classification'  # to name a class: one output for each
   REGRESSION = 'regression'  # to give values, one for each output
+  ANOMALY = 'anomaly'  # to give the input again, so that what it cannot give is anomalous
 
   @classmethod
   def _missing_(cls, value: object) -> Task:
@@ -59,23 +60,36 @@ class Head:
       raise ValueError(f'targets={self.targets}: a regression must have them, no other task')
 
   def wanted(self, y: Array) -> Array:
-    """What the outputs of a network should be: int32 classes [N], or float32 values [N, K]."""
+    """What the labels tell a training: int32 classes [N], or float32 values [N, K].
+
+    Those of an anomaly detection tell nothing: its outputs should be its inputs.
+    """
     if self.targets is None:
       return y.astype(np.int32, copy=False)
     return self.targets.apply(y).astype(np.float32)
 
-  def answers(self, outputs: Array) -> Array:
-    """What a network says: int64 classes [N], or float64 values in the unit of the targets [N, K].
+  def answers(self, outputs: Array, inputs: Array) -> Array:
+    """What a network says of examples.
 
     Args:
       outputs: in real units; of classes any that grow with them. [N, outputs]
+      inputs: what the network read, in real units; only anomaly detection looks at them. [N, ...]
+
+    Returns:
+      int64 classes [N], float64 values in the unit of the targets [N, K], or float64 scores [N]:
+      the mean squared difference of outputs and inputs.
     """
+    if self.task is Task.ANOMALY:
+      missed = outputs.astype(np.float64) - inputs.reshape(len(inputs), -1)
+      return np.mean(np.square(missed), axis=1)
     if self.targets is None:
       return outputs.argmax(axis=1).astype(np.int64)
     return outputs.astype(np.float64) * self.targets.scale + self.targets.offset
 
 
 CLASSES = Head()
+RECONSTRUCTION = Head(Task.ANOMALY)
+NORMAL, ANOMALOUS = 'normal', 'anomaly'  # classes 0 and 1 of anomaly detection
 
 
 def check_task(task: str | None) -> None:

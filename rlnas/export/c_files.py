@@ -31,6 +31,7 @@ from rlnas.export.calls import (
   outputs_of,
   readers,
   truths,
+  values_of,
 )
 from rlnas.export.deployment import DeploymentInfo, Reserve
 from rlnas.export.quantizer import arrays, is_table, quantizer
@@ -67,6 +68,7 @@ class Deployment:
     vectors: examples with outputs.
     name: with which symbols begin; see `rlnas.export.c_text.prefix_of`.
     latency: the time of an inference, for people; '' if it is not known.
+    threshold: score above which an example is anomalous; None if scores are not what it gives.
   """
 
   model: bytes
@@ -75,6 +77,7 @@ class Deployment:
   vectors: Vectors
   name: str = DEFAULT_NAME
   latency: str = ''
+  threshold: float | None = None
 
 
 def model_header(name: str) -> str:
@@ -165,7 +168,7 @@ extern const char* const {names_of(name, dataset)}[{outputs_of(name, dataset)}];
 
 {quantizer(name, source, dataset)}
 
-{readers(name, target, dataset)}
+{readers(name, info, dataset, deployed.threshold)}
 
 #ifdef __cplusplus
 }}  /* extern "C" */
@@ -245,17 +248,17 @@ static const int8_t {name}_vector_inputs[{upper}_VECTORS][{upper}_INPUT_BYTES] =
 {lines('  {' + chr(10) + rows(row.tolist()) + chr(10) + '  },' for row in inputs)}
 }};
 
-static const int8_t {name}_vector_outputs[{upper}_VECTORS][{outputs_of(name, dataset)}] = {{
+static const int8_t {name}_vector_outputs[{upper}_VECTORS][{values_of(name, dataset)}] = {{
 {lines('  {' + ', '.join(map(str, row.tolist())) + '},' for row in outputs)}
 }};
 
-{truths(name, dataset, vectors.truth, outputs, deployed.info.output)}
+{truths(name, dataset, vectors.truth, (vectors.inputs, outputs), deployed.info)}
 
 /* The greatest difference of outputs from those above. The reference kernels differ by 0, optimised
  * ones by at most 1, from rounding. */
 static inline int {name}_vector_difference(int vector, const int8_t* outputs) {{
   int greatest = 0;
-  for (int i = 0; i < {outputs_of(name, dataset)}; ++i) {{
+  for (int i = 0; i < {values_of(name, dataset)}; ++i) {{
     const int difference = outputs[i] - {name}_vector_outputs[vector][i];
     const int distance = difference < 0 ? -difference : difference;
     if (distance > greatest) greatest = distance;

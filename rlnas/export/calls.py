@@ -1,8 +1,9 @@
 """The one call of a bundle and what surrounds it, by the task of the network.
 
 A classifier has <name>_classify(), which returns the class and gives scores; a regression has
-<name>_predict(), which gives values in the unit of the training data. The files have the same names
-for all tasks (classify.h, classify.cc), so that build files are the same.
+<name>_predict(), which gives values in the unit of the training data; anomaly detection has
+<name>_anomaly_score(), which says whether the score is above a threshold. The files have the same
+names for all tasks (classify.h, classify.cc), so that build files are the same.
 """
 
 from __future__ import annotations
@@ -13,23 +14,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.data.anomalies import BUNDLED_RATE
 from rlnas.data.dataset import Dataset
 from rlnas.data.tasks import Task
 from rlnas.export.c_text import c_float, c_string, identifiers, lines
-from rlnas.export.deployment import Port
+from rlnas.export.deployment import DeploymentInfo
 
 Array = npt.NDArray[Any]
 
 
 def function_of(name: str, dataset: Dataset) -> str:
   """The name of the C function that takes raw values."""
-  return f'{name}_{"classify" if dataset.head.task is Task.CLASSIFICATION else "predict"}'
+  return f'{name}_{_FUNCTIONS[dataset.head.task]}'
 
 
 def outputs_of(name: str, dataset: Dataset) -> str:
-  """The macro that holds the number of outputs."""
-  word = 'CLASSES' if dataset.head.task is Task.CLASSIFICATION else 'VALUES'
+  """The macro that holds the number of classes or values."""
+  word = 'VALUES' if dataset.head.task is Task.REGRESSION else 'CLASSES'
   return f'{name.upper()}_{word}'
+
+
+def values_of(name: str, dataset: Dataset) -> str:
+  """The macro that holds the number of outputs of the network."""
+  if dataset.head.task is Task.ANOMALY:
+    return f'{name.upper()}_INPUT_VALUES'
+  return outputs_of(name, dataset)
 
 
 def names_array(name: str, dataset: Dataset) -> str:
@@ -42,14 +51,14 @@ const char* const {names_of(name, dataset)}[{outputs_of(name, dataset)}] = {{
 
 def names_of(name: str, dataset: Dataset) -> str:
   """The array of these names."""
-  word = 'class' if dataset.head.task is Task.CLASSIFICATION else 'value'
+  word = 'value' if dataset.head.task is Task.REGRESSION else 'class'
   return f'{name}_{word}_names'
 
 
 def enumeration(name: str, dataset: Dataset) -> str:
   """For rlnas_model.h: the number of outputs, and a constant for each."""
   upper = name.upper()
-  word = 'CLASS' if dataset.head.task is Task.CLASSIFICATION else 'VALUE'
+  word = 'VALUE' if dataset.head.task is Task.REGRESSION else 'CLASS'
   pairs = zip(identifiers(dataset.class_names), range(dataset.classes), strict=True)
   return f"""\
 #define {outputs_of(name, dataset)} {dataset.classes}
@@ -58,15 +67,34 @@ enum {{
 }};"""
 
 
-def readers(name: str, port: Port, dataset: Dataset) -> str:
+def readers(
+  name: str, info: DeploymentInfo, dataset: Dataset, threshold: float | None = None
+) -> str:
   """For rlnas_model.h: the functions that read int8 outputs.
 
   Args:
     name: with which symbols begin.
-    port: the output of the network.
+    info: the input and output of the network.
     dataset: the data.
+    threshold: score above which an example is anomalous.
   """
   upper, targets = name.upper(), dataset.head.targets
+  if threshold is not None:
+    return f"""\
+/* Scores above it are alarms, as of {BUNDLED_RATE:.0%} of the normal validation examples. */
+#define {upper}_THRESHOLD {c_float(threshold)}
+
+/* The score of an example: the mean squared difference of the int8 outputs of the network and of
+ * its int8 inputs, in units of the scaled training data. */
+static inline float {name}_score(const int8_t* inputs, const int8_t* outputs) {{
+  float sum = 0.0f;
+  for (int i = 0; i < {upper}_INPUT_VALUES; ++i) {{
+    const float given = (float)(outputs[i] - {upper}_OUTPUT_ZERO_POINT) * {upper}_OUTPUT_SCALE;
+    const float seen = (float)(inputs[i] - {upper}_INPUT_ZERO_POINT) * {upper}_INPUT_SCALE;
+    sum += (given - seen) * (given - seen);
+  }}
+  return sum / (float){upper}_INPUT_VALUES;
+}}"""
   if targets is None:
     return f"""\
 /* The real logit of an int8 output. The network has no softmax at its end. */
@@ -82,7 +110,7 @@ static inline int {name}_best_class(const int8_t* outputs) {{
   }}
   return best;
 }}"""
-  steps = np.ravel(targets.scale) * port.scale
+  steps = np.ravel(targets.scale) * info.output.scale
   return f"""\
 /* The value of an int8 output in the unit of the training data; place: which one, from 0. It is
  * offset + deviation * ((output - zero point) * scale), with mean and deviation of the training. */
@@ -97,24 +125,35 @@ def _floats(values: object) -> str:
   return ', '.join(map(c_float, np.ravel(np.asarray(values)).tolist()))
 
 
-def truths(name: str, dataset: Dataset, truth: Array, outputs: Array, port: Port) -> str:
+def truths(
+  name: str, dataset: Dataset, truth: Array, ports: tuple[Array, Array], info: DeploymentInfo
+) -> str:
   """For test_vectors.h: what is true of the examples, and of values what the network says.
 
   Args:
     name: with which symbols begin.
     dataset: the data.
     truth: the true classes [N], or the true values [N, K].
-    outputs: int8 outputs of the network for them. [N, outputs]
-    port: the output of the network.
+    ports: int8 inputs [N, ...] and outputs [N, outputs] of the network.
+    info: the input and output of the network.
   """
   upper = name.upper()
-  if dataset.head.task is Task.CLASSIFICATION:
+  real, seen = (
+    (units.astype(np.float64) - port.zero_point) * port.scale
+    for units, port in zip(ports[::-1], (info.output, info.input), strict=True)
+  )
+  given = dataset.head.answers(real, seen)
+  if dataset.head.task is not Task.REGRESSION:
     labels = ', '.join(map(str, truth.tolist()))
+    scores = f"""
+
+/* The scores of the outputs above. */
+static const float {name}_vector_scores[{upper}_VECTORS] = {{{_floats(given)}}};"""
     return f"""\
 /* The true classes. The network may be wrong; the device must still give the outputs above. */
-static const int {name}_vector_labels[{upper}_VECTORS] = {{{labels}}};"""
-  real = (outputs.astype(np.float64) - port.zero_point) * port.scale
-  given = dataset.head.answers(real)
+static const int {name}_vector_labels[{upper}_VECTORS] = {{{labels}}};{
+      scores if dataset.head.task is Task.ANOMALY else ''
+    }"""
   wrong = 'The network may be wrong; the device must still give the outputs above.'
   tables = (
     (f'The true values. {wrong}', truth),
@@ -132,11 +171,12 @@ static const float {name}_vector_{word}[{upper}_VECTORS][{upper}_VALUES] = {{
 
 def call_values(name: str, dataset: Dataset) -> Mapping[str, str]:
   """The values of the templates that depend on the task."""
-  found = _of_classes if dataset.head.task is Task.CLASSIFICATION else _of_values
-  values = found(name, name.upper())
+  values = _VALUES[dataset.head.task](name, name.upper())
   return values | {
     'function': function_of(name, dataset),
-    'outputs': outputs_of(name, dataset),
+    'outputs': values_of(name, dataset),
+    'labels': outputs_of(name, dataset),
+    'results': '1' if dataset.head.task is Task.ANOMALY else outputs_of(name, dataset),
     'names': names_of(name, dataset),
   }
 
@@ -237,3 +277,70 @@ if (found == 0) {{
     'usage_result': 'Values are in the unit of the training data. If',
     'usage_read': f'const float first = {name}_value(outputs[0], 0);',
   }
+
+
+def _of_scores(name: str, upper: str) -> dict[str, str]:
+  alarm = f'{name}_score({name}_vector_inputs[vector], outputs) > {upper}_THRESHOLD'
+  return {
+    'verb': 'tells whether an example is anomalous',
+    'result': 'score',
+    'failing': ': less than 0',
+    'call_text': f"""\
+/* 1 if an example is anomalous, as its score is above {upper}_THRESHOLD; 0 if it is normal; or one
+ * of the errors above.""",
+    'result_text': f"""\
+ * score: gets the score, see {name}_score(); NULL if only the verdict is wanted. */""",
+    'invoke_text': f"""\
+ * if it fails. They are valid until the next call of any of these functions. {name}_score() needs
+ * them and the input, which must be copied before. */""",
+    'finish': f"""\
+int8_t seen[{upper}_INPUT_VALUES]; /* a copy, since running the network overwrites its input */
+
+/* Runs the network on its input and compares both. */
+int Score(float* score) {{
+  const int8_t* input = {name}_input();
+  for (int i = 0; i < {upper}_INPUT_VALUES; ++i) seen[i] = input[i];
+  const int8_t* outputs = {name}_invoke();
+  if (outputs == nullptr) return {upper}_NOT_RUN;
+  const float found = {name}_score(seen, outputs);
+  if (score != nullptr) *score = found;
+  return found > {upper}_THRESHOLD ? 1 : 0;
+}}""",
+    'finish_call': 'Score(score)',
+    'vector_checks': f"""\
+    const float score = {name}_score({name}_vector_inputs[v], {name}_vector_outputs[v]);
+    const float missed = score - {name}_vector_scores[v];
+    const float most = 1e-4f * {name}_vector_scores[v] + 1e-7f; /* as sums of floats round */
+    check({name}_vector_difference(v, {name}_vector_outputs[v]) == 0, "outputs of a vector", v);
+    check(missed <= most && missed >= -most, "score of a vector", v);
+    check({name}_vector_labels[v] >= 0 && {name}_vector_labels[v] < 2, "label of a vector", v);""",
+    'name_check': 'class name',
+    'vector_line': f"""\
+ << ", "
+       << {name}_class_names[{alarm} ? 1 : 0]
+       << ", truly " << {name}_class_names[{name}_vector_labels[vector]];""",
+    'found': f'{alarm} ? 1 : 0',
+    'found_word': 'class',
+    'found_format': '%s',
+    'found_shown': f'{name}_class_names[found]',
+    'blinks': 'found + 1',
+    'blinks_text': 'twice for an anomaly and once for others',
+    'usage_found': f'if (found >= 0) printf("%s\\n", {name}_class_names[found]);',
+    'usage_result': (
+      f'The score is how badly the network gives its input again; above `{upper}_THRESHOLD` it is '
+      'an alarm. If'
+    ),
+    'usage_read': f'/* {name}_score(copy, outputs) needs a copy of the input from before. */',
+  }
+
+
+_FUNCTIONS = {
+  Task.CLASSIFICATION: 'classify',
+  Task.REGRESSION: 'predict',
+  Task.ANOMALY: 'anomaly_score',
+}
+_VALUES = {
+  Task.CLASSIFICATION: _of_classes,
+  Task.REGRESSION: _of_values,
+  Task.ANOMALY: _of_scores,
+}

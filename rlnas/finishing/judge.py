@@ -14,7 +14,7 @@ from rlnas.data.metrics import Metric, class_weights
 from rlnas.data.tasks import Task
 from rlnas.finishing.choice import Answers, Choice, Prefer, choose
 from rlnas.finishing.finalists import Finalist
-from rlnas.tflite.inference import int8_logits, output_scale, real_logits
+from rlnas.tflite.inference import int8_logits, output_scale, real_inputs, real_logits
 
 
 class Judge:
@@ -52,21 +52,32 @@ class Judge:
       finalists,
       self._prefer,
       labels=self._labels,
-      predicted=lambda finalist: self._head.answers(self._outputs(finalist)),
+      predicted=self._answers,
       metric=self._metric,
     )
 
   def loss(self, finalist: Finalist) -> float:
     """The mean loss of a finalist's int8 model: that of its training.
 
-    It is the cross-entropy in nats, weighted as in the training, or the mean squared error.
+    It is the cross-entropy in nats, weighted as in the training, or the mean squared error; of the
+    normal examples in anomaly detection.
     """
+    if self._head.task is Task.ANOMALY:
+      return float(np.mean(self._answers(finalist)[self._labels == 0]))
     outputs = self._outputs(finalist)
     if self._head.task is Task.REGRESSION:
       return float(np.mean(np.square(outputs - self._head.wanted(self._labels))))
     log_probabilities = log_softmax(outputs, axis=1)  # [N, classes]
     of_labels = np.take_along_axis(log_probabilities, self._labels[:, np.newaxis], axis=1)[:, 0]
     return -float(np.average(of_labels, weights=self._weights[self._labels]))
+
+  def _answers(self, finalist: Finalist) -> Answers:
+    """What the int8 model says of the validation examples."""
+    outputs, inputs = self._outputs(finalist), self._x
+    if self._head.task is Task.ANOMALY:
+      content = self._model_path(finalist.name).read_bytes()
+      inputs = real_inputs(content, self._x, scaling=self._scaling)
+    return self._head.answers(outputs, inputs)
 
   def _outputs(self, finalist: Finalist) -> npt.NDArray[np.float64]:
     """The outputs of the int8 model, those of classes but for one summand. Cached. [N, outputs]."""

@@ -40,6 +40,7 @@ from rlnas.finishing.finalists import Candidate, Finalist, FinalistFile, finish_
 from rlnas.finishing.judge import Judge
 from rlnas.finishing.plan import Plan, Tools, run_plan, trial_of
 from rlnas.interfaces import Evaluator, Executor
+from rlnas.reports.anomaly_metrics import AnomalyQuality, judged_scores
 from rlnas.reports.classification_metrics import wilson_interval
 from rlnas.reports.graph_drawing import drawings
 from rlnas.reports.regression_metrics import RegressionQuality, assess_values
@@ -61,13 +62,13 @@ class Winner:
     metric: what decided the choice.
     validation_accuracy: the metric of the float network on validation data, in [0, 1].
     int8_validation_accuracy: the metric of `model`, which decided the choice.
-    int8_test_accuracy: accuracy of `model` on the test data, which no earlier step uses; of a
-      regression R², as the metric has it.
-    int8_test_interval: 95 % confidence interval of that (Wilson 1927; of R² by bootstrap). It
+    int8_test_accuracy: accuracy of `model` on the test data, which no earlier step uses; R² of a
+      regression, AUC of an anomaly detection.
+    int8_test_interval: 95 % confidence interval of that (Wilson 1927; otherwise by bootstrap). It
       covers the random choice of the test examples, not that of the search or of the training.
-    int8_test_confusion: test examples by true class, then by the class that `model` names; () of a
-      regression.
-    largest_class: the class with the most training examples; 0 of a regression.
+    int8_test_confusion: test examples by true class, then by the class that `model` names; () of
+      other tasks.
+    largest_class: the class with the most training examples; 0 in other tasks.
     footprint: flash and SRAM of `model`.
     macs: multiply-accumulate operations of one inference.
     latency_ms: estimated time of one inference of `architecture`; None if the board's speed is
@@ -81,6 +82,7 @@ class Winner:
       person; None if the data have no groups.
     int8_test_groups: likewise on the test data.
     int8_test_values: of a regression, the errors of `model` on the test data; else None.
+    int8_test_alarms: of an anomaly detection, what `model` finds in the test data; else None.
   """
 
   trial: Trial
@@ -103,6 +105,7 @@ class Winner:
   int8_validation_groups: Spread | None = None
   int8_test_groups: Spread | None = None
   int8_test_values: RegressionQuality | None = None
+  int8_test_alarms: AnomalyQuality | None = None
 
   @property
   def recall_by_class(self) -> tuple[float | None, ...]:
@@ -111,14 +114,20 @@ class Winner:
 
   def tested(self, metric: Metric) -> float:
     """A metric of `model` on the test data, for its task."""
-    if metric.task is not Task.CLASSIFICATION:
+    if self.int8_test_alarms is not None:
+      alarms = self.int8_test_alarms
+      return alarms.auc if metric is Metric.AUC else alarms.partial_auc
+    if self.int8_test_values is not None:
       return self.int8_test_accuracy
     return metric.of(np.array(self.int8_test_confusion))
 
   def chance(self, metric: Metric) -> float:
-    """The metric on the test data of always naming the largest class, or the mean values."""
+    """The metric on the test data of always naming the largest class, or the mean values.
+
+    In anomaly detection it is that of scores by chance.
+    """
     if metric.task is not Task.CLASSIFICATION:
-      return 0.0
+      return 0.0 if metric.task is Task.REGRESSION else 0.5
     examples = np.array(self.int8_test_confusion).sum(1)
     return metric.of(chance_confusion(examples, self.largest_class))
 
@@ -240,6 +249,15 @@ def _tested(model: bytes, dataset: Dataset) -> dict[str, Any]:
       'int8_test_confusion': (),
       'largest_class': 0,
       'int8_test_values': values,
+    }
+  if dataset.head.task is Task.ANOMALY:
+    alarms = judged_scores(model, dataset, 'test')
+    return {
+      'int8_test_accuracy': alarms.auc,
+      'int8_test_interval': alarms.interval,
+      'int8_test_confusion': (),
+      'largest_class': 0,
+      'int8_test_alarms': alarms,
     }
   confusion = int8_confusion(model, x, y, scaling=scaling)
   return {
@@ -384,7 +402,7 @@ def write_winner(
       for finalist, on_front in zip(winner.finalists, winner.on_front, strict=True)
     ],
   }
-  word = 'accuracy' if winner.int8_test_values is None else winner.metric.label
+  word = 'accuracy' if dataset.head.task is Task.CLASSIFICATION else metrics[0].label
   title = f'trial {winner.trial.index}: int8 test {word} {winner.int8_test_accuracy:.4f}\n'
   title += f'flash {winner.footprint.flash_bytes:,} B, SRAM {winner.footprint.sram_bytes:,} B'
   drawn = architecture_contents(winner.architecture, dataset.task, title=title)
@@ -398,6 +416,8 @@ def write_winner(
 
 def _by_output(winner: Winner, dataset: Dataset) -> dict[str, Any]:
   """What result.json says of each class, or of each value of a regression."""
+  if winner.int8_test_alarms is not None:
+    return {'int8_test_alarms': winner.int8_test_alarms.to_record()}
   values, targets = winner.int8_test_values, dataset.head.targets
   if values is None or targets is None:
     recalls = zip(dataset.class_names, winner.recall_by_class, strict=True)

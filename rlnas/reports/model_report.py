@@ -22,7 +22,8 @@ from rlnas.export.bundle import c_contents, deployment
 from rlnas.export.c_files import DEFAULT_NAME, Deployment
 from rlnas.export.operators import RESOLVER_METHODS
 from rlnas.pareto import compared, milliseconds
-from rlnas.reports import model_figures, regression_section
+from rlnas.reports import anomaly_section, model_figures, regression_section
+from rlnas.reports.anomaly_metrics import judged_scores
 from rlnas.reports.classification_metrics import Quality, assess
 from rlnas.reports.graph_drawing import drawings
 from rlnas.reports.html import (
@@ -175,6 +176,11 @@ def _results(
     test, val = (_judged_values(deployed, dataset, split) for split in ('test', 'val'))
     found = regression_section.blocks(test, val, validation_accuracy=origin.validation_accuracy)
     return regression_section.facts(test), Section('Errors', found)
+
+  if dataset.head.task is Task.ANOMALY:
+    alarms, known = (judged_scores(deployed.model, dataset, split) for split in ('test', 'val'))
+    blocks = anomaly_section.blocks(alarms, known, validation_accuracy=origin.validation_accuracy)
+    return anomaly_section.facts(alarms), Section('Anomalies', blocks)
 
   def judged(split: str) -> Quality:
     x, y, groups = (getattr(dataset, f'{what}_{split}') for what in ('x', 'y', 'groups'))

@@ -181,12 +181,21 @@ def int8_quality(model: Model, dataset: Dataset, metric: Metric) -> float:
 def int8_answers(
   model: Model, x: npt.NDArray[Any], *, scaling: Scaling, head: Head
 ) -> npt.NDArray[Any]:
-  """What a quantized network says of examples: classes [N], or values in their unit [N, K].
+  """What a quantized network says of examples: classes, values or scores (`Head.answers`).
 
   Arguments as `int8_logits`, and how the outputs are read. Of several largest outputs the first one
   is the class.
   """
-  return head.answers(real_logits(model, x, scaling=scaling))
+  return head.answers(
+    real_logits(model, x, scaling=scaling), real_inputs(model, x, scaling=scaling)
+  )
+
+
+def real_inputs(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> npt.NDArray[np.float64]:
+  """What a quantized network reads of examples in real units, after rounding to int8. [N, ...]."""
+  details = interpreter_of(read_model(model)).get_input_details()[0]
+  port = _Port(details['shape'], *details['quantization'])
+  return (_quantized(x, port, scaling).astype(np.float64) - port.zero_point) * port.scale
 
 
 def float_quality(model: Model, dataset: Dataset, metric: Metric) -> float:
@@ -195,7 +204,8 @@ def float_quality(model: Model, dataset: Dataset, metric: Metric) -> float:
   if dataset.head.task is Task.CLASSIFICATION:
     return metric.of(float_confusion(model, x, y, scaling=scaling))
   outputs = _float_outputs(model, x, scaling=scaling)
-  return metric.judge(y, dataset.head.answers(outputs), outputs=dataset.classes)
+  answers = dataset.head.answers(outputs, scaling.inputs(x))
+  return metric.judge(y, answers, outputs=dataset.classes)
 
 
 def float_confusion(

@@ -67,7 +67,7 @@ def test_class_weights_are_scikit_learns_and_have_a_mean_of_one():
 
 def test_a_metric_has_a_name():
   assert [metric.label for metric in Metric] == [
-    *('accuracy', 'balanced accuracy', 'macro F1', 'R²')
+    *('accuracy', 'balanced accuracy', 'macro F1', 'R²', 'AUC', 'partial AUC')
   ]
   with pytest.raises(ValueError, match="metric='f1': must be one of accuracy, balanced_accuracy"):
     Metric('f1')

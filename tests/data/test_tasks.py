@@ -50,7 +50,8 @@ def test_values_are_kept_in_their_unit_and_learned_without_it():
   wanted = data.head.wanted(data.y_train)
   np.testing.assert_allclose(wanted.mean(0), 0, atol=1e-6)
   np.testing.assert_allclose(wanted.std(0), 1, rtol=1e-6)
-  np.testing.assert_allclose(data.head.answers(wanted), data.y_train, rtol=1e-5)
+  given = data.head.answers(wanted, data.x_train)
+  np.testing.assert_allclose(given, data.y_train, rtol=1e-5)
   lines = describe(data, metric=Metric.R2)
   assert any(line.startswith('value    weight: ') for line in lines)
 
@@ -101,7 +102,10 @@ def broken(column, value):
       lambda: assemble('a', (X, np.array(['a'] * 200)), source='', task='regression'),
       r'y_train: is of type <U1; the values of a regression must be numbers',
     ),
-    (lambda: regression(task='ranking'), r"task='ranking': must be one of classification, reg"),
+    (
+      lambda: regression(task='ranking'),
+      r"task='ranking': must be one of classification, regression, anomaly",
+    ),
     (lambda: Head(Task.REGRESSION), r'targets=None: a regression must have them'),
     (lambda: check_metric(Metric.ACCURACY, regression()), r"metric='accuracy': must be one of r2"),
     (lambda: loaders.load('digits', task='regression'), r'task=regression: is for your own data'),

@@ -2,7 +2,16 @@ import dataclasses
 
 import pytest
 
-from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent, Temporal
+from rlnas.spaces import (
+  Autoencoder,
+  BlockQNN,
+  Chain,
+  Joint,
+  MultiBranch,
+  NASNet,
+  Recurrent,
+  Temporal,
+)
 from rlnas.spaces.decision import Space
 from rlnas.spaces.nasbench201 import NasBench201
 from rlnas.testing import check_space
@@ -45,6 +54,9 @@ SPACES = {
       max_stages=2, max_repeats=1, widths=(4, 8), max_strides=1, blocks=1, operations=('conv_1x1',)
     ),
     (28, 28, 1),
+  ),
+  'autoencoder': Case(
+    Autoencoder(), Autoencoder(max_layers=2, widths=(4, 8), codes=(2, 4)), (1, 1, 40)
   ),
   'residuals': Case(Residuals(), Residuals(max_blocks=2), (28, 28, 1)),
   'nasbench201': Case(NasBench201(), NasBench201(), (32, 32, 3)),

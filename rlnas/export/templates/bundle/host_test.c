@@ -52,7 +52,7 @@ int main(void) {
   for (int v = 0; v < @NAME@_VECTORS; ++v) {
 @vector_checks@
   }
-  for (int i = 0; i < @outputs@; ++i) check(@names@[i] != NULL, "@name_check@", i);
+  for (int i = 0; i < @labels@; ++i) check(@names@[i] != NULL, "@name_check@", i);
   printf("%d of %d checks failed\n", failures, checks);
   return failures != 0;
 }
