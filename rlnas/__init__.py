@@ -5,13 +5,45 @@ REINFORCE) proposes *architectures* from it, an *evaluator* trains, quantizes an
 as it would run on a microcontroller, a *reward* turns the *measurement* and the board's *budget*
 into one number, `run_search` tells the strategy, and the *journal* remembers everything.
 
+A whole search, as `rlnas search` does it, and what it left:
+
+  winner = rlnas.run(rlnas.SearchConfig(dataset='mnist5k', workdir='runs/search'))
+  search = rlnas.load('runs/search')
+
+The same from its parts, each of which may be your own:
+
+  data = rlnas.data.load('mnist5k')
+  table = rlnas.compile_table(rlnas.Chain())
+  board = rlnas.BOARDS['nucleo-l010rb']
+  trials = rlnas.run_search(
+    rlnas.Reinforce(table, controller=rlnas.Controller(table, seed=0)),
+    executor=rlnas.InProcess(rlnas.Trained(data, epochs=4, build=board.build)),
+    reward=rlnas.reward.linear_excess,
+    budget=board.budget,
+    trials=40,
+  )
+  plan = rlnas.Plan(rlnas.Recipe(epochs=60))
+  winner = rlnas.finish_best(trials, data, board.budget, plan=plan, seed=0)
+  rlnas.export_model(winner.model, data, board.budget, 'bundle')
+
+Names by topic:
+  data: `rlnas.data.load`, `Dataset`, `TaskShape`, `Metric`.
+  boards: `BOARDS`, `Board`, `Budget`, `Resources`, `BUILDS`, `measure`, `estimate_cost`, `may_fit`.
+  spaces: `Chain`, `MultiBranch`, `NASNet`, `BlockQNN`, `Temporal`, `Recurrent`, `Joint`; to write
+    one, `Decision`, `Graph`, `layers`; `compile_table`, `decode`, `mutate`, `sample_uniform`.
+  strategies: `Reinforce`, `ZophLe`, `PPO`, `QLearning`, `Evolution`, `LocalSearch`,
+    `OptunaSampler`, `RandomSearch`, `Admitting`, `Controller`.
+  evaluation: `Trained`, `Screened`, `Cached`; `InProcess`, `WorkerPool`, `RayCluster`.
+  results: `Journal`, `read_journal`, `to_dataframe`, `best_trial`, `pareto_front`, `Progress`.
+  the end: `Plan`, `Recipe`, `finish_best`, `Winner`, `export_model`, `write_winner`.
+
 Glossary:
   space: a callable that starts a generator of decisions (`rlnas.spaces.decision`).
   table: a space compiled to integer arrays (`rlnas.spaces.table`).
   tokens: the genotype, one choice index a decision. architecture: the phenotype, a flat graph.
-  controller: the LSTM policy over a table. child: a network that a search trains.
-  flash: bytes of the .tflite file. SRAM: the tensor arena that TFLite Micro allocates.
-  trial: a proposal with its measurement and reward.
+  controller: the LSTM policy over a table.
+  flash: bytes of the .tflite file. SRAM: the smallest tensor arena that loads on the board.
+  trial: a proposed network with its measurement and reward. finalist: one that is trained fully.
 
 Importing rlnas loads neither TensorFlow nor any module: names load when first used.
 """

@@ -88,9 +88,9 @@ def _words(line: str) -> tuple[str, ...]:
 
 
 def links() -> Iterator[tuple[pathlib.Path, str]]:
-  """Each link within the repository, with the document that it stands in."""
+  """Each link within the repository and each picture, with the document that it stands in."""
   for path in ALL:
-    for target in re.findall(r'\]\(([^)\s]+)\)', path.read_text()):
+    for target in re.findall(r'(?:\]\(|src=")([^)"\s]+)[)"]', path.read_text()):
       if not target.startswith(('http://', 'https://')):
         yield path, target
 

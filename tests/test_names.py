@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import absl.flags
 import pytest
 
+import rlnas
 from rlnas.cli.main import COMMANDS
 from tests.documents import ALL, ROOT, blocks
 from tests.experiments.script_flags import flags
@@ -165,6 +166,12 @@ def our_files() -> frozenset[str]:
   existing = [parts for parts in paths if ROOT.joinpath(*parts).exists()]
   ends = ['/'.join(parts[i:]) for parts in existing for i in range(len(parts))]
   return frozenset(['setup.py', *ends, *written, *FOREIGN])
+
+
+def test_the_help_of_rlnas_names_what_there_is():
+  named = set(re.findall(r'`([A-Za-z_]\w*)`', rlnas.__doc__))
+  assert len(named) > 50
+  assert named <= set(rlnas.__all__)
 
 
 def test_dotted_names_resolve():

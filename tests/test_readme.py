@@ -21,6 +21,8 @@ from tests.documents import ALL, ROOT, anchors, blocks, commands, links
 from tests.experiments import script
 
 README = (ROOT / 'README.md').read_text()
+TABLES = README + (ROOT / 'docs' / 'search.md').read_text()
+WORDS = 900  # of the README beside its tables
 HELP = ('--help', '--version')
 
 
@@ -123,8 +125,21 @@ def test_each_thing_that_one_may_bring_has_an_example():
   ],
 )
 def test_the_tables_name_what_there_is(offered):
-  rows = set(re.findall(r'`([\w.-]+)`', ' '.join(re.findall(r'^\|([^|]*)\|', README, flags=re.M))))
+  rows = set(re.findall(r'`([\w.-]+)`', ' '.join(re.findall(r'^\|([^|]*)\|', TABLES, flags=re.M))))
   assert set(offered) <= rows
+
+
+def test_the_readme_is_read_in_ten_minutes():
+  lines = [line for line in README.splitlines() if not line.startswith('|')]
+  assert len(' '.join(lines).split()) <= WORDS
+
+
+def test_each_figure_in_the_readme_is_in_the_results():
+  results = (ROOT / 'docs' / 'results.md').read_text()
+  found = README.partition('## What it finds')[2].partition('\n## ')[0]
+  figures = set(re.findall(r'(?<![\d.])\.\d{3,4}\b|\b9\d\.\d{3}\b|\b\d+,\d{3}\b', found))
+  assert len(figures) > 20
+  assert not {figure for figure in figures if figure not in results}
 
 
 def test_the_commands_are_listed():

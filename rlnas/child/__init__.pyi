@@ -6,7 +6,7 @@ from .prune import prune_filters
 from .spec_augment import SpecAugment, for_sound
 from .supernet import Supernet
 from .train import Trainer, accuracy, cross_entropy, loss_for
-from .turns import Turns
+from .turns import Turns, for_motion
 
 __all__ = [
   'Augmentation',
@@ -20,6 +20,7 @@ __all__ = [
   'build',
   'cross_entropy',
   'distillation',
+  'for_motion',
   'for_sound',
   'inherit_weights',
   'loss_for',

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.backend import tf
+from rlnas.data.dataset import Dataset
 from rlnas.data.motion import AXES
-from rlnas.data.scaling import Scaling
+from rlnas.data.scaling import PerFeature
 
 _UNIT = 1e-6  # of the angles that `draw` returns, in radians
 
@@ -27,19 +28,24 @@ class Turns:
   The features are the axes x, y, z of one sensor after the other.
 
   Attributes:
-    scaling: how the examples are scaled for the network; they are turned in units of the sensors.
     degrees: standard deviation of the angle about each axis.
+    offset: offset of each feature in the scaling of the examples, which are turned in units of the
+      sensors. [F]
+    scale: likewise its scale. [F]
 
   Raises:
-    ValueError: `degrees` is negative or not finite.
+    ValueError: `degrees` is negative or not finite, or the features are no multiple of 3.
   """
 
-  scaling: Scaling
   degrees: float
+  offset: tuple[float, ...]
+  scale: tuple[float, ...]
 
   def __post_init__(self) -> None:
     if not 0 <= self.degrees < math.inf:
       raise ValueError(f'degrees={self.degrees}: must be at least 0 and finite')
+    if not self.scale or len(self.scale) % AXES or len(self.offset) != len(self.scale):
+      raise ValueError(f'scale={self.scale}: must be x, y, z of each sensor, like offset')
 
   @property
   def width(self) -> int:
@@ -47,11 +53,12 @@ class Turns:
     return AXES
 
   def check_reads(self, input_shape: Sequence[int]) -> None:
-    """Raises ValueError if examples of this shape are no axes x, y, z over time."""
+    """Raises ValueError if examples of this shape do not have these features over time."""
     sides = [side for side in input_shape if side != 1]
-    if len(sides) != 2 or sides[1] % AXES:
+    if len(sides) != 2 or sides[1] != len(self.scale):
       raise ValueError(
-        f'degrees={self.degrees:g}: examples of {tuple(input_shape)} are no axes x, y, z over time'
+        f'degrees={self.degrees:g}: examples of {tuple(input_shape)} have no {len(self.scale)} '
+        'axes over time'
       )
 
   def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> npt.NDArray[np.int32]:
@@ -69,12 +76,31 @@ class Turns:
     Returns:
       The turned examples, in the same shape.
     """
-    scale = tf.cast(self.scaling.scale, tf.float32)
-    offset = tf.cast(self.scaling.offset, tf.float32)
-    shape = tf.shape(examples)
-    x = tf.reshape(examples * scale + offset, [shape[0], -1, AXES])  # [B, T * F / 3, 3]
+    shape, features = tf.shape(examples), len(self.scale)
+    x = tf.reshape(examples, [shape[0], -1, features]) * self.scale + self.offset  # [B, T, F]
+    x = tf.reshape(x, [shape[0], -1, AXES])  # [B, T * F / 3, 3]
     turned = tf.linalg.matmul(x, _rotations(tf.cast(changes, tf.float32) * _UNIT), transpose_b=True)
-    return (tf.reshape(turned, shape) - offset) / scale
+    turned = tf.reshape(turned, [shape[0], -1, features])
+    return tf.reshape((turned - self.offset) / self.scale, shape)
+
+
+def for_motion(dataset: Dataset, degrees: float) -> Turns:
+  """Turns of the features of a data set, all of which must be axes of motion sensors.
+
+  Args:
+    dataset: sequences, also as images of one row or one channel.
+    degrees: standard deviation of the angle about each axis.
+
+  Raises:
+    ValueError: the number of features is no multiple of 3, or `degrees` is out of its range.
+  """
+  sides = [side for side in dataset.input_shape if side != 1]
+  features = sides[-1] if len(sides) == 2 else 0
+
+  def of_each(value: PerFeature) -> tuple[float, ...]:
+    return tuple(np.broadcast_to(np.ravel(value), features).tolist())
+
+  return Turns(degrees, of_each(dataset.scaling.offset), of_each(dataset.scaling.scale))
 
 
 def _rotations(angles: tf.Tensor) -> tf.Tensor:

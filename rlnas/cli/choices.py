@@ -52,7 +52,7 @@ STRATEGIES: Mapping[str, str] = {
   'random': 'rlnas.strategies.random_search:RandomSearch',
 }
 # A search with real training has some dozens of trials, the papers have thousands: so the learning
-# rates are higher (BUILD_NOTES.md).
+# rates are higher (docs/results.md).
 STRATEGY_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
   'zoph_le': {'learning_rate': 2.5e-3},
   'ppo': {'learning_rate': 1e-3, 'updates': 4},

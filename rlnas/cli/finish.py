@@ -177,7 +177,7 @@ def _augmentation(asked: FinishConfig, dataset: Dataset) -> Changes:
   """The random changes of the training examples."""
   from rlnas.child.augment import suited_augmentation
   from rlnas.child.spec_augment import for_sound
-  from rlnas.child.turns import Turns
+  from rlnas.child.turns import for_motion
 
   if dataset.sound is not None:
     return for_sound(dataset, masks=asked.masks, shift=asked.shift)
@@ -186,7 +186,7 @@ def _augmentation(asked: FinishConfig, dataset: Dataset) -> Changes:
     degrees = _DEGREES
     show(f'turns    an accelerometer is among the features: all turn by {degrees:g} degrees')
   if degrees:
-    return Turns(dataset.scaling, degrees)
+    return for_motion(dataset, degrees)
   suited = suited_augmentation(dataset.input_shape, flip=asked.flip)
   return suited if asked.shift is None else dataclasses.replace(suited, shift_pixels=asked.shift)
 

@@ -30,6 +30,11 @@ OF_ONE_SEARCH = (
 )
 # The same for a benchmark, which times worker processes and trainings of its own.
 OF_TIMED_SEARCH = (*OF_ONE_SEARCH, 'executor', 'ray_address', 'trial_timeout', 'metric')
+# What most searches set; the help shows these before all others.
+FIRST = (
+  *('dataset', 'board', 'space', 'strategy', 'trials', 'minutes', 'seed', 'workdir'),
+  *('finish_epochs', 'prefer'),
+)
 FINISH = 'finish_'  # begins the name of each flag of `FinishConfig`
 _WIDTH = 100
 _INDENT = ' ' * 6
@@ -159,13 +164,19 @@ def parse(flag_values: flags.FlagValues, arguments: list[str]) -> list[str]:
 
 
 def help_text(flag_values: flags.FlagValues) -> str:
-  """The flags as text for a terminal: those of the command itself, then settings by topic."""
+  """The flags as text for a terminal: those of the command itself, then settings by topic.
+
+  If the command has all of `FIRST`, these come before all others.
+  """
   metadata = _metadata()
   settings = [name for name in metadata if name in flag_values]
   own = [n for n in flag_values if n not in metadata and flag_values[n].name == n]
+  first = FIRST if set(FIRST) <= set(settings) else ()
   groups: dict[str, list[str]] = {}
-  for name in [*own, *settings]:
-    group = metadata[name]['group'] if name in metadata else 'this command'
+  for name in [*first, *own, *(n for n in settings if n not in first)]:
+    group = 'what most searches set' if name in first else 'this command'
+    if name in metadata and name not in first:
+      group = metadata[name]['group']
     groups.setdefault(group, []).append(_entry(flag_values[name]))
   return '\n\n'.join(
     f'{group.capitalize()}:\n' + '\n'.join(entries) for group, entries in groups.items()

@@ -25,6 +25,11 @@ COMMANDS = {
   'boards': 'Lists the boards and the memory that each has for a model.',
 }
 _HELP = ('-h', '--help', '--helpshort')
+_EXAMPLES = (
+  '  rlnas search                                  some minutes, on images that come with it',
+  '  rlnas search --dataset=FOLDER --board=esp32   your own images, recordings or sound',
+  '  rlnas export --for=arduino                    a library with the network that won',
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -88,9 +93,10 @@ def _open_streams() -> None:
 
 def overview() -> str:
   """The list of commands, for a terminal."""
-  lines = ['usage: rlnas COMMAND [--flag=value ...]', '']
+  lines = ['rlnas designs neural networks for microcontrollers by reinforcement learning.', '']
+  lines += ['usage: rlnas COMMAND [--flag=value ...]', '']
   lines += [f'  {name:8} {text}' for name, text in COMMANDS.items()]
-  lines += ['', 'rlnas COMMAND --help shows the flags of a command.']
+  lines += ['', *_EXAMPLES, '', 'rlnas COMMAND --help shows the flags of a command.']
   return '\n'.join(lines)
 
 

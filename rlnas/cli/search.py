@@ -1,9 +1,13 @@
-"""`rlnas search`: searches for a network for a microcontroller; writes a deployable int8 model.
+"""`rlnas search`: searches for a network that fits a board, and writes an int8 model with C code.
 
-The same command on the same folder resumes the search. The folder then holds config.json,
-journal.jsonl, scalars.jsonl (what the strategy said of itself), tensorboard/, controller.npz (if
-the strategy has a controller), finalists/, result.json, pareto.png and, in best/, model.tflite,
-architecture.json, .svg and .png, and the bundle that `rlnas export` writes.
+Without flags it searches on 5,000 images of MNIST for a board with 20 KiB SRAM. Open search.html in
+the folder of the search to watch. The same command resumes a search that was stopped; a larger
+number of --trials continues it.
+
+At the end best/ holds the model, its drawing, its report and the bundle that `rlnas export` writes.
+Beside it lie result.json (the winner, the other finalists, and why it won), journal.jsonl (every
+trial), config.json, scalars.jsonl (what the strategy said of itself), controller.npz (if the
+strategy has a controller), pareto.png, finalists/ and tensorboard/.
 """
 
 from __future__ import annotations
@@ -173,7 +177,14 @@ def search(setup: Setup, *, tensorboard: bool = False) -> tuple[Trial, ...]:
       )
       cached.remember(journal.trials)
     stack.callback(executor.close)
-    progress = ProgressBar(config.trials, budget=setup.budget, metric=Metric(config.metric))
+    seconds = math.inf if config.minutes is None else 60 * config.minutes * setup.workers
+    progress = ProgressBar(
+      config.trials,
+      budget=setup.budget,
+      metric=Metric(config.metric),
+      seconds=seconds,
+      workers=setup.workers,
+    )
     stack.callback(progress.close)
     events = TensorBoard(
       workdir / 'tensorboard',
@@ -191,7 +202,6 @@ def search(setup: Setup, *, tensorboard: bool = False) -> tuple[Trial, ...]:
       known=len(journal.trials),
     )
     stack.callback(page.close)
-    seconds = math.inf if config.minutes is None else 60 * config.minutes * setup.workers
     limit = _Limit(seconds)
     pruning = []
     if config.inherit and isinstance(strategy, Breeding):

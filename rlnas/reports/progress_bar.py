@@ -81,6 +81,7 @@ class Bar:
     self._running: dict[Hashable, Step] = {}
     self._began = self._drawn = clock()
     self._since: tuple[float, float] | None = None  # when the first unit began, and what was done
+    self._end = math.inf  # on the clock; then it ends, whatever is done
     self._bar: tqdm.tqdm[Any] | None = None
     if _is_terminal(shown):
       self._bar = tqdm.tqdm(
@@ -123,6 +124,10 @@ class Bar:
       self._since = self._since[0], self._since[1] + count
     self._draw()
 
+  def ends_within(self, seconds: float) -> None:
+    """Tells that it will end within so many seconds, even if not all is done."""
+    self._end = self._clock() + seconds
+
   def show(self, text: str) -> None:
     """Shows a text behind the count, in place of the one before."""
     self._text = text
@@ -164,11 +169,14 @@ class Bar:
     if self._since is None or self._total is None or self.done >= self._total:
       return None
     began, before = self._since
-    seconds, seen = self._clock() - began, self._units - before
+    now = self._clock()
+    seconds, seen = now - began, self._units - before
     rest = self._total - before
+    until_end = None if math.isinf(self._end) else max(0.0, self._end - now)
     if seconds < _SEEN_SECONDS or seen < _SEEN_SHARE * rest:
-      return None
-    return max(0.0, seconds * (rest - seen) / seen)
+      return until_end
+    left = max(0.0, seconds * (rest - seen) / seen)
+    return left if until_end is None else min(left, until_end)
 
   def _draw(self) -> None:
     """Draws the bar, or writes a line, if the last one is long enough ago."""
@@ -235,6 +243,8 @@ class ProgressBar:
     name: what runs, as 'search' or the arm of a comparison.
     counts: which trials are counted; by default all are. `trials` is the number of these.
     unit: what is counted, in the plural.
+    seconds: the search ends when the times of its trials add up to this.
+    workers: number of trials at a time.
   """
 
   def __init__(
@@ -246,8 +256,13 @@ class ProgressBar:
     name: str = 'search',
     counts: Callable[[Trial], bool] | None = None,
     unit: str = 'trials',
+    seconds: float = math.inf,
+    workers: int = 1,
   ) -> None:
     self._bar = Bar(trials, name, unit=unit)
+    self._seconds = seconds
+    self._workers = workers
+    self._bar.ends_within(seconds / workers)
     self._counts = counts
     self._most = trials
     self._budget = budget
@@ -260,6 +275,10 @@ class ProgressBar:
   def done(self) -> int:
     """Number of trials that are done, of those that are counted."""
     return self._bar.done
+
+  def seconds_left(self) -> float | None:
+    """See `Bar.seconds_left`."""
+    return self._bar.seconds_left()
 
   def on_step(self, step: Step) -> None:
     """Shows how far a trial is (`rlnas.child.progress.told_to`)."""
@@ -285,6 +304,8 @@ class ProgressBar:
   def _count(self, trial: Trial, *, known: bool) -> None:
     self._counted.add(trial.index)
     self._bar.end_step(trial.index)
+    self._seconds -= trial.measurement.seconds
+    self._bar.ends_within(max(0.0, self._seconds) / self._workers)
     if is_feasible(trial.measurement, self._budget):
       self._feasible += 1
       self._best = max(self._best, trial.measurement.int8_validation_accuracy or 0.0)

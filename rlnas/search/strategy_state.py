@@ -8,8 +8,8 @@ other trials, the strategy learns from the journal again and becomes the same to
 
 The file is always some batches older than the journal. So when a search resumes, the restored
 strategy proposes and learns batches that the journal holds, and the search compares them, as it
-compares the first batches. That protects from a strategy that differs in what it cannot tell: other
-functions, another processor.
+compares the first batches. That finds differences that no digest shows, such as another penalty
+function or another processor.
 """
 
 from __future__ import annotations

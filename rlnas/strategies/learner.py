@@ -90,7 +90,7 @@ class Learner:
     _ = self._descend
 
   def keep(self) -> None:
-    """Makes the weights as they are now those that `reset` restores."""
+    """Saves the present weights for `reset`."""
     self._initial = [v.numpy() for v in self._controller.trainable_variables]
 
   def reset(self) -> None:

@@ -237,9 +237,9 @@ class Reinforce:
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Learns from a batch of trials and from the episodes that it imagines then.
 
-    Failed trials teach nothing, and their architectures are not proposed again; nor do infeasible
-    ones where there is a penalty, which says exactly what they would. If two rewards are equal, the
-    trial told first ranks higher.
+    Failed trials teach nothing, and their architectures are not proposed again. Infeasible trials
+    teach nothing either if there is a penalty, which is known without them. If two rewards are
+    equal, the trial told first ranks higher.
 
     Returns:
       loss, entropy of the policy in nats (estimated on the sequences learnt from) and
@@ -281,7 +281,7 @@ class Reinforce:
     return scalars
 
   def state(self) -> dict[str, npt.NDArray[Any]]:
-    """Weights, Adam's moments and settings; all else follows from the trials in moments."""
+    """Weights, Adam's moments and settings; `restore` rebuilds the rest from the trials."""
     return {**self._learner.state(), **self._settings}
 
   def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:

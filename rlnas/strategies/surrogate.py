@@ -37,7 +37,7 @@ _NORMAL = statistics.NormalDist()
 class Network(NamedTuple):
   """What the regressor knows of a walk: its named choices and its features.
 
-  What is no network has no features: then the choices alone tell walks apart.
+  A value that is not a network has no features; such walks differ by their choices alone.
   """
 
   choices: tuple[tuple[str, Scalar], ...]

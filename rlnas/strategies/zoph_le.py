@@ -115,8 +115,8 @@ class ZophLe:
       loss, entropy of the policy in nats (estimated on the batch) and gradient_norm, all before
       the first step; baseline after this batch; reward_mean, unique_rate and repeat_rate
       (`rlnas.strategies.trial_batches.Watch`). With a penalty also fit_rate, the share of 32 draws
-      from the policy after this batch that have none, and entropy is that of these draws: the
-      batch holds none that an estimate kept from being proposed. Empty if all trials failed.
+      from the policy after this batch that have no penalty; entropy is then that of these draws,
+      since the batch lacks the networks that an estimate rejected. Empty if all trials failed.
 
     Raises:
       ValueError: a reward is not finite, tokens are not in the space, or a proposal has no

@@ -1,12 +1,20 @@
 """Turns of motion sensors, and the data that they suit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+import rlnas
 from rlnas.backend import tf
-from rlnas.child.turns import Turns
+from rlnas.child.augment import NO_AUGMENTATION
+from rlnas.child.turns import Turns, for_motion
 from rlnas.data.motion import has_gravity
-from rlnas.data.scaling import Scaling
+from rlnas.finishing.evaluator import Finishing
+from rlnas.finishing.recipe import Recipe
+from rlnas.spaces.decision import decode
+from rlnas.spaces.table import sample_uniform
+from rlnas.trial import Status
 
 OFFSET = np.array([0.5, -1, 2, 0, 1, 3], np.float32)
 SCALE = np.array([1, 2, 0.5, 4, 1, 3], np.float32)
@@ -23,7 +31,7 @@ def worn(*, rng, examples=200, steps=32):
 @pytest.mark.parametrize(('shape', 'scaled_shape'), [((9, 6), 6), ((1, 9, 6), 6), ((9, 6, 1), 0)])
 def test_a_quarter_turn_about_each_axis(shape, scaled_shape):
   offset, scale = (x if scaled_shape else x[:, np.newaxis] for x in (OFFSET, SCALE))
-  turns = Turns(Scaling(offset, scale), 10)
+  turns = Turns(10, tuple(OFFSET.tolist()), tuple(SCALE.tolist()))
   turns.check_reads(shape)
   raw = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
   quarter = round(np.pi / 2 * 1e6)
@@ -38,7 +46,7 @@ def test_a_quarter_turn_about_each_axis(shape, scaled_shape):
 
 
 def test_turns_keep_lengths_and_have_their_deviation():
-  turns = Turns(Scaling(OFFSET, SCALE), 15)
+  turns = Turns(15, tuple(OFFSET.tolist()), tuple(SCALE.tolist()))
   changes = turns.draw(np.random.default_rng(0), (40, 50))
   assert changes.shape == (40, 50, 3)
   # 6,000 angles: the deviation of their deviation is 0.9 %.
@@ -52,7 +60,7 @@ def test_turns_keep_lengths_and_have_their_deviation():
 
   np.testing.assert_allclose(lengths(found), lengths(raw), rtol=1e-4)
   assert np.abs(found - raw).max() > 0.1
-  same = Turns(Scaling(OFFSET, SCALE), 0).draw(np.random.default_rng(0), (5,))
+  same = dataclasses.replace(turns, degrees=0).draw(np.random.default_rng(0), (5,))
   assert not same.any()
 
 
@@ -72,12 +80,37 @@ def test_an_accelerometer_is_known_by_gravity():
   assert not has_gravity((motion * 50 + 128).astype(np.uint8))
 
 
+@pytest.mark.parametrize('as_rows', [False, True])
+def test_a_finalist_is_trained_with_turns(as_rows, tmp_path):
+  x, y = worn(rng=np.random.default_rng(0)), np.arange(200) % 2
+  data = rlnas.data.assemble('moves', (x, y), source='made up')
+  data = rlnas.data.as_row(data) if as_rows else rlnas.data.as_images(data)
+  turns = for_motion(data, 15)
+  np.testing.assert_allclose(turns.scale, np.ravel(data.scaling.scale))
+  turns.check_reads(data.input_shape)
+  table = rlnas.compile_table(rlnas.Temporal(max_depth=1) if as_rows else rlnas.Chain(max_depth=1))
+  network = decode(table.space, sample_uniform(table, np.random.default_rng(0)))
+  models = {}
+  for name, changes in (('turned', turns), ('again', turns), ('plain', NO_AUGMENTATION)):
+    recipe = Recipe(2, batch_size=16, augmentation=changes)
+    evaluator = Finishing(data, recipe, tmp_path / name)
+    measured = evaluator.evaluate(network, seed=0)
+    assert measured.status is Status.COMPLETE
+    models[name] = evaluator.model_path(evaluator.name(network, seed=0)).read_bytes()
+  assert models['turned'] == models['again'] != models['plain']
+
+
 @pytest.mark.parametrize('shape', [(28, 28, 3), (9, 4), (6,)])
 def test_other_examples_are_refused(shape):
-  with pytest.raises(ValueError, match=r'degrees=10: examples of \(.*\) are no axes x, y, z'):
-    Turns(Scaling(0.0, 1.0), 10).check_reads(shape)
+  turns = Turns(10, (0.0,) * 6, (1.0,) * 6)
+  with pytest.raises(ValueError, match=r'degrees=10: examples of \(.*\) have no 6 axes over time'):
+    turns.check_reads(shape)
 
 
-def test_a_wrong_angle_is_refused():
+def test_wrong_settings_are_refused():
   with pytest.raises(ValueError, match='degrees=-1: must be at least 0 and finite'):
-    Turns(Scaling(0.0, 1.0), -1)
+    Turns(-1, (0.0,) * 3, (1.0,) * 3)
+  with pytest.raises(ValueError, match=r'scale=.*: must be x, y, z of each sensor'):
+    Turns(1, (0.0,) * 4, (1.0,) * 4)
+  with pytest.raises(ValueError, match=r'scale=.*: must be x, y, z of each sensor'):
+    for_motion(rlnas.data.digits(), 15)

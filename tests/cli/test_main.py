@@ -1,10 +1,12 @@
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
 
+from rlnas.cli.flags import FIRST
 from rlnas.cli.main import COMMANDS, main
 from tests.cli.command import launched, refused
 
@@ -113,6 +115,15 @@ def test_every_command_has_help(command, capsys):
   shown = capsys.readouterr().out
   assert shown.startswith(f'usage: rlnas {command}')
   assert max(map(len, shown.splitlines())) <= 140
+
+
+def test_the_help_of_search_begins_with_what_most_searches_set(capsys):
+  main(['search', '--help'])
+  first, _, others = capsys.readouterr().out.partition('This command:')
+  found = re.findall(r'^  --(?:\[no\])?(\w+)', first, flags=re.MULTILINE)
+  assert found == list(FIRST)
+  assert len(FIRST) == 10
+  assert not [name for name in FIRST if f'\n  --{name}=' in others]  # each stands once
 
 
 def test_the_help_of_search_tells_the_options_and_their_meaning(capsys):

@@ -1,5 +1,6 @@
 """What people see while something runs: within 80 columns, and in a log file line by line."""
 
+import dataclasses
 import io
 
 import pytest
@@ -85,6 +86,33 @@ def test_the_time_left_waits_until_it_can_be_told():
   assert bar.seconds_left() == pytest.approx(49)  # the parts of what runs count
   bar.advance(50)
   assert bar.seconds_left() is None
+
+
+def test_what_ends_by_the_clock_has_that_time_left_at_most():
+  clock = Clock()
+  bar = Bar(1000, 'search', stream=io.StringIO(), clock=clock)
+  bar.ends_within(600)
+  assert bar.seconds_left() is None  # nothing has begun
+  bar.begin()
+  clock.now += 60
+  assert bar.seconds_left() == pytest.approx(540)
+  bar.advance(100)
+  assert bar.seconds_left() == pytest.approx(540)  # as the trials go it would take as long again
+  bar.advance(700)
+  assert bar.seconds_left() == pytest.approx(15)
+  clock.now += 600
+  assert bar.seconds_left() == 0
+
+
+def test_trials_use_up_the_time_of_the_search(capfd):
+  bar = ProgressBar(100, budget=BUDGET, seconds=1200, workers=2)
+  for index in range(3):
+    measured = dataclasses.replace(search(1)[0].measurement, seconds=200.0)
+    bar.on_trial(dataclasses.replace(search(1)[0], index=index, measurement=measured))
+  bar.on_arrival(dataclasses.replace(search(1)[0], index=3))
+  assert bar.seconds_left() == pytest.approx(300, abs=5)
+  bar.close()
+  assert 'search 4/100 trials' in capfd.readouterr().err
 
 
 def test_durations_are_rounded():
