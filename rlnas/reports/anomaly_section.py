@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from sklearn.metrics import roc_curve
 
 from rlnas.data.anomalies import BUNDLED_RATE
@@ -82,6 +83,9 @@ def histogram(quality: AnomalyQuality) -> str:
       axes.hist(scores, edges.tolist(), color=color, alpha=0.6, label=name)
     axes.axvline(threshold, color=GREY, linewidth=1.2, linestyle='--')
     axes.set_xscale('log')
+    # The usual formats need mathematical text, which the style does not read.
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda score, _: f'{score:g}'))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel='score', ylabel='examples')
     legend_below(figure, axes)
     return svg(figure)

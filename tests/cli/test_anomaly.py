@@ -115,6 +115,7 @@ def test_the_bundle_has_a_score_and_a_threshold(search):
   )
   report = (best / 'report.html').read_text()
   assert 'Anomalies found over false alarms' in report
+  assert 'mathdefault' not in (best / 'figures' / 'scores.svg').read_text()
   assert (best / 'figures' / 'scores.svg').exists()
 
 
