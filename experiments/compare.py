@@ -192,7 +192,7 @@ def run_searches(
     progress = ProgressBar(
       total,
       budget=setup.budget,
-      metric=Metric(FLAGS.metric),
+      metric=Metric(setup.config.metric),
       name=f'{arm.label}, seed {seed} ({number}/{len(seeds)})',
       counts=counts,
       unit=unit,

@@ -97,7 +97,7 @@ def search(depth: int, table: Table, controller: Controller, setup: Setup) -> tu
     executor = build_executor(setup)
     stack.callback(executor.close)
     progress = ProgressBar(
-      FLAGS.trials, budget=setup.budget, metric=Metric(FLAGS.metric), name=f'depth {depth}'
+      FLAGS.trials, budget=setup.budget, metric=Metric(setup.config.metric), name=f'depth {depth}'
     )
     stack.callback(progress.close)
     stack.enter_context(told_to(progress.on_step))

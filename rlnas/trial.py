@@ -85,8 +85,8 @@ class Measurement:
   """The results of an evaluation. Figures that were not measured are None.
 
   Accuracy is the share of the examples that are recognised, or what else the evaluator judges by:
-  in a search with another metric (`rlnas.data.metrics`) these fields, and all that follows from
-  them, hold the metric.
+  in a search with another metric (`rlnas.data.metrics`), such as R² of a regression, these fields,
+  and all that follows from them, hold the metric.
 
   Attributes:
     status: how the evaluation ended.
@@ -125,13 +125,18 @@ class Measurement:
   instructions: int | None = None
 
   @property
+  def quality(self) -> float | None:
+    """What the search maximises within the budget, in [0, 1]: `int8_validation_accuracy`."""
+    return self.int8_validation_accuracy
+
+  @property
   def resources(self) -> Resources:
     """The resources that the network takes."""
     return Resources(self.flash_bytes, self.sram_bytes, self.macs, self.latency_ms)
 
   def to_record(self) -> dict[str, Any]:
     """Returns a dict that JSON can hold."""
-    return {**dataclasses.asdict(self), 'status': self.status.value}
+    return {**dataclasses.asdict(self), 'status': self.status.value, 'quality': self.quality}
 
   @classmethod
   def from_record(cls, record: dict[str, Any]) -> Measurement:
@@ -143,6 +148,7 @@ class Measurement:
     status, curve = Status(record['status']), tuple(record.get('curve', ()))
     fields = {**record, 'status': status, 'curve': curve}
     fields.pop(_EARLIER_PREDICTION, None)
+    fields.pop('quality', None)  # follows from the others
     fields.setdefault('sram_build', 'host' if fields.get('sram_source') else '')
     return cls(**fields)
 

@@ -2,7 +2,8 @@
 
 Hinton, Vinyals & Dean 2015 (arXiv:1503.02531), section 2: with q_i = exp(z_i / T) / sum_j exp(z_j /
 T) (equation 1) a high temperature T shows which wrong classes a teacher considers likely. With
-several teachers, the network learns the mean of their probabilities (section 3).
+several teachers, the network learns the mean of their probabilities (section 3). In a regression
+it learns the mean of their values.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from rlnas.architecture import Architecture
 from rlnas.backend import keras, tf
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights
-from rlnas.child.train import Loss, cross_entropy
+from rlnas.child.train import LOSSES, Loss, cross_entropy, squared_error
 from rlnas.cost.window import unwindowed
 from rlnas.data.dataset import Dataset
+from rlnas.data.tasks import Task
 
 TEMPERATURE = 4.0
 # The teachers' weight in the loss. The labels have the rest: a "considerably lower weight" suits
@@ -58,8 +60,12 @@ def distillation(
   *,
   temperature: float = TEMPERATURE,
   share: float = TEACHERS_SHARE,
+  task: Task = Task.CLASSIFICATION,
 ) -> Loss:
   """Returns the student's loss: (1 - share) cross-entropy + share T^2 KL(teachers || student).
+
+  Of a regression it is (1 - share) times the squared error to the values, and share times that to
+  the mean of the teachers' values.
 
   The factor T^2 compensates for the gradients of softened probabilities, which are 1 / T^2 times
   as large (section 2). The teachers read the same inputs as the student, for example shifted
@@ -69,6 +75,8 @@ def distillation(
     teachers: models, float32 [B, ...] -> logits [B, classes]; they run in inference mode.
     temperature: T; positive.
     share: the teachers' weight in the loss, in [0, 1].
+    task: what the networks are for; those that give their input again learn likewise from it and
+      from what the teachers give.
 
   Raises:
     ValueError: there is no teacher, or an argument is out of its range.
@@ -79,6 +87,16 @@ def distillation(
     raise ValueError(f'temperature={temperature}: must be positive')
   if not 0 <= share <= 1:
     raise ValueError(f'share={share}: must lie in [0, 1]')
+
+  if task is not Task.CLASSIFICATION:
+    hard_error = LOSSES[task]
+
+    def of_values(x: tf.Tensor, values: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+      taught = tf.add_n([t(x, training=False) for t in teachers]) / len(teachers)  # [B, K]
+      soft = squared_error(x, tf.stop_gradient(taught), outputs)
+      return (1 - share) * hard_error(x, values, outputs) + share * soft
+
+    return of_values
 
   def loss(x: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     taught = [tf.nn.softmax(t(x, training=False) / temperature) for t in teachers]

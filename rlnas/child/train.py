@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,13 @@ from rlnas.child.augment import NO_AUGMENTATION, Changes
 from rlnas.child.defaults import BATCH_SIZE, LEARNING_RATE
 from rlnas.child.progress import Step, is_heard, tell
 from rlnas.data.dataset import Dataset
-from rlnas.data.metrics import Confusion, Metric, class_weights
+from rlnas.data.metrics import Confusion, Metric, check_metric, class_weights
 from rlnas.data.scaling import Scaling
+from rlnas.data.tasks import Head, Task
 
 Array = npt.NDArray[Any]
-# Network inputs [B, ...], labels [B] and logits [B, classes] -> one loss an example [B].
+# Network inputs [B, ...], what is wanted ([B] classes or [B, K] values, `Head.wanted`) and outputs
+# [B, outputs] -> one loss an example [B].
 Loss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 # Called with the number of finished epochs and the mean loss of the last one; True ends the
 # training.
@@ -58,18 +60,44 @@ def cross_entropy(x: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tens
   return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
 
-def loss_for(metric: Metric, dataset: Dataset, *, loss: Loss = cross_entropy) -> Loss:
+def squared_error(x: tf.Tensor, values: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+  """Mean of the squared errors of all values, in squares of their deviations: [B, K] -> [B]."""
+  del x
+  return tf.reduce_mean(tf.square(outputs - values), -1)
+
+
+def reconstruction_error(x: tf.Tensor, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+  """Mean squared difference of outputs and inputs: [B, ...], [B], [B, inputs] -> [B]."""
+  del labels
+  return tf.reduce_mean(tf.square(outputs - tf.reshape(x, tf.shape(outputs))), -1)
+
+
+# The loss of each task, if no other is given.
+LOSSES: Mapping[Task, Loss] = {
+  Task.CLASSIFICATION: cross_entropy,
+  Task.REGRESSION: squared_error,
+  Task.ANOMALY: reconstruction_error,
+}
+
+
+def loss_for(metric: Metric, dataset: Dataset, *, loss: Loss | None = None) -> Loss:
   """Returns the loss that suits a metric.
 
-  For accuracy it is `loss` itself. For the metrics that count all classes alike, the loss of each
-  example is multiplied by the weight of its class (`rlnas.data.metrics.class_weights`).
+  For accuracy and for R² it is `loss` itself. For the metrics that count all classes alike, the
+  loss of each example is multiplied by the weight of its class
+  (`rlnas.data.metrics.class_weights`).
 
   Args:
     metric: what the trained network is judged by.
     dataset: its training labels give the weights.
-    loss: the loss of each example.
+    loss: the loss of each example; that of the task by default.
+
+  Raises:
+    ValueError: the metric is of another task than the data.
   """
-  if metric is Metric.ACCURACY:
+  check_metric(metric, dataset)
+  loss = loss or LOSSES[dataset.head.task]
+  if metric is Metric.ACCURACY or metric.task is not Task.CLASSIFICATION:
     return loss
   weights = class_weights(dataset.y_train, classes=dataset.classes).astype(np.float32)
 
@@ -89,7 +117,7 @@ def train(
   learning_rate: float = LEARNING_RATE,
   warmup: float = 0.0,
   augmentation: Changes = NO_AUGMENTATION,
-  loss: Loss = cross_entropy,
+  loss: Loss | None = None,
   on_epoch: OnEpoch | None = None,
 ) -> float:
   """Trains a network in place on the training data.
@@ -106,7 +134,7 @@ def train(
     learning_rate: the highest learning rate; see `Adam`.
     warmup: share of the steps in which the learning rate rises.
     augmentation: random changes of the examples.
-    loss: the loss to minimise.
+    loss: the loss to minimise; that of the task by default.
     on_epoch: called after each epoch with its number and mean loss; the training ends if it
       returns True.
 
@@ -139,7 +167,7 @@ class Trainer:
     learning_rate: the highest learning rate of each run; see `Adam`.
     warmup: share of a run's steps in which the learning rate rises.
     augmentation: random changes of the examples.
-    loss: the loss to minimise.
+    loss: the loss to minimise; that of the task by default.
 
   Raises:
     ValueError: an argument is out of its range.
@@ -154,20 +182,21 @@ class Trainer:
     learning_rate: float = LEARNING_RATE,
     warmup: float = 0.0,
     augmentation: Changes = NO_AUGMENTATION,
-    loss: Loss = cross_entropy,
+    loss: Loss | None = None,
   ) -> None:
     _check_settings(batch_size, learning_rate, warmup)
     augmentation.check_reads(dataset.input_shape)
     self._model = model
     self._augmentation = augmentation
     self._x = tf.constant(dataset.x_train)
-    self._y = tf.constant(dataset.y_train, tf.int32)
+    self._y = tf.constant(dataset.head.wanted(dataset.y_train))
     self._batch_size = min(batch_size, len(dataset.x_train))
     if len(dataset.input_shape) == 2:  # a sequence
       _shrink_if_huge(model, _scaled(self._x[:_TRIED_EXAMPLES], dataset.scaling))
     self._adam = Adam(model.trainable_variables, learning_rate=learning_rate, warmup=warmup)
     order_spec = tf.TensorSpec([None, self._batch_size], tf.int32)
     changes_spec = tf.TensorSpec([None, self._batch_size, augmentation.width], tf.int32)
+    loss = loss or LOSSES[dataset.head.task]
     run_epoch = _epoch_function(model, dataset, self._adam, augmentation, loss)
     self._run_epoch = run_epoch.get_concrete_function(self._x, self._y, order_spec, changes_spec)
 
@@ -306,6 +335,47 @@ def confusion_function(
       return counted(examples, labels).numpy().astype(np.int64)
 
   return confusion
+
+
+def quality_function(model: keras.Model, dataset: Dataset, metric: Metric) -> Callable[[], float]:
+  """Returns a function that computes a metric on the validation data with the weights of its call.
+
+  Args:
+    model: the network: float32 [B, ...] -> outputs [B, outputs].
+    dataset: its validation data, scaling and head are used.
+    metric: a metric of its task.
+  """
+  x, y, head = dataset.x_val, dataset.y_val, dataset.head
+  if head.task is Task.CLASSIFICATION:
+    count = confusion_function(model, x, y, scaling=dataset.scaling)
+    return lambda: metric.of(count())
+  answer = _answer_function(model, x, scaling=dataset.scaling, head=head)
+  return lambda: metric.judge(y, answer(), outputs=dataset.classes)
+
+
+def _answer_function(
+  model: keras.Model, x: Array, *, scaling: Scaling, head: Head
+) -> Callable[[], Array]:
+  """Returns a function that gives the answers [N, ...] of a network with the weights of its call.
+
+  The graph is traced once.
+  """
+
+  @tf.function(autograph=False)
+  def run(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    seen = _scaled(batch, scaling)
+    return model(seen, training=False), seen  # [B, outputs], [B, ...]
+
+  traced = run.get_concrete_function(tf.TensorSpec([None, *x.shape[1:]], x.dtype))
+
+  def answer() -> Array:
+    starts = range(0, len(x), _EVALUATION_BATCH)
+    with unoptimised():
+      parts = [traced(tf.constant(x[s : s + _EVALUATION_BATCH])) for s in starts]
+    outputs, inputs = (np.concatenate([pair[i].numpy() for pair in parts]) for i in (0, 1))
+    return head.answers(outputs, inputs)
+
+  return answer
 
 
 def _shrink_if_huge(model: keras.Model, x: tf.Tensor) -> None:

@@ -26,7 +26,7 @@ from rlnas.child.supernet import Float32Array, Path, Supernet, initial, within
 from rlnas.child.train import Loss, loss_for
 from rlnas.cost.limits import within_limits
 from rlnas.data.dataset import Dataset
-from rlnas.data.metrics import Metric
+from rlnas.data.metrics import Metric, default_metric
 from rlnas.trial import derive_seed
 
 # Called with the number of finished steps and the loss of the last one.
@@ -40,7 +40,7 @@ def train_supernet(
   seed: int,
   batch_size: int = 64,
   learning_rate: float = 1e-2,
-  metric: Metric = Metric.ACCURACY,
+  metric: Metric | None = None,
   on_step: OnStep | None = None,
 ) -> Supernet:
   """Trains shared weights; each step trains those of one network.
@@ -51,7 +51,8 @@ def train_supernet(
     seed: determines the initial weights and the order of the examples.
     batch_size: examples per step.
     learning_rate: learning rate of the first step; it falls to 0 as half a cosine.
-    metric: what the networks are compared by; decides the loss (`rlnas.child.train.loss_for`).
+    metric: what the networks are compared by; decides the loss (`rlnas.child.train.loss_for`). By
+      default accuracy, R² of a regression, AUC of an anomaly detection.
     on_step: called after each step.
 
   Raises:
@@ -66,7 +67,8 @@ def train_supernet(
     raise ValueError(f'learning_rate={learning_rate}: must be positive')
   limited = [within_limits(a) for a in architectures]
   paths = [layers_of(a, dataset.task) for a in limited]
-  bank = _Bank(paths, seed, loss_for(Metric(metric), dataset))
+  metric = default_metric(dataset) if metric is None else Metric(metric)
+  bank = _Bank(paths, seed, loss_for(metric, dataset))
   rng = np.random.default_rng(derive_seed(seed, 'order'))
   order = np.zeros(0, np.int64)
   batch_size = min(batch_size, len(dataset.x_train))
@@ -76,7 +78,7 @@ def train_supernet(
     chosen, order = order[:batch_size], order[batch_size:]
     x = dataset.scaling.inputs(dataset.x_train[chosen])
     rate = learning_rate * (1 + math.cos(math.pi * step / len(paths))) / 2
-    y = tf.constant(dataset.y_train[chosen], tf.int32)
+    y = tf.constant(dataset.head.wanted(dataset.y_train[chosen]))
     loss = bank.descend(Path(architecture, layers), tf.constant(x), y, rate)
     if not math.isfinite(loss):
       raise FloatingPointError(f'training diverged: loss {loss} in step {step + 1} of {len(paths)}')

@@ -20,6 +20,7 @@ from rlnas.cli.fitting import (
   check_input,
   kinds_in,
   with_frames,
+  with_metric,
   with_space,
   with_training,
   with_windows,
@@ -29,7 +30,7 @@ from rlnas.cost.builds import Build
 from rlnas.cost.speed import Speed
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
-from rlnas.data.metrics import Metric
+from rlnas.data.metrics import Metric, default_metric
 from rlnas.evaluation.executors import default_workers
 from rlnas.interfaces import Executor, Reward, StagedEvaluator, Strategy
 from rlnas.search.fidelity import Pruner
@@ -109,7 +110,7 @@ def set_up(config: SearchConfig) -> Setup:
   journals = read_earlier(config.learn_from)
   dataset = loaders.load(config.dataset, config.data_dir, **config.reading())
   by_data, config = config.space is None, with_frames(with_space(config, dataset), dataset)
-  config = with_training(with_windows(config, dataset), dataset)
+  config = with_metric(with_training(with_windows(config, dataset), dataset), dataset)
   table = compile_table(build_space(config))
   first = decode(table.space, unrank(table, 0))
   if not isinstance(first, Architecture):
@@ -118,7 +119,8 @@ def set_up(config: SearchConfig) -> Setup:
       'search this space in Python: rlnas.run_search with an evaluator of your own'
     )
   try:
-    dataset = shaped_for(first, dataset, one_row=getattr(table.space, 'one_row', False))
+    ways = {name: getattr(table.space, name, False) for name in ('one_row', 'one_pixel')}
+    dataset = shaped_for(first, dataset, **ways)
   except ValueError as error:  # every trial would fail
     raise ValueError(f'space={config.space}: {error}; see --space_option') from error
   check_augmentation(config.finish, dataset)
@@ -167,18 +169,22 @@ def check_augmentation(finish: FinishConfig, dataset: Dataset) -> None:
       raise ValueError(f'finish_{name}={value}: examples of {dataset.input_shape} are no images')
 
 
-def shaped_for(architecture: Architecture, dataset: Dataset, *, one_row: bool = False) -> Dataset:
+def shaped_for(
+  architecture: Architecture, dataset: Dataset, *, one_row: bool = False, one_pixel: bool = False
+) -> Dataset:
   """The data in the shape that a network reads: images or sequences.
 
   Args:
     architecture: the network.
     dataset: the data.
     one_row: whether it reads sequences as images of one row; see `rlnas.spaces.decision`.
+    one_pixel: whether it reads all examples as images of one pixel.
 
   Raises:
     ValueError: the network can read neither.
   """
   ways = (loaders.as_row,) if one_row else (loaders.as_images, loaders.as_sequences)
+  ways = (loaders.as_pixel,) if one_pixel else ways
   errors = []
   for shaped in (way(dataset) for way in ways):
     try:
@@ -335,7 +341,7 @@ def build_evaluator(setup: Setup) -> StagedEvaluator:
     speed=speed,
     build=build,
     weights=weights,
-    metric=Metric(config.metric),
+    metric=default_metric(data) if config.metric is None else Metric(config.metric),
   )
   return Screened(trained, setup.budget, data.task, speed, build)
 
@@ -367,7 +373,7 @@ def journal_configuration(setup: Setup) -> dict[str, Scalar | None]:
   strategy = choices.strategy_options(config.strategy, config.strategy_options)
   return {
     'dataset_digest': setup.dataset.digest,
-    'classes': setup.dataset.classes,
+    'classes': setup.dataset.outputs,
     'space': config.space,
     'space_options': choices.recorded(
       choices.space_options(named_space(config), config.space_options)

@@ -35,9 +35,12 @@ SPACES: Mapping[str, str] = {
   'temporal': 'rlnas.spaces.temporal:Temporal',
   'recurrent': 'rlnas.spaces.recurrent:Recurrent',
   'joint': 'rlnas.spaces.joint:Joint',
+  'autoencoder': 'rlnas.spaces.autoencoder:Autoencoder',
 }
 # The space of a search that names none, by the number of sides of an example: sequences (time,
 # features), and images (height, width, channels).
+# That of anomaly detection is the same for all.
+ANOMALY_SPACE = 'autoencoder'
 DEFAULT_SPACES: Mapping[int, str] = {2: 'temporal', 3: 'chain'}
 STRATEGIES: Mapping[str, str] = {
   'reinforce': 'rlnas.strategies.reinforce:Reinforce',

@@ -25,6 +25,7 @@ from rlnas.data.loaders import BUILT_IN
 from rlnas.data.metrics import Metric
 from rlnas.data.recordings import Reading
 from rlnas.data.sound_settings import FRONT_ENDS, SoundSettings
+from rlnas.data.tasks import MOST_CLASSES_OF_FLOATS, Task, check_task
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, check_timeout
 from rlnas.finishing.choice import Prefer
 
@@ -172,7 +173,7 @@ class SearchConfig:
 
   dataset: str = _setting(
     'mnist5k',
-    f'Data that the networks classify: {", ".join(BUILT_IN)}, the path of an .npz file '
+    f'Data that the networks learn: {", ".join(BUILT_IN)}, the path of an .npz file '
     '(x_train, y_train, optional x_val, y_val, x_test, y_test, groups), of a .csv file, or of a '
     'folder of images, .csv or .wav files by class.',
     group='task',
@@ -180,6 +181,15 @@ class SearchConfig:
   data_dir: str | None = _setting(
     None,
     'Folder of IDX (MNIST) or binary (CIFAR-10) files; downloads them if not given.',
+    group='task',
+  )
+  task: str | None = _setting(
+    None,
+    f'What the networks are for, one of {", ".join(task.value for task in Task)}: to name a class, '
+    'to give values (regression), or to find what is not normal after training on normal examples '
+    'alone (anomaly). Default: values if the labels are numbers that are not all whole, or more '
+    f'than {MOST_CLASSES_OF_FLOATS} different floats; anomaly if all training labels are the same '
+    'and those of validation or test data are not; otherwise classes.',
     group='task',
   )
   label: str | None = _setting(
@@ -266,11 +276,12 @@ class SearchConfig:
     '_background_noise_, or else white); default: none. Trainings take as much longer.',
     group='sound',
   )
-  metric: str = _setting(
-    'accuracy',
-    f'What counts as accuracy wherever the search decides, one of {", ".join(METRICS)}. With any '
-    'but the default, which suits classes of about equal size, the training weights each class '
-    'inversely to its number of examples.',
+  metric: str | None = _setting(
+    None,
+    f'What counts as accuracy wherever the search decides, one of {", ".join(METRICS)}. Default: '
+    'accuracy, r2 of a regression, auc of an anomaly detection. With other metrics of classes than '
+    'accuracy, which suits classes of about equal size, the training weights each class inversely '
+    'to its number of examples.',
     group='task',
   )
   board: str = _setting(
@@ -304,7 +315,8 @@ class SearchConfig:
   space: str | None = _setting(
     None,
     f'Space of networks: {", ".join(choices.SPACES)}, or package.module:Name. Default: '
-    f'{choices.DEFAULT_SPACES[2]} for sequences, {choices.DEFAULT_SPACES[3]} for images.',
+    f'{choices.DEFAULT_SPACES[2]} for sequences, {choices.DEFAULT_SPACES[3]} for images, '
+    f'{choices.ANOMALY_SPACE} for anomaly detection.',
     group='search',
   )
   space_options: tuple[str, ...] = _setting(
@@ -447,7 +459,9 @@ class SearchConfig:
     self.reading()
     self.stages()
     choices.check_one_of('pruner', self.pruner, choices.PRUNERS)
-    choices.check_one_of('metric', self.metric, METRICS)
+    if self.metric is not None:
+      choices.check_one_of('metric', self.metric, METRICS)
+    check_task(self.task)
     for kind, value in (
       ('space', self.space),
       ('strategy', self.strategy),
@@ -505,6 +519,7 @@ class SearchConfig:
       'image_size': frame.size,
       'channels': frame.channels,
       'sound': sound if sound.changed() else None,
+      'task': self.task,
     }
 
   def stages(self) -> tuple[tuple[int | None, int], ...]:

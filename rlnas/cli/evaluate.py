@@ -30,7 +30,9 @@ from rlnas.data.metrics import Metric
 from rlnas.data.sounds import is_list
 
 if TYPE_CHECKING:
+  from rlnas.reports.anomaly_metrics import AnomalyQuality
   from rlnas.reports.classification_metrics import Quality
+  from rlnas.reports.regression_metrics import RegressionQuality
 
 _READING = ('label', 'group', 'features', 'window', 'hop', 'image_size', 'channels', *SOUND)
 _OF_TABLES = ('features', 'window', 'hop')  # that suit every kind of CSV files
@@ -73,6 +75,9 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
       **{name: flag_values[name].value for name in _READING},
     )
   load_tensorflow()
+  from rlnas.reports.anomaly_metrics import AnomalyQuality
+  from rlnas.reports.regression_metrics import RegressionQuality
+
   try:
     quality = search.evaluate(data.x, data.y, groups=data.groups)
   except ValueError as error:
@@ -82,9 +87,22 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   show(f'data     {data.name}: {data.source}')
   for note in data.notes:
     show(f'note     {note}')
-  show('\n' + format_quality(quality, search.class_names))
+  if isinstance(quality, RegressionQuality):
+    show('\n' + format_values(quality))
+    record = values_record(quality)
+  elif isinstance(quality, AnomalyQuality):
+    show('\n' + format_alarms(quality))
+    record = {'int8_quality': quality.auc, 'int8_interval': list(quality.interval)}
+    record |= {'examples': quality.examples, **quality.to_record()}
+  else:
+    show('\n' + format_quality(quality, search.class_names))
+    record = to_record(quality, search)
+  record |= {
+    'dataset': data.source or data.name,
+    'workdir': str(search.workdir),
+    'finalist': search.number,
+  }
   if path := flag_values['json'].value:
-    record = to_record(quality, search, data)
     write_file(pathlib.Path(os.path.expanduser(path)), json.dumps(record, indent=2) + '\n')
 
 
@@ -125,6 +143,7 @@ def examples_of(
       class_names=search.class_names,
       input_shape=search.task.input_shape,
       dtype=search.input_type,
+      head=search.head,
       data_dir=data_dir,
       **reading,
     )
@@ -175,6 +194,32 @@ def _kind(dataset: str) -> str:
   return {folders.TABLES: 'recordings', folders.SOUNDS: 'sound'}.get(kind, 'images')
 
 
+def format_alarms(quality: AnomalyQuality) -> str:
+  """The figures of an anomaly detection, for a terminal."""
+  low, high = quality.interval
+  interval = f'95 % interval {low:.4f} to {high:.4f}; {quality.examples:,} examples'
+  head = ('allowed', 'threshold', 'false alarms', 'found')
+  rows = [
+    (f'{a.rate:.0%}', f'{a.threshold:.4g}', f'{a.false_alarms:.1%}', f'{a.found:.1%}')
+    for a in quality.alarms
+  ]
+  areas = f'int8 AUC          {quality.auc:.4f}  ({interval})\n'
+  areas += f'int8 partial AUC  {quality.partial_auc:.4f}  (at most 10 % of false alarms)'
+  return f'{areas}\n\n{aligned([head, *rows])}' if rows else areas
+
+
+def format_values(quality: RegressionQuality) -> str:
+  """The figures of a regression, for a terminal."""
+  low, high = quality.interval
+  interval = f'95 % interval {low:.4f} to {high:.4f}; {quality.examples:,} examples'
+  head = ('value', 'R²', 'MAE', 'RMSE', 'MAE of the mean', 'RMSE of the mean')
+  rows = [
+    (v.name, f'{v.r2:.4f}', *(f'{e:.4g}' for e in (v.mae, v.rmse, v.mean_mae, v.mean_rmse)))
+    for v in quality.values
+  ]
+  return f'int8 R²  {quality.quality:.4f}  ({interval})\n\n{aligned([head, *rows])}'
+
+
 def format_quality(quality: Quality, class_names: tuple[str, ...]) -> str:
   """Figures, recall by class and confusion matrix, for a terminal."""
   low, high = quality.interval
@@ -212,8 +257,18 @@ def format_quality(quality: Quality, class_names: tuple[str, ...]) -> str:
   return f'{figures}\n\n{aligned(table)}\n\nMost frequent mistakes:\n{mistakes or "  none"}'
 
 
-def to_record(quality: Quality, search: FinishedSearch, data: Labelled) -> dict[str, Any]:
-  """What --json writes; null is what the examples do not tell."""
+def values_record(quality: RegressionQuality) -> dict[str, Any]:
+  """What --json writes of a regression."""
+  return {
+    'int8_quality': quality.quality,
+    'int8_interval': list(quality.interval),
+    'examples': quality.examples,
+    'values': {value.name: value.to_record() for value in quality.values},
+  }
+
+
+def to_record(quality: Quality, search: FinishedSearch) -> dict[str, Any]:
+  """What --json writes of a classification; null is what the examples do not tell."""
   return {
     'int8_accuracy': quality.accuracy,
     'int8_interval': list(quality.interval),
@@ -225,7 +280,4 @@ def to_record(quality: Quality, search: FinishedSearch, data: Labelled) -> dict[
     'recall': dict(zip(search.class_names, quality.recall, strict=True)),
     'confusion': [list(row) for row in quality.confusion],
     'groups': None if quality.groups is None else quality.groups.to_record(),
-    'dataset': data.source or data.name,
-    'workdir': str(search.workdir),
-    'finalist': search.number,
   }

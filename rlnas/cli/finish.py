@@ -32,7 +32,8 @@ from rlnas.cli.flags import (
 from rlnas.cli.guard import stopping
 from rlnas.cli.loading import load_tensorflow, start_compiler
 from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
-from rlnas.data.metrics import NOTABLE_SHARE, Metric
+from rlnas.data.metrics import NOTABLE_SHARE, Metric, default_metric
+from rlnas.data.tasks import Task
 from rlnas.trial import Status, Trial
 
 _MOST_RECALLS, _WORST_RECALLS = 12, 5  # of more classes only the worst are shown
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
   from rlnas.finishing.plan import Plan
   from rlnas.finishing.winner import Winner
   from rlnas.interfaces import Evaluator, Executor
+  from rlnas.reports.anomaly_metrics import AnomalyQuality
+  from rlnas.reports.regression_metrics import RegressionQuality
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -197,7 +200,7 @@ def plan_of(config: SearchConfig, dataset: Dataset) -> Plan:
     augmentation=_augmentation(asked, dataset),
     patience=asked.patience,
     further_epochs=asked.further_epochs,
-    metric=Metric(config.metric),
+    metric=default_metric(dataset) if config.metric is None else Metric(config.metric),
   )
   return Plan(
     recipe,
@@ -258,6 +261,10 @@ def show_winner(
 def rows_on_test_data(winner: Winner, dataset: Dataset) -> list[tuple[str, str]]:
   """Names and texts of the winner's figures on the test data, each with that of chance."""
   low, high = winner.int8_test_interval
+  if winner.int8_test_values is not None:
+    return rows_of_values(winner.int8_test_values)
+  if winner.int8_test_alarms is not None:
+    return rows_of_alarms(winner.int8_test_alarms)
   name = dataset.class_names[winner.largest_class]
   rows = [
     (
@@ -284,12 +291,47 @@ def rows_on_test_data(winner: Winner, dataset: Dataset) -> list[tuple[str, str]]
   return rows
 
 
+def rows_of_values(quality: RegressionQuality) -> list[tuple[str, str]]:
+  """Names and texts of the figures of a regression, in the units of its values."""
+  low, high = quality.interval
+  interval = f'95 % interval {low:.4f} to {high:.4f}, of {quality.examples:,} examples'
+  rows = [('int8 test R²', f'{quality.quality:.4f}  ({interval})')]
+  for one in quality.values:
+    text = f'R² {one.r2:.4f}, MAE {one.mae:.4g}, RMSE {one.rmse:.4g}; always the mean: MAE '
+    rows.append((one.name, text + f'{one.mean_mae:.4g}, RMSE {one.mean_rmse:.4g}'))
+  return rows
+
+
+def rows_of_alarms(quality: AnomalyQuality) -> list[tuple[str, str]]:
+  """Names and texts of the figures of an anomaly detection."""
+  low, high = quality.interval
+  interval = f'95 % interval {low:.4f} to {high:.4f}, of {quality.examples:,} examples'
+  rows = [
+    ('int8 test AUC', f'{quality.auc:.4f}  ({interval})'),
+    ('int8 test partial AUC', f'{quality.partial_auc:.4f}  (at most 10 % of false alarms)'),
+  ]
+  for alarm in quality.alarms:
+    text = f'finds {alarm.found:.1%} with {alarm.false_alarms:.1%} of false alarms'
+    rows.append((f'threshold {alarm.threshold:.4g}', f'{text} ({alarm.rate:.0%} in validation)'))
+  return rows
+
+
 def chance_warning(winner: Winner, dataset: Dataset) -> str:
   """Warns if the winner is not better than always naming the largest class; '' if it is."""
   metric = winner.metric
   reached, chance = winner.tested(metric), winner.chance(metric)
   if reached > chance:
     return ''
+  if dataset.head.task is Task.ANOMALY:
+    return (
+      f'the winner is not better than chance: its test {metric.label} is {reached:.4f}. Normal '
+      'examples may be too unlike each other, or anomalies too like them.'
+    )
+  if dataset.head.task is Task.REGRESSION:
+    return (
+      f'the winner is not better than always giving the mean of the training data: its test '
+      f'{metric.label} is {reached:.4f}. It needs more epochs (--finish_epochs), or more examples.'
+    )
   advice = 'It needs more epochs, or more examples of the other classes.'
   if metric is Metric.ACCURACY and chance * dataset.classes > NOTABLE_SHARE:
     advice = 'A search with --metric=balanced_accuracy counts all classes alike.'

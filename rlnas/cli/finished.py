@@ -20,6 +20,16 @@ from rlnas.cost.window import Window, seen_shape, unwindowed, window_of
 from rlnas.data.labels import as_places
 from rlnas.data.raw_inputs import shaped, typed
 from rlnas.data.scaling import Scaling
+from rlnas.data.tasks import (
+  ANOMALOUS,
+  CLASSES,
+  NORMAL,
+  RECONSTRUCTION,
+  Head,
+  Task,
+  as_targets,
+  check_varies,
+)
 from rlnas.data.windowed import scaling_of, windowed
 from rlnas.search.journal import read_journal
 from rlnas.trial import Trial
@@ -27,7 +37,9 @@ from rlnas.trial import Trial
 if TYPE_CHECKING:
   from rlnas.backend import keras
   from rlnas.finishing.finalists import Finalist
+  from rlnas.reports.anomaly_metrics import AnomalyQuality
   from rlnas.reports.classification_metrics import Quality
+  from rlnas.reports.regression_metrics import RegressionQuality
 
 Array = npt.NDArray[Any]
 
@@ -43,11 +55,12 @@ class FinishedSearch:
     trials: its trials, in order.
     number: number of the finalist; 1 is the winner.
     why: why the winner won; '' if an earlier version finished the search.
-    task: shape of raw examples, and number of classes.
-    class_names: one name for each class.
+    task: shape of raw examples, and number of outputs.
+    class_names: one name for each class; of a regression, for each value.
     scaling: how raw inputs are scaled for its networks.
     input_type: type in which raw inputs are kept before they are scaled: uint8, float32 or float64.
     features: names of the columns that the features come from; () if they have none.
+    head: what the networks are for, and how their outputs are read.
   """
 
   workdir: pathlib.Path
@@ -61,6 +74,7 @@ class FinishedSearch:
   scaling: Scaling
   input_type: str
   features: tuple[str, ...]
+  head: Head
   _result: Result
 
   @functools.cached_property
@@ -71,6 +85,15 @@ class FinishedSearch:
       ValueError: an earlier version finished the search and did not write a finalist's network.
     """
     return self._result.finalists()
+
+  @property
+  def thresholds(self) -> tuple[tuple[float, float], ...]:
+    """Of the winner of an anomaly detection, shares of false alarms and scores that give them.
+
+    They were chosen on the validation data. () for other tasks, and other finalists.
+    """
+    found = self._result.best.get('int8_test_alarms') if self.number == 1 else None
+    return tuple((a['rate'], a['threshold']) for a in (found or {}).get('alarms', ()))
 
   @functools.cached_property
   def tflite(self) -> bytes:
@@ -97,7 +120,9 @@ class FinishedSearch:
       raise ValueError(f'{path}: must hold the weights of this network')
     return network
 
-  def predict(self, x: npt.ArrayLike, *, tflm: bool = False) -> npt.NDArray[np.int8]:
+  def predict(
+    self, x: npt.ArrayLike, *, tflm: bool = False
+  ) -> npt.NDArray[np.int8] | npt.NDArray[np.float64]:
     """Runs the int8 network, with the kernels of TensorFlow Lite.
 
     Args:
@@ -107,17 +132,24 @@ class FinishedSearch:
         from that by a few units in the scores (`rlnas.tflite.inference`).
 
     Returns:
-      The int8 scores; the class of an example is `scores.argmax(1)`. [N, classes]
+      The int8 scores [N, classes]; the class of an example is `scores.argmax(1)`. Of a regression
+      the values in the unit of the training data [N, K]; of an anomaly detection the scores, of
+      which those above one of `thresholds` are alarms [N].
 
     Raises:
       ValueError: `x` is not of the input shape.
       OSError: the .tflite file is gone.
       ImportError: `tflm` is set, and TFLite Micro is not installed.
     """
-    from rlnas.tflite.inference import int8_logits, tflm_logits
+    from rlnas.tflite.inference import int8_logits, real_inputs, real_units, tflm_logits
 
     run = tflm_logits if tflm else int8_logits
-    return run(self.tflite, self._windowed(self._shaped(x)), scaling=self._seen_scaling)
+    seen, scaling = self._windowed(self._shaped(x)), self._seen_scaling
+    units = run(self.tflite, seen, scaling=scaling)
+    if self.head.task is Task.CLASSIFICATION:
+      return units
+    inputs = real_inputs(self.tflite, seen, scaling=scaling)
+    return self.head.answers(real_units(self.tflite, units), inputs)
 
   def inputs(self, x: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Scales raw examples [N, ...] to what `model` reads. Raises ValueError as `predict`."""
@@ -125,31 +157,49 @@ class FinishedSearch:
 
   def evaluate(
     self, x: npt.ArrayLike, y: npt.ArrayLike, *, groups: npt.ArrayLike | None = None
-  ) -> Quality:
+  ) -> Quality | RegressionQuality | AnomalyQuality:
     """Tests the int8 network on labelled examples, as a search does on its test data.
 
     Args:
       x: raw examples, as in the data set. [N, ...]
-      y: their classes: places in `class_names`, as a `Dataset` has them, or names as text. [N]
+      y: their classes: places in `class_names`, as a `Dataset` has them, or names as text [N]; of
+        a regression their values [N] or [N, K].
+        In anomaly detection 0 and 1, or the words normal and anomaly.
       groups: the group of each example, such as its person, if they have any. [N]
 
     Returns:
       Accuracy with its interval, other metrics, recall by class, the confusion matrix, and the
-      accuracy on each group.
+      accuracy on each group. Of a regression R² and the errors of each value.
 
     Raises:
       ValueError: `x`, `y` or `groups` is wrong.
       OSError: the .tflite file is gone.
     """
+    from rlnas.reports.anomaly_metrics import assess_scores
     from rlnas.reports.classification_metrics import assess
-    from rlnas.tflite.inference import real_logits
+    from rlnas.reports.regression_metrics import assess_values
+    from rlnas.tflite.inference import int8_answers, real_logits
 
     raw = typed('x', shaped('x', np.asarray(x), self.task.input_shape), self.input_type)
     if raw.dtype != np.uint8 and not np.isfinite(raw).all():
       raise ValueError('x: holds NaN or infinite values; all must be finite')
+    seen, scaling = self._windowed(raw), self._seen_scaling
+    if self.head.task is Task.REGRESSION:
+      values = as_targets('y', np.asarray(y), examples=len(raw))
+      if values.shape[1] != len(self.class_names):
+        raise ValueError(f'y of shape {np.shape(y)}: must have {len(self.class_names)} values')
+      check_varies('y', values, self.class_names)
+      answers = int8_answers(self.tflite, seen, scaling=scaling, head=self.head)
+      return assess_values(values, answers, names=self.class_names, head=self.head)
+    if self.head.task is Task.ANOMALY:
+      odd = as_places('y', np.asarray(y), self.class_names, count=len(raw))
+      if odd.min() == odd.max():
+        raise ValueError('y: must have normal and anomalous examples')
+      scores = int8_answers(self.tflite, seen, scaling=scaling, head=self.head)
+      return assess_scores(odd, scores, thresholds=self.thresholds)
     labels = as_places('y', np.asarray(y), self.class_names, count=len(raw))
     return assess(
-      real_logits(self.tflite, self._windowed(raw), scaling=self._seen_scaling),
+      real_logits(self.tflite, seen, scaling=scaling),
       labels,
       groups=None if groups is None else np.asarray(groups),
     )
@@ -204,7 +254,7 @@ def load(workdir: str | os.PathLike[str], *, finalist: int = 1) -> FinishedSearc
     offset, scale = (_number(given[name], kind) for name in ('offset', 'scale'))
     scaling = Scaling(offset, scale, given.get('limit'))
     task = TaskShape(tuple(given['shape']), int(configuration['classes'] or 0))
-    names = tuple(result.best.get('recall_by_class') or map(str, range(task.classes)))
+    head, names = _head_of(result.best, task.classes)
   except (KeyError, TypeError, ValueError) as error:
     raise ValueError(f'{result.path}: its input cannot be read ({error!r})') from error
   return FinishedSearch(
@@ -219,8 +269,21 @@ def load(workdir: str | os.PathLike[str], *, finalist: int = 1) -> FinishedSearc
     scaling=scaling,
     input_type=str(kind),
     features=tuple(given.get('features', ())),
+    head=head,
     _result=result,
   )
+
+
+def _head_of(best: Mapping[str, Any], outputs: int) -> tuple[Head, tuple[str, ...]]:
+  """What the outputs of a search's networks mean, and their names. Raises KeyError, ValueError."""
+  task = Task(best.get('task', Task.CLASSIFICATION))  # earlier versions had no other
+  if task is Task.ANOMALY:
+    return RECONSTRUCTION, (NORMAL, ANOMALOUS)
+  if task is Task.CLASSIFICATION:
+    return CLASSES, tuple(best.get('recall_by_class') or map(str, range(outputs)))
+  targets = best['targets']
+  offset, scale = (np.asarray(targets[name], np.float64) for name in ('offset', 'scale'))
+  return Head(task, Scaling(offset, scale)), tuple(targets['names'])
 
 
 def _number(value: Any, kind: str) -> Any:

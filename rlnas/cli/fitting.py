@@ -10,14 +10,20 @@ from collections.abc import Callable
 import numpy as np
 
 from rlnas.architecture import Architecture
+from rlnas.child.defaults import BATCH_SIZE
 from rlnas.cli import choices
 from rlnas.cli.config import EPOCHS, LARGE, STAGES_IF_LARGE, SearchConfig, named_space
 from rlnas.cost.kinds import operator_kinds
 from rlnas.data.dataset import Dataset
+from rlnas.data.metrics import Metric, check_metric, default_metric
+from rlnas.data.tasks import Task
 from rlnas.search.journal import JournalError, read_journal
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, sample_uniform
 
+# Options of `chain` for examples of one pixel, whose layers are dense.
+OF_ONE_PIXEL = ('operations=conv', 'kernels=1', 'max_strides=0')
+LEAST_STEPS = 400  # of the training of a network for a regression
 _DRAWN = 100  # networks, to see how many may fit
 _FEW = 3  # of them; the next one ends the drawing
 # Networks, to see which operators a space has. One that 5 % of its networks have is missed once in
@@ -28,7 +34,9 @@ _DRAWN_FOR_KINDS = 200
 def with_space(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   """Names the space that suits the data if the configuration names none; checks its options.
 
-  A folder whose search began when `chain` was the default for sequences keeps it.
+  A folder whose search began when `chain` was the default for sequences keeps it. The rows of a
+  table are images of one pixel: for their values the space is `chain` with windows of that pixel,
+  which are dense layers.
 
   Raises:
     ValueError: an option or an earlier journal is of another space.
@@ -36,9 +44,15 @@ def with_space(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   if config.space is not None:
     return config
   space = choices.DEFAULT_SPACES[len(dataset.input_shape)]
-  if space != 'chain' and _recorded(config.workdir, 'space') == 'chain':
+  if dataset.head.task is Task.ANOMALY:
+    space = choices.ANOMALY_SPACE
+  elif space != 'chain' and _recorded(config.workdir, 'space') == 'chain':
     space = 'chain'
-  config = dataclasses.replace(config, space=space)
+  options = config.space_options
+  if dataset.head.task is Task.REGRESSION and dataset.input_shape[:-1] == (1, 1):
+    given = {option.partition('=')[0] for option in options}
+    options += tuple(o for o in OF_ONE_PIXEL if o.partition('=')[0] not in given)
+  config = dataclasses.replace(config, space=space, space_options=options)
   config.check()
   return config
 
@@ -46,7 +60,9 @@ def with_space(config: SearchConfig, dataset: Dataset) -> SearchConfig:
 def with_training(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   """Decides how networks are trained if the configuration does not: large data get stages.
 
-  Most networks are bad, and a sixth of 60,000 examples tells (see `rlnas.search.fidelity`). A
+  Most networks are bad, and a sixth of 60,000 examples tells (see `rlnas.search.fidelity`). In
+  other tasks, small data get as many epochs as make `LEAST_STEPS` steps: tables of values are often
+  of a few hundred rows, and values need more precise outputs than classes. A
   folder whose search began otherwise goes on as its journal says.
   """
   if config.epochs is not None or config.fidelity is not None:
@@ -56,7 +72,22 @@ def with_training(config: SearchConfig, dataset: Dataset) -> SearchConfig:
     return dataclasses.replace(config, fidelity=str(recorded))
   if len(dataset.y_train) >= LARGE:
     return dataclasses.replace(config, fidelity=STAGES_IF_LARGE)
-  return dataclasses.replace(config, epochs=EPOCHS)
+  if dataset.head.task is Task.CLASSIFICATION:
+    return dataclasses.replace(config, epochs=EPOCHS)
+  steps = max(1, len(dataset.y_train) // BATCH_SIZE)
+  return dataclasses.replace(config, epochs=max(EPOCHS, -(-LEAST_STEPS // steps)))
+
+
+def with_metric(config: SearchConfig, dataset: Dataset) -> SearchConfig:
+  """Names the metric of the data's task if the configuration names none.
+
+  Raises:
+    ValueError: it names a metric of another task.
+  """
+  if config.metric is None:
+    return dataclasses.replace(config, metric=default_metric(dataset).value)
+  check_metric(Metric(config.metric), dataset)
+  return config
 
 
 def _recorded(workdir: str, name: str) -> object:
@@ -102,6 +133,11 @@ def with_windows(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   if 'frames' in choices.options_of(choices.find('space', space)):
     raise ValueError(
       f'preprocess=True: not with --space={space}, whose networks read a fixed number of frames'
+    )
+  if dataset.head.task is Task.ANOMALY:
+    raise ValueError(
+      'preprocess=True: not for anomaly detection, since the scores of networks that rebuild '
+      'different parts of an example do not compare'
     )
   given = choices.preprocess_options(config.preprocess_options)
   of_data = dict(zip(choices.PREPROCESS_OF_DATA, shape, strict=True))

@@ -39,8 +39,9 @@ from rlnas.cli.flags import (
 from rlnas.cli.guard import stopping
 from rlnas.cli.loading import load_tensorflow, start_compiler
 from rlnas.data.description import as_sequence, describe
-from rlnas.data.loaders import DOWNLOADED
+from rlnas.data.loaders import BUILT_IN, DOWNLOADED
 from rlnas.data.metrics import Metric
+from rlnas.data.tasks import Task
 from rlnas.evaluation.workers import end_if_imported_by_worker
 from rlnas.spaces.decision import Space
 from rlnas.spaces.preprocessed import Preprocessed
@@ -240,6 +241,7 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
   workdir = pathlib.Path(config.workdir)
   lines = [
     f'data     {data.name}: {data.source}',
+    *_task(setup),
     *describe(data, metric=Metric(config.metric)),
     f'space    {config.space}: {float(setup.table.size):.3g} networks{_why(setup)}',
     *_windows(setup.table.space),
@@ -268,11 +270,24 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
     show(warning)
 
 
+def _task(setup: Setup) -> tuple[str, ...]:
+  """What the networks are for, if it is not to name classes, and why."""
+  task = setup.dataset.head.task
+  if task is Task.CLASSIFICATION:
+    return ()
+  known = setup.config.task is None and setup.config.dataset not in BUILT_IN
+  kind = 'floats' if task is Task.REGRESSION else 'all the same in the training data'
+  why = f' (the labels are {kind}; --task names another)' if known else ''
+  return (f'task     {task.value}{why}',)
+
+
 def _why(setup: Setup) -> str:
   """Why a search has its space, if the data decided it."""
   if not setup.by_data:
     return ''
   sides = 3 if as_sequence(setup.dataset) is None else 2
+  if setup.config.space == choices.ANOMALY_SPACE:
+    return ' (the default for anomaly detection; --space names another)'
   if setup.config.space != choices.DEFAULT_SPACES[sides]:
     return ' (as this search began)'
   kind = {2: 'sequences', 3: 'images'}[sides]

@@ -79,7 +79,7 @@ def dataset_of(
     raise ValueError(f'--workdir={config.workdir}: its journal must hold at least one trial')
   dataset = loaders.load(config.dataset, config.data_dir, **config.reading())
   digests = []
-  for way in (loaders.as_images, loaders.as_sequences, loaders.as_row):
+  for way in (loaders.as_images, loaders.as_sequences, loaders.as_row, loaders.as_pixel):
     shaped = way(dataset)
     digests.append(shaped.digest)
     if digests[-1] == configuration.get('dataset_digest'):

@@ -1,8 +1,10 @@
-from .dataset import Dataset, as_images, as_row, as_sequences, assemble, take
+from .dataset import Dataset, as_images, as_pixel, as_row, as_sequences, assemble, take
 from .description import describe
 from .loaders import (
   BUILT_IN,
+  auto_mpg,
   cifar10,
+  diabetes,
   digits,
   fashion_mnist,
   from_csv,
@@ -15,20 +17,26 @@ from .loaders import (
 from .metrics import Metric
 from .scaling import Scaling
 from .sound_settings import SoundSettings
+from .tasks import Head, Task
 from .windowed import through
 
 __all__ = [
   'BUILT_IN',
   'Dataset',
+  'Head',
   'Metric',
   'Scaling',
   'SoundSettings',
+  'Task',
   'as_images',
+  'as_pixel',
   'as_row',
   'as_sequences',
   'assemble',
+  'auto_mpg',
   'cifar10',
   'describe',
+  'diabetes',
   'digits',
   'fashion_mnist',
   'from_csv',

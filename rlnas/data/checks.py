@@ -95,7 +95,7 @@ def check_labels(key: str, y: Array, *, examples: int, classes: int | None) -> N
   """
   if not isinstance(y, np.ndarray) or y.dtype.kind not in 'iu':
     whole = isinstance(y, np.ndarray) and y.dtype.kind == 'f'
-    cure = ': y.astype(int) if all are whole numbers' if whole else ''
+    cure = ': y.astype(int) if all are whole numbers, or task=regression' if whole else ''
     raise ValueError(f'{key}: is {kind_of(y)}; labels must be integers or text{cure}')
   if y.shape != (examples,):
     raise ValueError(

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from rlnas.data.files import existing, refuse
 from rlnas.data.npz_keys import NO_GROUPS
+from rlnas.data.tasks import MOST_CLASSES_OF_FLOATS
 
 SUFFIXES = ('.csv', '.tsv')
 _DELIMITERS = ',;\t'
@@ -236,9 +237,17 @@ def check_filled(table: CsvTable, name: str) -> None:
 
 
 def typed_labels(cells: Sequence[str]) -> npt.NDArray[Any]:
-  """Labels as integers if all are whole numbers, else as text."""
+  """Labels as integers if all are whole numbers, as floats if they look like values, else as text.
+
+  More than `MOST_CLASSES_OF_FLOATS` different numbers, not all whole, look like values.
+  """
   distinct = set(cells)
-  if all(_is_number(c) and math.isfinite(float(c)) and float(c).is_integer() for c in distinct):
+  are_numbers = all(_is_number(cell) and math.isfinite(float(cell)) for cell in distinct)
+  if are_numbers and len(distinct) > MOST_CLASSES_OF_FLOATS:
+    values = np.array([float(cell) for cell in cells])
+    if not np.array_equal(values, np.rint(values)):
+      return values
+  if are_numbers and all(float(cell).is_integer() for cell in distinct):
     number = {cell: int(float(cell)) for cell in distinct}
     return np.array([number[cell] for cell in cells], np.int64)
   return np.array(cells, str)

@@ -1,4 +1,4 @@
-"""A classification task as arrays in memory, split into training, validation and test.
+"""A task as arrays in memory, split into training, validation and test.
 
 Training data are shuffled, so the first examples are a random sample (see `take`). Data without a
 validation or test split get one here, stratified by class. Both use one fixed seed, so a data set
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from rlnas.architecture import TaskShape
 from rlnas.cost.window import Window
 from rlnas.data import splits
+from rlnas.data.anomalies import arranged, looks_like_anomalies
 from rlnas.data.checks import (
   check_class_names,
   check_examples,
@@ -28,10 +29,19 @@ from rlnas.data.checks import (
   check_real,
   kind_of,
 )
-from rlnas.data.labels import as_integers, classes_of, numbered, titles
+from rlnas.data.labels import as_anomalies, as_classes, as_values
 from rlnas.data.scaling import PIXELS, PerFeature, Scaling
 from rlnas.data.sound_settings import SoundSettings
 from rlnas.data.standardise import lost_digits, standardising, storage_type
+from rlnas.data.tasks import (
+  CLASSES,
+  Head,
+  Task,
+  as_targets,
+  check_varies,
+  standardised,
+  task_of,
+)
 
 Array = npt.NDArray[Any]
 Pair = tuple[Array, Array]  # examples and labels
@@ -39,7 +49,7 @@ Pair = tuple[Array, Array]  # examples and labels
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-  """A classification task.
+  """Examples with what a network is to say of them: classes, or values (`head`).
 
   Examples are scaled for the network: with offset 0 and scale 255 if they are uint8, with mean and
   standard deviation of the training data if they are float (`rlnas.data.standardise`). Every
@@ -50,12 +60,12 @@ class Dataset:
     name: short name.
     x_train: uint8, float32 or float64 images [N, H, W, C] or sequences [N, T, F]. Loaders use
       float64 only if float32 would lose digits, as of time stamps.
-    y_train: int32 labels in [0, classes). [N]
+    y_train: int32 labels in [0, classes) [N]; of a regression float64 values in their unit [N, K].
     x_val: as x_train; used to choose among networks.
     y_val: as y_train.
     x_test: as x_train; used once, to test the winner of a search.
     y_test: as y_train.
-    class_names: one name for each class.
+    class_names: one name for each class; of a regression, for each value.
     scaling: offset and scale of the examples, see above.
     source: origin of the data, and their licence.
     notes: what people should know about how the data were read, as files that were skipped.
@@ -68,15 +78,16 @@ class Dataset:
     window: the window that the examples are seen through (`rlnas.data.windowed`); None if they are
       as they were given.
     given: the data as they were given, before that; None without a window.
+    head: the task, and how the outputs of a network are read.
   """
 
   name: str
   x_train: npt.NDArray[Any]
-  y_train: npt.NDArray[np.int32]
+  y_train: npt.NDArray[Any]
   x_val: npt.NDArray[Any]
-  y_val: npt.NDArray[np.int32]
+  y_val: npt.NDArray[Any]
   x_test: npt.NDArray[Any]
-  y_test: npt.NDArray[np.int32]
+  y_test: npt.NDArray[Any]
   class_names: tuple[str, ...]
   scaling: Scaling = PIXELS
   source: str = ''
@@ -87,6 +98,7 @@ class Dataset:
   sound: SoundSettings | None = None
   window: Window | None = None
   given: Dataset | None = None
+  head: Head = CLASSES
 
   @property
   def input_shape(self) -> tuple[int, ...]:
@@ -95,13 +107,19 @@ class Dataset:
 
   @property
   def classes(self) -> int:
-    """Number of classes."""
+    """Number of classes, or of values."""
     return len(self.class_names)
+
+  @property
+  def outputs(self) -> int:
+    """Number of outputs of a network: one for each class or value, or for each input."""
+    is_reconstruction = self.head.task is Task.ANOMALY
+    return math.prod(self.input_shape) if is_reconstruction else self.classes
 
   @functools.cached_property
   def task(self) -> TaskShape:
-    """Input shape and classes. Raises ValueError if the examples have a wrong number of sides."""
-    return TaskShape(self.input_shape, self.classes)
+    """Input shape and outputs. Raises ValueError if the examples have a wrong number of sides."""
+    return TaskShape(self.input_shape, self.outputs)
 
   @property
   def given_task(self) -> TaskShape:
@@ -129,22 +147,30 @@ def validate(dataset: Dataset) -> None:
 
   Raises:
     ValueError: an array has a wrong type, rank, length or value, a split is empty, splits differ in
-      shape or type, the training data have one class only, or the scaling has a wrong shape.
+      shape or type, the training data have one class only, a target is constant, or the scaling
+      has a wrong shape.
   """
-  check_class_names(dataset.class_names)
+  is_regression = dataset.head.task is Task.REGRESSION
+  if not is_regression:
+    check_class_names(dataset.class_names)
   for split in ('train', 'val', 'test'):
     x, y = getattr(dataset, f'x_{split}'), getattr(dataset, f'y_{split}')
     check_examples(f'x_{split}', x)
-    check_labels(f'y_{split}', y, examples=len(x), classes=dataset.classes)
-    if y.dtype != np.int32:
-      raise ValueError(f'y_{split}: is {kind_of(y)}; must be int32')
+    if is_regression:
+      _check_values(f'y_{split}', y, dataset)
+    else:
+      check_labels(f'y_{split}', y, examples=len(x), classes=dataset.classes)
+      if y.dtype != np.int32:
+        raise ValueError(f'y_{split}: is {kind_of(y)}; must be int32')
     for what, value, rule in (
       ('shape', x.shape[1:], dataset.input_shape),
       ('type', x.dtype, dataset.x_train.dtype),
     ):
       if value != rule:
         raise ValueError(f'x_{split}: examples have {what} {value}; those of x_train have {rule}')
-  if np.min(dataset.y_train) == np.max(dataset.y_train):
+  if dataset.head.task is Task.ANOMALY:
+    _check_anomalies(dataset)
+  elif not is_regression and np.min(dataset.y_train) == np.max(dataset.y_train):
     raise ValueError(f'y_train: every label is {dataset.y_train[0]}; must be at least 2 classes')
   for name in ('offset', 'scale'):
     shape = np.shape(getattr(dataset.scaling, name))
@@ -153,6 +179,29 @@ def validate(dataset: Dataset) -> None:
         f'{name} of shape {shape}: must be a number, or one for each feature of examples of shape '
         f'{dataset.input_shape}'
       )
+
+
+def _check_anomalies(dataset: Dataset) -> None:
+  """Raises ValueError if training data are not all normal, or others of one kind."""
+  if dataset.y_train.any():
+    raise ValueError(f'y_train: {np.count_nonzero(dataset.y_train)} are anomalous; none may be')
+  for split in ('val', 'test'):
+    y = getattr(dataset, f'y_{split}')
+    if np.min(y) == np.max(y):
+      raise ValueError(
+        f'y_{split}: every example is {dataset.class_names[y[0]]}; must have normal and anomalous '
+        'ones, since AUC is not defined otherwise'
+      )
+
+
+def _check_values(key: str, y: Array, dataset: Dataset) -> None:
+  """Checks the values of one split of a regression. Raises ValueError."""
+  rows = as_targets(key, y, examples=len(getattr(dataset, key.replace('y_', 'x_'))))
+  if y.shape != rows.shape or y.dtype != np.float64 or y.shape[1] != dataset.classes:
+    raise ValueError(
+      f'{key}: is {kind_of(y)} of shape {y.shape}; must be float64 [N, {dataset.classes}]'
+    )
+  check_varies(key, rows, dataset.class_names)
 
 
 def take(dataset: Dataset, count: int) -> Dataset:
@@ -187,11 +236,14 @@ def assemble(
   features: tuple[str, ...] = (),
   sound: SoundSettings | None = None,
   copies: Array | None = None,
+  task: Task | str | None = None,
 ) -> Dataset:
   """Checks the given splits, makes missing ones and shuffles the training data.
 
   Without names of classes, the distinct training labels are the classes, in order, and their names.
   Labels are integers or text; with names of classes they count from 0 or from 1, or are the names.
+  Of a regression the labels are real values, one or several for each example. In anomaly detection
+  one label is that of normal examples (`rlnas.data.anomalies`).
 
   Args:
     name: short name.
@@ -213,6 +265,9 @@ def assemble(
     sound: see `Dataset`.
     copies: changed copies of the examples of `train` [copies, N, ...]. Those of the examples that
       stay training examples follow these in the training data.
+    task: what the data are for; by default a regression if the training labels are floats, unless
+      these are few different whole numbers, and anomaly detection if they are all the same and
+      those of another split are not.
 
   Raises:
     ValueError: examples or labels break a rule of `validate`.
@@ -221,32 +276,45 @@ def assemble(
   pairs = {split: pair for split, pair in given.items() if pair is not None}
   examples, remarks = _stored({split: x for split, (x, _) in pairs.items()})
   notes += remarks
-  labels, class_names, remarks = as_integers(
-    {split: y for split, (_, y) in pairs.items()}, class_names
-  )
-  notes += remarks
-  count = None if class_names is None else len(class_names)
-  for split, y in labels.items():
-    check_labels(f'y_{split}', y, examples=len(examples[split]), classes=count)
-  classes, class_names = classes_of(labels['train'], class_names)
-  if classes[-1] >= len(classes):
-    notes += (f'labels {", ".join(class_names)} are numbered from 0 on',)
-  labels = {split: numbered(f'y_{split}', y, classes) for split, y in labels.items()}
-  y, named = labels['train'], titles(classes, class_names, folders)
-  if groups is None or (val and test):
+  given_labels = {split: y for split, (_, y) in pairs.items()}
+  kind = _guessed(given_labels) if task is None else Task(task)
+  sizes = {split: len(x) for split, x in examples.items()}
+  if kind is Task.ANOMALY:
+    settled = arranged(
+      given_labels,
+      class_names=class_names,
+      groups=groups,
+      val_fraction=val_fraction,
+      test_fraction=test_fraction,
+    )
+    of_split = {'train': groups, 'val': groups_val, 'test': groups_test}
+    groups, groups_val, groups_test = (settled.of(s, of_split) for s in ('train', 'val', 'test'))
+    if copies is not None:
+      copies = copies[:, settled.places['train'][1]]
+    examples = {split: settled.of(split, examples) for split in settled.places}
+    found = as_anomalies(settled.labels, settled.notes)
+  elif kind is Task.REGRESSION:
+    found = as_values(given_labels, sizes, class_names)
+  else:
+    found = as_classes(given_labels, sizes, class_names, folders)
+  labels, y, named = found.labels, found.strata, found.titles
+  notes += found.notes
+  has_val, has_test = 'val' in labels, 'test' in labels
+  if groups is None or (has_val and has_test):
     of_train, of_val, of_test = splits.split(
       y,
-      val=0 if val else round(len(y) * val_fraction) or 1,
-      test=0 if test else round(len(y) * test_fraction) or 1,
+      val=0 if has_val else round(len(y) * val_fraction) or 1,
+      test=0 if has_test else round(len(y) * test_fraction) or 1,
       titles=named,
     )
   else:
     check_groups('groups', groups, examples=len(y))
+    named = ('the data',) if kind is Task.REGRESSION else named
     of_train, of_val, of_test = splits.split_groups(
-      y,
+      np.zeros_like(y) if kind is Task.REGRESSION else y,
       groups,
-      val=0 if val else val_fraction,
-      test=0 if test else test_fraction,
+      val=0 if has_val else val_fraction,
+      test=0 if has_test else test_fraction,
       titles=named,
     )
     parts = ((of_train, 'training'), (of_val, 'validation'), (of_test, 'test'))
@@ -254,12 +322,12 @@ def assemble(
     notes += (f'split by group: {", ".join(counts)} groups',)
 
   def part(split: str, indices: splits.Indices) -> Pair:
-    if split in pairs and split != 'train':
+    if split in labels and split != 'train':
       return examples[split], labels[split]
     return examples['train'][indices], labels['train'][indices]
 
   def grouped(split: str, given: Array | None, indices: splits.Indices) -> Array | None:
-    if split in pairs:
+    if split in labels:
       if given is not None:
         check_groups(f'groups_{split}', given, examples=len(labels[split]))
       return given
@@ -268,7 +336,7 @@ def assemble(
   (x_train, y_train), (x_val, y_val) = part('train', of_train), part('val', of_val)
   if copies is not None:
     x_train = np.concatenate([x_train, *(copy[of_train] for copy in copies)])
-    y_train = np.tile(y_train, 1 + len(copies))
+    y_train = np.concatenate([y_train] * (1 + len(copies)))
   x_test, y_test = part('test', of_test)
   dataset = Dataset(
     name=name,
@@ -278,7 +346,7 @@ def assemble(
     y_val=y_val,
     x_test=x_test,
     y_test=y_test,
-    class_names=class_names,
+    class_names=found.class_names,
     scaling=_scaling(x_train, scale=scale, is_sound=sound is not None),
     source=source,
     notes=notes,
@@ -286,9 +354,17 @@ def assemble(
     groups_test=grouped('test', groups_test, of_test),
     features=features,
     sound=sound,
+    head=Head(kind, standardised(y_train) if kind is Task.REGRESSION else None),
   )
   validate(dataset)
   return dataset
+
+
+def _guessed(labels: dict[str, Array]) -> Task:
+  """The task that the labels of all splits suggest."""
+  task = task_of(labels['train'])
+  is_odd = task is Task.CLASSIFICATION and looks_like_anomalies(labels)
+  return Task.ANOMALY if is_odd else task
 
 
 def _scaling(x_train: Array, *, scale: float, is_sound: bool) -> Scaling:
@@ -360,6 +436,21 @@ def as_row(dataset: Dataset) -> Dataset:
   if dataset.x_train.ndim == 4 and dataset.x_train.shape[1] == 1:
     return dataset
   return _reshaped(as_sequences(dataset), lambda x: x[:, np.newaxis])
+
+
+def as_pixel(dataset: Dataset) -> Dataset:
+  """Turns every example into an image of one pixel [N, 1, 1, values]; its bytes are the same.
+
+  Each value keeps its offset and scale.
+  """
+  shape, scaling = dataset.input_shape, dataset.scaling
+
+  def flat(x: PerFeature) -> PerFeature:
+    return np.broadcast_to(x, shape).ravel() if isinstance(x, np.ndarray) else x
+
+  scaling = dataclasses.replace(scaling, offset=flat(scaling.offset), scale=flat(scaling.scale))
+  pixels = _reshaped(dataset, lambda x: x.reshape(len(x), 1, 1, -1))
+  return dataclasses.replace(pixels, scaling=scaling)
 
 
 def _reshaped(dataset: Dataset, reshape: Callable[[Array], Array]) -> Dataset:

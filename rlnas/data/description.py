@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import NOTABLE_SHARE, UNBALANCED, Metric, chance_confusion
+from rlnas.data.tasks import Task
 
 _MOST_CLASSES, _MOST_FEATURES = 12, 5  # that are listed one by one
 _CHUNK_VALUES = 1 << 22
@@ -46,8 +47,7 @@ def describe(dataset: Dataset, *, metric: Metric = Metric.ACCURACY) -> tuple[str
   sizes = (f'{len(y):,} {name}' for name, y in _labels(dataset) if len(y))
   lines = [
     f'examples {", ".join(sizes)}; {_shape(dataset)}, {dataset.x_train.dtype}',
-    f'classes  {_classes(dataset)}',
-    *_chance(dataset, metric),
+    *_said_of_labels(dataset, metric),
     *(f'note     {note}' for note in dataset.notes),
   ]
   found = clipped(dataset)
@@ -62,6 +62,21 @@ def describe(dataset: Dataset, *, metric: Metric = Metric.ACCURACY) -> tuple[str
     rest = sum(one.count for one in found[_MOST_FEATURES:])
     lines.append(f'clipped  {len(found) - _MOST_FEATURES} more features: {rest:,} values')
   return tuple(lines)
+
+
+def _said_of_labels(dataset: Dataset, metric: Metric) -> tuple[str, ...]:
+  """The lines on the classes, or on the values of a regression."""
+  if dataset.head.task is Task.CLASSIFICATION:
+    return f'classes  {_classes(dataset)}', *_chance(dataset, metric)
+  y = dataset.y_train
+  if dataset.head.task is Task.ANOMALY:
+    odd = [int(np.count_nonzero(labels)) for labels in (dataset.y_val, dataset.y_test)]
+    return (f'anomalies {odd[0]:,} in validation, {odd[1]:,} in test; training is normal alone',)
+  return tuple(
+    f'value    {name}: {column.min():.4g} to {column.max():.4g}, mean {column.mean():.4g}, '
+    f'deviation {column.std():.4g}'
+    for name, column in zip(dataset.class_names, y.T, strict=True)
+  )
 
 
 def clipped(dataset: Dataset) -> tuple[Clipped, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from rlnas.data.folders import Frame
 from rlnas.data.recordings import Reading
 from rlnas.data.sound_settings import SoundSettings
+from rlnas.data.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +23,7 @@ class FileSettings:
   image_size: tuple[int, int] | None = None
   channels: int | None = None
   sound: SoundSettings | None = None
+  task: Task | None = None
 
   @property
   def reading(self) -> Reading:

@@ -1,7 +1,8 @@
 """Labelled examples, not split, on which a trained network is evaluated.
 
 They are read as the data of a search are. Their classes are those of the network: labels of text,
-and of files with names of classes, are matched by name, other numbers by their place.
+and of files with names of classes, are matched by name, other numbers by their place. The labels of
+a regression are values.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ import dataclasses
 import pathlib
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from rlnas.data import loaders
+from rlnas.data.anomalies import is_anomalous
 from rlnas.data.checks import check_groups, check_real
 from rlnas.data.dataset import Array, Dataset
 from rlnas.data.file_settings import FileSettings
 from rlnas.data.labels import check_counting, places_among
 from rlnas.data.own_arrays import own_arrays, own_path
 from rlnas.data.raw_inputs import shaped, typed
+from rlnas.data.tasks import CLASSES, Head, Task, as_targets
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,7 +32,7 @@ class Labelled:
     name: short name.
     source: where they come from.
     x: raw examples in the shape and type that a network's scaling expects. [N, ...]
-    y: classes of the network. [N]
+    y: classes of the network [N], or values [N, K].
     groups: the group of each example, such as its person; None if there are none. [N]
     notes: what people should know of how they were read.
   """
@@ -38,7 +40,7 @@ class Labelled:
   name: str
   source: str
   x: Array
-  y: npt.NDArray[np.int32]
+  y: Array
   groups: Array | None
   notes: tuple[str, ...] = ()
 
@@ -49,6 +51,7 @@ def load_labelled(
   class_names: tuple[str, ...],
   input_shape: tuple[int, ...],
   dtype: npt.DTypeLike,
+  head: Head = CLASSES,
   data_dir: str | None = None,
   **reading: Any,
 ) -> Labelled:
@@ -59,6 +62,7 @@ def load_labelled(
     class_names: names of the network's classes, in order.
     input_shape: shape of one example, as the network reads it.
     dtype: type in which its training examples were kept: uint8, float32 or float64.
+    head: what the network is for.
     data_dir: see `rlnas.data.load`.
     **reading: how files are read; see `rlnas.data.load`.
 
@@ -74,6 +78,13 @@ def load_labelled(
   with found.told():
     check_real(f'x_{split}', part.x)
     x = typed(f'x_{split}', shaped(f'x_{split}', part.x, input_shape), dtype)
+    y: Array
+    if head.task is Task.REGRESSION:
+      y = as_targets(f'y_{split}', part.y, examples=len(x))
+      return Labelled(found.name, found.source, x, y, part.groups, found.notes)
+    if head.task is Task.ANOMALY:
+      y = is_anomalous(part.y, found.class_names)
+      return Labelled(found.name, found.source, x, y, part.groups, found.notes)
     if path.suffix == '.npz':  # folders are numbered here
       check_counting(f'y_{split}', part.y, found.class_names)
     y = places_among(f'y_{split}', part.y, class_names, own_names=found.class_names, count=len(x))
@@ -91,7 +102,7 @@ def test_part(
   try:
     x = shaped('x_test', dataset.x_test, input_shape)
     y = dataset.y_test
-    if dataset.class_names != class_names:
+    if dataset.class_names != class_names and dataset.head.task is Task.CLASSIFICATION:
       y = places_among('y_test', y, class_names, own_names=dataset.class_names, count=len(x))
   except ValueError as error:
     raise ValueError(f'{dataset.name}: {error}') from error

@@ -1,4 +1,4 @@
-"""The classes of labels: their names, and their numbers from 0 on.
+"""The classes of labels: their names, and their numbers from 0 on; the values of a regression.
 
 Labels are integers, or text. Those that name classes by their order may count from 0 or from 1.
 """
@@ -6,12 +6,16 @@ Labels are integers, or text. Those that name classes by their order may count f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.data.checks import check_labels
+from rlnas.data.tasks import ANOMALOUS, NORMAL, as_targets, check_varies, target_names
+
+_STRATA = 10  # of a regression's examples, by the first value
+_EXAMPLES_OF_STRATUM = 30  # at least
 
 Array = npt.NDArray[Any]
 
@@ -172,7 +176,7 @@ def classes_of(y: Array, class_names: tuple[str, ...] | None) -> tuple[Array, tu
   if class_names is None and found[-1] >= len(y):  # one wrong label would otherwise be a class
     raise ValueError(
       f'label {found[-1]}: the greatest label must be below the number of training examples, '
-      f'{len(y)}; number the classes from 0 on'
+      f'{len(y)}; number the classes from 0 on, or set task=regression if these are values'
     )
   if len(found) == 1:
     raise ValueError(f'y_train: every label is {found[0]}; must be at least 2 classes')
@@ -211,3 +215,84 @@ def titles(
     more = [f'class {name!r}'] * (name != str(label)) + [*folders[index : index + 1]]
     found.append(f'label {label}' + (f' ({", ".join(more)})' if more else ''))
   return tuple(found)
+
+
+class Labels(NamedTuple):
+  """The labels of a task as a data set holds them.
+
+  Attributes:
+    labels: classes [N] or values [N, K] of each split.
+    class_names: names of the classes or values.
+    strata: by which the training examples are split. [N]
+    titles: what error messages call each stratum.
+    notes: what people should know of how they were read.
+  """
+
+  labels: dict[str, Array]
+  class_names: tuple[str, ...]
+  strata: Array
+  titles: tuple[str, ...]
+  notes: tuple[str, ...]
+
+
+def as_classes(
+  labels: dict[str, Array],
+  examples: Mapping[str, int],
+  class_names: tuple[str, ...] | None,
+  folders: tuple[str, ...],
+) -> Labels:
+  """Labels as classes, counted from 0.
+
+  Args:
+    labels: labels of each split, by its name.
+    examples: number of examples of each split.
+    class_names: names of the classes; or None.
+    folders: where the training examples of each class come from.
+
+  Raises:
+    ValueError: a label is no class, or a class has no training examples.
+  """
+  labels, class_names, notes = as_integers(labels, class_names)
+  count = None if class_names is None else len(class_names)
+  for split, y in labels.items():
+    check_labels(f'y_{split}', y, examples=examples[split], classes=count)
+  classes, class_names = classes_of(labels['train'], class_names)
+  if classes[-1] >= len(classes):
+    notes += (f'labels {", ".join(class_names)} are numbered from 0 on',)
+  labels = {split: numbered(f'y_{split}', y, classes) for split, y in labels.items()}
+  named = titles(classes, class_names, folders)
+  return Labels(labels, class_names, labels['train'], named, notes)
+
+
+def as_anomalies(labels: Mapping[str, Array], notes: tuple[str, ...]) -> Labels:
+  """Labels of anomaly detection, 0 for normal and 1 for anomalous, as `arranged` gives them."""
+  strata = np.zeros(len(labels['train']), np.int32)
+  return Labels(dict(labels), (NORMAL, ANOMALOUS), strata, (NORMAL,), notes)
+
+
+def as_values(
+  labels: dict[str, Array],
+  examples: Mapping[str, int],
+  class_names: tuple[str, ...] | None,
+) -> Labels:
+  """Labels as values of a regression; the strata are tenths of the first one if there are enough.
+
+  Args:
+    labels: values of each split, by its name. [N] or [N, K]
+    examples: number of examples of each split.
+    class_names: names of the values; or None.
+
+  Raises:
+    ValueError: they are no finite numbers, or a split has constant ones or another number of them.
+  """
+  rows = {s: as_targets(f'y_{s}', y, examples=examples[s]) for s, y in labels.items()}
+  train = rows['train']
+  names = target_names(class_names, train.shape[1])
+  for split, y in rows.items():
+    if y.shape[1] != len(names):
+      raise ValueError(f'y_{split}: has {y.shape[1]} values; those of y_train have {len(names)}')
+    check_varies(f'y_{split}', y, names)
+  strata = max(1, min(_STRATA, len(train) // _EXAMPLES_OF_STRATUM))
+  order = np.argsort(np.argsort(train[:, 0], kind='stable'), kind='stable')
+  named = tuple(f'part {i + 1} of {strata} by value' for i in range(strata))
+  return Labels(rows, names, order * strata // len(train), named, ())

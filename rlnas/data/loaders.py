@@ -8,11 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from rlnas.data import files
-from rlnas.data.dataset import Dataset, Pair, as_images, as_row, as_sequences, assemble, take
+from rlnas.data.dataset import (
+  Dataset,
+  Pair,
+  as_images,
+  as_pixel,
+  as_row,
+  as_sequences,
+  assemble,
+  take,
+)
 from rlnas.data.file_settings import FileSettings, only_for
 from rlnas.data.own_arrays import own_arrays, own_path
 from rlnas.data.own_files import assembled, from_csv, from_folder, from_npz
 from rlnas.data.sound_settings import SoundSettings
+from rlnas.data.tasks import Task
 
 PathLike = str | pathlib.Path
 
@@ -21,9 +31,12 @@ __all__ = [
   'Dataset',
   'SoundSettings',
   'as_images',
+  'as_pixel',
   'as_row',
   'as_sequences',
+  'auto_mpg',
   'cifar10',
+  'diabetes',
   'digits',
   'fashion_mnist',
   'from_csv',
@@ -43,6 +56,9 @@ FASHION = (
 CIFAR = (
   *('airplane', 'automobile', 'bird', 'cat', 'deer'),
   *('dog', 'frog', 'horse', 'ship', 'truck'),
+)
+CAR = (
+  *('cylinders', 'displacement', 'horsepower', 'weight', 'acceleration', 'model_year', 'origin'),
 )
 # Where Debian's package dataset-fashion-mnist puts its four files.
 DEBIAN_FASHION_MNIST = pathlib.Path('/usr/share/datasets/fashion-mnist')
@@ -183,6 +199,65 @@ def cifar10(data_dir: PathLike | None = None) -> Dataset:
   )
 
 
+def diabetes() -> Dataset:
+  """A regression: the progress of diabetes a year later, of 442 patients; from scikit-learn.
+
+  Returns:
+    float32 [N, 1, 1, 10], each feature in its unit: 310 training, 44 validation, 88 test examples.
+  """
+  from sklearn.datasets import load_diabetes
+
+  bunch = load_diabetes(scaled=False)
+  return _table(
+    'diabetes',
+    bunch.data,
+    bunch.target,
+    features=tuple(bunch.feature_names),
+    target='progression',
+    source='Diabetes (Efron, Hastie, Johnstone and Tibshirani 2004, "Least Angle Regression")',
+  )
+
+
+def auto_mpg() -> Dataset:
+  """A regression: the miles per gallon of 392 cars of 1970 to 1982; from mlxtend.
+
+  Returns:
+    float32 [N, 1, 1, 7]: 275 training, 39 validation, 78 test examples.
+  """
+  from mlxtend.data import autompg_data
+
+  x, y = autompg_data()
+  return _table(
+    'auto_mpg',
+    x[:, : len(CAR)],  # the column after them, the name of the car, is not a number
+    y,
+    features=CAR,
+    target='mpg',
+    source='Auto MPG (Quinlan 1993, UCI, CC BY 4.0), the 392 complete rows in mlxtend',
+  )
+
+
+def _table(
+  name: str,
+  x: files.Array,
+  y: files.Array,
+  *,
+  features: tuple[str, ...],
+  target: str,
+  source: str,
+) -> Dataset:
+  """A regression on the rows of a table [N, F], as images of one pixel."""
+  return assemble(
+    name,
+    (x.astype(np.float32)[:, np.newaxis, np.newaxis], y),
+    test_fraction=0.2,
+    class_names=(target,),
+    features=features,
+    source=source,
+    task=Task.REGRESSION,
+  )
+
+
 DOWNLOADED = ('mnist', 'fashion_mnist', 'cifar10')  # unless `data_dir` has them
 BUILT_IN: Mapping[str, Callable[..., Dataset]] = {
   'mnist5k': mnist5k,
@@ -190,6 +265,8 @@ BUILT_IN: Mapping[str, Callable[..., Dataset]] = {
   'mnist': mnist,
   'fashion_mnist': fashion_mnist,
   'cifar10': cifar10,
+  'diabetes': diabetes,
+  'auto_mpg': auto_mpg,
 }
 
 
@@ -205,6 +282,7 @@ def load(
   image_size: tuple[int, int] | None = None,
   channels: int | None = None,
   sound: SoundSettings | None = None,
+  task: Task | str | None = None,
 ) -> Dataset:
   """Loads a data set by name, or from your own file or folder.
 
@@ -221,6 +299,7 @@ def load(
     image_size: height and width of all images of a folder; see `from_folder`.
     channels: 1 for grey images of a folder, 3 for coloured ones; see `from_folder`.
     sound: how WAV files become examples; see `SoundSettings`.
+    task: what your own data are for; by default what their labels suggest (`assemble`).
 
   Raises:
     FileNotFoundError: the path does not exist, or as in the loaders.
@@ -232,13 +311,15 @@ def load(
       f"data_dir={str(data_dir)!r}: only 'mnist', 'fashion_mnist' and 'cifar10' read it, "
       f'not {str(name_or_path)!r}'
     )
-  settings = FileSettings(label, group, features, window, hop, image_size, channels, sound)
+  kind = None if task is None else Task(task)
+  settings = FileSettings(label, group, features, window, hop, image_size, channels, sound, kind)
   if name_or_path in BUILT_IN:
     given = settings.of_tables | settings.of_images | settings.of_sound
-    only_for('your own data', f'not {name_or_path}', {'group': group} | given)
+    own = {'group': group, 'task': task}
+    only_for('your own data', f'not {name_or_path}', own | given)
     loader = BUILT_IN[str(name_or_path)]
     return loader() if data_dir is None else loader(data_dir)
-  return assembled(own_arrays(own_path(name_or_path, tuple(BUILT_IN)), settings))
+  return assembled(own_arrays(own_path(name_or_path, tuple(BUILT_IN)), settings), task=kind)
 
 
 def _read_idx_splits(data_dir: PathLike) -> tuple[Pair, Pair]:

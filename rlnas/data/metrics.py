@@ -1,21 +1,34 @@
-"""What a search maximises: accuracy, balanced accuracy or macro F1, from a matrix of confusions.
+"""What a search maximises: accuracy, balanced accuracy or macro F1; R²; area under a curve.
 
 If one class has most of the examples, a network that names no other class is accurate. The two
 other metrics count every class alike, however rare it is. All of them are computed here, from the
 same counts, for networks in floating point and in int8.
+
+The quality of a regression is R², the share of the targets' variance that a network explains: the
+mean over the targets, and 0 for a network that is worse than always giving their means.
+
+That of anomaly detection is the area under the receiver's curve: the probability that an anomalous
+example has a greater score than a normal one. The partial area looks only at thresholds with at
+most 10 % of false alarms, and is scaled so that chance is .5 (McClish 1989), as in DCASE's task 2.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.data.tasks import Task
+
+if TYPE_CHECKING:
+  from rlnas.data.dataset import Dataset
+
 Confusion = npt.NDArray[np.int64]  # examples by true class, then by named class: [C, C]
 
+MOST_FALSE_ALARMS = 0.1  # of the partial area
 NOTABLE_SHARE = 1.5  # of the largest class, over the share that each of equal classes has
 UNBALANCED = 10.0  # the largest class over the smallest: from here on another metric is advised
 
@@ -30,6 +43,9 @@ class Metric(str, enum.Enum):
   ACCURACY = 'accuracy'  # share of the examples that are recognised
   BALANCED_ACCURACY = 'balanced_accuracy'  # mean of the recalls of all classes
   MACRO_F1 = 'macro_f1'  # mean of the F1 scores of all classes
+  R2 = 'r2'  # mean of the shares of variance explained, at least 0
+  AUC = 'auc'  # area under the receiver's curve
+  PARTIAL_AUC = 'partial_auc'  # the same for at most 10 % of false alarms
 
   @classmethod
   def _missing_(cls, value: object) -> Metric:
@@ -39,10 +55,37 @@ class Metric(str, enum.Enum):
   @property
   def label(self) -> str:
     """The name for people."""
-    return {Metric.MACRO_F1: 'macro F1'}.get(self, self.value.replace('_', ' '))
+    known = {
+      Metric.MACRO_F1: 'macro F1',
+      Metric.R2: 'R²',
+      Metric.AUC: 'AUC',
+      Metric.PARTIAL_AUC: 'partial AUC',
+    }
+    return known.get(self, self.value.replace('_', ' '))
+
+  @property
+  def task(self) -> Task:
+    """The task whose networks it compares."""
+    if self in (Metric.AUC, Metric.PARTIAL_AUC):
+      return Task.ANOMALY
+    return Task.CLASSIFICATION if self in _FORMULAS else Task.REGRESSION
+
+  def judge(self, truth: npt.NDArray[Any], answers: npt.NDArray[Any], *, outputs: int) -> float:
+    """Computes the metric, in [0, 1], of what a network says of some examples.
+
+    Args:
+      truth: classes [N], of which 1 is anomalous in anomaly detection, or values [N, K].
+      answers: what the network says, from `rlnas.data.tasks.Head.answers`.
+      outputs: number of classes or of values.
+    """
+    if self.task is Task.CLASSIFICATION:
+      return self.of(confusion_matrix(truth, answers, classes=outputs))
+    if self.task is Task.REGRESSION:
+      return max(0.0, float(np.mean(explained(truth, answers))))
+    return _area(truth, answers, most=MOST_FALSE_ALARMS if self is Metric.PARTIAL_AUC else 1.0)
 
   def of(self, confusion: Confusion) -> float:
-    """Computes the metric, as scikit-learn does.
+    """Computes a metric of classes, as scikit-learn does.
 
     Balanced accuracy leaves out classes without examples; macro F1 leaves them out if they are not
     named either.
@@ -131,6 +174,56 @@ def _macro_f1(confusion: Confusion) -> float:
   sizes = confusion.sum(1) + confusion.sum(0)
   met = sizes > 0
   return float(np.mean(2 * confusion.diagonal()[met] / sizes[met]))
+
+
+def _area(truth: npt.NDArray[Any], scores: npt.NDArray[np.float64], *, most: float) -> float:
+  """The area under the receiver's curve, for at most a share of false alarms; 0 if not finite."""
+  from sklearn.metrics import roc_auc_score  # takes a second to load
+
+  if not np.isfinite(scores).all():
+    return 0.0
+  return float(roc_auc_score(truth, scores, max_fpr=None if most == 1 else most))
+
+
+def explained(
+  truth: npt.NDArray[np.float64], answers: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+  """R² of each value, the coefficient of determination: 1 - squared errors / squared deviations.
+
+  It is negative for answers that are worse than the mean of the truth, and -inf for answers that
+  are not finite.
+
+  Args:
+    truth: values, of which each must vary. [N, K]
+    answers: what a network gives. [N, K]
+
+  Returns:
+    One figure for each value. [K]
+  """
+  with np.errstate(invalid='ignore', over='ignore'):
+    missed = np.square(answers - truth).sum(axis=0)
+  spread = np.square(truth - truth.mean(axis=0)).sum(axis=0)
+  return np.where(np.isfinite(missed), 1 - missed / spread, -np.inf)
+
+
+def metrics_of(task: Task) -> tuple[Metric, ...]:
+  """The metrics of a task; the first is the default."""
+  return tuple(metric for metric in Metric if metric.task is task)
+
+
+def default_metric(dataset: Dataset) -> Metric:
+  """What networks for a data set are judged by if nothing else is said."""
+  return metrics_of(dataset.head.task)[0]
+
+
+def check_metric(metric: Metric, dataset: Dataset) -> None:
+  """Raises ValueError if a metric is of another task than the data."""
+  if metric.task is not dataset.head.task:
+    names = ', '.join(one.value for one in metrics_of(dataset.head.task))
+    raise ValueError(
+      f'metric={metric.value!r}: must be one of {names}, as {dataset.name} is a '
+      f'{dataset.head.task.value}'
+    )
 
 
 _FORMULAS = {

@@ -13,6 +13,7 @@ from rlnas.data.dataset import Dataset, Pair, assemble
 from rlnas.data.file_settings import FileSettings
 from rlnas.data.own_arrays import OwnArrays, Part, PathLike, npz_arrays, own_arrays
 from rlnas.data.sound_settings import SoundSettings
+from rlnas.data.tasks import Task
 
 
 def from_npz(path: PathLike, *, group: str | None = None) -> Dataset:
@@ -142,8 +143,8 @@ def from_folder(
   )
 
 
-def assembled(found: OwnArrays) -> Dataset:
-  """The data set of what a file or folder holds. Raises ValueError as `assemble`."""
+def assembled(found: OwnArrays, *, task: Task | None = None) -> Dataset:
+  """The data set of what a file or folder holds. Arguments and errors as `assemble`."""
   train, val, test = (found.parts.get(split) for split in ('train', 'val', 'test'))
   if train is None:
     raise ValueError(f'{found.source}: must have training examples')
@@ -167,4 +168,5 @@ def assembled(found: OwnArrays) -> Dataset:
       features=found.features,
       sound=found.sound,
       copies=train.copies,
+      task=task,
     )

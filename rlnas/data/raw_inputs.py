@@ -19,7 +19,8 @@ from rlnas.data.checks import Array
 def shaped(key: str, x: Array, shape: Sequence[int]) -> Array:
   """Examples in the shape that a network reads; sides of 1 may be missing.
 
-  Images [N, H, W, C] become sequences [N, H, W * C] of their rows if the network reads those.
+  Images [N, H, W, C] become sequences [N, H, W * C] of their rows if the network reads those, and
+  all examples become images of one pixel if it reads these.
 
   Args:
     key: name of the examples, for error messages.
@@ -33,6 +34,7 @@ def shaped(key: str, x: Array, shape: Sequence[int]) -> Array:
   reads_rows = len(shape) == 2 or shape[0] == 1
   of_rows = (*given[:2], math.prod(given[2:])) if len(given) == 4 and reads_rows else given
   fits = any(_without_ones(sides[1:]) == wanted for sides in (given, of_rows))
+  fits |= tuple(shape[:-1]) == (1, 1) and math.prod(given[1:]) == shape[-1]
   if not x.size or x.ndim < 1 or not fits:
     cure = '; one example is x[np.newaxis]' if _without_ones(given) == wanted else ''
     sides = ', '.join(map(str, shape))

@@ -17,7 +17,7 @@ from rlnas.data.metrics import Metric
 from rlnas.data.windowed import through
 from rlnas.tflite.compact import compact
 from rlnas.tflite.footprint import MAX_ARENA_BYTES, ArenaOverflow, measure
-from rlnas.tflite.inference import float_confusion, int8_confusion
+from rlnas.tflite.inference import float_quality, int8_quality
 from rlnas.tflite.quantize import calibrate, calibration_rows, to_int8
 from rlnas.trial import Measurement, Status
 
@@ -84,23 +84,20 @@ def measure_int8(
     return infeasible(f'activations need {counted.arena_head_bytes} bytes of arena')
   network, accuracy, curve = make()
   _, seen = through(architecture, dataset)
-  scaling = seen.scaling
-  rows = calibration_rows(seen.x_train, scaling=scaling, count=calibration_examples)
+  rows = calibration_rows(seen.x_train, scaling=seen.scaling, count=calibration_examples)
   calibrated = calibrate(network, rows)
   model = compact(to_int8(calibrated))
   try:
     footprint = measure(model, build=build).with_window_of(architecture)
   except ArenaOverflow as error:
     return infeasible(str(error))
-  validation = seen.x_val, seen.y_val
   if accuracy is None:
-    accuracy = metric.of(float_confusion(calibrated, *validation, scaling=scaling))
+    accuracy = float_quality(calibrated, seen, metric)
     curve = (*curve, accuracy)
-  confusion = int8_confusion(model, *validation, scaling=scaling)
   return Measurement(
     Status.COMPLETE,
     validation_accuracy=accuracy,
-    int8_validation_accuracy=metric.of(confusion),
+    int8_validation_accuracy=int8_quality(model, seen, metric),
     flash_bytes=footprint.flash_bytes,
     sram_bytes=footprint.sram_bytes,
     sram_source=footprint.sram_source,

@@ -15,11 +15,11 @@ from rlnas.architecture import Architecture
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights, save_weights
 from rlnas.child.progress import part_of
-from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, Trainer, confusion_function, loss_for
+from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, Trainer, loss_for, quality_function
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
-from rlnas.data.metrics import Metric
+from rlnas.data.metrics import Metric, check_metric, default_metric
 from rlnas.data.windowed import through
 from rlnas.evaluation.int8 import Ready, measure_int8
 from rlnas.trial import NO_TERMS, Measurement, Terms, derive_seed, weights_name
@@ -63,7 +63,7 @@ class Trained:
     speed: Speed | None = None,
     build: Build = HOST,
     weights: str | os.PathLike[str] | None = None,
-    metric: Metric = Metric.ACCURACY,
+    metric: Metric | None = None,
   ) -> None:
     """Stores the settings.
 
@@ -76,7 +76,8 @@ class Trained:
       speed: speed of the board; without it measurements have no latency.
       build: the build of TFLite Micro that the arena is for; by default that of this machine.
       weights: folder that keeps the weights of each network for its mutants; None keeps none.
-      metric: what networks are judged by; decides the loss too (`rlnas.child.train.loss_for`).
+      metric: what networks are judged by; decides the loss too (`rlnas.child.train.loss_for`). By
+        default accuracy, R² of a regression, AUC of an anomaly detection.
 
     Raises:
       ValueError: an argument is out of its range.
@@ -97,7 +98,8 @@ class Trained:
     self._calibration_examples = calibration_examples
     self._speed = speed
     self._build = build
-    self._metric = Metric(metric)
+    self._metric = default_metric(dataset) if metric is None else Metric(metric)
+    check_metric(self._metric, dataset)
     self._weights = None if weights is None else pathlib.Path(weights)
 
   def evaluate(
@@ -145,7 +147,7 @@ class Trained:
     curve: list[float] = []
     last = len(self._stages) - 1
     if last:
-      count = confusion_function(model, data.x_val, data.y_val, scaling=data.scaling)
+      quality = quality_function(model, data, self._metric)
     for number, stage in enumerate(self._stages):
       order = seed if number == 0 else derive_seed(seed, 'stage', number)
       before = sum(earlier.epochs for earlier in self._stages[:number])
@@ -153,7 +155,7 @@ class Trained:
         trainer.run(epochs=stage.epochs, examples=stage.examples, seed=order)
       if number == last:  # `measure_int8` validates it
         break
-      curve.append(self._metric.of(count()))
+      curve.append(quality())
       if number < len(terms.thresholds) and curve[-1] < terms.thresholds[number]:
         break
     if self._weights is not None:

@@ -10,11 +10,11 @@ import numpy as np
 
 from rlnas.architecture import Architecture
 from rlnas.child.supernet import Supernet
-from rlnas.child.train import confusion_function
+from rlnas.child.train import quality_function
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
-from rlnas.data.metrics import Metric
+from rlnas.data.metrics import Metric, check_metric, default_metric
 from rlnas.evaluation.int8 import Ready, measure_int8
 from rlnas.trial import Measurement
 
@@ -36,7 +36,7 @@ class WeightSharing:
     calibration_examples: int = 100,
     speed: Speed | None = None,
     build: Build = HOST,
-    metric: Metric = Metric.ACCURACY,
+    metric: Metric | None = None,
   ) -> None:
     """Stores the settings.
 
@@ -47,7 +47,8 @@ class WeightSharing:
       calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
       speed: speed of the board; without it measurements have no latency.
       build: the build of TFLite Micro that the arena is for; by default that of this machine.
-      metric: what networks are judged by; `train_supernet` takes the same.
+      metric: what networks are judged by; `train_supernet` takes the same. By default accuracy, or
+        R² of a regression.
 
     Raises:
       ValueError: the supernet does not fit the data set, or a number is below 1.
@@ -70,7 +71,8 @@ class WeightSharing:
     self._calibration_examples = calibration_examples
     self._speed = speed
     self._build = build
-    self._metric = Metric(metric)
+    self._metric = default_metric(dataset) if metric is None else Metric(metric)
+    check_metric(self._metric, dataset)
 
   def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
     """Measures one network.
@@ -99,9 +101,7 @@ class WeightSharing:
   def _network(self, architecture: Architecture) -> Ready:
     data = self._dataset
     network = self._supernet.network(architecture, self._batches())
-    x, y = data.x_val, data.y_val
-    confusion = confusion_function(network, x, y, scaling=data.scaling)()
-    return Ready(network, self._metric.of(confusion))
+    return Ready(network, quality_function(network, data, self._metric)())
 
   def _batches(self) -> list[np.ndarray]:
     """Network inputs [at most `_STATISTICS_BATCH`, ...] of the first training data."""

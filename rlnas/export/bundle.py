@@ -6,6 +6,7 @@ on this machine.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 
@@ -13,9 +14,11 @@ import numpy as np
 
 from rlnas.budget import Budget
 from rlnas.cost.builds import Build
+from rlnas.data.anomalies import BUNDLED_RATE, thresholds_of
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import Scaling
+from rlnas.data.tasks import Task
 from rlnas.export import c_files
 from rlnas.export.c_files import DEFAULT_NAME, Deployment, Vectors
 from rlnas.export.c_text import prefix_of
@@ -26,7 +29,7 @@ from rlnas.export.sound_files import sound_contents
 from rlnas.export.template_values import template_values
 from rlnas.export.templates import filled
 from rlnas.export.window_files import window_contents
-from rlnas.tflite.inference import int8_logits, tflm_logits
+from rlnas.tflite.inference import int8_answers, int8_logits, tflm_logits
 
 _MOST_VECTORS = 10
 _MOST_VECTOR_BYTES = 32 * 1024  # of all inputs: they need flash in a firmware that checks itself
@@ -54,13 +57,18 @@ def deployment(
   unknown = [kind for kind in info.kinds if kind not in RESOLVER_METHODS]
   if unknown:
     raise ValueError(f'model: has {", ".join(unknown)}, but no resolver method is known for it')
-  if (info.input.shape[1:], info.output.shape) != (dataset.input_shape, (1, dataset.classes)):
+  if (info.input.shape[1:], info.output.shape) != (dataset.input_shape, (1, dataset.outputs)):
     raise ValueError(
       f'model: reads {info.input.shape} and gives {info.output.shape}, but {dataset.name} '
       f'has examples of shape {dataset.input_shape} in {dataset.classes} classes'
     )
   vectors = _vectors(model, info.input, dataset)
-  return Deployment(model, info, reserve(info, builds), vectors, prefix)
+  threshold = None
+  if dataset.head.task is Task.ANOMALY:
+    scores = int8_answers(model, dataset.x_val, scaling=dataset.scaling, head=dataset.head)
+    threshold = dict(thresholds_of(dataset.y_val, scores))[BUNDLED_RATE]
+  found = Deployment(model, info, reserve(info, builds), vectors, prefix)
+  return dataclasses.replace(found, threshold=threshold)
 
 
 def export_model(
@@ -134,6 +142,8 @@ def c_contents(
   for world in worlds:
     for path, content in firmware_contents(world, values, c_texts).items():
       contents[f'{world}/{deployed.name}/{path}'] = content
+  if dataset.head.task is not Task.CLASSIFICATION:
+    return contents  # the files of sound and of windows read classes
   front_ends = sound_contents(deployed, dataset, worlds) | window_contents(
     deployed, dataset, worlds
   )
@@ -141,10 +151,17 @@ def c_contents(
 
 
 def _vectors(model: bytes, port: Port, dataset: Dataset) -> Vectors:
-  """The first validation example of each class, at most as many as fit `_MOST_VECTOR_BYTES`."""
+  """Validation examples, at most as many as fit `_MOST_VECTOR_BYTES`.
+
+  They are the first of each class, or evenly spaced by their first value.
+  """
   room = min(_MOST_VECTORS, max(2, _MOST_VECTOR_BYTES // port.size_bytes))
-  _, first = np.unique(dataset.y_val, return_index=True)
-  chosen = sorted(first)[:room]
+  if dataset.head.task is not Task.REGRESSION:
+    _, first = np.unique(dataset.y_val, return_index=True)
+  else:
+    by_value = np.argsort(dataset.y_val[:, 0], kind='stable')
+    first = by_value[np.linspace(0, len(by_value) - 1, min(room, len(by_value))).astype(int)]
+  chosen = np.array(sorted(first)[:room])
   raw = dataset.x_val[chosen].astype(np.float64)
   seen = dataset.scaling.apply(raw)
   inputs = np.clip(np.rint(seen / port.scale + port.zero_point), -128, 127).astype(np.int8)
@@ -156,4 +173,4 @@ def _vectors(model: bytes, port: Port, dataset: Dataset) -> Vectors:
   except ImportError:
     outputs = int8_logits(model, inputs.astype(np.float32), scaling=scaling)
     interpreter = "TensorFlow Lite's builtin kernels, as TFLite Micro was not installed"
-  return Vectors(inputs, outputs, tuple(int(y) for y in dataset.y_val[chosen]), interpreter)
+  return Vectors(inputs, outputs, dataset.y_val[chosen], interpreter)

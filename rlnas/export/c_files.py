@@ -10,6 +10,7 @@ What is written is the user's, so it has a licence without conditions (0BSD).
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,19 @@ from rlnas.data.dataset import Dataset
 from rlnas.export import inputs
 from rlnas.export.c_text import (
   c_float,
-  c_string,
   comment,
-  identifiers,
   lines,
   rows,
   without_folders,
+)
+from rlnas.export.calls import (
+  enumeration,
+  names_array,
+  names_of,
+  outputs_of,
+  readers,
+  truths,
+  values_of,
 )
 from rlnas.export.deployment import DeploymentInfo, Reserve
 from rlnas.export.quantizer import arrays, is_table, quantizer
@@ -39,13 +47,13 @@ class Vectors:
   Attributes:
     inputs: inputs of the network. int8 [N, ...]
     outputs: outputs of the network. int8 [N, classes]
-    labels: the true classes. [N]
+    truth: the true classes [N], or the true values [N, K].
     interpreter: name of the software that computed the outputs.
   """
 
   inputs: npt.NDArray[np.int8]
   outputs: npt.NDArray[np.int8]
-  labels: tuple[int, ...]
+  truth: npt.NDArray[Any]
   interpreter: str
 
 
@@ -60,6 +68,7 @@ class Deployment:
     vectors: examples with outputs.
     name: with which symbols begin; see `rlnas.export.c_text.prefix_of`.
     latency: the time of an inference, for people; '' if it is not known.
+    threshold: score above which an example is anomalous; None if scores are not what it gives.
   """
 
   model: bytes
@@ -68,6 +77,7 @@ class Deployment:
   vectors: Vectors
   name: str = DEFAULT_NAME
   latency: str = ''
+  threshold: float | None = None
 
 
 def model_header(name: str) -> str:
@@ -94,7 +104,7 @@ extern const unsigned int {name}_model_bytes;
 
 
 def model_source(deployed: Deployment, dataset: Dataset) -> str:
-  """model.cc: the array and the names of the classes."""
+  """model.cc: the array and the names of the classes or values."""
   model, name, upper = deployed.model, deployed.name, deployed.name.upper()
   return f"""\
 /* SPDX-License-Identifier: 0BSD */
@@ -114,9 +124,7 @@ def model_source(deployed: Deployment, dataset: Dataset) -> str:
 }};
 const unsigned int {name}_model_bytes = {len(model)};
 
-const char* const {name}_class_names[{upper}_CLASSES] = {{
-{lines(f'  {c_string(label)},' for label in dataset.class_names)}
-}};
+{names_array(name, dataset)}
 {arrays(name, deployed.info.input, dataset)}"""
 
 
@@ -124,7 +132,6 @@ def constants(deployed: Deployment, dataset: Dataset) -> str:
   """rlnas_model.h: sizes, scales, classes and the quantizer. For C99 and C++."""
   info, name, upper = deployed.info, deployed.name, deployed.name.upper()
   source, target = info.input, info.output
-  classes = zip(identifiers(dataset.class_names), range(dataset.classes), strict=True)
   return f"""\
 /* SPDX-License-Identifier: 0BSD */
 /* What firmware needs to know about the network for {comment(dataset.name)}.
@@ -151,32 +158,17 @@ def constants(deployed: Deployment, dataset: Dataset) -> str:
 #define {upper}_OUTPUT_SCALE {c_float(target.scale)}
 #define {upper}_OUTPUT_ZERO_POINT ({target.zero_point})
 
-#define {upper}_CLASSES {dataset.classes}
-enum {{
-{lines(f'  {upper}_CLASS_{label} = {index},' for label, index in classes)}
-}};
+{enumeration(name, dataset)}
 
 #ifdef __cplusplus
 extern "C" {{
 #endif
 
-extern const char* const {name}_class_names[{upper}_CLASSES];
+extern const char* const {names_of(name, dataset)}[{outputs_of(name, dataset)}];
 
 {quantizer(name, source, dataset)}
 
-/* The real logit of an int8 output. The network has no softmax at its end. */
-static inline float {name}_logit(int8_t output) {{
-  return (float)(output - {upper}_OUTPUT_ZERO_POINT) * {upper}_OUTPUT_SCALE;
-}}
-
-/* The class with the largest output; of equal ones the first. */
-static inline int {name}_best_class(const int8_t* outputs) {{
-  int best = 0;
-  for (int i = 1; i < {upper}_CLASSES; ++i) {{
-    if (outputs[i] > outputs[best]) best = i;
-  }}
-  return best;
-}}
+{readers(name, info, dataset, deployed.threshold)}
 
 #ifdef __cplusplus
 }}  /* extern "C" */
@@ -256,18 +248,17 @@ static const int8_t {name}_vector_inputs[{upper}_VECTORS][{upper}_INPUT_BYTES] =
 {lines('  {' + chr(10) + rows(row.tolist()) + chr(10) + '  },' for row in inputs)}
 }};
 
-static const int8_t {name}_vector_outputs[{upper}_VECTORS][{upper}_CLASSES] = {{
+static const int8_t {name}_vector_outputs[{upper}_VECTORS][{values_of(name, dataset)}] = {{
 {lines('  {' + ', '.join(map(str, row.tolist())) + '},' for row in outputs)}
 }};
 
-/* The true classes. The network may be wrong; the device must still give the outputs above. */
-static const int {name}_vector_labels[{upper}_VECTORS] = {{{', '.join(map(str, vectors.labels))}}};
+{truths(name, dataset, vectors.truth, (vectors.inputs, outputs), deployed.info)}
 
 /* The greatest difference of outputs from those above. The reference kernels differ by 0, optimised
  * ones by at most 1, from rounding. */
 static inline int {name}_vector_difference(int vector, const int8_t* outputs) {{
   int greatest = 0;
-  for (int i = 0; i < {upper}_CLASSES; ++i) {{
+  for (int i = 0; i < {values_of(name, dataset)}; ++i) {{
     const int difference = outputs[i] - {name}_vector_outputs[vector][i];
     const int distance = difference < 0 ? -difference : difference;
     if (distance > greatest) greatest = distance;

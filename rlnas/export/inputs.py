@@ -9,6 +9,7 @@ import numpy as np
 
 from rlnas.data.dataset import Dataset
 from rlnas.data.description import as_sequence
+from rlnas.export.calls import function_of
 from rlnas.export.quantizer import c_type, is_table
 
 
@@ -77,7 +78,7 @@ def alternative(name: str, dataset: Dataset) -> str:
   if dataset.x_train.dtype != np.uint8:
     return ''
   size = 4 * math.prod(dataset.input_shape)
-  return f'`{name}_classify()` takes the same values as floats, which are {size:,} B.'
+  return f'`{function_of(name, dataset)}()` takes the same values as floats, which are {size:,} B.'
 
 
 def wrapped(*texts: str, indent: str = '', width: int = 100) -> str:

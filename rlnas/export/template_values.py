@@ -13,6 +13,7 @@ from rlnas.data.dataset import Dataset
 from rlnas.export import inputs
 from rlnas.export.c_files import Deployment, fnv1a
 from rlnas.export.c_text import c_float, comment, lines, rows, without_folders
+from rlnas.export.calls import call_values, function_of
 from rlnas.export.quantizer import c_type, is_table, probes
 from rlnas.export.window_files import window_in
 
@@ -43,7 +44,8 @@ def template_values(deployed: Deployment, dataset: Dataset, budget: Budget) -> d
     'raw': c_type(dataset),
     'input_text': inputs.wrapped(*described, other, stream, width=_MARKDOWN),
     'input_comment': inputs.wrapped('The input:', *described, indent=' * '),
-    'call': f'{name}_classify{ending}',
+    **call_values(name, dataset),
+    'call': f'{function_of(name, dataset)}{ending}',
     'call_type': kind,
     'call_bytes': f'{size * info.input.size_bytes:,}',
     'place': ', i' if dataset.scaling.is_per_feature else '',
@@ -66,6 +68,7 @@ def template_values(deployed: Deployment, dataset: Dataset, budget: Budget) -> d
 def _classifiers(name: str, dataset: Dataset) -> dict[str, str]:
   """How classify.cc quantizes raw values, and the function for bytes where data are bytes."""
   place = ', i' if dataset.scaling.is_per_feature else ''
+  function, calls = function_of(name, dataset), call_values(name, dataset)
   if is_table(dataset):
     quantize = f"""\
     const float raw = input[i] > 255.0f ? 255.0f : input[i] > 0.0f ? input[i] : 0.0f;
@@ -81,17 +84,17 @@ def _classifiers(name: str, dataset: Dataset) -> dict[str, str]:
   if dataset.x_train.dtype == np.uint8:
     found['declare_u8'] = f"""
 /* The same for bytes, with the same result: an array of a quarter of the size. */
-int {name}_classify_u8(const uint8_t* input, float* scores);
+int {function}_u8(const uint8_t* input, float* {calls['result']});
 """
     found['define_u8'] = f"""
-int {name}_classify_u8(const uint8_t* input, float* scores) {{
+int {function}_u8(const uint8_t* input, float* {calls['result']}) {{
   const int begun = {name}_begin();
   if (begun != 0) return begun;
   int8_t* quantized = {name}_input();
   for (int i = 0; i < {name.upper()}_INPUT_VALUES; ++i) {{
     quantized[i] = {name}_quantize(input[i]{place});
   }}
-  return Classify(scores);
+  return {calls['finish_call']};
 }}
 """
   return found
@@ -125,6 +128,8 @@ def _sizes(deployed: Deployment) -> dict[str, str]:
   """What a firmware takes, for README.md."""
   room, info, vectors = deployed.reserve, deployed.info, deployed.vectors
   build = room.build if room.build.core != 'x86-64' else room.any_build
+  tables = 1 if vectors.truth.ndim == 1 else 2  # values come with those that the network gives
+  truth = 4 * tables * vectors.truth.size
   return {
     'arena_bytes': str(room.total_bytes),
     'any_arena_bytes': str(room.any_total_bytes),
@@ -136,7 +141,7 @@ def _sizes(deployed: Deployment) -> dict[str, str]:
     **_prefixed('library', _code_of(_of_library(build), info.kinds)),
     **_prefixed('esp', _code_of(BUILDS['esp32s3'], info.kinds)),
     'vectors': str(len(vectors.inputs)),
-    'vector_bytes': f'{vectors.inputs.size + vectors.outputs.size + 4 * len(vectors.labels):,}',
+    'vector_bytes': f'{vectors.inputs.size + vectors.outputs.size + truth:,}',
     'latency': deployed.latency or 'not known for this board',
   }
 

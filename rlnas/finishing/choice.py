@@ -15,23 +15,26 @@ import dataclasses
 import enum
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.data.metrics import Metric
+from rlnas.data.resampling import RESAMPLES, resampled
+from rlnas.data.tasks import Task
 from rlnas.pareto import compared
 
 if TYPE_CHECKING:
   from rlnas.finishing.finalists import Finalist
 
-Labels = npt.NDArray[np.int64]  # classes of the validation examples: [N]
+# What is true of the validation examples, or what a network says of them: classes [N], or values of
+# a regression [N, K] (`rlnas.data.tasks.Head.answers`).
+Answers = npt.NDArray[Any]
 
 # Accuracy that `Prefer.BALANCED` gives up at most: two examples in a thousand.
 MOST_GIVEN_UP = 0.002
 _CONFIDENCE = 0.95
-_RESAMPLES = 2000
 _ROUNDING = 1e-9  # equal accuracies may differ by so much
 
 
@@ -71,8 +74,8 @@ def choose(
   finalists: Sequence[Finalist],
   prefer: Prefer,
   *,
-  labels: Labels,
-  predicted: Callable[[Finalist], Labels],
+  labels: Answers,
+  predicted: Callable[[Finalist], Answers],
   metric: Metric = Metric.ACCURACY,
 ) -> Choice:
   """Chooses the winner.
@@ -80,8 +83,8 @@ def choose(
   Args:
     finalists: completely measured networks that fit the budget; at least one.
     prefer: how much accuracy a smaller network may cost.
-    labels: classes of the validation examples. [N]
-    predicted: returns the classes that the int8 model of a finalist predicts for them. [N]
+    labels: what is true of the validation examples. [N, ...]
+    predicted: returns what the int8 model of a finalist says of them. [N, ...]
     metric: what `int8_validation_accuracy` holds.
 
   Raises:
@@ -131,15 +134,15 @@ def dominates(one: Finalist, other: Finalist) -> bool:
   return first != second and all(a <= b for a, b in zip(first, second, strict=True))
 
 
-def standard_error(labels: Labels, predicted: Labels, metric: Metric) -> float:
+def standard_error(labels: Answers, predicted: Answers, metric: Metric) -> float:
   """The standard error of a metric over the random choice of the examples.
 
   For accuracy it is that of a binomial share; for other metrics the deviation of a bootstrap (Efron
   1979) of 2,000 resamples with a fixed seed.
 
   Args:
-    labels: true classes. [N]
-    predicted: classes that a network predicts. [N]
+    labels: what is true. [N, ...]
+    predicted: what a network says. [N, ...]
     metric: the metric.
   """
   if metric is Metric.ACCURACY:
@@ -148,7 +151,7 @@ def standard_error(labels: Labels, predicted: Labels, metric: Metric) -> float:
   return float(np.std(_resampled(labels, (predicted,), metric)[:, 0]))
 
 
-def may_be_chance(labels: Labels, better: Labels, other: Labels, metric: Metric) -> bool:
+def may_be_chance(labels: Answers, better: Answers, other: Answers, metric: Metric) -> bool:
   """Whether the difference of two networks on the same examples may be chance, at 95 %.
 
   For accuracy it is McNemar's exact test (McNemar 1947) of the examples that only one of the two
@@ -156,9 +159,9 @@ def may_be_chance(labels: Labels, better: Labels, other: Labels, metric: Metric)
   seed.
 
   Args:
-    labels: true classes. [N]
-    better: classes that the better network predicts. [N]
-    other: classes that the other one predicts. [N]
+    labels: what is true. [N, ...]
+    better: what the better network says. [N, ...]
+    other: what the other one says. [N, ...]
     metric: the metric.
   """
   if metric is Metric.ACCURACY:
@@ -175,23 +178,25 @@ def may_be_chance(labels: Labels, better: Labels, other: Labels, metric: Metric)
 
 
 def _resampled(
-  labels: Labels, predicted: Sequence[Labels], metric: Metric
+  labels: Answers, predicted: Sequence[Answers], metric: Metric
 ) -> npt.NDArray[np.float64]:
   """The metric of each network on resamples of the examples, the same for all networks.
 
-  Examples with equal labels and equal answers are counted together, so a resample is a draw of
-  their numbers.
+  Examples with equal classes and equal answers are counted together, so a resample is a draw of
+  their numbers. In a regression a resample is a draw of examples.
 
   Returns:
     One row a resample. [R, networks]
   """
+  if metric.task is not Task.CLASSIFICATION:
+    return resampled(labels, predicted, metric)
   outcomes, counts = np.unique(np.stack([labels, *predicted]), axis=1, return_counts=True)
   classes = int(outcomes.max()) + 1
   places = outcomes[0] * classes + outcomes[1:]  # cells of the confusion matrices: [networks, K]
   draws = np.random.default_rng(0).multinomial(
-    len(labels), counts / len(labels), size=_RESAMPLES
+    len(labels), counts / len(labels), size=RESAMPLES
   )  # [R, K]
-  found = np.empty((_RESAMPLES, len(predicted)))
+  found = np.empty((RESAMPLES, len(predicted)))
   for row, drawn in enumerate(draws):
     for column, cells in enumerate(places):
       matrix = np.bincount(cells, drawn, minlength=classes**2).astype(np.int64)

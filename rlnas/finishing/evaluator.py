@@ -17,7 +17,7 @@ from rlnas.backend import ONEDNN, tf
 from rlnas.child.distill import Teacher, distillation
 from rlnas.child.inherit import save_weights
 from rlnas.child.progress import Step, part_of, tell
-from rlnas.child.train import Loss, cross_entropy
+from rlnas.child.train import Loss
 from rlnas.child.turns import seen_through
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.cost import estimate_cost
@@ -148,9 +148,10 @@ class Finishing:
     network, data = through(architecture, self._dataset)
     changes = seen_through(data.window, recipe.augmentation)
     recipe = dataclasses.replace(recipe, augmentation=changes)
-    loss: Loss = cross_entropy
+    loss: Loss | None = None
     if self._teachers:
-      loss = distillation([teacher.load(self._dataset) for teacher in self._teachers])
+      teachers = [teacher.load(self._dataset) for teacher in self._teachers]
+      loss = distillation(teachers, task=data.head.task)
     start = self.weights_path(training.start) if training.start else None
     total = training.total + 2 * (recipe.further_epochs or 0)
     with part_of(total, after=training.before):

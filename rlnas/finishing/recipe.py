@@ -27,15 +27,14 @@ from rlnas.child.train import (
   LEARNING_RATE,
   Loss,
   OnEpoch,
-  confusion_function,
-  cross_entropy,
   loss_for,
+  quality_function,
   train,
 )
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
 from rlnas.tflite.compact import compact
-from rlnas.tflite.inference import int8_confusion
+from rlnas.tflite.inference import int8_quality
 from rlnas.tflite.quantize import calibrate, calibration_rows, quantize, to_int8
 
 CALIBRATION_EXAMPLES = 100
@@ -118,7 +117,7 @@ def finish(
   *,
   recipe: Recipe,
   seed: int,
-  loss: Loss = cross_entropy,
+  loss: Loss | None = None,
   start: pathlib.Path | None = None,
   on_epoch: OnEpoch | None = None,
 ) -> Finished:
@@ -129,7 +128,8 @@ def finish(
     dataset: gives the training and validation data.
     recipe: how to train it.
     seed: decides the initial weights, the order of the examples and their augmentation.
-    loss: the loss to minimise; the metric of the recipe may weight its classes.
+    loss: the loss to minimise, that of the task by default; the metric of the recipe may weight
+      its classes.
     start: file of the first weights (`rlnas.child.inherit`); None starts from random ones.
     on_epoch: called after each epoch with its number and mean loss; if it returns True, the
       training ends.
@@ -166,7 +166,7 @@ def train_by(
   dataset: Dataset,
   *,
   seed: int,
-  loss: Loss = cross_entropy,
+  loss: Loss | None = None,
   on_epoch: OnEpoch | None = None,
 ) -> tuple[float, ...]:
   """Trains a network in place; returns its `curve`. See `finish` and `Finished`."""
@@ -211,12 +211,11 @@ def quantized(network: keras.Model, dataset: Dataset, metric: Metric = Metric.AC
 
 
 def _judged(network: keras.Model, model: bytes, dataset: Dataset, metric: Metric) -> Finished:
-  x, y, scaling = dataset.x_val, dataset.y_val, dataset.scaling
   return Finished(
     network=network,
     model=model,
-    validation_accuracy=metric.of(confusion_function(network, x, y, scaling=scaling)()),
-    int8_validation_accuracy=metric.of(int8_confusion(model, x, y, scaling=scaling)),
+    validation_accuracy=quality_function(network, dataset, metric)(),
+    int8_validation_accuracy=int8_quality(model, dataset, metric),
   )
 
 
@@ -226,7 +225,7 @@ def trained_further(
   *,
   recipe: Recipe,
   seed: int,
-  loss: Loss = cross_entropy,
+  loss: Loss | None = None,
 ) -> Finished:
   """Trains a copy of a trained network further, as before; `trained_aware` is compared with it.
 
@@ -235,7 +234,7 @@ def trained_further(
     dataset: gives the training and validation data.
     recipe: recipe of the further training.
     seed: decides the order of the examples and their augmentation.
-    loss: the loss to minimise.
+    loss: the loss to minimise; that of the task by default.
 
   Raises:
     FloatingPointError: the training diverged.
@@ -251,7 +250,7 @@ def trained_aware(
   *,
   recipe: Recipe,
   seed: int,
-  loss: Loss = cross_entropy,
+  loss: Loss | None = None,
 ) -> Finished:
   """Like `trained_further`, but with the rounding of the int8 model (`rlnas.child.qat`)."""
   from rlnas.child import qat  # tensorflow-model-optimization takes a second to load
@@ -285,9 +284,8 @@ class _Shown:
   """
 
   def __init__(self, network: keras.Model, dataset: Dataset, metric: Metric) -> None:
-    self._count = confusion_function(network, dataset.x_val, dataset.y_val, scaling=dataset.scaling)
-    self._metric = metric
-    self._count()  # the first call takes longer
+    self._quality = quality_function(network, dataset, metric)
+    self._quality()  # the first call takes longer
     self._next = 0.0  # on the clock
     self.accuracy: float | None = None
 
@@ -295,7 +293,7 @@ class _Shown:
     """Computes the accuracy, if that was last done long enough ago."""
     started = time.perf_counter()
     if started >= self._next:
-      self.accuracy = self._metric.of(self._count())
+      self.accuracy = self._quality()
       ended = time.perf_counter()
       self._next = ended + (ended - started) / _SHOWN_SHARE
 
@@ -305,8 +303,7 @@ class _Best:
 
   def __init__(self, network: keras.Model, dataset: Dataset, patience: int, metric: Metric) -> None:
     self._network = network
-    self._metric = metric
-    self._count = confusion_function(network, dataset.x_val, dataset.y_val, scaling=dataset.scaling)
+    self._quality = quality_function(network, dataset, metric)
     self._patience = patience
     self._best = -1.0
     self.curve: list[float] = []
@@ -315,7 +312,7 @@ class _Best:
 
   def hear(self) -> bool:
     """Checks the accuracy after an epoch; returns whether the training should end."""
-    accuracy = self._metric.of(self._count())
+    accuracy = self._quality()
     self.curve.append(accuracy)
     self._epochs_since = 0 if accuracy > self._best else self._epochs_since + 1
     if accuracy >= self._best:

@@ -28,9 +28,11 @@ from rlnas.data.metrics import (
   Metric,
   chance_confusion,
   largest_class,
+  metrics_of,
   recall_by_class,
 )
 from rlnas.data.spread import Spread
+from rlnas.data.tasks import Task
 from rlnas.data.windowed import through
 from rlnas.evaluation.executors import InProcess
 from rlnas.evaluation.screened import check_speed
@@ -40,11 +42,13 @@ from rlnas.finishing.finalists import Candidate, Finalist, FinalistFile, finish_
 from rlnas.finishing.judge import Judge
 from rlnas.finishing.plan import Plan, Tools, run_plan, trial_of
 from rlnas.interfaces import Evaluator, Executor
+from rlnas.reports.anomaly_metrics import AnomalyQuality, judged_scores
 from rlnas.reports.classification_metrics import wilson_interval
 from rlnas.reports.graph_drawing import drawings
+from rlnas.reports.regression_metrics import RegressionQuality, assess_values
 from rlnas.reward import is_feasible
 from rlnas.tflite.footprint import Footprint, measure
-from rlnas.tflite.inference import int8_confusion, int8_spread
+from rlnas.tflite.inference import int8_answers, int8_confusion, int8_spread
 from rlnas.tflite.offline_plan import with_offline_plan
 from rlnas.trial import Status, Trial
 
@@ -60,11 +64,13 @@ class Winner:
     metric: what decided the choice.
     validation_accuracy: the metric of the float network on validation data, in [0, 1].
     int8_validation_accuracy: the metric of `model`, which decided the choice.
-    int8_test_accuracy: accuracy of `model` on the test data, which no earlier step uses.
-    int8_test_interval: 95 % confidence interval of that (Wilson 1927). It covers the random choice
-      of the test examples, not that of the search or of the training.
-    int8_test_confusion: test examples by true class, then by the class that `model` names.
-    largest_class: the class with the most training examples.
+    int8_test_accuracy: accuracy of `model` on the test data, which no earlier step uses; R² of a
+      regression, AUC of an anomaly detection.
+    int8_test_interval: 95 % confidence interval of that (Wilson 1927; otherwise by bootstrap). It
+      covers the random choice of the test examples, not that of the search or of the training.
+    int8_test_confusion: test examples by true class, then by the class that `model` names; () of
+      other tasks.
+    largest_class: the class with the most training examples; 0 in other tasks.
     footprint: flash and SRAM of `model`.
     macs: multiply-accumulate operations of one inference.
     latency_ms: estimated time of one inference of `architecture`; None if the board's speed is
@@ -77,6 +83,8 @@ class Winner:
     int8_validation_groups: accuracy of `model` on each group of the validation data, such as a
       person; None if the data have no groups.
     int8_test_groups: likewise on the test data.
+    int8_test_values: of a regression, the errors of `model` on the test data; else None.
+    int8_test_alarms: of an anomaly detection, what `model` finds in the test data; else None.
   """
 
   trial: Trial
@@ -98,6 +106,8 @@ class Winner:
   why: str
   int8_validation_groups: Spread | None = None
   int8_test_groups: Spread | None = None
+  int8_test_values: RegressionQuality | None = None
+  int8_test_alarms: AnomalyQuality | None = None
 
   @property
   def recall_by_class(self) -> tuple[float | None, ...]:
@@ -105,11 +115,21 @@ class Winner:
     return recall_by_class(np.array(self.int8_test_confusion))
 
   def tested(self, metric: Metric) -> float:
-    """A metric of `model` on the test data."""
+    """A metric of `model` on the test data, for its task."""
+    if self.int8_test_alarms is not None:
+      alarms = self.int8_test_alarms
+      return alarms.auc if metric is Metric.AUC else alarms.partial_auc
+    if self.int8_test_values is not None:
+      return self.int8_test_accuracy
     return metric.of(np.array(self.int8_test_confusion))
 
   def chance(self, metric: Metric) -> float:
-    """The metric on the test data of always naming the largest class."""
+    """The metric on the test data of always naming the largest class, or the mean values.
+
+    In anomaly detection it is that of scores by chance.
+    """
+    if metric.task is not Task.CLASSIFICATION:
+      return 0.0 if metric.task is Task.REGRESSION else 0.5
     examples = np.array(self.int8_test_confusion).sum(1)
     return metric.of(chance_confusion(examples, self.largest_class))
 
@@ -200,7 +220,6 @@ def finish_best(
   model = with_offline_plan(trained, budget, build=build)
   measured, architecture = best.measurement, best.candidate.architecture
   _, seen = through(architecture, dataset)
-  confusion = int8_confusion(model, seen.x_test, seen.y_test, scaling=seen.scaling)
   return Winner(
     trial=trial_of(best, trials),
     architecture=architecture,
@@ -208,10 +227,6 @@ def finish_best(
     metric=plan.recipe.metric,
     validation_accuracy=measured.validation_accuracy or 0.0,
     int8_validation_accuracy=measured.int8_validation_accuracy or 0.0,
-    int8_test_accuracy=Metric.ACCURACY.of(confusion),
-    int8_test_interval=wilson_interval(int(confusion.trace()), int(confusion.sum())),
-    int8_test_confusion=tuple(map(tuple, confusion.tolist())),
-    largest_class=largest_class(dataset.y_train, classes=dataset.classes),
     footprint=measure(model, build=build).with_window_of(architecture),
     macs=measured.macs or 0,
     latency_ms=measured.latency_ms,
@@ -219,13 +234,47 @@ def finish_best(
     on_front=choice.on_front,
     prefer=prefer,
     why=choice.why,
-    int8_validation_groups=int8_spread(
-      model, seen.x_val, seen.y_val, scaling=seen.scaling, groups=seen.groups_val
-    ),
-    int8_test_groups=int8_spread(
-      model, seen.x_test, seen.y_test, scaling=seen.scaling, groups=seen.groups_test
-    ),
+    **_tested(model, seen),
   )
+
+
+def _tested(model: bytes, dataset: Dataset) -> dict[str, Any]:
+  """The fields of a `Winner` that say what its model does on the test data."""
+  x, y, scaling = dataset.x_test, dataset.y_test, dataset.scaling
+  if dataset.head.task is Task.REGRESSION:
+    values = assess_values(
+      y,
+      int8_answers(model, x, scaling=scaling, head=dataset.head),
+      names=dataset.class_names,
+      head=dataset.head,
+    )
+    return {
+      'int8_test_accuracy': values.quality,
+      'int8_test_interval': values.interval,
+      'int8_test_confusion': (),
+      'largest_class': 0,
+      'int8_test_values': values,
+    }
+  if dataset.head.task is Task.ANOMALY:
+    alarms = judged_scores(model, dataset, 'test')
+    return {
+      'int8_test_accuracy': alarms.auc,
+      'int8_test_interval': alarms.interval,
+      'int8_test_confusion': (),
+      'largest_class': 0,
+      'int8_test_alarms': alarms,
+    }
+  confusion = int8_confusion(model, x, y, scaling=scaling)
+  return {
+    'int8_test_accuracy': Metric.ACCURACY.of(confusion),
+    'int8_test_interval': wilson_interval(int(confusion.trace()), int(confusion.sum())),
+    'int8_test_confusion': tuple(map(tuple, confusion.tolist())),
+    'largest_class': largest_class(dataset.y_train, classes=dataset.classes),
+    'int8_validation_groups': int8_spread(
+      model, dataset.x_val, dataset.y_val, scaling=scaling, groups=dataset.groups_val
+    ),
+    'int8_test_groups': int8_spread(model, x, y, scaling=scaling, groups=dataset.groups_test),
+  }
 
 
 class _Trainer:
@@ -301,12 +350,13 @@ def write_winner(
     trials: trials of the search.
     budget: the limits that it fits.
     folder: folder for the files; created if it does not exist.
-    dataset: the data that the network classifies, as given.
+    dataset: the data of the search, as given.
     seconds: duration of the search and the finish.
 
   Raises:
     OSError: a file cannot be written.
   """
+  metrics = metrics_of(dataset.head.task)
   result: dict[str, Any] = {
     'trials': len(trials),
     'feasible': sum(is_feasible(t.measurement, budget) for t in trials),
@@ -314,14 +364,17 @@ def write_winner(
     'seconds': round(seconds, 1),
     'best': {
       'trial': winner.trial.index,
+      'task': dataset.head.task.value,
       'metric': winner.metric.value,
       'architecture': json.loads(winner.architecture.to_json()),
       'validation_accuracy': winner.validation_accuracy,
       'int8_validation_accuracy': winner.int8_validation_accuracy,
       'int8_test_accuracy': winner.int8_test_accuracy,
       'int8_test_interval': list(winner.int8_test_interval),
-      'int8_test_metrics': {metric.value: winner.tested(metric) for metric in Metric},
-      'chance': {metric.value: winner.chance(metric) for metric in Metric},
+      'int8_validation_quality': winner.int8_validation_accuracy,
+      'int8_test_quality': winner.tested(winner.metric),
+      'int8_test_metrics': {metric.value: winner.tested(metric) for metric in metrics},
+      'chance': {metric.value: winner.chance(metric) for metric in metrics},
       **{
         name: None if spread is None else spread.to_record()
         for name, spread in (
@@ -329,7 +382,7 @@ def write_winner(
           ('int8_test_groups', winner.int8_test_groups),
         )
       },
-      'recall_by_class': dict(zip(dataset.class_names, winner.recall_by_class, strict=True)),
+      **_by_output(winner, dataset),
       **dataclasses.asdict(winner.footprint),
       'macs': winner.macs,
       'latency_ms': winner.latency_ms,
@@ -356,7 +409,8 @@ def write_winner(
       for finalist, on_front in zip(winner.finalists, winner.on_front, strict=True)
     ],
   }
-  title = f'trial {winner.trial.index}: int8 test accuracy {winner.int8_test_accuracy:.4f}\n'
+  word = 'accuracy' if dataset.head.task is Task.CLASSIFICATION else metrics[0].label
+  title = f'trial {winner.trial.index}: int8 test {word} {winner.int8_test_accuracy:.4f}\n'
   title += f'flash {winner.footprint.flash_bytes:,} B, SRAM {winner.footprint.sram_bytes:,} B'
   drawn = architecture_contents(winner.architecture, dataset.task, title=title)
   contents: dict[str, bytes | str] = {
@@ -365,6 +419,24 @@ def write_winner(
     **{f'best/{name}': content for name, content in drawn.items()},
   }
   write_folder(folder, contents)
+
+
+def _by_output(winner: Winner, dataset: Dataset) -> dict[str, Any]:
+  """What result.json says of each class, or of each value of a regression."""
+  if winner.int8_test_alarms is not None:
+    return {'int8_test_alarms': winner.int8_test_alarms.to_record()}
+  values, targets = winner.int8_test_values, dataset.head.targets
+  if values is None or targets is None:
+    recalls = zip(dataset.class_names, winner.recall_by_class, strict=True)
+    return {'recall_by_class': dict(recalls)}
+  return {
+    'int8_test_values': {one.name: one.to_record() for one in values.values},
+    'targets': {  # a value is output * scale + offset
+      'names': list(dataset.class_names),
+      'offset': np.asarray(targets.offset).tolist(),
+      'scale': np.asarray(targets.scale).tolist(),
+    },
+  }
 
 
 def architecture_contents(

@@ -17,12 +17,14 @@ from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric, chance_confusion, largest_class
 from rlnas.data.scaling import Scaling
+from rlnas.data.tasks import Task
 from rlnas.export.bundle import c_contents, deployment
 from rlnas.export.c_files import DEFAULT_NAME, Deployment
 from rlnas.export.operators import RESOLVER_METHODS
 from rlnas.export.window_files import window_in
 from rlnas.pareto import compared, milliseconds
-from rlnas.reports import model_figures
+from rlnas.reports import anomaly_section, model_figures, regression_section
+from rlnas.reports.anomaly_metrics import judged_scores
 from rlnas.reports.classification_metrics import Quality, assess
 from rlnas.reports.graph_drawing import drawings
 from rlnas.reports.html import (
@@ -38,13 +40,14 @@ from rlnas.reports.html import (
   Text,
   page_contents,
 )
+from rlnas.reports.regression_metrics import RegressionQuality, assess_values
 from rlnas.reports.search_report import (
   configuration_table,
   front_table,
   metric_of,
   tradeoffs,
 )
-from rlnas.tflite.inference import real_logits
+from rlnas.tflite.inference import int8_answers, real_logits
 from rlnas.trial import Measurement, Trial
 
 _FEWEST_BINS = 3  # of a picture of calibration: of fewer, a sentence says as much
@@ -56,7 +59,7 @@ _FILES = (
   ('rlnas_model.h', 'arena, shapes, scales, zero points, classes'),
   ('rlnas_operators.h', 'the list of operators, for classify.cc'),
   ('test_vectors.h', 'int8 inputs and the outputs that the device must give'),
-  ('classify.h, classify.cc', 'one call from raw values to a class, with TFLite Micro'),
+  ('classify.h, classify.cc', 'one call from raw inputs to a class or values, with TFLite Micro'),
   ('main.cc', 'runs the test vectors with TFLite Micro on any board'),
   ('host_test.c, Makefile', 'make test: checks the files on this machine'),
   ('LICENSE', 'the C files are yours, without conditions'),
@@ -148,14 +151,9 @@ def _latency(deployed: Deployment, origin: Origin) -> str:
 
 def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: Origin) -> Page:
   """The report of a network on the test data of `dataset`. Raises ValueError as `write_bundle`."""
-
-  def judged(split: str) -> Quality:
-    x, y, groups = (getattr(dataset, f'{what}_{split}') for what in ('x', 'y', 'groups'))
-    return assess(real_logits(deployed.model, x, scaling=dataset.scaling), y, groups=groups)
-
-  quality = judged('test')
+  first, results = _results(deployed, dataset, origin)
   sections = (
-    Section('Accuracy', _accuracy(quality, judged('val'), dataset, origin)),
+    results,
     Section('Network', _network(deployed, dataset, origin)),
     Section('Memory', (*_memory(deployed, dataset, budget), *_runtime(deployed, origin.target))),
     Section('In a firmware', _firmware(deployed, dataset)),
@@ -167,28 +165,72 @@ def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: O
   return Page(
     f'{dataset.name} on {origin.board}',
     lead,
-    (_facts(quality, deployed, dataset, budget, origin),),
+    (_facts(first, deployed, dataset, budget, origin),),
     sections,
   )
 
 
-def _facts(
-  quality: Quality, deployed: Deployment, dataset: Dataset, budget: Budget, origin: Origin
-) -> Facts:
+def _results(
+  deployed: Deployment, dataset: Dataset, origin: Origin
+) -> tuple[list[tuple[str, str, str]], Section]:
+  """The first figures, and the section on the results, as the task has them."""
+  if dataset.head.task is Task.REGRESSION:
+    test, val = (_judged_values(deployed, dataset, split) for split in ('test', 'val'))
+    found = regression_section.blocks(test, val, validation_accuracy=origin.validation_accuracy)
+    return regression_section.facts(test), Section('Errors', found)
+
+  if dataset.head.task is Task.ANOMALY:
+    alarms, known = (judged_scores(deployed.model, dataset, split) for split in ('test', 'val'))
+    blocks = anomaly_section.blocks(alarms, known, validation_accuracy=origin.validation_accuracy)
+    return anomaly_section.facts(alarms), Section('Anomalies', blocks)
+
+  def judged(split: str) -> Quality:
+    x, y, groups = (getattr(dataset, f'{what}_{split}') for what in ('x', 'y', 'groups'))
+    return assess(real_logits(deployed.model, x, scaling=dataset.scaling), y, groups=groups)
+
+  quality = judged('test')
+  section = Section('Accuracy', _accuracy(quality, judged('val'), dataset, origin))
+  return _facts_of_classes(quality, origin), section
+
+
+def _judged_values(deployed: Deployment, dataset: Dataset, split: str) -> RegressionQuality:
+  """The results of a regression on a split of its data."""
+  x, y = getattr(dataset, f'x_{split}'), getattr(dataset, f'y_{split}')
+  return assess_values(
+    y,
+    int8_answers(deployed.model, x, scaling=dataset.scaling, head=dataset.head),
+    names=dataset.class_names,
+    head=dataset.head,
+  )
+
+
+def _facts_of_classes(quality: Quality, origin: Origin) -> list[tuple[str, str, str]]:
   low, high = quality.interval
+  text = f'95 % interval {low:.4f} to {high:.4f}'
+  rows = [('int8 test accuracy', f'{quality.accuracy:.4f}', text)]
+  metric = metric_of(origin.configuration)
+  if metric is not Metric.ACCURACY:
+    score = f'{quality.score(metric):.4f}'
+    rows.append((f'int8 test {metric.label}', score, 'the metric of the search'))
+  return rows
+
+
+def _facts(
+  first: list[tuple[str, str, str]],
+  deployed: Deployment,
+  dataset: Dataset,
+  budget: Budget,
+  origin: Origin,
+) -> Facts:
   foot = deployed.info.report
   flash = foot.flash_bytes
   sram = deployed.reserve.arena.smallest_bytes + _window_bytes(dataset)
   rows = [
-    ('int8 test accuracy', f'{quality.accuracy:.4f}', f'95 % interval {low:.4f} to {high:.4f}'),
+    *first,
     ('flash', f'{flash:,} B', f'{flash / budget.flash_bytes:.0%} of budget'),
     ('SRAM', f'{sram:,} B', f'{sram / budget.sram_bytes:.0%} of budget'),
     ('MACs', 'unknown' if foot.macs is None else f'{foot.macs:,}', 'of one inference'),
   ]
-  metric = metric_of(origin.configuration)
-  if metric is not Metric.ACCURACY:
-    text = f'{quality.score(metric):.4f}'
-    rows.insert(1, (f'int8 test {metric.label}', text, 'the metric of the search'))
   latency_ms, target = origin.winner.measurement.latency_ms, origin.target
   if target is not None and target.speed is not None and foot.workload is not None:
     least, middle, most = map(digits, target.speed.latency(foot.workload))

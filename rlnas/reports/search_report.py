@@ -17,6 +17,7 @@ from rlnas.budget import Budget
 from rlnas.cost.instructions import digits
 from rlnas.data.metrics import Metric
 from rlnas.data.spread import told
+from rlnas.data.tasks import Task
 from rlnas.pareto import best_trial, objectives, pareto_front
 from rlnas.reports import search_figures
 from rlnas.reports.choice_counts import Preference, preferences
@@ -101,7 +102,8 @@ def winner_of(result: Mapping[str, Any] | None, trials: Sequence[Trial]) -> Tria
 def _winner(result: Mapping[str, Any], won: Trial, metric: Metric) -> tuple[Block, ...]:
   """What the finishing found: the winner, why it won, and what the other finalists cost."""
   best = result['best']
-  text = f'Trial {won.index}, trained fully: int8 test accuracy {best["int8_test_accuracy"]:.4f}, '
+  word = 'accuracy' if metric.task is Task.CLASSIFICATION else metric.label
+  text = f'Trial {won.index}, trained fully: int8 test {word} {best["int8_test_accuracy"]:.4f}, '
   text += f'{best["flash_bytes"]:,} B flash, {best["sram_bytes"]:,} B SRAM'
   latency_ms = best.get('latency_ms')
   text += '.' if latency_ms is None else f', {digits(latency_ms)} ms (estimated).'

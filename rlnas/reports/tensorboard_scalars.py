@@ -35,6 +35,8 @@ DESCRIPTIONS = {
   'search/failed_rate': 'Share of all trials so far that failed: errors, not bad networks.',
   'trial/int8_validation_accuracy': 'Validation accuracy of the int8 network: of each trial, and '
   'of the best so far that fits.',
+  'trial/quality': 'What the search maximises within the budget: the int8 validation accuracy, or '
+  'another metric that it was given, such as R² of a regression.',
   'trial/validation_accuracy': 'Validation accuracy of the float network.',
   'trial/flash_kib': 'Size of the .tflite file, estimated if not trained; what the board has.',
   'trial/sram_kib': 'Size of the tensor arena, estimated if not trained; what the board has.',
@@ -126,6 +128,7 @@ def trial_scalars(trial: Trial, group: str = 'trial') -> dict[str, float]:
   """The known results of a trial, in the units that the names give."""
   m = trial.measurement
   figures = {
+    'quality': (m.quality, 1),
     'int8_validation_accuracy': (m.int8_validation_accuracy, 1),
     'validation_accuracy': (m.validation_accuracy, 1),
     'flash_kib': (m.flash_bytes, 1024),

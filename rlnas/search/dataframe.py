@@ -48,6 +48,7 @@ def frame_of(trials: Sequence[Trial], table: Table | None = None) -> pd.DataFram
   for field in dataclasses.fields(Measurement):
     kind = _DTYPES.get(str(field.type), 'object')
     columns.setdefault(field.name, (kind, [getattr(t.measurement, field.name) for t in trials]))
+  columns['quality'] = 'float64', [t.measurement.quality for t in trials]
   if table is not None:
     for name, column in _decisions(trials, table).items():
       columns[f'decision/{name}' if name in columns else name] = column

@@ -1,4 +1,5 @@
 from . import layers
+from .autoencoder import Autoencoder
 from .blockqnn import BlockQNN
 from .chain import Chain
 from .decision import Decision, Space, Walk, decode, walk
@@ -22,6 +23,7 @@ from .table import (
 from .temporal import Temporal
 
 __all__ = [
+  'Autoencoder',
   'BlockQNN',
   'Chain',
   'Decision',

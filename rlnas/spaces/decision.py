@@ -17,7 +17,8 @@ def two_layers():
 
 Networks of images read a sequence as an image of one channel, (time, features, 1). If those of a
 space are to read it as an image of one row, (1, time, features), the space has an attribute
-`one_row` that is True (`rlnas.data.as_row`).
+`one_row` that is True (`rlnas.data.as_row`). With `one_pixel`, they read every example as an image
+of one pixel whose channels are all its values (`rlnas.data.as_pixel`).
 """
 
 from __future__ import annotations

@@ -18,9 +18,11 @@ import numpy.typing as npt
 
 from rlnas.backend import quiet
 from rlnas.cost.arena_head import ROOMY_ARENA_BYTES
+from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Confusion, Metric, confusion_matrix
 from rlnas.data.scaling import Scaling
 from rlnas.data.spread import Spread, spread
+from rlnas.data.tasks import Head, Task
 from rlnas.tflite.footprint import Model, measure, read_model
 from rlnas.tflite.model_file import interpreter_of, read_subgraphs
 
@@ -73,8 +75,13 @@ def _outputs(interpreter: Any, batches: Iterable[npt.NDArray[Any]]) -> npt.NDArr
 
 def real_logits(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> npt.NDArray[np.float64]:
   """As `int8_logits`, but in real units. [N, classes]."""
+  return real_units(model, int8_logits(model, x, scaling=scaling))
+
+
+def real_units(model: Model, outputs: Int8Array) -> npt.NDArray[np.float64]:
+  """The int8 outputs [N, outputs] of a network in real units."""
   scale, zero_point = interpreter_of(read_model(model)).get_output_details()[0]['quantization']
-  return (int8_logits(model, x, scaling=scaling).astype(np.float64) - zero_point) * scale
+  return (outputs.astype(np.float64) - zero_point) * scale
 
 
 def int8_spread(
@@ -158,6 +165,49 @@ def int8_confusion(
   return confusion_matrix(y, logits.argmax(axis=1), classes=logits.shape[1])
 
 
+def int8_quality(model: Model, dataset: Dataset, metric: Metric) -> float:
+  """A metric of a quantized network on the validation data of a data set.
+
+  Raises:
+    ValueError: as for `int8_logits`.
+  """
+  x, y, scaling = dataset.x_val, dataset.y_val, dataset.scaling
+  if dataset.head.task is Task.CLASSIFICATION:
+    return metric.of(int8_confusion(model, x, y, scaling=scaling))
+  answers = int8_answers(model, x, scaling=scaling, head=dataset.head)
+  return metric.judge(y, answers, outputs=dataset.classes)
+
+
+def int8_answers(
+  model: Model, x: npt.NDArray[Any], *, scaling: Scaling, head: Head
+) -> npt.NDArray[Any]:
+  """What a quantized network says of examples: classes, values or scores (`Head.answers`).
+
+  Arguments as `int8_logits`, and how the outputs are read. Of several largest outputs the first one
+  is the class.
+  """
+  return head.answers(
+    real_logits(model, x, scaling=scaling), real_inputs(model, x, scaling=scaling)
+  )
+
+
+def real_inputs(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> npt.NDArray[np.float64]:
+  """What a quantized network reads of examples in real units, after rounding to int8. [N, ...]."""
+  details = interpreter_of(read_model(model)).get_input_details()[0]
+  port = _Port(details['shape'], *details['quantization'])
+  return (_quantized(x, port, scaling).astype(np.float64) - port.zero_point) * port.scale
+
+
+def float_quality(model: Model, dataset: Dataset, metric: Metric) -> float:
+  """As `int8_quality`, of a float32 .tflite file from `rlnas.tflite.quantize.calibrate`."""
+  x, y, scaling = dataset.x_val, dataset.y_val, dataset.scaling
+  if dataset.head.task is Task.CLASSIFICATION:
+    return metric.of(float_confusion(model, x, y, scaling=scaling))
+  outputs = _float_outputs(model, x, scaling=scaling)
+  answers = dataset.head.answers(outputs, scaling.inputs(x))
+  return metric.judge(y, answers, outputs=dataset.classes)
+
+
 def float_confusion(
   model: Model,
   x: npt.NDArray[Any],
@@ -187,12 +237,19 @@ def float_confusion(
     raise ValueError(
       f'y of shape {y.shape}: must be one label for each of {len(x)} examples, N >= 1'
     )
+  logits = _float_outputs(model, x, scaling=scaling, batch_size=batch_size)
+  return confusion_matrix(y, logits.argmax(axis=1), classes=logits.shape[1])
+
+
+def _float_outputs(
+  model: Model, x: npt.NDArray[Any], *, scaling: Scaling, batch_size: int = 100
+) -> npt.NDArray[np.float32]:
+  """The outputs of a float32 .tflite file on the builtin kernels. [N, outputs]."""
   interpreter = interpreter_of(read_model(model))
   ports = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
   if {port['dtype'] for port in ports} != {np.float32}:
     raise ValueError('model: must have float32 input and output')
-  logits = _outputs(interpreter, map(scaling.inputs, _batches(x, batch_size)))
-  return confusion_matrix(y, logits.argmax(axis=1), classes=logits.shape[1])
+  return _outputs(interpreter, map(scaling.inputs, _batches(x, batch_size)))
 
 
 def tflm_logits(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> Int8Array:

@@ -119,7 +119,7 @@ def test_a_recurrent_network_reads_the_whole_sequences_of_the_data(sequences):
 
 @pytest.mark.parametrize('option', ['frames_per_step=1', 'frames=7'])
 def test_what_is_given_is_kept(option):
-  options = {'space_options': (option,), 'epochs': 2}
+  options = {'space_options': (option,), 'epochs': 2, 'metric': 'accuracy'}
   config = SearchConfig(dataset='digits', space='recurrent', **options)
   assert set_up(config).config == config
 
@@ -129,7 +129,8 @@ def test_a_space_that_expects_these_frames_is_left_alone(tmp_path):
   np.savez(tmp_path / 'words.npz', x_train=x.astype(np.float32), y_train=y)
   for space in ('recurrent', 'chain'):
     path = str(tmp_path / 'words.npz')
-    config = SearchConfig(dataset=path, space=space, board='esp32', epochs=2)
+    given = {'board': 'esp32', 'epochs': 2, 'metric': 'accuracy'}
+    config = SearchConfig(dataset=path, space=space, **given)
     assert set_up(config).config == config
 
 

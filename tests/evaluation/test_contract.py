@@ -3,12 +3,15 @@
 import dataclasses
 import functools
 
+import numpy as np
 import pytest
 
 from rlnas.architecture import Architecture
 from rlnas.budget import Budget
 from rlnas.child.train_supernet import train_supernet
 from rlnas.data import loaders
+from rlnas.data.dataset import assemble
+from rlnas.data.metrics import Metric
 from rlnas.evaluation.lookup import NasBench201Data
 from rlnas.evaluation.screened import Screened
 from rlnas.evaluation.trained import Trained
@@ -61,6 +64,29 @@ def weight_sharing(folder):
   return Case(WeightSharing(digits(), supernet=supernet), NETWORKS, uses_seed=False)
 
 
+@functools.cache
+def cars():
+  return loaders.load('auto_mpg')
+
+
+def weight_sharing_of_values(folder):
+  supernet = train_supernet(NETWORKS * 5, cars(), seed=0)
+  return Case(WeightSharing(cars(), supernet=supernet), NETWORKS, uses_seed=False)
+
+
+@functools.cache
+def zeros():
+  """Digits, of which 0 is normal."""
+  data, odd = loaders.digits(), loaders.digits()
+  x, y = data.x_train[data.y_train == 0], np.zeros(np.count_nonzero(data.y_train == 0), int)
+  return assemble('zeros', (x, y), test=(odd.x_val, odd.y_val), source='', task='anomaly')
+
+
+def weight_sharing_of_scores(folder):
+  supernet = train_supernet(NETWORKS * 5, zeros(), seed=0)
+  return Case(WeightSharing(zeros(), supernet=supernet), NETWORKS, uses_seed=False)
+
+
 EVALUATORS = {
   'synthetic': lambda folder: Case(Synthetic(), NETWORKS),
   'probe': lambda folder: Case(Probe(), NETWORKS),
@@ -69,11 +95,21 @@ EVALUATORS = {
   'lookup': lookup,
   'weight_sharing': weight_sharing,
   'finishing': lambda folder: Case(Finishing(digits(), Recipe(1), folder), NETWORKS),
+  'trained_values': lambda folder: Case(Trained(cars(), epochs=9), NETWORKS),
+  'trained_scores': lambda folder: Case(Trained(zeros(), epochs=9), NETWORKS),
+  'weight_sharing_scores': weight_sharing_of_scores,
+  'finishing_scores': lambda folder: Case(
+    Finishing(zeros(), Recipe(9, metric=Metric.AUC), folder), NETWORKS
+  ),
+  'weight_sharing_values': weight_sharing_of_values,
+  'finishing_values': lambda folder: Case(
+    Finishing(cars(), Recipe(9, metric=Metric.R2), folder), NETWORKS
+  ),
 }
 
 
 # They are compared with another process, which loads TensorFlow, as well.
-TRAIN = {'trained', 'weight_sharing', 'finishing'}
+TRAIN = {name for name in EVALUATORS if name.startswith(('trained', 'weight_sharing', 'finishing'))}
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_vectors_are_validation_examples_as_the_network_reads_them():
   model, dataset = network(), images()
   vectors = deployment(model, dataset).vectors
   assert vectors.interpreter == 'TFLite Micro'
-  assert vectors.labels == tuple(range(len(NAMES)))
+  assert vectors.truth.tolist() == list(range(len(NAMES)))
   raw = dataset.x_val[: len(NAMES)]
   assert np.array_equal(vectors.outputs, tflm_logits(model, raw, scaling=PIXELS))
   assert np.abs(vectors.outputs - int8_logits(model, raw, scaling=PIXELS)).max() <= 1

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from rlnas.spaces import (
+  Autoencoder,
   BlockQNN,
   Chain,
   Joint,
@@ -65,6 +66,9 @@ SPACES = {
       max_stages=2, max_repeats=1, widths=(4, 8), max_strides=1, blocks=1, operations=('conv_1x1',)
     ),
     (28, 28, 1),
+  ),
+  'autoencoder': Case(
+    Autoencoder(), Autoencoder(max_layers=2, widths=(4, 8), codes=(2, 4)), (1, 1, 40)
   ),
   'residuals': Case(Residuals(), Residuals(max_blocks=2), (28, 28, 1)),
   'nasbench201': Case(NasBench201(), NasBench201(), (32, 32, 3)),

@@ -47,15 +47,7 @@ int Begin() {
   return 0;
 }
 
-/* Runs the network on its input. */
-int Classify(float* scores) {
-  const int8_t* outputs = @name@_invoke();
-  if (outputs == nullptr) return @NAME@_NOT_RUN;
-  if (scores != nullptr) {
-    for (int i = 0; i < @NAME@_CLASSES; ++i) scores[i] = @name@_logit(outputs[i]);
-  }
-  return @name@_best_class(outputs);
-}
+@finish@
 
 }  // namespace
 
@@ -74,14 +66,14 @@ const int8_t* @name@_invoke(void) {
   return interpreter->output(0)->data.int8;
 }
 
-int @name@_classify(const @raw@* input, float* scores) {
+int @function@(const @raw@* input, float* @result@) {
   const int begun = @name@_begin();
   if (begun != 0) return begun;
   int8_t* quantized = @name@_input();
   for (int i = 0; i < @NAME@_INPUT_VALUES; ++i) {
 @quantize_input@
   }
-  return Classify(scores);
+  return @finish_call@;
 }
 @define_u8@
 int @name@_arena_used_bytes(void) {

@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-/* What the functions return if they fail: never a class, as classes begin at 0. */
+/* What the functions return if they fail@failing@. */
 enum {
   /* TFLite Micro refused to set up: usually @NAME@_ARENA_BYTES is too small for its kernels. Its
    * own message stands above, if the library prints any. */
@@ -25,15 +25,15 @@ enum {
   @NAME@_NOT_RUN = -4         /* an operator failed */
 };
 
-/* The class of an example, or one of the errors above.
+@call_text@
  *
  * The first call sets up the interpreter in an arena of its own, which takes longer. If that fails,
  * every later call returns the same error. MicroPrintf tells the cause, unless the library has no
  * texts of errors (TF_LITE_STRIP_ERROR_STRINGS) or no way to print.
  *
  * input: @NAME@_INPUT_VALUES raw values, see above; they are quantized here.
- * scores: gets @NAME@_CLASSES logits, one a class; NULL if only the class is wanted. */
-int @name@_classify(const @raw@* input, float* scores);
+@result_text@
+int @function@(const @raw@* input, float* @result@);
 @declare_u8@
 /* Optional: sets up now instead of at the first call. 0 or an error. */
 int @name@_begin(void);
@@ -44,9 +44,8 @@ int @name@_begin(void);
  * before each @name@_invoke(). */
 int8_t* @name@_input(void);
 
-/* Runs the network on what @name@_input() holds. Returns the @NAME@_CLASSES int8 outputs, or NULL
- * if it fails. They are valid until the next call of any of these functions. @name@_best_class()
- * names their class, @name@_logit() their scores. */
+/* Runs the network on what @name@_input() holds. Returns the @outputs@ int8 outputs, or NULL
+@invoke_text@
 const int8_t* @name@_invoke(void);
 
 /* The bytes of the arena in use; 0 if it cannot begin. Setting up may need more. */

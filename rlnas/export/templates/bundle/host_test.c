@@ -50,16 +50,9 @@ int main(void) {
     check(@quantize_probe@ == probe_int8[i], "quantized value", i);
   }
   for (int v = 0; v < @NAME@_VECTORS; ++v) {
-    const int label = @name@_vector_labels[v];
-    const int best = @name@_best_class(@name@_vector_outputs[v]);
-    check(@name@_vector_difference(v, @name@_vector_outputs[v]) == 0, "outputs of a vector", v);
-    check(label >= 0 && label < @NAME@_CLASSES, "label of a vector", v);
-    for (int i = 0; i < @NAME@_CLASSES; ++i) {
-      const float logit = @name@_logit(@name@_vector_outputs[v][i]);
-      check(logit <= @name@_logit(@name@_vector_outputs[v][best]), "best class of a vector", v);
-    }
+@vector_checks@
   }
-  for (int i = 0; i < @NAME@_CLASSES; ++i) check(@name@_class_names[i] != NULL, "class name", i);
+  for (int i = 0; i < @labels@; ++i) check(@names@[i] != NULL, "@name_check@", i);
   printf("%d of %d checks failed\n", failures, checks);
   return failures != 0;
 }

@@ -84,9 +84,7 @@ bool Passes(int vector) {
     return false;
   }
   const int difference = @name@_vector_difference(vector, outputs);
-  line << (difference <= 1 ? "ok, differs by " : "DIFFERS by ") << difference << ", class "
-       << @name@_class_names[@name@_best_class(outputs)] << ", true class "
-       << @name@_class_names[@name@_vector_labels[vector]];
+  line << (difference <= 1 ? "ok, differs by " : "DIFFERS by ") << difference@vector_line@
   return difference <= 1;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: 0BSD
-// Runs the test vectors again and again: says whether the outputs are right, and blinks class + 1 times.
+// Runs the test vectors again and again: says whether the outputs are right, and blinks @blinks_text@.
 #include <@name@.h>
 #include <@name@/test_vectors.h>
 
@@ -28,14 +28,14 @@ static bool passes(int vector) {
     return false;
   }
   const int difference = @name@_vector_difference(vector, outputs);
-  const int found = @name@_best_class(outputs);
+  const int found = @found@;
   Serial.print(difference <= 1 ? "ok, differs by " : "DIFFERS by ");
   Serial.print(difference);
-  Serial.print(", class ");
-  Serial.print(@name@_class_names[found]);
+  Serial.print(", @found_word@ ");
+  Serial.print(@found_shown@);
   Serial.print(", microseconds ");
   Serial.println(end - begin);
-  blink(found + 1);
+  blink(@blinks@);
   return difference <= 1;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: 0BSD */
-/* Runs the test vectors again and again: says whether the outputs are right, blinks class + 1 times. */
+/* Runs the test vectors again and again: says whether the outputs are right, blinks @blinks_text@. */
 #include <zephyr/drivers/gpio.h>
 #include <zephyr/kernel.h>
 #include <zephyr/sys/printk.h>
@@ -33,11 +33,11 @@ bool Passes(int vector) {
     return false;
   }
   const int difference = @name@_vector_difference(vector, outputs);
-  const int found = @name@_best_class(outputs);
-  printk("vector %d: %s %d, class %s, %u microseconds\n", vector,
-         difference <= 1 ? "ok, differs by" : "DIFFERS by", difference, @name@_class_names[found],
+  const int found = @found@;
+  printk("vector %d: %s %d, @found_word@ @found_format@, %u microseconds\n", vector,
+         difference <= 1 ? "ok, differs by" : "DIFFERS by", difference, @found_shown@,
          static_cast<unsigned int>(k_cyc_to_us_floor32(cycles)));
-  Blink(found + 1);
+  Blink(@blinks@);
   return difference <= 1;
 }
 
