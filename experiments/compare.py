@@ -155,7 +155,7 @@ def main(arguments: list[str]) -> None:
     ]
   print(table(results))
   write_file(workdir / 'compare.json', json.dumps(list(map(record, results)), indent=2) + '\n')
-  plot(results, workdir / 'compare.png', space=str(setup.config.space))
+  plot(results, workdir / 'compare.png', setup)
 
 
 def read_seeds() -> list[int]:
@@ -332,7 +332,7 @@ def deviations(values: FloatArray) -> FloatArray:
   )
 
 
-def plot(results: list[Result], path: pathlib.Path, *, space: str) -> None:
+def plot(results: list[Result], path: pathlib.Path, setup: Setup) -> None:
   """Draws the curves of all results, with their names at their ends and a band of one error.
 
   The best few have colors and bands, the others are faint. The vertical axis shows
@@ -373,10 +373,10 @@ def plot(results: list[Result], path: pathlib.Path, *, space: str) -> None:
       axes.set_ylim(min(low, *(end - 0.02 * (high - low) for end, _, _ in ends)), high)
     _name_ends(axes, last, ends)
     axes.set_xlabel('trained networks')
-    axes.set_ylabel(f'best feasible int8 validation {Metric(FLAGS.metric).label}')
+    axes.set_ylabel(f'best feasible int8 validation {Metric(setup.config.metric).label}')
     runs = len(results[0].runs)
     shown = f'mean ± standard error of {runs} runs' if runs > 1 else 'one run each'
-    axes.set_title(f'{space}, {FLAGS.dataset}, {FLAGS.board}: {shown}', fontsize=10.5)
+    axes.set_title(f'{setup.config.space}, {FLAGS.dataset}, {FLAGS.board}: {shown}', fontsize=10.5)
     content = encoded(figure, '.png', dpi=120)
   write_file(path, content)
 

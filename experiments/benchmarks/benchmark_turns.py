@@ -42,8 +42,8 @@ flags.DEFINE_list('degrees', ['0', '15'], 'Angles to compare; see --finish_turn.
 flags.DEFINE_integer('folds', 6, 'Number of parts of the groups.')
 flags.DEFINE_integer('networks', 3, 'Number of networks.')
 flags.DEFINE_integer('epochs', 30, 'Number of epochs of each training.')
-flags.DEFINE_integer('max_macs', 60_000, 'Most multiply-accumulates of a network.')
-flags.DEFINE_integer('seed', 0, 'Decides folds, networks and trainings.')
+flags.DEFINE_integer('max_macs', 60_000, 'Number of multiply-accumulates of the largest network.')
+flags.DEFINE_integer('seed', 0, 'Seed of folds, networks and trainings.')
 
 
 def folds_of(path: str, count: int, seed: int) -> Iterator[Dataset]:

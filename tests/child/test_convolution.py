@@ -105,7 +105,9 @@ for channels in (1, 3):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('setting', SETTINGS)
+@pytest.mark.parametrize(
+  'setting', ['off', 'on', pytest.param('on, AVX2', marks=pytest.mark.nightly)]
+)
 def test_every_layer_of_every_space_trains(setting):
   done = subprocess.run(
     [sys.executable, '-c', TRAIN_ALL],

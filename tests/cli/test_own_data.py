@@ -28,6 +28,7 @@ def test_the_flags_are_the_arguments_of_load():
     'image_size': None,
     'channels': None,
     'sound': None,
+    'task': None,
   }
   given = ('--label=a', '--group=b', '--features=c,d', '--window=8', '--hop=2')
   assert from_flags(*given, '--image_size=48,64', '--channels=1').reading() == {
@@ -39,6 +40,7 @@ def test_the_flags_are_the_arguments_of_load():
     'image_size': (48, 64),
     'channels': 1,
     'sound': None,
+    'task': None,
   }
   of_sound = ('--clip_ms=800', '--clip_hop_ms=400', '--sample_rate=8000', '--front_end=micro')
   of_sound += ('--mel_bins=20', '--frame_ms=40', '--frame_hop_ms=10', '--noisy_copies=2')

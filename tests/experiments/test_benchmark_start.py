@@ -5,7 +5,7 @@ from tests.experiments import script
 STAGES = ('compiled', 'first trial begins', 'first result', 'last result', 'finished', 'end')
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_stages_of_a_small_search_follow_each_other():
   search = ('--dataset=digits', '--trials=4', '--batch=2', '--epochs=1', '--sram_kib=20')
   finish = ('--finish_epochs=1', '--finish_top=2', '--workers=1')
