@@ -39,7 +39,7 @@ flags.DEFINE_string('workdir', 'runs/regression', 'Folder of the searches, which
 
 
 def main(arguments: list[str]) -> None:
-  """Prints one row for each split and the means of each table."""
+  """Prints one row for each split, and the mean and standard deviation of each table."""
   if len(arguments) > 1:
     raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
   for name in ('splits', 'trials', 'top', 'epochs'):
@@ -51,8 +51,8 @@ def main(arguments: list[str]) -> None:
     for number, cells in enumerate(rows):
       shown = [f'{r2:.3f}' for r2 in cells[:3]] + [f'{count:,.0f}' for count in cells[3:]]
       print(f'| {table} | {number} | {" | ".join(shown)} |', flush=True)
-    means, errors = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=min(1, len(rows) - 1))
-    shown = [f'{m:.3f} ± {e / len(rows) ** 0.5:.3f}' for m, e in zip(means, errors, strict=True)]
+    means, deviations = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=min(1, len(rows) - 1))
+    shown = [f'{m:.3f} ± {d:.3f}' for m, d in zip(means, deviations, strict=True)]
     print(f'| {table} | mean | {" | ".join(shown[:3])} | {means[3]:,.0f} | {means[4]:,.0f} |')
 
 
