@@ -56,11 +56,13 @@ class Turns:
 
   def check_reads(self, input_shape: Sequence[int]) -> None:
     """Raises ValueError if examples of this shape do not have these features over time."""
-    sides = [side for side in input_shape if side != 1]
-    if len(sides) != 2 or sides[1] != len(self.scale):
+    shape, features = tuple(input_shape), len(self.scale)
+    # A window may have one frame, so a side of 1 may be the steps.
+    is_row = len(shape) in (2, 3) and shape[-1] == features and shape[:-2] in ((), (1,))
+    is_image = len(shape) == 3 and shape[1:] == (features, 1)
+    if not is_row and not is_image:
       raise ValueError(
-        f'degrees={self.degrees:g}: examples of {tuple(input_shape)} have no {len(self.scale)} '
-        'axes over time'
+        f'degrees={self.degrees:g}: examples of {shape} have no {features} axes over time'
       )
 
   def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> npt.NDArray[np.int32]:

@@ -142,12 +142,9 @@ def c_contents(
   for world in worlds:
     for path, content in firmware_contents(world, values, c_texts).items():
       contents[f'{world}/{deployed.name}/{path}'] = content
-  if dataset.head.task is not Task.CLASSIFICATION:
-    return contents  # the files of sound and of windows read classes
-  front_ends = sound_contents(deployed, dataset, worlds) | window_contents(
-    deployed, dataset, worlds
-  )
-  return contents | front_ends
+  if dataset.head.task is Task.CLASSIFICATION:  # the files of sound read classes
+    contents |= sound_contents(deployed, dataset, worlds)
+  return contents | window_contents(deployed, dataset, worlds)
 
 
 def _vectors(model: bytes, port: Port, dataset: Dataset) -> Vectors:

@@ -227,6 +227,7 @@ int Classify(float* scores) {{
     'usage_found': f'if (found >= 0) printf("%s\\n", {name}_class_names[found]);',
     'usage_result': 'Scores are logits: larger is more likely. `scores` may be NULL. If',
     'usage_read': f'const int found = {name}_best_class(outputs);',
+    'used': f'{name}_best_class(outputs)',
   }
 
 
@@ -276,6 +277,7 @@ if (found == 0) {{
 }}""",
     'usage_result': 'Values are in the unit of the training data. If',
     'usage_read': f'const float first = {name}_value(outputs[0], 0);',
+    'used': f'{name}_value(outputs[0], 0)',
   }
 
 
@@ -331,6 +333,7 @@ int Score(float* score) {{
       'an alarm. If'
     ),
     'usage_read': f'/* {name}_score(copy, outputs) needs a copy of the input from before. */',
+    'used': f'{name}_score(a copy of the input from before, outputs)',
   }
 
 

@@ -116,7 +116,7 @@ def _values(deployed: Deployment, dataset: Dataset, sound: SoundSettings) -> dic
     'stream_bytes': str(_stream_bytes(sound, front_end)),
     'clips': str(CLIPS),
     'hashes': ', '.join(f'{fnv1a(one.tobytes())}u' for one in inputs),
-    'classes': ', '.join(map(str, classes_of(deployed, inputs))),
+    'classes': ', '.join(map(str, outputs_of_bytes(deployed, inputs).argmax(1).tolist())),
     'micro_steps': str(MICRO_STEPS),
     'micro_half': str(MICRO_STEPS // 2),
     'parameters': _parameters(sound),
@@ -134,16 +134,17 @@ def _inputs(
   return [np.clip(np.rint(x), -128, 127).astype(np.int8) for x in seen]
 
 
-def classes_of(deployed: Deployment, inputs: Sequence[npt.NDArray[np.int8]]) -> list[int]:
-  """The classes that the network gives for int8 inputs."""
+def outputs_of_bytes(
+  deployed: Deployment, inputs: Sequence[npt.NDArray[np.int8]]
+) -> npt.NDArray[np.int8]:
+  """The int8 outputs [N, outputs] that the network gives for int8 inputs."""
   port = deployed.info.input
   scaling = Scaling(float(port.zero_point), 1 / port.scale)  # to the same int8 values
   raw = np.stack(inputs).astype(np.float32).reshape(-1, *port.shape[1:])
   try:
-    outputs = tflm_logits(deployed.model, raw, scaling=scaling)
+    return tflm_logits(deployed.model, raw, scaling=scaling)
   except ImportError:
-    outputs = int8_logits(deployed.model, raw, scaling=scaling)
-  return [int(place) for place in outputs.argmax(1)]
+    return int8_logits(deployed.model, raw, scaling=scaling)
 
 
 def _stream_bytes(sound: SoundSettings, front_end: LogMel | None) -> int:

@@ -7,7 +7,7 @@ newest, a division by their number, then `<name>_quantize`. None of it can be co
 operation, so all machines with IEEE floats give the same bits; `quantized` is the same in NumPy.
 
 window_test.c holds a few validation examples. It compares the inputs that the network gets, and
-with TFLite Micro the classes, with those found here.
+with TFLite Micro the classes, or the first outputs of other tasks, with those found here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from rlnas.cost.window import Window, sequence_shape
 from rlnas.data.checks import Array
 from rlnas.data.dataset import Dataset
 from rlnas.data.description import as_sequence
+from rlnas.data.tasks import Task
 from rlnas.data.windowed import scaling_of, windowed
 from rlnas.export.c_files import Deployment, fnv1a
 from rlnas.export.c_text import c_float, comment, lines, without_folders
+from rlnas.export.calls import call_values
 from rlnas.export.quantizer import c_type, quantized
-from rlnas.export.sound_files import classes_of
+from rlnas.export.sound_files import outputs_of_bytes
 from rlnas.export.templates import filled
 
 _MOST_EXAMPLES = 4
@@ -99,7 +101,7 @@ def _values(deployed: Deployment, dataset: Dataset, window: Window) -> dict[str,
   """The values of the templates."""
   given = dataset if dataset.given is None else dataset.given
   _, values = sequence_shape(given.input_shape)
-  _, first = np.unique(given.y_val, return_index=True)
+  _, first = np.unique(given.y_val, axis=0, return_index=True)
   room = min(_MOST_EXAMPLES, max(1, _MOST_VALUES // (window.steps * values)))
   inputs, samples = inputs_of(deployed, dataset, given.x_val[sorted(first)[:room]])
   kind, name = c_type(dataset), deployed.name
@@ -128,7 +130,24 @@ def _values(deployed: Deployment, dataset: Dataset, window: Window) -> dict[str,
     'examples': str(len(samples)),
     'samples': lines(_example(row.ravel().tolist(), literal) for row in samples),
     'hashes': ', '.join(f'{fnv1a(one.tobytes())}u' for one in inputs),
-    'classes': ', '.join(map(str, classes_of(deployed, list(inputs)))),
+    **_answers(deployed, dataset, inputs),
+    'use': call_values(name, dataset)['used'],
+  }
+
+
+def _answers(
+  deployed: Deployment, dataset: Dataset, inputs: npt.NDArray[np.int8]
+) -> dict[str, str]:
+  """What window_test.c expects of the network: classes, or the first outputs of other tasks."""
+  outputs = outputs_of_bytes(deployed, list(inputs))
+  is_class = dataset.head.task is Task.CLASSIFICATION
+  answers = outputs.argmax(1) if is_class else outputs[:, 0]
+  return {
+    'answer': 'the class that the network gives' if is_class else "the network's first output",
+    'answers': ', '.join(map(str, answers.tolist())),
+    'found': f'{deployed.name}_best_class(outputs)' if is_class else 'outputs[0]',
+    # Optimised kernels may round an output otherwise.
+    'tolerance': '0' if is_class else '1',
   }
 
 

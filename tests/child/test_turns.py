@@ -103,6 +103,16 @@ def test_other_examples_are_refused(shape):
     turns.check_reads(shape)
 
 
+@pytest.mark.parametrize('shape', [(1, 6), (1, 1, 6), (1, 6, 1)])
+def test_a_window_of_one_frame_is_turned(shape):
+  turns = Turns(10, (0.0,) * 6, (1.0,) * 6)
+  turns.check_reads(shape)
+  examples = tf.constant(np.arange(12, dtype=np.float32).reshape(2, *shape))
+  turned = turns.apply(examples, tf.constant(turns.draw(np.random.default_rng(0), (2,))))
+  assert turned.shape == examples.shape
+  assert not np.allclose(turned, examples)
+
+
 def test_wrong_settings_are_refused():
   with pytest.raises(ValueError, match='degrees=-1: must be at least 0 and finite'):
     Turns(-1, (0.0,) * 3, (1.0,) * 3)

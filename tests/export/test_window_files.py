@@ -11,6 +11,7 @@ import pytest
 import rlnas
 from rlnas.child.builder import build
 from rlnas.cost.window import Window, with_window
+from rlnas.data.tasks import Task
 from rlnas.data.windowed import through
 from rlnas.export import bundle
 from rlnas.export.window_files import inputs_of, window_contents
@@ -23,14 +24,16 @@ from tests.export.host_kernels import HostFirmware
 
 STEPS, VALUES = 25, 6
 CASES = {
-  'all of it': (None, np.float32),
-  'a part, at a third of the rate': (Window(7, 3, (0, 1, 2, 5)), np.float32),
-  'one feature': (Window(12, 2, (4,)), np.float32),
-  'time stamps': (Window(5, 4, (1, 3, 4, 5)), np.float64),
+  'all of it': (None, np.float32, Task.CLASSIFICATION),
+  'a part, at a third of the rate': (Window(7, 3, (0, 1, 2, 5)), np.float32, Task.CLASSIFICATION),
+  'one feature': (Window(12, 2, (4,)), np.float32, Task.CLASSIFICATION),
+  'time stamps': (Window(5, 4, (1, 3, 4, 5)), np.float64, Task.CLASSIFICATION),
+  'two values': (Window(6, 4, (0, 1, 2)), np.float32, Task.REGRESSION),
+  'scores': (None, np.float32, Task.ANOMALY),
 }
 
 
-def moves(dtype):
+def moves(dtype, task=Task.CLASSIFICATION):
   """Examples whose features differ in range; the last of them drifts like a time stamp."""
   rng = np.random.default_rng(3)
   y = rng.integers(0, 3, 300)
@@ -39,17 +42,21 @@ def moves(dtype):
   x = x * (1, 9.81, 0.01, 250, 3, 1) + (0, 0.2, 5, 0, -7, 0)
   if dtype == np.float64:
     x[..., 5] += 1.7e9 + np.arange(STEPS) / 50
+  if task is Task.REGRESSION:
+    y = np.stack([y + 0.5, np.arange(300) < 290], axis=1)
+  elif task is Task.ANOMALY:
+    y = np.where(y == 2, 'loose', 'ok')
   return x.astype(dtype), y
 
 
 @pytest.fixture(scope='module', params=list(CASES))
 def made(request, tmp_path_factory):
   """The folder of a bundle, its deployment and the data as the network sees them."""
-  window, dtype = CASES[request.param]
+  window, dtype, task = CASES[request.param]
   folder = tmp_path_factory.mktemp('window')
-  x, y = moves(dtype)
+  x, y = moves(dtype, task)
   np.savez(folder / 'moves.npz', x_train=x, y_train=y)
-  row = rlnas.data.as_row(rlnas.data.load(folder / 'moves.npz'))
+  row = rlnas.data.as_row(rlnas.data.load(folder / 'moves.npz', task=task.value))
   assert row.x_train.dtype == dtype
   table = rlnas.compile_table(rlnas.Temporal(max_depth=1))
   network = decode(table.space, unrank(table, 0))
@@ -180,15 +187,15 @@ def test_a_wrong_input_fails_the_test_of_the_bundle(made, tmp_path):
 
 
 @pytest.mark.slow
-def test_tflite_micro_gives_the_classes_of_the_samples(made, tmp_path):
+def test_tflite_micro_gives_the_answers_of_the_samples(made, tmp_path):
   folder, _, _ = made
   for path in folder.iterdir():
     if path.is_file():
       (tmp_path / path.name).write_bytes(path.read_bytes())
   text = (tmp_path / 'window_test.c').read_text()
-  first = re.search(r'classes\[EXAMPLES\] = {(\d)', text)
+  first = re.search(r'answers\[EXAMPLES\] = {(-?\d+)', text)
   assert first is not None
-  other = text.replace(first[0], first[0][:-1] + str(1 - min(1, int(first[1]))))
+  other = text.replace(first[0], f'answers[EXAMPLES] = {{{int(first[1]) + 2}')
   for number, (content, failed) in enumerate([(text, 0), (other, 1)]):
     (tmp_path / 'window_test.c').write_text(content)
     (tmp_path / 'window.cc').write_text(
@@ -199,21 +206,27 @@ def test_tflite_micro_gives_the_classes_of_the_samples(made, tmp_path):
       [tmp_path],
       output=tmp_path / f'window{number}.so',
       files=('model.cc', 'classify.cc', 'window.cc'),
-      flags=('-DWINDOW_CLASSES', '-I', tmp_path),
+      flags=('-DWINDOW_ANSWERS', '-I', tmp_path),
     )
     assert firmware.library.window() == failed
 
 
-def test_the_classes_are_those_of_the_network(made):
+def test_the_answers_are_those_of_the_network(made):
   folder, deployed, seen = made
   text = (folder / 'window_test.c').read_text()
-  found = re.search(r'classes\[EXAMPLES\] = {([\d, ]+)}', text)
+  found = re.search(r'answers\[EXAMPLES\] = {([-\d, ]+)}', text)
   assert found is not None
-  classes = [int(number) for number in found[1].split(', ')]
-  _, first = np.unique(seen.y_val, return_index=True)
-  x = seen.x_val[sorted(first)[: len(classes)]]
-  logits = int8_logits(deployed.model, x, scaling=seen.scaling)
-  assert classes == logits.argmax(1).tolist()
+  answers = [int(number) for number in found[1].split(', ')]
+  _, first = np.unique(seen.y_val, axis=0, return_index=True)
+  outputs = int8_logits(
+    deployed.model, seen.x_val[sorted(first)[: len(answers)]], scaling=seen.scaling
+  )
+  if seen.head.task is Task.CLASSIFICATION:
+    assert answers == outputs.argmax(1).tolist()
+  else:
+    np.testing.assert_allclose(answers, outputs[:, 0], atol=1)  # as kernels round
+  used = {'classification': 'best_class(', 'regression': 'value(', 'anomaly': 'score('}
+  assert f'use(rlnas_{used[seen.head.task.value]}' in (folder / 'window.h').read_text()
 
 
 def test_images_have_no_window():

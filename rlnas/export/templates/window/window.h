@@ -9,7 +9,7 @@
  *     read_sensor(sample);
  *     if (@name@_window_push(&stream, sample, @name@_input())) {
  *       const int8_t* outputs = @name@_invoke();     (NULL if it fails)
- *       if (outputs) use(@name@_best_class(outputs));
+ *       if (outputs) use(@use@);
  *     }
  *   }
  *
