@@ -18,7 +18,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.data.dataset import Dataset, assemble
+from rlnas.data.assembling import assemble
+from rlnas.data.dataset import Dataset
 from rlnas.data.tasks import Task
 
 SAMPLE_RATE = 16_000

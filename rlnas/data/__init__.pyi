@@ -1,4 +1,5 @@
-from .dataset import Dataset, as_images, as_pixel, as_row, as_sequences, assemble, take
+from .assembling import assemble
+from .dataset import Dataset, take
 from .description import describe
 from .loaders import (
   BUILT_IN,
@@ -16,6 +17,7 @@ from .loaders import (
 )
 from .metrics import Metric
 from .scaling import Scaling
+from .shapes import as_images, as_pixel, as_row, as_sequences
 from .sound_settings import SoundSettings
 from .tasks import Head, Task
 from .windowed import through

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from rlnas.data import loaders
 from rlnas.data.anomalies import is_anomalous
-from rlnas.data.checks import check_groups, check_real
-from rlnas.data.dataset import Array, Dataset
+from rlnas.data.checks import Array, check_groups, check_real
+from rlnas.data.dataset import Dataset
 from rlnas.data.file_settings import FileSettings
 from rlnas.data.labels import check_counting, places_among
 from rlnas.data.own_arrays import own_arrays, own_path

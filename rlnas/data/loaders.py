@@ -8,19 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from rlnas.data import files
-from rlnas.data.dataset import (
-  Dataset,
-  Pair,
-  as_images,
-  as_pixel,
-  as_row,
-  as_sequences,
-  assemble,
-  take,
-)
+from rlnas.data.assembling import assemble
+from rlnas.data.dataset import Dataset, Pair, take
 from rlnas.data.file_settings import FileSettings, only_for
 from rlnas.data.own_arrays import own_arrays, own_path
 from rlnas.data.own_files import assembled, from_csv, from_folder, from_npz
+from rlnas.data.shapes import as_images, as_pixel, as_row, as_sequences
 from rlnas.data.sound_settings import SoundSettings
 from rlnas.data.tasks import Task
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from rlnas.data import files, folders
+from rlnas.data.checks import Array
 from rlnas.data.csv_files import SUFFIXES
-from rlnas.data.dataset import Array
 from rlnas.data.file_settings import FileSettings, only_for
 from rlnas.data.npz_keys import NO_GROUPS, assign
 from rlnas.data.recordings import Reading, Source, read_examples

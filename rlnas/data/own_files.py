@@ -9,7 +9,8 @@ import contextlib
 from collections.abc import Sequence
 
 from rlnas.data import files
-from rlnas.data.dataset import Dataset, Pair, assemble
+from rlnas.data.assembling import assemble
+from rlnas.data.dataset import Dataset, Pair
 from rlnas.data.file_settings import FileSettings
 from rlnas.data.own_arrays import OwnArrays, Part, PathLike, npz_arrays, own_arrays
 from rlnas.data.sound_settings import SoundSettings

@@ -1,6 +1,6 @@
 """Raw examples in the shape and type that a trained network's scaling expects.
 
-A search brings its data to the shape that its networks read (`rlnas.data.dataset.as_images`,
+A search brings its data to the shape that its networks read (`rlnas.data.shapes.as_images`,
 `as_sequences`) and keeps them as uint8, float32 or float64. Later examples must go the same way,
 or the int8 inputs would differ in the last unit.
 """

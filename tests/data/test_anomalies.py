@@ -6,9 +6,10 @@ from sklearn.metrics import roc_auc_score
 
 from rlnas.data import loaders
 from rlnas.data.anomalies import thresholds_of
-from rlnas.data.dataset import as_pixel, assemble
+from rlnas.data.assembling import assemble
 from rlnas.data.description import describe
 from rlnas.data.metrics import Metric, metrics_of
+from rlnas.data.shapes import as_pixel
 from rlnas.data.tasks import RECONSTRUCTION, Task
 from rlnas.reports.anomaly_metrics import assess_scores
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as reference
 from sklearn.utils.class_weight import compute_class_weight
 
-from rlnas.data.dataset import assemble
+from rlnas.data.assembling import assemble
 from rlnas.data.description import describe
 from rlnas.data.metrics import (
   Metric,

@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from rlnas.data import loaders
-from rlnas.data.dataset import assemble, validate
+from rlnas.data.assembling import assemble
+from rlnas.data.dataset import validate
 from rlnas.data.description import describe
 from rlnas.data.metrics import Metric, check_metric, default_metric, metrics_of
 from rlnas.data.scaling import Scaling

@@ -8,7 +8,8 @@ import pytest
 import rlnas
 from rlnas.architecture import Architecture, Node
 from rlnas.cost.window import Window, with_window
-from rlnas.data.dataset import assemble, validate
+from rlnas.data.assembling import assemble
+from rlnas.data.dataset import validate
 from rlnas.data.windowed import through, windowed
 
 PLAIN = Architecture((Node('input'), Node('global_avg_pool', (0,)), Node('classifier', (1,))))

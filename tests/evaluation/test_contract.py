@@ -10,7 +10,7 @@ from rlnas.architecture import Architecture
 from rlnas.budget import Budget
 from rlnas.child.train_supernet import train_supernet
 from rlnas.data import loaders
-from rlnas.data.dataset import assemble
+from rlnas.data.assembling import assemble
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.lookup import NasBench201Data
 from rlnas.evaluation.screened import Screened

@@ -5,7 +5,7 @@ import pytest
 
 import rlnas
 from rlnas.cost.window import Window, window_bytes, window_of, with_window
-from rlnas.data.dataset import assemble
+from rlnas.data.assembling import assemble
 from rlnas.data.windowed import through
 from rlnas.finishing.plan import Plan, Teaching
 from rlnas.finishing.recipe import Recipe

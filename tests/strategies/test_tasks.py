@@ -9,7 +9,8 @@ import pytest
 
 from rlnas.budget import Budget
 from rlnas.data import loaders
-from rlnas.data.dataset import Dataset, assemble
+from rlnas.data.assembling import assemble
+from rlnas.data.dataset import Dataset
 from rlnas.evaluation.executors import InProcess
 from rlnas.evaluation.trained import Trained
 from rlnas.reward import linear_excess
