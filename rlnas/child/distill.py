@@ -75,8 +75,8 @@ def distillation(
     teachers: models, float32 [B, ...] -> logits [B, classes]; they run in inference mode.
     temperature: T; positive.
     share: the teachers' weight in the loss, in [0, 1].
-    task: what the networks are for; those that give their input again learn likewise from it and
-      from what the teachers give.
+    task: what the networks are for; those that reconstruct their input learn from it and from
+      what the teachers give.
 
   Raises:
     ValueError: there is no teacher, or an argument is out of its range.

@@ -20,7 +20,7 @@ from rlnas.child.augment import NO_AUGMENTATION, Changes
 from rlnas.child.defaults import BATCH_SIZE, LEARNING_RATE
 from rlnas.child.progress import Step, is_heard, tell
 from rlnas.data.dataset import Dataset
-from rlnas.data.metrics import Confusion, Metric, check_metric, class_weights
+from rlnas.data.metrics import Confusion, Metric, class_weights, metric_for
 from rlnas.data.scaling import Scaling
 from rlnas.data.tasks import Head, Task
 
@@ -95,7 +95,7 @@ def loss_for(metric: Metric, dataset: Dataset, *, loss: Loss | None = None) -> L
   Raises:
     ValueError: the metric is of another task than the data.
   """
-  check_metric(metric, dataset)
+  metric = metric_for(dataset, metric)
   loss = loss or LOSSES[dataset.head.task]
   if metric is Metric.ACCURACY or metric.task is not Task.CLASSIFICATION:
     return loss

@@ -26,7 +26,7 @@ from rlnas.child.supernet import Float32Array, Path, Supernet, initial, within
 from rlnas.child.train import Loss, loss_for
 from rlnas.cost.limits import within_limits
 from rlnas.data.dataset import Dataset
-from rlnas.data.metrics import Metric, default_metric
+from rlnas.data.metrics import Metric, metric_for
 from rlnas.trial import derive_seed
 
 # Called with the number of finished steps and the loss of the last one.
@@ -67,7 +67,7 @@ def train_supernet(
     raise ValueError(f'learning_rate={learning_rate}: must be positive')
   limited = [within_limits(a) for a in architectures]
   paths = [layers_of(a, dataset.task) for a in limited]
-  metric = default_metric(dataset) if metric is None else Metric(metric)
+  metric = metric_for(dataset, metric)
   bank = _Bank(paths, seed, loss_for(metric, dataset))
   rng = np.random.default_rng(derive_seed(seed, 'order'))
   order = np.zeros(0, np.int64)

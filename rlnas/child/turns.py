@@ -1,4 +1,4 @@
-"""Random turns of motion sensors: as if the device were worn a little otherwise.
+"""Random turns of motion sensors, as if the device were worn in a slightly different way.
 
 Um et al. 2017 (arXiv:1706.00527, section 3) turn an accelerometer's axes at random, which helps
 most of the changes that they try, since nobody straps a sensor on as another does.
@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from rlnas.backend import tf
 from rlnas.child.augment import NO_AUGMENTATION, Changes
-from rlnas.cost.window import Window
+from rlnas.cost.window import AXES, Window
 from rlnas.data.dataset import Dataset
+from rlnas.data.motion import check_axes
 from rlnas.data.scaling import PerFeature
 
-AXES = 3  # x, y, z
 _UNIT = 1e-6  # of the angles that `draw` returns, in radians
 
 
@@ -96,10 +96,11 @@ def for_motion(dataset: Dataset, degrees: float) -> Turns:
     degrees: standard deviation of the angle about each axis.
 
   Raises:
-    ValueError: the number of features is no multiple of 3, or `degrees` is out of its range.
+    ValueError: the examples are no sequences of x, y, z of one sensor after the other, each with a
+      scale of its own, or `degrees` is out of its range.
   """
-  sides = [side for side in dataset.input_shape if side != 1]
-  features = sides[-1] if len(sides) == 2 else 0
+  check_axes(f'degrees={degrees:g}', dataset)
+  features = dataset.scaling.features
 
   def of_each(value: PerFeature) -> tuple[float, ...]:
     return tuple(np.broadcast_to(np.ravel(value), features).tolist())

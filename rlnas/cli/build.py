@@ -30,7 +30,8 @@ from rlnas.cost.builds import Build
 from rlnas.cost.speed import Speed
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
-from rlnas.data.metrics import Metric, default_metric
+from rlnas.data.metrics import metric_for
+from rlnas.data.motion import check_axes
 from rlnas.evaluation.executors import default_workers
 from rlnas.interfaces import Executor, Reward, StagedEvaluator, Strategy
 from rlnas.search.fidelity import Pruner
@@ -150,12 +151,7 @@ def check_augmentation(finish: FinishConfig, dataset: Dataset) -> None:
   Images are moved and mirrored, features of sound moved in time, motion sensors turned.
   """
   if finish.turn:
-    sides = [side for side in dataset.input_shape if side != 1]
-    if dataset.sound is not None or len(sides) != 2 or sides[1] % 3:
-      raise ValueError(
-        f'finish_turn={finish.turn:g}: must have features that are axes x, y, z of motion sensors, '
-        f'not examples of shape {dataset.input_shape}'
-      )
+    check_axes(f'finish_turn={finish.turn:g}', dataset)
   if dataset.sound is not None:
     if finish.flip:
       raise ValueError('finish_flip=True: recordings of sound are no images')
@@ -341,7 +337,7 @@ def build_evaluator(setup: Setup) -> StagedEvaluator:
     speed=speed,
     build=build,
     weights=weights,
-    metric=default_metric(data) if config.metric is None else Metric(config.metric),
+    metric=metric_for(data, config.metric),
   )
   return Screened(trained, setup.budget, data.task, speed, build)
 

@@ -37,10 +37,9 @@ SPACES: Mapping[str, str] = {
   'joint': 'rlnas.spaces.joint:Joint',
   'autoencoder': 'rlnas.spaces.autoencoder:Autoencoder',
 }
-# The space of a search that names none, by the number of sides of an example: sequences (time,
-# features), and images (height, width, channels).
-# That of anomaly detection is the same for all.
-ANOMALY_SPACE = 'autoencoder'
+ANOMALY_SPACE = 'autoencoder'  # of an anomaly detection that names no space
+# The space of any other search that names none, by the number of sides of an example: sequences
+# (time, features), and images (height, width, channels).
 DEFAULT_SPACES: Mapping[int, str] = {2: 'temporal', 3: 'chain'}
 STRATEGIES: Mapping[str, str] = {
   'reinforce': 'rlnas.strategies.reinforce:Reinforce',
@@ -231,13 +230,9 @@ def recorded_options(kind: str, name: str, text: str) -> dict[str, Any]:
   if not text.startswith('{'):
     options = options_of(find(kind, name))
     return read_options(f'{kind}_option', text.split(), options, of=name)
-  return _parsed(text)
+  return recorded_arguments(text)
 
 
-def recorded_windows(text: str) -> dict[str, Any]:
-  """The keyword arguments of `rlnas.spaces.preprocessed` that `recorded` wrote."""
-  return _parsed(text)
-
-
-def _parsed(text: str) -> dict[str, Any]:
+def recorded_arguments(text: str) -> dict[str, Any]:
+  """The keyword arguments that `recorded` wrote."""
   return {key: as_tuples(value) for key, value in json.loads(text).items()}

@@ -32,7 +32,7 @@ from rlnas.cli.flags import (
 from rlnas.cli.guard import stopping
 from rlnas.cli.loading import load_tensorflow, start_compiler
 from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
-from rlnas.data.metrics import NOTABLE_SHARE, Metric, default_metric
+from rlnas.data.metrics import NOTABLE_SHARE, Metric, metric_for
 from rlnas.data.tasks import Task
 from rlnas.trial import Status, Trial
 
@@ -200,7 +200,7 @@ def plan_of(config: SearchConfig, dataset: Dataset) -> Plan:
     augmentation=_augmentation(asked, dataset),
     patience=asked.patience,
     further_epochs=asked.further_epochs,
-    metric=default_metric(dataset) if config.metric is None else Metric(config.metric),
+    metric=metric_for(dataset, config.metric),
   )
   return Plan(
     recipe,
@@ -317,7 +317,7 @@ def rows_of_alarms(quality: AnomalyQuality) -> list[tuple[str, str]]:
 
 
 def chance_warning(winner: Winner, dataset: Dataset) -> str:
-  """Warns if the winner is not better than always naming the largest class; '' if it is."""
+  """Warns if the winner is not better than an answer without a network; '' if it is."""
   metric = winner.metric
   reached, chance = winner.tested(metric), winner.chance(metric)
   if reached > chance:

@@ -163,8 +163,8 @@ class FinishedSearch:
     Args:
       x: raw examples, as in the data set. [N, ...]
       y: their classes: places in `class_names`, as a `Dataset` has them, or names as text [N]; of
-        a regression their values [N] or [N, K].
-        In anomaly detection 0 and 1, or the words normal and anomaly.
+        a regression their values [N] or [N, K]; in anomaly detection 0 and 1, or the words normal
+        and anomaly [N].
       groups: the group of each example, such as its person, if they have any. [N]
 
     Returns:
@@ -187,7 +187,9 @@ class FinishedSearch:
     if self.head.task is Task.REGRESSION:
       values = as_targets('y', np.asarray(y), examples=len(raw))
       if values.shape[1] != len(self.class_names):
-        raise ValueError(f'y of shape {np.shape(y)}: must have {len(self.class_names)} values')
+        raise ValueError(
+          f'y of shape {np.shape(y)}: must have a value for each of {", ".join(self.class_names)}'
+        )
       check_varies('y', values, self.class_names)
       answers = int8_answers(self.tflite, seen, scaling=scaling, head=self.head)
       return assess_values(values, answers, names=self.class_names, head=self.head)

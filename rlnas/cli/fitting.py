@@ -15,7 +15,7 @@ from rlnas.cli import choices
 from rlnas.cli.config import EPOCHS, LARGE, STAGES_IF_LARGE, SearchConfig, named_space
 from rlnas.cost.kinds import operator_kinds
 from rlnas.data.dataset import Dataset
-from rlnas.data.metrics import Metric, check_metric, default_metric
+from rlnas.data.metrics import metric_for
 from rlnas.data.tasks import Task
 from rlnas.search.journal import JournalError, read_journal
 from rlnas.spaces.decision import decode
@@ -23,7 +23,7 @@ from rlnas.spaces.table import Table, sample_uniform
 
 # Options of `chain` for examples of one pixel, whose layers are dense.
 OF_ONE_PIXEL = ('operations=conv', 'kernels=1', 'max_strides=0')
-LEAST_STEPS = 400  # of the training of a network for a regression
+LEAST_STEPS = 400  # of the training of a network that names no classes
 _DRAWN = 100  # networks, to see how many may fit
 _FEW = 3  # of them; the next one ends the drawing
 # Networks, to see which operators a space has. One that 5 % of its networks have is missed once in
@@ -61,9 +61,9 @@ def with_training(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   """Decides how networks are trained if the configuration does not: large data get stages.
 
   Most networks are bad, and a sixth of 60,000 examples tells (see `rlnas.search.fidelity`). In
-  other tasks, small data get as many epochs as make `LEAST_STEPS` steps: tables of values are often
-  of a few hundred rows, and values need more precise outputs than classes. A
-  folder whose search began otherwise goes on as its journal says.
+  other tasks than classification, small data get as many epochs as make `LEAST_STEPS` steps: tables
+  of values often have a few hundred rows, and values need more precise outputs than classes. A
+  folder whose search began with other settings goes on as its journal says.
   """
   if config.epochs is not None or config.fidelity is not None:
     return config
@@ -84,10 +84,7 @@ def with_metric(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   Raises:
     ValueError: it names a metric of another task.
   """
-  if config.metric is None:
-    return dataclasses.replace(config, metric=default_metric(dataset).value)
-  check_metric(Metric(config.metric), dataset)
-  return config
+  return dataclasses.replace(config, metric=metric_for(dataset, config.metric).value)
 
 
 def _recorded(workdir: str, name: str) -> object:
@@ -136,7 +133,7 @@ def with_windows(config: SearchConfig, dataset: Dataset) -> SearchConfig:
     )
   if dataset.head.task is Task.ANOMALY:
     raise ValueError(
-      'preprocess=True: not for anomaly detection, since the scores of networks that rebuild '
+      'preprocess=True: not for anomaly detection, since the scores of networks that reconstruct '
       'different parts of an example do not compare'
     )
   given = choices.preprocess_options(config.preprocess_options)

@@ -97,7 +97,7 @@ def space_of(configuration: Mapping[str, Scalar | None]) -> Space | None:
     arguments = choices.recorded_options('space', name, options)
     space: Space = choices.find('space', name)(**arguments)
     if windows := configuration.get('preprocess'):
-      space = Preprocessed(space, **choices.recorded_windows(str(windows)))
+      space = Preprocessed(space, **choices.recorded_arguments(str(windows)))
   except Exception:  # whatever a module of one's own does
     return None
   return space

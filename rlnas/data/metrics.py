@@ -7,14 +7,13 @@ same counts, for networks in floating point and in int8.
 The quality of a regression is R², the share of the targets' variance that a network explains: the
 mean over the targets, and 0 for a network that is worse than always giving their means.
 
-That of anomaly detection is the area under the receiver's curve: the probability that an anomalous
+That of anomaly detection is the area under the ROC curve: the probability that an anomalous
 example has a greater score than a normal one. The partial area looks only at thresholds with at
 most 10 % of false alarms, and is scaled so that chance is .5 (McClish 1989), as in DCASE's task 2.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.data.tasks import Task
+from rlnas.data.word import Word
 
 if TYPE_CHECKING:
   from rlnas.data.dataset import Dataset
@@ -33,7 +33,7 @@ NOTABLE_SHARE = 1.5  # of the largest class, over the share that each of equal c
 UNBALANCED = 10.0  # the largest class over the smallest: from here on another metric is advised
 
 
-class Metric(str, enum.Enum):
+class Metric(Word):
   """A figure in [0, 1] by which networks are compared.
 
   Raises:
@@ -44,13 +44,8 @@ class Metric(str, enum.Enum):
   BALANCED_ACCURACY = 'balanced_accuracy'  # mean of the recalls of all classes
   MACRO_F1 = 'macro_f1'  # mean of the F1 scores of all classes
   R2 = 'r2'  # mean of the shares of variance explained, at least 0
-  AUC = 'auc'  # area under the receiver's curve
+  AUC = 'auc'  # area under the ROC curve
   PARTIAL_AUC = 'partial_auc'  # the same for at most 10 % of false alarms
-
-  @classmethod
-  def _missing_(cls, value: object) -> Metric:
-    names = ', '.join(metric.value for metric in cls)
-    raise ValueError(f'metric={value!r}: must be one of {names}')
 
   @property
   def label(self) -> str:
@@ -177,7 +172,7 @@ def _macro_f1(confusion: Confusion) -> float:
 
 
 def _area(truth: npt.NDArray[Any], scores: npt.NDArray[np.float64], *, most: float) -> float:
-  """The area under the receiver's curve, for at most a share of false alarms; 0 if not finite."""
+  """The area under the ROC curve, for at most a share of false alarms; 0 if not finite."""
   from sklearn.metrics import roc_auc_score  # takes a second to load
 
   if not np.isfinite(scores).all():
@@ -211,19 +206,23 @@ def metrics_of(task: Task) -> tuple[Metric, ...]:
   return tuple(metric for metric in Metric if metric.task is task)
 
 
-def default_metric(dataset: Dataset) -> Metric:
-  """What networks for a data set are judged by if nothing else is said."""
-  return metrics_of(dataset.head.task)[0]
+def metric_for(dataset: Dataset, metric: Metric | str | None = None) -> Metric:
+  """What networks for a data set are judged by: the given metric, or the default of its task.
 
-
-def check_metric(metric: Metric, dataset: Dataset) -> None:
-  """Raises ValueError if a metric is of another task than the data."""
-  if metric.task is not dataset.head.task:
-    names = ', '.join(one.value for one in metrics_of(dataset.head.task))
+  Raises:
+    ValueError: there is no such metric, or it is of another task than the data.
+  """
+  offered = metrics_of(dataset.head.task)
+  if metric is None:
+    return offered[0]
+  found = Metric(metric)
+  if found not in offered:
+    names = ', '.join(one.value for one in offered)
     raise ValueError(
-      f'metric={metric.value!r}: must be one of {names}, as {dataset.name} is a '
+      f'metric={found.value!r}: must be one of {names}, since the task of {dataset.name} is '
       f'{dataset.head.task.value}'
     )
+  return found
 
 
 _FORMULAS = {

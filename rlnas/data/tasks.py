@@ -1,4 +1,4 @@
-"""What networks are for, and what their outputs mean: classes, values, or the input again.
+"""What networks are for, and what their outputs mean: classes, values, or the reconstructed input.
 
 A `Task` decides the loss (`rlnas.child.train.LOSSES`), the metrics (`rlnas.data.metrics`) and the
 reports. A `Head` reads the outputs of a network of that task, in floating point and in int8 alike.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import enum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.data.scaling import Scaling
+from rlnas.data.word import Word
 
 Array = npt.NDArray[Any]
 
@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 MOST_CLASSES_OF_FLOATS = 20
 
 
-class Task(str, enum.Enum):
+class Task(Word):
   """What a network is for.
 
   Raises:
@@ -31,12 +31,7 @@ class Task(str, enum.Enum):
 
   CLASSIFICATION = 'classification'  # to name a class: one output for each
   REGRESSION = 'regression'  # to give values, one for each output
-  ANOMALY = 'anomaly'  # to give the input again, so that what it cannot give is anomalous
-
-  @classmethod
-  def _missing_(cls, value: object) -> Task:
-    names = ', '.join(task.value for task in cls)
-    raise ValueError(f'task={value!r}: must be one of {names}')
+  ANOMALY = 'anomaly'  # to reconstruct the input; what cannot be reconstructed is anomalous
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, Trainer, loss_for, qual
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
-from rlnas.data.metrics import Metric, check_metric, default_metric
+from rlnas.data.metrics import Metric, metric_for
 from rlnas.data.windowed import through
 from rlnas.evaluation.int8 import Ready, measure_int8
 from rlnas.trial import NO_TERMS, Measurement, Terms, derive_seed, weights_name
@@ -98,8 +98,7 @@ class Trained:
     self._calibration_examples = calibration_examples
     self._speed = speed
     self._build = build
-    self._metric = default_metric(dataset) if metric is None else Metric(metric)
-    check_metric(self._metric, dataset)
+    self._metric = metric_for(dataset, metric)
     self._weights = None if weights is None else pathlib.Path(weights)
 
   def evaluate(

@@ -14,7 +14,7 @@ from rlnas.child.train import quality_function
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.speed import Speed
 from rlnas.data.dataset import Dataset
-from rlnas.data.metrics import Metric, check_metric, default_metric
+from rlnas.data.metrics import Metric, metric_for
 from rlnas.evaluation.int8 import Ready, measure_int8
 from rlnas.trial import Measurement
 
@@ -71,8 +71,7 @@ class WeightSharing:
     self._calibration_examples = calibration_examples
     self._speed = speed
     self._build = build
-    self._metric = default_metric(dataset) if metric is None else Metric(metric)
-    check_metric(self._metric, dataset)
+    self._metric = metric_for(dataset, metric)
 
   def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
     """Measures one network.

@@ -329,8 +329,8 @@ int Score(float* score) {{
     'blinks_text': 'twice for an anomaly and once for others',
     'usage_found': f'if (found >= 0) printf("%s\\n", {name}_class_names[found]);',
     'usage_result': (
-      f'The score is how badly the network gives its input again; above `{upper}_THRESHOLD` it is '
-      'an alarm. If'
+      'The score is the error with which the network reconstructs its input; above '
+      f'`{upper}_THRESHOLD` it is an alarm. If'
     ),
     'usage_read': f'/* {name}_score(copy, outputs) needs a copy of the input from before. */',
     'used': f'{name}_score(a copy of the input from before, outputs)',

@@ -146,7 +146,7 @@ def _answers(
     'answer': 'the class that the network gives' if is_class else "the network's first output",
     'answers': ', '.join(map(str, answers.tolist())),
     'found': f'{deployed.name}_best_class(outputs)' if is_class else 'outputs[0]',
-    # Optimised kernels may round an output otherwise.
+    # Optimised kernels may round an output differently.
     'tolerance': '0' if is_class else '1',
   }
 

@@ -12,7 +12,6 @@ of its metric.
 from __future__ import annotations
 
 import dataclasses
-import enum
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ import numpy.typing as npt
 from rlnas.data.metrics import Metric
 from rlnas.data.resampling import RESAMPLES, resampled
 from rlnas.data.tasks import Task
+from rlnas.data.word import Word
 from rlnas.pareto import compared
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _CONFIDENCE = 0.95
 _ROUNDING = 1e-9  # equal accuracies may differ by so much
 
 
-class Prefer(str, enum.Enum):
+class Prefer(Word):
   """How much accuracy a smaller network may cost.
 
   Raises:
@@ -48,11 +48,6 @@ class Prefer(str, enum.Enum):
   ACCURACY = 'accuracy'  # none: the best; of equals the smallest
   BALANCED = 'balanced'  # the smallest at most one standard error, and .002, below the best
   SMALLEST = 'smallest'  # the smallest whose difference from the best may be chance
-
-  @classmethod
-  def _missing_(cls, value: object) -> Prefer:
-    names = ', '.join(prefer.value for prefer in cls)
-    raise ValueError(f'prefer={value!r}: must be one of {names}')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -66,8 +66,8 @@ class Winner:
     int8_validation_accuracy: the metric of `model`, which decided the choice.
     int8_test_accuracy: accuracy of `model` on the test data, which no earlier step uses; R² of a
       regression, AUC of an anomaly detection.
-    int8_test_interval: 95 % confidence interval of that (Wilson 1927; otherwise by bootstrap). It
-      covers the random choice of the test examples, not that of the search or of the training.
+    int8_test_interval: 95 % confidence interval of that (Wilson 1927; a bootstrap in other tasks).
+      It covers the random choice of the test examples, not that of the search or of the training.
     int8_test_confusion: test examples by true class, then by the class that `model` names; () of
       other tasks.
     largest_class: the class with the most training examples; 0 in other tasks.

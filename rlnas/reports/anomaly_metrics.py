@@ -36,7 +36,7 @@ class AnomalyQuality:
   """The results of an anomaly detection on labelled examples.
 
   Attributes:
-    auc: area under the receiver's curve.
+    auc: area under the ROC curve.
     partial_auc: the same for at most 10 % of false alarms, scaled so that chance is .5.
     interval: 95 % interval of `auc` over the choice of the examples (bootstrap).
     alarms: what each threshold does.

@@ -50,14 +50,14 @@ def blocks(
   chosen = 'Thresholds are chosen on the normal validation examples; the bundle has that for '
   chosen += f'{BUNDLED_RATE:.0%}.'
   pictures = (
-    Figure('roc', curve(quality), 'Anomalies found over false alarms; dots: the thresholds.'),
+    Figure('roc', curve(quality), 'ROC curve; dots: the thresholds.'),
     Figure('scores', histogram(quality), 'Scores of the test examples; dashed: the threshold.'),
   )
   return Text(text), Table(head, rows), Text(chosen), Figures(pictures)
 
 
 def curve(quality: AnomalyQuality) -> str:
-  """The receiver's curve on the test data."""
+  """The ROC curve of the test data."""
   false, found, _ = roc_curve(quality.truth, quality.scores)
   with style():
     figure = Drawing(figsize=(4.6, 4.2))

@@ -1,4 +1,4 @@
-"""Autoencoders of one frame or window: dense layers down to a code and up again.
+"""Autoencoders of one frame or window: dense layers down to a code and back.
 
 The form is that of MLPerf Tiny's anomaly detection, ad01 (Banbury et al. 2021, arXiv:2106.07597),
 and of DCASE 2020's baseline (Koizumi et al. 2020, arXiv:2006.05822): four layers of 128 units, a

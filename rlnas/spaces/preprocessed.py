@@ -14,10 +14,8 @@ from __future__ import annotations
 import dataclasses
 
 from rlnas.architecture import Architecture
-from rlnas.cost.window import Window, with_window
+from rlnas.cost.window import AXES, Window, with_window
 from rlnas.spaces.decision import Decision, Space, Walk
-
-_AXES = 3  # of a sensor of motion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +53,8 @@ class Preprocessed:
       found = dict.fromkeys((whole, whole // 2, whole // 4))
       object.__setattr__(self, 'windows', tuple(w for w in found if w >= max(self.rates)))
     if self.group is None:
-      in_threes = self.features > _AXES and self.features % _AXES == 0
-      object.__setattr__(self, 'group', _AXES if in_threes else 1)
+      in_threes = self.features > AXES and self.features % AXES == 0
+      object.__setattr__(self, 'group', AXES if in_threes else 1)
     for name in ('windows', 'rates'):
       values = getattr(self, name)
       if not values or min(values) < 1 or len(set(values)) < len(values):

@@ -9,6 +9,8 @@ import rlnas
 from rlnas.backend import tf
 from rlnas.child.augment import NO_AUGMENTATION, Augmentation
 from rlnas.child.turns import Turns, for_motion, seen_through
+from rlnas.cli.build import check_augmentation
+from rlnas.cli.config import FinishConfig
 from rlnas.cost.window import Window
 from rlnas.finishing.evaluator import Finishing
 from rlnas.finishing.recipe import Recipe
@@ -118,5 +120,16 @@ def test_wrong_settings_are_refused():
     Turns(-1, (0.0,) * 3, (1.0,) * 3)
   with pytest.raises(ValueError, match=r'scale=.*: must be x, y, z of each sensor'):
     Turns(1, (0.0,) * 4, (1.0,) * 4)
-  with pytest.raises(ValueError, match=r'scale=.*: must be x, y, z of each sensor'):
-    for_motion(rlnas.data.digits(), 15)
+
+
+@pytest.mark.parametrize(
+  ('shape', 'dtype'), [((12, 12, 1), 'u1'), ((12, 12, 3), 'f4'), ((9, 4), 'f4')]
+)
+def test_data_without_axes_are_refused(shape, dtype):
+  x = np.random.default_rng(0).integers(0, 99, (60, *shape)).astype(dtype)
+  data = rlnas.data.assemble('others', (x, np.arange(60) % 2), source='made up')
+  rule = r'must have sequences of axes x, y, z of motion sensors, not examples of shape \('
+  with pytest.raises(ValueError, match=f'^degrees=15: {rule}'):
+    for_motion(data, 15)
+  with pytest.raises(ValueError, match=f'^finish_turn=15: {rule}'):
+    check_augmentation(FinishConfig(turn=15.0), data)

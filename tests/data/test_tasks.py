@@ -10,7 +10,7 @@ from rlnas.data import loaders
 from rlnas.data.assembling import assemble
 from rlnas.data.dataset import validate
 from rlnas.data.description import describe
-from rlnas.data.metrics import Metric, check_metric, default_metric, metrics_of
+from rlnas.data.metrics import Metric, metric_for, metrics_of
 from rlnas.data.scaling import Scaling
 from rlnas.data.tasks import CLASSES, Head, Task, task_of
 from rlnas.reports.regression_metrics import assess_values
@@ -108,7 +108,7 @@ def broken(column, value):
       r"task='ranking': must be one of classification, regression, anomaly",
     ),
     (lambda: Head(Task.REGRESSION), r'targets=None: a regression must have them'),
-    (lambda: check_metric(Metric.ACCURACY, regression()), r"metric='accuracy': must be one of r2"),
+    (lambda: metric_for(regression(), Metric.ACCURACY), r"metric='accuracy': must be one of r2"),
     (lambda: loaders.load('digits', task='regression'), r'task=regression: is for your own data'),
   ],
 )
@@ -137,7 +137,7 @@ def test_r2_is_scikit_learns_and_not_below_0():
     assert found == pytest.approx(max(0, r2_score(Y, answers)), rel=1e-9)
   assert Metric.R2.judge(Y, np.full_like(Y, np.nan), outputs=2) == 0
   assert metrics_of(Task.REGRESSION) == (Metric.R2,)
-  assert default_metric(regression()) is Metric.R2
+  assert metric_for(regression()) is Metric.R2
 
 
 def test_errors_are_those_of_scikit_learn_in_the_unit_of_the_values():
