@@ -10,7 +10,7 @@ depend on the window, and one record of them serves all networks of a search.
 from __future__ import annotations
 
 import dataclasses
-import functools
+import weakref
 
 import numpy as np
 
@@ -20,7 +20,10 @@ from rlnas.data.checks import Array
 from rlnas.data.dataset import Dataset
 from rlnas.data.scaling import PerFeature, Scaling
 
-_KEPT = 2  # data sets as seen through a window, which are used again within a trial
+# The last data sets as seen through windows, without what was given: a trial uses them more than
+# once. Nothing here keeps the data alive, which may lie in memory that a worker shares.
+_KEPT = 2
+_SEEN: weakref.WeakKeyDictionary[Dataset, dict[Window, Dataset]] = weakref.WeakKeyDictionary()
 
 
 def through(architecture: Architecture, dataset: Dataset) -> tuple[Architecture, Dataset]:
@@ -33,10 +36,14 @@ def through(architecture: Architecture, dataset: Dataset) -> tuple[Architecture,
   if window is None:
     return architecture, dataset
   network, task = unwindowed(architecture, dataset.task)
-  return network, _seen(dataset, window, task.input_shape)
+  kept = _SEEN.setdefault(dataset, {})
+  if window not in kept:
+    for oldest in list(kept)[: len(kept) - _KEPT + 1]:
+      del kept[oldest]
+    kept[window] = _seen(dataset, window, task.input_shape)
+  return network, dataclasses.replace(kept[window], given=dataset)
 
 
-@functools.lru_cache(maxsize=_KEPT)
 def _seen(dataset: Dataset, window: Window, shape: tuple[int, ...]) -> Dataset:
   check_windowed(dataset)
   names = dataset.features
@@ -52,7 +59,6 @@ def _seen(dataset: Dataset, window: Window, shape: tuple[int, ...]) -> Dataset:
     scaling=scaling_of(dataset.scaling, window),
     features=tuple(names[i] for i in window.features) if names else (),
     window=window,
-    given=dataset,
   )
 
 

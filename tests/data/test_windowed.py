@@ -1,6 +1,8 @@
 """Data as networks see them through their windows."""
 
 import dataclasses
+import multiprocessing
+import weakref
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from rlnas.cost.window import Window, with_window
 from rlnas.data.assembling import assemble
 from rlnas.data.dataset import validate
 from rlnas.data.windowed import through, windowed
+from rlnas.evaluation.shared_memory import Shared, attach
 
 PLAIN = Architecture((Node('input'), Node('global_avg_pool', (0,)), Node('classifier', (1,))))
 
@@ -69,9 +72,34 @@ def test_whole_examples_stay_as_they_are():
 def test_equal_windows_are_made_once():
   data = sequences()
   network = with_window(PLAIN, Window(4, 2, (1,)))
-  assert through(network, data)[1] is through(network, data)[1]
+  first, again = (through(network, data)[1].x_train for _ in range(2))
+  assert first is again
+  for frames in (3, 2):  # two others take its place
+    through(with_window(PLAIN, Window(frames, 2, (1,))), data)
+  assert through(network, data)[1].x_train is not first
   other = dataclasses.replace(data, x_val=data.x_val[:3], y_val=data.y_val[:3])
   assert len(through(network, other)[1].x_val) == 3
+
+
+def look(handle):
+  """Looks through a window at data in shared memory, as a worker does, and ends."""
+  data, _memory = attach(handle)
+  through(with_window(PLAIN, Window(4, 1, (0, 1, 2, 3))), data)  # a view of that memory
+
+
+def test_what_is_kept_of_windows_does_not_keep_the_data_alive(capfd):
+  data = sequences()
+  alive, shared = weakref.ref(data), Shared(data)
+  process = multiprocessing.get_context('spawn').Process(target=look, args=(shared.handle,))
+  process.start()
+  look(shared.handle)
+  process.join()
+  shared.close()
+  assert process.exitcode == 0
+  assert capfd.readouterr().err == ''
+  through(with_window(PLAIN, Window(4, 1, (0, 1, 2, 3))), data)
+  del data
+  assert alive() is None
 
 
 @pytest.mark.parametrize('data', [rlnas.data.digits(), 'bytes'])
