@@ -22,6 +22,7 @@ Array = npt.NDArray[Any]
 FALSE_ALARM_RATES = (0.01, 0.05, 0.1)
 BUNDLED_RATE = 0.05
 
+_SPOKEN = {'val': 'validation', 'test': 'test'}
 _NAMES = ('normal', 'ok', 'good', '0')  # of normal examples, the first of those that there are
 
 
@@ -99,7 +100,7 @@ def arranged(
     rest, half, _ = splits.split(y, val=len(y) // 2, test=0)
     missing = 'val' if given == 'test' else 'test'
     places = {'train': ('train', fine), given: (given, rest), missing: (given, half)}
-    notes.append(f'half of the {given} examples are {missing} examples')
+    notes.append(f'half of the {_SPOKEN[given]} examples are {_SPOKEN[missing]} examples')
     return _found(places, is_odd, notes)
   _check_both('train', is_odd['train'])
   zeros = np.zeros(len(fine), np.int32)

@@ -19,7 +19,7 @@ from rlnas.data.scaling import Scaling
 from rlnas.data.sound_settings import MICRO_STEPS, SoundSettings, micro_parameters
 from rlnas.export.c_files import Deployment, fnv1a
 from rlnas.export.c_text import comment
-from rlnas.export.templates import filled
+from rlnas.export.templates import filled, in_folders
 from rlnas.tflite.inference import int8_logits, tflm_logits
 
 CLIPS = 4  # that sound_test.c makes
@@ -72,13 +72,7 @@ def sound_contents(
   }
   if sound.front_end == 'log_mel':
     found |= filled('front_end', {'front': 'sound'})
-  contents = {name: text.encode('ascii') for name, text in found.items()}
-  for world in worlds:
-    folder = f'{world}/{deployed.name}'
-    for name, text in found.items():
-      place = f'src/{deployed.name}' if name == 'sound.h' else 'test'
-      contents[f'{folder}/{place}/{name}'] = text.encode('ascii')
-  return contents
+  return in_folders(found, deployed.name, worlds, header='sound.h')
 
 
 def made_clip(number: int, samples: int) -> npt.NDArray[np.int16]:

@@ -28,7 +28,7 @@ from rlnas.export.c_text import c_float, comment, lines, without_folders
 from rlnas.export.calls import call_values
 from rlnas.export.quantizer import c_type, quantized
 from rlnas.export.sound_files import outputs_of_bytes
-from rlnas.export.templates import filled
+from rlnas.export.templates import filled, in_folders
 
 _MOST_EXAMPLES = 4
 _MOST_VALUES = 8192  # of all examples in window_test.c
@@ -54,13 +54,7 @@ def window_contents(
     **filled('window', _values(deployed, dataset, window)),
     **filled('front_end', {'front': 'window'}),
   }
-  contents = {name: text.encode('ascii') for name, text in texts.items()}
-  for world in worlds:
-    folder = f'{world}/{deployed.name}'
-    for name, text in texts.items():
-      place = f'src/{deployed.name}' if name == 'window.h' else 'test'
-      contents[f'{folder}/{place}/{name}'] = text.encode('ascii')
-  return contents
+  return in_folders(texts, deployed.name, worlds, header='window.h')
 
 
 def window_in(dataset: Dataset) -> Window | None:

@@ -344,7 +344,7 @@ def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Bl
     Row(
       (
         Figures(
-          (Figure('network', svg.decode(), 'The network, from the input (top) to the logits.'),)
+          (Figure('network', svg.decode(), 'The network, from the input (top) to the outputs.'),)
         ),
         Table(head, rows, f'All {len(rows)} operators' if len(rows) > _MOST_ROWS else ''),
       )

@@ -93,3 +93,27 @@ class HostFirmware:
     assert len(output) == np.prod(result)
     ctypes.memmove(target, output, len(output))
     return 1
+
+
+def run_test(name, text, folder, macro):
+  """The result of <name>_test.c with the network of a bundle: 0 if it passes.
+
+  Args:
+    name: of the front end.
+    text: content of the test.
+    folder: folder of the bundle, which gets the test.
+    macro: what lets the test run the network.
+  """
+  (folder / f'{name}_test.c').write_text(text)
+  (folder / f'{name}.cc').write_text(
+    f'#define main FrontEndTest\n#include "{name}_test.c"\n'
+    'extern "C" int front_end() { return FrontEndTest(); }\n'
+  )
+  number = len(list(folder.glob('front_end*.so')))  # a library is loaded once by its name
+  firmware = HostFirmware(
+    [folder],
+    output=folder / f'front_end{number}.so',
+    files=('model.cc', 'classify.cc', f'{name}.cc'),
+    flags=(f'-D{macro}', '-I', folder),
+  )
+  return firmware.library.front_end()

@@ -17,7 +17,7 @@ from rlnas.spaces.decision import decode
 from rlnas.spaces.table import sample_uniform
 from rlnas.tflite.quantize import quantize
 from tests import sounds
-from tests.export.host_kernels import HEADERS, HostFirmware
+from tests.export.host_kernels import HEADERS, run_test
 
 MICRO = 'tensorflow.lite.experimental.microfrontend.python.ops.audio_microfrontend_op'
 SETTINGS = {
@@ -153,19 +153,7 @@ def test_tflite_micro_gives_the_classes_of_the_samples(made, tmp_path):
   first = re.search(r'classes\[CLIPS\] = {(\d)', text)
   assert first is not None
   other = text.replace(first[0], first[0][:-1] + str(1 - min(1, int(first[1]))))
-  for number, (content, failed) in enumerate([(text, 0), (other, 1)]):
-    (tmp_path / 'sound_test.c').write_text(content)
-    (tmp_path / 'sound.cc').write_text(
-      '#define main SoundTest\n#include "sound_test.c"\n'
-      'extern "C" int sound() { return SoundTest(); }\n'
-    )
-    firmware = HostFirmware(
-      [tmp_path],
-      output=tmp_path / f'sound{number}.so',
-      files=('model.cc', 'classify.cc', 'sound.cc'),
-      flags=('-DSOUND_CLASSES', '-I', tmp_path),
-    )
-    assert firmware.library.sound() == failed
+  assert [run_test('sound', each, tmp_path, 'SOUND_CLASSES') for each in (text, other)] == [0, 1]
 
 
 @pytest.mark.slow

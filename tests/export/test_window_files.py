@@ -20,7 +20,7 @@ from rlnas.spaces.decision import decode
 from rlnas.spaces.table import unrank
 from rlnas.tflite.inference import int8_logits
 from rlnas.tflite.quantize import quantize
-from tests.export.host_kernels import HostFirmware
+from tests.export.host_kernels import run_test
 
 STEPS, VALUES = 25, 6
 CASES = {
@@ -196,19 +196,7 @@ def test_tflite_micro_gives_the_answers_of_the_samples(made, tmp_path):
   first = re.search(r'answers\[EXAMPLES\] = {(-?\d+)', text)
   assert first is not None
   other = text.replace(first[0], f'answers[EXAMPLES] = {{{int(first[1]) + 2}')
-  for number, (content, failed) in enumerate([(text, 0), (other, 1)]):
-    (tmp_path / 'window_test.c').write_text(content)
-    (tmp_path / 'window.cc').write_text(
-      '#define main WindowTest\n#include "window_test.c"\n'
-      'extern "C" int window() { return WindowTest(); }\n'
-    )
-    firmware = HostFirmware(
-      [tmp_path],
-      output=tmp_path / f'window{number}.so',
-      files=('model.cc', 'classify.cc', 'window.cc'),
-      flags=('-DWINDOW_ANSWERS', '-I', tmp_path),
-    )
-    assert firmware.library.window() == failed
+  assert [run_test('window', each, tmp_path, 'WINDOW_ANSWERS') for each in (text, other)] == [0, 1]
 
 
 def test_the_answers_are_those_of_the_network(made):
