@@ -21,7 +21,7 @@ from toy_car import toy_car
 
 import rlnas
 from rlnas.architecture import Architecture, Graph
-from rlnas.cli.flags import check_positive
+from rlnas.cli.flags import check_positive, no_arguments
 from rlnas.cli.guard import run
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
@@ -46,8 +46,7 @@ SRAM_KIB = 4.0  # with room for the structures of convolutions, which have more 
 
 def main(arguments: list[str]) -> None:
   """Prints one row for each network, and the means."""
-  if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+  no_arguments(arguments)
   for name in ('clips', 'trials', 'top', 'epochs'):
     check_positive(name)
   head = ['network', 'seed', 'int8 AUC', 'partial AUC', 'flash B', 'SRAM B']

@@ -35,7 +35,7 @@ from rlnas.board import find_board
 from rlnas.budget import Budget
 from rlnas.child.builder import build
 from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, train
-from rlnas.cli.flags import check_positive
+from rlnas.cli.flags import check_positive, no_arguments
 from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
@@ -246,8 +246,7 @@ def spread(name: str, values: Sequence[float]) -> str:
 
 def main(arguments: list[str]) -> None:
   """Runs both sides in turns and prints their times."""
-  if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+  no_arguments(arguments)
   for name in ('examples', 'epochs', 'children', 'blocks', 'workers'):
     check_positive(name)
   data = loaders.as_images(loaders.load(FLAGS.dataset, data_dir=FLAGS.data_dir)).without_test()

@@ -28,7 +28,7 @@ from rlnas.architecture import Architecture
 from rlnas.child.builder import build
 from rlnas.child.train import train
 from rlnas.cli.build import shaped_for
-from rlnas.cli.flags import check_positive
+from rlnas.cli.flags import check_positive, no_arguments
 from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
@@ -83,8 +83,7 @@ class Outcome:
 
 def main(arguments: list[str]) -> None:
   """Prints a row for each space and data set, then for all."""
-  if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+  no_arguments(arguments)
   for name in ('count', 'epochs', 'most_mmacs'):
     check_positive(name)
   outcomes = list(measured(FLAGS.datasets))

@@ -23,7 +23,7 @@ from rlnas.architecture import Architecture, Graph
 from rlnas.child.builder import build
 from rlnas.child.train import accuracy, train
 from rlnas.cli.choices import choose
-from rlnas.cli.flags import check_positive
+from rlnas.cli.flags import check_positive, no_arguments
 from rlnas.cli.guard import run
 from rlnas.data import as_images, assemble
 from rlnas.data.dataset import Dataset
@@ -118,8 +118,7 @@ flags.DEFINE_float('points', 1.5, 'Number of percentage points that int8 may los
 
 def main(arguments: list[str]) -> None:
   """Prints one row a data set, then the warnings."""
-  if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+  no_arguments(arguments)
   for name in ('examples', 'epochs', 'seeds'):
     check_positive(name)
   warnings = []

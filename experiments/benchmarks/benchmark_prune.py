@@ -17,7 +17,7 @@ from rlnas.architecture import Architecture, Graph
 from rlnas.backend import keras, quiet
 from rlnas.child.augment import suited_augmentation
 from rlnas.child.prune import prune_filters
-from rlnas.cli.flags import check_positive
+from rlnas.cli.flags import check_positive, no_arguments
 from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
@@ -38,8 +38,7 @@ _FURTHER_LEARNING_RATE = 4e-3
 
 def main(arguments: list[str]) -> None:
   """Prints one row for each way to prune."""
-  if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+  no_arguments(arguments)
   for name in ('epochs', 'further_epochs'):
     check_positive(name)
   shares = [float(share) for share in FLAGS.shares]

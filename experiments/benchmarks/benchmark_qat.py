@@ -19,7 +19,7 @@ from rlnas.architecture import Architecture, Graph
 from rlnas.backend import keras, quiet, tf
 from rlnas.child.augment import suited_augmentation
 from rlnas.cli.choices import choose
-from rlnas.cli.flags import check_positive
+from rlnas.cli.flags import check_positive, no_arguments
 from rlnas.cli.guard import run
 from rlnas.cost.cost import estimate_cost
 from rlnas.data import loaders
@@ -66,8 +66,7 @@ _FLASH_BYTES = (8 * 1024, 64 * 1024)  # of the networks that are drawn
 
 def main(arguments: list[str]) -> None:
   """Prints one row per network."""
-  if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+  no_arguments(arguments)
   for name in ('train_examples', 'epochs', 'further_epochs'):
     check_positive(name)
   dataset = loaders.as_images(loaders.load(FLAGS.dataset))

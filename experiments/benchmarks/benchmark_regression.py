@@ -22,7 +22,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 import rlnas
-from rlnas.cli.flags import check_positive
+from rlnas.cli.flags import check_positive, no_arguments
 from rlnas.cli.guard import run
 from rlnas.data import loaders
 from rlnas.data.dataset import Dataset
@@ -40,8 +40,7 @@ flags.DEFINE_string('workdir', 'runs/regression', 'Folder of the searches, which
 
 def main(arguments: list[str]) -> None:
   """Prints one row for each split, and the mean and standard deviation of each table."""
-  if len(arguments) > 1:
-    raise ValueError(f'arguments: {arguments[1:]} are not understood; all settings are flags')
+  no_arguments(arguments)
   for name in ('splits', 'trials', 'top', 'epochs'):
     check_positive(name)
   head = ['table', 'split', 'int8 network', 'gradient boosting', 'linear', 'flash B', 'SRAM B']

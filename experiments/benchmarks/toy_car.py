@@ -76,20 +76,18 @@ def _filters() -> Float:
   return np.maximum(0, np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)))
 
 
-def windows(rng: np.random.Generator, clips: int, *, faulty: bool) -> tuple[Float, list[str]]:
-  """Examples of some clips, five of each, with the clip that each is of. [N, 5, 128]."""
-  found, names = [], []
+def windows(rng: np.random.Generator, clips: int, *, faulty: bool) -> Float:
+  """Examples of some clips, five of each. [N, 5, 128]."""
+  found = []
   for number in range(clips):
-    fault = FAULTS[number % len(FAULTS)] if faulty else None
-    features = log_mel(clip(rng, fault))
+    features = log_mel(clip(rng, FAULTS[number % len(FAULTS)] if faulty else None))
     for start in np.linspace(0, len(features) - _FRAMES, _FRAMES).astype(int):
       found.append(features[start : start + _FRAMES])
-      names.append(f'{fault or "normal"}-{number}')
-  return np.stack(found), names
+  return np.stack(found)
 
 
 def toy_car(*, clips: int = 400, seed: int = 0) -> Dataset:
-  """The data: `clips` normal ones to train on, half as many of each kind to validate and test.
+  """The data: `clips` normal clips to train on; to validate and to test a quarter of each kind.
 
   Returns:
     float32 [N, 5, 128], in decibels.
@@ -101,8 +99,8 @@ def toy_car(*, clips: int = 400, seed: int = 0) -> Dataset:
     ('val', clips // 4, clips // 4),
     ('test', clips // 4, clips // 4),
   ):
-    fine, _ = windows(rng, normal, faulty=False)
-    rest = windows(rng, odd, faulty=True)[0] if odd else fine[:0]
+    fine = windows(rng, normal, faulty=False)
+    rest = windows(rng, odd, faulty=True) if odd else fine[:0]
     x = np.concatenate([fine, rest]).astype(np.float32)
     parts[split] = x, np.repeat([0, 1], [len(fine), len(rest)])
   return assemble(

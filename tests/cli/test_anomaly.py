@@ -114,7 +114,7 @@ def test_the_bundle_has_a_score_and_a_threshold(search):
     f'#define RLNAS_THRESHOLD {float(np.float32(five))!r}f' in (best / 'rlnas_model.h').read_text()
   )
   report = (best / 'report.html').read_text()
-  assert 'Anomalies found over false alarms' in report
+  assert 'ROC curve; dots: the thresholds.' in report
   assert 'mathdefault' not in (best / 'figures' / 'scores.svg').read_text()
   assert (best / 'figures' / 'scores.svg').exists()
 

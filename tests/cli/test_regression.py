@@ -128,6 +128,6 @@ def test_other_rows_are_evaluated(search, tmp_path):
 @pytest.mark.slow
 def test_a_metric_of_classes_is_refused(search, tmp_path):
   flags = (f'--dataset={search.path}', f'--workdir={tmp_path}', '--metric=macro_f1')
-  assert "metric='macro_f1': must be one of r2, as made is a regression" in refused(
+  assert "metric='macro_f1': must be one of r2, since the task of made is regression" in refused(
     'search', *flags
   )
