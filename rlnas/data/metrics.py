@@ -172,12 +172,26 @@ def _macro_f1(confusion: Confusion) -> float:
 
 
 def _area(truth: npt.NDArray[Any], scores: npt.NDArray[np.float64], *, most: float) -> float:
-  """The area under the ROC curve, for at most a share of false alarms; 0 if not finite."""
-  from sklearn.metrics import roc_auc_score  # takes a second to load
+  """The area under the ROC curve, for at most a share of false alarms; 0 if not finite.
 
+  It is that of scikit-learn's `roc_auc_score`, which takes 30 times as long: an interval needs
+  thousands. Equal scores are one point of the curve.
+  """
   if not np.isfinite(scores).all():
     return 0.0
-  return float(roc_auc_score(truth, scores, max_fpr=None if most == 1 else most))
+  order = np.argsort(-scores, kind='stable')
+  ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+  odd = np.append(0, np.cumsum(truth[order] == 1)[ends])
+  normal = np.append(0, ends + 1) - odd
+  found, alarms = odd / odd[-1], normal / normal[-1]
+  width = np.diff(alarms)
+  kept = np.clip(most - alarms[:-1], 0, width)  # of each step of the curve
+  height = found[:-1] + np.diff(found) * kept / (2 * np.where(width > 0, width, 1))
+  area = float(np.sum(kept * height))
+  if most == 1:
+    return area
+  least = most**2 / 2  # by chance
+  return 0.5 * (1 + (area - least) / (most - least))
 
 
 def explained(

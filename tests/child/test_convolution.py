@@ -74,11 +74,8 @@ def network_of_all(channels):
       entries[entering] = graph.add('conv', graph.input, **options)
     for source in {entries[entering], *([graph.input] if node.op == 'conv' else [])}:
       result = graph.add(node.op, source, **dict(node.attributes))
-      ends.append(graph.add('global_avg_pool', graph.add('conv', result, **filters, stride=2)))
-  total = ends[0]
-  for end in ends[1:]:
-    total = graph.add('add', total, end)
-  return graph.finish(graph.add('classifier', total))
+      ends.append(graph.add('global_avg_pool', result))
+  return graph.finish(graph.add('classifier', graph.add('concat', *ends)))
 
 
 TRAIN_ALL = f"""

@@ -109,13 +109,20 @@ def test_a_score_is_the_mean_squared_difference():
   )
 
 
-def test_areas_are_scikit_learns():
+@pytest.mark.parametrize('examples', [2, 7, 200])
+@pytest.mark.parametrize('decimals', [0, 9])  # with and without equal scores
+def test_areas_are_scikit_learns(examples, decimals):
   rng = np.random.default_rng(1)
-  truth, scores = np.arange(200) % 2, rng.normal(size=200) + np.arange(200) % 2
-  assert Metric.AUC.judge(truth, scores, outputs=9) == roc_auc_score(truth, scores)
-  partial = Metric.PARTIAL_AUC.judge(truth, scores, outputs=9)
-  assert partial == roc_auc_score(truth, scores, max_fpr=0.1)
-  assert Metric.AUC.judge(truth, np.full(200, np.nan), outputs=9) == 0
+  for _ in range(20):
+    truth = rng.permutation(np.arange(examples) % 2)
+    scores = np.round(rng.normal(size=examples) + truth, decimals)
+    for metric, most in ((Metric.AUC, None), (Metric.PARTIAL_AUC, 0.1)):
+      expected = roc_auc_score(truth, scores, max_fpr=most)
+      assert metric.judge(truth, scores, outputs=9) == pytest.approx(expected, abs=1e-12)
+
+
+def test_scores_that_are_not_finite_have_no_area():
+  assert Metric.AUC.judge(np.arange(200) % 2, np.full(200, np.nan), outputs=9) == 0
   assert metrics_of(Task.ANOMALY) == (Metric.AUC, Metric.PARTIAL_AUC)
 
 
