@@ -158,7 +158,7 @@ def test_machine_code_belongs_to_the_state_of_all_modules_that_it_is_made_of():
   assert all(path.exists() for path in known)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_machine_code_of_other_sources_is_not_used(tmp_path):
   code = (
     'import pathlib, sys; sys.path.insert(0, sys.argv[1])\n'

@@ -244,7 +244,7 @@ def test_own_classes_are_named_by_their_module(tmp_path, monkeypatch):
     *('--space=mine.parts:Pyramid', '--space_option=stages=1', '--finish_top=1'),
     *('--strategy=mine.parts:First', '--strategy_option=start=3'),
     *('--reward=mine.parts:generous', '--reward_option=bonus=2'),
-    *('--workers=1', '--finish_epochs=1'),
+    *('--executor=inprocess', '--finish_epochs=1'),
     cwd=tmp_path,
   )
   assert 'watch    http://127.0.0.1:' in shown.stdout

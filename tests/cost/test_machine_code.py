@@ -1,5 +1,6 @@
 """Compiled and uncompiled functions agree, and no search waits for the compiler."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -38,15 +39,30 @@ def estimates(networks=2):
 """
 
 
-def run(code: str, folder: pathlib.Path, **environment: str) -> subprocess.CompletedProcess[str]:
-  return subprocess.run(
+def started(code: str, folder: pathlib.Path, **environment: str) -> subprocess.Popen[str]:
+  return subprocess.Popen(
     [sys.executable, '-c', ESTIMATES + code],
     env=os.environ | {'NUMBA_CACHE_DIR': str(folder)} | environment,
-    capture_output=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
     text=True,
-    check=False,
-    timeout=400,
   )
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+  returncode: int
+  stdout: str
+  stderr: str
+
+
+def ended(process: subprocess.Popen[str]) -> Done:
+  stdout, stderr = process.communicate(timeout=400)
+  return Done(process.returncode, stdout, stderr)
+
+
+def run(code: str, folder: pathlib.Path, **environment: str) -> Done:
+  return ended(started(code, folder, **environment))
 
 
 def markers(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -76,37 +92,6 @@ print(json.dumps(estimates()))
 """
 
 
-@pytest.mark.slow
-def test_estimates_wait_for_no_compiler_and_do_not_change_when_it_is_done(tmp_path):
-  old = tmp_path / 'numba-0123456789abcdef'
-  recent = tmp_path / 'numba-fedcba9876543210'
-  for folder in (old, recent):
-    folder.mkdir()
-    (folder / 'complete').touch()
-  past = time.time() - 8 * 24 * 3600
-  os.utime(old / 'complete', (past, past))
-  os.utime(old, (past, past))
-  found = run(WAITING, tmp_path)
-  assert found.returncode == 0, found.stderr
-  assert not old.exists(), 'of a state that nobody used for a week'
-  assert recent.exists()
-  plain = run('print(json.dumps(estimates())); assert "numba" not in sys.modules', tmp_path,
-              NUMBA_DISABLE_JIT='1')  # fmt: skip
-  assert plain.returncode == 0, plain.stderr
-  assert json.loads(plain.stdout) == json.loads(found.stdout)
-  assert len(json.loads(plain.stdout)) == 16
-  # A second process finds everything, and starts none.
-  code = (
-    'from rlnas.cost import machine_code\n'
-    'machine_code.compile_in_background()\n'
-    'assert not machine_code.is_awaited() and machine_code._state.compiler is None\n'
-    'print(json.dumps(estimates()))\n'
-  )
-  again = run(code, tmp_path)
-  assert again.returncode == 0, again.stderr
-  assert again.stdout == found.stdout
-
-
 STARTED = """
 import time
 from rlnas.cost import machine_code
@@ -130,6 +115,7 @@ def test_one_process_compiles_for_all_and_a_killed_one_is_replaced(tmp_path):
   assert not markers(tmp_path)
 
 
+@pytest.mark.nightly
 def test_if_the_compiler_fails_functions_are_compiled_here(tmp_path):
   code = (
     'import resource, time\n'
@@ -180,17 +166,41 @@ print(waits, file=sys.stderr)
 
 
 @pytest.mark.slow
-def test_a_search_is_the_same_whether_its_estimate_is_compiled_or_not(tmp_path):
-  fresh = run(SEARCH, tmp_path)
-  assert fresh.returncode == 0, fresh.stderr
-  assert fresh.stderr.strip().endswith('True'), 'it ran while another process compiled'
-  plain = run(SEARCH, tmp_path, NUMBA_DISABLE_JIT='1')
-  deadline = time.monotonic() + 300
-  while not markers(tmp_path) and time.monotonic() < deadline:
-    time.sleep(0.5)
+def test_nothing_waits_for_the_compiler_and_nothing_changes_when_it_is_done(tmp_path):
+  """One compilation serves both: estimates and a search, before it is done and after it."""
+  old = tmp_path / 'numba-0123456789abcdef'
+  recent = tmp_path / 'numba-fedcba9876543210'
+  for folder in (old, recent):
+    folder.mkdir()
+    (folder / 'complete').touch()
+  past = time.time() - 8 * 24 * 3600
+  os.utime(old / 'complete', (past, past))
+  os.utime(old, (past, past))
+  fresh, waiting = started(SEARCH, tmp_path), started(WAITING, tmp_path)
+  searched, found = ended(fresh), ended(waiting)
+  assert searched.returncode == 0, searched.stderr
+  assert searched.stderr.strip().endswith('True'), 'it ran while another process compiled'
+  assert found.returncode == 0, found.stderr
+  assert not old.exists(), 'of a state that nobody used for a week'
+  assert recent.exists()
+  estimate = 'print(json.dumps(estimates()))\n'
+  interpreted = {'NUMBA_DISABLE_JIT': '1'}
+  plain = run(f'{estimate}assert "numba" not in sys.modules', tmp_path, **interpreted)
+  assert plain.returncode == 0, plain.stderr
+  assert json.loads(plain.stdout) == json.loads(found.stdout)
+  assert len(json.loads(plain.stdout)) == 16
+  # A second process finds everything, and starts none.
+  code = (
+    'from rlnas.cost import machine_code\n'
+    'machine_code.compile_in_background()\n'
+    'assert not machine_code.is_awaited() and machine_code._state.compiler is None\n'
+  )
+  again = run(code + estimate, tmp_path)
+  assert again.returncode == 0, again.stderr
+  assert again.stdout == found.stdout
   compiled = run(SEARCH, tmp_path)
   assert compiled.stderr.strip().endswith('False'), compiled.stderr
-  assert fresh.stdout == plain.stdout == compiled.stdout
+  assert searched.stdout == run(SEARCH, tmp_path, **interpreted).stdout == compiled.stdout
 
 
 def test_help_and_lists_start_no_compiler(tmp_path):

@@ -115,6 +115,7 @@ def test_two_nodes_give_the_local_journal(cluster, tmp_path):
   assert failed == [t.seed for t in trials if t.seed % 7 == 0] != []
 
 
+@pytest.mark.nightly
 def test_a_node_that_leaves_takes_no_trial_with_it(cluster, tmp_path):
   search(tmp_path / 'local.jsonl', InProcess(Deadly()))
   remover = NodeRemover(cluster, cluster.add_node(num_cpus=1))

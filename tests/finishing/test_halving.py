@@ -310,7 +310,7 @@ def test_a_kill_within_a_rung_loses_only_the_part_that_ran(winner, counted, tmp_
   assert not counted.trained
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_worker_processes_change_nothing(winner):
   other = halving(None, executor_factory=lambda e: WorkerPool(e, workers=2))
   assert other.model == winner.model
