@@ -37,7 +37,7 @@ class Autoencoder:
   one_pixel: ClassVar[bool] = True  # see `rlnas.spaces.decision`
 
   max_layers: int = 4
-  widths: tuple[int, ...] = (16, 32, 64, 128)
+  widths: tuple[int, ...] = (8, 16, 32, 64, 128)
   codes: tuple[int, ...] = (4, 8, 16, 32)
 
   def __post_init__(self) -> None:

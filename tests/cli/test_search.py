@@ -107,7 +107,7 @@ def test_a_search_says_what_it_clips_and_the_result_has_the_limit(tmp_path):
   x[7, 3, 4] = 32767
   np.savez(tmp_path / 'shakes.npz', x_train=x, y_train=y + 1)
   flags = ('--trials=1', '--batch=1', '--epochs=1', '--space_option=max_depth=2')
-  flags += ('--finish_epochs=1', '--finish_top=1', '--executor=inprocess')
+  flags += ('--strategy=random', '--finish_epochs=1', '--finish_top=1', '--executor=inprocess')
   data = f'--dataset={tmp_path / "shakes.npz"}'
   shown = within('search', data, *flags, f'--workdir={tmp_path / "run"}').stdout
   assert '16 time steps of 6 features' in shown
@@ -118,20 +118,24 @@ def test_a_search_says_what_it_clips_and_the_result_has_the_limit(tmp_path):
 
 
 @pytest.mark.slow
-def test_worker_processes_change_nothing_and_a_cut_journal_resumes(finished, tmp_path):
+def test_python_and_worker_processes_change_nothing_and_a_cut_journal_resumes(finished, tmp_path):
   workdir = finished.workdir
   lines = (workdir / 'journal.jsonl').read_text().splitlines(keepends=True)
   (tmp_path / 'journal.jsonl').write_text(''.join(lines[:3]) + lines[3][:50])
-  shown = within('search', *SEARCH, '--workers=2', f'--workdir={tmp_path}')
-  assert 'resumed  2 trials' in shown.stdout
+  changes = {'workdir': str(tmp_path), 'executor': 'pool', 'workers': 2}
+  winner = rlnas.run(dataclasses.replace(rlnas.read_config(workdir), **changes))
+  resumed = (tmp_path / 'journal.jsonl').read_text().splitlines(keepends=True)
+  assert resumed[1:3] == lines[1:3], 'two trials with the seconds that they took'
   assert without_times(tmp_path / 'journal.jsonl') == without_times(workdir / 'journal.jsonl')
   results = [json.loads((p / 'result.json').read_text()) for p in (workdir, tmp_path)]
   assert results[0]['best'] == results[1]['best']
+  assert winner.model == (workdir / 'best' / 'model.tflite').read_bytes()
 
 
 @pytest.mark.slow
 def test_a_search_ends_when_its_time_is_up_and_again_at_the_same_trial(tmp_path):
-  flags = (*SEARCH, '--trials=900', '--minutes=0.01', '--finish_top=1', f'--workdir={tmp_path}')
+  flags = (*SEARCH, '--strategy=random', '--trials=900', '--minutes=0.01', '--finish_top=1')
+  flags += (f'--workdir={tmp_path}',)
   results = []
   for _ in range(2):
     within('search', *flags, '--executor=inprocess')
@@ -279,12 +283,3 @@ def test_the_controller_that_a_search_leaves_can_be_sampled(finished):
   padded = pad_tokens(table, [best])
   likelihoods = [float(c.score(table, padded)[0][0]) for c in (controller, fresh)]
   assert likelihoods[0] > likelihoods[1]
-
-
-@pytest.mark.slow
-def test_python_does_what_the_command_does(finished, tmp_path):
-  workdir = finished.workdir
-  config = dataclasses.replace(rlnas.read_config(workdir), workdir=str(tmp_path))
-  winner = rlnas.run(config)
-  assert winner.model == (workdir / 'best' / 'model.tflite').read_bytes()
-  assert without_times(tmp_path / 'journal.jsonl') == without_times(workdir / 'journal.jsonl')

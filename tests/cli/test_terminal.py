@@ -88,7 +88,7 @@ def bars(recording):
 
 @pytest.mark.slow
 def test_ctrl_c_tells_how_far_a_search_is_and_the_same_command_goes_on(tmp_path):
-  flags = (*SEARCH, '--trials=6', f'--workdir={tmp_path / "run"}')
+  flags = (*SEARCH, '--strategy=random', '--trials=6', f'--workdir={tmp_path / "run"}')
   stopped = recorded('search', *flags, '--workers=2', stop_at=r'search [1-5]/6')
   assert stopped.code == 130
   told = r'stopped at (\d) of 6 trials; run the same command to continue'
