@@ -17,6 +17,8 @@ from rlnas.spaces import Preprocessed
 from rlnas.tflite.footprint import measure
 from tests.cli.command import refused, within
 
+pytestmark = pytest.mark.slow
+
 STEPS, VALUES = 24, 6
 FLAGS = (
   *('--preprocess', '--preprocess_option=windows=24,12', '--preprocess_option=rates=1,3'),

@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 
 from tests.experiments import script
 
 
+@pytest.mark.nightly
 def test_turns_are_compared_on_people_left_out(tmp_path):
   rng = np.random.default_rng(0)
   y = rng.integers(0, 2, 120)

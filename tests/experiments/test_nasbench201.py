@@ -157,6 +157,7 @@ def test_under_limits_only_cells_that_fit_count(experiment, table):
   assert (ledger.evaluations, ledger.found) == (1, [])
 
 
+@pytest.mark.slow
 def test_limits_that_no_cell_keeps_are_named(experiment, table):
   protocol = experiment.Protocol(math.inf, networks=2, parameters=1e5)
   with pytest.raises(ValueError, match=r'--max_params_m=0\.1, --max_flops_m=inf: no cell'):

@@ -30,6 +30,8 @@ from rlnas.tflite.inference import int8_logits, tflm_logits
 from tests.disk import full_disk
 from tests.tflite.foreign import convolutional, of_keras
 
+pytestmark = pytest.mark.slow
+
 BUDGET = Budget(flash_bytes=65536, sram_bytes=16384)
 # What a stranger may call a class: quotes, backslashes, trigraphs, comments, markup, other scripts.
 NAMES = (
@@ -358,7 +360,6 @@ for x, y in zip(np.load(folder / 'x.npy'), np.load(folder / 'y.npy')):
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
   ('space', 'shape'),
   [

@@ -18,6 +18,8 @@ from rlnas.tflite.inference import tflm_logits
 from tests.export.host_kernels import HEADERS, WARNINGS, HostFirmware
 from tests.export.test_bundle import BUDGET, NAMES, images, network
 
+pytestmark = pytest.mark.slow
+
 CORTEX_M = pathlib.Path(__file__).with_name('cortex_m')
 ARM = ('arm-none-eabi-gcc', 'arm-none-eabi-g++')
 

@@ -19,6 +19,8 @@ from rlnas.tflite.quantize import quantize
 from tests import sounds
 from tests.export.host_kernels import HEADERS, run_test
 
+pytestmark = pytest.mark.slow
+
 MICRO = 'tensorflow.lite.experimental.microfrontend.python.ops.audio_microfrontend_op'
 SETTINGS = {
   'usual': rlnas.data.SoundSettings(clip_ms=500),
@@ -54,7 +56,6 @@ def made(request, recordings, tmp_path_factory):
   return folder, row
 
 
-@pytest.mark.slow
 def test_features_are_the_same_bits_in_c_for_20_recordings(made, tmp_path):
   folder, data = made
   (tmp_path / 'all.c').write_text("""
@@ -90,7 +91,6 @@ int frames(const int16_t* samples, int count, uint8_t* found) {
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.slow
 def test_the_front_end_of_tflite_micro_gives_the_same_bits_and_passes_the_test(
   recordings, tmp_path
 ):
@@ -120,7 +120,6 @@ def test_the_front_end_of_tflite_micro_gives_the_same_bits_and_passes_the_test(
     assert run() == 0
 
 
-@pytest.mark.slow
 def test_the_test_of_the_bundle_goes_from_samples_to_inputs(made, tmp_path):
   folder, _ = made
   for place in (folder, folder / 'cmake' / 'rlnas' / 'test'):
@@ -143,7 +142,6 @@ def test_the_test_of_the_bundle_goes_from_samples_to_inputs(made, tmp_path):
   assert 'failed: clip 0' in done.stdout
 
 
-@pytest.mark.slow
 def test_tflite_micro_gives_the_classes_of_the_samples(made, tmp_path):
   folder, _ = made
   for path in folder.iterdir():
@@ -156,7 +154,6 @@ def test_tflite_micro_gives_the_classes_of_the_samples(made, tmp_path):
   assert [run_test('sound', each, tmp_path, 'SOUND_CLASSES') for each in (text, other)] == [0, 1]
 
 
-@pytest.mark.slow
 def test_a_stream_has_the_input_of_its_last_clip(made, tmp_path):
   folder, data = made
   (tmp_path / 'stream.cc').write_text("""

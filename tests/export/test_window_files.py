@@ -22,6 +22,8 @@ from rlnas.tflite.inference import int8_logits
 from rlnas.tflite.quantize import quantize
 from tests.export.host_kernels import run_test
 
+pytestmark = pytest.mark.slow
+
 STEPS, VALUES = 25, 6
 CASES = {
   'all of it': (None, np.float32, Task.CLASSIFICATION),
@@ -186,7 +188,6 @@ def test_a_wrong_input_fails_the_test_of_the_bundle(made, tmp_path):
   assert 'failed: example 0' in done.stdout
 
 
-@pytest.mark.slow
 def test_tflite_micro_gives_the_answers_of_the_samples(made, tmp_path):
   folder, _, _ = made
   for path in folder.iterdir():

@@ -28,6 +28,8 @@ from tests.export.host_kernels import HEADERS, WARNINGS, HostFirmware
 from tests.export.test_bundle import BUDGET, NAMES, images, network
 from tests.export.test_firmware import made
 
+pytestmark = pytest.mark.slow
+
 MODELS = {'front_door': None, 'cells': NASNet()}
 
 

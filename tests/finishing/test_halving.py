@@ -54,6 +54,7 @@ def test_parts_grow_and_halving_costs_little(count, epochs):
     assert spent <= 0.55 * count * epochs
 
 
+@pytest.mark.slow
 @given(some_finalists(), st.sampled_from(list(Prefer)))
 def test_halving_keeps_what_the_preference_would_choose(made, prefer):
   """What wins among those that go on is what would win among all: no accuracy is lost.

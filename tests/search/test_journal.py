@@ -106,6 +106,7 @@ def written_in_order(path, count):
   return path.read_bytes()
 
 
+@pytest.mark.slow
 @given(order=st.permutations(range(7)), cuts=st.lists(st.integers(0, 250), min_size=8, max_size=8))
 @hypothesis.settings(
   max_examples=40, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]

@@ -144,6 +144,7 @@ def long_search(path, trials=700, seed=3):
   journal.close()
 
 
+@pytest.mark.slow
 def test_a_long_journal_is_folded_without_proposing_all_of_it_again(tmp_path):
   whole, part = tmp_path / 'whole.jsonl', tmp_path / 'part.jsonl'
   long_search(whole)

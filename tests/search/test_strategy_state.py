@@ -180,6 +180,7 @@ def weights(strategy) -> list[bytes]:
   return [v.numpy().tobytes() for v in strategy.controller.trainable_variables]
 
 
+@pytest.mark.slow
 def test_the_default_strategy_resumes_at_every_batch_as_if_it_had_learnt(tmp_path, eager):
   """The search begins several descents; each resumed one is compared with one that never ended."""
   whole = Copies(tmp_path / 'journal.jsonl')
@@ -229,6 +230,7 @@ def _finished(tmp_path, eager):
   return whole, trials
 
 
+@pytest.mark.slow
 def test_a_state_is_used_only_if_later_batches_of_the_journal_are_compared(finished, tmp_path):
   whole, trials = finished
   lines = whole.path.read_bytes().splitlines(keepends=True)
@@ -255,6 +257,7 @@ def test_the_same_search_without_lag_and_with_more_lag(tmp_path, eager):
     assert strategy.restored == TRIALS // BATCH - lag - 2
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_not_used(finished, tmp_path):
   """Any byte may be damaged, or any part missing."""
   whole, trials = finished
