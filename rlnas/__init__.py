@@ -5,12 +5,12 @@ REINFORCE) proposes *architectures* from it, an *evaluator* trains, quantizes an
 as it would run on a microcontroller, a *reward* turns the *measurement* and the board's *budget*
 into one number, `run_search` tells the strategy, and the *journal* remembers everything.
 
-A whole search, as `rlnas search` does it, and what it left:
+A whole search, as `rlnas search` runs it, and its results read from its folder:
 
   winner = rlnas.run(rlnas.SearchConfig(dataset='mnist5k', workdir='runs/search'))
   search = rlnas.load('runs/search')
 
-The same from its parts, each of which may be your own:
+The same search from its parts, each of which you can replace by your own (docs/own.md):
 
   data = rlnas.data.load('mnist5k')
   table = rlnas.compile_table(rlnas.Chain())
@@ -35,12 +35,12 @@ Names by topic:
     `OptunaSampler`, `RandomSearch`, `Admitting`, `Controller`.
   evaluation: `Trained`, `Screened`, `Cached`; `InProcess`, `WorkerPool`, `RayCluster`.
   results: `Journal`, `read_journal`, `to_dataframe`, `best_trial`, `pareto_front`, `Progress`.
-  the end: `Plan`, `Recipe`, `finish_best`, `Winner`, `export_model`, `write_winner`.
+  finishing: `Plan`, `Recipe`, `finish_best`, `Winner`, `export_model`, `write_winner`.
 
 Glossary:
   space: a callable that starts a generator of decisions (`rlnas.spaces.decision`).
   table: a space compiled to integer arrays (`rlnas.spaces.table`).
-  tokens: the genotype, one choice index a decision. architecture: the phenotype, a flat graph.
+  tokens: the genotype, one choice index per decision. architecture: the phenotype, a flat graph.
   controller: the LSTM policy over a table.
   flash: bytes of the .tflite file. SRAM: the smallest tensor arena that loads on the board.
   trial: a proposed network with its measurement and reward. finalist: one that is trained fully.

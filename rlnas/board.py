@@ -104,7 +104,7 @@ class Board:
     if self.reserved_flash_bytes is not None:
       return self.reserved_flash_bytes
     taken = bundle_bytes if is_int8 else firmware_bytes
-    # The build of this machine is no firmware, so the next one counts.
+    # The build of this machine is not a firmware, so the next one counts.
     sizes = (size for name in self.builds if (size := taken(kinds, name)) is not None)
     return self.application_flash_bytes + next(sizes, 0)
 
@@ -228,7 +228,7 @@ def _with_builds(record: Mapping[str, Any]) -> dict[str, Any]:
   """The record with a tuple of builds; those of 'kernels' if, as in earlier versions, it has them.
 
   Raises:
-    ValueError: the builds are no list of texts, or there are no such kernels.
+    ValueError: the builds are not a list of texts, or there are no such kernels.
   """
   found = dict(record)
   kernels = found.pop('kernels', None)

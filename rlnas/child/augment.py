@@ -37,7 +37,7 @@ class Changes(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-  """Random changes of images, drawn anew whenever an image is used; no changes by default.
+  """Random changes of images, drawn again whenever an image is used; no changes by default.
 
   Attributes:
     shift_pixels: the largest shift in pixels, down or up and right or left; the image's edge is

@@ -22,7 +22,7 @@ _MASKED = 8  # of bins and frames at most one in so many is masked
 
 @dataclasses.dataclass(frozen=True)
 class SpecAugment:
-  """Random changes of features, drawn anew whenever an example is used.
+  """Random changes of features, drawn again whenever an example is used.
 
   Attributes:
     frames: frames of an example.
@@ -117,7 +117,7 @@ def for_sound(dataset: Dataset, *, masks: bool = True, shift: int | None = None)
     shift: another largest move, in frames.
 
   Raises:
-    ValueError: the data are no sound, or `shift` is out of its range.
+    ValueError: the data are not sound, or `shift` is out of its range.
   """
   sound = dataset.sound
   if sound is None:

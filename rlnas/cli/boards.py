@@ -1,4 +1,7 @@
-"""`rlnas boards`: lists the known boards and the memory that each has for a model."""
+"""`rlnas boards`: lists the known boards and the memory that each has for a model.
+
+With names or .json files it lists only those boards, with the sources of their figures.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ SPACES: Mapping[str, str] = {
   'autoencoder': 'rlnas.spaces.autoencoder:Autoencoder',
 }
 ANOMALY_SPACE = 'autoencoder'  # of an anomaly detection that names no space
-# The space of any other search that names none, by the number of sides of an example: sequences
+# The space of any other search that names none, by the number of axes of an example: sequences
 # (time, features), and images (height, width, channels).
 DEFAULT_SPACES: Mapping[int, str] = {2: 'temporal', 3: 'chain'}
 STRATEGIES: Mapping[str, str] = {
@@ -225,7 +225,7 @@ def recorded_options(kind: str, name: str, text: str) -> dict[str, Any]:
   """The keyword arguments that `recorded` wrote, or 'name=value' texts of older journals.
 
   Raises:
-    ValueError: they are no options of that name.
+    ValueError: they are not options of that name.
   """
   if not text.startswith('{'):
     options = options_of(find(kind, name))

@@ -83,7 +83,7 @@ def read_earlier(names: Sequence[str]) -> tuple[EarlierJournal, ...]:
   for name in names:
     path = _path_of(name)
     _, trials = _read(name)
-    whole = path.read_bytes().rpartition(b'\n')[0]  # a half-written last line is no trial
+    whole = path.read_bytes().rpartition(b'\n')[0]  # a half-written last line is not a trial
     found.append(EarlierJournal(name, hashlib.sha256(whole).hexdigest()[:16], trials))
   return tuple(found)
 

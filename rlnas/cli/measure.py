@@ -1,4 +1,4 @@
-"""`rlnas measure`: the memory that a .tflite file needs, and the boards that it fits.
+"""`rlnas measure`: reports the memory that a .tflite file needs, and the boards that it fits.
 
 The file may come from any tool. --json writes the figures of all builds of TFLite Micro and of the
 boards; what is unknown is null. The command also writes a picture of the memory in use over the

@@ -56,7 +56,7 @@ class Option:
 
 
 def written(value: Any) -> str:
-  """A value as text, as an option has it."""
+  """Formats a value as the text of an option: the inverse of `Option.read`."""
   if isinstance(value, tuple):
     nested = any(isinstance(item, tuple) for item in value)
     return json.dumps(value, separators=(',', ':')) if nested else ','.join(map(str, value))

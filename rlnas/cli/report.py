@@ -1,8 +1,8 @@
 """`rlnas report`: rebuilds every picture and table of a search from its journal.
 
-What the strategy said of itself comes from scalars.jsonl beside it, if that is there. The command
-writes search.html (which needs no internet and no other file), SEARCH.md and figures/ to the
-folder of the search. It may run while the search runs.
+The figures of the strategy, such as its loss, come from scalars.jsonl beside it, if that exists.
+The command writes search.html (which needs no internet and no other file), SEARCH.md and figures/
+to the folder of the search. It may run while the search runs.
 """
 
 from __future__ import annotations

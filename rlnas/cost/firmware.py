@@ -48,13 +48,13 @@ _CMSIS_NN_2023: _Sizes = {
   'STRIDED_SLICE': 3620, 'TANH': 5520, 'CONV_2D': 10530, 'DEPTHWISE_CONV_2D': 9190,
 }
 # fmt: on
-# Kinds without a reading, by their likeness to others in TFLite Micro's sources: a second pooling
-# shares most of the first.
+# Kinds that were not measured, by their likeness to others in TFLite Micro's sources: a second
+# pooling shares most of the first.
 _UNREAD: _Sizes = {'AVERAGE_POOL_2D': 3500, 'PAD': 3500, 'QUANTIZE': 4500, 'SOFTMAX': 5000}
 _UNREAD_OTHER = 5000
 # Libraries of the Arduino IDE are larger by 112 to 304 bytes, as tensors and nodes are.
 _ARDUINO = 300
-# No release build with CMSIS-NN was read. Those of a Cortex-M3 are 39.6 to 42.8 KB smaller.
+# No release build with CMSIS-NN was measured. Those of a Cortex-M3 are 39.6 to 42.8 KB smaller.
 _RELEASE_SAVES = 39_000
 _INT8_SAVES = 31_000
 # Measured on an ESP32-S3 board, by mcufit-bench (`rlnas.cost.speed` names it).
@@ -79,7 +79,7 @@ def firmware_bytes(kinds: Collection[str], build: str) -> int | None:
     build: name of the build of TFLite Micro.
 
   Returns:
-    The estimate; None for the Python package, which is no firmware.
+    The estimate; None for the Python package, which is not a firmware.
 
   Raises:
     ValueError: there is no such build.

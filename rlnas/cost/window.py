@@ -138,6 +138,6 @@ def sequence_shape(shape: Shape) -> tuple[int, int]:
   sides = [*shape]
   if len(sides) == 3:
     if sides[0] != 1 and sides[2] != 1:
-      raise ValueError(f'window: examples of shape {shape} are no sequences')
+      raise ValueError(f'window: examples of shape {shape} are not sequences')
     sides.pop(0 if sides[0] == 1 else 2)
   return sides[0], sides[1]

@@ -83,7 +83,8 @@ def assemble(
     val_fraction: share of `train` that becomes validation data if `val` is None.
     test_fraction: share of `train` that becomes test data if `test` is None.
     class_names: names of the classes; each must have training examples.
-    scale: divisor of uint8 examples. Float examples are divided by the deviation of each feature.
+    scale: divisor of uint8 examples. Float examples are divided by the standard deviation of each
+      feature.
     source: origin of the data, and their licence.
     notes: see `Dataset`.
     folders: where the training examples of each class come from, for error messages.

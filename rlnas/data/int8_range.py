@@ -1,4 +1,4 @@
-"""Whether the int8 input of a network resolves every feature, and what to say if it does not."""
+"""Warns if the int8 input of a network resolves a feature too coarsely."""
 
 from __future__ import annotations
 

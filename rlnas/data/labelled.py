@@ -34,7 +34,7 @@ class Labelled:
     x: raw examples in the shape and type that a network's scaling expects. [N, ...]
     y: classes of the network [N], or values [N, K].
     groups: the group of each example, such as its person; None if there are none. [N]
-    notes: what people should know of how they were read.
+    notes: remarks for the user on how they were read.
   """
 
   name: str

@@ -36,7 +36,7 @@ def as_integers(
     The labels, the names, and a remark if labels count from 1.
 
   Raises:
-    ValueError: labels of a split are text and those of another are not, or text is no class.
+    ValueError: labels of a split are text and those of another are not, or text is not a class.
   """
   texts = {s: y.astype(str) for s, y in labels.items() if _is_text(y)}
   if texts:
@@ -107,7 +107,7 @@ def places_among(
     for name in own_names:
       if name not in class_names:
         raise ValueError(
-          f'class_names: {name!r} is no class of the network; must be of {_listed(class_names)}'
+          f'class_names: {name!r} is not a class of the network; must be of {_listed(class_names)}'
         )
   if _is_text(y):
     check_labels(key, np.zeros(y.shape, np.int64), examples=count, classes=None)
@@ -209,7 +209,7 @@ def numbered(key: str, y: Array, classes: Array) -> npt.NDArray[np.int32]:
 def titles(
   classes: Array, class_names: Sequence[str], folders: Sequence[str] = ()
 ) -> tuple[str, ...]:
-  """What error messages call each class: its label, its name and the folder of its examples."""
+  """Each class as error messages name it: its label, its name and the folder of its examples."""
   found = []
   for index, (label, name) in enumerate(zip(classes, class_names, strict=True)):
     more = [f'class {name!r}'] * (name != str(label)) + [*folders[index : index + 1]]
@@ -224,8 +224,8 @@ class Labels(NamedTuple):
     labels: classes [N] or values [N, K] of each split.
     class_names: names of the classes or values.
     strata: by which the training examples are split. [N]
-    titles: what error messages call each stratum.
-    notes: what people should know of how they were read.
+    titles: the name of each stratum in error messages.
+    notes: remarks for the user on how they were read.
   """
 
   labels: dict[str, Array]
@@ -250,7 +250,7 @@ def as_classes(
     folders: where the training examples of each class come from.
 
   Raises:
-    ValueError: a label is no class, or a class has no training examples.
+    ValueError: a label is not a class, or a class has no training examples.
   """
   labels, class_names, notes = as_integers(labels, class_names)
   count = None if class_names is None else len(class_names)
@@ -283,7 +283,7 @@ def as_values(
     class_names: names of the values; or None.
 
   Raises:
-    ValueError: they are no finite numbers, or a split has constant ones or another number of them.
+    ValueError: they are not finite numbers, or a split has constant ones or another number of them.
   """
   rows = {s: as_targets(f'y_{s}', y, examples=examples[s]) for s, y in labels.items()}
   train = rows['train']

@@ -104,8 +104,8 @@ def read_examples(sources: Sequence[Source], how: Reading) -> Examples:
 
   Raises:
     FileNotFoundError: a file is missing.
-    ValueError: a file cannot be read, lacks a column, or has a cell that is no number; no recording
-      is as long as a window; or, without window, recordings by class differ in length.
+    ValueError: a file cannot be read, lacks a column, or has a cell that is not a number; no
+      recording is as long as a window; or, without window, recordings by class differ in length.
   """
   by_class = sources[0].class_name is not None
   first = read_csv(sources[0].path)

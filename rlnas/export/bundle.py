@@ -123,10 +123,11 @@ def c_contents(
     deployed: the model and its measurements.
     dataset: gives the names of the classes and the scaling of raw values.
     budget: budget of the board, shown in README.md beside the arena.
-    worlds: of `rlnas.export.templates.WORLDS`; each adds a folder <world>/<name> that builds there.
+    worlds: firmware platforms, of `rlnas.export.templates.WORLDS`; each adds a folder
+      <world>/<name> that can be built for it.
 
   Raises:
-    ValueError: a world is not known.
+    ValueError: a platform is not known.
   """
   values = template_values(deployed, dataset, budget)
   texts = {

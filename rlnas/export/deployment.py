@@ -86,7 +86,7 @@ class DeploymentInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Reserve:
-  """The arena that a firmware reserves, by where it is compiled.
+  """The arena that a firmware reserves, by the platform that it is compiled for.
 
   A network's files are the same everywhere, so its C header chooses among these sizes. All are
   enough at any alignment of the array.
@@ -118,7 +118,7 @@ class Reserve:
 
   @property
   def any_total_bytes(self) -> int:
-    """The array where kernels and TF_LITE_STATIC_MEMORY depend on a library of others."""
+    """The array if a third-party library decides the kernels and TF_LITE_STATIC_MEMORY."""
     return max(self.any_bytes, self.largest_bytes) + ALIGNMENT_BYTES
 
   @property

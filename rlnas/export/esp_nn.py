@@ -62,7 +62,7 @@ def with_scratch(contents: Contents, subgraphs: Sequence[Subgraph]) -> Contents:
 
 
 def scratch_bytes(operator: Operator, tensors: Sequence[Tensor]) -> int:
-  """Returns the bytes that an int8 operator asks for; 0 if it is no convolution."""
+  """Returns the bytes that an int8 operator asks for; 0 if it is not a convolution."""
   if operator.kind not in ('CONV_2D', 'DEPTHWISE_CONV_2D'):
     return 0
   entry, kernel = (tensors[index].shape for index in operator.inputs[:2])

@@ -38,7 +38,7 @@ def order(dataset: Dataset) -> str:
 
 
 def values(name: str, dataset: Dataset) -> str:
-  """The range and unit of the values, and what becomes of others."""
+  """The range and unit of the values, and how values outside are treated."""
   if dataset.x_train.dtype == np.uint8:
     text = 'Each value is 0 to 255 as in the training data, not 0 to 1. '
     if is_table(dataset):
@@ -74,7 +74,7 @@ def example_type(dataset: Dataset) -> tuple[str, str, int]:
 
 
 def alternative(name: str, dataset: Dataset) -> str:
-  """A sentence about floats in place of bytes; '' if the data are no bytes."""
+  """A sentence about floats in place of bytes; '' if the data are not bytes."""
   if dataset.x_train.dtype != np.uint8:
     return ''
   size = 4 * math.prod(dataset.input_shape)

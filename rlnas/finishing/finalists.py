@@ -100,7 +100,7 @@ class Finalist:
     return f'{self.epochs} epochs ({self.stopped.value})'
 
   def figures(self) -> dict[str, Any]:
-    """What result.json says of it, without its network: names, accuracies, costs."""
+    """The record in result.json, without the network: names, accuracies, costs."""
     measured = self.measurement
     return {
       'trial': self.candidate.trial,

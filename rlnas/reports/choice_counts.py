@@ -1,4 +1,4 @@
-"""Counts the choices of a search by kind of decision and period: what the policy prefers."""
+"""Counts the choices of a search by kind of decision and period, to show preferences."""
 
 from __future__ import annotations
 

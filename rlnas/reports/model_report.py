@@ -124,7 +124,7 @@ def write_bundle(
     worlds: see `rlnas.export.bundle.c_contents`.
 
   Raises:
-    ValueError: the model does not fit the data, a world is not known, or the name does not begin
+    ValueError: the model does not fit the data, a platform is not known, or the name does not begin
       with a letter.
     OSError: a file cannot be written.
   """
@@ -319,7 +319,7 @@ def calibration(quality: Quality) -> tuple[Block, ...]:
 
 
 def _chance(quality: Quality, dataset: Dataset, metric: Metric) -> str:
-  """What always naming the largest class would reach on the test data."""
+  """What always answering with the largest class reaches on the test data."""
   named = largest_class(dataset.y_train, classes=dataset.classes)
   confusion = chance_confusion([sum(row) for row in quality.confusion], named)
   shown = dict.fromkeys((Metric.ACCURACY, metric))

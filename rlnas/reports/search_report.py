@@ -51,8 +51,8 @@ def search_page(
     budget: decides which trials fit.
     space: the space of the trials' tokens; without it the report has no part on decisions.
     configuration: configuration in the journal's header.
-    scalars: what the strategy said of itself, by name and by the last trial of each batch; without
-      it the report has no part on learning.
+    scalars: scalars that the strategy reported, by name and by the last trial of each batch;
+      without it the report has no part on learning.
     dataset: name of the data.
     result: content of result.json; None before the search is finished.
     refresh_seconds: see `Page`, for a search that runs.

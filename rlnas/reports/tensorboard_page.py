@@ -1,4 +1,4 @@
-"""TensorBoard's page of a search: its command, its address, and a server of one's own for it.
+"""TensorBoard's page of a search: its command, its address, and a server within this process.
 
 The address alone decides what the page shows first. TensorBoard 2.21 reads from it which charts are
 pinned to the top, how much curves are smoothed, and which runs they show.

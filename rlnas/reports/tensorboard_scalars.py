@@ -44,15 +44,15 @@ DESCRIPTIONS = {
   'trial/latency_ms': 'Estimated time of one inference on the board.',
   'trial/seconds': 'Wall time of the evaluation.',
   'strategy/score': 'Mean score of the trials of a batch, and the mean of what the regressor had '
-  'predicted for them; 0 is the median of all trials, 1 a deviation better.',
+  'predicted for them; 0 is the median of all trials, 1 a standard deviation better.',
   'strategy/imagined_score': "Mean score that the regressor predicts for the policy's own draws; "
-  '0 is a network unlike any trial, 1 a deviation better.',
+  '0 is a network unlike any trial, 1 a standard deviation better.',
   'strategy/fit_rate': "Share of the policy's own draws that fit by the estimate, before any "
   'filter.',
   'strategy/surrogate_correlation': 'Predictions of each trial from all others, against what it '
   'reached; 0 is chance.',
   'strategy/surrogate_error': 'Mean distance of the scores of a batch from what the regressor had '
-  'predicted, in deviations.',
+  'predicted, in standard deviations.',
   'strategy/elite_mean': 'Mean reward of the networks that the policy imitates.',
   'strategy/descents': 'How many times the policy began, restarts included.',
   'strategy/baseline': 'Moving average of the rewards; an advantage is a reward minus it.',

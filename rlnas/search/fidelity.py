@@ -1,4 +1,4 @@
-"""Trials start cheap, and only promising ones are trained further.
+"""Trains all networks briefly, and only promising ones further (successive halving).
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943) in its asynchronous form (Li et al.
 2020, arXiv:1810.05934, algorithm 2): a network is promoted to the next stage of its training if it
@@ -149,7 +149,7 @@ def promote_none(curves: Sequence[tuple[float, ...]], *, stages: int) -> tuple[f
 
 
 class CurveExtrapolation:
-  """Promotes a network unless its curve predicts that it ends below the best `share` of trials.
+  """Promotes a network unless its curve predicts a final accuracy below the best `share` of trials.
 
   From the trials that completed all stages it fits a line from the accuracy at a stage to that at
   the end. A training is stopped if even a standard deviation above the line is not enough (after
@@ -233,7 +233,7 @@ def as_blockqnn(
   """
   del told, stages
   if not isinstance(architecture, Architecture):
-    raise ValueError(f'value={architecture!r}: is no network; the formula needs an Architecture')
+    raise ValueError(f'value={architecture!r}: is not a network; the formula needs an Architecture')
   accuracy = measurement.int8_validation_accuracy
   if accuracy is None:
     return None

@@ -44,8 +44,8 @@ def prior_of(table: Table, earlier: Sequence[Earlier], *, most: int = MOST) -> S
 
   Args:
     table: the compiled space.
-    earlier: the searches. They share `most` fairly: a search has no more walks in the regressor
-      than another one that has more left.
+    earlier: the searches. `most` is divided evenly among them; searches with fewer walks leave the
+      rest to the others.
     most: number of walks that are learnt.
 
   Raises:

@@ -113,7 +113,7 @@ class Learner:
     return {**named, 'steps': np.array(self._steps)}
 
   def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Takes over what `state` returned, to the bit; ignores other arrays.
+    """Restores what `state` returned, to the bit; ignores other arrays.
 
     Raises:
       ValueError: an array is missing, or has another shape or type; nothing has changed.

@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.01
 class Probe:
   """An evaluator whose measurement depends on all its arguments and on nothing else.
 
-  It pretends to train in two stages, so that `Terms` have a meaning: a caching executor must know
+  It pretends to train in two stages, so that `Terms` have an effect: a caching executor must know
   the number of stages. The seed `FAILING` raises an ArithmeticError; the seed `SLOW` takes
   `slow_seconds`, others up to 0.02 seconds, so that workers finish out of order.
   """

@@ -81,7 +81,7 @@ def measure(model: Model, *, build: Build = HOST) -> Footprint:
     build: the build of TFLite Micro that the arena is for.
 
   Raises:
-    ValueError: the model is no .tflite file, or TFLite Micro cannot run it; the cause is quoted.
+    ValueError: the model is not a .tflite file, or TFLite Micro cannot run it; the cause is quoted.
     ArenaOverflow: the arena would be larger than `MAX_ARENA_BYTES`.
   """
   content = read_model(model)

@@ -44,7 +44,7 @@ def int8_logits(
     The int8 outputs, not rescaled. [N, classes]
 
   Raises:
-    ValueError: the model is no .tflite file or not int8, or `x` does not fit it.
+    ValueError: the model is not a .tflite file or not int8, or `x` does not fit it.
   """
   interpreter = interpreter_of(read_model(model))
   details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -99,10 +99,10 @@ def int8_spread(
 
 
 def output_scale(model: Model) -> float:
-  """What one unit of a quantized network's outputs is worth, so that differences are logits'.
+  """The scale of a quantized network's outputs: the difference in logits for one int8 unit.
 
   Raises:
-    ValueError: the model is no .tflite file, or its output is not quantized.
+    ValueError: the model is not a .tflite file, or its output is not quantized.
   """
   network = read_subgraphs(read_model(model))[0]
   output = network.tensors[network.outputs[0]]
@@ -181,10 +181,10 @@ def int8_quality(model: Model, dataset: Dataset, metric: Metric) -> float:
 def int8_answers(
   model: Model, x: npt.NDArray[Any], *, scaling: Scaling, head: Head
 ) -> npt.NDArray[Any]:
-  """What a quantized network says of examples: classes, values or scores (`Head.answers`).
+  """The answers of a quantized network: classes, values or scores (`Head.answers`).
 
-  Arguments as `int8_logits`, and how the outputs are read. Of several largest outputs the first one
-  is the class.
+  Arguments as `int8_logits`, and how the outputs are read. If several outputs are the largest, the
+  first of them is the class.
   """
   return head.answers(
     real_logits(model, x, scaling=scaling), real_inputs(model, x, scaling=scaling)
@@ -230,7 +230,7 @@ def float_confusion(
     batch_size: examples per call.
 
   Raises:
-    ValueError: the model is no float32 .tflite file, there are no examples or not one label for
+    ValueError: the model is not a float32 .tflite file, there are no examples or not one label for
       each.
   """
   if len(x) == 0 or y.shape != x.shape[:1]:

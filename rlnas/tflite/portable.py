@@ -47,7 +47,7 @@ def portable(model: bytes) -> bytes:
 
 
 def _describe(bias: Any, source: Any, kernel: Any) -> None:
-  """Gives a bias the scale of the products that it is added to: one a channel, or one."""
+  """Gives a bias the scale of the products that it is added to: one per channel, or one in all."""
   scales = np.asarray(kernel.quantization.scale, np.float32)
   bias.quantization = _schema.QuantizationParametersT()
   bias.quantization.scale = np.float32(source.quantization.scale[0]) * scales
