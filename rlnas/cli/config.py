@@ -135,7 +135,7 @@ class FinishConfig:
   )
   prefer: str = _setting(
     Prefer.BALANCED.value,
-    'Which finalist wins: "accuracy" is the best on validation data, of several the smallest; '
+    'Which finalist wins: "accuracy" is the best on validation data, the smallest of several; '
     '"balanced" the one with the least memory and work among those at most one standard error, and '
     '.002, below the best; "smallest" the one among those whose difference from the best may be '
     'chance (95 %).',

@@ -102,8 +102,8 @@ static inline float {name}_logit(int8_t output) {{
   return (float)(output - {upper}_OUTPUT_ZERO_POINT) * {upper}_OUTPUT_SCALE;
 }}
 
-/* The class with the largest output; the first if several are equal. */ static inline int
-{name}_best_class(const int8_t* outputs) {{
+/* The class with the largest output; the first if several are equal. */
+static inline int {name}_best_class(const int8_t* outputs) {{
   int best = 0;
   for (int i = 1; i < {upper}_CLASSES; ++i) {{
     if (outputs[i] > outputs[best]) best = i;
@@ -114,7 +114,7 @@ static inline float {name}_logit(int8_t output) {{
   return f"""\
 /* The value of an int8 output in the unit of the training data; place: which one, from 0. It is
  * offset + deviation * ((output - zero point) * scale), with mean and standard deviation of the
-   training data. */
+ * training data. */
 static inline float {name}_value(int8_t output, int place) {{
   static const float step[{upper}_VALUES] = {{{', '.join(map(c_float, steps))}}};
   static const float offset[{upper}_VALUES] = {{{_floats(targets.offset)}}};

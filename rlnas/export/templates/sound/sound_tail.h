@@ -8,8 +8,8 @@ typedef struct {
   int frames; /* how many the ring holds */
 } @name@_sound_stream;
 
-/* Starts again, with silence before the first sample. Returns 0, or -1 if it fails. */ static
-inline int @name@_sound_reset(@name@_sound_stream* stream) {
+/* Starts again, with silence before the first sample. Returns 0, or -1 if it fails. */
+static inline int @name@_sound_reset(@name@_sound_stream* stream) {
   stream->next = 0;
   stream->frames = 0;
   return @name@_sound_begin(&stream->work);
