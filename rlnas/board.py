@@ -118,7 +118,7 @@ class Board:
     return max(0, self.flash_bytes - self.taken_flash_bytes(kinds, is_int8=is_int8))
 
   def budget_for(self, kinds: Collection[str]) -> Budget:
-    """What runtime and application leave for a model with these kinds of operators.
+    """The budget that runtime and application leave for a model with these kinds of operators.
 
     Raises:
       ValueError: they leave nothing.
@@ -147,7 +147,7 @@ class Board:
 
   @property
   def speed(self) -> Speed | None:
-    """What the time of an inference depends on; None if the speed of the core is not known."""
+    """The speed of the board, for estimates of time; None if that of the core is not known."""
     if self.core not in CORES:
       return None
     return Speed(

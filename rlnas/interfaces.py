@@ -72,7 +72,7 @@ class Resumable(Protocol):
   """
 
   def state(self) -> dict[str, npt.NDArray[Any]] | None:
-    """What cannot be rebuilt from the trials at once, such as weights; and the settings.
+    """Data that cannot be rebuilt quickly from the trials, such as weights, and the settings.
 
     A search uses a state only if, when it began, `state` of a new strategy was the same.
 

@@ -65,7 +65,7 @@ def format_front(
 
   Args:
     front: trials of a Pareto front, most accurate first.
-    title: what the search calls accuracy.
+    title: name of the metric that the search maximises.
     winner: the trial whose network won; it is marked with a star. If it is not on the front, it has
       a row nevertheless, which says so.
   """

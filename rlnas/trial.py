@@ -28,7 +28,7 @@ class Status(str, enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-  """What an evaluation depends on besides network and seed; by default nothing.
+  """The conditions of an evaluation besides network and seed; by default none.
 
   Attributes:
     thresholds: one for each stage of the training but the last; training ends after the stage if
@@ -45,7 +45,7 @@ NO_TERMS = Terms()
 
 @dataclasses.dataclass(frozen=True)
 class Proposal:
-  """What a strategy proposes for evaluation: a walk through the space, and what it returned.
+  """A proposal for evaluation: a walk through the space, and the value that it returned.
 
   Attributes:
     tokens: the genotype, the index of the choice at each decision.
@@ -126,7 +126,7 @@ class Measurement:
 
   @property
   def quality(self) -> float | None:
-    """What the search maximises within the budget, in [0, 1]: `int8_validation_accuracy`."""
+    """The metric that the search maximises, in [0, 1]: `int8_validation_accuracy`."""
     return self.int8_validation_accuracy
 
   @property

@@ -103,11 +103,11 @@ def loading(on_modules: Callable[[int], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def part_of(total: float, *, after: float) -> Iterator[None]:
-  """A context whose training is a part of a longer one.
+  """A context that reports its training as a part of a longer one.
 
   Args:
     total: the whole, in the unit of the steps.
-    after: what was done of it before.
+    after: how much of the whole was done before.
   """
   with changed_by(lambda step: dataclasses.replace(step, done=after + step.done, total=total)):
     yield

@@ -88,7 +88,7 @@ def loss_for(metric: Metric, dataset: Dataset, *, loss: Loss | None = None) -> L
   (`rlnas.data.metrics.class_weights`).
 
   Args:
-    metric: what the trained network is judged by.
+    metric: the metric that the training should maximise.
     dataset: its training labels give the weights.
     loss: the loss of each example; that of the task by default.
 

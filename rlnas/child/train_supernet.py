@@ -51,8 +51,9 @@ def train_supernet(
     seed: determines the initial weights and the order of the examples.
     batch_size: examples per step.
     learning_rate: learning rate of the first step; it falls to 0 as half a cosine.
-    metric: what the networks are compared by; decides the loss (`rlnas.child.train.loss_for`). By
-      default accuracy, R² of a regression, AUC of an anomaly detection.
+    metric: the metric that compares the networks; it decides the loss
+      (`rlnas.child.train.loss_for`). By default accuracy, R² of a regression, AUC of an anomaly
+      detection.
     on_step: called after each step.
 
   Raises:

@@ -164,10 +164,10 @@ class StrategyOptions:
   wrapped: bool
 
   def recorded(self) -> str:
-    """What a journal's header holds, as `recorded` writes it.
+    """The text for a journal's header, as `recorded` writes it.
 
-    It names `admits` only where that differs from what the class does by itself. So the journals of
-    searches from before this option still belong to searches of the same course, and to no others.
+    It names `admits` only if it differs from the default behaviour of the class. So journals from
+    before this option still match the searches that continue them, and no others.
     """
     differs = {'admits': self.admits} if self.admits == self.wrapped else {}
     return recorded({**self.controller, **self.strategy, **differs})

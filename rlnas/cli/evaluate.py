@@ -42,7 +42,7 @@ _MOST_MISTAKES = 10
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-  """The flags of this command."""
+  """Defines the flags of this command."""
   define_some_flags(flag_values, 'workdir', 'data_dir', *_READING)
   flags.DEFINE_string(
     'dataset',

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-  """The flags of this command."""
+  """Defines the flags of this command."""
   define_some_flags(flag_values, 'workdir', 'data_dir', 'workers')
   define_finish_flags(flag_values)
 

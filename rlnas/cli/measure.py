@@ -28,7 +28,7 @@ USAGE = 'rlnas measure MODEL.tflite [--flag=value ...]'
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-  """The flags of this command."""
+  """Defines the flags of this command."""
   boards = ', '.join(BOARDS)
   flags.DEFINE_string(
     'board', None, f'One of {boards}, or a .json file; default: all.', flag_values=flag_values

@@ -19,7 +19,7 @@ from rlnas.cli.workdir import budget_of, named_workdir, space_of
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-  """The flags of this command."""
+  """Defines the flags of this command."""
   define_some_flags(flag_values, 'workdir')
 
 

@@ -1,4 +1,4 @@
-"""result.json: what a search ended with, as `rlnas.finishing.winner.write_winner` wrote it."""
+"""result.json: the outcome of a search, as `rlnas.finishing.winner.write_winner` wrote it."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-  """The flags of this command."""
+  """Defines the flags of this command."""
   define_search_flags(flag_values)
   define_finish_flags(flag_values)
   flags.DEFINE_bool(

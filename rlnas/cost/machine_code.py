@@ -46,7 +46,7 @@ _OUTDATED_SECONDS = 7 * 24 * 3600.0
 
 
 class _State:
-  """What this process knows of the machine code."""
+  """The state of the machine code as this process knows it."""
 
   def __init__(self) -> None:
     self.in_background = False

@@ -109,7 +109,7 @@ _ESP32S3_RANGE = Range(0.1, 0.142, 0.4)
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-  """What the time of an inference depends on, besides the network.
+  """The properties of a board that decide the time of an inference.
 
   Attributes:
     core: the core, one of `CORES`.

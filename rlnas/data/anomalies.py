@@ -33,7 +33,7 @@ class Arranged:
   Attributes:
     places: for each split the given split that its examples come from, and their places there.
     labels: for each split 0 for normal and 1 for anomalous examples. [N] each
-    notes: what was decided.
+    notes: the decisions made.
   """
 
   places: Mapping[str, tuple[str, npt.NDArray[np.intp]]]

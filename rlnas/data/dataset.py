@@ -1,6 +1,6 @@
 """A task as arrays in memory, split into training, validation and test.
 
-`rlnas.data.assembling` makes data sets of arrays, and the loaders are in `rlnas.data.loaders`.
+`rlnas.data.assembling` makes data sets from arrays, and the loaders are in `rlnas.data.loaders`.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def load_labelled(
     class_names: names of the network's classes, in order.
     input_shape: shape of one example, as the network reads it.
     dtype: type in which its training examples were kept: uint8, float32 or float64.
-    head: what the network is for.
+    head: the task of the network.
     data_dir: see `rlnas.data.load`.
     **reading: how files are read; see `rlnas.data.load`.
 

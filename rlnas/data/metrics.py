@@ -1,4 +1,4 @@
-"""What a search maximises: accuracy, balanced accuracy or macro F1; R²; area under a curve.
+"""The metrics that a search can maximise: accuracy and others of classes, R², ROC areas.
 
 If one class has most of the examples, a network that always answers with it is accurate. The two
 other metrics count every class alike, however rare it is. All of them are computed here, from the
@@ -207,7 +207,7 @@ def metrics_of(task: Task) -> tuple[Metric, ...]:
 
 
 def metric_for(dataset: Dataset, metric: Metric | str | None = None) -> Metric:
-  """What networks for a data set are judged by: the given metric, or the default of its task.
+  """The metric of networks for a data set: the given one, or the default of its task.
 
   Raises:
     ValueError: there is no such metric, or it is of another task than the data.

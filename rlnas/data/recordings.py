@@ -78,8 +78,8 @@ class Examples:
       recordings [N, T, F].
     y: labels, integers or text. [N]
     groups: group of each example; None if each is on its own. [N]
-    columns: what the columns of the files are.
-    note: what was decided, in one line.
+    columns: the roles of the columns of the files.
+    note: the choice of columns and windows, in one line.
   """
 
   x: Array

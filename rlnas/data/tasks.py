@@ -1,4 +1,4 @@
-"""What networks are for, and what their outputs mean: classes, values, or the reconstructed input.
+"""The tasks of networks and the meaning of their outputs: classes, values, reconstructed inputs.
 
 A `Task` decides the loss (`rlnas.child.train.LOSSES`), the metrics (`rlnas.data.metrics`) and the
 reports. A `Head` reads the outputs of a network of that task, in floating point and in int8 alike.
@@ -23,7 +23,7 @@ MOST_CLASSES_OF_FLOATS = 20
 
 
 class Task(Word):
-  """What a network is for.
+  """The task of a network: classification, regression or anomaly detection.
 
   Raises:
     ValueError: there is no task of that name.
@@ -39,7 +39,7 @@ class Head:
   """How the outputs of a network are read.
 
   Attributes:
-    task: what the network is for.
+    task: the task of the network.
     targets: offset and scale [K] of the values of a regression, whose outputs are (value - offset)
       / scale, so that all have one range, which they share in int8; None for other tasks.
 

@@ -1,4 +1,4 @@
-"""What a firmware must know of a .tflite file: input, output, operators, and the arena to reserve.
+"""The facts on a .tflite file that a firmware needs: input, output, operators, arena to reserve.
 
 `rlnas.tflite.inspection` measures the file; this module gives its buffers addresses and names.
 """
@@ -62,14 +62,14 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class DeploymentInfo:
-  """What a firmware must know of a .tflite file.
+  """The facts on a .tflite file that a firmware needs.
 
   Attributes:
     input: its only input.
     output: its only output.
     report: its sizes and operators.
     blocks: the tensors and scratch areas in the head of the arena.
-    with_esp_nn: what it keeps in the arena of an ESP32-S3, see `rlnas.export.esp_nn`.
+    with_esp_nn: the contents of the arena on an ESP32-S3, see `rlnas.export.esp_nn`.
   """
 
   input: Port

@@ -49,7 +49,7 @@ def with_scratch(contents: Contents, subgraphs: Sequence[Subgraph]) -> Contents:
   """Returns what a network keeps in the arena, with the scratch memory of an ESP32-S3.
 
   Args:
-    contents: what it keeps there with the portable kernels.
+    contents: the contents of the arena with the portable kernels.
     subgraphs: the subgraphs of its file.
   """
   operators = [(operator, graph.tensors) for graph in subgraphs for operator in graph.operators]

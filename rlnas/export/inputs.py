@@ -1,4 +1,4 @@
-"""What a firmware must put into a network's input, in words, and as C macros."""
+"""Describes the values that a firmware writes to a network's input: sentences and C macros."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def window_in(dataset: Dataset) -> Window | None:
 def inputs_of(
   deployed: Deployment, dataset: Dataset, x: Array
 ) -> tuple[npt.NDArray[np.int8], Array]:
-  """What window.h makes of examples, and the samples that it needs for that.
+  """The inputs that window.h computes for examples, and the samples that it needs for them.
 
   Args:
     deployed: the model.

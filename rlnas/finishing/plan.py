@@ -86,7 +86,7 @@ Prune = Callable[[Finalist, float], tuple[Architecture, str]]
 
 @dataclasses.dataclass(frozen=True)
 class Tools:
-  """What a plan is run with.
+  """The functions that run the steps of a plan.
 
   Attributes:
     finish_all: trains candidates, given their teachers; returns them in their order.
@@ -116,7 +116,7 @@ def run_plan(
     budget: the limits that all finalists must fit.
     plan: what to train, and how.
     seed: decides the seeds of the trainings.
-    tools: what it is run with.
+    tools: the functions that train, prune and compare.
 
   Returns:
     The finalists that fit the budget, the best first; those that were stopped early last.

@@ -60,7 +60,7 @@ class Recipe:
     further_epochs: epochs of a further training at `FURTHER_LEARNING_RATE`, once as before and once
       aware of quantization; the best int8 model of the three networks is kept. None trains no
       further.
-    metric: what decides between epochs and between models, wherever this module speaks of
+    metric: the metric that decides between epochs and between models; this module calls it
       accuracy. It also decides how the loss weights the classes (`rlnas.child.train.loss_for`).
 
   Raises:

@@ -61,7 +61,7 @@ class Winner:
     trial: the trial that found it.
     architecture: the network that was trained.
     model: the .tflite file.
-    metric: what decided the choice.
+    metric: the metric that decided the choice.
     validation_accuracy: the metric of the float network on validation data, in [0, 1].
     int8_validation_accuracy: the metric of `model`, which decided the choice.
     int8_test_accuracy: accuracy of `model` on the test data, which no earlier step uses; R² of a
@@ -281,7 +281,7 @@ class _Trainer:
   """Trains candidates; keeps its workers from one round to the next if the teachers are the same.
 
   Args:
-    task: what the networks read and name.
+    task: shape of the input of the networks, and number of their outputs.
     plain: the evaluator without teachers, whose folder holds all files.
     store: stores what is done.
     executor_factory: makes the executor of an evaluator.

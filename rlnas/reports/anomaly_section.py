@@ -16,7 +16,7 @@ _BINS = 40
 
 
 def facts(quality: AnomalyQuality) -> list[tuple[str, str, str]]:
-  """The first figures of a report."""
+  """The key figures at the top of a report."""
   low, high = quality.interval
   return [
     ('int8 test AUC', f'{quality.auc:.4f}', f'95 % interval {low:.4f} to {high:.4f}'),

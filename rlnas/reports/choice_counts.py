@@ -17,7 +17,7 @@ _MOST_CHOICES = 12  # rows of a picture; the rarest choices share one row
 
 @dataclasses.dataclass(frozen=True)
 class Preference:
-  """How often each choice of one kind of decision was taken, in each period.
+  """Counts of the choices of one kind of decision, by period.
 
   Attributes:
     kind: the kind of decision.

@@ -106,7 +106,7 @@ def pareto_figure(
     trials: the trials; those that were not measured completely are left out.
     budget: decides which trials fit.
     title: a line above.
-    metric: what accuracy means.
+    metric: the metric that the search maximises.
     winner: the trial that is marked; it need not be one of `trials`.
     mark: the label of the winner.
     costs: what the axes show; by default flash and SRAM.

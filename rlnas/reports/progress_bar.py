@@ -239,7 +239,7 @@ class ProgressBar:
   Args:
     trials: number of trials of the search.
     budget: decides which trials are feasible.
-    metric: what the search calls accuracy.
+    metric: the metric that the search maximises.
     name: what runs, such as 'search' or the arm of a comparison.
     counts: which trials are counted; by default all are. `trials` is the number of these.
     unit: what is counted, in the plural.

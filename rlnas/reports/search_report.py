@@ -198,7 +198,7 @@ def front_table(
   Args:
     trials: trials of the search.
     budget: decides which trials fit.
-    metric: what the search calls accuracy.
+    metric: the metric that the search maximises.
     chosen: a trial that is marked, and is in the table in any case.
     mark: how it is marked.
   """

@@ -118,7 +118,7 @@ def layout_summary() -> bytes:
 
 
 def strategy_scalars(scalars: Mapping[str, float]) -> dict[str, dict[str, float]]:
-  """What a strategy reports after a batch, by run: what it predicted is a curve of its own."""
+  """The scalars of a strategy after a batch, by run: its predictions are curves of their own."""
   each = {f'strategy/{name}': value for name, value in scalars.items()}
   predicted = each.pop('strategy/predicted_score', None)
   return {EACH: each, PREDICTED: {} if predicted is None else {'strategy/score': predicted}}

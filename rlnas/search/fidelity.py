@@ -112,8 +112,8 @@ class Pruner:
 class SuccessiveHalving:
   """Promotes a network if it is among the best of the last `WINDOW` trials at its stage.
 
-  It promotes `share` of them, or less if more than that were promoted lately: a search improves, so
-  most of its networks are better than earlier ones.
+  It promotes `share` of them, or fewer if more than that were promoted recently: a search improves,
+  so most of its networks are better than earlier ones.
 
   Args:
     share: share to promote, in (0, 1); Li et al. 2020 recommend a third (eta = 3).

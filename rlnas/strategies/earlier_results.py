@@ -1,4 +1,4 @@
-"""What earlier searches of the same space found, as a prior of `rlnas.strategies.surrogate`.
+"""Results of earlier searches of the same space, as a prior of `rlnas.strategies.surrogate`.
 
 Networks that are good on one data set tend to be good on another (Wistuba et al. 2019,
 arXiv:1905.01392, review such transfers). The scale of accuracies does not transfer,

@@ -70,7 +70,7 @@ class Learner:
 
   @functools.cached_property
   def _descend(self) -> Callable[..., tf.Tensor]:
-    """The step, which is traced for a second if no controller of this shape has done so before.
+    """The step; the first call for a controller of this shape traces it, which takes a second.
 
     Called directly, since the dispatch of a traced function takes longer than a small step.
     """

@@ -130,7 +130,7 @@ class PolicyGradient:
     }
 
   def state(self) -> dict[str, npt.NDArray[Any]]:
-    """What the learner has learnt, and the settings; see `rlnas.interfaces.Resumable`."""
+    """Weights, moments and settings of the learner; see `rlnas.interfaces.Resumable`."""
     return {**self._learner.state(), **self._settings}
 
   def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:

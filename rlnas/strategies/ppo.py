@@ -44,7 +44,7 @@ class PPO:
     seed: int = 0,
     penalty: Penalty | None = None,
   ) -> None:
-    """Prepares the optimizer.
+    """Prepares the optimiser.
 
     Args:
       table: the compiled space to propose from.

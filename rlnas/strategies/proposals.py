@@ -1,4 +1,4 @@
-"""From a walk through a table to what a strategy proposes."""
+"""Turns a walk through a table into the proposal of a strategy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DECODED = 1000  # latest networks that are kept, of 10 to 30 KB each
 
 @functools.lru_cache(_DECODED)
 def value_of(table: Table, tokens: tuple[int, ...]) -> Any:
-  """What a walk returns, a network. Raises ValueError if it is not a walk through the space."""
+  """The network, or other value, of a walk. Raises ValueError if it is not a walk of the space."""
   return decode(table.space, tokens)
 
 

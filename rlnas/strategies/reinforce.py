@@ -90,7 +90,7 @@ class Reinforce:
     penalty: Penalty | None = None,
     earlier: Sequence[Earlier] = (),
   ) -> None:
-    """Prepares the optimizer.
+    """Prepares the optimiser.
 
     Args:
       table: the compiled space to propose from.

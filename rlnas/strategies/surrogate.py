@@ -139,7 +139,7 @@ class Surrogate:
 
 @functools.lru_cache(_REMEMBERED)
 def network_of(table: Table, walk: Tokens) -> Network:
-  """What the regressor knows of a walk. Raises ValueError if it is not in the space."""
+  """The inputs of the regressor for a walk. Raises ValueError if it is not in the space."""
   choices = tuple(choices_of(table, walk).items())
   value = value_of(table, walk)
   return Network(choices, traits(value) if isinstance(value, Architecture) else np.zeros(0))

@@ -77,7 +77,7 @@ class WarmStart:
     steps: int,
     seed: int,
   ) -> None:
-    """Prepares the optimizer.
+    """Prepares the optimiser.
 
     Args:
       table: the compiled space.

@@ -46,7 +46,7 @@ class ZophLe:
     seed: int = 0,
     penalty: Penalty | None = None,
   ) -> None:
-    """Prepares the optimizer.
+    """Prepares the optimiser.
 
     Args:
       table: the compiled space to propose from.

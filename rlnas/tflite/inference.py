@@ -192,7 +192,7 @@ def int8_answers(
 
 
 def real_inputs(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> npt.NDArray[np.float64]:
-  """What a quantized network reads of examples in real units, after rounding to int8. [N, ...]."""
+  """The inputs of a quantized network in real units, after rounding to int8. [N, ...]."""
   details = interpreter_of(read_model(model)).get_input_details()[0]
   port = _Port(details['shape'], *details['quantization'])
   return (_quantized(x, port, scaling).astype(np.float64) - port.zero_point) * port.scale

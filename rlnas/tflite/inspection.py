@@ -61,7 +61,7 @@ class ModelReport:
 
   Attributes:
     flash_bytes: size of the file.
-    contents: what the file keeps in the arena of TFLite Micro.
+    contents: the contents of the arena of TFLite Micro.
     recorded: what TFLite Micro took on this machine beyond the prediction; None if it is not
       installed.
     macs: number of multiply-accumulate operations in one inference; None if it is unknown, because
@@ -86,7 +86,7 @@ class ModelReport:
   workload: Workload | None = dataclasses.field(compare=False, repr=False)
 
   def arena(self, build: Build = HOST) -> Arena:
-    """The arena of a build of TFLite Micro; recorded if it is that of this machine."""
+    """The arena of a build of TFLite Micro: measured for that of this machine, else predicted."""
     return self.contents.arena(build, NO_EXCESS if self.recorded is None else self.recorded)
 
   @property

@@ -40,7 +40,7 @@ def load(content: bytes) -> str:
 
 
 def load_elsewhere(content: bytes) -> str:
-  """As `load`, but in a process of its own: a damaged file can end only that one.
+  """As `load`, but in a process of its own, since a damaged file may end the process.
 
   Raises:
     ImportError: TFLite Micro is not installed.
