@@ -1,8 +1,8 @@
 """Random changes of the features of sound: moves in time, and masks (SpecAugment).
 
 Park et al. 2019 (arXiv:1904.08779, section 2) mask a random band of frequencies and a random
-stretch of frames; each has a width that is drawn evenly from 0 to a largest one. Here is one mask
-of each kind, and no warping, which they found to matter least.
+stretch of frames; each has a width that is drawn evenly from 0 to a largest one. This module has
+one mask of each kind and no warping, which they found to matter least.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
 
 
 def format_boards(boards: list[Board]) -> str:
-  """The boards as a table for a terminal; the last two columns are what a model may take."""
+  """The boards as a table for a terminal; the last two columns are the budget of a model."""
   lines = [
     f'{"board":22}  {"core":11}  {"MHz":>4}  {"flash KiB":>9}  {"SRAM KiB":>8}  '
     f'{"budget: flash B":>15}  {"SRAM B":>8}'

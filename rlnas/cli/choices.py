@@ -51,7 +51,7 @@ STRATEGIES: Mapping[str, str] = {
   'tpe': 'rlnas.strategies.optuna_sampler:OptunaSampler',
   'random': 'rlnas.strategies.random_search:RandomSearch',
 }
-# A search with real training has some dozens of trials, the papers have thousands: so the learning
+# A search with real training has a few dozen trials, the papers have thousands: so the learning
 # rates are higher (docs/results.md).
 STRATEGY_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
   'zoph_le': {'learning_rate': 2.5e-3},

@@ -44,7 +44,7 @@ def check_earlier(
   space_options: Sequence[str],
   workdir: str | os.PathLike[str],
 ) -> None:
-  """Checks what needs no data.
+  """Checks the journals to learn from, as far as that needs no data.
 
   Args:
     names: journals, or folders of searches.

@@ -1,11 +1,11 @@
 """Estimates the flash that TFLite Micro and a small program take beside the model.
 
-That is text and data of a firmware as `rlnas export` describes it, with its main.cc and C library,
-but without the model and the test vectors. It depends on the build and on the operators that the
-firmware registers. `experiments/benchmarks/fit_firmware.py` fitted the sizes to firmwares of four
-models in five builds; a size of one kind alone is a rough share of these. If a model is left out,
-its error is at most 2.4 % for convolutional networks, and 16 % for a recurrent one, most of whose
-kernels no other model has (docs/figures.md).
+This is the text and data of a firmware as `rlnas export` describes it, with its main.cc and C
+library, but without the model and the test vectors. It depends on the build and on the operators
+that the firmware registers. `experiments/benchmarks/fit_firmware.py` fitted the sizes to firmwares
+of four models in five builds; the size of a single kind is only a rough share of the total. If a
+model is left out, its error is at most 2.4 % for convolutional networks, and 16 % for a recurrent
+one, most of whose kernels no other model has (docs/figures.md).
 
 The firmwares register each operator for all types. With CMSIS-NN this links kernels for 16-bit
 values, too; `Register_CONV_2D_INT8()` and its like save 31 to 38 KB. The bundles of `rlnas export`

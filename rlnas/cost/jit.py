@@ -48,7 +48,7 @@ def inner(function: Function) -> Function:
 
 
 def inlined(function: Function) -> Function:
-  """As `inner`, but put in place of its calls: for short functions with many arrays."""
+  """As `inner`, but inlined in its callers: for short functions with many arrays."""
   return cast(Function, Compiled(function, inline='always', no_cpython_wrapper=True))
 
 

@@ -3,9 +3,9 @@
 A process that has called `compile_in_background` does not compile (`rlnas.cost.jit`). If the folder
 of the machine code has no marker, which says that it is complete, one process
 (`rlnas.cost.compiler`) is started for all that wait. It holds a lock on a file of the folder, which
-the system takes from it however it ends. A process that finds neither a marker nor a lock starts
-the next one, so that a killed compiler is replaced. If a compiler ends without a marker (the disk
-may be full), the process that started it compiles after all.
+the system releases however it ends. A process that finds neither a marker nor a lock starts the
+next one, so that a killed compiler is replaced. If a compiler ends without a marker (the disk may
+be full), the process that started it compiles after all.
 
 The compiler does not end with the process that started it: it is done within seconds, and the next
 start gains from it.

@@ -159,7 +159,7 @@ def class_files(
 
 
 def classes_in(folder: pathlib.Path) -> tuple[str, ...]:
-  """The names of the folders of the classes. Raises ValueError if there are less than two."""
+  """The names of the folders of the classes. Raises ValueError if there are fewer than two."""
   classes = subfolders(folder)
   if len(classes) < 2:
     raise ValueError(

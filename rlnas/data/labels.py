@@ -125,7 +125,7 @@ def places_among(
 
 
 def check_counting(key: str, y: Array, own_names: tuple[str, ...] | None) -> None:
-  """Raises ValueError if numbers of named classes may count from 0 or from 1."""
+  """Raises ValueError if numbers of named classes may count from 0 as well as from 1."""
   if own_names is None or _is_text(y) or not y.size:
     return
   if y.min() > 0 and y.max() < len(own_names):

@@ -1,7 +1,7 @@
 """Reads one's own files into arrays: .npz, CSV, and folders of images or of CSV files by class.
 
 The arrays are not split yet and not checked as a task: `rlnas.data.own_files` makes data sets for
-searches of them, `rlnas.data.labelled` examples on which a trained network is evaluated.
+searches from them, and `rlnas.data.labelled` examples on which a trained network is evaluated.
 """
 
 from __future__ import annotations

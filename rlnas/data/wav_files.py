@@ -17,10 +17,10 @@ Samples = npt.NDArray[np.int16]
 
 
 class WavReader:
-  """Reads WAV files, and counts what it had to change.
+  """Reads WAV files, and counts the conversions that they needed.
 
   Args:
-    sample_rate: samples per second that all files are brought to.
+    sample_rate: samples per second that all files are converted to.
   """
 
   def __init__(self, sample_rate: int) -> None:

@@ -44,8 +44,8 @@ def deployment(
     model: a full-integer .tflite file.
     dataset: the data that it was trained on, as seen through the window of the network, if it has
       one (`rlnas.data.windowed.through`).
-    builds: the builds of TFLite Micro that the board may have, the usual one first; all if there
-      are none.
+    builds: the builds of TFLite Micro that the board may have, the usual one first; if none are
+      given, all.
     name: the model's name, with which its C symbols begin.
 
   Raises:

@@ -142,8 +142,8 @@ def reserve(info: DeploymentInfo, builds: Sequence[Build] = ()) -> Reserve:
 
   Args:
     info: the network.
-    builds: the builds of TFLite Micro that the board may have, the usual one first; all whose
-      scratch memory is known if there are none.
+    builds: the builds of TFLite Micro that the board may have, the usual one first; if none are
+      given, all whose scratch memory is known.
   """
   known = tuple(b for b in BUILDS.values() if b != HOST and b.scratch_is_known)
   usual = builds[0] if builds else HOST

@@ -56,7 +56,7 @@ def values(name: str, dataset: Dataset) -> str:
 
 
 def macros(upper: str, dataset: Dataset) -> str:
-  """C macros of the sides of an example."""
+  """C macros of the dimensions of an example."""
   sequence = as_sequence(dataset)
   if sequence is None:
     pairs = zip(('HEIGHT', 'WIDTH', 'CHANNELS'), dataset.input_shape, strict=True)

@@ -41,7 +41,7 @@ INT8_HEADERS = {
 
 
 def operators_header(name: str, kinds: Sequence[str]) -> str:
-  """rlnas_operators.h, which only classify.cc includes: it depends on the include path.
+  """The text of rlnas_operators.h. Only classify.cc includes it: it depends on the include path.
 
   Args:
     name: the model's name, with which symbols begin.

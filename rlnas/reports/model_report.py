@@ -302,7 +302,7 @@ def _groups(quality: Quality, validation: Quality) -> tuple[Block, ...]:
 
 
 def calibration(quality: Quality) -> tuple[Block, ...]:
-  """How far the confidence is off: a sentence, and a picture if several dots mean something."""
+  """The calibration of the confidence: a sentence, and a diagram if it has several bins."""
   gap = sum(b.examples * (b.accuracy - b.confidence) for b in quality.reliability)
   text = (
     f'Confidence is the largest probability of a softmax over the outputs. Its mean error is '

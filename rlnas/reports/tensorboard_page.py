@@ -59,7 +59,7 @@ def serve(folder: str | os.PathLike[str]) -> str | None:
   It ends with the process. If it cannot be started, that is logged and nothing else happens.
 
   Returns:
-    Where it runs, for `address`; None if it does not.
+    The origin of its address, as `address` takes it; None if it cannot be started.
   """
   from rlnas.backend import quiet
 

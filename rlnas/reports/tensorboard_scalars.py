@@ -143,7 +143,7 @@ def trial_scalars(trial: Trial, group: str = 'trial') -> dict[str, float]:
 
 
 def budget_scalars(budget: Budget) -> dict[str, float]:
-  """The limits, by the names of what they limit."""
+  """The limits of the budget, by the name of the scalar that each limits."""
   limits = {
     'trial/flash_kib': (budget.flash_bytes, 1024),
     'trial/sram_kib': (budget.sram_bytes, 1024),

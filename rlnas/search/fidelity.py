@@ -2,7 +2,7 @@
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943) in its asynchronous form (Li et al.
 2020, arXiv:1810.05934, algorithm 2): a network is promoted to the next stage of its training if it
-is among the best at the present stage. Here it is compared with the trials that the strategy had
+is among the best at the current stage. Here it is compared with the trials that the strategy had
 been told before the network was proposed, never with running trials. So the thresholds that it must
 reach are known when its training starts: it is promoted without waiting for other trials, in one
 worker and from its own weights, and the course of a search does not depend on timing or on the
@@ -73,7 +73,7 @@ class Pruner:
     predictor: predicts the accuracy of pruned trials; without it they keep the one they reached.
 
   Raises:
-    ValueError: there are less than two stages.
+    ValueError: there are fewer than two stages.
   """
 
   def __init__(

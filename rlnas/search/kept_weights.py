@@ -33,7 +33,7 @@ class KeptWeights:
     self._parents: collections.deque[frozenset[int]] = collections.deque(maxlen=lag + 2)
 
   def on_trial(self, trial: Trial) -> None:
-    """Notes the name of the trial's weights."""
+    """Remembers the name of the trial's weights."""
     parent = trial.proposal.parent
     terms = dataclasses.replace(NO_TERMS, parent='' if parent is None else self._names[parent])
     stages = len(trial.measurement.curve)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Tokens = tuple[int, ...]
 
 # Networks that the prior learns. Each of its predictions takes time in proportion, and one gradient
-# step of `Reinforce` asks for some dozens; from 60 to 120 networks the correlation of predictions
+# step of `Reinforce` asks for a few dozen; from 60 to 120 networks the correlation of predictions
 # with the truth grows by no more than .05 (docs/results.md).
 MOST = 300
 

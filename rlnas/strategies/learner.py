@@ -90,7 +90,7 @@ class Learner:
     _ = self._descend
 
   def keep(self) -> None:
-    """Saves the present weights for `reset`."""
+    """Saves the current weights for `reset`."""
     self._initial = [v.numpy() for v in self._controller.trainable_variables]
 
   def reset(self) -> None:

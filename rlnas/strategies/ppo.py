@@ -2,7 +2,7 @@
 
 Zoph et al. 2018 (arXiv:1707.07012), appendix A: PPO with learning rate 0.00035, an entropy bonus
 of weight 0.00001 and, as baseline, an exponential moving average with decay 0.95. Clip 0.2 is the
-best in table 1 of Schulman et al. A search of some dozens of networks needs a higher learning rate.
+best in table 1 of Schulman et al. A search of a few dozen networks needs a higher learning rate.
 """
 
 from __future__ import annotations

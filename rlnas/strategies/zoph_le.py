@@ -2,7 +2,7 @@
 
 The controller proposes networks, and each batch of rewards updates its weights with Adam along the
 gradient of the expected reward. The paper's learning rate of 6e-4 suits its thousands of networks;
-a search of some dozens needs a higher one.
+a search of a few dozen needs a higher one.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def check_executor(make: Make, *, patience: float = PATIENCE_SECONDS) -> None:
   Args:
     make: starts an executor of an evaluator, which can be pickled. Give a caching executor two
       stages.
-    patience: seconds that an evaluation of some hundredths of a second may take, with the start of
+    patience: seconds that an evaluation of a few hundredths of a second may take, with the start of
       workers.
 
   Raises:

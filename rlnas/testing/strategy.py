@@ -33,7 +33,7 @@ def check_strategy(make: Make, table: Table) -> None:
 
   Args:
     make: builds a new strategy for a table; two calls must give equal strategies.
-    table: a compiled space with at least some hundred token sequences.
+    table: a compiled space with at least a few hundred token sequences.
 
   Raises:
     AssertionError: a rule is broken; the message names it.
