@@ -93,7 +93,7 @@ def loss_for(metric: Metric, dataset: Dataset, *, loss: Loss | None = None) -> L
     loss: the loss of each example; that of the task by default.
 
   Raises:
-    ValueError: the metric is of another task than the data.
+    ValueError: the metric does not suit the task of the data.
   """
   metric = metric_for(dataset, metric)
   loss = loss or LOSSES[dataset.head.task]

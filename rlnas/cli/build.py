@@ -116,8 +116,8 @@ def set_up(config: SearchConfig) -> Setup:
   first = decode(table.space, unrank(table, 0))
   if not isinstance(first, Architecture):
     raise ValueError(
-      f'space={config.space}: returns {first!r}, no Architecture; the command trains networks, so '
-      'search this space in Python: rlnas.run_search with an evaluator of your own'
+      f'space={config.space}: returns {first!r}, not an Architecture; the command trains networks, '
+      'so search this space in Python: rlnas.run_search with an evaluator of your own'
     )
   try:
     ways = {name: getattr(table.space, name, False) for name in ('one_row', 'one_pixel')}

@@ -92,7 +92,7 @@ def walks_of(journal: EarlierJournal, table: Table) -> Earlier:
   """The walks and rewards of a journal.
 
   Raises:
-    ValueError: its tokens stand for other networks than in `table`.
+    ValueError: its tokens do not give the same networks in `table`.
   """
   for trial in journal.trials:
     try:

@@ -128,7 +128,9 @@ def examples_of(
   if dataset is None or _is_same(dataset, config.dataset):
     for name, value in given.items():
       if value is not None:
-        raise ValueError(f'{name}={value}: not with the data of the search, read as it says itself')
+        raise ValueError(
+          f'{name}={value}: not with the data of the search, which are read with its own settings'
+        )
     own = dataset_of(config, search.configuration, search.trials)
     # Results of earlier versions do not name the classes, so these are its own by definition.
     return test_part(own, own.class_names, search.task.input_shape)

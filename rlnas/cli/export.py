@@ -71,8 +71,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
   flags.DEFINE_bool(
     'portable',
     False,
-    'Also writes portable.tflite, which keeps the scales of biases and the names that other '
-    'importers than TFLite Micro need.',
+    'Also writes portable.tflite, which keeps the scales of biases and the names that '
+    'tools other than TFLite Micro need.',
     flag_values=flag_values,
   )
 

@@ -61,7 +61,7 @@ def with_training(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   """Decides how networks are trained if the configuration does not: large data get stages.
 
   Most networks are bad, and a sixth of 60,000 examples is enough to show it
-  (`rlnas.search.fidelity`). In other tasks than classification, small data get as many epochs as
+  (`rlnas.search.fidelity`). For regression and anomaly detection, small data get as many epochs as
   make `LEAST_STEPS` steps: tables of values often have a few hundred rows, and values need more
   precise outputs than classes. A search that is resumed keeps the settings of its journal.
   """
@@ -82,7 +82,7 @@ def with_metric(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   """Names the metric of the data's task if the configuration names none.
 
   Raises:
-    ValueError: it names a metric of another task.
+    ValueError: the metric that it names does not suit the task.
   """
   return dataclasses.replace(config, metric=metric_for(dataset, config.metric).value)
 
@@ -125,7 +125,7 @@ def with_windows(config: SearchConfig, dataset: Dataset) -> SearchConfig:
     what = 'sound' if dataset.sound is not None else f'{dataset.x_train.dtype} of shape {shape}'
     raise ValueError(
       f'preprocess=True: examples of {dataset.name} are {what}; must be sequences of floats, such '
-      'as those of a sensor of motion'
+      'as those of a motion sensor'
     )
   if 'frames' in choices.options_of(choices.find('space', space)):
     raise ValueError(
@@ -134,7 +134,7 @@ def with_windows(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   if dataset.head.task is Task.ANOMALY:
     raise ValueError(
       'preprocess=True: not for anomaly detection, since the scores of networks that reconstruct '
-      'different parts of an example do not compare'
+      'different parts of an example cannot be compared'
     )
   given = choices.preprocess_options(config.preprocess_options)
   of_data = dict(zip(choices.PREPROCESS_OF_DATA, shape, strict=True))

@@ -97,7 +97,7 @@ def show_sizes(report: ModelReport, *, constants: int) -> None:
   show(f'  in use         {host.used_bytes:>12,} B  once it is loaded')
   show(f'  head           {host.head_bytes:>12,} B  activations and scratch')
   if extra := report.unassigned_bytes:
-    show(f'    {extra:>12,} B  scratch of kernels that no operator below is charged with')
+    show(f'    {extra:>12,} B  scratch memory that is not part of an operator below')
   show(f'  tail           {host.tail_bytes:>12,} B  structures, with 64-bit pointers')
   show(f'MACs             {macs_text(report):>12}')
   show('')

@@ -61,8 +61,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
   flags.DEFINE_bool(
     'tensorboard',
     False,
-    'Whether TensorBoard shows the search while it runs, at an address on this machine alone that '
-    'is printed. It ends with the command.',
+    'Whether TensorBoard shows the search while it runs, at a local address that is '
+    'printed. It ends with the command.',
     flag_values=flag_values,
   )
 

@@ -18,7 +18,7 @@ import itertools
 
 from rlnas.architecture import Architecture, Node, Shape, TaskShape, computed_once, infer_shapes
 
-AXES = 3  # x, y, z of a sensor of motion
+AXES = 3  # x, y, z of a motion sensor
 _COUNTER_BYTES = 4  # of each number that a stream keeps
 _COUNTERS = 3
 

@@ -99,7 +99,7 @@ def read_csv(path: pathlib.Path) -> CsvTable:
   Raises:
     FileNotFoundError: there is no such file.
     ValueError: the file is not a readable CSV file, has no row, two columns have one name, or a
-      line has another number of cells than the first one.
+      line has more or fewer cells than the first one.
   """
   existing(path)
   try:

@@ -101,7 +101,7 @@ def places_among(
     own_names: names of the classes of the labels, in the order of their numbers; or None.
 
   Raises:
-    ValueError: a label is of no class of the network, or there are fewer or more labels.
+    ValueError: a label belongs to no class of the network, or there are fewer or more labels.
   """
   if own_names is not None:
     for name in own_names:
@@ -147,7 +147,7 @@ def as_places(
     count: number of labels that there must be.
 
   Raises:
-    ValueError: a label is of no class of the network, or there are fewer or more labels.
+    ValueError: a label belongs to no class of the network, or there are fewer or more labels.
   """
   if _is_text(y):
     return places_among(key, y, class_names, count=count)
@@ -199,7 +199,7 @@ def numbered(key: str, y: Array, classes: Array) -> npt.NDArray[np.int32]:
     classes: the label of each class, sorted; each has training examples.
 
   Raises:
-    ValueError: a label is of no class.
+    ValueError: a label belongs to no class.
   """
   for index in np.flatnonzero(~np.isin(y, classes))[:1]:
     raise ValueError(f'{key}: label {y[index]} at index {index}; no training example has it')

@@ -210,7 +210,7 @@ def metric_for(dataset: Dataset, metric: Metric | str | None = None) -> Metric:
   """The metric of networks for a data set: the given one, or the default of its task.
 
   Raises:
-    ValueError: there is no such metric, or it is of another task than the data.
+    ValueError: there is no such metric, or it does not suit the task of the data.
   """
   offered = metrics_of(dataset.head.task)
   if metric is None:

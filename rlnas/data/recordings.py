@@ -194,7 +194,7 @@ def _parts(
 
 
 def _changes(columns: Sequence[Sequence[str]]) -> set[int]:
-  """The rows at which one of the columns has another cell than in the row before."""
+  """The rows at which a cell in one of the columns differs from that in the row before."""
   return {i for cells in columns for i in range(1, len(cells)) if cells[i] != cells[i - 1]}
 
 

@@ -78,8 +78,8 @@ def split_groups(
   Args:
     y: labels, integers from 0. [N]
     groups: the group of each example, integers or text. [N]
-    val: share of the examples that become validation examples, below 1; 0 for none. Of few groups,
-      the split may be larger.
+    val: share of the examples that become validation examples, below 1; 0 for none. With few
+      groups, the split may be larger.
     test: share of the examples that become test examples, likewise.
     titles: the name of each class in error messages; its label by default.
 

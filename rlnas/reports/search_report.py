@@ -86,7 +86,7 @@ def search_page(
   lead += f'{budget.sram_bytes:,} B SRAM.'
   title = f'Search: {", ".join(filter(None, (dataset, *names)))}' if dataset or names else 'Search'
   if refresh_seconds is not None:
-    lead += ' The search runs: this page is written anew now and then, and read every '
+    lead += ' The search runs: this page is rewritten from time to time and reloads every '
     lead += f'{refresh_seconds} seconds.'
   facts = _facts(trials, budget, best, metric)
   return Page(title, lead, (facts,), tuple(sections), refresh_seconds)

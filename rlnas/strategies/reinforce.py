@@ -9,7 +9,7 @@ theirs. So the policy also learns from episodes that need no training. Every ter
   al. 2020; see `rlnas.strategies.episodes`). Their reward includes -log p, so the policy climbs
   to probabilities proportional to exp(inverse_temperature * prediction - penalty) and never
   collapses. The prediction does not count while the regressor predicts held-back trials no better
-  than chance (as in DyNA-PPO); with `caution`, it counts less where the regressor is not sure.
+  than chance (as in DyNA-PPO); with `caution`, it counts less where the regressor is uncertain.
 - Real episodes (`real`): the trials of each batch, rewarded by their own score. Those whose
   probability has fallen since count less (`losses.truncated_importance`).
 - The elite's sequences (`elite`): the policy also imitates the best networks so far (priority queue

@@ -131,7 +131,7 @@ def int8_accuracy(
     batch_size: examples per call.
 
   Raises:
-    ValueError: as for `int8_logits`, or `y` has another length than `x`.
+    ValueError: as for `int8_logits`, or `x` and `y` differ in length.
   """
   return Metric.ACCURACY.of(int8_confusion(model, x, y, scaling=scaling, batch_size=batch_size))
 

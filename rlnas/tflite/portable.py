@@ -1,4 +1,4 @@
-"""Writes a .tflite file that other importers than TFLite Micro read, too.
+"""Writes a .tflite file for other tools that import models, besides TFLite Micro.
 
 `rlnas.tflite.compact` removes what TFLite Micro does not need. Compilers that make C code of a file
 need the scales of biases, which follow from those of input and weights; without names, several

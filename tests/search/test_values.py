@@ -273,7 +273,7 @@ def test_the_command_says_that_it_trains_networks(tmp_path, monkeypatch):
   )
   monkeypatch.chdir(tmp_path)
   config = rlnas.SearchConfig(dataset='digits', space='letters:Pairs', workdir='runs')
-  with pytest.raises(ValueError, match=r'space=letters:Pairs: returns 1, no Architecture; '):
+  with pytest.raises(ValueError, match=r'space=letters:Pairs: returns 1, not an Architecture; '):
     rlnas.run(config)
 
 
