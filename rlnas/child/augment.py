@@ -66,7 +66,7 @@ class Augmentation:
     if self != Augmentation() and len(input_shape) != 3:
       raise ValueError(
         f'shift_pixels={self.shift_pixels}, flip={self.flip}: examples of {tuple(input_shape)} are '
-        'no images'
+        'not images'
       )
 
   def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> npt.NDArray[np.int32]:
