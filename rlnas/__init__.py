@@ -3,14 +3,14 @@
 A *space* says which networks exist, a *strategy* (first of all an LSTM controller trained by
 REINFORCE) proposes *architectures* from it, an *evaluator* trains, quantizes and measures each one
 as it would run on a microcontroller, a *reward* turns the *measurement* and the board's *budget*
-into one number, `run_search` tells the strategy, and the *journal* remembers everything.
+into one number, `run_search` tells the strategy, and the *journal* records every trial.
 
-A whole search, as `rlnas search` does it, and what it left:
+A whole search, as `rlnas search` runs it, and its results read from its folder:
 
   winner = rlnas.run(rlnas.SearchConfig(dataset='mnist5k', workdir='runs/search'))
   search = rlnas.load('runs/search')
 
-The same from its parts, each of which may be your own:
+The same search from its parts, each of which you can replace by your own (docs/own.md):
 
   data = rlnas.data.load('mnist5k')
   table = rlnas.compile_table(rlnas.Chain())
@@ -35,15 +35,18 @@ Names by topic:
     `OptunaSampler`, `RandomSearch`, `Admitting`, `Controller`.
   evaluation: `Trained`, `Screened`, `Cached`; `InProcess`, `WorkerPool`, `RayCluster`.
   results: `Journal`, `read_journal`, `to_dataframe`, `best_trial`, `pareto_front`, `Progress`.
-  the end: `Plan`, `Recipe`, `finish_best`, `Winner`, `export_model`, `write_winner`.
+  finishing: `Plan`, `Recipe`, `finish_best`, `Winner`, `export_model`, `write_winner`.
 
 Glossary:
   space: a callable that starts a generator of decisions (`rlnas.spaces.decision`).
   table: a space compiled to integer arrays (`rlnas.spaces.table`).
-  tokens: the genotype, one choice index a decision. architecture: the phenotype, a flat graph.
+  tokens: the genotype of a network, one choice index per decision.
+  architecture: the phenotype of a network, a flat graph of operations.
   controller: the LSTM policy over a table.
-  flash: bytes of the .tflite file. SRAM: the smallest tensor arena that loads on the board.
-  trial: a proposed network with its measurement and reward. finalist: one that is trained fully.
+  flash: bytes of the .tflite file.
+  SRAM: bytes of the smallest tensor arena that loads on the board.
+  trial: a proposed network with its measurement and reward.
+  finalist: a network that is trained fully after the search.
 
 Importing rlnas loads neither TensorFlow nor any module: names load when first used.
 """

@@ -1,8 +1,8 @@
 """One step of Adam (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1).
 
-Whatever is trained here, networks, a supernet or a controller, is trained by this step: one fused
-operation of TensorFlow for each variable. What all variables share is computed once; for
-each variable anew, it was a fifth of the operations in the graph of a small network's training.
+Networks, supernets and controllers are all trained by this step: one fused operation of TensorFlow
+for each variable. The terms that all variables share are computed once. Computed for each variable,
+they were a fifth of the operations in the graph that trains a small network.
 """
 
 from __future__ import annotations

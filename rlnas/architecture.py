@@ -183,7 +183,7 @@ class TaskShape:
     classes: number of classes, the width of the classifier.
 
   Raises:
-    ValueError: `input_shape` has neither two nor three sides, or a number is no positive integer.
+    ValueError: `input_shape` has neither two nor three axes, or a number is not a positive integer.
   """
 
   input_shape: Shape

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from absl import logging
 
 # Descriptors 1 and 2, the verbosity of absl and the filters of warnings belong to the whole
-# process: if two threads replaced them at a time, one would restore what is not the original. A
+# process: if two threads replaced them at once, one would restore what is not the original. A
 # thread that holds the lock may take it again.
 _redirection = threading.RLock()
 
@@ -115,8 +115,8 @@ if not _single:
 def unoptimised() -> Iterator[None]:
   """Runs graphs as they were traced, without TensorFlow's graph optimiser (Grappler).
 
-  For a network that is trained for seconds it takes longer than it saves. A function must be called
-  so every time or never: TensorFlow prepares it anew if the setting changes.
+  For a network that is trained for seconds it takes longer than it saves. Call a function either
+  always or never within this context: TensorFlow prepares it again if the setting changes.
   """
   before = tf.config.optimizer.get_experimental_options()
   tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': True})

@@ -104,7 +104,7 @@ class Board:
     if self.reserved_flash_bytes is not None:
       return self.reserved_flash_bytes
     taken = bundle_bytes if is_int8 else firmware_bytes
-    # The build of this machine is no firmware, so the next one counts.
+    # The build of this machine is not a firmware, so the next one counts.
     sizes = (size for name in self.builds if (size := taken(kinds, name)) is not None)
     return self.application_flash_bytes + next(sizes, 0)
 
@@ -118,7 +118,7 @@ class Board:
     return max(0, self.flash_bytes - self.taken_flash_bytes(kinds, is_int8=is_int8))
 
   def budget_for(self, kinds: Collection[str]) -> Budget:
-    """What runtime and application leave for a model with these kinds of operators.
+    """The budget that runtime and application leave for a model with these kinds of operators.
 
     Raises:
       ValueError: they leave nothing.
@@ -147,7 +147,7 @@ class Board:
 
   @property
   def speed(self) -> Speed | None:
-    """What the time of an inference depends on; None if the speed of the core is not known."""
+    """The speed of the board, for estimates of time; None if that of the core is not known."""
     if self.core not in CORES:
       return None
     return Speed(
@@ -228,7 +228,7 @@ def _with_builds(record: Mapping[str, Any]) -> dict[str, Any]:
   """The record with a tuple of builds; those of 'kernels' if, as in earlier versions, it has them.
 
   Raises:
-    ValueError: the builds are no list of texts, or there are no such kernels.
+    ValueError: the builds are not a list of texts, or there are no such kernels.
   """
   found = dict(record)
   kernels = found.pop('kernels', None)

@@ -3,9 +3,9 @@
 A strategy proposes networks, an evaluator measures them, and an executor runs evaluators. (`Space`
 is a callable, defined beside `Decision` in `rlnas.spaces.decision`.)
 
-A network is an `Architecture`, or whatever else the walks of the space return: its type is a matter
-of the space and the evaluator alone. So an evaluator names the type that it takes, and calls it as
-it likes, such as `def evaluate(self, architecture: Architecture, *, seed: int)`.
+A network is an `Architecture`, or whatever else the walks of the space return: only the space and
+the evaluator need to agree on its type. So an evaluator may annotate and name the argument as it
+likes, such as `def evaluate(self, architecture: Architecture, *, seed: int)`.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Preparing(Protocol):
   def prepare(self) -> bool:
     """Does a short part of it; the search calls it while networks are trained.
 
-    What was not called is done when the first trials are told, so the number of calls decides
-    nothing.
+    The part that is left is done when the first trials are told, so the number of calls changes no
+    result.
 
     Returns:
-      Whether another call has something left to do.
+      Whether there is more to do for another call.
     """
     ...
 
@@ -59,7 +59,7 @@ class Breeding(Protocol):
   def parents(self) -> frozenset[int]:
     """Indices of all trials that further proposals may have as parents.
 
-    A trial that was told and is no longer among them never is again.
+    Once a trial that was told is no longer among them, it never returns.
     """
     ...
 
@@ -72,7 +72,7 @@ class Resumable(Protocol):
   """
 
   def state(self) -> dict[str, npt.NDArray[Any]] | None:
-    """What cannot be rebuilt from the trials at once, such as weights; and the settings.
+    """Data that cannot be rebuilt quickly from the trials, such as weights, and the settings.
 
     A search uses a state only if, when it began, `state` of a new strategy was the same.
 
@@ -93,7 +93,7 @@ class Resumable(Protocol):
 
 @runtime_checkable
 class LiveObserver(Protocol):
-  """An observer that also wants to know of a trial as soon as it is done, such as a bar."""
+  """An observer that is also called as soon as a trial is done, such as a progress bar."""
 
   def on_arrival(self, trial: Trial) -> None:
     """Called for each trial that this process evaluated, in the order in which they are done."""

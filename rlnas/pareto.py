@@ -10,7 +10,7 @@ from rlnas.trial import Trial
 
 
 def best_trial(trials: Sequence[Trial], budget: Budget) -> Trial | None:
-  """Returns the feasible trial of highest reward, the first of equals; None if there is none."""
+  """Returns the feasible trial of highest reward, the first of several; None if there is none."""
   feasible = [t for t in trials if is_feasible(t.measurement, budget)]
   return max(feasible, key=lambda t: (t.reward, -t.index), default=None)
 
@@ -28,7 +28,7 @@ def objectives(trial: Trial) -> tuple[float, int, int, int]:
 
 
 def is_measured(trial: Trial) -> bool:
-  """Whether a trial has all of its `objectives`; what is no network has no sizes."""
+  """Whether a trial has all of its `objectives`; values that are not networks have no sizes."""
   return None not in _figures(trial)
 
 
@@ -65,9 +65,9 @@ def format_front(
 
   Args:
     front: trials of a Pareto front, most accurate first.
-    title: what the search calls accuracy.
-    winner: the trial whose network won; it is marked with a star. If it is not on the front, the
-      table has it all the same and says so.
+    title: name of the metric that the search maximises.
+    winner: the trial whose network won; it is marked with a star. If it is not on the front, it has
+      a row nevertheless, which says so.
   """
   rows = list(front)
   if winner is not None and all(trial.index != winner.index for trial in front):
@@ -94,14 +94,14 @@ def format_front(
 
 
 def milliseconds(latency_ms: float | None) -> str:
-  """A latency in three digits, for people; '' if it is not known."""
+  """Formats a latency in milliseconds with three digits; '' if it is not known."""
   if latency_ms is None:
     return ''
   return f'{latency_ms:,.0f}' if latency_ms >= 100 else f'{latency_ms:.3g}'
 
 
 def compared(one: Resources, other: Resources) -> str:
-  """What `one` takes more or less than `other`: '12% less flash, 5% more MACs'; '' if neither."""
+  """The difference of `one` from `other`: '12% less flash, 5% more MACs'; '' if there is none."""
   parts = []
   for name, mine, theirs in (
     ('flash', one.flash_bytes, other.flash_bytes),

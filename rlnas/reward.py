@@ -3,10 +3,10 @@
 All are pure functions, so new rewards can be computed for the trials of a journal
 (`Trial.rewarded_measurement`). All share these rules:
 
-- Accuracy is the validation accuracy of the quantized network, or what else the search maximises,
-  in [0, 1] (`rlnas.trial.Measurement.quality`), such as R² of a regression. If training stopped
-  early and a `Pruner` predicts the accuracy after all stages, the search uses the prediction
-  instead.
+- Accuracy is the validation accuracy of the quantized network, or another metric that the search
+  maximises, in [0, 1] (`rlnas.trial.Measurement.quality`), such as R² of a regression. If training
+  stopped early and a `Pruner` predicts the accuracy after all stages, the search uses the
+  prediction instead.
 - Resources are flash and SRAM, and multiply-accumulate operations and latency if the budget limits
   them. Each enters as the ratio of the amount used to its limit. If a ratio is above `WORST_RATIO`,
   or unknown as the network cannot be measured, it counts as `WORST_RATIO`. So every reward is

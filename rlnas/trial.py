@@ -28,7 +28,7 @@ class Status(str, enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-  """What an evaluation depends on besides network and seed; by default nothing.
+  """The conditions of an evaluation besides network and seed; by default none.
 
   Attributes:
     thresholds: one for each stage of the training but the last; training ends after the stage if
@@ -45,7 +45,7 @@ NO_TERMS = Terms()
 
 @dataclasses.dataclass(frozen=True)
 class Proposal:
-  """What a strategy proposes for evaluation: a walk through the space, and what it returned.
+  """A proposal for evaluation: a walk through the space, and the value that it returned.
 
   Attributes:
     tokens: the genotype, the index of the choice at each decision.
@@ -69,7 +69,7 @@ class Proposal:
     """
     if not isinstance(self.value, Architecture):
       raise ValueError(
-        f'value={self.value!r}: is no network; the space must return an Architecture to have it '
+        f'value={self.value!r}: is not a network; the space must return an Architecture to have it '
         'built, costed or drawn'
       )
     return self.value
@@ -84,9 +84,9 @@ class Proposal:
 class Measurement:
   """The results of an evaluation. Figures that were not measured are None.
 
-  Accuracy is the share of the examples that are recognised, or what else the evaluator judges by:
-  in a search with another metric (`rlnas.data.metrics`), such as R² of a regression, these fields,
-  and all that follows from them, hold the metric.
+  Accuracy is the share of the examples that are recognised. In a search with another metric
+  (`rlnas.data.metrics`), such as R² of a regression, these fields and all that is computed from
+  them hold that metric.
 
   Attributes:
     status: how the evaluation ended.
@@ -126,7 +126,7 @@ class Measurement:
 
   @property
   def quality(self) -> float | None:
-    """What the search maximises within the budget, in [0, 1]: `int8_validation_accuracy`."""
+    """The metric that the search maximises, in [0, 1]: `int8_validation_accuracy`."""
     return self.int8_validation_accuracy
 
   @property
@@ -318,7 +318,7 @@ def check_types(trial: Trial) -> None:
 
 
 def derive_seed(*parts: int | str) -> int:
-  """Derives a seed in [0, 2**31) from a run's seed and a place in it, as (7, 'trial', 12)."""
+  """Derives a seed in [0, 2**31) from a run's seed and a place in it, such as (7, 'trial', 12)."""
   digest = hashlib.sha256(json.dumps(parts).encode()).digest()
   return int.from_bytes(digest[:4], 'big') >> 1
 

@@ -6,7 +6,7 @@ ad01 is the network of MLPerf Tiny's anomaly detection (Banbury et al. 2021, arX
 file has 276,976 B, and its smallest arena on CMSIS-NN is 3,132 B. Here it is trained on the same
 data, by the same recipe and for as many epochs as the finalists of searches within its flash, and
 within a tenth of it. As 1x1 convolutions its layers need a larger arena than as dense ones. The
-sounds are those of toy_car.py: they are no recordings.
+sounds are those of toy_car.py: they are not recordings.
 """
 
 from __future__ import annotations

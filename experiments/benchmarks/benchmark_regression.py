@@ -2,10 +2,10 @@
 
   python experiments/benchmarks/benchmark_regression.py --workdir=runs/regression
 
-Each table is split anew several times. For each split a search within --flash_kib and --sram_kib
-ends with an int8 network; its R² on the test rows stands beside that of HistGradientBoosting and of
-a linear regression in floating point. These two learn from training and validation rows together,
-of which a search trains on the first part alone.
+Each table is split several times. For each split a search within --flash_kib and --sram_kib ends
+with an int8 network; its R² on the test rows stands beside that of HistGradientBoosting and of a
+linear regression in floating point. These two learn from training and validation rows together, of
+which a search trains on the first part alone.
 """
 
 from __future__ import annotations

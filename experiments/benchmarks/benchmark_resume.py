@@ -152,7 +152,7 @@ def main(arguments: list[str]) -> None:
     path = pathlib.Path(folder, 'journal.jsonl')
     first, seconds = search(path, table)
     print(f'{FLAGS.strategy}, {_BOARD}: {FLAGS.trials} trials in {seconds:.1f} s')
-    print('| trials | ms a trial | processor ms a trial |\n|---|---|---|')
+    print('| trials | ms per trial | processor ms per trial |\n|---|---|---|')
     for trials in (50, 100, 300, 1000, 2000):
       place = trials // FLAGS.batch
       around = first.batches[max(0, place - 4) : place + 4]

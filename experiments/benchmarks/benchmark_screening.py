@@ -134,7 +134,7 @@ def show(outcomes: list[Outcome], setup: Setup) -> None:
   print(f'{setup.config.space}, {budget.flash_bytes:,} B flash, {budget.sram_bytes:,} B SRAM')
   print(f'networks that fit                          {sum(fits)} of {count}')
   print(f'size of the trained network known before   {exact} of {count}')
-  print(f'right verdicts of the screening            {right} of {count}')
+  print(f'right decisions of the screening           {right} of {count}')
   print(f'infeasible networks that would be trained  {trained}')
   print(f'training everything                        {everything:.0f} s')
   print(f'screening, and training what passes        {screened:.0f} s')

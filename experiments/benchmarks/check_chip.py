@@ -1,4 +1,4 @@
-"""Compares predicted arenas with those that were read on emulated or real chips.
+"""Compares predicted arenas with those that were measured on emulated or real chips.
 
   python experiments/benchmarks/check_chip.py --readings=FOLDER
 

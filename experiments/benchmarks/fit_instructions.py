@@ -4,7 +4,7 @@
 
 The readings are instructions by operator, as an emulated Cortex-M counts them. Every case of an
 operator gets a sum of a few terms of its work (`rlnas.cost.terms`), each with a coefficient that
-is not negative; least squares over relative errors. An operator of which only one size was read
+is not negative; least squares over relative errors. An operator of which only one size was measured
 keeps an assumed part, which `ASSUMED` lists. Prints the tables of `rlnas.cost.instructions`, to be
 copied, and a Markdown table: each model's error if the coefficients come from the other models.
 """
@@ -144,7 +144,7 @@ Coefficients = dict[str, dict[str, float]]
 
 
 def fit(readings: Sequence[Reading], build: str) -> Coefficients:
-  """The coefficients of each case that was read."""
+  """The coefficients of each case that was measured."""
   found: Coefficients = {}
   for case, terms in FITTED[build].items():
     rows = [r for r in readings if r.case == case]

@@ -1,8 +1,8 @@
 """Sounds of a small electric car, synthesised: what benchmark_anomaly.py learns from.
 
-They are no recordings. ToyADMOS (Koizumi et al. 2019, arXiv:1908.03299, section 3) records toy cars
-on a stand, whose anomalies are deliberate faults: a bent shaft, deformed gears, a melted tyre, a
-voltage too high or too low. Here a motor gives harmonics of its speed, a pair of gears its mesh
+They are not recordings. ToyADMOS (Koizumi et al. 2019, arXiv:1908.03299, section 3) records toy
+cars on a stand, whose anomalies are deliberate faults: a bent shaft, deformed gears, a melted tyre,
+a voltage too high or too low. Here a motor gives harmonics of its speed, a pair of gears its mesh
 tone with sidebands, and tyres broad noise; each fault changes one of them:
 
   shaft    the speed swings once a turn, which widens all harmonics

@@ -37,7 +37,7 @@ class Changes(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-  """Random changes of images, drawn anew whenever an image is used; no changes by default.
+  """Random changes of images, drawn again whenever an image is used; no changes by default.
 
   Attributes:
     shift_pixels: the largest shift in pixels, down or up and right or left; the image's edge is
@@ -66,7 +66,7 @@ class Augmentation:
     if self != Augmentation() and len(input_shape) != 3:
       raise ValueError(
         f'shift_pixels={self.shift_pixels}, flip={self.flip}: examples of {tuple(input_shape)} are '
-        'no images'
+        'not images'
       )
 
   def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> npt.NDArray[np.int32]:

@@ -18,7 +18,7 @@ from rlnas.child.convolution import Conv2D
 from rlnas.cost.limits import within_limits
 from rlnas.trial import derive_seed
 
-# A network is trained with some hundreds of batches: with Keras' 0.99 the moving statistics would
+# A network is trained with a few hundred batches: with Keras' 0.99 the moving statistics would
 # still contain much of their initial values.
 BATCH_NORM_MOMENTUM = 0.9
 

@@ -1,6 +1,6 @@
 """The convolution of networks, which is trained by a matrix product if its window is 1x1.
 
-The product takes two thirds of the time that TensorFlow's convolution takes there and back. With a
+Forward and backward, the product takes two thirds of the time of TensorFlow's convolution. With a
 stride it reads only the pixels that count. It is also what makes oneDNN safe: on processors without
 AVX-512, oneDNN ended the process in the gradient of a 1x1 filter with stride 2 on one channel.
 Networks compute, are validated and are converted as before; only the training differs, by rounding.

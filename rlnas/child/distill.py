@@ -75,8 +75,8 @@ def distillation(
     teachers: models, float32 [B, ...] -> logits [B, classes]; they run in inference mode.
     temperature: T; positive.
     share: the teachers' weight in the loss, in [0, 1].
-    task: what the networks are for; those that reconstruct their input learn from it and from
-      what the teachers give.
+    task: the task of the networks; those that reconstruct their input learn from it and from the
+      outputs of the teachers.
 
   Raises:
     ValueError: there is no teacher, or an argument is out of its range.

@@ -1,9 +1,9 @@
-"""Tells whoever listens how far a training is; it changes nothing that is computed.
+"""Reports the progress of a training to a listener; it changes nothing that is computed.
 
 A training may run in a worker process, inside an evaluator that knows nothing of terminals. So it
-says `tell(Step(...))`, and the listener of its context gets the step; without one nothing happens.
-A worker's listener sends steps to its parent process, whose listener may be a progress bar
-(`rlnas.reports.progress_bar`).
+calls `tell(Step(...))`, which gives the step to the listener of its context (`told_to`); without a
+listener nothing happens. A worker's listener sends steps to its parent process, whose listener may
+be a progress bar (`rlnas.reports.progress_bar`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from collections.abc import Callable, Iterator
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-  """How far something is.
+  """The progress of a training, or of something else that takes long.
 
   Attributes:
     done: how much of it is done, in [0, total].
     total: all of it.
     unit: what `done` counts, such as 'epoch'.
-    key: which of several things that run at a time it is: the key of the evaluation, None for the
-      executor itself.
+    key: tells apart what runs at the same time: the key of the evaluation, None for the executor
+      itself.
     name: its name for people; '' if the key says enough.
     accuracy: accuracy on validation data so far, if known; the metric of the search.
   """
@@ -47,7 +47,7 @@ _listener: contextvars.ContextVar[Listener | None] = contextvars.ContextVar(
 
 
 def is_heard() -> bool:
-  """Whether anyone listens, so that what is told may take time."""
+  """Whether there is a listener, so that it is worth computing what to report."""
   return _listener.get() is not None
 
 
@@ -103,11 +103,11 @@ def loading(on_modules: Callable[[int], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def part_of(total: float, *, after: float) -> Iterator[None]:
-  """A context whose training is a part of a longer one.
+  """A context that reports its training as a part of a longer one.
 
   Args:
     total: the whole, in the unit of the steps.
-    after: what was done of it before.
+    after: how much of the whole was done before.
   """
   with changed_by(lambda step: dataclasses.replace(step, done=after + step.done, total=total)):
     yield

@@ -1,8 +1,8 @@
 """Random changes of the features of sound: moves in time, and masks (SpecAugment).
 
 Park et al. 2019 (arXiv:1904.08779, section 2) mask a random band of frequencies and a random
-stretch of frames; each has a width that is drawn evenly from 0 to a largest one. Here is one mask
-of each kind, and no warping, which they found to matter least.
+stretch of frames; each has a width that is drawn evenly from 0 to a largest one. This module has
+one mask of each kind and no warping, which they found to matter least.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MASKED = 8  # of bins and frames at most one in so many is masked
 
 @dataclasses.dataclass(frozen=True)
 class SpecAugment:
-  """Random changes of features, drawn anew whenever an example is used.
+  """Random changes of features, drawn again whenever an example is used.
 
   Attributes:
     frames: frames of an example.
@@ -117,7 +117,7 @@ def for_sound(dataset: Dataset, *, masks: bool = True, shift: int | None = None)
     shift: another largest move, in frames.
 
   Raises:
-    ValueError: the data are no sound, or `shift` is out of its range.
+    ValueError: the data are not sound, or `shift` is out of its range.
   """
   sound = dataset.sound
   if sound is None:

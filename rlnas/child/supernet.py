@@ -8,8 +8,8 @@ Kernels are initialised near the identity (Zagoruyko & Komodakis 2017, DiracNets
 so that from the first step on a channel has the same meaning behind any layers.
 
 Moving statistics of batch normalisation mean nothing if the network changes in every step. The
-training uses statistics of the batch, and the statistics of a network to evaluate are estimated
-anew (Guo et al. 2020, arXiv:1904.00420, section 3.4; Bender et al. 2018, section 3.3).
+training uses statistics of the batch, and the statistics of a network are estimated again before it
+is evaluated (Guo et al. 2020, arXiv:1904.00420, section 3.4; Bender et al. 2018, section 3.3).
 """
 
 from __future__ import annotations

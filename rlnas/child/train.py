@@ -32,7 +32,7 @@ Loss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 # training.
 OnEpoch = Callable[[int, float], bool | None]
 
-# Far above any useful weight; with weights of some 1e30 TensorFlow Lite's quantizer ends the
+# Far above any useful weight; with weights of about 1e30 TensorFlow Lite's quantizer ends the
 # process.
 HUGE_WEIGHT = 1e10
 
@@ -88,12 +88,12 @@ def loss_for(metric: Metric, dataset: Dataset, *, loss: Loss | None = None) -> L
   (`rlnas.data.metrics.class_weights`).
 
   Args:
-    metric: what the trained network is judged by.
+    metric: the metric that the training should maximise.
     dataset: its training labels give the weights.
     loss: the loss of each example; that of the task by default.
 
   Raises:
-    ValueError: the metric is of another task than the data.
+    ValueError: the metric does not suit the task of the data.
   """
   metric = metric_for(dataset, metric)
   loss = loss or LOSSES[dataset.head.task]
@@ -251,8 +251,8 @@ class Trainer:
   def _run(self, order: Array, changes: Array, epoch: int, epochs: int) -> float:
     """Trains one epoch; returns its mean loss.
 
-    If someone listens (`rlnas.child.progress`), the epoch runs in parts and each is told. The
-    weights are the same to the bit, however the steps are parted.
+    If there is a listener (`rlnas.child.progress`), the epoch runs in parts and each is reported.
+    The weights are the same to the bit, however the epoch is divided.
 
     Args:
       order: the examples of each step. [steps, B]

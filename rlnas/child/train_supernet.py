@@ -4,10 +4,10 @@ Every step trains the path of one network with one batch, as in Guo et al. 2020 
 section 3.2), who draw the network uniformly. No controller takes part, so one supernet serves every
 strategy.
 
-In every step a layer has other layers below it. The training therefore needs most of the sharing
-and the initialisation of the supernet: after 800 chains on small digits the loss was 1.5. With
-separate weights for each window size it was 2.0, with a separate classifier for each depth as well
-2.2, and without the identity 2.3, which is chance.
+From step to step a layer follows different layers, so the training works only because much is
+shared and kernels start near the identity. After 800 chains on small digits the loss was 1.5. With
+separate weights for each window size it was 2.0; with a separate classifier for each depth, too,
+2.2; and without the identity 2.3, which is chance.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ def train_supernet(
     seed: determines the initial weights and the order of the examples.
     batch_size: examples per step.
     learning_rate: learning rate of the first step; it falls to 0 as half a cosine.
-    metric: what the networks are compared by; decides the loss (`rlnas.child.train.loss_for`). By
-      default accuracy, R² of a regression, AUC of an anomaly detection.
+    metric: the metric that compares the networks; it decides the loss
+      (`rlnas.child.train.loss_for`). By default accuracy, R² of a regression, AUC of an anomaly
+      detection.
     on_step: called after each step.
 
   Raises:

@@ -1,7 +1,7 @@
 """Random turns of motion sensors, as if the device were worn in a slightly different way.
 
-Um et al. 2017 (arXiv:1706.00527, section 3) turn an accelerometer's axes at random, which helps
-most of the changes that they try, since nobody straps a sensor on as another does.
+Um et al. 2017 (arXiv:1706.00527, section 3) turn an accelerometer's axes at random, because people
+attach a sensor in different ways. Of the changes that they try, it helps most.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _UNIT = 1e-6  # of the angles that `draw` returns, in radians
 
 @dataclasses.dataclass(frozen=True)
 class Turns:
-  """Turns of all sensors of an example together, drawn anew whenever it is used.
+  """Turns of all sensors of an example together, drawn again whenever it is used.
 
   The features are the axes x, y, z of one sensor after the other.
 
@@ -36,7 +36,7 @@ class Turns:
     scale: likewise its scale. [F]
 
   Raises:
-    ValueError: `degrees` is negative or not finite, or the features are no multiple of 3.
+    ValueError: `degrees` is negative or not finite, or the features are not a multiple of 3.
   """
 
   degrees: float
@@ -96,7 +96,7 @@ def for_motion(dataset: Dataset, degrees: float) -> Turns:
     degrees: standard deviation of the angle about each axis.
 
   Raises:
-    ValueError: the examples are no sequences of x, y, z of one sensor after the other, each with a
+    ValueError: the examples are not sequences of x, y, z of one sensor after the other, each with a
       scale of its own, or `degrees` is out of its range.
   """
   check_axes(f'degrees={degrees:g}', dataset)

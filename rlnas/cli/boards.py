@@ -1,4 +1,7 @@
-"""`rlnas boards`: lists the known boards and the memory that each has for a model."""
+"""`rlnas boards`: lists the known boards and the memory that each has for a model.
+
+With names or .json files it lists only those boards, with the sources of their figures.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
 
 
 def format_boards(boards: list[Board]) -> str:
-  """The boards as a table for a terminal; the last two columns are what a model may take."""
+  """The boards as a table for a terminal; the last two columns are the budget of a model."""
   lines = [
     f'{"board":22}  {"core":11}  {"MHz":>4}  {"flash KiB":>9}  {"SRAM KiB":>8}  '
     f'{"budget: flash B":>15}  {"SRAM B":>8}'

@@ -57,7 +57,7 @@ class Setup:
     budget: the limits that networks must fit.
     speed: speed of the board; None if not known.
     build: build of TFLite Micro whose arena the budget limits.
-    workers: number of networks that are trained at a time.
+    workers: number of networks that are trained at the same time.
     journals: journals of earlier searches that this one learns from.
     by_data: whether the space was not named, so that the data decided it.
   """
@@ -116,8 +116,8 @@ def set_up(config: SearchConfig) -> Setup:
   first = decode(table.space, unrank(table, 0))
   if not isinstance(first, Architecture):
     raise ValueError(
-      f'space={config.space}: returns {first!r}, no Architecture; the command trains networks, so '
-      'search this space in Python: rlnas.run_search with an evaluator of your own'
+      f'space={config.space}: returns {first!r}, not an Architecture; the command trains networks, '
+      'so search this space in Python: rlnas.run_search with an evaluator of your own'
     )
   try:
     ways = {name: getattr(table.space, name, False) for name in ('one_row', 'one_pixel')}
@@ -146,7 +146,7 @@ def set_up(config: SearchConfig) -> Setup:
 
 
 def check_augmentation(finish: FinishConfig, dataset: Dataset) -> None:
-  """Raises ValueError if examples are to be changed that have no such changes.
+  """Raises ValueError if a random change is set that does not suit the examples.
 
   Images are moved and mirrored, features of sound moved in time, motion sensors turned.
   """
@@ -154,7 +154,7 @@ def check_augmentation(finish: FinishConfig, dataset: Dataset) -> None:
     check_axes(f'finish_turn={finish.turn:g}', dataset)
   if dataset.sound is not None:
     if finish.flip:
-      raise ValueError('finish_flip=True: recordings of sound are no images')
+      raise ValueError('finish_flip=True: recordings of sound are not images')
     if finish.shift is not None and finish.shift >= dataset.sound.frames:
       raise ValueError(
         f'finish_shift={finish.shift}: must be below the {dataset.sound.frames} frames of a clip'
@@ -162,7 +162,7 @@ def check_augmentation(finish: FinishConfig, dataset: Dataset) -> None:
     return
   for name, value in (('flip', finish.flip), ('shift', finish.shift)):
     if value and len(dataset.input_shape) != 3:
-      raise ValueError(f'finish_{name}={value}: examples of {dataset.input_shape} are no images')
+      raise ValueError(f'finish_{name}={value}: examples of {dataset.input_shape} are not images')
 
 
 def shaped_for(
@@ -227,8 +227,8 @@ def build_strategy(
     table: the compiled space.
     seed: decides the initial weights of a controller, and the strategy's other random numbers.
     options: 'name=value' of the strategy or the controller.
-    penalty: returns by how much a network exceeds the budget, 0 if it may fit; by default nothing
-      is known of a budget, and every network is proposed, as with the option admits=false.
+    penalty: returns by how much a network exceeds the budget, 0 if it may fit; by default there is
+      no budget, and every network may be proposed, as with the option admits=false.
     earlier: what earlier searches of the space found, for a strategy that takes it.
 
   Raises:

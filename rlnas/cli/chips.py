@@ -1,4 +1,4 @@
-"""What a measured .tflite file needs on builds of TFLite Micro and on boards: tables and JSON."""
+"""The needs of a measured .tflite file on builds of TFLite Micro and on boards: tables, JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class OnBuild:
-  """What the model needs with a build of TFLite Micro; a figure is None if it is unknown.
+  """The needs of the model with a build of TFLite Micro; a figure is None if it is unknown.
 
   Attributes:
     used_bytes: size of the tensor arena in use after loading.
@@ -38,7 +38,7 @@ class OnBuild:
 
 
 def on_build(report: ModelReport, name: str) -> OnBuild:
-  """What the model needs with the build of this name."""
+  """The needs of the model with the build of this name."""
   build = find_build(name)
   arena = report.arena(build) if build.scratch_is_known else None
   count = report.instructions(name)
@@ -52,7 +52,7 @@ def on_build(report: ModelReport, name: str) -> OnBuild:
 
 @dataclasses.dataclass(frozen=True)
 class OnBoard:
-  """What a board leaves for the model.
+  """The memory that a board leaves for a model, and whether it fits.
 
   Attributes:
     board: the board.
@@ -74,7 +74,7 @@ class OnBoard:
 
 
 def on_board(report: ModelReport, board: Board) -> OnBoard:
-  """What a board leaves for the model, beside the operators that it needs."""
+  """The memory that a board leaves for the model, and whether the model fits."""
   room = board.room_bytes(report.kinds, is_int8=report.is_int8)
   sram = max(0, board.sram_bytes - board.reserved_sram_bytes)
   needs = {name: report.arena(find_build(name)).smallest_bytes for name in board.builds}

@@ -38,7 +38,7 @@ SPACES: Mapping[str, str] = {
   'autoencoder': 'rlnas.spaces.autoencoder:Autoencoder',
 }
 ANOMALY_SPACE = 'autoencoder'  # of an anomaly detection that names no space
-# The space of any other search that names none, by the number of sides of an example: sequences
+# The space of any other search that names none, by the number of axes of an example: sequences
 # (time, features), and images (height, width, channels).
 DEFAULT_SPACES: Mapping[int, str] = {2: 'temporal', 3: 'chain'}
 STRATEGIES: Mapping[str, str] = {
@@ -51,7 +51,7 @@ STRATEGIES: Mapping[str, str] = {
   'tpe': 'rlnas.strategies.optuna_sampler:OptunaSampler',
   'random': 'rlnas.strategies.random_search:RandomSearch',
 }
-# A search with real training has some dozens of trials, the papers have thousands: so the learning
+# A search with real training has a few dozen trials, the papers have thousands: so the learning
 # rates are higher (docs/results.md).
 STRATEGY_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
   'zoph_le': {'learning_rate': 2.5e-3},
@@ -164,10 +164,10 @@ class StrategyOptions:
   wrapped: bool
 
   def recorded(self) -> str:
-    """What a journal's header holds, as `recorded` writes it.
+    """The text for a journal's header, as `recorded` writes it.
 
-    It names `admits` only where that differs from what the class does by itself. So the journals of
-    searches from before this option still belong to searches of the same course, and to no others.
+    It names `admits` only if it differs from the default behaviour of the class. So journals from
+    before this option still match the searches that continue them, and no others.
     """
     differs = {'admits': self.admits} if self.admits == self.wrapped else {}
     return recorded({**self.controller, **self.strategy, **differs})
@@ -225,7 +225,7 @@ def recorded_options(kind: str, name: str, text: str) -> dict[str, Any]:
   """The keyword arguments that `recorded` wrote, or 'name=value' texts of older journals.
 
   Raises:
-    ValueError: they are no options of that name.
+    ValueError: they are not options of that name.
   """
   if not text.startswith('{'):
     options = options_of(find(kind, name))

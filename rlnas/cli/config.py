@@ -67,7 +67,7 @@ class FinishConfig:
   )
   halving: bool = _setting(
     True,
-    'Whether finalists are compared on the way, so that only the better half of them goes on '
+    'Whether finalists are compared during training, so that only the better half continues '
     '(successive halving); otherwise all are trained for all epochs, under one cosine.',
     group='finishing',
   )
@@ -87,14 +87,14 @@ class FinishConfig:
   )
   patience: int | None = _setting(
     None,
-    'Ends a training after so many epochs without a better validation accuracy, and keeps the '
+    'Ends a training after this many epochs without a better validation accuracy, and keeps the '
     'weights of the best epoch. By default all epochs run and the last weights are kept.',
     group='finishing',
   )
   shift: int | None = _setting(
     None,
-    'Images are moved at random by up to so many pixels, sound by so many frames; default: a '
-    'fourteenth of the shorter side, 100 ms of sound, none for other sequences.',
+    'Images are moved at random by up to this many pixels, sound by this many frames; default: '
+    'a fourteenth of the shorter side, 100 ms of sound, none for other sequences.',
     group='finishing',
   )
   flip: bool = _setting(
@@ -110,7 +110,7 @@ class FinishConfig:
   )
   turn: float = _setting(
     0.0,
-    'Motion sensors are turned at random, all together, by angles of so many degrees (standard '
+    'Motion sensors are turned at random, all together, by angles of this many degrees (standard '
     'deviation) about each axis: their features are x, y, z, one sensor after the other.',
     group='finishing',
   )
@@ -122,7 +122,7 @@ class FinishConfig:
   )
   teacher: str | None = _setting(
     None,
-    f'One of {", ".join(TEACHERS)}: the best two networks are trained once more, from scratch, by '
+    f'One of {", ".join(TEACHERS)}: the best two networks are trained again, from scratch, by '
     'knowledge distillation. The teacher is an ensemble of the best finalists, or a copy of the '
     'best one with twice the filters. None by default.',
     group='finishing',
@@ -135,7 +135,7 @@ class FinishConfig:
   )
   prefer: str = _setting(
     Prefer.BALANCED.value,
-    'Which finalist wins: "accuracy" is the best on validation data, of equals the smallest; '
+    'Which finalist wins: "accuracy" is the best on validation data, the smallest of several; '
     '"balanced" the one with the least memory and work among those at most one standard error, and '
     '.002, below the best; "smallest" the one among those whose difference from the best may be '
     'chance (95 %).',
@@ -194,8 +194,8 @@ class SearchConfig:
   )
   label: str | None = _setting(
     None,
-    'Column of the labels in .csv files; default: the one of a usual name, such as label or class, '
-    'or else the only column of text.',
+    'Column of the labels in .csv files; default: the one with a usual name, such as label or '
+    'class, or else the only column of text.',
     group='task',
   )
   group: str | None = _setting(
@@ -213,8 +213,8 @@ class SearchConfig:
   )
   window: int | None = _setting(
     None,
-    'Number of rows in a window: recordings in .csv files are cut into windows. By default a row '
-    'is an example, or in a folder by class a file.',
+    'Number of rows in a window: recordings in .csv files are cut into windows. By default '
+    'each row is an example; in a folder by class, each file.',
     group='task',
   )
   hop: int | None = _setting(
@@ -329,7 +329,8 @@ class SearchConfig:
   preprocess: bool = _setting(
     False,
     'Whether each network also decides what it reads of a sequence: the length of the window, how '
-    'many time steps make a frame, and which features. What a stream keeps of it counts as SRAM.',
+    'many time steps make a frame, and which features. The buffer of a stream counts '
+    'as SRAM.',
     group='search',
   )
   preprocess_options: tuple[str, ...] = _setting(
@@ -375,7 +376,7 @@ class SearchConfig:
   )
   minutes: float | None = _setting(
     None,
-    'Ends the search before --trials, when the times of its trials add up to so many minutes for '
+    'Ends the search before --trials, when the times of its trials add up to this many minutes for '
     'each of --workers processes; default: no limit.',
     group='search',
   )

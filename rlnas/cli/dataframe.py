@@ -31,7 +31,7 @@ def to_dataframe(
   Returns:
     A frame indexed by the index of the trial. Columns: batch, seed, reward, predicted_accuracy,
     tokens (a tuple), log_prob, parent (the index of a trial), digest (of the network), nodes (their
-    number), value (what the space returned, if that is no `Architecture`), and the fields of
+    number), value (what the space returned, if that is not an `Architecture`), and the fields of
     `Measurement` by their names. Then, if the space is known, one column for each decision, by its
     name (behind 'decision/' if that is the name of a column above): the choice, missing where a
     walk does not come to the decision. Unknown values are missing (NaN or NA). The types of the

@@ -44,7 +44,7 @@ def check_earlier(
   space_options: Sequence[str],
   workdir: str | os.PathLike[str],
 ) -> None:
-  """Checks what needs no data.
+  """Checks the journals to learn from, as far as that needs no data.
 
   Args:
     names: journals, or folders of searches.
@@ -83,7 +83,7 @@ def read_earlier(names: Sequence[str]) -> tuple[EarlierJournal, ...]:
   for name in names:
     path = _path_of(name)
     _, trials = _read(name)
-    whole = path.read_bytes().rpartition(b'\n')[0]  # a half-written last line is no trial
+    whole = path.read_bytes().rpartition(b'\n')[0]  # a half-written last line is not a trial
     found.append(EarlierJournal(name, hashlib.sha256(whole).hexdigest()[:16], trials))
   return tuple(found)
 
@@ -92,7 +92,7 @@ def walks_of(journal: EarlierJournal, table: Table) -> Earlier:
   """The walks and rewards of a journal.
 
   Raises:
-    ValueError: its tokens stand for other networks than in `table`.
+    ValueError: its tokens do not give the same networks in `table`.
   """
   for trial in journal.trials:
     try:

@@ -1,9 +1,9 @@
 """`rlnas evaluate`: tests the winner of a search, in int8, on other examples of the same kind.
 
 They are read as the search read its data, with the settings in its config.json unless flags say
-otherwise, and scaled as its training data were. Of data with test examples these are used, else
-all of them. Classes are matched by name where the data name them, otherwise by number. Without
---dataset the result is that of the search on its own test data.
+otherwise, and scaled as its training data were. If the data have test examples, only these are
+used. Classes are matched by name where the data name them, otherwise by number. Without --dataset
+the result is that of the search on its own test data.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MOST_MISTAKES = 10
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-  """The flags of this command."""
+  """Defines the flags of this command."""
   define_some_flags(flag_values, 'workdir', 'data_dir', *_READING)
   flags.DEFINE_string(
     'dataset',
@@ -113,8 +113,8 @@ def examples_of(
 
   Args:
     search: the search.
-    dataset: a path or the name of a data set; the test data of the search if it is None or that
-      of the search, whose other examples are known to its networks.
+    dataset: a path or the name of a data set. If it is None or the data set of the search, the
+      examples are its test data, since the networks have seen its other examples.
     data_dir: see `rlnas.data.load`.
     **given: how files are read, as `SearchConfig` has it; None for the setting of the search.
 
@@ -128,7 +128,9 @@ def examples_of(
   if dataset is None or _is_same(dataset, config.dataset):
     for name, value in given.items():
       if value is not None:
-        raise ValueError(f'{name}={value}: not with the data of the search, read as it says itself')
+        raise ValueError(
+          f'{name}={value}: not with the data of the search, which are read with its own settings'
+        )
     own = dataset_of(config, search.configuration, search.trials)
     # Results of earlier versions do not name the classes, so these are its own by definition.
     return test_part(own, own.class_names, search.task.input_shape)
@@ -173,7 +175,7 @@ def _inherited(dataset: str, config: SearchConfig) -> tuple[str, ...]:
   if kind == own:
     return _READING if kind != 'built-in' else ()
   sounds = ('list of sound', 'sound')
-  if kind in sounds:  # the groups of a folder are no column of a list
+  if kind in sounds:  # the groups of a folder are not a column of a list
     return SOUND if own in sounds else ()
   tables = ('csv', 'recordings')
   if kind in tables:
@@ -182,7 +184,7 @@ def _inherited(dataset: str, config: SearchConfig) -> tuple[str, ...]:
 
 
 def _kind(dataset: str) -> str:
-  """The kind of data; that of a folder that is gone follows from nothing and is 'images'."""
+  """The kind of data; 'images' for a folder that no longer exists."""
   if dataset in BUILT_IN:
     return 'built-in'
   path = pathlib.Path(os.path.expanduser(dataset))
@@ -268,7 +270,7 @@ def values_record(quality: RegressionQuality) -> dict[str, Any]:
 
 
 def to_record(quality: Quality, search: FinishedSearch) -> dict[str, Any]:
-  """What --json writes of a classification; null is what the examples do not tell."""
+  """What --json writes of a classification; figures that the examples do not define are null."""
   return {
     'int8_accuracy': quality.accuracy,
     'int8_interval': list(quality.interval),

@@ -4,7 +4,7 @@
 rlnas_model.h, rlnas_operators.h, classify.cc, classify.h, test_vectors.h, main.cc, host_test.c,
 Makefile, LICENSE, report.html, REPORT.md and figures/. With --finalist=2 it is the bundle of
 another finalist, in a folder of its own. With --for=arduino it gets a folder arduino/ with a
-library of the Arduino IDE, and so on for the other worlds.
+library for the Arduino IDE, and likewise for the other platforms.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rlnas.cli.results import Result, read_result, trial_at
 from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 from rlnas.export.templates import WORLDS
 
-# What comes next in a folder of each world, in a terminal if not said otherwise.
+# The next step in the folder of each platform, in a terminal if not said otherwise.
 _NEXT = {
   'arduino': 'copy it into Arduino/libraries, then choose File > Examples > {name} > check',
   'cmake': 'cd {folder} && cmake -B build && cmake --build build && ctest --test-dir build',
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-  """The flags of this command."""
+  """Defines the flags of this command."""
   define_some_flags(flag_values, 'workdir', 'data_dir')
   flags.DEFINE_string(
     'name',
@@ -64,15 +64,15 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     'for',
     [],
     WORLDS,
-    'World of firmware to write a folder for that builds there, beside the bundle; may be given '
+    'Firmware platform to write a ready-to-build folder for, beside the bundle; may be given '
     'several times.',
     flag_values=flag_values,
   )
   flags.DEFINE_bool(
     'portable',
     False,
-    'Also writes portable.tflite, which keeps the scales of biases and the names that other '
-    'importers than TFLite Micro need.',
+    'Also writes portable.tflite, which keeps the scales of biases and the names that '
+    'tools other than TFLite Micro need.',
     flag_values=flag_values,
   )
 
@@ -120,7 +120,7 @@ def export_workdir(
     dataset: the data of the search.
     name: the model's name, with which its C symbols begin.
     finalist: number of the finalist in result.json; 1 is the winner.
-    worlds: worlds of firmware to write a folder for, from `rlnas.export.templates.WORLDS`.
+    worlds: firmware platforms to write a folder for, from `rlnas.export.templates.WORLDS`.
 
   Returns:
     The folder of the bundle: best/, or finalist-2/ for the second finalist.
@@ -179,10 +179,10 @@ def _firmware_row(folder: pathlib.Path) -> tuple[str, str]:
 
 
 def _world_rows(folder: pathlib.Path, name: str) -> list[tuple[str, str]]:
-  """The lines of a folder that builds in a world: where it is and what comes next.
+  """The lines on the folder for a platform: where it is and what the next step is.
 
   Args:
-    folder: the folder of the world in that of the bundle.
+    folder: the folder of the platform in that of the bundle.
     name: the model's name as the user gave it.
   """
   from rlnas.export.c_text import prefix_of

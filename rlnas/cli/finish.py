@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-  """The flags of this command."""
+  """Defines the flags of this command."""
   define_some_flags(flag_values, 'workdir', 'data_dir', 'workers')
   define_finish_flags(flag_values)
 
@@ -343,7 +343,7 @@ def chance_warning(winner: Winner, dataset: Dataset) -> str:
 
 
 def format_finalists(winner: Winner) -> str:
-  """The finalists as a table for a terminal, the winner first; what the next ones would cost."""
+  """The finalists as a table for a terminal, the winner first; compares the next ones with it."""
   from rlnas.pareto import compared, milliseconds
 
   has_latency = winner.latency_ms is not None

@@ -60,7 +60,7 @@ class FinishedSearch:
     scaling: how raw inputs are scaled for its networks.
     input_type: type in which raw inputs are kept before they are scaled: uint8, float32 or float64.
     features: names of the columns that the features come from; () if they have none.
-    head: what the networks are for, and how their outputs are read.
+    head: the task of the networks, and how their outputs are read.
   """
 
   workdir: pathlib.Path

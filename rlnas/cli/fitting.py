@@ -1,4 +1,4 @@
-"""Whether data, space and budget of a search go together, told before anything is evaluated."""
+"""Checks that data, space and budget of a search fit together, before anything is evaluated."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _DRAWN_FOR_KINDS = 200
 def with_space(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   """Names the space that suits the data if the configuration names none; checks its options.
 
-  A folder whose search began when `chain` was the default for sequences keeps it. The rows of a
-  table are images of one pixel: for their values the space is `chain` with windows of that pixel,
-  which are dense layers.
+  A search that began when `chain` was the default for sequences keeps it. The rows of a table are
+  images of one pixel: for their values the space is `chain` with windows of that pixel, which are
+  dense layers.
 
   Raises:
     ValueError: an option or an earlier journal is of another space.
@@ -60,10 +60,10 @@ def with_space(config: SearchConfig, dataset: Dataset) -> SearchConfig:
 def with_training(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   """Decides how networks are trained if the configuration does not: large data get stages.
 
-  Most networks are bad, and a sixth of 60,000 examples tells (see `rlnas.search.fidelity`). In
-  other tasks than classification, small data get as many epochs as make `LEAST_STEPS` steps: tables
-  of values often have a few hundred rows, and values need more precise outputs than classes. A
-  folder whose search began with other settings goes on as its journal says.
+  Most networks are bad, and a sixth of 60,000 examples is enough to show it
+  (`rlnas.search.fidelity`). For regression and anomaly detection, small data get as many epochs as
+  make `LEAST_STEPS` steps: tables of values often have a few hundred rows, and values need more
+  precise outputs than classes. A search that is resumed keeps the settings of its journal.
   """
   if config.epochs is not None or config.fidelity is not None:
     return config
@@ -82,7 +82,7 @@ def with_metric(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   """Names the metric of the data's task if the configuration names none.
 
   Raises:
-    ValueError: it names a metric of another task.
+    ValueError: the metric that it names does not suit the task.
   """
   return dataclasses.replace(config, metric=metric_for(dataset, config.metric).value)
 
@@ -96,7 +96,7 @@ def _recorded(workdir: str, name: str) -> object:
 
 
 def with_frames(config: SearchConfig, dataset: Dataset) -> SearchConfig:
-  """Tells a space that has the option `frames` how many the sequences have.
+  """Sets the option `frames` of a space, if it has one, to the length of the sequences.
 
   So it reads whole sequences, unless `frames` or `frames_per_step` is given. The configuration is
   the same if the data have as many frames as the space expects.
@@ -112,11 +112,11 @@ def with_frames(config: SearchConfig, dataset: Dataset) -> SearchConfig:
 
 
 def with_windows(config: SearchConfig, dataset: Dataset) -> SearchConfig:
-  """Tells `--preprocess` the sides of the data; the same configuration without it.
+  """Gives the shape of the data to `--preprocess`; without it, returns the same configuration.
 
   Raises:
-    ValueError: the data are no sequences of floats, the space needs a fixed number of frames, or an
-      option does not fit the data.
+    ValueError: the data are not sequences of floats, the space needs a fixed number of frames, or
+      an option does not fit the data.
   """
   if not config.preprocess:
     return config
@@ -125,7 +125,7 @@ def with_windows(config: SearchConfig, dataset: Dataset) -> SearchConfig:
     what = 'sound' if dataset.sound is not None else f'{dataset.x_train.dtype} of shape {shape}'
     raise ValueError(
       f'preprocess=True: examples of {dataset.name} are {what}; must be sequences of floats, such '
-      'as those of a sensor of motion'
+      'as those of a motion sensor'
     )
   if 'frames' in choices.options_of(choices.find('space', space)):
     raise ValueError(
@@ -134,7 +134,7 @@ def with_windows(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   if dataset.head.task is Task.ANOMALY:
     raise ValueError(
       'preprocess=True: not for anomaly detection, since the scores of networks that reconstruct '
-      'different parts of an example do not compare'
+      'different parts of an example cannot be compared'
     )
   given = choices.preprocess_options(config.preprocess_options)
   of_data = dict(zip(choices.PREPROCESS_OF_DATA, shape, strict=True))

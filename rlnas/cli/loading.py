@@ -1,4 +1,4 @@
-"""Says what takes long before and after the work of a command: loading, drawing."""
+"""Shows the progress of slow steps around a command's work: loading TensorFlow, drawing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rlnas.child.progress import PICTURE
 
 
 def load_tensorflow() -> None:
-  """Loads TensorFlow, and says so if it is not loaded yet: it takes some 5 s."""
+  """Loads TensorFlow, and shows a message if it is not loaded yet: it takes about 5 s."""
   if 'tensorflow' in sys.modules:
     return
   from rlnas.child.progress import loading
@@ -28,7 +28,7 @@ def load_tensorflow() -> None:
 
 
 def start_compiler() -> None:
-  """Lets another process compile the estimate of networks, if an installation has not yet."""
+  """Starts a process that compiles the cost estimate, if this installation has not done so yet."""
   from rlnas.cost import machine_code
 
   machine_code.compile_in_background()
@@ -40,7 +40,7 @@ def pictures_counted(what: str) -> Iterator[None]:
   """A context that shows how many pictures were drawn in it.
 
   Args:
-    what: what they are for, as 'writing the report'.
+    what: what they are for, such as 'writing the report'.
   """
   from rlnas.child.progress import Step, told_to
   from rlnas.reports.progress_bar import Bar

@@ -26,7 +26,7 @@ COMMANDS = {
 }
 _HELP = ('-h', '--help', '--helpshort')
 _EXAMPLES = (
-  '  rlnas search                                  some minutes, on images that come with it',
+  '  rlnas search                                  a few minutes, on images that come with it',
   '  rlnas search --dataset=FOLDER --board=esp32   your own images, recordings or sound',
   '  rlnas export --for=arduino                    a library with the network that won',
 )

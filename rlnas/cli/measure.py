@@ -1,4 +1,4 @@
-"""`rlnas measure`: the memory that a .tflite file needs, and the boards that it fits.
+"""`rlnas measure`: reports the memory that a .tflite file needs, and the boards that it fits.
 
 The file may come from any tool. --json writes the figures of all builds of TFLite Micro and of the
 boards; what is unknown is null. The command also writes a picture of the memory in use over the
@@ -28,7 +28,7 @@ USAGE = 'rlnas measure MODEL.tflite [--flag=value ...]'
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-  """The flags of this command."""
+  """Defines the flags of this command."""
   boards = ', '.join(BOARDS)
   flags.DEFINE_string(
     'board', None, f'One of {boards}, or a .json file; default: all.', flag_values=flag_values
@@ -97,7 +97,7 @@ def show_sizes(report: ModelReport, *, constants: int) -> None:
   show(f'  in use         {host.used_bytes:>12,} B  once it is loaded')
   show(f'  head           {host.head_bytes:>12,} B  activations and scratch')
   if extra := report.unassigned_bytes:
-    show(f'    {extra:>12,} B  scratch of kernels that no operator below is charged with')
+    show(f'    {extra:>12,} B  scratch memory that is not part of an operator below')
   show(f'  tail           {host.tail_bytes:>12,} B  structures, with 64-bit pointers')
   show(f'MACs             {macs_text(report):>12}')
   show('')

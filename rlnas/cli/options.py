@@ -56,7 +56,7 @@ class Option:
 
 
 def written(value: Any) -> str:
-  """A value as text, as an option has it."""
+  """Formats a value as the text of an option: the inverse of `Option.read`."""
   if isinstance(value, tuple):
     nested = any(isinstance(item, tuple) for item in value)
     return json.dumps(value, separators=(',', ':')) if nested else ','.join(map(str, value))
@@ -113,7 +113,7 @@ def read_options(
 
 
 def did_you_mean(name: str, offered: Iterable[str]) -> str:
-  """The end of an error: suggests similar names; '' if there is none."""
+  """Returns the end of an error message, which suggests similar names; '' if there are none."""
   close = difflib.get_close_matches(name, list(offered), n=2, cutoff=0.6)
   return f'; did you mean {" or ".join(close)}?' if close else ''
 

@@ -1,8 +1,8 @@
 """`rlnas report`: rebuilds every picture and table of a search from its journal.
 
-What the strategy said of itself comes from scalars.jsonl beside it, if that is there. The command
-writes search.html (which needs no internet and no other file), SEARCH.md and figures/ to the
-folder of the search. It may run while the search runs.
+The figures of the strategy, such as its loss, come from scalars.jsonl beside it, if that exists.
+The command writes search.html (which needs no internet and no other file), SEARCH.md and figures/
+to the folder of the search. It may run while the search runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rlnas.cli.workdir import budget_of, named_workdir, space_of
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-  """The flags of this command."""
+  """Defines the flags of this command."""
   define_some_flags(flag_values, 'workdir')
 
 

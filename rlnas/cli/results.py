@@ -1,4 +1,4 @@
-"""result.json: what a search ended with, as `rlnas.finishing.winner.write_winner` wrote it."""
+"""result.json: the outcome of a search, as `rlnas.finishing.winner.write_winner` wrote it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Result:
 
   Attributes:
     path: its path.
-    best: what it says of the winner.
+    best: the record of the winner.
     why: why the winner won; '' in files of earlier versions.
-    records: what it says of each finalist, the winner first.
+    records: the record of each finalist, the winner first.
     trials: trials of the search.
   """
 
@@ -119,7 +119,7 @@ def read_record(path: pathlib.Path) -> dict[str, Any]:
   except ValueError as error:
     raise ValueError(f'{path}: must hold the winner of the search ({error})') from error
   if not isinstance(record, dict):
-    raise ValueError(f'{path}: must hold the winner of the search ({record!r} is no object)')
+    raise ValueError(f'{path}: must hold the winner of the search ({record!r} is not an object)')
   return record
 
 

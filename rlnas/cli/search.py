@@ -6,8 +6,8 @@ number of --trials continues it.
 
 At the end best/ holds the model, its drawing, its report and the bundle that `rlnas export` writes.
 Beside it lie result.json (the winner, the other finalists, and why it won), journal.jsonl (every
-trial), config.json, scalars.jsonl (what the strategy said of itself), controller.npz (if the
-strategy has a controller), pareto.png, finalists/ and tensorboard/.
+trial), config.json, scalars.jsonl (the strategy's figures, such as its loss), controller.npz (if
+the strategy has a controller), pareto.png, finalists/ and tensorboard/.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ if TYPE_CHECKING:
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-  """The flags of this command."""
+  """Defines the flags of this command."""
   define_search_flags(flag_values)
   define_finish_flags(flag_values)
   flags.DEFINE_bool(
     'tensorboard',
     False,
-    'Whether TensorBoard shows the search while it runs, at an address on this machine alone that '
-    'is printed. It ends with the command.',
+    'Whether TensorBoard shows the search while it runs, at a local address that is '
+    'printed. It ends with the command.',
     flag_values=flag_values,
   )
 
@@ -251,7 +251,7 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
   if len(config.stages()) > 1:
     lines.append(
       f'stages   {config.fidelity} (examples x epochs); --pruner={config.pruner} decides which '
-      'networks go on'
+      'networks continue'
     )
   events = workdir / 'tensorboard'
   if served is None:

@@ -1,4 +1,4 @@
-"""Tables as text, for a terminal."""
+"""Formats tables as text for a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-  """Lines of a table whose columns are as wide as they must be; the first two begin at the left."""
+  """Formats rows as lines with aligned columns: the first two to the left, others to the right."""
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   lines = []
   for row in rows:

@@ -86,7 +86,7 @@ class Arena:
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-  """What a network keeps in the arena.
+  """The contents of the arena for a network.
 
   Attributes:
     operators: the operators of all subgraphs.

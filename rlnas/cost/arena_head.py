@@ -162,7 +162,7 @@ def greedy_offsets(sizes: Bytes, first: Steps, last: Steps, most: int) -> tuple[
 
 @inner
 def _by_size(sizes: Bytes) -> Steps:
-  """Returns the buffers by decreasing size, of equal ones the later first."""
+  """Returns the buffers by decreasing size, the later first if sizes are equal."""
   turns = np.arange(len(sizes))
   gap = len(sizes) // 2
   while gap:  # Shell 1959, "A high-speed sorting procedure"

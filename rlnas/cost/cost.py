@@ -88,7 +88,7 @@ def estimate_cost(architecture: Architecture, task: TaskShape, *, build: Build =
 
 
 def _estimate(architecture: Architecture, task: TaskShape, build: Build) -> Cost:
-  """As `estimate_cost`, anew. Its parts are compiled each for itself, to be compiled quickly."""
+  """Computes what `estimate_cost` keeps. The parts are compiled one by one, which is faster."""
   held = window_bytes(architecture)
   architecture, task = unwindowed(architecture, task)
   network = predict_operators(architecture, task)

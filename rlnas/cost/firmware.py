@@ -1,11 +1,11 @@
 """Estimates the flash that TFLite Micro and a small program take beside the model.
 
-That is text and data of a firmware as `rlnas export` describes it, with its main.cc and C library,
-but without the model and the test vectors. It depends on the build and on the operators that the
-firmware registers. `experiments/benchmarks/fit_firmware.py` fitted the sizes to firmwares of four
-models in five builds; a size of one kind alone is a rough share of these. If a model is left out,
-its error is at most 2.4 % for convolutional networks, and 16 % for a recurrent one, most of whose
-kernels no other model has (docs/figures.md).
+This is the text and data of a firmware as `rlnas export` describes it, with its main.cc and C
+library, but without the model and the test vectors. It depends on the build and on the operators
+that the firmware registers. `experiments/benchmarks/fit_firmware.py` fitted the sizes to firmwares
+of four models in five builds; the size of a single kind is only a rough share of the total. If a
+model is left out, its error is at most 2.4 % for convolutional networks, and 16 % for a recurrent
+one, most of whose kernels no other model has (docs/figures.md).
 
 The firmwares register each operator for all types. With CMSIS-NN this links kernels for 16-bit
 values, too; `Register_CONV_2D_INT8()` and its like save 31 to 38 KB. The bundles of `rlnas export`
@@ -48,13 +48,13 @@ _CMSIS_NN_2023: _Sizes = {
   'STRIDED_SLICE': 3620, 'TANH': 5520, 'CONV_2D': 10530, 'DEPTHWISE_CONV_2D': 9190,
 }
 # fmt: on
-# Kinds without a reading, by their likeness to others in TFLite Micro's sources: a second pooling
-# shares most of the first.
+# Kinds that were not measured, by their likeness to others in TFLite Micro's sources: a second
+# pooling shares most of the first.
 _UNREAD: _Sizes = {'AVERAGE_POOL_2D': 3500, 'PAD': 3500, 'QUANTIZE': 4500, 'SOFTMAX': 5000}
 _UNREAD_OTHER = 5000
 # Libraries of the Arduino IDE are larger by 112 to 304 bytes, as tensors and nodes are.
 _ARDUINO = 300
-# No release build with CMSIS-NN was read. Those of a Cortex-M3 are 39.6 to 42.8 KB smaller.
+# No release build with CMSIS-NN was measured. Those of a Cortex-M3 are 39.6 to 42.8 KB smaller.
 _RELEASE_SAVES = 39_000
 _INT8_SAVES = 31_000
 # Measured on an ESP32-S3 board, by mcufit-bench (`rlnas.cost.speed` names it).
@@ -79,7 +79,7 @@ def firmware_bytes(kinds: Collection[str], build: str) -> int | None:
     build: name of the build of TFLite Micro.
 
   Returns:
-    The estimate; None for the Python package, which is no firmware.
+    The estimate; None for the Python package, which is not a firmware.
 
   Raises:
     ValueError: there is no such build.

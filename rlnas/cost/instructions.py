@@ -4,13 +4,13 @@ Each case of an operator has a few coefficients (`rlnas.cost.terms` defines case
 They were fitted to counts of an emulated Cortex-M3 and M4, for three sets of kernels:
 
 - `REFERENCE`: the portable kernels of August 2026. GCC compiles them for size, so that each element
-  is addressed by a function that also checks its indices: some 109 instructions for each
+  is addressed by a function that also checks its indices: about 109 instructions for each
   multiply-accumulate. Release builds (NDEBUG) do not check.
 - `CMSIS_NN`: the same release with CMSIS-NN on a core with DSP instructions.
 - `CMSIS_NN_2023`: the Arduino library of February 2023 with its CMSIS-NN.
 
 `experiments/benchmarks/fit_instructions.py` prints these tables and the errors on models that were
-left out (docs/figures.md). Operators without a reading have estimates with a wide range.
+left out (docs/figures.md). Operators that were not measured have estimates with a wide range.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ _READ_FACTOR = 1.08
 # A sigmoid of a saturated value skips the computation: 18 to 25 instructions in place of 540.
 _SATURATED = {'LOGISTIC', 'TANH'}
 _SATURATED_LOW = 0.5
-# Only one size was read, so the share of the call is assumed.
+# Only one size was measured, so the share of the call is assumed.
 _ONE_SIZE = {'ADD', 'MUL', 'RELU', 'RESHAPE', 'STRIDED_SLICE'}
 _ONE_SIZE_FACTOR = 1.5
 
@@ -147,7 +147,7 @@ class _Kind(NamedTuple):
   """How the instructions of a build follow from a table.
 
   Attributes:
-    table: coefficients of the cases that were read.
+    table: coefficients of the cases that were measured.
     unread: those of the others.
     factors: instructions relative to the table, by case; `factor` for the others.
     factor: see `factors`.
@@ -180,7 +180,7 @@ _RELEASE_CMSIS_NN = {
 }
 _RELEASE_FACTOR, _RELEASE_SPREAD, _RELEASE_CMSIS_NN_SPREAD = 0.6, 1.35, 1.2
 # The same loops take 54 instructions on a Cortex-M0+ where they take 47 on an M3; each result also
-# needs a 64-bit product in software, some 60 instructions.
+# needs a 64-bit product in software, about 60 instructions.
 _THUMB1, _THUMB1_SPREAD = 1.2, 1.35
 
 

@@ -48,16 +48,16 @@ def inner(function: Function) -> Function:
 
 
 def inlined(function: Function) -> Function:
-  """As `inner`, but put in place of its calls: for short functions with many arrays."""
+  """As `inner`, but inlined in its callers: for short functions with many arrays."""
   return cast(Function, Compiled(function, inline='always', no_cpython_wrapper=True))
 
 
 class _MissingError(Exception):
-  """The machine code of a function is not on disk, and this process shall not compile it."""
+  """The machine code of a function is not on disk, and this process must not compile it."""
 
 
 class Compiled:
-  """A function in two forms, one of which is called.
+  """A function in two forms, compiled and plain Python; calling it runs one of them.
 
   Attributes:
     py_func: the function as it is written.
@@ -72,12 +72,12 @@ class Compiled:
     self._form = self._chosen
 
   def __call__(self, *arguments: Any) -> Any:
-    """Calls the form that serves now."""
+    """Calls the compiled function if its machine code can be used now, else the plain one."""
     return self._form(*arguments)
 
   @functools.cached_property
   def dispatcher(self) -> Any:
-    """What Numba makes of the function."""
+    """Numba's dispatcher of the function."""
     return _dispatcher(self.py_func, self.targetoptions)
 
   @property

@@ -3,9 +3,9 @@
 A process that has called `compile_in_background` does not compile (`rlnas.cost.jit`). If the folder
 of the machine code has no marker, which says that it is complete, one process
 (`rlnas.cost.compiler`) is started for all that wait. It holds a lock on a file of the folder, which
-the system takes from it however it ends. Whoever finds neither a marker nor a lock starts the next
-one, so that a killed compiler is replaced. If a compiler ends without a marker (the disk may be
-full), the process that started it compiles after all.
+the system releases however it ends. A process that finds neither a marker nor a lock starts the
+next one, so that a killed compiler is replaced. If a compiler ends without a marker (the disk may
+be full), the process that started it compiles after all.
 
 The compiler does not end with the process that started it: it is done within seconds, and the next
 start gains from it.
@@ -46,7 +46,7 @@ _OUTDATED_SECONDS = 7 * 24 * 3600.0
 
 
 class _State:
-  """What this process knows of the machine code."""
+  """The state of the machine code as this process knows it."""
 
   def __init__(self) -> None:
     self.in_background = False
@@ -90,7 +90,7 @@ def is_complete() -> bool:
 
 
 def renounce() -> None:
-  """Says that machine code is missing after all: the next process that starts compiles again."""
+  """Records that machine code is missing after all: the next process that starts compiles again."""
   where = folder()
   if where is not None:
     with contextlib.suppress(OSError):
@@ -233,7 +233,7 @@ def _mark(where: str) -> None:
 
 
 def _remove_outdated(base: str) -> None:
-  """Removes the folders of other states of the sources that nobody uses any longer."""
+  """Removes the folders of other states of the sources that no process uses any longer."""
   limit = time.time() - _OUTDATED_SECONDS
   for place in pathlib.Path(base).glob(f'{_PREFIX}*'):
     with contextlib.suppress(OSError):

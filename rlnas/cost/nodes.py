@@ -74,7 +74,7 @@ class _Inputs(dict[tuple[int, ...], bytes]):
 
 
 # A lookup takes a fifth of the time of encoding.
-_MOST_KNOWN = 10_000  # for each operation, one or two megabytes; a space has some dozens
+_MOST_KNOWN = 10_000  # for each operation, one or two megabytes; a space has a few dozen
 _RECORDS, _ROWS = {op: _Records(op) for op in OPERATIONS}, _Inputs()
 _WIDEST_ROW = 8 * (1 + MAX_CONCAT_INPUTS)  # bytes
 

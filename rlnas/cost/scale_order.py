@@ -25,7 +25,7 @@ Indices = npt.NDArray[np.int64]
 
 
 class Scale(enum.IntEnum):
-  """What an operator does to the scale of its values."""
+  """The effect of an operator on the scale of its values."""
 
   OWN = 0  # its result has its own scale
   KEPT = 1  # its result has the scale of its only input

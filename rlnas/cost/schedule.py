@@ -37,7 +37,7 @@ def arena_head_bytes(tasks: Sequence[Task], input_bytes: int, order: Sequence[in
     order: a permutation of the tasks, in which each task comes after those that it reads.
 
   Raises:
-    ValueError: `order` is no permutation of the tasks.
+    ValueError: `order` is not a permutation of the tasks.
   """
   if sorted(order) != list(range(len(tasks))):
     raise ValueError(f'order={list(order)}: must name each of {len(tasks)} tasks once')

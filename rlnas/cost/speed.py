@@ -2,20 +2,20 @@
 
 The time is instructions times cycles per instruction, divided by the clock.
 `rlnas.cost.instructions` has the instructions. Cycles per instruction depend on the core, and on
-its flash: code that waits for flash takes longer. They come from boards that were read:
+its flash: code that waits for flash takes longer. They come from boards that were measured:
 
 - NUCLEO-L4R5ZI (Cortex-M4): the reference results of MLPerf Tiny v0.5 with TFLite Micro, 181.9,
   600.6, 704.2 and 10.05 ms for keyword spotting, person detection, image classification and anomaly
   detection (github.com/mlcommons/tiny_results_v0.5). It ran CMSIS-NN: the reference kernels would
-  have had to run 12 to 16 instructions a cycle.
+  have had to run 12 to 16 instructions per cycle.
 - nRF52840 (Cortex-M4) and ESP32: the same four networks, from the results of
   github.com/avionicharshit-byte/mcufit-bench.
 
-The two Cortex-M4 took 0.83 to 1.5 cycles an instruction, counted with the library of 2023. The time
-on a board that was read is that of the read library; its range reaches down to what the present one
-takes. No other core was read: its cycles per instruction are a range around those of a Cortex-M4,
-by its pipeline and whether it caches flash. With ESP-NN only multiply-accumulates per cycle are
-known; its other operators take the reference kernels.
+The two Cortex-M4 took 0.83 to 1.5 cycles per instruction, counted with the library of 2023. The
+estimate for a measured board is for the library that was measured; its range reaches down to the
+time of the present library. No other core was measured: its cycles per instruction are a range
+around those of a Cortex-M4, by its pipeline and whether it caches flash. With ESP-NN only
+multiply-accumulates per cycle are known; its other operators take the reference kernels.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rlnas.cost.builds import find_build
 from rlnas.cost.instructions import Range, Weights, weighed, weights_of
 from rlnas.cost.terms import CASES, DEPTHWISE_3X3, POINTWISE, TERMS, Workload
 
-# Low, middle and high. A Cortex-M0+ or M3 without cache waits for flash above some 24 MHz; an M7
+# Low, middle and high. A Cortex-M0+ or M3 without cache waits for flash above about 24 MHz; an M7
 # runs up to two instructions a cycle; an M33 has nearly the pipeline of an M4.
 _CYCLES_PER_INSTRUCTION: Mapping[str, Range] = types.MappingProxyType(
   {
@@ -48,7 +48,7 @@ CORES = (*_CYCLES_PER_INSTRUCTION, 'Xtensa LX6', 'Xtensa LX7')
 
 @dataclasses.dataclass(frozen=True)
 class _Reading:
-  """Cycles per instruction of the build 'm4-ard2023' on a board that was read.
+  """Cycles per instruction of the build 'm4-ard2023' on a board that was measured.
 
   Attributes:
     convolution: of convolutions that gather their input.
@@ -109,13 +109,13 @@ _ESP32S3_RANGE = Range(0.1, 0.142, 0.4)
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-  """What the time of an inference depends on, besides the network.
+  """The properties of a board that decide the time of an inference.
 
   Attributes:
     core: the core, one of `CORES`.
     clock_hz: its clock.
     build: name of the build of TFLite Micro.
-    board: name of the board, if it was read; else ''.
+    board: name of the board, if it was measured; else ''.
 
   Raises:
     ValueError: the core or the build is not known.
@@ -142,7 +142,7 @@ class Speed:
 
 
 READ_BOARDS = frozenset(_READ)
-"""Names of boards with a Cortex-M whose times were read."""
+"""Names of boards with a Cortex-M whose times were measured."""
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What a network reads of a sequence: which part of it, how finely, and which features.
+"""The window of a network: which part of a sequence it reads, how finely, and which features.
 
 The node of the input may have the attributes `frames`, `rate` and `features`. Then the network
 reads the last `frames * rate` time steps of an example. Each of its frames is the mean of `rate`
@@ -6,9 +6,9 @@ steps, so that what is faster than a frame does not appear as something slow (al
 some features are kept. The last step of the window is that of the example whatever the window, so
 all windows classify the same moments.
 
-Only few functions know of it: `unwindowed` gives the network without its window and the task that
-this reads, and `rlnas.data.windowed` the examples. What builds, counts and converts a network gets
-those.
+Only a few functions know of windows: `unwindowed` gives the network without its window and the task
+that it then has, and `rlnas.data.windowed` the examples. All functions that build, count or convert
+a network take these.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import itertools
 
 from rlnas.architecture import Architecture, Node, Shape, TaskShape, computed_once, infer_shapes
 
-AXES = 3  # x, y, z of a sensor of motion
+AXES = 3  # x, y, z of a motion sensor
 _COUNTER_BYTES = 4  # of each number that a stream keeps
 _COUNTERS = 3
 
@@ -138,6 +138,6 @@ def sequence_shape(shape: Shape) -> tuple[int, int]:
   sides = [*shape]
   if len(sides) == 3:
     if sides[0] != 1 and sides[2] != 1:
-      raise ValueError(f'window: examples of shape {shape} are no sequences')
+      raise ValueError(f'window: examples of shape {shape} are not sequences')
     sides.pop(0 if sides[0] == 1 else 2)
   return sides[0], sides[1]

@@ -28,12 +28,12 @@ _NAMES = ('normal', 'ok', 'good', '0')  # of normal examples, the first of those
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Arranged:
-  """Where the examples of a task go.
+  """Which examples lie in which split, and their labels.
 
   Attributes:
     places: for each split the given split that its examples come from, and their places there.
     labels: for each split 0 for normal and 1 for anomalous examples. [N] each
-    notes: what was decided.
+    notes: the decisions made.
   """
 
   places: Mapping[str, tuple[str, npt.NDArray[np.intp]]]
@@ -79,7 +79,7 @@ def arranged(
     test_fraction: likewise test data.
 
   Raises:
-    ValueError: it cannot be told which label is normal, or there are too few examples to split.
+    ValueError: it is unclear which label is normal, or there are too few examples to split.
   """
   normal = _normal(labels['train'], class_names)
   is_odd = {split: (y != normal).astype(np.int32) for split, y in labels.items()}
@@ -148,7 +148,7 @@ def _check_both(split: str, y: npt.NDArray[np.int32]) -> None:
 
 
 def _normal(y: Array, class_names: tuple[str, ...] | None) -> Any:
-  """The label of normal examples. Raises ValueError if it cannot be told."""
+  """The label of normal examples. Raises ValueError if it is unclear."""
   if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype.kind not in 'iuUS' or not y.size:
     raise ValueError('y_train: must be labels of examples [N], integers or text')
   found = np.unique(y)

@@ -1,4 +1,4 @@
-"""Makes data sets of arrays: reads labels, makes missing splits, shuffles, decides the scaling.
+"""Makes data sets from arrays: reads labels, makes missing splits, shuffles, decides the scaling.
 
 Data without a validation or test split get one here, stratified by class. Splits and the order of
 the training data come from one fixed seed, so a data set is the same in every process.
@@ -23,7 +23,7 @@ from rlnas.data.tasks import Head, Task, standardised, task_of
 
 
 class _Parts(NamedTuple):
-  """What is given of each split, after the task has decided which examples lie in which.
+  """The given data of each split, after the task has decided which examples lie in which.
 
   Attributes:
     examples: examples of each split that there is, 'train' among them. [N, ...]
@@ -83,7 +83,8 @@ def assemble(
     val_fraction: share of `train` that becomes validation data if `val` is None.
     test_fraction: share of `train` that becomes test data if `test` is None.
     class_names: names of the classes; each must have training examples.
-    scale: divisor of uint8 examples. Float examples are divided by the deviation of each feature.
+    scale: divisor of uint8 examples. Float examples are divided by the standard deviation of each
+      feature.
     source: origin of the data, and their licence.
     notes: see `Dataset`.
     folders: where the training examples of each class come from, for error messages.
@@ -95,7 +96,7 @@ def assemble(
     sound: see `Dataset`.
     copies: changed copies of the examples of `train` [copies, N, ...]. Those of the examples that
       stay training examples follow these in the training data.
-    task: what the data are for; by default a regression if the training labels are floats, unless
+    task: the task of the data; by default a regression if the training labels are floats, unless
       these are few different whole numbers, and anomaly detection if they are all the same and
       those of another split are not.
 
@@ -175,9 +176,9 @@ def _cut(parts: _Parts, shares: Mapping[str, float], kind: Task) -> _Cut:
   """Cuts the splits that are missing off the training examples, by whole groups if there are any.
 
   Args:
-    parts: what is given.
+    parts: the given data.
     shares: share of the training examples that a missing split gets.
-    kind: what the data are for.
+    kind: the task of the data.
 
   Raises:
     ValueError: there are too few examples or groups, or the groups are wrong.

@@ -1,7 +1,6 @@
-"""Files that are written as a whole: a reader, a crash or a full disk never meets a part of one.
+"""Writes files atomically: no reader, crash or full disk ever leaves a part of one.
 
-Everything that a search leaves behind but its lines (`rlnas.search.line_file`) is written by this
-module.
+It writes all files of a search except its files of lines (`rlnas.search.line_file`).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ Content = bytes | str  # text is written as UTF-8
 
 
 class WriteError(OSError):
-  """A file cannot be written; what was there stays."""
+  """A file cannot be written; an earlier file of that name is unchanged."""
 
 
 def write_file(path: str | os.PathLike[str], content: Content) -> None:

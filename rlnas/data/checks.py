@@ -34,7 +34,7 @@ def check_real(key: str, x: Array) -> None:
     x: images [N, H, W, C] or sequences [N, T, F].
 
   Raises:
-    ValueError: `x` is not of real numbers, has another rank, an empty side or its channels first,
+    ValueError: `x` is not of real numbers, has another rank, an empty axis or its channels first,
       or holds values that are NaN or infinite as float32.
   """
   if x.dtype.kind not in 'buif':

@@ -1,6 +1,7 @@
-"""Reads CSV files: their cells, and which column is what.
+"""Reads CSV files: their cells, and the roles of their columns.
 
-A cell of numbers that is none is an error that names its line, so no row is lost without a word.
+A cell that should hold a number and does not is an error that names its line. So no row is dropped
+silently.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class CsvTable:
     return [row[place] for row in self.rows]
 
   def holds_text(self, name: str) -> bool:
-    """Whether the first cell of a column that is not empty is no number."""
+    """Whether the first cell of a column that is not empty is not a number."""
     place = self.names.index(name)
     first = next((row[place] for row in self.rows if row[place]), '0')
     return not _is_number(first)
@@ -60,7 +61,7 @@ class CsvTable:
     """The cells of columns as numbers. [rows, names].
 
     Raises:
-      ValueError: a cell is no finite number; the error names its line and column.
+      ValueError: a cell is not a finite number; the error names its line and column.
     """
     columns = [self.column(name) for name in names]
     try:
@@ -97,8 +98,8 @@ def read_csv(path: pathlib.Path) -> CsvTable:
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: the file is no readable CSV file, has no row, two columns have one name, or a line
-      has another number of cells than the first one.
+    ValueError: the file is not a readable CSV file, has no row, two columns have one name, or a
+      line has more or fewer cells than the first one.
   """
   existing(path)
   try:
@@ -129,7 +130,7 @@ def read_csv(path: pathlib.Path) -> CsvTable:
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-  """What the columns of a table are.
+  """The roles of the columns of a table.
 
   Attributes:
     features: columns that the networks read.
@@ -154,7 +155,7 @@ def columns_of(
   features: Sequence[str] = (),
   in_class: bool = False,
 ) -> Columns:
-  """Finds out what the columns are, by the names given and by the usual ones.
+  """Finds the role of each column, by the names given and by the usual ones.
 
   Args:
     table: the table.
@@ -164,7 +165,7 @@ def columns_of(
     in_class: whether the folder of the file is the label, so that no column must be.
 
   Raises:
-    ValueError: there is no such column, or it cannot be told which one the label is.
+    ValueError: there is no such column, or it is unclear which one is the label.
   """
   for setting, names in (('label', [label]), ('group', [group]), ('features', features)):
     for name in names:

@@ -1,6 +1,6 @@
 """A task as arrays in memory, split into training, validation and test.
 
-`rlnas.data.assembling` makes data sets of arrays, and the loaders are in `rlnas.data.loaders`.
+`rlnas.data.assembling` makes data sets from arrays, and the loaders are in `rlnas.data.loaders`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ Pair = tuple[Array, Array]  # examples and labels
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-  """Examples with what a network is to say of them: classes, or values (`head`).
+  """Examples with the classes or values that a network learns to predict (`head`).
 
   Examples are scaled for the network: with offset 0 and scale 255 if they are uint8, with mean and
   standard deviation of the training data if they are float (`rlnas.data.standardise`). Every
-  feature of a sequence and every channel of an image has its own mean and deviation, since int8
-  inputs share one scale: a feature of small range would vanish beside one of large range.
+  feature of a sequence and every channel of an image has its own mean and standard deviation, since
+  int8 inputs share one scale: a feature of small range would vanish beside one of large range.
 
   Attributes:
     name: short name.
@@ -57,13 +57,13 @@ class Dataset:
     class_names: one name for each class; of a regression, for each value.
     scaling: offset and scale of the examples, see above.
     source: origin of the data, and their licence.
-    notes: what people should know about how the data were read, as files that were skipped.
+    notes: remarks for the user on how the data were read, such as files that were skipped.
     groups_val: the group of each validation example, such as its person; None if there are none.
     groups_test: likewise of each test example.
     features: names of the columns that the features come from; () if they have none.
     sound: how recordings of sound became the examples; None if they are something else. Features
-      of sound are uint8; one offset and scale, mean and deviation of all, stand for all of them,
-      so that the int8 input of a byte follows from a table.
+      of sound are uint8; all of them share one offset and scale, the mean and standard deviation of
+      all values, so that a table gives the int8 input of a byte.
     window: the window that the examples are seen through (`rlnas.data.windowed`); None if they are
       as they were given.
     given: the data as they were given, before that; None without a window.
@@ -107,7 +107,7 @@ class Dataset:
 
   @functools.cached_property
   def task(self) -> TaskShape:
-    """Input shape and outputs. Raises ValueError if the examples have a wrong number of sides."""
+    """Input shape and outputs. Raises ValueError if the examples have a wrong number of axes."""
     return TaskShape(self.input_shape, self.outputs)
 
   @property

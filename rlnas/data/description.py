@@ -1,4 +1,4 @@
-"""What a data set holds, in lines for people to read before a search begins."""
+"""Describes a data set in lines of text, which a search shows before it begins."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Clipped:
 def describe(dataset: Dataset, *, metric: Metric = Metric.ACCURACY) -> tuple[str, ...]:
   """Returns sizes and shape, the classes, what was skipped, and what is clipped.
 
-  If one class has much more than its share of the examples, a line says what always naming it would
-  reach.
+  If one class has far more than its share of the examples, a line says what a network reaches that
+  always answers with it.
 
   Args:
     dataset: the data.
-    metric: what a search will judge by.
+    metric: the metric that the search maximises.
   """
   sizes = (f'{len(y):,} {name}' for name, y in _labels(dataset) if len(y))
   lines = [

@@ -13,7 +13,7 @@ from rlnas.data.tasks import Task
 
 @dataclasses.dataclass(frozen=True)
 class FileSettings:
-  """Settings, of which each kind of file takes some; the attributes are explained in `load`."""
+  """Settings of reading files; each kind of file takes some. `rlnas.data.load` explains them."""
 
   label: str | None = None
   group: str | None = None
@@ -27,33 +27,33 @@ class FileSettings:
 
   @property
   def reading(self) -> Reading:
-    """Those of CSV files. Raises ValueError if one is out of its range."""
+    """The settings of CSV files. Raises ValueError if one is out of its range."""
     return Reading(self.label, self.group, tuple(self.features), self.window, self.hop)
 
   @property
   def frame(self) -> Frame:
-    """Those of images. Raises ValueError if one is out of its range."""
+    """The settings of images. Raises ValueError if one is out of its range."""
     return Frame(self.image_size, self.channels)
 
   @property
   def of_tables(self) -> dict[str, object]:
-    """Those that only CSV files take, by name."""
+    """The settings that only CSV files take, by name."""
     features = tuple(self.features) or None
     return {'label': self.label, 'features': features, 'window': self.window, 'hop': self.hop}
 
   @property
   def of_images(self) -> dict[str, object]:
-    """Those that only images take, by name."""
+    """The settings that only images take, by name."""
     return {'image_size': self.image_size, 'channels': self.channels}
 
   @property
   def of_sound(self) -> dict[str, object]:
-    """Those that only recordings of sound take and that are not the default, by name."""
+    """The settings that only sound takes, and that differ from their defaults, by name."""
     return {} if self.sound is None else self.sound.changed()
 
 
 def only_for(what: str, found: str, settings: Mapping[str, object]) -> None:
-  """Raises ValueError if one of the settings is given, which data of this kind do not have."""
+  """Raises ValueError if a setting is given that data of this kind do not take."""
   for name, value in settings.items():
     if value is not None:
       raise ValueError(f'{name}={value}: is for {what} alone; {found}')

@@ -106,13 +106,13 @@ def download(url: str, *, folder: str = '', sha256: str | None = None) -> pathli
 def read_idx(folder: pathlib.Path, name: str, *, rank: int) -> Array:
   """Reads an IDX file of uint8, `name` or `name`.gz, in the format of LeCun's MNIST page.
 
-  The file holds two zero bytes, a byte for the element type, one for the rank, each side as a
-  big-endian 32-bit integer, and the elements.
+  The file holds two zero bytes, a byte for the element type, one for the rank, the length of each
+  axis as a big-endian 32-bit integer, and the elements.
 
   Args:
     folder: folder of the file.
     name: name of the file, such as 'train-images-idx3-ubyte'.
-    rank: number of sides that the array must have.
+    rank: number of axes that the array must have.
 
   Raises:
     FileNotFoundError: neither file is there.

@@ -1,4 +1,4 @@
-"""Finds the files of a folder by class, says what it passes over, and reads images."""
+"""Finds the files of a folder by class, reports what it skips, and reads images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def subfolders(folder: pathlib.Path) -> tuple[str, ...]:
 def split_folders(root: pathlib.Path, *, held_out: bool = False) -> dict[str, pathlib.Path]:
   """Returns the folder of each split: 'train' first, then 'val' and 'test' if they are there.
 
-  If the subfolders are no splits, they are the classes, and `root` is the folder of 'train'. Names
+  If the subfolders are not splits, they are the classes, and `root` is the folder of 'train'. Names
   of splits are train or training, val, valid or validation, test or testing, in any case.
 
   Args:
@@ -159,7 +159,7 @@ def class_files(
 
 
 def classes_in(folder: pathlib.Path) -> tuple[str, ...]:
-  """The names of the folders of the classes. Raises ValueError if there are less than two."""
+  """The names of the folders of the classes. Raises ValueError if there are fewer than two."""
   classes = subfolders(folder)
   if len(classes) < 2:
     raise ValueError(
@@ -181,10 +181,10 @@ def files_by_class(
     in_folders: see `class_files`.
 
   Returns:
-    The files with their labels; and what was passed over.
+    The files with their labels; and remarks on what was skipped.
 
   Raises:
-    ValueError: a subfolder is no class, or `class_files` refuses it.
+    ValueError: a subfolder is not a class, or `class_files` refuses it.
   """
   found = subfolders(folder)
   if not found or not set(found) <= set(classes):
@@ -204,7 +204,7 @@ def files_by_class(
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-  """What all images are brought to.
+  """The size and mode that all images are converted to.
 
   Attributes:
     size: height and width: an image is scaled until it covers both, and its middle is cut out. By
@@ -238,8 +238,8 @@ def read_images(paths: Sequence[pathlib.Path], frame: Frame, *, like: pathlib.Pa
 
   Args:
     paths: the files.
-    frame: what they are brought to.
-    like: an image whose size and mode all must have, as far as `frame` says nothing of them.
+    frame: what they are converted to.
+    like: an image whose size and mode all must have, unless `frame` sets them.
 
   Returns:
     uint8 images [N, H, W, C] with C = 1 or 3.

@@ -1,4 +1,4 @@
-"""Whether the int8 input of a network resolves every feature, and what to say if it does not."""
+"""Warns if the int8 input of a network resolves a feature too coarsely."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def gap_warning(
     int8_accuracy: of the int8 network, on the same examples.
     dataset: the data.
     points: percentage points that the two may differ by.
-    metric: what the two are, if not accuracy.
+    metric: the metric of the two.
   """
   lost = 100 * (accuracy - int8_accuracy)
   if lost <= points:

@@ -34,7 +34,7 @@ class Labelled:
     x: raw examples in the shape and type that a network's scaling expects. [N, ...]
     y: classes of the network [N], or values [N, K].
     groups: the group of each example, such as its person; None if there are none. [N]
-    notes: what people should know of how they were read.
+    notes: remarks for the user on how they were read.
   """
 
   name: str
@@ -62,7 +62,7 @@ def load_labelled(
     class_names: names of the network's classes, in order.
     input_shape: shape of one example, as the network reads it.
     dtype: type in which its training examples were kept: uint8, float32 or float64.
-    head: what the network is for.
+    head: the task of the network.
     data_dir: see `rlnas.data.load`.
     **reading: how files are read; see `rlnas.data.load`.
 

@@ -36,7 +36,7 @@ def as_integers(
     The labels, the names, and a remark if labels count from 1.
 
   Raises:
-    ValueError: labels of a split are text and those of another are not, or text is no class.
+    ValueError: labels of a split are text and those of another are not, or text is not a class.
   """
   texts = {s: y.astype(str) for s, y in labels.items() if _is_text(y)}
   if texts:
@@ -101,13 +101,13 @@ def places_among(
     own_names: names of the classes of the labels, in the order of their numbers; or None.
 
   Raises:
-    ValueError: a label is of no class of the network, or there are fewer or more labels.
+    ValueError: a label belongs to no class of the network, or there are fewer or more labels.
   """
   if own_names is not None:
     for name in own_names:
       if name not in class_names:
         raise ValueError(
-          f'class_names: {name!r} is no class of the network; must be of {_listed(class_names)}'
+          f'class_names: {name!r} is not a class of the network; must be of {_listed(class_names)}'
         )
   if _is_text(y):
     check_labels(key, np.zeros(y.shape, np.int64), examples=count, classes=None)
@@ -125,7 +125,7 @@ def places_among(
 
 
 def check_counting(key: str, y: Array, own_names: tuple[str, ...] | None) -> None:
-  """Raises ValueError if numbers of named classes may count from 0 or from 1."""
+  """Raises ValueError if numbers of named classes may count from 0 as well as from 1."""
   if own_names is None or _is_text(y) or not y.size:
     return
   if y.min() > 0 and y.max() < len(own_names):
@@ -147,7 +147,7 @@ def as_places(
     count: number of labels that there must be.
 
   Raises:
-    ValueError: a label is of no class of the network, or there are fewer or more labels.
+    ValueError: a label belongs to no class of the network, or there are fewer or more labels.
   """
   if _is_text(y):
     return places_among(key, y, class_names, count=count)
@@ -199,7 +199,7 @@ def numbered(key: str, y: Array, classes: Array) -> npt.NDArray[np.int32]:
     classes: the label of each class, sorted; each has training examples.
 
   Raises:
-    ValueError: a label is of no class.
+    ValueError: a label belongs to no class.
   """
   for index in np.flatnonzero(~np.isin(y, classes))[:1]:
     raise ValueError(f'{key}: label {y[index]} at index {index}; no training example has it')
@@ -209,7 +209,7 @@ def numbered(key: str, y: Array, classes: Array) -> npt.NDArray[np.int32]:
 def titles(
   classes: Array, class_names: Sequence[str], folders: Sequence[str] = ()
 ) -> tuple[str, ...]:
-  """What error messages call each class: its label, its name and the folder of its examples."""
+  """Each class as error messages name it: its label, its name and the folder of its examples."""
   found = []
   for index, (label, name) in enumerate(zip(classes, class_names, strict=True)):
     more = [f'class {name!r}'] * (name != str(label)) + [*folders[index : index + 1]]
@@ -224,8 +224,8 @@ class Labels(NamedTuple):
     labels: classes [N] or values [N, K] of each split.
     class_names: names of the classes or values.
     strata: by which the training examples are split. [N]
-    titles: what error messages call each stratum.
-    notes: what people should know of how they were read.
+    titles: the name of each stratum in error messages.
+    notes: remarks for the user on how they were read.
   """
 
   labels: dict[str, Array]
@@ -250,7 +250,7 @@ def as_classes(
     folders: where the training examples of each class come from.
 
   Raises:
-    ValueError: a label is no class, or a class has no training examples.
+    ValueError: a label is not a class, or a class has no training examples.
   """
   labels, class_names, notes = as_integers(labels, class_names)
   count = None if class_names is None else len(class_names)
@@ -283,7 +283,7 @@ def as_values(
     class_names: names of the values; or None.
 
   Raises:
-    ValueError: they are no finite numbers, or a split has constant ones or another number of them.
+    ValueError: they are not finite numbers, or a split has constant ones or another number of them.
   """
   rows = {s: as_targets(f'y_{s}', y, examples=examples[s]) for s, y in labels.items()}
   train = rows['train']

@@ -316,7 +316,7 @@ def load(
 
 
 def _read_idx_splits(data_dir: PathLike) -> tuple[Pair, Pair]:
-  """Reads training and test data of four IDX files; images get a last side of 1."""
+  """Reads training and test data of four IDX files; images get a last axis of length 1."""
   folder = files.existing(data_dir)
   x_train, y_train, x_test, y_test = (
     files.read_idx(folder, file, rank=3 if 'images' in file else 1) for file in _IDX_FILES

@@ -39,7 +39,7 @@ class LogMel:
   """A front end.
 
   Attributes:
-    sample_rate: samples a second.
+    sample_rate: samples per second.
     frame: samples of a frame.
     hop: samples from the beginning of a frame to that of the next.
     bins: number of triangles, so of features of a frame.

@@ -1,11 +1,11 @@
-"""What a search maximises: accuracy, balanced accuracy or macro F1; R²; area under a curve.
+"""The metrics that a search can maximise: accuracy and others of classes, R², ROC areas.
 
-If one class has most of the examples, a network that names no other class is accurate. The two
+If one class has most of the examples, a network that always answers with it is accurate. The two
 other metrics count every class alike, however rare it is. All of them are computed here, from the
 same counts, for networks in floating point and in int8.
 
 The quality of a regression is R², the share of the targets' variance that a network explains: the
-mean over the targets, and 0 for a network that is worse than always giving their means.
+mean over the targets, and 0 for a network that is worse than the means of the targets.
 
 That of anomaly detection is the area under the ROC curve: the probability that an anomalous
 example has a greater score than a normal one. The partial area looks only at thresholds with at
@@ -66,11 +66,11 @@ class Metric(Word):
     return Task.CLASSIFICATION if self in _FORMULAS else Task.REGRESSION
 
   def judge(self, truth: npt.NDArray[Any], answers: npt.NDArray[Any], *, outputs: int) -> float:
-    """Computes the metric, in [0, 1], of what a network says of some examples.
+    """Computes the metric, in [0, 1], of a network's answers for some examples.
 
     Args:
       truth: classes [N], of which 1 is anomalous in anomaly detection, or values [N, K].
-      answers: what the network says, from `rlnas.data.tasks.Head.answers`.
+      answers: the network's answers, from `rlnas.data.tasks.Head.answers`.
       outputs: number of classes or of values.
     """
     if self.task is Task.CLASSIFICATION:
@@ -105,7 +105,7 @@ def confusion_matrix(
     The counts: row by true class, column by named class. [C, C]
 
   Raises:
-    ValueError: a label is no class.
+    ValueError: a label is not a class.
   """
   for index in np.flatnonzero((labels < 0) | (labels >= classes))[:1]:
     raise ValueError(f'labels: {labels[index]} at index {index}; must lie in [0, {classes})')
@@ -120,7 +120,7 @@ def recall_by_class(confusion: Confusion) -> tuple[float | None, ...]:
 
 
 def largest_class(y: npt.NDArray[Any], *, classes: int) -> int:
-  """The class with the most examples, the first of equals."""
+  """The class with the most examples, the first if several have as many."""
   return int(np.argmax(np.bincount(y, minlength=classes)))
 
 
@@ -221,10 +221,10 @@ def metrics_of(task: Task) -> tuple[Metric, ...]:
 
 
 def metric_for(dataset: Dataset, metric: Metric | str | None = None) -> Metric:
-  """What networks for a data set are judged by: the given metric, or the default of its task.
+  """The metric of networks for a data set: the given one, or the default of its task.
 
   Raises:
-    ValueError: there is no such metric, or it is of another task than the data.
+    ValueError: there is no such metric, or it does not suit the task of the data.
   """
   offered = metrics_of(dataset.head.task)
   if metric is None:

@@ -10,11 +10,11 @@ def check_axes(setting: str, dataset: Dataset) -> None:
   """Checks that features may be x, y, z of one sensor after the other, each with its own scale.
 
   Args:
-    setting: what needs such features, for the message, as 'finish_turn=15'.
+    setting: what needs such features, for the message, such as 'finish_turn=15'.
     dataset: the data.
 
   Raises:
-    ValueError: they are images, sound or bytes, or their features are no multiple of 3.
+    ValueError: they are images, sound or bytes, or their features are not a multiple of 3.
   """
   try:
     _, features = sequence_shape(dataset.input_shape)

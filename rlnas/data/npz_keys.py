@@ -1,4 +1,4 @@
-"""Which array of an .npz file is what, by the usual names of its keys."""
+"""The roles of the arrays of an .npz file, by the usual names of its keys."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _held_out(path: object, found: Mapping[str, str], keys: Sequence[str]) -> di
 
 
 def _remarks(found: Mapping[str, str], rest: Sequence[str], *, hints: bool) -> tuple[str, ...]:
-  """What people should know of the keys: names that are not the roles, and keys not read."""
+  """Remarks for the user on the keys: unusual names, and keys that are not read."""
   renamed = [f'{key} as {role}' for role, key in found.items() if key != role]
   remarks = [f'read {", ".join(renamed)}'] if renamed else []
   if rest:

@@ -1,7 +1,7 @@
 """Reads one's own files into arrays: .npz, CSV, and folders of images or of CSV files by class.
 
 The arrays are not split yet and not checked as a task: `rlnas.data.own_files` makes data sets for
-searches of them, `rlnas.data.labelled` examples on which a trained network is evaluated.
+searches from them, and `rlnas.data.labelled` examples on which a trained network is evaluated.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class OwnArrays:
     source: the path.
     parts: the examples by split: 'train', 'val' or 'test'.
     class_names: names of the classes in the order of their labels; None if the labels are names.
-    notes: what people should know of how it was read.
+    notes: remarks for the user on how it was read.
     folders: where the training examples of each class come from.
     features: names of the columns that the features come from.
     key_of: of an .npz file, the key of each array by its usual name.

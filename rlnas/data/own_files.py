@@ -1,6 +1,6 @@
 """Loaders of one's own files: .npz, CSV, and folders of images, CSV or WAV files by class.
 
-What was decided in reading them is said in the data set's `notes`.
+The `notes` of the data set list the decisions made in reading them.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def from_npz(path: PathLike, *, group: str | None = None) -> Dataset:
   usual other names are taken as well, such as X and y (`rlnas.data.npz_keys`). An absent validation
   or test split is taken from the training data: 10 % of each class, at least one; with groups (one
   for each training example, such as its recording or person), whole groups. Splits that are given
-  may have groups of their own, groups_val and groups_test, by which results are told.
+  may have groups of their own, groups_val and groups_test; results are then reported by group.
 
-  Examples are images [N, H, W, C] or sequences [N, T, F]. Arrays of three sides are always
-  sequences, so greyscale images need a last side of 1. uint8 values are pixels of 0 to 255; every
-  other type becomes float32, or float64 where float32 would lose digits, with the mean and
-  deviation of the training data as offset and scale (`rlnas.data.standardise`). Labels are integers
-  or text. With class_names they are these names, or count from 0 or from 1; otherwise the distinct
-  training labels are the classes.
+  Examples are images [N, H, W, C] or sequences [N, T, F]. Arrays of three axes are always
+  sequences, so greyscale images need a last axis of length 1. uint8 values are pixels of 0 to 255;
+  every other type becomes float32, or float64 where float32 would lose digits, with the mean and
+  standard deviation of the training data as offset and scale (`rlnas.data.standardise`). Labels are
+  integers or text. With class_names they are these names, or count from 0 or from 1; otherwise the
+  distinct training labels are the classes.
 
   Args:
     path: the file.
@@ -76,8 +76,8 @@ def from_csv(
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: a column is missing or cannot be told, a cell is no number, no recording is as long
-      as a window, or a class has too few examples or groups.
+    ValueError: a column is missing or its role is unclear, a cell is not a number, no recording is
+      as long as a window, or a class has too few examples or groups.
   """
   path = files.existing(path)
   return assembled(own_arrays(path, FileSettings(label, group, features, window, hop)))
@@ -113,8 +113,8 @@ def from_folder(
 
   Args:
     path: the folder.
-    label: see `from_csv`; of CSV files. The folders are no classes then but groups, unless a column
-      has the groups.
+    label: see `from_csv`; of CSV files. The folders are not classes then but groups, unless a
+      column has the groups.
     group: 'folder' if the files of a class lie in folders for each group, such as a person; folders
       of one name are one group in all classes. A group lies in one split as a whole. Of CSV files
       it may also be a column, as in `from_csv`.

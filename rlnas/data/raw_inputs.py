@@ -17,7 +17,7 @@ from rlnas.data.checks import Array
 
 
 def shaped(key: str, x: Array, shape: Sequence[int]) -> Array:
-  """Examples in the shape that a network reads; sides of 1 may be missing.
+  """Examples in the shape that a network reads; axes of length 1 may be missing.
 
   Images [N, H, W, C] become sequences [N, H, W * C] of their rows if the network reads those, and
   all examples become images of one pixel if it reads these.
@@ -28,7 +28,7 @@ def shaped(key: str, x: Array, shape: Sequence[int]) -> Array:
     shape: shape of one example, as the network reads it.
 
   Raises:
-    ValueError: they have another shape, or are no numbers.
+    ValueError: they have another shape, or are not numbers.
   """
   wanted, given = _without_ones(shape), x.shape
   reads_rows = len(shape) == 2 or shape[0] == 1
@@ -53,7 +53,7 @@ def typed(key: str, x: Array, dtype: npt.DTypeLike) -> Array:
     dtype: uint8, float32 or float64.
 
   Raises:
-    ValueError: the training examples were pixels, and these are no whole numbers of 0 to 255.
+    ValueError: the training examples were pixels, and these are not whole numbers of 0 to 255.
   """
   if x.dtype == dtype:
     return x

@@ -78,8 +78,8 @@ class Examples:
       recordings [N, T, F].
     y: labels, integers or text. [N]
     groups: group of each example; None if each is on its own. [N]
-    columns: what the columns of the files are.
-    note: what was decided, in one line.
+    columns: the roles of the columns of the files.
+    note: the choice of columns and windows, in one line.
   """
 
   x: Array
@@ -104,8 +104,8 @@ def read_examples(sources: Sequence[Source], how: Reading) -> Examples:
 
   Raises:
     FileNotFoundError: a file is missing.
-    ValueError: a file cannot be read, lacks a column, or has a cell that is no number; no recording
-      is as long as a window; or, without window, recordings by class differ in length.
+    ValueError: a file cannot be read, lacks a column, or has a cell that is not a number; no
+      recording is as long as a window; or, without window, recordings by class differ in length.
   """
   by_class = sources[0].class_name is not None
   first = read_csv(sources[0].path)
@@ -194,7 +194,7 @@ def _parts(
 
 
 def _changes(columns: Sequence[Sequence[str]]) -> set[int]:
-  """The rows at which one of the columns has another cell than in the row before."""
+  """The rows at which a cell in one of the columns differs from that in the row before."""
   return {i for cells in columns for i in range(1, len(cells)) if cells[i] != cells[i - 1]}
 
 

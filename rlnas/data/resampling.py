@@ -1,4 +1,4 @@
-"""Draws of examples, which show how far a metric depends on their choice (Efron 1979)."""
+"""The bootstrap (Efron 1979): how much a metric depends on the choice of the examples."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _CONFIDENCE = 0.95
 def resampled(
   truth: npt.NDArray[Any], answers: Sequence[npt.NDArray[Any]], metric: Metric
 ) -> npt.NDArray[np.float64]:
-  """The metric of some networks on 2,000 draws of as many examples, with a fixed seed.
+  """The metric of some networks on 2,000 bootstrap resamples, drawn with a fixed seed.
 
-  A draw in which a target is constant, or all examples of one kind, is drawn again.
+  A resample in which a target is constant, or all examples are of one kind, is drawn again.
 
   Args:
-    truth: what is true of the examples, which varies: values [N, K], or 0 and 1 [N].
-    answers: what each network says of them: values [N, K], or scores [N].
+    truth: the true values, which must vary: values [N, K], or 0 and 1 [N].
+    answers: the answers of each network: values [N, K], or scores [N].
     metric: a metric of regressions or of anomaly detection.
 
   Returns:
-    One row a draw. [R, networks]
+    One row per resample. [R, networks]
   """
   rng = np.random.default_rng(0)
   found = np.empty((RESAMPLES, len(answers)))

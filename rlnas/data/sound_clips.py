@@ -1,4 +1,4 @@
-"""Clips of recordings of sound, their noisy copies, and the examples that they become."""
+"""Cuts recordings of sound into clips, makes noisy copies, and turns both into examples."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Cutter:
       yield samples[start + place * hop : start + place * hop + clip]
 
   def notes(self) -> Iterator[str]:
-    """What was done, in a line for each."""
+    """Remarks on what was padded or cut, one per line."""
     length = f'{self._settings.clip_ms} ms'
     if self._padded:
       yield f'{self._padded:,} recordings shorter than {length} padded on both sides'
@@ -90,7 +90,7 @@ class Collected:
       self._more.append(self._settings.features(changed))
 
   def clips(self, *, grouped: bool) -> Clips:
-    """All of them."""
+    """The examples that were collected."""
     x = np.stack(self._x)
     more = np.stack(self._more) if self._more else np.zeros((0, *x.shape[1:]), np.uint8)
     return Clips(
@@ -109,7 +109,7 @@ def noisy_copy(
   Args:
     clip: int16 [S].
     noises: recordings of noise, from which a piece is drawn; white noise if there are none.
-    rate: samples a second.
+    rate: samples per second.
     rng: draws shift, noise and its strength.
   """
   most = min(MOST_SHIFT_MS * rate // 1000, len(clip) - 1)

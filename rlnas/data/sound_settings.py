@@ -32,7 +32,7 @@ class SoundSettings:
       ones are cut into clips.
     clip_hop_ms: from the beginning of a clip to that of the next in a longer recording; by default
       a clip.
-    sample_rate: samples a second; recordings of another rate are resampled.
+    sample_rate: samples per second; recordings of another rate are resampled.
     mel_bins: number of features of a frame.
     frame_ms: length of a frame.
     frame_hop_ms: from the beginning of a frame to that of the next.
@@ -78,7 +78,7 @@ class SoundSettings:
       _ = self.log_mel  # raises what it does not compute
 
   def changed(self) -> dict[str, object]:
-    """The settings that are not the default, by name."""
+    """The settings that differ from their defaults, by name."""
     mine, default = dataclasses.asdict(self), dataclasses.asdict(SoundSettings())
     return {name: value for name, value in mine.items() if value != default[name]}
 
@@ -157,7 +157,7 @@ def micro_features(
 ) -> npt.NDArray[np.uint8]:
   """Features of TFLite Micro's front end, with the parameters of its example micro_speech.
 
-  Its noise reduction begins anew with each clip.
+  Its noise reduction starts again with each clip.
 
   Args:
     samples: int16 [S].

@@ -47,7 +47,7 @@ class Sounds:
   Attributes:
     parts: the examples by split.
     classes: names of the classes, in order; None if the labels are the classes.
-    notes: what was decided in reading them.
+    notes: the decisions made in reading them.
   """
 
   parts: Mapping[str, Clips]
@@ -134,7 +134,7 @@ def sounds_listed(
     settings: how recordings become examples.
     label: column of the labels; by default one of a usual name.
     group: column of the groups, 'none' for none; by default one of a usual name, such as speaker.
-    split: what the examples are for.
+    split: the split of the examples.
 
   Raises:
     FileNotFoundError: a file is missing.

@@ -1,8 +1,8 @@
 """Stratified splits that are the same in every process and for every version of NumPy.
 
 Where examples belong to groups, such as the windows of one recording, a group lies in one split as
-a whole: otherwise a network is tested on what it has nearly seen. Which groups go where is drawn by
-scikit-learn (`StratifiedGroupKFold`).
+a whole: otherwise a network is tested on examples that resemble its training data. The groups of
+each split are drawn by scikit-learn (`StratifiedGroupKFold`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def split(
     val: number of validation examples, in proportion to the classes but at least one of each; 0
       for none.
     test: number of test examples, likewise.
-    titles: what error messages call each class; its label by default.
+    titles: the name of each class in error messages; its label by default.
 
   Returns:
     Shuffled indices into `y` for training, validation and test; each index is in one of them.
@@ -71,16 +71,17 @@ def split_groups(
 ) -> tuple[Indices, Indices, Indices]:
   """Splits as `split` does, with every group as a whole in one of the splits.
 
-  The groups are dealt into at most as many parts of about equal size and share of the classes as
-  the rarest class has groups; one part becomes the test examples, one the validation examples.
+  The groups are divided into parts of about equal size and with about equal shares of the classes;
+  there are at most as many parts as the rarest class has groups. One part becomes the test
+  examples, one the validation examples.
 
   Args:
     y: labels, integers from 0. [N]
     groups: the group of each example, integers or text. [N]
-    val: share of the examples that become validation examples, below 1; 0 for none. Of few groups,
-      the split may be larger.
+    val: share of the examples that become validation examples, below 1; 0 for none. With few
+      groups, the split may be larger.
     test: share of the examples that become test examples, likewise.
-    titles: what error messages call each class; its label by default.
+    titles: the name of each class in error messages; its label by default.
 
   Returns:
     Shuffled indices into `y` for training, validation and test; each index is in one of them.

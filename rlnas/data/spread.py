@@ -1,4 +1,4 @@
-"""How far the accuracy on people, machines or recordings differs from one to the other.
+"""How much the accuracy differs between people, machines or recordings.
 
 The mean over all examples hides the person for whom a network does not work, and intervals that
 take examples as independent are too narrow if those of a person are alike.
@@ -33,7 +33,8 @@ class Spread:
   """The accuracies on several groups.
 
   Attributes:
-    groups: at least one, the worst first; of equals the one with the most examples.
+    groups: at least one, the worst first; if accuracies are equal, the one with the most examples
+      first.
   """
 
   groups: tuple[GroupAccuracy, ...]
@@ -54,7 +55,7 @@ class Spread:
     return float(np.mean([one.accuracy for one in self.groups]))
 
   def to_record(self) -> dict[str, Any]:
-    """What files say of it: JSON values."""
+    """The figures that files hold, as JSON values."""
     return {
       'worst': self.worst.accuracy,
       'mean': self.mean,
@@ -86,7 +87,7 @@ def spread(right: npt.NDArray[np.bool_], groups: npt.NDArray[Any]) -> Spread:
 
 
 def told(record: Mapping[str, Any]) -> str:
-  """A line for people on what `Spread.to_record` returned."""
+  """Describes what `Spread.to_record` returned, in one line of text."""
   groups = list(record['by_group'])
   shown = f'worst {record["worst"]:.4f} ({groups[0]}), mean {record["mean"]:.4f}, '
   return shown + f'best {record["best"]:.4f} ({groups[-1]}); groups: {len(groups)}'

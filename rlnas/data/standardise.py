@@ -32,7 +32,7 @@ _DIGITS = 1 / 256  # of a feature's usual range: finer digits may be lost
 
 
 def standardising(x: Array) -> Scaling:
-  """Scaling by mean and standard deviation of each feature (the last side), without outliers.
+  """Scaling by mean and standard deviation of each feature (the last axis), without outliers.
 
   Values beyond the fence count as lying on it. Without such values, and if no feature is mostly
   constant, the result is mean and deviation. A mostly constant feature has a small deviation, by
@@ -120,7 +120,7 @@ def storage_type(key: str, x: Array) -> npt.DTypeLike:
 
 
 def lost_digits(x: Array, dtype: npt.DTypeLike) -> list[int]:
-  """Returns the features [N, ..., F] whose usual range has too few different values in a type."""
+  """Returns the features of x [N, ..., F] whose usual range has too few steps in a number type."""
   axes = tuple(range(x.ndim - 1))
   bottom, top = _percentiles(x, _CENTRE)
   # As Python numbers, since the difference of two int64 can be too large for int64.

@@ -1,4 +1,4 @@
-"""What networks are for, and what their outputs mean: classes, values, or the reconstructed input.
+"""The tasks of networks and the meaning of their outputs: classes, values, reconstructed inputs.
 
 A `Task` decides the loss (`rlnas.child.train.LOSSES`), the metrics (`rlnas.data.metrics`) and the
 reports. A `Head` reads the outputs of a network of that task, in floating point and in int8 alike.
@@ -23,7 +23,7 @@ MOST_CLASSES_OF_FLOATS = 20
 
 
 class Task(Word):
-  """What a network is for.
+  """The task of a network: classification, regression or anomaly detection.
 
   Raises:
     ValueError: there is no task of that name.
@@ -39,7 +39,7 @@ class Head:
   """How the outputs of a network are read.
 
   Attributes:
-    task: what the network is for.
+    task: the task of the network.
     targets: offset and scale [K] of the values of a regression, whose outputs are (value - offset)
       / scale, so that all have one range, which they share in int8; None for other tasks.
 
@@ -55,20 +55,20 @@ class Head:
       raise ValueError(f'targets={self.targets}: a regression must have them, no other task')
 
   def wanted(self, y: Array) -> Array:
-    """What the labels tell a training: int32 classes [N], or float32 values [N, K].
+    """The targets of a training: int32 classes [N], or float32 values [N, K].
 
-    Those of an anomaly detection tell nothing: its outputs should be its inputs.
+    An anomaly detection does not use them: its targets are its inputs.
     """
     if self.targets is None:
       return y.astype(np.int32, copy=False)
     return self.targets.apply(y).astype(np.float32)
 
   def answers(self, outputs: Array, inputs: Array) -> Array:
-    """What a network says of examples.
+    """The network's answers for examples.
 
     Args:
       outputs: in real units; of classes any that grow with them. [N, outputs]
-      inputs: what the network read, in real units; only anomaly detection looks at them. [N, ...]
+      inputs: what the network read, in real units; only anomaly detection uses them. [N, ...]
 
     Returns:
       int64 classes [N], float64 values in the unit of the targets [N, K], or float64 scores [N]:
@@ -104,7 +104,7 @@ def task_of(y: Array) -> Task:
 
 
 def as_targets(key: str, y: Array, *, examples: int) -> npt.NDArray[np.float64]:
-  """The values that a regression learns, one row an example.
+  """The values that a regression learns, one row per example.
 
   Args:
     key: name of the values, for error messages.
@@ -115,7 +115,7 @@ def as_targets(key: str, y: Array, *, examples: int) -> npt.NDArray[np.float64]:
     The values. [N, K]
 
   Raises:
-    ValueError: they are no real numbers, not finite, or of another shape.
+    ValueError: they are not real numbers, not finite, or of another shape.
   """
   if isinstance(y, np.ndarray) and y.dtype.kind == 'U':  # of a CSV file, if a class may be meant
     with contextlib.suppress(ValueError):
@@ -139,7 +139,7 @@ def as_targets(key: str, y: Array, *, examples: int) -> npt.NDArray[np.float64]:
 
 
 def standardised(y: npt.NDArray[np.float64]) -> Scaling:
-  """Mean and deviation of each value of the training data, which must vary: [N, K]."""
+  """Mean and standard deviation of each value of the training data, which must vary: [N, K]."""
   return Scaling(y.mean(axis=0), y.std(axis=0))
 
 

@@ -17,10 +17,10 @@ Samples = npt.NDArray[np.int16]
 
 
 class WavReader:
-  """Reads WAV files, and counts what it had to change.
+  """Reads WAV files, and counts the conversions that they needed.
 
   Args:
-    sample_rate: samples a second that all files are brought to.
+    sample_rate: samples per second that all files are converted to.
   """
 
   def __init__(self, sample_rate: int) -> None:
@@ -36,14 +36,14 @@ class WavReader:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is no readable WAV file, is empty, or holds values that are not finite.
+      ValueError: it is not a readable WAV file, is empty, or holds values that are not finite.
     """
     existing(path)
     from scipy.io import wavfile  # here, since other data need none of it
 
     try:
       with warnings.catch_warnings():
-        warnings.simplefilter('ignore', wavfile.WavFileWarning)  # of chunks that are no samples
+        warnings.simplefilter('ignore', wavfile.WavFileWarning)  # of chunks that are not samples
         rate, raw = wavfile.read(path)
     except (*UNREADABLE, AttributeError) as error:
       refuse(path, 'is not a readable WAV file of integers or floats', error)
@@ -62,7 +62,7 @@ class WavReader:
     return np.clip(np.rint(values), -32768, 32767).astype(np.int16)
 
   def notes(self) -> tuple[str, ...]:
-    """What was changed, in a line for each change."""
+    """Remarks on what was changed, one per line."""
     found = [
       f'{count:,} WAV files of {rate:,} Hz resampled to {self._sample_rate:,} Hz'
       for rate, count in sorted(self._resampled.items())

@@ -30,7 +30,7 @@ def through(architecture: Architecture, dataset: Dataset) -> tuple[Architecture,
   """Returns the network without its window, and the data as seen through it.
 
   Raises:
-    ValueError: the window does not fit the examples, or they are no floats.
+    ValueError: the window does not fit the examples, or they are not floats.
   """
   window = window_of(architecture)
   if window is None:
@@ -63,7 +63,7 @@ def _seen(dataset: Dataset, window: Window, shape: tuple[int, ...]) -> Dataset:
 
 
 def check_windowed(dataset: Dataset) -> None:
-  """Raises ValueError if a window cannot read the data: images, or features that are no floats."""
+  """Raises ValueError if a window cannot read the data: images, or features that are not floats."""
   sequence_shape(dataset.input_shape)
   if dataset.sound is not None or dataset.x_train.dtype.kind != 'f':
     what = 'features of sound' if dataset.sound is not None else dataset.x_train.dtype
@@ -71,7 +71,7 @@ def check_windowed(dataset: Dataset) -> None:
 
 
 def windowed(x: Array, window: Window) -> Array:
-  """Looks at examples through a window.
+  """Returns the part of examples that a window covers, as frames.
 
   Args:
     x: sequences of floats, as [N, T, F], [N, 1, T, F] or [N, T, F, 1].

@@ -1,4 +1,4 @@
-"""Settings that are one of a few words."""
+"""Settings whose value is one of a few words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Word(str, enum.Enum):
-  """A word of a fixed list; the setting has the name of the class in small letters.
+  """An enumeration of words; the setting has the name of the class in lower case.
 
   Raises:
     ValueError: the word is not in the list.

@@ -1,4 +1,4 @@
-"""Evaluates nothing twice: equal networks with equal seeds and settings have equal measurements.
+"""Caches measurements: equal networks with equal seeds and settings are evaluated only once.
 
 Within a search the seed of an evaluation depends only on the network, so a network that is proposed
 again gets its measurement at once. With a folder, searches with the same seed share their

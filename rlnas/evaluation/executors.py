@@ -82,9 +82,9 @@ class WorkerPool:
   evaluator's arrays instead of copying them. While a worker does its last evaluation, the next
   worker already starts.
 
-  If a worker dies, the pool replaces it and evaluates the network once more: a worker's death does
-  not mean that the network failed. If the second worker dies too, the trial has failed. Workers
-  end with this process, however it ends.
+  If a worker dies, the pool replaces it and evaluates the network a second time: a worker's death
+  does not mean that the network failed. If the second worker dies too, the trial has failed.
+  Workers end with this process, however it ends.
   """
 
   def __init__(

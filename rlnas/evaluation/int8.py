@@ -59,7 +59,7 @@ def measure_int8(
     calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
     speed: speed of the board; without it there is no latency.
     build: the build of TFLite Micro that the arena is for.
-    metric: what the network is judged by.
+    metric: the metric of the accuracies.
 
   Returns:
     The measurement, 'infeasible' if the tensor arena would exceed `MAX_ARENA_BYTES`.

@@ -28,7 +28,7 @@ EVALUATION_EPOCHS = 12 + 1.07 + 0.24
 
 
 class Lookup:
-  """An evaluator that looks measurements up in a table. The seed changes nothing."""
+  """An evaluator that looks measurements up in a table. The seed has no effect."""
 
   def __init__(self, measurements: Mapping[str, Measurement]) -> None:
     """Stores the measurement of each network, by its digest (`rlnas.trial.value_digest`)."""

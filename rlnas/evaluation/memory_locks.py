@@ -2,8 +2,8 @@
 
 On Linux each block is a file in /dev/shm, which stays until the next start of the machine if a
 process and those that watch it are killed together. Its owner holds a lock on the file. The system
-takes it away when the owner ends, so a block without a lock has no owner; unlike a process id in
-its name, that says the truth in containers too, and when ids are used again.
+releases the lock when the owner ends, so a block without a lock has no owner. Unlike a process id
+in its name, this also holds in containers and if ids are reused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def lock(name: str) -> int | None:
     name: name of the block.
 
   Returns:
-    The descriptor; None if another process owns it, and on systems where blocks are no files.
+    The descriptor; None if another process owns it, and on systems where blocks are not files.
   """
   if sys.platform != 'linux':
     return None

@@ -76,8 +76,9 @@ class Trained:
       speed: speed of the board; without it measurements have no latency.
       build: the build of TFLite Micro that the arena is for; by default that of this machine.
       weights: folder that keeps the weights of each network for its mutants; None keeps none.
-      metric: what networks are judged by; decides the loss too (`rlnas.child.train.loss_for`). By
-        default accuracy, R² of a regression, AUC of an anomaly detection.
+      metric: the metric that measurements hold; it decides the loss, too
+        (`rlnas.child.train.loss_for`). By default accuracy, R² of a regression, AUC of an anomaly
+        detection.
 
     Raises:
       ValueError: an argument is out of its range.

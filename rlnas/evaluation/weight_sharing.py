@@ -47,8 +47,8 @@ class WeightSharing:
       calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
       speed: speed of the board; without it measurements have no latency.
       build: the build of TFLite Micro that the arena is for; by default that of this machine.
-      metric: what networks are judged by; `train_supernet` takes the same. By default accuracy, or
-        R² of a regression.
+      metric: the metric that measurements hold; give `train_supernet` the same. By default
+        accuracy, or R² of a regression.
 
     Raises:
       ValueError: the supernet does not fit the data set, or a number is below 1.

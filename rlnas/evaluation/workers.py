@@ -93,7 +93,7 @@ def end_if_imported_by_worker() -> None:
   """Ends a worker process that imports a script without a guard, with one line that says so.
 
   A worker imports the script of its parent before anything else. Without a guard that would begin
-  the search once more, in every worker, until something fails whose cause is not to be seen.
+  the search again, in every worker, until something fails without a visible cause.
   """
   if getattr(multiprocessing.current_process(), '_inheriting', False):
     sys.exit(f'error: a worker process began to run the whole script. {GUARD}')

@@ -44,8 +44,8 @@ def deployment(
     model: a full-integer .tflite file.
     dataset: the data that it was trained on, as seen through the window of the network, if it has
       one (`rlnas.data.windowed.through`).
-    builds: the builds of TFLite Micro that the board may have, the usual one first; all if there
-      are none.
+    builds: the builds of TFLite Micro that the board may have, the usual one first; if none are
+      given, all.
     name: the model's name, with which its C symbols begin.
 
   Raises:
@@ -123,10 +123,11 @@ def c_contents(
     deployed: the model and its measurements.
     dataset: gives the names of the classes and the scaling of raw values.
     budget: budget of the board, shown in README.md beside the arena.
-    worlds: of `rlnas.export.templates.WORLDS`; each adds a folder <world>/<name> that builds there.
+    worlds: firmware platforms, of `rlnas.export.templates.WORLDS`; each adds a folder
+      <world>/<name> that can be built for it.
 
   Raises:
-    ValueError: a world is not known.
+    ValueError: a platform is not known.
   """
   values = template_values(deployed, dataset, budget)
   texts = {

@@ -1,10 +1,10 @@
 """The C text of a deployment bundle.
 
 The headers work in C and C++ and need only the standard library; classify.cc and main.cc alone need
-TFLite Micro. What is the same for all networks is in templates/bundle/. Symbols and macros begin
-with the model's name, so that a firmware can have several models.
+TFLite Micro. The text that is the same for all networks is in templates/bundle/. Symbols and macros
+begin with the model's name, so that a firmware can have several models.
 
-What is written is the user's, so it has a licence without conditions (0BSD).
+The files belong to the user, so their licence has no conditions (0BSD).
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ class Deployment:
 
   Attributes:
     model: the .tflite file.
-    info: what it reads, gives and needs.
+    info: its input, output, sizes and operators.
     reserve: the arena to reserve.
     vectors: examples with outputs.
     name: with which symbols begin; see `rlnas.export.c_text.prefix_of`.
     latency: the time of an inference, for people; '' if it is not known.
-    threshold: score above which an example is anomalous; None if scores are not what it gives.
+    threshold: score above which an example is anomalous; None if the network gives no scores.
   """
 
   model: bytes
@@ -81,7 +81,7 @@ class Deployment:
 
 
 def model_header(name: str) -> str:
-  """model.h: the declaration of the array."""
+  """The text of model.h: the declaration of the array."""
   return f"""\
 /* SPDX-License-Identifier: 0BSD */
 /* The network as a byte array, with the same bytes as model.tflite. */
@@ -104,7 +104,7 @@ extern const unsigned int {name}_model_bytes;
 
 
 def model_source(deployed: Deployment, dataset: Dataset) -> str:
-  """model.cc: the array and the names of the classes or values."""
+  """The text of model.cc: the array and the names of the classes or values."""
   model, name, upper = deployed.model, deployed.name, deployed.name.upper()
   return f"""\
 /* SPDX-License-Identifier: 0BSD */
@@ -129,7 +129,7 @@ const unsigned int {name}_model_bytes = {len(model)};
 
 
 def constants(deployed: Deployment, dataset: Dataset) -> str:
-  """rlnas_model.h: sizes, scales, classes and the quantizer. For C99 and C++."""
+  """The text of rlnas_model.h: sizes, scales, classes and the quantizer, for C99 and C++."""
   info, name, upper = deployed.info, deployed.name, deployed.name.upper()
   source, target = info.input, info.output
   return f"""\
@@ -225,7 +225,7 @@ def fnv1a(content: bytes) -> int:
 
 
 def vectors_header(deployed: Deployment, dataset: Dataset) -> str:
-  """test_vectors.h: int8 inputs and expected outputs."""
+  """The text of test_vectors.h: int8 inputs and expected outputs."""
   vectors, name, upper = deployed.vectors, deployed.name, deployed.name.upper()
   inputs, outputs = vectors.inputs.reshape(len(vectors.inputs), -1), vectors.outputs
   return f"""\

@@ -1,4 +1,4 @@
-"""The one call of a bundle and what surrounds it, by the task of the network.
+"""The C function that runs the network of a bundle, and its types, by the task of the network.
 
 A classifier has <name>_classify(), which returns the class and gives scores; a regression has
 <name>_predict(), which gives values in the unit of the training data; anomaly detection has
@@ -102,7 +102,7 @@ static inline float {name}_logit(int8_t output) {{
   return (float)(output - {upper}_OUTPUT_ZERO_POINT) * {upper}_OUTPUT_SCALE;
 }}
 
-/* The class with the largest output; of equal ones the first. */
+/* The class with the largest output; the first if several are equal. */
 static inline int {name}_best_class(const int8_t* outputs) {{
   int best = 0;
   for (int i = 1; i < {upper}_CLASSES; ++i) {{
@@ -113,7 +113,8 @@ static inline int {name}_best_class(const int8_t* outputs) {{
   steps = np.ravel(targets.scale) * info.output.scale
   return f"""\
 /* The value of an int8 output in the unit of the training data; place: which one, from 0. It is
- * offset + deviation * ((output - zero point) * scale), with mean and deviation of the training. */
+ * offset + deviation * ((output - zero point) * scale), with mean and standard deviation of the
+ * training data. */
 static inline float {name}_value(int8_t output, int place) {{
   static const float step[{upper}_VALUES] = {{{', '.join(map(c_float, steps))}}};
   static const float offset[{upper}_VALUES] = {{{_floats(targets.offset)}}};
@@ -128,7 +129,7 @@ def _floats(values: object) -> str:
 def truths(
   name: str, dataset: Dataset, truth: Array, ports: tuple[Array, Array], info: DeploymentInfo
 ) -> str:
-  """For test_vectors.h: what is true of the examples, and of values what the network says.
+  """For test_vectors.h: the true classes or values, and for a regression the predicted values.
 
   Args:
     name: with which symbols begin.
@@ -189,7 +190,7 @@ def _of_classes(name: str, upper: str) -> dict[str, str]:
     'call_text': """\
 /* The class of an example, or one of the errors above.""",
     'result_text': f"""\
- * scores: gets {upper}_CLASSES logits, one a class; NULL if only the class is wanted. */""",
+ * scores: gets {upper}_CLASSES logits, one per class; NULL if only the class is wanted. */""",
     'invoke_text': f"""\
  * if it fails. They are valid until the next call of any of these functions. {name}_best_class()
  * names their class, {name}_logit() their scores. */""",

@@ -1,4 +1,4 @@
-"""What a firmware must know of a .tflite file: input, output, operators, and the arena to reserve.
+"""The facts on a .tflite file that a firmware needs: input, output, operators, arena to reserve.
 
 `rlnas.tflite.inspection` measures the file; this module gives its buffers addresses and names.
 """
@@ -62,14 +62,14 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class DeploymentInfo:
-  """What a firmware must know of a .tflite file.
+  """The facts on a .tflite file that a firmware needs.
 
   Attributes:
     input: its only input.
     output: its only output.
     report: its sizes and operators.
     blocks: the tensors and scratch areas in the head of the arena.
-    with_esp_nn: what it keeps in the arena of an ESP32-S3, see `rlnas.export.esp_nn`.
+    with_esp_nn: the contents of the arena on an ESP32-S3, see `rlnas.export.esp_nn`.
   """
 
   input: Port
@@ -86,7 +86,7 @@ class DeploymentInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Reserve:
-  """The arena that a firmware reserves, by where it is compiled.
+  """The arena that a firmware reserves, by the platform that it is compiled for.
 
   A network's files are the same everywhere, so its C header chooses among these sizes. All are
   enough at any alignment of the array.
@@ -118,7 +118,7 @@ class Reserve:
 
   @property
   def any_total_bytes(self) -> int:
-    """The array where kernels and TF_LITE_STATIC_MEMORY depend on a library of others."""
+    """The array if a third-party library decides the kernels and TF_LITE_STATIC_MEMORY."""
     return max(self.any_bytes, self.largest_bytes) + ALIGNMENT_BYTES
 
   @property
@@ -142,8 +142,8 @@ def reserve(info: DeploymentInfo, builds: Sequence[Build] = ()) -> Reserve:
 
   Args:
     info: the network.
-    builds: the builds of TFLite Micro that the board may have, the usual one first; all whose
-      scratch memory is known if there are none.
+    builds: the builds of TFLite Micro that the board may have, the usual one first; if none are
+      given, all whose scratch memory is known.
   """
   known = tuple(b for b in BUILDS.values() if b != HOST and b.scratch_is_known)
   usual = builds[0] if builds else HOST

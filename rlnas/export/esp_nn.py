@@ -49,7 +49,7 @@ def with_scratch(contents: Contents, subgraphs: Sequence[Subgraph]) -> Contents:
   """Returns what a network keeps in the arena, with the scratch memory of an ESP32-S3.
 
   Args:
-    contents: what it keeps there with the portable kernels.
+    contents: the contents of the arena with the portable kernels.
     subgraphs: the subgraphs of its file.
   """
   operators = [(operator, graph.tensors) for graph in subgraphs for operator in graph.operators]
@@ -62,7 +62,7 @@ def with_scratch(contents: Contents, subgraphs: Sequence[Subgraph]) -> Contents:
 
 
 def scratch_bytes(operator: Operator, tensors: Sequence[Tensor]) -> int:
-  """Returns the bytes that an int8 operator asks for; 0 if it is no convolution."""
+  """Returns the bytes that an int8 operator asks for; 0 if it is not a convolution."""
   if operator.kind not in ('CONV_2D', 'DEPTHWISE_CONV_2D'):
     return 0
   entry, kernel = (tensors[index].shape for index in operator.inputs[:2])

@@ -1,10 +1,10 @@
-"""A folder that builds in one of the worlds of firmware, with the network as a library of it.
+"""A folder for one firmware platform, such as Arduino, with the network as a library.
 
-Each folder has the network's C files in src/<name>/, the same bytes in all worlds; a header
+Each folder has the network's C files in src/<name>/, the same bytes on all platforms; a header
 src/<name>.h that no other library has, a program that runs the test vectors, a README.md, and the
-test of the files on the host. All that a build system wants besides is a template in
-templates/<world>/. Where TFLite Micro comes from and at which version stands in the file where that
-world declares what a library needs; how large an arena it may need there, in `_ARENAS`.
+test of the files on the host. All other files that a build system needs are templates in
+templates/<world>/. The file in which a platform declares the dependencies of a library also holds
+the source and the version of TFLite Micro; `_ARENAS` says how large an arena is needed there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LIBRARY = (
   *('model.h', 'model.cc', 'rlnas_model.h', 'rlnas_operators.h', 'classify.h', 'classify.cc'),
   'test_vectors.h',
 )
-_WITH_MAIN = frozenset({'cmake', 'cpp'})  # the other worlds have programs of their own
+_WITH_MAIN = frozenset({'cmake', 'cpp'})  # the other platforms have programs of their own
 # Versions of Arduino's builder before 2025 compile no .cc files.
 _EXTENSIONS = {'arduino': 'cpp'}
 # Where the program of the Arduino framework lies, and what precedes it there.
@@ -26,7 +26,7 @@ _SKETCHES = {
   'arduino': ('examples/check/check.ino', ''),
   'platformio': ('examples/check/src/main.cpp', '#include <Arduino.h>\n'),
 }
-# The arena in README.md, by its key in `template_values`; other worlds have that of the board.
+# The arena in README.md, by its key in `template_values`; other platforms have that of the board.
 _ARENAS = {
   'arduino': 'any_arena_bytes',
   'esp-idf': 'esp32s3_arena_bytes',
@@ -56,18 +56,18 @@ def firmware_contents(
   """The files of a firmware folder, by their paths in it.
 
   Args:
-    world: one of `rlnas.export.templates.WORLDS`.
+    world: the platform, one of `rlnas.export.templates.WORLDS`.
     values: those of `rlnas.export.template_values.template_values`.
     c_files: the bundle's C files, by name.
 
   Raises:
-    ValueError: the world is not known.
+    ValueError: the platform is not known.
   """
   if world not in WORLDS:
     raise ValueError(f'worlds: {world!r} must be one of {", ".join(WORLDS)}')
   name, extension = values['name'], _EXTENSIONS.get(world, 'cc')
   own = {**values, **SOURCES, **_values_of(world, values)}
-  # README.md has parts that are the same in all worlds.
+  # README.md has parts that are the same on all platforms.
   own |= {path.removesuffix('.md'): text for path, text in filled('parts', own).items()}
   tests = filled('bundle', own)
   texts = {
@@ -88,7 +88,7 @@ def firmware_contents(
 
 
 def _values_of(world: str, values: Mapping[str, str]) -> dict[str, str]:
-  """The values that depend on the world."""
+  """The values that depend on the platform."""
   name, code = values['name'], f'{_CODE[world]}_' if world in _CODE else ''
   finds_library = '#if defined(ARDUINO) && defined(__cplusplus)\n'  # the IDE looks for a header
   finds_library += f'#include <{SOURCES["arduino_header"]}>\n#endif\n'

@@ -1,4 +1,4 @@
-"""What a firmware must put into a network's input, in words, and as C macros."""
+"""Describes the values that a firmware writes to a network's input: sentences and C macros."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def order(dataset: Dataset) -> str:
 
 
 def values(name: str, dataset: Dataset) -> str:
-  """The range and unit of the values, and what becomes of others."""
+  """The range and unit of the values, and how values outside are treated."""
   if dataset.x_train.dtype == np.uint8:
     text = 'Each value is 0 to 255 as in the training data, not 0 to 1. '
     if is_table(dataset):
@@ -56,7 +56,7 @@ def values(name: str, dataset: Dataset) -> str:
 
 
 def macros(upper: str, dataset: Dataset) -> str:
-  """C macros of the sides of an example."""
+  """C macros of the dimensions of an example."""
   sequence = as_sequence(dataset)
   if sequence is None:
     pairs = zip(('HEIGHT', 'WIDTH', 'CHANNELS'), dataset.input_shape, strict=True)
@@ -74,7 +74,7 @@ def example_type(dataset: Dataset) -> tuple[str, str, int]:
 
 
 def alternative(name: str, dataset: Dataset) -> str:
-  """A sentence about floats in place of bytes; '' if the data are no bytes."""
+  """A sentence about floats in place of bytes; '' if the data are not bytes."""
   if dataset.x_train.dtype != np.uint8:
     return ''
   size = 4 * math.prod(dataset.input_shape)

@@ -41,7 +41,7 @@ INT8_HEADERS = {
 
 
 def operators_header(name: str, kinds: Sequence[str]) -> str:
-  """rlnas_operators.h, which only classify.cc includes: it depends on the include path.
+  """The text of rlnas_operators.h. Only classify.cc includes it: it depends on the include path.
 
   Args:
     name: the model's name, with which symbols begin.
@@ -64,7 +64,7 @@ def operators_header(name: str, kinds: Sequence[str]) -> str:
 #ifndef {upper}_OPERATORS_H_
 #define {upper}_OPERATORS_H_
 
-/* The registrations for int8 alone, which save some 30 KB of flash with CMSIS-NN's kernels. Define
+/* The registrations for int8 alone, which save about 30 KB of flash with CMSIS-NN's kernels. Define
  * {upper}_PLAIN_KERNELS if your TFLite Micro has none (before 2023). */
 #if {found}
 {lines(f'#include {path}' for path in paths)}

@@ -1,7 +1,8 @@
 """The C function that turns a raw value, such as a pixel, into an int8 input, and its test.
 
-A Cortex-M0 or M4 computes double in software, ten times as slowly as float. So all arithmetic is
-that of float, but for the subtraction of offsets from float64 data, whose digits float would lose.
+A Cortex-M0 or M4 computes double in software, ten times as slowly as float. So all arithmetic is in
+float, except that offsets are subtracted from float64 data in double, because float would lose
+their digits.
 """
 
 from __future__ import annotations

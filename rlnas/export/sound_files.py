@@ -1,9 +1,9 @@
 """The front end of sound in a deployment bundle: sound.h, from samples to the network's input.
 
 With `log_mel` it is plain C that computes the same bits as `rlnas.data.log_mel`; with `micro` it
-sets up the C code of TFLite Micro as the training did. sound_test.c makes clips by a rule of
-integers, so that they take no flash. It compares the inputs that the network gets, and with TFLite
-Micro the classes, with those found here.
+sets up the C code of TFLite Micro as the training did. sound_test.c generates clips with integer
+arithmetic, so that they take no flash. It compares the inputs that the network gets, and with
+TFLite Micro the classes, with those found here.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def sound_contents(
   """The files of the front end by name, in the bundle and in its folders <world>/<name>.
 
   These are sound.h, sound_test.c and, if the front end needs no library, sound.mk, which the
-  Makefile includes. There are none if the data are no sound.
+  Makefile includes. There are none if the data are not sound.
 
   Args:
     deployed: the model and its measurements.

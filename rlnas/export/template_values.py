@@ -20,7 +20,7 @@ from rlnas.export.window_files import window_in
 _MARKDOWN = 120  # characters of a line in README.md
 
 
-# What the bundle's own main.cc says of Arduino; the folder of that world has its own program.
+# What the bundle's own main.cc says about Arduino, whose folder has its own program.
 _SKETCH = """\
  * Arduino: put main.cc, model.*, classify.*, rlnas_model.h, rlnas_operators.h and test_vectors.h
  * into the sketch's folder, beside an .ino file that holds nothing but the #include of the

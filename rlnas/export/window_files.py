@@ -3,7 +3,7 @@
 It takes one sample of the sensor at a time, makes frames of them as `rlnas.data.windowed` does,
 quantizes each once, and keeps the int8 frames in a ring. At every hop it writes the window to the
 network's input. The arithmetic is that of the type of the data: sums from the oldest sample to the
-newest, a division by their number, then `<name>_quantize`. None of it can be contracted to a fused
+newest, a division by their number, then `<name>_quantize`. None of it can be fused into one
 operation, so all machines with IEEE floats give the same bits; `quantized` is the same in NumPy.
 
 window_test.c holds a few validation examples. It compares the inputs that the network gets, and
@@ -40,7 +40,7 @@ def window_contents(
   """The files of the front end by name, in the bundle and in its folders <world>/<name>.
 
   These are window.h, window_test.c and window.mk, which the Makefile includes. There are none if
-  the data are no sequences of floats.
+  the data are not sequences of floats.
 
   Args:
     deployed: the model and its measurements.
@@ -58,7 +58,7 @@ def window_contents(
 
 
 def window_in(dataset: Dataset) -> Window | None:
-  """The window of data: their own, or whole examples; None if they are no sequences of floats."""
+  """The window of data: their own, or whole examples; None if they are not sequences of floats."""
   if dataset.window is not None:
     return dataset.window
   sequence = as_sequence(dataset)
@@ -71,7 +71,7 @@ def window_in(dataset: Dataset) -> Window | None:
 def inputs_of(
   deployed: Deployment, dataset: Dataset, x: Array
 ) -> tuple[npt.NDArray[np.int8], Array]:
-  """What window.h makes of examples, and the samples that it needs for that.
+  """The inputs that window.h computes for examples, and the samples that it needs for them.
 
   Args:
     deployed: the model.

@@ -2,11 +2,11 @@
 
 A finalist can win only if no other dominates it: is at least as good in int8 validation accuracy,
 flash, SRAM and MACs, and better in one of them. Among those, `Prefer` says how much accuracy may be
-given up for less memory and work. Both together are one number, the size: the geometric mean of
-flash, SRAM and MACs. So no weights have to be set: a tenth less of any of the three counts alike.
+given up for less memory and work. Memory and work together are one number, the size: the geometric
+mean of flash, SRAM and MACs. It needs no weights: a tenth less of any of the three counts the same.
 
-Accuracy is what the search calls so (`rlnas.data.metrics`): standard errors and intervals are those
-of its metric.
+Accuracy is the metric of the search (`rlnas.data.metrics`); standard errors and intervals are those
+of this metric.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def choose(
   Args:
     finalists: completely measured networks that fit the budget; at least one.
     prefer: how much accuracy a smaller network may cost.
-    labels: what is true of the validation examples. [N, ...]
-    predicted: returns what the int8 model of a finalist says of them. [N, ...]
+    labels: true classes or values of the validation examples. [N, ...]
+    predicted: returns the answers of a finalist's int8 model for them. [N, ...]
     metric: what `int8_validation_accuracy` holds.
 
   Raises:
@@ -132,12 +132,12 @@ def dominates(one: Finalist, other: Finalist) -> bool:
 def standard_error(labels: Answers, predicted: Answers, metric: Metric) -> float:
   """The standard error of a metric over the random choice of the examples.
 
-  For accuracy it is that of a binomial share; for other metrics the deviation of a bootstrap (Efron
-  1979) of 2,000 resamples with a fixed seed.
+  For accuracy it is that of a binomial share; for other metrics the standard deviation of a
+  bootstrap (Efron 1979) of 2,000 resamples with a fixed seed.
 
   Args:
-    labels: what is true. [N, ...]
-    predicted: what a network says. [N, ...]
+    labels: true classes or values. [N, ...]
+    predicted: the network's answers. [N, ...]
     metric: the metric.
   """
   if metric is Metric.ACCURACY:
@@ -154,9 +154,9 @@ def may_be_chance(labels: Answers, better: Answers, other: Answers, metric: Metr
   seed.
 
   Args:
-    labels: what is true. [N, ...]
-    better: what the better network says. [N, ...]
-    other: what the other one says. [N, ...]
+    labels: true classes or values. [N, ...]
+    better: the answers of the better network. [N, ...]
+    other: the answers of the other one. [N, ...]
     metric: the metric.
   """
   if metric is Metric.ACCURACY:
@@ -181,7 +181,7 @@ def _resampled(
   their numbers. In a regression a resample is a draw of examples.
 
   Returns:
-    One row a resample. [R, networks]
+    One row per resample. [R, networks]
   """
   if metric.task is not Task.CLASSIFICATION:
     return resampled(labels, predicted, metric)

@@ -77,7 +77,7 @@ class Finalist:
     measurement: measurement on validation data.
     epochs: number of epochs that it was trained, without further trainings; None if an earlier
       version finished it.
-    stopped: why not longer; None if it was not said yet, or if an earlier version finished it.
+    stopped: why its training ended; None if it has not, or if an earlier version finished it.
   """
 
   candidate: Candidate
@@ -100,7 +100,7 @@ class Finalist:
     return f'{self.epochs} epochs ({self.stopped.value})'
 
   def figures(self) -> dict[str, Any]:
-    """What result.json says of it, without its network: names, accuracies, costs."""
+    """The record in result.json, without the network: names, accuracies, costs."""
     measured = self.measurement
     return {
       'trial': self.candidate.trial,

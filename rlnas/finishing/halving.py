@@ -1,10 +1,10 @@
-"""Successive halving of finalists: all begin, and at each rung the better half goes on.
+"""Successive halving of finalists: at each rung the better half continues its training.
 
 Jamieson & Talwalkar 2016 (arXiv:1502.07943), algorithm 1: every rung costs about the same, as half
 as many networks train twice as long. Each part of a training is a cosine of its own, twice as long
 as the one before and from the weights that were reached (warm restarts, Loshchilov & Hutter 2017,
 arXiv:1608.03983, with T_mult = 2). So networks are compared at weights whose learning rate has
-fallen to 0: under one cosine over all epochs the comparisons in between would be of noise.
+fallen to 0: under one cosine over all epochs the comparisons in between would mostly show noise.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LEAST_EPOCHS = 3
 
 
 def rung_epochs(count: int, epochs: int) -> tuple[int, ...]:
-  """The epochs that a finalist has had in all at the end of each rung; the last are `epochs`.
+  """Total epochs of a finalist at the end of each rung; the last are `epochs`.
 
   With four finalists and 60 epochs they are 9, 26 and 60. If there are too few epochs, there are
   fewer rungs.
@@ -46,18 +46,19 @@ def rung_epochs(count: int, epochs: int) -> tuple[int, ...]:
 
 
 def halved(choice: Choice) -> tuple[list[Finalist], list[tuple[Finalist, Stop]]]:
-  """Splits finalists that were trained equally long into those that go on and those that stop.
+  """Splits finalists that were trained equally long into those that continue and those that stop.
 
-  None goes on that another one dominates by its accuracy. Of the others half of all go on, rounded
-  up: first the one that would win now, then the most accurate. So the most accurate always stays in
-  reach, and what would win among those that go on is what would win among all. Places that are left
-  go to larger networks that are as accurate as one that goes on: few epochs are no verdict.
+  A finalist stops if another one dominates it with a higher accuracy. Of the others, up to half of
+  the number of finalists (rounded up) continue: first the one that would win now, then the most
+  accurate. So the winner among those that continue is the winner among all. If places are left,
+  they go to larger networks with the same accuracy as one that continues, because a few epochs do
+  not show which of them is better.
 
   Args:
     choice: the finalists, as the preference of the user orders them (`choose`).
 
   Returns:
-    Those that go on, and those that stop with the reason.
+    Those that continue, and those that stop with the reason.
   """
   most = (len(choice.finalists) + 1) // 2
   pairs = list(zip(choice.finalists, choice.on_front, strict=True))
@@ -80,11 +81,11 @@ def _accuracy(finalist: Finalist) -> float:
 def has_gained(
   before: Finalist, after: Finalist, loss: Callable[[Finalist], float], *, is_last: bool
 ) -> bool:
-  """Whether a part of a training was of use: more int8 accuracy, or less loss, on validation data.
+  """Whether a part of a training helped: more int8 accuracy, or less loss, on validation data.
 
-  On a few hundred examples the accuracy alone often stands still by chance; the loss is finer
-  (Prechelt 1998, section 2, decides by it). After the last part nothing more can come of a smaller
-  loss, so it counts only between equal accuracies.
+  On a few hundred examples the accuracy often stays the same by chance; the loss is finer (Prechelt
+  1998, section 2, decides by it). After the last part a smaller loss cannot lead to more accuracy
+  any more, so it counts only between equal accuracies.
 
   Args:
     before: the finalist before that part.

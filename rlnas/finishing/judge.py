@@ -1,4 +1,4 @@
-"""What decides between finalists: what their int8 models answer for the validation examples."""
+"""Compares finalists by the answers of their int8 models for the validation examples."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Judge:
     return -float(np.average(of_labels, weights=self._weights[self._labels]))
 
   def _answers(self, finalist: Finalist) -> Answers:
-    """What the int8 model says of the validation examples."""
+    """The answers of the int8 model for the validation examples."""
     outputs, inputs = self._outputs(finalist), self._dataset.x_val
     if self._head.task is Task.ANOMALY:
       content = self._model_path(finalist.name).read_bytes()

@@ -46,8 +46,9 @@ class Plan:
     prune: share of the filters to remove from a copy of the best network (`rlnas.child.prune`). The
       copy is trained by the recipe from its remaining weights. It may become the winner, and its
       file is kept in any case. None for no such copy.
-    halving: whether networks that begin together are compared on the way, and only the better half
-      goes on (`rlnas.finishing.halving`); otherwise all get all epochs, under one cosine.
+    halving: whether the networks of a round are compared during their training, and only the better
+      half continues (`rlnas.finishing.halving`); otherwise each trains for all epochs, under one
+      cosine.
 
   Raises:
     ValueError: a figure is out of its range.
@@ -85,7 +86,7 @@ Prune = Callable[[Finalist, float], tuple[Architecture, str]]
 
 @dataclasses.dataclass(frozen=True)
 class Tools:
-  """What a plan is run with.
+  """The functions that run the steps of a plan.
 
   Attributes:
     finish_all: trains candidates, given their teachers; returns them in their order.
@@ -108,17 +109,17 @@ def run_plan(
 ) -> list[Finalist]:
   """Runs all trainings of a plan, one round after the other.
 
-  What would win at the end gets all its epochs, even if it was stopped on the way.
+  The network that would win at the end gets all its epochs, even if it was stopped early.
 
   Args:
     trials: trials of the search.
     budget: the limits that all finalists must fit.
     plan: what to train, and how.
     seed: decides the seeds of the trainings.
-    tools: what it is run with.
+    tools: the functions that train, prune and compare.
 
   Returns:
-    The finalists that fit the budget, the best first; those that were stopped on the way last.
+    The finalists that fit the budget, the best first; those that were stopped early last.
 
   Raises:
     SearchError: no trial is feasible, or none could be finished.
@@ -318,7 +319,7 @@ def _cause(finalist: Finalist) -> str:
 
 
 def _sorted(finalists: Sequence[Finalist]) -> list[Finalist]:
-  """The best first, those that were stopped on the way last."""
+  """The best first, those that were stopped early last."""
 
   def rank(finalist: Finalist) -> tuple[bool, tuple[float, float]]:
     why = finalist.stopped

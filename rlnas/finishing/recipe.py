@@ -55,11 +55,12 @@ class Recipe:
     batch_size: examples per step.
     augmentation: random changes of the training examples.
     patience: the training ends after so many epochs without a better validation accuracy and keeps
-      the weights of the best epoch (of equals the last). If None, it keeps those of the last epoch.
+      the weights of the best epoch (the last of several). If None, it keeps those of the last
+      epoch.
     further_epochs: epochs of a further training at `FURTHER_LEARNING_RATE`, once as before and once
       aware of quantization; the best int8 model of the three networks is kept. None trains no
       further.
-    metric: what decides between epochs and between models, wherever this module speaks of
+    metric: the metric that decides between epochs and between models; this module calls it
       accuracy. It also decides how the loss weights the classes (`rlnas.child.train.loss_for`).
 
   Raises:
@@ -121,7 +122,7 @@ def finish(
   start: pathlib.Path | None = None,
   on_epoch: OnEpoch | None = None,
 ) -> Finished:
-  """Builds, trains and quantizes a network. Equal arguments give equal bytes everywhere.
+  """Builds, trains and quantizes a network. Equal arguments give equal bytes on every machine.
 
   Args:
     architecture: the network.
@@ -299,7 +300,7 @@ class _Shown:
 
 
 class _Best:
-  """The weights of the epoch with the best validation accuracy (of equals the last)."""
+  """The weights of the epoch with the best validation accuracy (the last of several)."""
 
   def __init__(self, network: keras.Model, dataset: Dataset, patience: int, metric: Metric) -> None:
     self._network = network

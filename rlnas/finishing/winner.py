@@ -61,7 +61,7 @@ class Winner:
     trial: the trial that found it.
     architecture: the network that was trained.
     model: the .tflite file.
-    metric: what decided the choice.
+    metric: the metric that decided the choice.
     validation_accuracy: the metric of the float network on validation data, in [0, 1].
     int8_validation_accuracy: the metric of `model`, which decided the choice.
     int8_test_accuracy: accuracy of `model` on the test data, which no earlier step uses; R² of a
@@ -78,7 +78,7 @@ class Winner:
     finalists: all finalists that it was chosen from: its own first, then the most accurate.
     on_front: for each of them, whether no other is at least as good in accuracy, flash, SRAM and
       MACs, and better in one of them.
-    prefer: how much accuracy less memory and work were worth.
+    prefer: how much accuracy could be given up for less memory and work.
     why: why it won, in one sentence.
     int8_validation_groups: accuracy of `model` on each group of the validation data, such as a
       person; None if the data have no groups.
@@ -124,9 +124,9 @@ class Winner:
     return metric.of(np.array(self.int8_test_confusion))
 
   def chance(self, metric: Metric) -> float:
-    """The metric on the test data of always naming the largest class, or the mean values.
+    """The metric on the test data if every answer is the largest class, or the mean values.
 
-    In anomaly detection it is that of scores by chance.
+    In anomaly detection it is that of random scores.
     """
     if metric.task is not Task.CLASSIFICATION:
       return 0.0 if metric.task is Task.REGRESSION else 0.5
@@ -281,7 +281,7 @@ class _Trainer:
   """Trains candidates; keeps its workers from one round to the next if the teachers are the same.
 
   Args:
-    task: what the networks read and name.
+    task: shape of the input of the networks, and number of their outputs.
     plain: the evaluator without teachers, whose folder holds all files.
     store: stores what is done.
     executor_factory: makes the executor of an evaluator.
@@ -422,7 +422,7 @@ def write_winner(
 
 
 def _by_output(winner: Winner, dataset: Dataset) -> dict[str, Any]:
-  """What result.json says of each class, or of each value of a regression."""
+  """The entries of result.json for each class, or for each value of a regression."""
   if winner.int8_test_alarms is not None:
     return {'int8_test_alarms': winner.int8_test_alarms.to_record()}
   values, targets = winner.int8_test_values, dataset.head.targets

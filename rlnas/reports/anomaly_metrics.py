@@ -1,4 +1,4 @@
-"""Metrics of anomaly detection: areas under the curve, and what thresholds do."""
+"""Metrics of anomaly detection: areas under the ROC curve, and the alarms at each threshold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rlnas.tflite.inference import int8_answers
 
 
 class Alarms(NamedTuple):
-  """What a threshold does.
+  """The alarms at a threshold.
 
   Attributes:
     rate: share of the normal validation examples that it was chosen for.
@@ -39,7 +39,7 @@ class AnomalyQuality:
     auc: area under the ROC curve.
     partial_auc: the same for at most 10 % of false alarms, scaled so that chance is .5.
     interval: 95 % interval of `auc` over the choice of the examples (bootstrap).
-    alarms: what each threshold does.
+    alarms: the alarms at each threshold.
     truth: 0 for normal and 1 for anomalous examples. [N]
     scores: the score of each. [N]
   """

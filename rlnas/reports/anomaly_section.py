@@ -1,4 +1,4 @@
-"""The part of a report on the results of an anomaly detection: areas, thresholds, pictures."""
+"""The section of a report on an anomaly detection: ROC areas, thresholds, pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BINS = 40
 
 
 def facts(quality: AnomalyQuality) -> list[tuple[str, str, str]]:
-  """The first figures of a report."""
+  """The key figures at the top of a report."""
   low, high = quality.interval
   return [
     ('int8 test AUC', f'{quality.auc:.4f}', f'95 % interval {low:.4f} to {high:.4f}'),
@@ -27,7 +27,7 @@ def facts(quality: AnomalyQuality) -> list[tuple[str, str, str]]:
 def blocks(
   quality: AnomalyQuality, validation: AnomalyQuality, *, validation_accuracy: float | None
 ) -> tuple[Block, ...]:
-  """Areas, what thresholds do, the curve and the scores.
+  """ROC areas, the alarms at each threshold, the ROC curve and the scores.
 
   Args:
     quality: results on the test data.

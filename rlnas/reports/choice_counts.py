@@ -1,4 +1,4 @@
-"""Counts the choices of a search by kind of decision and period: what the policy prefers."""
+"""Counts the choices of a search by kind of decision and period, to show preferences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_CHOICES = 12  # rows of a picture; the rarest choices share one row
 
 @dataclasses.dataclass(frozen=True)
 class Preference:
-  """How often each choice of one kind of decision was taken, in each period.
+  """Counts of the choices of one kind of decision, by period.
 
   Attributes:
     kind: the kind of decision.

@@ -218,7 +218,7 @@ def _draw_edges(
 def _skip_colors(
   lanes: dict[tuple[int, int], tuple[float, ...]], ranks: Sequence[int]
 ) -> dict[int, str]:
-  """A color for each source of skips, different from those beside it if there are enough colors."""
+  """A colour for each source of skips, unlike those beside it if there are enough colours."""
   ends: dict[int, int] = {}
   for u, v in lanes:
     if lanes[u, v]:

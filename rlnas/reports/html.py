@@ -136,8 +136,7 @@ class Page:
     lead: a sentence below the heading.
     top: blocks before the first section.
     sections: its sections.
-    refresh_seconds: after so many seconds a browser reads the page again; None if it stays as it
-      is.
+    refresh_seconds: seconds after which a browser reloads the page; None for never.
   """
 
   title: str

@@ -1,4 +1,4 @@
-"""The part of a search's report on how its strategy learnt, from what the strategy said of itself.
+"""The part of a search's report on how its strategy learnt, from the scalars that it reported.
 
 It has a picture for each question of which the strategy reported the scalar, whatever its class.
 """
@@ -30,7 +30,7 @@ _PICTURES: Mapping[str, _Picture] = {
   'imagined_score': _Picture(
     'predicted score, deviations',
     'How good the policy’s own draws are, as the regressor predicts. A score is the rank of a '
-    'reward among the trials so far, as a deviation of the normal distribution.',
+    'reward among the trials so far, as a quantile of the standard normal distribution.',
     reference=(0.0, 'unlike any trial'),
   ),
   'fit_rate': _Picture(

@@ -22,16 +22,17 @@ class LivePage:
   """An observer that writes the page of `rlnas.reports.search_report` now and then.
 
   A page takes a second or two, more with thousands of trials. It is written after the first batch,
-  and then so rarely that pages take some 6 % of the time at most. It has no pictures of the
-  choices, so that it is soon done; `rlnas report` adds them. A page that cannot be made or written
-  is logged; it does not end the search.
+  and then so rarely that pages take at most about 6 % of the time. To be quick, it has no pictures
+  of the choices; `rlnas report` adds them. A page that cannot be made or written is logged; it does
+  not end the search.
 
   Args:
     path: the HTML file, which is replaced as a whole.
     budget: decides which trials fit.
     configuration: configuration of the search.
     dataset: name of the data.
-    known: number of trials of a resumed search, for which alone no page is written.
+    known: number of trials of the journal when a search is resumed; no page is written before a new
+      trial.
   """
 
   def __init__(
@@ -57,7 +58,7 @@ class LivePage:
     self._trials.append(trial)
 
   def on_batch(self, trials: Sequence[Trial], scalars: Mapping[str, float]) -> None:
-    """Adds what the strategy said of itself; writes the page if it is due."""
+    """Adds the scalars of the strategy; writes the page if it is due."""
     for name, value in scalars.items():
       self._scalars.setdefault(name, {})[trials[-1].index] = value
     if len(self._trials) > self._known and time.monotonic() >= self._due:

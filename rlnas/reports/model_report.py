@@ -124,7 +124,7 @@ def write_bundle(
     worlds: see `rlnas.export.bundle.c_contents`.
 
   Raises:
-    ValueError: the model does not fit the data, a world is not known, or the name does not begin
+    ValueError: the model does not fit the data, a platform is not known, or the name does not begin
       with a letter.
     OSError: a file cannot be written.
   """
@@ -302,7 +302,7 @@ def _groups(quality: Quality, validation: Quality) -> tuple[Block, ...]:
 
 
 def calibration(quality: Quality) -> tuple[Block, ...]:
-  """How far the confidence is off: a sentence, and a picture if several dots mean something."""
+  """The calibration of the confidence: a sentence, and a diagram if it has several bins."""
   gap = sum(b.examples * (b.accuracy - b.confidence) for b in quality.reliability)
   text = (
     f'Confidence is the largest probability of a softmax over the outputs. Its mean error is '
@@ -319,7 +319,7 @@ def calibration(quality: Quality) -> tuple[Block, ...]:
 
 
 def _chance(quality: Quality, dataset: Dataset, metric: Metric) -> str:
-  """What always naming the largest class would reach on the test data."""
+  """What always answering with the largest class reaches on the test data."""
   named = largest_class(dataset.y_train, classes=dataset.classes)
   confusion = chance_confusion([sum(row) for row in quality.confusion], named)
   shown = dict.fromkeys((Metric.ACCURACY, metric))

@@ -26,7 +26,7 @@ class Progress:
   Args:
     trials: number of trials of the search.
     budget: decides what is feasible.
-    metric: what the search calls accuracy.
+    metric: the metric that the search maximises.
   """
 
   def __init__(self, trials: int, *, budget: Budget, metric: Metric = Metric.ACCURACY) -> None:

@@ -1,7 +1,7 @@
 """Pictures of the trade-offs of a search: accuracy against what a network costs.
 
-A picture shows what matters for the choice: networks that fit. What does not fit is faint, and the
-few points that would flatten the others lie on the border, as arrows.
+A picture emphasises the networks that fit. Those that do not fit are faint, and outliers, which
+would compress the scale, are arrows on the border.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HALO = (withStroke(linewidth=3, foreground='white'),)
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """What a picture has on its horizontal axis.
+  """The quantity on the horizontal axis of a picture.
 
   Attributes:
     label: its name and unit.
@@ -106,9 +106,9 @@ def pareto_figure(
     trials: the trials; those that were not measured completely are left out.
     budget: decides which trials fit.
     title: a line above.
-    metric: what accuracy means.
-    winner: the trial that is marked; it may be none of `trials`.
-    mark: what the winner is called.
+    metric: the metric that the search maximises.
+    winner: the trial that is marked; it need not be one of `trials`.
+    mark: the label of the winner.
     costs: what the axes show; by default flash and SRAM.
   """
   costs = costs or memory_costs(budget)
@@ -182,7 +182,7 @@ def _frame(
 
 
 def fence(values: Sequence[float] | npt.NDArray[Any]) -> tuple[float, float]:
-  """A range of the vertical axis that shares out its height to most values, with some air.
+  """A range of the vertical axis that shows most values, with some space around them.
 
   Values farther than 1.5 interquartile ranges below the first quartile are left out (Tukey 1977).
   """

@@ -1,7 +1,7 @@
 """Progress for people: a bar in a terminal, a line now and then in a log file.
 
-`Bar` is what every command and experiment shows. Whatever it counts may run for long, so it also
-shows how far those are that run (`Step`): something moves every few seconds. `note` says a line
+`Bar` is what every command and experiment shows. Because a unit may take long, it also shows the
+progress of those that run (`Step`), so that it changes every few seconds. `note` prints a line
 above the bar.
 """
 
@@ -35,7 +35,7 @@ _BAR_WIDTH = 10
 
 
 def note(text: str) -> None:
-  """Says a line for people on the standard error, above a bar if there is one."""
+  """Prints a line to the standard error, above a bar if there is one."""
   with contextlib.suppress(BrokenPipeError):
     if _is_terminal(sys.stderr):
       tqdm.tqdm.write(text, file=sys.stderr)
@@ -48,11 +48,11 @@ class Bar:
   """Shows how much of something is done; a context that ends with `close`.
 
   In a terminal it is a bar of at most 80 columns, elsewhere (a log file) a line every 5 s, later
-  every minute. The time left is shown once enough was done to tell it.
+  every minute. The time left is shown once it can be estimated.
 
   Args:
     total: number of units; None if it is not known.
-    name: what is done, as 'search'.
+    name: what is done, such as 'search'.
     unit: what is counted, in the plural, for lines of a log file.
     stream: where to show it; default: the standard error.
     clock: seconds of a clock that never goes back.
@@ -112,8 +112,8 @@ class Bar:
     Args:
       count: how many.
       text: what to show behind the count from now on; None keeps the text.
-      known: whether they were done before, as those of a resumed search; they say nothing of the
-        time that others take.
+      known: whether they were done before, as in a resumed search; they do not count in the
+        estimate of the time left.
     """
     self.done += count
     if text is not None:
@@ -125,7 +125,7 @@ class Bar:
     self._draw()
 
   def ends_within(self, seconds: float) -> None:
-    """Tells that it will end within so many seconds, even if not all is done."""
+    """Sets the seconds after which it ends at the latest, even if not all is done."""
     self._end = self._clock() + seconds
 
   def show(self, text: str) -> None:
@@ -134,7 +134,7 @@ class Bar:
     self._draw()
 
   def on_step(self, step: Step) -> None:
-    """Shows how far a unit is that is not done yet (`rlnas.child.progress.told_to`)."""
+    """Shows the progress of a unit that is not done yet (`rlnas.child.progress.told_to`)."""
     if step.unit == PICTURE:  # as of TensorBoard, between two trials
       return
     if step.key is not None:
@@ -165,7 +165,7 @@ class Bar:
     return self.done + sum(parts)
 
   def seconds_left(self) -> float | None:
-    """An estimate of the time left; None as long as too little was done to tell."""
+    """An estimate of the time left; None as long as too little is done for an estimate."""
     if self._since is None or self._total is None or self.done >= self._total:
       return None
     began, before = self._since
@@ -239,12 +239,12 @@ class ProgressBar:
   Args:
     trials: number of trials of the search.
     budget: decides which trials are feasible.
-    metric: what the search calls accuracy.
-    name: what runs, as 'search' or the arm of a comparison.
+    metric: the metric that the search maximises.
+    name: what runs, such as 'search' or the arm of a comparison.
     counts: which trials are counted; by default all are. `trials` is the number of these.
     unit: what is counted, in the plural.
     seconds: the search ends when the times of its trials add up to this.
-    workers: number of trials at a time.
+    workers: number of trials that run at the same time.
   """
 
   def __init__(
@@ -281,7 +281,7 @@ class ProgressBar:
     return self._bar.seconds_left()
 
   def on_step(self, step: Step) -> None:
-    """Shows how far a trial is (`rlnas.child.progress.told_to`)."""
+    """Shows the progress of a trial (`rlnas.child.progress.told_to`)."""
     if step.key not in self._counted:
       self._bar.on_step(step)
 
@@ -318,7 +318,7 @@ class ProgressBar:
 
 
 def spoken(seconds: float) -> str:
-  """A duration in few words: '40 s', '3 min', '2.5 h'."""
+  """Formats a duration: '40 s', '3 min', '2.5 h'."""
   if seconds < 60:
     return f'{5 * round(seconds / 5) if seconds >= 10 else round(seconds)} s'
   return f'{round(seconds / 60)} min' if seconds < 90 * 60 else f'{seconds / 3600:.1f} h'

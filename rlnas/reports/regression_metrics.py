@@ -67,7 +67,7 @@ class RegressionQuality:
 
   Attributes:
     values: the errors of each value.
-    quality: R² as searches judge by it: the mean over the values, at least 0.
+    quality: R² as searches maximise it: the mean over the values, at least 0.
     interval: 95 % interval of that over the choice of the examples (bootstrap).
     truth: the true values. [N, K]
     answers: the predicted ones. [N, K]

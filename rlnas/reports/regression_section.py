@@ -17,7 +17,7 @@ _MOST_DOTS = 2000  # examples of a picture
 
 
 def facts(quality: RegressionQuality) -> list[tuple[str, str, str]]:
-  """The first figures of a report."""
+  """The key figures at the top of a report."""
   low, high = quality.interval
   rows = [('int8 test R²', f'{quality.quality:.4f}', f'95 % interval {low:.4f} to {high:.4f}')]
   if len(quality.values) == 1:

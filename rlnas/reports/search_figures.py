@@ -76,7 +76,7 @@ def course(
 def share(
   indices: Sequence[int], shares: Mapping[str, Sequence[float]], *, ylabel: str, percent: bool
 ) -> str:
-  """Lines over the trials."""
+  """Draws each share as a line over the trials."""
   with style():
     figure = Figure(figsize=(4.9, 3.2))
     axes = figure.add_subplot()

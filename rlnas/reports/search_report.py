@@ -51,8 +51,8 @@ def search_page(
     budget: decides which trials fit.
     space: the space of the trials' tokens; without it the report has no part on decisions.
     configuration: configuration in the journal's header.
-    scalars: what the strategy said of itself, by name and by the last trial of each batch; without
-      it the report has no part on learning.
+    scalars: scalars that the strategy reported, by name and by the last trial of each batch;
+      without it the report has no part on learning.
     dataset: name of the data.
     result: content of result.json; None before the search is finished.
     refresh_seconds: see `Page`, for a search that runs.
@@ -86,7 +86,7 @@ def search_page(
   lead += f'{budget.sram_bytes:,} B SRAM.'
   title = f'Search: {", ".join(filter(None, (dataset, *names)))}' if dataset or names else 'Search'
   if refresh_seconds is not None:
-    lead += ' The search runs: this page is written anew now and then, and read every '
+    lead += ' The search runs: this page is rewritten from time to time and reloads every '
     lead += f'{refresh_seconds} seconds.'
   facts = _facts(trials, budget, best, metric)
   return Page(title, lead, (facts,), tuple(sections), refresh_seconds)
@@ -198,7 +198,7 @@ def front_table(
   Args:
     trials: trials of the search.
     budget: decides which trials fit.
-    metric: what the search calls accuracy.
+    metric: the metric that the search maximises.
     chosen: a trial that is marked, and is in the table in any case.
     mark: how it is marked.
   """

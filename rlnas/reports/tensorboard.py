@@ -65,7 +65,7 @@ class TensorBoard:
     task: input shape and number of classes of the networks; the drawing shows the shapes that
       follow.
     table: the compiled space; without it there are no pictures of choices.
-    metric: what the search calls accuracy.
+    metric: the metric that the search maximises.
 
   Raises:
     OSError: an event file cannot be written; methods raise it, too.

@@ -1,4 +1,4 @@
-"""TensorBoard's page of a search: its command, its address, and a server of one's own for it.
+"""TensorBoard's page of a search: its command, its address, and a server within this process.
 
 The address alone decides what the page shows first. TensorBoard 2.21 reads from it which charts are
 pinned to the top, how much curves are smoothed, and which runs they show.
@@ -59,7 +59,7 @@ def serve(folder: str | os.PathLike[str]) -> str | None:
   It ends with the process. If it cannot be started, that is logged and nothing else happens.
 
   Returns:
-    Where it runs, for `address`; None if it does not.
+    The origin of its address, as `address` takes it; None if it cannot be started.
   """
   from rlnas.backend import quiet
 

@@ -44,15 +44,15 @@ DESCRIPTIONS = {
   'trial/latency_ms': 'Estimated time of one inference on the board.',
   'trial/seconds': 'Wall time of the evaluation.',
   'strategy/score': 'Mean score of the trials of a batch, and the mean of what the regressor had '
-  'predicted for them; 0 is the median of all trials, 1 a deviation better.',
+  'predicted for them; 0 is the median of all trials, 1 a standard deviation better.',
   'strategy/imagined_score': "Mean score that the regressor predicts for the policy's own draws; "
-  '0 is a network unlike any trial, 1 a deviation better.',
+  '0 is a network unlike any trial, 1 a standard deviation better.',
   'strategy/fit_rate': "Share of the policy's own draws that fit by the estimate, before any "
   'filter.',
   'strategy/surrogate_correlation': 'Predictions of each trial from all others, against what it '
   'reached; 0 is chance.',
   'strategy/surrogate_error': 'Mean distance of the scores of a batch from what the regressor had '
-  'predicted, in deviations.',
+  'predicted, in standard deviations.',
   'strategy/elite_mean': 'Mean reward of the networks that the policy imitates.',
   'strategy/descents': 'How many times the policy began, restarts included.',
   'strategy/baseline': 'Moving average of the rewards; an advantage is a reward minus it.',
@@ -118,7 +118,7 @@ def layout_summary() -> bytes:
 
 
 def strategy_scalars(scalars: Mapping[str, float]) -> dict[str, dict[str, float]]:
-  """What a strategy reports after a batch, by run: what it predicted is a curve of its own."""
+  """The scalars of a strategy after a batch, by run: its predictions are curves of their own."""
   each = {f'strategy/{name}': value for name, value in scalars.items()}
   predicted = each.pop('strategy/predicted_score', None)
   return {EACH: each, PREDICTED: {} if predicted is None else {'strategy/score': predicted}}
@@ -143,7 +143,7 @@ def trial_scalars(trial: Trial, group: str = 'trial') -> dict[str, float]:
 
 
 def budget_scalars(budget: Budget) -> dict[str, float]:
-  """The limits, by the names of what they limit."""
+  """The limits of the budget, by the name of the scalar that each limits."""
   limits = {
     'trial/flash_kib': (budget.flash_bytes, 1024),
     'trial/sram_kib': (budget.sram_bytes, 1024),

@@ -22,7 +22,7 @@ def frame_of(trials: Sequence[Trial], table: Table | None = None) -> pd.DataFram
 
   Args:
     trials: the trials, in any order.
-    table: the compiled space of their tokens, for a column a decision.
+    table: the compiled space of their tokens, for one column per decision.
 
   Raises:
     ValueError: tokens are not in the space.

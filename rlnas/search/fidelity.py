@@ -1,8 +1,8 @@
-"""Trials start cheap, and only promising ones are trained further.
+"""Trains all networks briefly, and only promising ones further (successive halving).
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943) in its asynchronous form (Li et al.
 2020, arXiv:1810.05934, algorithm 2): a network is promoted to the next stage of its training if it
-is among the best at the present stage. Here it is compared with the trials that the strategy had
+is among the best at the current stage. Here it is compared with the trials that the strategy had
 been told before the network was proposed, never with running trials. So the thresholds that it must
 reach are known when its training starts: it is promoted without waiting for other trials, in one
 worker and from its own weights, and the course of a search does not depend on timing or on the
@@ -73,7 +73,7 @@ class Pruner:
     predictor: predicts the accuracy of pruned trials; without it they keep the one they reached.
 
   Raises:
-    ValueError: there are less than two stages.
+    ValueError: there are fewer than two stages.
   """
 
   def __init__(
@@ -112,8 +112,8 @@ class Pruner:
 class SuccessiveHalving:
   """Promotes a network if it is among the best of the last `WINDOW` trials at its stage.
 
-  It promotes `share` of them, or less if more than that were promoted lately: a search improves, so
-  most of its networks are better than earlier ones.
+  It promotes `share` of them, or fewer if more than that were promoted recently: a search improves,
+  so most of its networks are better than earlier ones.
 
   Args:
     share: share to promote, in (0, 1); Li et al. 2020 recommend a third (eta = 3).
@@ -149,7 +149,7 @@ def promote_none(curves: Sequence[tuple[float, ...]], *, stages: int) -> tuple[f
 
 
 class CurveExtrapolation:
-  """Promotes a network unless its curve predicts that it ends below the best `share` of trials.
+  """Promotes a network unless its curve predicts a final accuracy below the best `share` of trials.
 
   From the trials that completed all stages it fits a line from the accuracy at a stage to that at
   the end. A training is stopped if even a standard deviation above the line is not enough (after
@@ -233,7 +233,7 @@ def as_blockqnn(
   """
   del told, stages
   if not isinstance(architecture, Architecture):
-    raise ValueError(f'value={architecture!r}: is no network; the formula needs an Architecture')
+    raise ValueError(f'value={architecture!r}: is not a network; the formula needs an Architecture')
   accuracy = measurement.int8_validation_accuracy
   if accuracy is None:
     return None

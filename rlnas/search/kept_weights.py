@@ -14,8 +14,8 @@ from rlnas.trial import NO_TERMS, Trial, weights_name
 class KeptWeights:
   """An observer of a search whose mutants inherit weights; it prunes their folder.
 
-  A killed search evaluates its last batches again. So weights stay for some batches after their
-  network left the parents: until all mutants of it were told.
+  A killed search evaluates its last batches again. So weights are kept for some batches after their
+  network is no longer a parent, until all of its mutants were told.
   """
 
   def __init__(self, folder: pathlib.Path, strategy: Breeding, *, lag: int) -> None:
@@ -33,7 +33,7 @@ class KeptWeights:
     self._parents: collections.deque[frozenset[int]] = collections.deque(maxlen=lag + 2)
 
   def on_trial(self, trial: Trial) -> None:
-    """Notes the name of the trial's weights."""
+    """Remembers the name of the trial's weights."""
     parent = trial.proposal.parent
     terms = dataclasses.replace(NO_TERMS, parent='' if parent is None else self._names[parent])
     stages = len(trial.measurement.curve)
@@ -43,7 +43,7 @@ class KeptWeights:
     self._removable.add(trial.index)
 
   def on_batch(self, trials: Sequence[Trial], scalars: dict[str, float]) -> None:
-    """Removes what can no longer be inherited. A file that cannot be removed stays."""
+    """Removes weights that can no longer be inherited. Files that cannot be removed are ignored."""
     del trials, scalars
     parents = self._strategy.parents()
     if not parents:

@@ -80,8 +80,8 @@ def run_search(
     inherit: whether mutants start from the weights of their parent trial; needs an evaluator that
       keeps weights.
     journal: stores the trials; without one the search cannot resume.
-    enough: returns whether the trials told so far suffice. Then the search ends before `trials`,
-      when those that run are told as well.
+    enough: returns whether the trials told so far suffice. Then the search ends early, once the
+      running trials are told, too.
     observers: called for every trial and batch; a `LiveObserver` also as soon as a trial is done.
 
   Returns:

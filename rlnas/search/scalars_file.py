@@ -1,8 +1,8 @@
-"""What a strategy said of itself after each batch, as lines of JSON beside the journal.
+"""The scalars that a strategy reports after each batch, as lines of JSON beside the journal.
 
 The journal holds what decides a search; these scalars follow from it, but only by learning
-everything again. The file is no state: it is written anew when a search resumes, and without it a
-report only has fewer pictures.
+everything again. The file is not part of the state of a search: it is written again when the search
+resumes, and without it a report only has fewer pictures.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ScalarsFile:
   """An observer that writes the scalars of each batch.
 
   Args:
-    path: the file; what it held is lost.
+    path: the file; an existing one is overwritten.
 
   Raises:
     OSError: it cannot be written; `on_batch` raises it, too.

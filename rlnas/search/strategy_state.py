@@ -1,14 +1,14 @@
-"""The state of a strategy in a file beside the journal, which makes resuming quick.
+"""Stores the state of a strategy in a file beside the journal, so that a search resumes quickly.
 
 To resume, a search tells its strategy all trials of the journal again. A strategy that takes many
 gradient steps for each trial needs minutes for that. If it is `rlnas.interfaces.Resumable`, the
-search keeps its weights and the like in `<journal>.state.npz`, an archive without pickle. The file
-is a cache and nothing more. If it is missing, damaged, of another version, of another search or of
-other trials, the strategy learns from the journal again and becomes the same to the bit.
+search keeps its state, such as weights, in `<journal>.state.npz`, an archive without pickle. The
+file is a cache and nothing more. If it is missing, damaged, of another version, of another search
+or of other trials, the strategy learns from the journal again and becomes the same to the bit.
 
 The file is always some batches older than the journal. So when a search resumes, the restored
 strategy proposes and learns batches that the journal holds, and the search compares them, as it
-compares the first batches. That finds differences that no digest shows, such as another penalty
+compares the first batches. This detects differences that no digest shows, such as another penalty
 function or another processor.
 """
 
@@ -39,7 +39,7 @@ Digest = Any  # of hashlib, whose type has no public name
 
 FORMAT = 1
 # A kill loses what was learnt since the last write, so resuming takes hardly longer than this. A
-# write takes some 10 ms, most of it for the disk.
+# write takes about 10 ms, most of it for the disk.
 _WRITE_SECONDS = 5.0
 _HEADER = 'header'
 _PREFIX = 'strategy.'  # of the names of the strategy's arrays

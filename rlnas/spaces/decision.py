@@ -114,7 +114,7 @@ def walk(
 
 
 def decode(space: Space[Value], tokens: Sequence[int]) -> Value:
-  """Returns the architecture that a token sequence describes, or what else the space returns.
+  """Returns the architecture, or other value, that a token sequence describes.
 
   Raises:
     ValueError: too few or too many tokens, or one out of range.

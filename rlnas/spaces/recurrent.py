@@ -50,7 +50,7 @@ class Recurrent:
     tensor arena, KB    17   29   53
     .tflite file, KB    18   31   59
 
-  So the defaults are several frames a step and base 4; the paper has base 8.
+  So the defaults are several frames per step and base 4; the paper has base 8.
 
   Attributes:
     base: number of leaves of the cell's tree.

@@ -204,7 +204,7 @@ def encode(table: Table, choices: Mapping[str, Scalar]) -> tuple[int, ...]:
 
   Raises:
     ValueError: `choices` lacks a decision of the walk, has a value that the decision does not
-      offer, or has a name that is no decision of the walk.
+      offer, or has a name that is not a decision of the walk.
   """
   tokens: list[int] = []
   unused = set(choices)

@@ -11,16 +11,16 @@ speed up.
   a filter of its own first, without ReLU, and a 1x1 convolution mixes the filtered features. That
   takes fewer weights and products.
 - Each further layer is a convolution, a separable one, a pooling that halves the time, or 'stop'.
-  Instead of a stride, a convolution may have a dilation: a few layers then look far back (Bai et
-  al., section 3.3). All of them have one size of kernel, as there.
+  Instead of a stride, a convolution may have a dilation: a few layers then cover a long time (Bai
+  et al., section 3.3). All of them have one size of kernel, as there.
 - Each of them may join the result of an earlier layer, which it chooses by attention over anchor
   points (Zoph & Le 2017, section 3.3): by a sum, as a residual connection (Bai et al., section 3.4;
   He et al. 2016), or by a concatenation, as a dense one (Huang et al. 2017, arXiv:1608.06993).
 
 The paper's convolutions are causal, since they predict the next value of a stream. A classifier
-sees the whole window before it answers, so both sides of a moment may count: the padding is 'same',
-and no operator is spent on padding one side. The paper's weight normalisation and dropout are batch
-normalisation here, which conversion folds into the weights.
+reads the whole window before it answers, so a layer may use frames before and after each moment:
+the padding is 'same', and no operator is spent on padding one side. The paper's weight
+normalisation and dropout are batch normalisation here, which conversion folds into the weights.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Temporal:
       convolutions that do not halve the time; with 1.
     joins: how a layer may join an earlier result: 'add' and 'concat'; none for no skip connections.
     max_halvings: how often the time may be halved, by strides and poolings. The first layer may
-      have stride 4, which is two of them.
+      have stride 4, which counts as two.
 
   Raises:
     ValueError: an option is out of its range.

@@ -3,7 +3,7 @@
 An estimate of a network's size costs a fraction of a millisecond, an evaluation costs seconds to
 minutes. So a strategy should not spend trials on networks that the estimate rules out, and a
 comparison of strategies is fair only if all of them have the estimate. The wrapper gives it to
-strategies that do not ask it themselves. In statistics this is rejection sampling: if the wrapped
+strategies that do not use it themselves. In statistics this is rejection sampling: if the wrapped
 strategy draws its proposals independently from a distribution p, the wrapper draws from p given
 that the network is admitted.
 """
@@ -120,7 +120,7 @@ class Admitting:
     return self._strategy.tell(trials)
 
   def parents(self) -> frozenset[int]:
-    """Those of the wrapped strategy; none if it has none (`rlnas.interfaces.Breeding`)."""
+    """The parents of the wrapped strategy; none if it has none (`rlnas.interfaces.Breeding`)."""
     return self._strategy.parents() if isinstance(self._strategy, Breeding) else frozenset()
 
   def state(self) -> dict[str, npt.NDArray[Any]] | None:

@@ -1,4 +1,4 @@
-"""What earlier searches of the same space found, as a prior of `rlnas.strategies.surrogate`.
+"""Results of earlier searches of the same space, as a prior of `rlnas.strategies.surrogate`.
 
 Networks that are good on one data set tend to be good on another (Wistuba et al. 2019,
 arXiv:1905.01392, review such transfers). The scale of accuracies does not transfer,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Tokens = tuple[int, ...]
 
 # Networks that the prior learns. Each of its predictions takes time in proportion, and one gradient
-# step of `Reinforce` asks for some dozens; from 60 to 120 networks the correlation of predictions
+# step of `Reinforce` asks for a few dozen; from 60 to 120 networks the correlation of predictions
 # with the truth grows by no more than .05 (docs/results.md).
 MOST = 300
 
@@ -44,8 +44,8 @@ def prior_of(table: Table, earlier: Sequence[Earlier], *, most: int = MOST) -> S
 
   Args:
     table: the compiled space.
-    earlier: the searches. They share `most` fairly: a search has no more walks in the regressor
-      than another one that has more left.
+    earlier: the searches. `most` is divided evenly among them; searches with fewer walks leave the
+      rest to the others.
     most: number of walks that are learnt.
 
   Raises:

@@ -88,15 +88,16 @@ def objective(
 ) -> tf.Tensor:
   """The loss of `Learner`: REINFORCE on the episodes, and imitation of the others.
 
-  The advantages are the rewards scaled to mean 0 and deviation 1 over the episodes. An episode that
-  the policy has left since it was drawn counts less (`losses.truncated_importance`).
+  The advantages are the rewards scaled to mean 0 and standard deviation 1 over the episodes. An
+  episode whose probability has fallen since it was drawn counts less
+  (`losses.truncated_importance`).
 
   Args:
     log_prob: log-probability of each walk under the policy that learns. [B]
     entropy: not used.
     vectors: value, log_prob and imitated of `Episodes`, each [B].
     settings: weight of the mean log-likelihood of the walks to imitate, where an episode that is
-      one deviation better than the mean has weight 1.
+      one standard deviation better than the mean has weight 1.
   """
   del entropy
   value, old_log_prob, imitated = vectors

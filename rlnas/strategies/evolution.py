@@ -131,7 +131,7 @@ class Evolution:
     return max((self._population[i] for i in drawn), key=lambda individual: individual.reward)
 
   def _victim(self) -> int:
-    """Index in the population of the individual to remove; of equals the oldest."""
+    """Index in the population of the individual to remove; the oldest of several."""
     if self._aging:
       return 0
     rng = np.random.default_rng(derive_seed(self._seed, 'death', self._told))

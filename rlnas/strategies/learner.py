@@ -70,7 +70,7 @@ class Learner:
 
   @functools.cached_property
   def _descend(self) -> Callable[..., tf.Tensor]:
-    """The step, which is traced for a second if no controller of this shape has done so before.
+    """The step; the first call for a controller of this shape traces it, which takes a second.
 
     Called directly, since the dispatch of a traced function takes longer than a small step.
     """
@@ -90,7 +90,7 @@ class Learner:
     _ = self._descend
 
   def keep(self) -> None:
-    """Saves the present weights for `reset`."""
+    """Saves the current weights for `reset`."""
     self._initial = [v.numpy() for v in self._controller.trainable_variables]
 
   def reset(self) -> None:
@@ -113,7 +113,7 @@ class Learner:
     return {**named, 'steps': np.array(self._steps)}
 
   def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Takes over what `state` returned, to the bit; ignores other arrays.
+    """Restores what `state` returned, to the bit; ignores other arrays.
 
     Raises:
       ValueError: an array is missing, or has another shape or type; nothing has changed.

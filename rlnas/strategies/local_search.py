@@ -55,12 +55,13 @@ class LocalSearch:
 
     Args:
       table: the compiled space to propose from.
-      samples: number of uniform samples at the start of each climb, which goes on from the best.
+      samples: number of uniform samples at the start of each climb, which continues from the best
+        one.
       patience: number of trials without a better one after which another climb starts; by default
         3 * ln(size of the space), which is about the number of neighbours.
       admits: returns whether an architecture is worth an evaluation, such as
         `rlnas.evaluation.screened.may_fit`; by default every architecture is. Those that it rejects
-        are no neighbours.
+        are not neighbours.
 
     Raises:
       ValueError: an argument is out of its range.

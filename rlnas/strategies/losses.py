@@ -2,7 +2,7 @@
 
 B is the batch size. Each log-probability belongs to a whole token sequence, since each architecture
 has one reward. Advantages are constants: no gradient flows into them. Arguments may be NumPy arrays
-or lists as well; all are taken in the type of the first, float32 if that is no float.
+or lists as well; all are taken in the type of the first, float32 if that is not a float.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The equations of the controller: pure functions of its weights and of a compiled table.
 
-Zoph & Le 2016 (arXiv:1611.01578), section 3: a recurrent network makes one decision a step and
+Zoph & Le 2016 (arXiv:1611.01578), section 3: a recurrent network makes one decision per step and
 reads each choice back as the input of the next step; section 3.3: it points at earlier layers by
 set-selection attention over *anchors*. This module does not depend on a space: states, masks,
 transitions and anchors come from a `rlnas.spaces.table.Table`, whose arrays are passed in as

@@ -31,7 +31,7 @@ class OptunaSampler:
   Each call of `ask` builds a new study in memory, from the trials told and a sampler whose seed
   comes from the generator, so `ask` changes no state. A sampler that keeps a state of its own, in
   addition to the study's trials, starts without it. The time of a proposal grows with the
-  number of trials told: after 200 it is some 20 ms (chain, TPE).
+  number of trials told: after 200 it is about 20 ms (chain, TPE).
   """
 
   def __init__(

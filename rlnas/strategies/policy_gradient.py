@@ -104,7 +104,7 @@ class PolicyGradient:
     ]
 
   def tell(self, trials: Sequence[Trial], *, normalise: bool = False) -> dict[str, float]:
-    """Learns from one batch; `normalise` scales its advantages to mean 0 and deviation 1."""
+    """Learns from one batch; `normalise` scales its advantages to mean 0 and sigma 1."""
     self._warm_start.finish()
     trials = taught(trials)
     if not trials:
@@ -130,11 +130,11 @@ class PolicyGradient:
     }
 
   def state(self) -> dict[str, npt.NDArray[Any]]:
-    """What the learner has learnt, and the settings; see `rlnas.interfaces.Resumable`."""
+    """Weights, moments and settings of the learner; see `rlnas.interfaces.Resumable`."""
     return {**self._learner.state(), **self._settings}
 
   def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:
-    """Takes over a state and the batches told. Raises ValueError if it is of another strategy."""
+    """Restores the state after the batches `told`. Raises ValueError for another strategy's."""
     check_settings(state, self._settings)
     self._learner.restore(state)
     self._warm_start.skip()

@@ -2,7 +2,7 @@
 
 Zoph et al. 2018 (arXiv:1707.07012), appendix A: PPO with learning rate 0.00035, an entropy bonus
 of weight 0.00001 and, as baseline, an exponential moving average with decay 0.95. Clip 0.2 is the
-best in table 1 of Schulman et al. A search of some dozens of networks needs a higher learning rate.
+best in table 1 of Schulman et al. A search of a few dozen networks needs a higher learning rate.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class PPO:
     seed: int = 0,
     penalty: Penalty | None = None,
   ) -> None:
-    """Prepares the optimizer.
+    """Prepares the optimiser.
 
     Args:
       table: the compiled space to propose from.
@@ -58,7 +58,7 @@ class PPO:
       warm_start: number of steps that the policy learns from the estimate alone, before the first
         result (`rlnas.strategies.warm_start`); 0 as in the paper. With them, the proposals before
         the first result are uniform samples of the space.
-      seed: seed of the warm start, and of the draws that are only looked at.
+      seed: seed of the warm start, and of the draws that only give fit_rate.
       penalty: returns by how much an architecture exceeds the budget, for the warm start and for
         fit_rate (`rlnas.evaluation.screened.excess`); by default, nothing does.
 
@@ -90,7 +90,7 @@ class PPO:
     """Takes a step of the warm start; the search calls it while it waits for the first results.
 
     Returns:
-      Whether another call has something left to do.
+      Whether there is more to do for another call.
     """
     return self._policy.prepare()
 
@@ -111,7 +111,7 @@ class PPO:
     return self._policy.state()
 
   def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:
-    """Takes over a state and the batches told. Raises ValueError if it is of another strategy."""
+    """Restores the state after the batches `told`. Raises ValueError for another strategy's."""
     self._policy.restore(state, told)
 
 

@@ -1,4 +1,4 @@
-"""From a walk through a table to what a strategy proposes."""
+"""Turns a walk through a table into the proposal of a strategy."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rlnas.spaces.decision import decode
 from rlnas.spaces.table import Table, sample_uniform
 from rlnas.trial import Proposal
 
-_DECODED = 1000  # latest networks that are kept, of some 10 to 30 KB each
+_DECODED = 1000  # latest networks that are kept, of 10 to 30 KB each
 
 
 @functools.lru_cache(_DECODED)
 def value_of(table: Table, tokens: tuple[int, ...]) -> Any:
-  """What a walk returns, a network. Raises ValueError if it is no walk through the space."""
+  """The network, or other value, of a walk. Raises ValueError if it is not a walk of the space."""
   return decode(table.space, tokens)
 
 
@@ -32,12 +32,12 @@ def propose(
 
   Args:
     table: the compiled space.
-    tokens: the walk, one choice index a decision.
+    tokens: the walk, one choice index per decision.
     log_prob: log-probability of the walk (natural log), if it is drawn from a distribution.
     parent: index of the trial that it is a mutant of, if any.
 
   Raises:
-    ValueError: `tokens` is no walk through the space.
+    ValueError: `tokens` is not a walk through the space.
   """
   return Proposal(tokens, value_of(table, tokens), log_prob, parent)
 

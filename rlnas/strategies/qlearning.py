@@ -23,7 +23,7 @@ from rlnas.strategies.proposals import propose
 from rlnas.trial import Proposal, Trial, derive_seed
 
 # (epsilon, trials): the stages of BlockQNN (section 4.1), which holds 1.0 for a little more than
-# half of its 178 iterations of 64 networks, shortened to a search of some hundred networks. The
+# half of its 178 iterations of 64 networks, shortened to a search of a few hundred networks. The
 # last epsilon holds from then on.
 SCHEDULE = (
   (1.0, 50),
@@ -71,7 +71,7 @@ class QLearning:
         search.
       learning_rate: share of the distance to its target that an entry of Q moves in one update.
         Both papers use 0.01, for thousands of networks; in a short search, a walk found late is
-        replayed only some dozens of times, so it needs 0.1 to have an effect.
+        replayed only a few dozen times, so it needs 0.1 to have an effect.
       initial: value of all entries of Q at the start; 0.5 in MetaQNN, whose authors advise the
         reward of an average network.
       seed: seed of the draws of walks to replay.

@@ -1,17 +1,17 @@
-"""REINFORCE for searches of some dozens to some thousand networks, most of whose episodes are free.
+"""REINFORCE for searches of a few dozen to a few thousand networks; most episodes train nothing.
 
 The controller and its gradient are those of Zoph & Le 2016 (`rlnas.strategies.zoph_le` has their
 algorithm to the letter). A search for a microcontroller affords a hundred times fewer networks than
-theirs. So the policy also learns from what costs no training. Every term can be turned off:
+theirs. So the policy also learns from episodes that need no training. Every term can be turned off:
 
 - Imagined episodes (`imagined`): the policy draws networks and is rewarded by a regressor's
   prediction of their accuracy less the exact penalty of the budget (Sutton 1990; Angermueller et
   al. 2020; see `rlnas.strategies.episodes`). Their reward includes -log p, so the policy climbs
   to probabilities proportional to exp(inverse_temperature * prediction - penalty) and never
   collapses. The prediction does not count while the regressor predicts held-back trials no better
-  than chance (as in DyNA-PPO); with `caution`, it counts less where the regressor is not sure.
-- Real episodes (`real`): the trials of each batch, rewarded by their own score. Those that the
-  policy has left since count less (`losses.truncated_importance`).
+  than chance (as in DyNA-PPO); with `caution`, it counts less where the regressor is uncertain.
+- Real episodes (`real`): the trials of each batch, rewarded by their own score. Those whose
+  probability has fallen since count less (`losses.truncated_importance`).
 - The elite's sequences (`elite`): the policy also imitates the best networks so far (priority queue
   training mixed with policy gradient: Abolafia et al. 2018, arXiv:1801.03526, section 3).
 - A warm start (`warm_start`) by the estimate alone, before the first result
@@ -20,7 +20,7 @@ theirs. So the policy also learns from what costs no training. Every term can be
   search's regressor, so warm start and first proposals follow what they found, in place of the
   uniform warm-up (`rlnas.strategies.earlier_results`).
 - Candidates (`candidates`): of several draws from the policy, the one with the best prediction is
-  proposed. What was tried, or what `admits` rejects, is skipped.
+  proposed. Networks that were tried, or that `admits` rejects, are skipped.
 - Restarts (`patience`): after many trials without a better one, policy, elite and regressor start
   again, since another descent can reach another optimum. The journal keeps all trials.
 """
@@ -90,7 +90,7 @@ class Reinforce:
     penalty: Penalty | None = None,
     earlier: Sequence[Earlier] = (),
   ) -> None:
-    """Prepares the optimizer.
+    """Prepares the optimiser.
 
     Args:
       table: the compiled space to propose from.
@@ -99,17 +99,18 @@ class Reinforce:
       updates: gradient steps for each trial.
       imagined: number of imagined episodes in each gradient step; 0 switches them off.
       inverse_temperature: nats of log-probability that a network gains for each unit of its
-        predicted score (scores are normal scores, so a unit is a deviation of the rewards); by
-        default ln(size of the space) / 2. The more networks there are to choose from, the further
-        the policy must lean towards what is predicted to be good to come down to a few of them.
-      caution: number of the prediction's deviations that are taken from it in imagined episodes.
+        predicted score (scores are normal scores, so a unit is a standard deviation of the
+        rewards); by default ln(size of the space) / 2. The larger the space, the more strongly the
+        policy must prefer good predictions to end at a few networks.
+      caution: number of standard deviations of a prediction that are subtracted from it in imagined
+        episodes.
       real: whether the policy learns from the trials as episodes.
       elite: number of the best networks so far that the policy imitates; 0 switches that off.
-      elite_weight: weight of the elite's log-likelihood, where an episode one deviation better than
-        the mean has weight 1.
+      elite_weight: weight of the elite's log-likelihood, where an episode one standard deviation
+        better than the mean has weight 1.
       warm_up: number of trials at the start of each descent whose proposals are drawn uniformly
-        from the space; with earlier searches, only those before the first result are, and what
-        they found picks among uniform draws.
+        from the space; with earlier searches, only those before the first result are, and the
+        prediction from what they found picks among uniform draws.
       warm_start: number of steps that the policy learns from the estimate alone, before the first
         result; there are none without a budget or earlier searches.
       exploration: share of the uniform distribution, in [0, 1], in the mixture that each choice of
@@ -208,7 +209,7 @@ class Reinforce:
     """Takes a step of the warm start; the search calls it while it waits for the first results.
 
     Returns:
-      Whether another call has something left to do.
+      Whether there is more to do for another call.
     """
     return self._warm_start.prepare()
 
@@ -235,7 +236,7 @@ class Reinforce:
     return proposals
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Learns from a batch of trials and from the episodes that it imagines then.
+    """Learns from a batch of trials and from newly imagined episodes.
 
     Failed trials teach nothing, and their architectures are not proposed again. Infeasible trials
     teach nothing either if there is a penalty, which is known without them. If two rewards are
@@ -285,7 +286,7 @@ class Reinforce:
     return {**self._learner.state(), **self._settings}
 
   def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:
-    """Takes over a state and the batches told. Raises ValueError if it is of another strategy."""
+    """Restores the state after the batches `told`. Raises ValueError for another strategy's."""
     check_settings(state, self._settings)
     self._learner.restore(state)
     self._warm_start.skip()

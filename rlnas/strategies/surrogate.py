@@ -1,12 +1,12 @@
 """A regressor that predicts how good architectures are before they are trained.
 
 It is a Gaussian process (Rasmussen & Williams 2006, Gaussian Processes for Machine Learning,
-algorithm 2.1), so it also tells how sure it is. The kernel is a sum of two similarities of
-architectures: that of their decisions, (1 + s)^2 / 4, where s is the share of named choices that
-two walks have in common, and that of their features (`rlnas.strategies.network_features`), a
-Gaussian of the standardised distance. The targets are normal scores of the rewards, so only their
-order matters. (Predictors in architecture search: Deng et al. 2017, arXiv:1712.03351; White et al.
-2021, arXiv:2104.01177, compare them.)
+algorithm 2.1), so it also gives the uncertainty of a prediction. The kernel is a sum of two
+similarities of architectures: that of their decisions, (1 + s)^2 / 4, where s is the share of named
+choices that two walks have in common, and that of their features
+(`rlnas.strategies.network_features`), a Gaussian of the standardised distance. The targets are
+normal scores of the rewards, so only their order matters. (Predictors in architecture search: Deng
+et al. 2017, arXiv:1712.03351; White et al. 2021, arXiv:2104.01177, compare them.)
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NORMAL = statistics.NormalDist()
 
 
 class Network(NamedTuple):
-  """What the regressor knows of a walk: its named choices and its features.
+  """The inputs of the regressor for a walk: its named choices and its features.
 
   A value that is not a network has no features; such walks differ by their choices alone.
   """
@@ -52,11 +52,10 @@ class Surrogate:
 
     Args:
       table: the compiled space.
-      prior: a trained regressor. Its predictions are what this one expects before it has learnt
-        anything, and `learn` learns what they miss. How far to trust them is learnt too: they are
-        multiplied by a factor that is 1 at first, give or take 1, and falls where they mislead (a
-        weight with a prior of its own: Rasmussen & Williams 2006, section 2.7). By default, 0 is
-        expected of every network.
+      prior: a trained regressor. Its predictions are the prior mean of this one, and `learn` fits
+        the differences from them. A factor multiplies them, which is learnt too: its prior has mean
+        1 and standard deviation 1, and it falls if the predictions mislead (Rasmussen & Williams
+        2006, section 2.7). By default, the prior mean is 0.
     """
     self._table = table
     self._prior = prior
@@ -79,7 +78,7 @@ class Surrogate:
       rewards: rewards of the walks.
 
     Returns:
-      The scores that stand for the rewards. [walks]
+      The normal scores of the rewards. [walks]
 
     Raises:
       ValueError: a sequence is not in the space.
@@ -100,7 +99,7 @@ class Surrogate:
     return self._scores
 
   def predict(self, walks: Sequence[Tokens]) -> tuple[FloatArray, FloatArray]:
-    """Mean and deviation of the score of each walk, which must be at least one. [walks] each.
+    """Mean and standard deviation of the score of each walk, at least one. [walks] each.
 
     Raises:
       ValueError: it is not trained, or a sequence is not in the space.
@@ -140,7 +139,7 @@ class Surrogate:
 
 @functools.lru_cache(_REMEMBERED)
 def network_of(table: Table, walk: Tokens) -> Network:
-  """What the regressor knows of a walk. Raises ValueError if it is not in the space."""
+  """The inputs of the regressor for a walk. Raises ValueError if it is not in the space."""
   choices = tuple(choices_of(table, walk).items())
   value = value_of(table, walk)
   return Network(choices, traits(value) if isinstance(value, Architecture) else np.zeros(0))

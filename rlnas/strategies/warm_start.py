@@ -1,9 +1,10 @@
 """A warm start of the controller that trains no network.
 
-An untrained controller proposes short walks, as each of its decisions to stop is as likely as not;
-and few of its networks fit a small budget. An estimate tells in a fraction of a millisecond by how
-much a network exceeds the budget. So before the first results arrive, the policy learns from
-imagined episodes (`rlnas.strategies.episodes`) whose value is
+An untrained controller proposes mostly short walks, because at each decision to stop it stops with
+about the same probability as it continues, and few of its networks fit a small budget. An estimate
+gives in a fraction of a millisecond by how much a network exceeds the budget. So before the first
+results arrive, the policy learns from imagined episodes (`rlnas.strategies.episodes`) whose value
+is
 
   -penalty(x) / SOFTNESS,
 
@@ -65,7 +66,7 @@ def budget_value(table: Table, penalty: Penalty) -> Value:
 
 
 class WarmStart:
-  """Teaches a controller what fits, step by step, so that it can run while others wait."""
+  """Teaches a controller which networks fit, in single steps, so it can run while others train."""
 
   def __init__(
     self,
@@ -76,7 +77,7 @@ class WarmStart:
     steps: int,
     seed: int,
   ) -> None:
-    """Prepares the optimizer.
+    """Prepares the optimiser.
 
     Args:
       table: the compiled space.
@@ -119,7 +120,7 @@ class WarmStart:
     return self._left > 0
 
   def prepare(self) -> bool:
-    """As `step`; does nothing while the estimate is compiled, as steps would take long until then.
+    """As `step`, but does nothing while the estimate is compiled, since steps are slow until then.
 
     It would also slow the compiler down, and the networks that are being trained.
     """

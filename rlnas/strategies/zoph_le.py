@@ -2,7 +2,7 @@
 
 The controller proposes networks, and each batch of rewards updates its weights with Adam along the
 gradient of the expected reward. The paper's learning rate of 6e-4 suits its thousands of networks;
-a search of some dozens needs a higher one.
+a search of a few dozen needs a higher one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ZophLe:
     seed: int = 0,
     penalty: Penalty | None = None,
   ) -> None:
-    """Prepares the optimizer.
+    """Prepares the optimiser.
 
     Args:
       table: the compiled space to propose from.
@@ -63,7 +63,7 @@ class ZophLe:
       warm_start: number of steps that the policy learns from the estimate alone, before the first
         result (`rlnas.strategies.warm_start`); 0 as in the paper. With them, the proposals before
         the first result are uniform samples of the space.
-      seed: seed of the warm start, and of the draws that are only looked at.
+      seed: seed of the warm start, and of the draws that only give fit_rate.
       penalty: returns by how much an architecture exceeds the budget, for the warm start and for
         fit_rate (`rlnas.evaluation.screened.excess`); by default, nothing does.
 
@@ -94,7 +94,7 @@ class ZophLe:
     """Takes a step of the warm start; the search calls it while it waits for the first results.
 
     Returns:
-      Whether another call has something left to do.
+      Whether there is more to do for another call.
     """
     return self._policy.prepare()
 
@@ -129,7 +129,7 @@ class ZophLe:
     return self._policy.state()
 
   def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:
-    """Takes over a state and the batches told. Raises ValueError if it is of another strategy."""
+    """Restores the state after the batches `told`. Raises ValueError for another strategy's."""
     self._policy.restore(state, told)
 
 

@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.01
 class Probe:
   """An evaluator whose measurement depends on all its arguments and on nothing else.
 
-  It pretends to train in two stages, so that `Terms` have a meaning: a caching executor must know
+  It pretends to train in two stages, so that `Terms` have an effect: a caching executor must know
   the number of stages. The seed `FAILING` raises an ArithmeticError; the seed `SLOW` takes
   `slow_seconds`, others up to 0.02 seconds, so that workers finish out of order.
   """
@@ -65,7 +65,7 @@ def check_executor(make: Make, *, patience: float = PATIENCE_SECONDS) -> None:
   Args:
     make: starts an executor of an evaluator, which can be pickled. Give a caching executor two
       stages.
-    patience: seconds that an evaluation of some hundredths of a second may take, with the start of
+    patience: seconds that an evaluation of a few hundredths of a second may take, with the start of
       workers.
 
   Raises:

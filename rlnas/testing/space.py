@@ -85,7 +85,7 @@ def check_names_are_unique_within_a_walk(space: Space) -> None:
 
 
 def check_equal_choices_give_an_equal_network(space: Space) -> None:
-  """No earlier network matters: a space that keeps its graph fails. Raises AssertionError."""
+  """Walks leave nothing behind: a space that keeps its graph fails. Raises AssertionError."""
   for _, tokens, value in list(_random_walks(space)):
     again = decode(space, tokens)
     rule = 'equal choices give an equal network, whatever was built before'

@@ -21,7 +21,7 @@ Make = Callable[[Table], Strategy]
 # Batches of trials, large enough together to fill a population or to end a warm-up.
 _COUNTS = (1, 5, 16, 32, 16)
 # A trial's index differs from its position in its batch and from the neighbours of other indices,
-# so a `parent` that is wrong by one, or that is a position, is no trial's index.
+# so a `parent` that is wrong by one, or that is a position, is not a trial's index.
 _FIRST_INDEX = 1000
 _INDEX_STEP = 3
 _MOST_TRIALS = 64  # in a batch
@@ -33,7 +33,7 @@ def check_strategy(make: Make, table: Table) -> None:
 
   Args:
     make: builds a new strategy for a table; two calls must give equal strategies.
-    table: a compiled space with at least some hundred token sequences.
+    table: a compiled space with at least a few hundred token sequences.
 
   Raises:
     AssertionError: a rule is broken; the message names it.
@@ -229,7 +229,7 @@ def _equal(one: Mapping[str, npt.NDArray[Any]], other: Mapping[str, npt.NDArray[
 def check_failed_trials_teach_nothing(make: Make, table: Table) -> None:
   """Failed trials, alone or among others, change no proposal. Raises AssertionError.
 
-  A strategy may or may not propose failed networks again: so this check tells them once more, as
+  A strategy may or may not propose failed networks again: so this check tells them again, as
   evaluated trials.
   """
   spared, burdened = make(table), make(table)

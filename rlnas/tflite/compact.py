@@ -1,11 +1,11 @@
 """Makes a .tflite file and its tensor arena as small as TFLite Micro allows.
 
-It removes what only tools read: names, metadata, signatures, and the quantization of constants that
-no kernel uses. Biases of dense layers keep theirs: unless the weights have a scale for each output,
-TFLite Micro refuses a layer if the scale of its bias is not that of its products. Equal parts (zero
-points, shapes, options) are stored once, because a flatbuffer may refer to one place several times.
-The operators are put into the order that needs the smallest arena (`rlnas.cost.schedule`). The
-outputs stay the same to the bit, which is checked for every model.
+It removes parts that only tools read: names, metadata, signatures, and the quantization of
+constants that no kernel uses. Biases of dense layers keep theirs: unless the weights have a scale
+for each output, TFLite Micro refuses a layer if the scale of its bias is not that of its products.
+Equal parts (zero points, shapes, options) are stored once, because a flatbuffer may refer to one
+place several times. The operators are put into the order that needs the smallest arena
+(`rlnas.cost.schedule`). The outputs stay the same to the bit, which is checked for every model.
 """
 
 from __future__ import annotations

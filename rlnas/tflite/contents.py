@@ -1,4 +1,4 @@
-"""What a .tflite file keeps in the tensor arena: its operators and its tensors."""
+"""The contents of the tensor arena for a .tflite file: its operators and its tensors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WITH_KERNEL = frozenset({'CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED'})
 def contents_of(
   subgraphs: Sequence[Subgraph], steps: Sequence[Step], results: Sequence[Buffer]
 ) -> Contents:
-  """Returns what a file keeps in the arena.
+  """Returns the contents of the arena for a file.
 
   Args:
     subgraphs: its subgraphs.
@@ -39,7 +39,7 @@ def contents_of(
 
 
 def kernel_shape_of(operator: Operator, tensors: Sequence[Tensor]) -> KernelShape:
-  """Returns what the arena depends on of an operator; `tensors` are those of its subgraph."""
+  """Returns the properties of an operator that the arena needs; `tensors` are its subgraph's."""
   inputs = [i for i in operator.inputs if i >= 0]
   result = tensors[operator.outputs[0]] if operator.outputs else None
   shape = result.shape if result else ()

@@ -81,7 +81,7 @@ def measure(model: Model, *, build: Build = HOST) -> Footprint:
     build: the build of TFLite Micro that the arena is for.
 
   Raises:
-    ValueError: the model is no .tflite file, or TFLite Micro cannot run it; the cause is quoted.
+    ValueError: the model is not a .tflite file, or TFLite Micro cannot run it; the cause is quoted.
     ArenaOverflow: the arena would be larger than `MAX_ARENA_BYTES`.
   """
   content = read_model(model)
@@ -120,7 +120,7 @@ def analytic_footprint(model: Model, *, build: Build = HOST) -> Footprint:
 
 
 def contents_in(content: bytes) -> Contents:
-  """Returns what a file keeps in the arena. Raises ValueError as `read_subgraphs`."""
+  """Returns the contents of the arena for a file. Raises ValueError as `read_subgraphs`."""
   subgraphs = read_subgraphs(content)
   return contents_of(subgraphs, *steps_of(subgraphs))
 
@@ -132,7 +132,7 @@ def footprint_of(
 
   Args:
     flash_bytes: its size.
-    contents: what it keeps in the arena.
+    contents: the contents of the arena.
     build: the build of TFLite Micro that the arena is for.
     recorded: what TFLite Micro took beyond the prediction on this machine; None if it did not run.
 
@@ -152,7 +152,7 @@ def recorded_excess(contents: Contents, report: str) -> Excess:
   """Returns what TFLite Micro took beyond the prediction on this machine.
 
   Args:
-    contents: what the file keeps in the arena.
+    contents: the contents of the arena.
     report: the allocator's report, from `rlnas.tflite.tflm.load`. Raises RuntimeError if it is not.
   """
   predicted = contents.arena(HOST)

@@ -44,7 +44,7 @@ def int8_logits(
     The int8 outputs, not rescaled. [N, classes]
 
   Raises:
-    ValueError: the model is no .tflite file or not int8, or `x` does not fit it.
+    ValueError: the model is not a .tflite file or not int8, or `x` does not fit it.
   """
   interpreter = interpreter_of(read_model(model))
   details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -99,10 +99,10 @@ def int8_spread(
 
 
 def output_scale(model: Model) -> float:
-  """What one unit of a quantized network's outputs is worth, so that differences are logits'.
+  """The scale of a quantized network's outputs: the difference in logits for one int8 unit.
 
   Raises:
-    ValueError: the model is no .tflite file, or its output is not quantized.
+    ValueError: the model is not a .tflite file, or its output is not quantized.
   """
   network = read_subgraphs(read_model(model))[0]
   output = network.tensors[network.outputs[0]]
@@ -131,7 +131,7 @@ def int8_accuracy(
     batch_size: examples per call.
 
   Raises:
-    ValueError: as for `int8_logits`, or `y` has another length than `x`.
+    ValueError: as for `int8_logits`, or `x` and `y` differ in length.
   """
   return Metric.ACCURACY.of(int8_confusion(model, x, y, scaling=scaling, batch_size=batch_size))
 
@@ -181,10 +181,10 @@ def int8_quality(model: Model, dataset: Dataset, metric: Metric) -> float:
 def int8_answers(
   model: Model, x: npt.NDArray[Any], *, scaling: Scaling, head: Head
 ) -> npt.NDArray[Any]:
-  """What a quantized network says of examples: classes, values or scores (`Head.answers`).
+  """The answers of a quantized network: classes, values or scores (`Head.answers`).
 
-  Arguments as `int8_logits`, and how the outputs are read. Of several largest outputs the first one
-  is the class.
+  Arguments as `int8_logits`, and how the outputs are read. If several outputs are the largest, the
+  first of them is the class.
   """
   return head.answers(
     real_logits(model, x, scaling=scaling), real_inputs(model, x, scaling=scaling)
@@ -192,7 +192,7 @@ def int8_answers(
 
 
 def real_inputs(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> npt.NDArray[np.float64]:
-  """What a quantized network reads of examples in real units, after rounding to int8. [N, ...]."""
+  """The inputs of a quantized network in real units, after rounding to int8. [N, ...]."""
   details = interpreter_of(read_model(model)).get_input_details()[0]
   port = _Port(details['shape'], *details['quantization'])
   return (_quantized(x, port, scaling).astype(np.float64) - port.zero_point) * port.scale
@@ -230,7 +230,7 @@ def float_confusion(
     batch_size: examples per call.
 
   Raises:
-    ValueError: the model is no float32 .tflite file, there are no examples or not one label for
+    ValueError: the model is not a float32 .tflite file, there are no examples or not one label for
       each.
   """
   if len(x) == 0 or y.shape != x.shape[:1]:

@@ -1,6 +1,6 @@
 """Inspects any .tflite file, operator by operator: `rlnas.measure`.
 
-It also reads files from other tools and does not trust them: it verifies the flatbuffer, plans the
+It also reads files from other tools, which it does not trust: it verifies the flatbuffer, plans the
 arena before it allocates anything, and runs TFLite Micro in a separate process.
 """
 
@@ -42,8 +42,8 @@ class OperatorReport:
     live_bytes: size of the arena's head in use while it runs, aligned.
     constant_bytes: size of its weights, biases and other constants.
     is_int8: whether it reads no floating-point or 16-bit values.
-    step: where it stands in TFLite Micro's plan, and how often it runs: a WHILE, an IF and a
-      CALL_ONCE are followed by the operators of the subgraphs that they run.
+    step: its place in TFLite Micro's plan, and how often it runs: a WHILE, an IF and a CALL_ONCE
+      are followed by the operators of the subgraphs that they run.
   """
 
   kind: str
@@ -61,11 +61,11 @@ class ModelReport:
 
   Attributes:
     flash_bytes: size of the file.
-    contents: what the file keeps in the arena of TFLite Micro.
+    contents: the contents of the arena of TFLite Micro.
     recorded: what TFLite Micro took on this machine beyond the prediction; None if it is not
       installed.
     macs: number of multiply-accumulate operations in one inference; None if it is unknown, because
-      the operators in `uncounted` have no formula or run as often as the data demand.
+      the operators in `uncounted` have no formula or run as often as the data decide.
     operators: the operators, in the order of execution.
     constants: (label, bytes) of the weights and other constants, the largest first. A label is the
       name, or the number if there is no name, with the shape.
@@ -86,7 +86,7 @@ class ModelReport:
   workload: Workload | None = dataclasses.field(compare=False, repr=False)
 
   def arena(self, build: Build = HOST) -> Arena:
-    """The arena of a build of TFLite Micro; recorded if it is that of this machine."""
+    """The arena of a build of TFLite Micro: measured for that of this machine, else predicted."""
     return self.contents.arena(build, NO_EXCESS if self.recorded is None else self.recorded)
 
   @property
@@ -175,10 +175,9 @@ def measure(model: measuring.Model) -> ModelReport:
     Its report. If TFLite Micro is not installed, SRAM is planned and `sram_source` says so.
 
   Raises:
-    ValueError: the file is no .tflite file or damaged; is larger than `MOST_FILE_BYTES`; cannot run
-      on TFLite Micro, or only with properties that TFLite Micro ignores (the message has the
-      cause); or needs an arena larger than `rlnas.cost.arena_head.MAX_ARENA_BYTES`
-      (ArenaOverflow).
+    ValueError: the file is not a .tflite file or damaged; is larger than `MOST_FILE_BYTES`; cannot
+      run on TFLite Micro, or only with properties that TFLite Micro ignores (the message has the
+      cause); or needs an arena larger than `rlnas.cost.arena_head.MAX_ARENA_BYTES` (ArenaOverflow).
     OSError: the file cannot be read.
   """
   content = _read(model)

@@ -1,8 +1,9 @@
 """Reads the subgraphs of a .tflite file: tensors and operators as TFLite Micro sees them.
 
-TensorFlow Lite's interpreter verifies the file first. What else it refuses does not count, because
-TFLite Micro decides what runs on a microcontroller. But properties that TFLite Micro ignores, such
-as the sparsity of a tensor, are refused here: it would load the file and compute nonsense.
+TensorFlow Lite's interpreter verifies the file first. Other refusals of that interpreter are
+ignored, because TFLite Micro decides what runs on a microcontroller. But properties that TFLite
+Micro ignores, such as the sparsity of a tensor, are refused here: it would load the file and
+compute nonsense.
 """
 
 from __future__ import annotations
@@ -94,8 +95,8 @@ class Operator:
       an IF, the subgraph of a CALL_ONCE.
     beta: factor of the values in a SOFTMAX.
     is_transposed: whether the first and the second input are transposed (BATCH_MATMUL).
-    window: how a convolution or a pooling moves over its map; a convolution's size is that of its
-      weights and not told here.
+    window: how a convolution or a pooling moves over its map; the size of a convolution's window is
+      that of its weights and is not given here.
   """
 
   kind: str

@@ -3,7 +3,7 @@
 TFLite Micro reads the offsets of tensors from the file's metadata and places only the rest, such as
 scratch memory, by its greedy planner (`micro_allocation_info.cc`; its text on memory management
 gives the format): a buffer of 32-bit integers with the version, the subgraph, the number of
-tensors, and for each tensor its offset in the head, or -1. It takes 4 bytes of flash a tensor.
+tensors, and for each tensor its offset in the head, or -1. It takes 4 bytes of flash per tensor.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _schema = flatbuffer_utils.schema_fb
 
 
 def with_offline_plan(model: bytes, budget: Budget, *, build: Build) -> bytes:
-  """Returns the model with a tighter plan of its arena, where that is worth its flash.
+  """Returns the model with a tighter plan of its arena, if it is worth its flash.
 
-  It is if the smallest arena that loads gets smaller for `build` and larger for no build, if the
-  file still fits the budget, and if the plan saves a larger share of the budget's SRAM than it
-  takes of the budget's flash.
+  It is worth it if the smallest arena that loads gets smaller for `build` and larger for no build,
+  if the file still fits the budget, and if the plan saves a larger share of the budget's SRAM than
+  it takes of the budget's flash.
 
   Args:
     model: a .tflite file with one subgraph.
@@ -62,7 +62,7 @@ def with_offline_plan(model: bytes, budget: Budget, *, build: Build) -> bytes:
 
 
 def planned_file(model: bytes, contents: Contents, build: Build) -> bytes:
-  """Returns a file with the tightest plan that is found for a build, whether or not it gains."""
+  """Returns a file with the smallest plan that is found for a build, even if it saves nothing."""
   plan = tight_plan(contents.buffers(build))
   (subgraph,) = read_subgraphs(model)
   written = {*subgraph.inputs, *(t for o in subgraph.operators for t in o.outputs)}

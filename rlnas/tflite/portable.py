@@ -1,4 +1,4 @@
-"""Writes a .tflite file that other importers than TFLite Micro read, too.
+"""Writes a .tflite file for other tools that import models, besides TFLite Micro.
 
 `rlnas.tflite.compact` removes what TFLite Micro does not need. Compilers that make C code of a file
 need the scales of biases, which follow from those of input and weights; without names, several
@@ -47,7 +47,7 @@ def portable(model: bytes) -> bytes:
 
 
 def _describe(bias: Any, source: Any, kernel: Any) -> None:
-  """Gives a bias the scale of the products that it is added to: one a channel, or one."""
+  """Gives a bias the scale of the products that it is added to: one per channel, or one in all."""
   scales = np.asarray(kernel.quantization.scale, np.float32)
   bias.quantization = _schema.QuantizationParametersT()
   bias.quantization.scale = np.float32(source.quantization.scale[0]) * scales

@@ -40,7 +40,7 @@ def load(content: bytes) -> str:
 
 
 def load_elsewhere(content: bytes) -> str:
-  """As `load`, but in a process of its own: a damaged file can end only that one.
+  """As `load`, but in a process of its own, since a damaged file may end the process.
 
   Raises:
     ImportError: TFLite Micro is not installed.
@@ -88,7 +88,7 @@ def counted(report: str, part: str) -> int:
 
 
 def _refusal(output: str, content: bytes) -> str:
-  """Returns why TFLite Micro refuses a model: the operator, then what TFLite Micro says of it."""
+  """Returns why TFLite Micro refuses a model: the operator, then the message of TFLite Micro."""
   if missing := re.search(r'Failed to get registration from op code (\S+)', output):
     return f'model: TFLite Micro has no operator {missing[1]}'
   lines = [line for line in output.splitlines() if line.strip()]

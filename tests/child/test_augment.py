@@ -48,7 +48,7 @@ def test_images_are_shifted_by_a_fourteenth_and_sequences_left_alone():
   assert suited_augmentation((28, 28, 1)) == Augmentation(shift_pixels=2)
   assert suited_augmentation((96, 64, 3), flip=True) == Augmentation(shift_pixels=4, flip=True)
   assert suited_augmentation((49, 10)) == Augmentation()
-  with pytest.raises(ValueError, match=r'flip=True: examples of \(49, 10\) are no images'):
+  with pytest.raises(ValueError, match=r'flip=True: examples of \(49, 10\) are not images'):
     suited_augmentation((49, 10), flip=True)
 
 

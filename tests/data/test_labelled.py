@@ -78,7 +78,10 @@ def test_groups_of_an_npz_file(tmp_path, key):
       {'x': X, 'y': np.array(['run', 'swim', 'sit', 'sit'] * 3)},
       "y: label 'swim' at index 1; must",
     ),
-    ({'x': X, 'y': Y, 'class_names': ['run', 'sit', 'swim']}, "class_names: 'swim' is no class of"),
+    (
+      {'x': X, 'y': Y, 'class_names': ['run', 'sit', 'swim']},
+      "class_names: 'swim' is not a class of",
+    ),
     ({'x': X, 'y': Y, 'class_names': ['run', 'sit']}, r'y: label 2 at index 2; .*in \[0, 2\)'),
     (
       {'x': X, 'y': 1 + Y // 2, 'class_names': NAMES},

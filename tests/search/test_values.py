@@ -114,7 +114,7 @@ def test_a_value_stands_in_the_journal_with_the_digest_of_its_json(tmp_path):
   assert weights_name(value, 1, rlnas.Terms(), 1) != weights_name((2, 'b'), 1, rlnas.Terms(), 1)
   assert {value for value, _ in evaluator.seen} == {t.proposal.value for t in trials}
   with pytest.raises(
-    ValueError, match=r'value=\(.*\): is no network; the space must return an Arc'
+    ValueError, match=r'value=\(.*\): is not a network; the space must return an Arc'
   ):
     _ = trials[0].proposal.architecture
 
@@ -273,7 +273,7 @@ def test_the_command_says_that_it_trains_networks(tmp_path, monkeypatch):
   )
   monkeypatch.chdir(tmp_path)
   config = rlnas.SearchConfig(dataset='digits', space='letters:Pairs', workdir='runs')
-  with pytest.raises(ValueError, match=r'space=letters:Pairs: returns 1, no Architecture; '):
+  with pytest.raises(ValueError, match=r'space=letters:Pairs: returns 1, not an Architecture; '):
     rlnas.run(config)
 
 

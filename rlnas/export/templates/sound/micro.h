@@ -10,7 +10,7 @@ typedef struct {
 } @name@_sound_work;
 
 /* Sets up the front end with the parameters of the training, or resets it: its noise reduction
- * begins anew. Returns -1 if it cannot allocate. `work` must be zero before the first call. */
+ * starts again. Returns -1 if it cannot allocate. `work` must be zero before the first call. */
 static inline int @name@_sound_begin(@name@_sound_work* work) {
   if (work->is_made) {
     FrontendReset(&work->state);

@@ -8,7 +8,7 @@ typedef struct {
   int frames; /* how many the ring holds */
 } @name@_sound_stream;
 
-/* Begins anew, with silence before the first sample. Returns 0, or -1 if it fails. */
+/* Starts again, with silence before the first sample. Returns 0, or -1 if it fails. */
 static inline int @name@_sound_reset(@name@_sound_stream* stream) {
   stream->next = 0;
   stream->frames = 0;

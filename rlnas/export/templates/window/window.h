@@ -44,7 +44,7 @@ typedef struct {
   int8_t ring[@NAME@_WINDOW_FRAMES][@NAME@_WINDOW_FEATURES];
 } @name@_window_stream;
 
-/* Begins anew. */
+/* Starts again with an empty window. */
 static inline void @name@_window_reset(@name@_window_stream* stream) {
   stream->samples = 0;
   stream->next = 0;
