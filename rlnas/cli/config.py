@@ -414,7 +414,9 @@ class SearchConfig:
     'Whether mutants start from the weights of their parent (--strategy=evolution).',
     group='training',
   )
-  workdir: str = _setting('runs/search', 'Folder for all files of the search.', group='execution')
+  workdir: str = _setting(
+    'runs/search', 'Folder for all files of the search; default: runs/search.', group='execution'
+  )
   executor: str = _setting(
     'pool',
     f'Where networks are trained, one of {", ".join(EXECUTORS)}: in --workers processes, on a Ray '
