@@ -17,6 +17,7 @@ from rlnas.cli.options import written
 from rlnas.cost.kinds import operator_kinds
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import metric_for
+from rlnas.data.sound_settings import HEARD
 from rlnas.data.tasks import Task
 from rlnas.search.journal import JournalError, read_journal
 from rlnas.spaces.decision import decode
@@ -143,8 +144,9 @@ def with_preprocessing(config: SearchConfig, dataset: Dataset) -> SearchConfig:
     of_data: dict[str, object] = dict(zip(choices.SEQUENCE_OF_DATA, shape, strict=True))
     offered, defaults = choices.options_of(Preprocessed), {}
   else:
+    chosen = {name: given[name] for name in HEARD if name in given}
     of_data = {name: getattr(sound, name) for name in (*choices.SOUND_OF_DATA, 'front_end')}
-    offered, defaults = choices.options_of(PreprocessedSound), choices_around(sound)
+    offered, defaults = choices.options_of(PreprocessedSound), choices_around(sound, chosen)
   for name, value in given.items():
     if name not in offered.keys() | of_data.keys():
       what = 'sequences of floats' if sound is None else 'sound'

@@ -11,6 +11,7 @@ that do not fit together are left out.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -106,24 +107,35 @@ def _values(choices: Sequence[Mapping[str, int]], name: str) -> tuple[int, ...]:
   return tuple(dict.fromkeys(choice[name] for choice in choices))
 
 
-def choices_around(sound: SoundSettings) -> dict[str, tuple[int, ...]]:
-  """Choices of `PreprocessedSound` for data with these settings, which come first, by name."""
+def choices_around(
+  sound: SoundSettings, given: Mapping[str, tuple[int, ...]] | None = None
+) -> dict[str, tuple[int, ...]]:
+  """Choices of `PreprocessedSound` for data with these settings, which come first, by name.
+
+  Args:
+    sound: the settings of the data.
+    given: choices that are decided already. The others fit at least one of them.
+  """
   shares = {
     'mel_bins': (1, 3 / 4, 1 / 2),
     'frame_ms': (1, 4 / 3),
     'frame_hop_ms': (1, 1 / 2, 3 / 2),
   }
+  known = {name: (getattr(sound, name),) for name in HEARD} | dict(given or {})
   found = {}
-  for name, of_one in shares.items():
-    values = dict.fromkeys(round(share * getattr(sound, name)) for share in of_one)
-    found[name] = tuple(value for value in values if _fits(sound, name, value))
+  for name in HEARD:
+    if name not in (given or {}):
+      values = dict.fromkeys(round(share * getattr(sound, name)) for share in shares[name])
+      fitting = (v for v in values if _fits(sound, known | {name: (v,)}))
+      found[name] = tuple(fitting) or known[name]
   return found
 
 
-def _fits(sound: SoundSettings, name: str, value: int) -> bool:
-  changed: dict[str, Any] = {name: value}
-  try:
-    dataclasses.replace(sound, **changed)
-  except ValueError:
-    return False
-  return True
+def _fits(sound: SoundSettings, choices: Mapping[str, tuple[int, ...]]) -> bool:
+  """Whether any of the choices fit together."""
+  for choice in itertools.product(*(choices[name] for name in HEARD)):
+    changed: dict[str, Any] = dict(zip(HEARD, choice, strict=True))
+    with contextlib.suppress(ValueError):
+      dataclasses.replace(sound, **changed)
+      return True
+  return False
