@@ -150,9 +150,9 @@ def with_preprocessing(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   for name, value in given.items():
     if name not in offered.keys() | of_data.keys():
       what = 'sequences of floats' if sound is None else 'sound'
+      own = ', '.join(option for option in offered if option not in of_data)
       raise ValueError(
-        f'preprocess_option={name}={written(value)}: not for {what}, whose options are '
-        f'{", ".join(offered)}'
+        f'preprocess_option={name}={written(value)}: not for {what}, whose options are {own}'
       )
     if of_data.get(name, value) != value:
       raise ValueError(f'preprocess_option={name}={value}: the data have {of_data[name]}')
