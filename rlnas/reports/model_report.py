@@ -521,8 +521,8 @@ def _data(dataset: Dataset) -> tuple[Block, ...]:
   text = f'Source and licence of {dataset.name}: {source}. test_vectors.h holds a few of its '
   text += 'examples, which have the same licence.'
   if dataset.preprocessing is not None:
-    text += ' Of each of them this network '
-    text += f'hears {dataset.sound}.' if dataset.sound else f'reads {dataset.preprocessing}.'
+    what = f'hears {dataset.sound}' if dataset.sound else f'reads {dataset.preprocessing}'
+    text += f' This network {what}.'
   return (
     Text(text),
     Table(('split', 'examples'), sizes),

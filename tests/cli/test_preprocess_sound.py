@@ -80,7 +80,7 @@ def test_the_front_end_is_part_of_every_figure(searched):
   held = memory_of(seen.preprocessing)
   assert best['sram_bytes'] == model.sram_bytes + held.sram_bytes
   assert best['flash_bytes'] == model.flash_bytes + held.flash_bytes
-  page = (folder / 'search' / 'best' / 'REPORT.md').read_text()
+  page = (folder / 'search' / 'best' / 'REPORT.md').read_text().replace('\\_', '_')
   assert f'beside the arena: sound.h, of a stream | {held.sram_bytes:,}' in page
   assert f'| flash | {best["flash_bytes"]:,} B' in page
   assert str(seen.sound) in page
