@@ -88,6 +88,17 @@ def test_a_network_hears_the_same_clips_by_its_own_front_end(data, way):
   assert through(with_preprocessing(PLAIN, OTHER), shaped)[1].x_train is seen.x_train
 
 
+def test_the_front_end_of_tflite_micro_hears_them_as_well(folder):
+  settings = dataclasses.replace(SETTINGS, front_end='micro', noisy_copies=0)
+  data = rlnas.data.load(folder, sound=settings, keep_samples=True)
+  np.testing.assert_array_equal(features_of(data.samples.val, settings), data.x_val)
+  _, seen = through(with_preprocessing(PLAIN, dataclasses.replace(OTHER, front_end='micro')), data)
+  assert seen.input_shape == (49, 8)
+  assert seen.x_val.max() > 100
+  with pytest.raises(ValueError, match='hearing: reads Hearing'):
+    through(with_preprocessing(PLAIN, OTHER), data)
+
+
 def test_parts_of_the_data_keep_their_samples(data):
   few = rlnas.data.take(data, 7)
   np.testing.assert_array_equal(few.samples.train, data.samples.train[:7])
