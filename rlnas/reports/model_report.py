@@ -229,9 +229,12 @@ def _facts(
   held = memory_of(dataset.preprocessing)
   flash = foot.flash_bytes + held.flash_bytes
   sram = deployed.reserve.arena.smallest_bytes + held.sram_bytes
+  share = f'{flash / budget.flash_bytes:.0%} of budget'
+  if held.flash_bytes:
+    share += f'; {held.flash_bytes:,} B are tables of sound.h'
   rows = [
     *first,
-    ('flash', f'{flash:,} B', f'{flash / budget.flash_bytes:.0%} of budget'),
+    ('flash', f'{flash:,} B', share),
     ('SRAM', f'{sram:,} B', f'{sram / budget.sram_bytes:.0%} of budget'),
     ('MACs', 'unknown' if foot.macs is None else f'{foot.macs:,}', 'of one inference'),
   ]
@@ -373,8 +376,10 @@ def _memory(deployed: Deployment, dataset: Dataset, budget: Budget) -> tuple[Blo
     ('where a library decides on kernels (Arduino, ESP-IDF, Zephyr)', f'{room.any_total_bytes:,}'),
   )
   if held:
-    what = 'the window of a stream (window.h)' if dataset.sound is None else 'sound.h, of a stream'
-    rows = (*rows, (f'beside the arena: {what}', f'{held:,}'))
+    what = 'window of a stream (window.h)'
+    if dataset.sound is not None:
+      what = 'front end of a stream (sound.h)'
+    rows = (*rows, (f'beside the arena: the {what}', f'{held:,}'))
   over = room.total_bytes + held - budget.sram_bytes
   fits = f'The reserve exceeds the budget of {budget.sram_bytes:,} B by {over:,} B, which reduce '
   fits += f'the memory of the application; with {build.title} the array may be smaller.'

@@ -81,8 +81,9 @@ def test_the_front_end_is_part_of_every_figure(searched):
   assert best['sram_bytes'] == model.sram_bytes + held.sram_bytes
   assert best['flash_bytes'] == model.flash_bytes + held.flash_bytes
   page = (folder / 'search' / 'best' / 'REPORT.md').read_text().replace('\\_', '_')
-  assert f'beside the arena: sound.h, of a stream | {held.sram_bytes:,}' in page
+  assert f'beside the arena: the front end of a stream (sound.h) | {held.sram_bytes:,}' in page
   assert f'| flash | {best["flash_bytes"]:,} B' in page
+  assert f'{held.flash_bytes:,} B are tables of sound.h' in page
   assert str(seen.sound) in page
   assert f'Digest: {data.digest}' in page
 
