@@ -8,6 +8,7 @@ those.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 from rlnas.architecture import (
@@ -100,6 +101,7 @@ def preprocessing_memory(architecture: Architecture) -> Memory:
   return memory_of(preprocessing_of(architecture))
 
 
+@functools.lru_cache(maxsize=1024)
 def memory_of(preprocessing: Preprocessing | None) -> Memory:
   """What preprocessing takes of a chip; nothing if there is none."""
   if preprocessing is None:
