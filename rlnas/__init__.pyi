@@ -70,6 +70,7 @@ from .spaces.multibranch import MultiBranch
 from .spaces.nasbench201 import NasBench201
 from .spaces.nasnet import NASNet
 from .spaces.preprocessed import Preprocessed
+from .spaces.preprocessed_sound import PreprocessedSound
 from .spaces.recurrent import Recurrent
 from .spaces.table import Table, compile_table, mutate, sample_uniform
 from .spaces.temporal import Temporal
@@ -133,6 +134,7 @@ __all__ = [
   'Plan',
   'Prefer',
   'Preprocessed',
+  'PreprocessedSound',
   'Progress',
   'ProgressBar',
   'Proposal',

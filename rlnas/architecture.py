@@ -29,7 +29,8 @@ Shape = tuple[int, ...]
 # is ceil(side / s). `pad_like` pads its first input with zeros, equally on all sides, to the height
 # and width of its second. `frames` returns `count` frames of a sequence, starting at frame `first`,
 # as one vector. `dense` nodes with equal `weights` share their weights. The input may have the
-# attributes of `WINDOW`: the network then reads a part of the examples (`rlnas.cost.window`).
+# attributes of `WINDOW` or `HEARING`: the network then reads a part of the examples, or hears sound
+# with a front end of its own (`rlnas.cost.preprocessing`).
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
   'input': (),
   'conv': ('activation', 'filters', 'kernel_height', 'kernel_width', 'stride'),
@@ -51,6 +52,8 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
   'dilated_depthwise_conv': ('activation', 'dilation', 'kernel_height', 'kernel_width'),
 }
 WINDOW = ('features', 'frames', 'rate')  # features: ascending indices as text, '0,1,5'
+HEARING = ('clip_ms', 'frame_hop_ms', 'frame_ms', 'front_end', 'mel_bins', 'sample_rate')
+FRONT_ENDS = ('log_mel', 'micro')
 COMMUTATIVE = frozenset({'add', 'multiply'})
 ACTIVATIONS = ('none', 'relu')
 _WEIGHTED = frozenset(
@@ -252,7 +255,7 @@ def infer_shapes(architecture: Architecture, task: TaskShape) -> tuple[Shape, ..
     ValueError: an operation cannot take the shapes of its inputs, such as a sum of two shapes or
       frames beyond the end of a sequence.
   """
-  found = [_windowed(architecture.nodes[0], input_sides(task))]
+  found = [_preprocessed(architecture.nodes[0], input_sides(task))]
   for index, node in enumerate(architecture.nodes[1:], 1):
     op, size, stride, first = _figures(node.op, node.attributes)
     source, *others = node.inputs
@@ -273,23 +276,56 @@ def input_sides(task: TaskShape) -> Sides:
   return 1 + len(sides), height, width, channels
 
 
-def _windowed(entry: Node, sides: Sides) -> Sides:
-  """The sides of what the input node gives: those of an example, or those of its window."""
+def _preprocessed(entry: Node, sides: Sides) -> Sides:
+  """The sides of what the input node gives: those of an example, or of what is read of it."""
   if not entry.attributes:
     return sides
   rank, height, width, channels = sides
-  frames, kept = entry['frames'], _indices(entry['features'])
   is_row = rank == 3 and height == 1
-  steps, features = (width, channels) if is_row else (height, channels if rank == 2 else width)
   is_image = rank == 3 and height != 1 and channels != 1
-  if is_image or steps < frames * entry['rate'] or features <= kept[-1]:
-    raise ValueError(
-      f'node 0: a window of {frames * entry["rate"]} time steps and feature {kept[-1]} of examples '
-      f'of shape {_shape(sides)}'
-    )
+  if 'features' in dict(entry.attributes):
+    frames, kept = entry['frames'], _indices(entry['features'])
+    steps, features = (width, channels) if is_row else (height, channels if rank == 2 else width)
+    if is_image or steps < frames * entry['rate'] or features <= kept[-1]:
+      raise ValueError(
+        f'node 0: a window of {frames * entry["rate"]} time steps and feature {kept[-1]} of '
+        f'examples of shape {_shape(sides)}'
+      )
+    seen = len(kept)
+  else:
+    frames, seen = _frames_heard(entry), entry['mel_bins']
+    if is_image or frames < 1:
+      raise ValueError(
+        f'node 0: {frames} frames of sound in place of examples of shape {_shape(sides)}'
+      )
   if rank == 2:
-    return rank, frames, 1, len(kept)
-  return (rank, 1, frames, len(kept)) if is_row else (rank, frames, len(kept), 1)
+    return rank, frames, 1, seen
+  return (rank, 1, frames, seen) if is_row else (rank, frames, seen, 1)
+
+
+def _frames_heard(entry: Node) -> int:
+  rate, clip_ms = entry['sample_rate'], entry['clip_ms']
+  return frames_of_clip(
+    rate, clip_ms=clip_ms, frame_ms=entry['frame_ms'], hop_ms=entry['frame_hop_ms']
+  )
+
+
+def frames_of_clip(sample_rate: int, *, clip_ms: int, frame_ms: int, hop_ms: int) -> int:
+  """Number of whole frames in a clip of sound; below 1 if there is none.
+
+  Args:
+    sample_rate: samples a second.
+    clip_ms: length of the clip in milliseconds.
+    frame_ms: length of a frame.
+    hop_ms: from the beginning of a frame to that of the next.
+  """
+  clip, frame, hop = (samples_of(time, sample_rate) for time in (clip_ms, frame_ms, hop_ms))
+  return 1 + (clip - frame) // hop if hop else 0
+
+
+def samples_of(milliseconds: int, sample_rate: int) -> int:
+  """Number of samples of a time, rounded down."""
+  return sample_rate * milliseconds // 1000
 
 
 def _indices(text: str) -> list[int]:
@@ -372,7 +408,7 @@ def _check_node(index: int, node: Node) -> None:
   if node.op not in OPERATIONS:
     raise ValueError(f'node {index}: unknown op {node.op!r}; known: {", ".join(OPERATIONS)}')
   names = tuple([name for name, _ in node.attributes])  # checks run often; a list is quicker
-  if names != OPERATIONS[node.op] and (node.op, names) != ('input', WINDOW):
+  if names != OPERATIONS[node.op] and not (node.op == 'input' and names in (WINDOW, HEARING)):
     raise ValueError(f'node {index} ({node.op}): attributes {names}, not {OPERATIONS[node.op]}')
   least, most = _INPUT_COUNTS.get(node.op, (1, 1))
   if len(node.inputs) < least or (most is not None and len(node.inputs) > most):
@@ -383,6 +419,9 @@ def _check_node(index: int, node: Node) -> None:
     if name == 'activation':
       if value not in ACTIVATIONS:
         raise ValueError(f'node {index} ({node.op}): activation={value!r}, not of {ACTIVATIONS}')
+    elif name == 'front_end':
+      if value not in FRONT_ENDS:
+        raise ValueError(f'node {index} ({node.op}): front_end={value!r}, not of {FRONT_ENDS}')
     elif name == 'features':
       kept = _indices(value) if isinstance(value, str) else []
       if not kept or ','.join(map(str, sorted(set(kept)))) != value:

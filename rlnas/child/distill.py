@@ -17,7 +17,7 @@ from rlnas.backend import keras, tf
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights
 from rlnas.child.train import LOSSES, Loss, cross_entropy, squared_error
-from rlnas.cost.window import unwindowed
+from rlnas.cost.preprocessing import behind_preprocessing
 from rlnas.data.dataset import Dataset
 from rlnas.data.tasks import Task
 
@@ -40,15 +40,15 @@ class Teacher:
   weights: pathlib.Path
 
   def load(self, dataset: Dataset) -> keras.Model:
-    """Builds the network with its weights; it reads what its window gives, if it has one.
+    """Builds the network with its weights; it reads what its preprocessing gives, if it has any.
 
     Args:
-      dataset: the data as given, not as seen through a window.
+      dataset: the data as given, not as the network sees them.
 
     Raises:
       ValueError: the weights are missing, or belong to another network.
     """
-    network = build(*unwindowed(self.architecture, dataset.task), seed=0)
+    network = build(*behind_preprocessing(self.architecture, dataset.task), seed=0)
     layers = sum(bool(layer.weights) for layer in network.layers)
     if inherit_weights(network, self.weights) != layers:
       raise ValueError(f'{self.weights}: not the weights of this network')

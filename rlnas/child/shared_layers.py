@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rlnas.architecture import COMMUTATIVE, Architecture, Node, Shape, TaskShape, infer_shapes
-from rlnas.cost.window import window_of
+from rlnas.cost.preprocessing import preprocessing_of
 
 _MIXING = ('conv', 'dilated_conv')
 DEPTHWISE = ('depthwise_conv', 'dilated_depthwise_conv')
@@ -70,11 +70,11 @@ def layers_of(architecture: Architecture, task: TaskShape) -> tuple[Layer, ...]:
     task: shape of its input and number of its classes.
 
   Raises:
-    ValueError: the network has 'dense' or 'frames' nodes, or a window. Weights of 'dense' nodes are
-      not shared by place: the steps of a recurrent network share them already.
+    ValueError: the network has 'dense' or 'frames' nodes, or preprocessing. Weights of 'dense'
+      nodes are not shared by place: the steps of a recurrent network share them already.
   """
-  if window_of(architecture) is not None:
-    raise ValueError('node 0 (input): networks with windows do not share weights')
+  if preprocessing_of(architecture) is not None:
+    raise ValueError('node 0 (input): networks with preprocessing do not share weights')
   shapes = infer_shapes(architecture, task)
   depths: list[int] = []
   parts: list[tuple[_Part, ...]] = []  # of each value

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlnas.backend import tf
+from rlnas.child.augment import Changes
 from rlnas.data.dataset import Dataset
 
 _SHIFT_MS = 100  # as in TensorFlow's training of Speech Commands
@@ -104,6 +105,22 @@ def _inside(size: int, stretches: tf.Tensor) -> tf.Tensor:
   """Whether each place is in a stretch: first and number [B, 2] -> [B, size]."""
   places, first = tf.range(size), stretches[:, :1]
   return (places >= first) & (places < first + stretches[:, 1:])
+
+
+def as_heard(dataset: Dataset, changes: Changes) -> Changes:
+  """The changes of sound for a network with a front end of its own: the same times and shares.
+
+  Args:
+    dataset: the data as the network hears them.
+    changes: changes of the data as they were given; others than of sound stay as they are.
+  """
+  given = None if dataset.given is None else dataset.given.sound
+  own = dataset.sound
+  if given is None or own is None or not isinstance(changes, SpecAugment):
+    return changes
+  shift = changes.shift * given.frame_hop_ms // own.frame_hop_ms
+  masks = bool(changes.masked_bins or changes.masked_frames)
+  return for_sound(dataset, masks=masks, shift=min(own.frames - 1, shift))
 
 
 def for_sound(dataset: Dataset, *, masks: bool = True, shift: int | None = None) -> SpecAugment:

@@ -21,9 +21,9 @@ from rlnas.cli.fitting import (
   kinds_in,
   with_frames,
   with_metric,
+  with_preprocessing,
   with_space,
   with_training,
-  with_windows,
 )
 from rlnas.cli.options import written
 from rlnas.cost.builds import Build
@@ -36,7 +36,6 @@ from rlnas.evaluation.executors import default_workers
 from rlnas.interfaces import Executor, Reward, StagedEvaluator, Strategy
 from rlnas.search.fidelity import Pruner
 from rlnas.spaces.decision import Space, decode
-from rlnas.spaces.preprocessed import Preprocessed
 from rlnas.spaces.table import Table, compile_table, unrank
 from rlnas.strategies.admitting import Admitting
 from rlnas.strategies.earlier_results import Earlier
@@ -111,7 +110,7 @@ def set_up(config: SearchConfig) -> Setup:
   journals = read_earlier(config.learn_from)
   dataset = loaders.load(config.dataset, config.data_dir, **config.reading())
   by_data, config = config.space is None, with_frames(with_space(config, dataset), dataset)
-  config = with_metric(with_training(with_windows(config, dataset), dataset), dataset)
+  config = with_metric(with_training(with_preprocessing(config, dataset), dataset), dataset)
   table = compile_table(build_space(config))
   first = decode(table.space, unrank(table, 0))
   if not isinstance(first, Architecture):
@@ -199,13 +198,11 @@ def build_space(config: SearchConfig) -> Space:
   built: Space = _constructed('space', name, choices.find('space', name), **options)
   if not config.preprocess:
     return built
-  windows = choices.preprocess_options(config.preprocess_options)
-  if not windows.keys() >= choices.PREPROCESS_OF_DATA.keys():
-    return built  # the data are not read yet
+  given = choices.preprocess_options(config.preprocess_options)
   try:
-    return Preprocessed(built, **windows)
+    return choices.preprocessed(built, given)  # `built` itself if the data are not read yet
   except ValueError as error:
-    raise ValueError(f'preprocess_option={_shown(windows)}: {error}') from error
+    raise ValueError(f'preprocess_option={_shown(given)}: {error}') from error
 
 
 def build_strategy(

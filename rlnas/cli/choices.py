@@ -23,7 +23,9 @@ from rlnas.search.fidelity import (
   by_regression,
   promote_none,
 )
+from rlnas.spaces.decision import Space
 from rlnas.spaces.preprocessed import Preprocessed
+from rlnas.spaces.preprocessed_sound import PreprocessedSound
 
 Chosen = TypeVar('Chosen')
 
@@ -72,10 +74,8 @@ PRUNERS: Mapping[str, Callable[[int], Pruner]] = {
 _OFFERED = {'space': SPACES, 'strategy': STRATEGIES, 'reward': REWARDS}
 # Arguments that the search gives to a strategy, if its signature has them.
 GIVEN = ('table', 'controller', 'seed', 'admits', 'penalty', 'earlier')
-# Options of --preprocess that the data decide.
-PREPROCESS_OF_DATA: Mapping[str, Option] = {
-  name: Option(name, 'int', 'that of the data', '') for name in ('steps', 'features')
-}
+# Options of --preprocess that the data decide: those of sequences of floats, and of sound.
+SEQUENCE_OF_DATA, SOUND_OF_DATA = ('steps', 'features'), ('clip_ms', 'sample_rate')
 _CONTROLLER = 'rlnas.strategies.controller:Controller'
 # An option of every strategy. A class that has no argument `admits` is wrapped
 # (`rlnas.strategies.admitting`).
@@ -206,9 +206,29 @@ def options_of_strategy(name: str) -> tuple[dict[str, Option], dict[str, Option]
 
 
 def preprocess_options(texts: Sequence[str]) -> dict[str, Any]:
-  """The keyword arguments of `rlnas.spaces.preprocessed`. Raises ValueError; see `read_options`."""
-  options = {**PREPROCESS_OF_DATA, **options_of(Preprocessed)}
+  """The keyword arguments of `preprocessed`. Raises ValueError; see `read_options`."""
+  of_data = {
+    name: Option(name, 'int', 'that of the data', '')
+    for name in (*SEQUENCE_OF_DATA, *SOUND_OF_DATA)
+  }
+  options = {**of_data, **options_of(Preprocessed), **options_of(PreprocessedSound)}
   return read_options('preprocess_option', texts, options, of='preprocess')
+
+
+def preprocessed(space: Space, arguments: Mapping[str, Any]) -> Space:
+  """The space whose networks also decide what they read, by what the data are.
+
+  Args:
+    space: decides the networks behind that.
+    arguments: options of --preprocess with those that the data decide; without these `space` is
+      returned as it is.
+
+  Raises:
+    ValueError: an option is out of its range.
+  """
+  if arguments.keys() >= set(SOUND_OF_DATA):
+    return PreprocessedSound(space, **arguments)
+  return Preprocessed(space, **arguments) if arguments.keys() >= set(SEQUENCE_OF_DATA) else space
 
 
 def reward_options(name: str, texts: Sequence[str]) -> dict[str, Any]:

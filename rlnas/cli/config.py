@@ -13,6 +13,7 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from rlnas.architecture import FRONT_ENDS
 from rlnas.board import BOARDS, Board, find_board
 from rlnas.budget import Budget
 from rlnas.child.defaults import LEARNING_RATE
@@ -24,7 +25,7 @@ from rlnas.data.folders import Frame
 from rlnas.data.loaders import BUILT_IN
 from rlnas.data.metrics import Metric
 from rlnas.data.recordings import Reading
-from rlnas.data.sound_settings import FRONT_ENDS, SoundSettings
+from rlnas.data.sound_settings import SoundSettings
 from rlnas.data.tasks import MOST_CLASSES_OF_FLOATS, Task, check_task
 from rlnas.evaluation.executors import TRIAL_TIMEOUT, check_timeout
 from rlnas.finishing.choice import Prefer
@@ -328,16 +329,16 @@ class SearchConfig:
   )
   preprocess: bool = _setting(
     False,
-    'Whether each network also decides what it reads of a sequence: the length of the window, how '
-    'many time steps make a frame, and which features. The buffer of a stream counts '
-    'as SRAM.',
+    'Whether each network also decides what it reads: of a sequence the length of the window, how '
+    'many time steps make a frame, and which features; of sound the mel bins, the length of a '
+    'frame and how often one begins. What a stream needs for that counts as SRAM and flash.',
     group='search',
   )
   preprocess_options: tuple[str, ...] = _setting(
     (),
     'Option of --preprocess as name=value; may be repeated, for example '
-    '--preprocess_option=windows=128,64 --preprocess_option=rates=1,2. The defaults are listed '
-    'below.',
+    '--preprocess_option=windows=128,64, or of sound --preprocess_option=mel_bins=40,20. The '
+    'defaults are listed below.',
     group='search',
     flag='preprocess_option',
   )
@@ -523,6 +524,7 @@ class SearchConfig:
       'channels': frame.channels,
       'sound': sound if sound.changed() else None,
       'task': self.task,
+      **({'keep_samples': True} if self.preprocess else {}),
     }
 
   def stages(self) -> tuple[tuple[int | None, int], ...]:

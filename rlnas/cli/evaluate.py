@@ -21,13 +21,16 @@ from rlnas.cli.flags import define_some_flags, named_by_flags, no_arguments, sho
 from rlnas.cli.loading import load_tensorflow
 from rlnas.cli.text_tables import aligned
 from rlnas.cli.workdir import dataset_of, named_workdir
+from rlnas.cost.hearing import Hearing
 from rlnas.data import folders
 from rlnas.data.atomic_file import write_file
 from rlnas.data.csv_files import SUFFIXES
 from rlnas.data.labelled import Labelled, load_labelled, test_part
 from rlnas.data.loaders import BUILT_IN
 from rlnas.data.metrics import Metric
+from rlnas.data.sound_settings import HEARD, SoundSettings
 from rlnas.data.sounds import is_list
+from rlnas.data.windowed import through
 
 if TYPE_CHECKING:
   from rlnas.reports.anomaly_metrics import AnomalyQuality
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 _READING = ('label', 'group', 'features', 'window', 'hop', 'image_size', 'channels', *SOUND)
 _OF_TABLES = ('features', 'window', 'hop')  # that suit every kind of CSV files
+_SOUNDS = ('list of sound', 'sound')  # kinds of data
 _OF_IMAGES = ('image_size', 'channels')
 _WIDTH = 100  # of a confusion matrix on a terminal; instead of a wider one come the mistakes
 _MOST_MISTAKES = 10
@@ -132,18 +136,26 @@ def examples_of(
           f'{name}={value}: not with the data of the search, which are read with its own settings'
         )
     own = dataset_of(config, search.configuration, search.trials)
+    if search.sound is not None and search.architecture is not None:
+      _, own = through(search.architecture, own)
     # Results of earlier versions do not name the classes, so these are its own by definition.
-    return test_part(own, own.class_names, search.task.input_shape)
+    return test_part(own, own.class_names, search.raw_shape)
   kept = {name: getattr(config, name) for name in _inherited(dataset, config)}
   kept |= {name: value for name, value in given.items() if value is not None}
   reading = _with(SearchConfig(), **kept).reading()
   if 'features' in kept and given.get('features') is None:  # in whatever order they stand there
     reading['features'] = search.features or reading['features']
+  if isinstance(search.preprocessing, Hearing) and _kind(dataset) in _SOUNDS:
+    for name in HEARD:
+      if given.get(name) is not None:
+        decided = getattr(search.preprocessing, name)
+        raise ValueError(f'{name}={given[name]}: the network itself decided on {decided}')
+    reading['sound'] = (reading['sound'] or SoundSettings()).heard_by(search.preprocessing)
   try:
     return load_labelled(
       dataset,
       class_names=search.class_names,
-      input_shape=search.task.input_shape,
+      input_shape=search.raw_shape,
       dtype=search.input_type,
       head=search.head,
       data_dir=data_dir,
@@ -174,9 +186,8 @@ def _inherited(dataset: str, config: SearchConfig) -> tuple[str, ...]:
   kind, own = _kind(dataset), _kind(config.dataset)
   if kind == own:
     return _READING if kind != 'built-in' else ()
-  sounds = ('list of sound', 'sound')
-  if kind in sounds:  # the groups of a folder are not a column of a list
-    return SOUND if own in sounds else ()
+  if kind in _SOUNDS:  # the groups of a folder are not a column of a list
+    return SOUND if own in _SOUNDS else ()
   tables = ('csv', 'recordings')
   if kind in tables:
     return (*_OF_TABLES, *(('group',) if own in tables and config.group != 'folder' else ()))

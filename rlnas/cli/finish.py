@@ -33,6 +33,7 @@ from rlnas.cli.guard import stopping
 from rlnas.cli.loading import load_tensorflow, start_compiler
 from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 from rlnas.data.metrics import NOTABLE_SHARE, Metric, metric_for
+from rlnas.data.shared_features import shared_features
 from rlnas.data.tasks import Task
 from rlnas.trial import Status, Trial
 
@@ -73,18 +74,19 @@ def main(flag_values: flags.FlagValues, arguments: list[str]) -> None:
   workdir = pathlib.Path(config.workdir)
   configuration, trials = read_journal(workdir / 'journal.jsonl')
   dataset = dataset_of(config, configuration, trials)
-  with named_by_flags():
-    finish(
-      trials,
-      dataset,
-      budget_of(configuration),
-      config,
-      build=build_of(configuration),
-      workers=flag_values['workers'].value,
-      since=started,
-    )
-  write_config(config, workdir)
-  winner = export_workdir(workdir, dataset) / 'report.html'
+  with shared_features(dataset, workdir) as shared:
+    with named_by_flags():
+      finish(
+        trials,
+        shared,
+        budget_of(configuration),
+        config,
+        build=build_of(configuration),
+        workers=flag_values['workers'].value,
+        since=started,
+      )
+    write_config(config, workdir)
+    winner = export_workdir(workdir, shared) / 'report.html'
   show('\n' + closing_lines(config, search=report(workdir), winner=winner))
 
 

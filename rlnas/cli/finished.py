@@ -16,10 +16,18 @@ from rlnas.architecture import Architecture, TaskShape
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import read_config
 from rlnas.cli.results import Result, read_result
-from rlnas.cost.window import Window, seen_shape, unwindowed, window_of
+from rlnas.cost.hearing import Hearing
+from rlnas.cost.preprocessing import (
+  Preprocessing,
+  behind_preprocessing,
+  preprocessing_of,
+  seen_shape,
+)
+from rlnas.cost.window import Window
 from rlnas.data.labels import as_places
 from rlnas.data.raw_inputs import shaped, typed
 from rlnas.data.scaling import Scaling
+from rlnas.data.sound_settings import SoundSettings
 from rlnas.data.tasks import (
   ANOMALOUS,
   CLASSES,
@@ -55,7 +63,7 @@ class FinishedSearch:
     trials: its trials, in order.
     number: number of the finalist; 1 is the winner.
     why: why the winner won; '' if an earlier version finished the search.
-    task: shape of raw examples, and number of outputs.
+    task: shape of the examples of the data, and number of outputs.
     class_names: one name for each class; of a regression, for each value.
     scaling: how raw inputs are scaled for its networks.
     input_type: type in which raw inputs are kept before they are scaled: uint8, float32 or float64.
@@ -114,7 +122,7 @@ class FinishedSearch:
     from rlnas.child.inherit import inherit_weights
 
     finalist = self._result.finalist(self.number)
-    network = build(*unwindowed(finalist.candidate.architecture, self.task), seed=0)
+    network = build(*behind_preprocessing(finalist.candidate.architecture, self.task), seed=0)
     path = self.workdir / 'finalists' / f'{finalist.name}.npz'
     if inherit_weights(network, path) != sum(bool(layer.weights) for layer in network.layers):
       raise ValueError(f'{path}: must hold the weights of this network')
@@ -126,7 +134,8 @@ class FinishedSearch:
     """Runs the int8 network, with the kernels of TensorFlow Lite.
 
     Args:
-      x: raw examples, as in the data set: they are scaled here. [N, ...]
+      x: raw examples, as in the data set: they are scaled here. If the network has a front end of
+        its own, features made with `sound`. [N, ...]
       tflm: whether to run TFLite Micro itself, one example at a time. It is slow, and gives to the
         unit what the bundle's <name>_classify() gives; the kernels of TensorFlow Lite may differ
         from that by a few units in the scores (`rlnas.tflite.inference`).
@@ -144,7 +153,7 @@ class FinishedSearch:
     from rlnas.tflite.inference import int8_logits, real_inputs, real_units, tflm_logits
 
     run = tflm_logits if tflm else int8_logits
-    seen, scaling = self._windowed(self._shaped(x)), self._seen_scaling
+    seen, scaling = self._seen(self._shaped(x)), self._seen_scaling
     units = run(self.tflite, seen, scaling=scaling)
     if self.head.task is Task.CLASSIFICATION:
       return units
@@ -153,7 +162,7 @@ class FinishedSearch:
 
   def inputs(self, x: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Scales raw examples [N, ...] to what `model` reads. Raises ValueError as `predict`."""
-    return self._seen_scaling.inputs(self._windowed(self._shaped(x)))
+    return self._seen_scaling.inputs(self._seen(self._shaped(x)))
 
   def evaluate(
     self, x: npt.ArrayLike, y: npt.ArrayLike, *, groups: npt.ArrayLike | None = None
@@ -161,7 +170,7 @@ class FinishedSearch:
     """Tests the int8 network on labelled examples, as a search does on its test data.
 
     Args:
-      x: raw examples, as in the data set. [N, ...]
+      x: raw examples, as for `predict`. [N, ...]
       y: their classes: places in `class_names`, as a `Dataset` has them, or names as text [N]; of
         a regression their values [N] or [N, K]; in anomaly detection 0 and 1, or the words normal
         and anomaly [N].
@@ -180,10 +189,10 @@ class FinishedSearch:
     from rlnas.reports.regression_metrics import assess_values
     from rlnas.tflite.inference import int8_answers, real_logits
 
-    raw = typed('x', shaped('x', np.asarray(x), self.task.input_shape), self.input_type)
+    raw = typed('x', shaped('x', np.asarray(x), self.raw_shape), self.input_type)
     if raw.dtype != np.uint8 and not np.isfinite(raw).all():
       raise ValueError('x: holds NaN or infinite values; all must be finite')
-    seen, scaling = self._windowed(raw), self._seen_scaling
+    seen, scaling = self._seen(raw), self._seen_scaling
     if self.head.task is Task.REGRESSION:
       values = as_targets('y', np.asarray(y), examples=len(raw))
       if values.shape[1] != len(self.class_names):
@@ -208,26 +217,56 @@ class FinishedSearch:
 
   def _shaped(self, x: npt.ArrayLike) -> Array:
     """Examples of the input shape, floats in the type of the training data. Raises ValueError."""
-    raw = shaped('x', np.asarray(x), self.task.input_shape)
+    raw = shaped('x', np.asarray(x), self.raw_shape)
     return raw if self.input_type == 'uint8' else typed('x', raw, self.input_type)
 
   @functools.cached_property
-  def window(self) -> Window | None:
-    """The part of an example that the network reads; None if it reads all."""
-    rows = self._result.best.get('architecture')
-    if self.number != 1:
-      return window_of(self._result.finalist(self.number).candidate.architecture)
-    return None if rows is None else window_of(Architecture.from_rows(rows))
+  def preprocessing(self) -> Preprocessing | None:
+    """What the network decided to read; None if it reads whole examples."""
+    architecture = self.architecture
+    return None if architecture is None else preprocessing_of(architecture)
 
-  def _windowed(self, x: Array) -> Array:
-    """What the network reads of raw examples of the input shape: [N, ...]."""
-    if self.window is None:
+  @functools.cached_property
+  def architecture(self) -> Architecture | None:
+    """The network; None if an earlier version did not write that of the winner."""
+    if self.number != 1:
+      return self._result.finalist(self.number).candidate.architecture
+    rows = self._result.best.get('architecture')
+    return None if rows is None else Architecture.from_rows(rows)
+
+  @property
+  def sound(self) -> SoundSettings | None:
+    """How recordings become what the network hears, if it has a front end of its own; else None.
+
+    `rlnas.data.load(path, sound=search.sound)` reads others in the same way, and
+    `search.sound.features(samples)` makes the features of a clip.
+    """
+    if not isinstance(self.preprocessing, Hearing):
+      return None
+    return (self.config.reading()['sound'] or SoundSettings()).heard_by(self.preprocessing)
+
+  @property
+  def raw_shape(self) -> tuple[int, ...]:
+    """The shape of an example for `predict` and `evaluate`: that of the data.
+
+    It is that of the network's own features if it has a front end of its own.
+    """
+    if not isinstance(self.preprocessing, Hearing):
+      return self.task.input_shape
+    return seen_shape(self.preprocessing, self.task)
+
+  def _seen(self, x: Array) -> Array:
+    """What the network reads of raw examples: [N, ...]."""
+    if not isinstance(self.preprocessing, Window):
       return x
-    return windowed(x, self.window).reshape(len(x), *seen_shape(self.window, self.task))
+    return windowed(x, self.preprocessing).reshape(
+      len(x), *seen_shape(self.preprocessing, self.task)
+    )
 
   @property
   def _seen_scaling(self) -> Scaling:
-    return self.scaling if self.window is None else scaling_of(self.scaling, self.window)
+    window = self.preprocessing
+    return scaling_of(self.scaling, window) if isinstance(window, Window) else self.scaling
 
 
 def load(workdir: str | os.PathLike[str], *, finalist: int = 1) -> FinishedSearch:

@@ -13,12 +13,16 @@ from rlnas.architecture import Architecture
 from rlnas.child.defaults import BATCH_SIZE
 from rlnas.cli import choices
 from rlnas.cli.config import EPOCHS, LARGE, STAGES_IF_LARGE, SearchConfig, named_space
+from rlnas.cli.options import written
 from rlnas.cost.kinds import operator_kinds
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import metric_for
+from rlnas.data.sound_settings import HEARD
 from rlnas.data.tasks import Task
 from rlnas.search.journal import JournalError, read_journal
 from rlnas.spaces.decision import decode
+from rlnas.spaces.preprocessed import Preprocessed
+from rlnas.spaces.preprocessed_sound import PreprocessedSound, choices_around
 from rlnas.spaces.table import Table, sample_uniform
 
 # Options of `chain` for examples of one pixel, whose layers are dense.
@@ -111,21 +115,20 @@ def with_frames(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   return dataclasses.replace(config, space_options=options)
 
 
-def with_windows(config: SearchConfig, dataset: Dataset) -> SearchConfig:
+def with_preprocessing(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   """Gives the shape of the data to `--preprocess`; without it, returns the same configuration.
 
   Raises:
-    ValueError: the data are not sequences of floats, the space needs a fixed number of frames, or
-      an option does not fit the data.
+    ValueError: the data are neither sequences of floats nor sound, the space needs a fixed number
+      of frames, or an option does not fit the data.
   """
   if not config.preprocess:
     return config
-  space, shape = named_space(config), dataset.input_shape
-  if len(shape) != 2 or dataset.sound is not None or dataset.x_train.dtype.kind != 'f':
-    what = 'sound' if dataset.sound is not None else f'{dataset.x_train.dtype} of shape {shape}'
+  space, shape, sound = named_space(config), dataset.input_shape, dataset.sound
+  if sound is None and (len(shape) != 2 or dataset.x_train.dtype.kind != 'f'):
     raise ValueError(
-      f'preprocess=True: examples of {dataset.name} are {what}; must be sequences of floats, such '
-      'as those of a motion sensor'
+      f'preprocess=True: examples of {dataset.name} are {dataset.x_train.dtype} of shape {shape}; '
+      'must be sequences of floats, such as those of a motion sensor, or WAV files'
     )
   if 'frames' in choices.options_of(choices.find('space', space)):
     raise ValueError(
@@ -137,13 +140,25 @@ def with_windows(config: SearchConfig, dataset: Dataset) -> SearchConfig:
       'different parts of an example cannot be compared'
     )
   given = choices.preprocess_options(config.preprocess_options)
-  of_data = dict(zip(choices.PREPROCESS_OF_DATA, shape, strict=True))
-  for name, value in of_data.items():
-    if given.get(name, value) != value:
-      raise ValueError(f'preprocess_option={name}={given[name]}: the data have {value}')
-  missing = (f'{name}={value}' for name, value in of_data.items() if name not in given)
-  options = (*config.preprocess_options, *missing)
-  return dataclasses.replace(config, preprocess_options=options)
+  if sound is None:
+    of_data: dict[str, object] = dict(zip(choices.SEQUENCE_OF_DATA, shape, strict=True))
+    offered, defaults = choices.options_of(Preprocessed), {}
+  else:
+    chosen = {name: given[name] for name in HEARD if name in given}
+    of_data = {name: getattr(sound, name) for name in (*choices.SOUND_OF_DATA, 'front_end')}
+    offered, defaults = choices.options_of(PreprocessedSound), choices_around(sound, chosen)
+  for name, value in given.items():
+    if name not in offered.keys() | of_data.keys():
+      what = 'sequences of floats' if sound is None else 'sound'
+      own = ', '.join(option for option in offered if option not in of_data)
+      raise ValueError(
+        f'preprocess_option={name}={written(value)}: not for {what}, whose options are {own}'
+      )
+    if of_data.get(name, value) != value:
+      raise ValueError(f'preprocess_option={name}={value}: the data have {of_data[name]}')
+  missing = {name: value for name, value in (of_data | defaults).items() if name not in given}
+  options = (f'{name}={written(value)}' for name, value in missing.items())
+  return dataclasses.replace(config, preprocess_options=(*config.preprocess_options, *options))
 
 
 def check_input(dataset: Dataset, config: SearchConfig) -> None:

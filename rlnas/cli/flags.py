@@ -20,6 +20,7 @@ from rlnas.cli import choices
 from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.options import did_you_mean
 from rlnas.spaces.preprocessed import Preprocessed
+from rlnas.spaces.preprocessed_sound import PreprocessedSound
 
 if TYPE_CHECKING:
   from rlnas.cli.build import Setup
@@ -201,9 +202,10 @@ def options_text() -> str:
       if options:
         lines.append(f'\n--{kind}={name}, --{kind}_option=')
         lines += [_wrapped(f'{option}', option.text) for option in options.values()]
-  lines.append('\n--preprocess, --preprocess_option=')
-  offered_windows = choices.options_of(Preprocessed).values()
-  lines += [_wrapped(f'{option}', option.text) for option in offered_windows]
+  for what, space in (('sequences of floats', Preprocessed), ('sound', PreprocessedSound)):
+    lines.append(f'\n--preprocess of {what}, --preprocess_option=')
+    named = choices.options_of(space, without=('front_end',)).values()  # as the data have it
+    lines += [_wrapped(f'{option}', option.text) for option in named]
   return '\n'.join(lines)
 
 

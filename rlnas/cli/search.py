@@ -13,6 +13,7 @@ the strategy has a controller), pareto.png, finalists/ and tensorboard/.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import json
 import math
@@ -41,10 +42,13 @@ from rlnas.cli.loading import load_tensorflow, start_compiler
 from rlnas.data.description import as_sequence, describe
 from rlnas.data.loaders import BUILT_IN, DOWNLOADED
 from rlnas.data.metrics import Metric
+from rlnas.data.shared_features import shared_features
+from rlnas.data.sound_settings import HEARD
 from rlnas.data.tasks import Task
 from rlnas.evaluation.workers import end_if_imported_by_worker
 from rlnas.spaces.decision import Space
 from rlnas.spaces.preprocessed import Preprocessed
+from rlnas.spaces.preprocessed_sound import PreprocessedSound
 from rlnas.trial import Trial
 
 if TYPE_CHECKING:
@@ -107,9 +111,14 @@ def run(config: SearchConfig, *, tensorboard: bool = False) -> Winner:
   from rlnas.cli.build import set_up
 
   setup = set_up(config)  # before TensorFlow is loaded, so that a mistake is told at once
-  config = setup.config
   load_tensorflow()
-  workdir = pathlib.Path(config.workdir)
+  with shared_features(setup.dataset, setup.config.workdir) as dataset:
+    return _run(dataclasses.replace(setup, dataset=dataset), started, tensorboard=tensorboard)
+
+
+def _run(setup: Setup, started: float, *, tensorboard: bool) -> Winner:
+  """Searches and finishes; see `run`."""
+  config, workdir = setup.config, pathlib.Path(setup.config.workdir)
   trials = search(setup, tensorboard=tensorboard)
   from rlnas.cli.export import closing_lines, export_workdir
   from rlnas.cli.finish import finish
@@ -244,7 +253,7 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
     *_task(setup),
     *describe(data, metric=Metric(config.metric)),
     f'space    {config.space}: {float(setup.table.size):.3g} networks{_why(setup)}',
-    *_windows(setup.table.space),
+    *_preprocessing(setup.table.space),
     f'budget   {budget} ({config.board}, {setup.build.name})',
     f'page     {workdir / "search.html"}, from the first batch on',
   ]
@@ -294,8 +303,13 @@ def _why(setup: Setup) -> str:
   return f' (the default for {kind}; --space names another)'
 
 
-def _windows(space: Space) -> list[str]:
+def _preprocessing(space: Space) -> list[str]:
   """The line on what networks may read of an example; none if they read all."""
+  if isinstance(space, PreprocessedSound):
+    bins, frames, hops = (', '.join(map(str, getattr(space, name))) for name in HEARD)
+    return [
+      f'input    {space.front_end} with {bins} mel bins; frames of {frames} ms, every {hops} ms'
+    ]
   if not isinstance(space, Preprocessed):
     return []
   windows, rates = (', '.join(map(str, values)) for values in (space.windows, space.rates))

@@ -15,7 +15,6 @@ from rlnas.cli import choices
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import read_config
 from rlnas.cost.builds import Build, find_build
-from rlnas.spaces.preprocessed import Preprocessed
 from rlnas.trial import Trial
 
 if TYPE_CHECKING:
@@ -96,8 +95,8 @@ def space_of(configuration: Mapping[str, Scalar | None]) -> Space | None:
   try:
     arguments = choices.recorded_options('space', name, options)
     space: Space = choices.find('space', name)(**arguments)
-    if windows := configuration.get('preprocess'):
-      space = Preprocessed(space, **choices.recorded_arguments(str(windows)))
+    if given := configuration.get('preprocess'):
+      space = choices.preprocessed(space, choices.recorded_arguments(str(given)))
   except Exception:  # whatever a module of one's own does
     return None
   return space

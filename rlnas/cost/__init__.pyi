@@ -1,11 +1,13 @@
 from .builds import BUILDS, Build, find_build
 from .cost import Cost, estimate_cost
 from .firmware import bundle_bytes, firmware_bytes
+from .hearing import Hearing
 from .instructions import Range, count_instructions
 from .kinds import operator_kinds
 from .latency import Timing, instruction_count, latency_ms, timing
+from .preprocessing import behind_preprocessing, preprocessing_of, with_preprocessing
 from .speed import CORES, Speed
-from .window import Window, unwindowed, window_of, with_window
+from .window import Window
 from .workload import workload_of
 
 __all__ = [
@@ -13,10 +15,12 @@ __all__ = [
   'CORES',
   'Build',
   'Cost',
+  'Hearing',
   'Range',
   'Speed',
   'Timing',
   'Window',
+  'behind_preprocessing',
   'bundle_bytes',
   'count_instructions',
   'estimate_cost',
@@ -25,9 +29,8 @@ __all__ = [
   'instruction_count',
   'latency_ms',
   'operator_kinds',
+  'preprocessing_of',
   'timing',
-  'unwindowed',
-  'window_of',
-  'with_window',
+  'with_preprocessing',
   'workload_of',
 ]

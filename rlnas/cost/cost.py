@@ -38,9 +38,9 @@ from rlnas.cost.builds import HOST, Build
 from rlnas.cost.flash import bytes_of, constants_of, counted
 from rlnas.cost.jit import compiled, inner
 from rlnas.cost.operators import Converted, arena_tasks, chip_tasks, predict_operators, totals
+from rlnas.cost.preprocessing import behind_preprocessing, preprocessing_memory
 from rlnas.cost.schedule import least_arena_order, planned_arena
 from rlnas.cost.structures import Layouts
-from rlnas.cost.window import unwindowed, window_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +51,10 @@ class Cost:
     macs: multiply-accumulate operations of convolutions and dense layers in one inference.
     parameters: number of trainable weights: kernels, gamma and beta of batch normalisation, dense
       layers.
-    flash_bytes: estimated size of the .tflite file of the trained network.
+    flash_bytes: estimated size of the .tflite file of the trained network, with the tables of its
+      preprocessing if it has any (`rlnas.cost.preprocessing`).
     sram_bytes: estimated size of the smallest tensor arena in which a build of TFLite Micro can
-      load the network, with the memory of its window if it has one (`rlnas.cost.window`).
+      load the network, with the memory of its preprocessing.
     arena_head_bytes: planned size of activations, input included, and scratch memory in the arena.
     arena_tail_bytes: estimated size of the interpreter's structures in the arena.
   """
@@ -89,8 +90,8 @@ def estimate_cost(architecture: Architecture, task: TaskShape, *, build: Build =
 
 def _estimate(architecture: Architecture, task: TaskShape, build: Build) -> Cost:
   """Computes what `estimate_cost` keeps. The parts are compiled one by one, which is faster."""
-  held = window_bytes(architecture)
-  architecture, task = unwindowed(architecture, task)
+  held = preprocessing_memory(architecture)
+  architecture, task = behind_preprocessing(architecture, task)
   network = predict_operators(architecture, task)
   counts, tasks = counted(network), arena_tasks(network)
   macs, _, parameters = totals(network.kernels)
@@ -104,7 +105,8 @@ def _estimate(architecture: Architecture, task: TaskShape, build: Build) -> Cost
   smallest, tail = _arena_bytes(
     network, constants_of(counts), head, len(tasks.scratch), build.layouts
   )
-  return Cost(*map(int, (macs, parameters, bytes_of(counts), smallest + held, head, tail)))
+  flash, sram = bytes_of(counts) + held.flash_bytes, smallest + held.sram_bytes
+  return Cost(*map(int, (macs, parameters, flash, sram, head, tail)))
 
 
 @compiled

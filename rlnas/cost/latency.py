@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from rlnas.architecture import Architecture, TaskShape, computed_once
 from rlnas.cost.instructions import Range, count_instructions
+from rlnas.cost.preprocessing import behind_preprocessing
 from rlnas.cost.speed import Speed
-from rlnas.cost.window import unwindowed
 from rlnas.cost.workload import workload_of
 
 
@@ -36,7 +36,7 @@ def timing(architecture: Architecture, task: TaskShape, *, speed: Speed) -> Timi
   """
 
   def estimate() -> Timing:
-    load = workload_of(*unwindowed(architecture, task))
+    load = workload_of(*behind_preprocessing(architecture, task))
     count = count_instructions(load, speed.build)
     return Timing(speed.latency(load), None if count is None else round(count.middle))
 

@@ -31,9 +31,9 @@ from typing import IO
 from absl import logging
 
 _COST = (
-  *('arena_head', 'arena_tail', 'beam_search', 'builds', 'cost', 'flash', 'jit', 'kinds', 'limits'),
-  *('machine_code', 'nodes', 'operators', 'scale_order', 'schedule', 'structures', 'tasks'),
-  *('terms', 'window', 'workload'),
+  *('arena_head', 'arena_tail', 'beam_search', 'builds', 'cost', 'flash', 'hearing', 'jit'),
+  *('kinds', 'limits', 'machine_code', 'mel_bank', 'nodes', 'operators', 'preprocessing'),
+  *('scale_order', 'schedule', 'structures', 'tasks', 'terms', 'window', 'workload'),
 )
 SOURCES = ('architecture.py', 'budget.py', *(f'cost/{name}.py' for name in _COST))
 _PACKAGE = pathlib.Path(__file__).parents[1]

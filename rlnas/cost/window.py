@@ -5,10 +5,6 @@ reads the last `frames * rate` time steps of an example. Each of its frames is t
 steps, so that what is faster than a frame does not appear as something slow (aliasing), and only
 some features are kept. The last step of the window is that of the example whatever the window, so
 all windows classify the same moments.
-
-Only a few functions know of windows: `unwindowed` gives the network without its window and the task
-that it then has, and `rlnas.data.windowed` the examples. All functions that build, count or convert
-a network take these.
 """
 
 from __future__ import annotations
@@ -16,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 
-from rlnas.architecture import Architecture, Node, Shape, TaskShape, computed_once, infer_shapes
+from rlnas.architecture import Scalar, Shape
 
 AXES = 3  # x, y, z of a motion sensor
 _COUNTER_BYTES = 4  # of each number that a stream keeps
@@ -49,9 +45,25 @@ class Window:
       raise ValueError(f'features={kept}: must be ascending indices from 0, at least one')
 
   @property
+  def attributes(self) -> tuple[tuple[str, Scalar], ...]:
+    """Those of the input node."""
+    features = ','.join(map(str, self.features))
+    return ('features', features), ('frames', self.frames), ('rate', self.rate)
+
+  @property
   def steps(self) -> int:
     """Number of time steps of the sequence that the window covers."""
     return self.frames * self.rate
+
+  @property
+  def sizes(self) -> tuple[int, int, int]:
+    """Frames, time steps of a frame, and features."""
+    return self.frames, self.rate, len(self.features)
+
+  @property
+  def flash_bytes(self) -> int:
+    """The tables of a stream on the chip: none."""
+    return 0
 
   @property
   def sram_bytes(self) -> int:
@@ -66,67 +78,6 @@ class Window:
   def __str__(self) -> str:
     listed = ', '.join(map(str, self.features))
     return f'the last {self.steps} time steps as {self.frames} frames, features {listed}'
-
-
-def with_window(architecture: Architecture, window: Window) -> Architecture:
-  """Returns the network with a window at its input, in place of any that it has.
-
-  A space gives one to all of its networks or to none, since a strategy compares them by their
-  features (`rlnas.strategies.network_features`).
-  """
-  return Architecture((_entry(window), *architecture.nodes[1:]))
-
-
-def _entry(window: Window) -> Node:
-  """The node of the input that has the window."""
-  features = ','.join(map(str, window.features))
-  attributes = (('features', features), ('frames', window.frames), ('rate', window.rate))
-  return Node('input', (), attributes)
-
-
-def window_of(architecture: Architecture) -> Window | None:
-  """The window of a network; None if it reads whole examples."""
-  entry = architecture.nodes[0]
-  if not entry.attributes:
-    return None
-  features = tuple(map(int, str(entry['features']).split(',')))
-  return Window(entry['frames'], entry['rate'], features)
-
-
-def without_window(architecture: Architecture) -> Architecture:
-  """Returns the network that reads what the window gives; the same if it has none."""
-  if not architecture.nodes[0].attributes:
-    return architecture
-  return computed_once(
-    architecture,
-    '_unwindowed',
-    None,
-    lambda: Architecture((Node('input'), *architecture.nodes[1:])),
-  )
-
-
-def unwindowed(architecture: Architecture, task: TaskShape) -> tuple[Architecture, TaskShape]:
-  """Returns the network without its window, and the task with the shape that the window gives.
-
-  Raises:
-    ValueError: the window is longer than the examples of the task, or wants features that they
-      have not.
-  """
-  window = window_of(architecture)
-  if window is None:
-    return architecture, task
-  return without_window(architecture), TaskShape(seen_shape(window, task), task.classes)
-
-
-def seen_shape(window: Window, task: TaskShape) -> Shape:
-  """The shape of an example as a window gives it. Raises ValueError as `unwindowed`."""
-  return infer_shapes(Architecture((_entry(window),)), task)[0]
-
-
-def window_bytes(architecture: Architecture) -> int:
-  """The SRAM of a network's window on the chip; 0 if it has none."""
-  window = window_of(architecture)
-  return 0 if window is None else window.sram_bytes
 
 
 def sequence_shape(shape: Shape) -> tuple[int, int]:

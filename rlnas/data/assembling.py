@@ -6,7 +6,7 @@ the training data come from one fixed seed, so a data set is the same in every p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from rlnas.data import splits
 from rlnas.data.anomalies import arranged, looks_like_anomalies
 from rlnas.data.checks import Array, check_groups, check_real
-from rlnas.data.dataset import Dataset, Pair, validate
+from rlnas.data.dataset import ClipSamples, Dataset, Pair, validate
 from rlnas.data.labels import Labels, as_anomalies, as_classes, as_values
 from rlnas.data.scaling import Scaling
 from rlnas.data.sound_settings import SoundSettings
@@ -30,12 +30,16 @@ class _Parts(NamedTuple):
     labels: their labels.
     groups: their groups; None if they are not known. [N]
     copies: changed copies of the training examples. [copies, N, ...]
+    samples: the samples of sound that examples were made of, by split; {} if they are not kept.
+    copied_samples: those of the copies. [copies, N, S]
   """
 
   examples: Mapping[str, Array]
   labels: Labels
   groups: Mapping[str, Array | None]
   copies: Array | None
+  samples: Mapping[str, Array]
+  copied_samples: Array | None
 
 
 class _Cut(NamedTuple):
@@ -66,6 +70,8 @@ def assemble(
   features: tuple[str, ...] = (),
   sound: SoundSettings | None = None,
   copies: Array | None = None,
+  samples: Mapping[str, Array] | None = None,
+  copied_samples: Array | None = None,
   task: Task | str | None = None,
 ) -> Dataset:
   """Checks the given splits, makes missing ones and shuffles the training data.
@@ -96,6 +102,8 @@ def assemble(
     sound: see `Dataset`.
     copies: changed copies of the examples of `train` [copies, N, ...]. Those of the examples that
       stay training examples follow these in the training data.
+    samples: of sound, the samples of the examples of each split that is given. int16 [N, S] each
+    copied_samples: those of the copies. int16 [copies, N, S]
     task: the task of the data; by default a regression if the training labels are floats, unless
       these are few different whole numbers, and anomaly detection if they are all the same and
       those of another split are not.
@@ -110,22 +118,25 @@ def assemble(
   kind = _guessed(labels) if task is None else Task(task)
   shares = {'val': val_fraction, 'test': test_fraction}
   known = {'train': groups, 'val': groups_val, 'test': groups_test}
+  of_samples = (samples or {}, copied_samples)
   if kind is Task.ANOMALY:
-    parts = _of_anomalies(examples, labels, known, copies, class_names, shares)
+    parts = _of_anomalies(examples, labels, known, copies, of_samples, class_names, shares)
   else:
     sizes = {split: len(x) for split, x in examples.items()}
     if kind is Task.REGRESSION:
       found = as_values(labels, sizes, class_names)
     else:
       found = as_classes(labels, sizes, class_names, folders)
-    parts = _Parts(examples, found, known, copies)
+    parts = _Parts(examples, found, known, copies, *of_samples)
   cut = _cut(parts, shares, kind)
-  (x_train, y_train), (x_val, y_val), (x_test, y_test) = (
-    _part(parts, split, getattr(cut, split)) for split in ('train', 'val', 'test')
-  )
-  if parts.copies is not None:
-    x_train = np.concatenate([x_train, *(copy[cut.train] for copy in parts.copies)])
-    y_train = np.concatenate([y_train] * (1 + len(parts.copies)))
+  more = () if parts.copies is None else parts.copies
+  x_train, x_val, x_test = _splits(parts.examples, cut, more)
+  of_all = parts.labels.labels
+  y_train, y_val, y_test = _splits(of_all, cut, [of_all['train']] * len(more))
+  kept = None
+  if parts.samples:
+    more = () if parts.copied_samples is None else parts.copied_samples
+    kept = ClipSamples(*_splits(parts.samples, cut, more))
   dataset = Dataset(
     name=name,
     x_train=x_train,
@@ -142,6 +153,7 @@ def assemble(
     groups_test=_groups(parts, 'test', cut.test),
     features=features,
     sound=sound,
+    samples=kept,
     head=Head(kind, standardised(y_train) if kind is Task.REGRESSION else None),
   )
   validate(dataset)
@@ -153,6 +165,7 @@ def _of_anomalies(
   labels: Mapping[str, Array],
   groups: Mapping[str, Array | None],
   copies: Array | None,
+  of_samples: tuple[Mapping[str, Array], Array | None],
   class_names: tuple[str, ...] | None,
   shares: Mapping[str, float],
 ) -> _Parts:
@@ -164,11 +177,15 @@ def _of_anomalies(
     val_fraction=shares['val'],
     test_fraction=shares['test'],
   )
+  samples, copied = of_samples
+  normal = found.places['train'][1]
   return _Parts(
     examples={split: found.of(split, examples) for split in found.places},
     labels=as_anomalies(found.labels, found.notes),
     groups={split: found.of(split, groups) for split in found.places},
-    copies=None if copies is None else copies[:, found.places['train'][1]],
+    copies=None if copies is None else copies[:, normal],
+    samples={split: found.of(split, samples) for split in found.places} if samples else {},
+    copied_samples=None if copied is None else copied[:, normal],
   )
 
 
@@ -199,12 +216,24 @@ def _cut(parts: _Parts, shares: Mapping[str, float], kind: Task) -> _Cut:
   return cut._replace(notes=(f'split by group: {", ".join(told)} groups',))
 
 
-def _part(parts: _Parts, split: str, cut: splits.Indices) -> Pair:
-  """The examples and labels of a split: those given, or those cut off the training examples."""
-  x, y = parts.examples, parts.labels.labels
-  if split in y and split != 'train':
-    return x[split], y[split]
-  return x['train'][cut], y['train'][cut]
+def _splits(
+  given: Mapping[str, Array], cut: _Cut, copies: Sequence[Array] | Array
+) -> tuple[Array, Array, Array]:
+  """What belongs to the examples of each split: given, or cut off that of the training examples.
+
+  Args:
+    given: what belongs to the given examples of each split, such as their labels. [N, ...]
+    cut: the places of those that are cut off.
+    copies: what belongs to the copies of the training examples, which follow them. [copies, N, ...]
+  """
+
+  def of(split: str, places: splits.Indices) -> Array:
+    return given[split] if split in given and split != 'train' else given['train'][places]
+
+  train = of('train', cut.train)
+  if len(copies):
+    train = np.concatenate([train, *(copy[cut.train] for copy in copies)])
+  return train, of('val', cut.val), of('test', cut.test)
 
 
 def _groups(parts: _Parts, split: str, cut: splits.Indices) -> Array | None:

@@ -9,12 +9,14 @@ import dataclasses
 import functools
 import hashlib
 import math
-from typing import Any
+import pathlib
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.architecture import TaskShape
+from rlnas.cost.preprocessing import Preprocessing
 from rlnas.cost.window import Window
 from rlnas.data.checks import (
   check_class_names,
@@ -34,6 +36,14 @@ from rlnas.data.tasks import (
 
 Array = npt.NDArray[Any]
 Pair = tuple[Array, Array]  # examples and labels
+
+
+class ClipSamples(NamedTuple):
+  """The samples of the clips that examples of sound were made of, by split. int16 [N, S] each."""
+
+  train: npt.NDArray[np.int16]
+  val: npt.NDArray[np.int16]
+  test: npt.NDArray[np.int16]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,9 +74,14 @@ class Dataset:
     sound: how recordings of sound became the examples; None if they are something else. Features
       of sound are uint8; all of them share one offset and scale, the mean and standard deviation of
       all values, so that a table gives the int8 input of a byte.
+    samples: the samples of the clips of sound, noisy copies included, if they were kept, so that
+      networks can have front ends of their own.
+    heard_in: folder in which processes share the features of these front ends; None if each makes
+      its own (`rlnas.data.heard`).
     window: the window that the examples are seen through (`rlnas.data.windowed`); None if they are
-      as they were given.
-    given: the data as they were given, before that; None without a window.
+      as they were given, or sound.
+    given: the data as they were given, before the preprocessing of a network; None if these are
+      they.
     head: the task, and how the outputs of a network are read.
   """
 
@@ -85,6 +100,8 @@ class Dataset:
   groups_test: Array | None = None
   features: tuple[str, ...] = ()
   sound: SoundSettings | None = None
+  samples: ClipSamples | None = None
+  heard_in: pathlib.Path | None = None
   window: Window | None = None
   given: Dataset | None = None
   head: Head = CLASSES
@@ -112,22 +129,36 @@ class Dataset:
 
   @property
   def given_task(self) -> TaskShape:
-    """The task of the data as they were given, before their window."""
+    """The task of the data as they were given, before any preprocessing."""
     return self.task if self.given is None else self.given.task
 
   @property
+  def preprocessing(self) -> Preprocessing | None:
+    """What a network decided to read of the data; None if they are as they were given."""
+    if self.given is None or self.sound is None:
+      return self.window
+    return self.sound.hearing
+
+  @property
   def digest(self) -> str:
-    """Hash of all examples, labels and splits, as 16 hexadecimal digits."""
+    """Hash of all examples, labels and splits, as 16 hexadecimal digits.
+
+    The samples of clips enter if they are kept.
+    """
     digest = hashlib.sha256()
-    for split in (self.x_train, self.y_train, self.x_val, self.y_val, self.x_test, self.y_test):
+    kept = (self.x_train, self.y_train, self.x_val, self.y_val, self.x_test, self.y_test)
+    for split in (*kept, *(self.samples or ())):
       digest.update(repr((split.shape, split.dtype.str)).encode())
       digest.update(np.ascontiguousarray(split).data)
     return digest.hexdigest()[:16]
 
   def without_test(self) -> Dataset:
     """Returns the data that a search may use: the test arrays are empty."""
+    samples = self.samples
+    if samples is not None:
+      samples = samples._replace(test=samples.test[:0])
     return dataclasses.replace(
-      self, x_test=self.x_test[:0], y_test=self.y_test[:0], groups_test=None
+      self, x_test=self.x_test[:0], y_test=self.y_test[:0], groups_test=None, samples=samples
     )
 
 
@@ -201,6 +232,13 @@ def take(dataset: Dataset, count: int) -> Dataset:
   """
   if not 1 <= count <= len(dataset.x_train):
     raise ValueError(f'count={count}: must be in [1, {len(dataset.x_train)}]')
+  samples = dataset.samples
+  if samples is not None:
+    samples = samples._replace(train=samples.train[:count])
   return dataclasses.replace(
-    dataset, x_train=dataset.x_train[:count], y_train=dataset.y_train[:count]
+    dataset,
+    x_train=dataset.x_train[:count],
+    y_train=dataset.y_train[:count],
+    samples=samples,
+    heard_in=None,  # what lies there is of all examples
   )

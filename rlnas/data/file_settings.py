@@ -24,6 +24,7 @@ class FileSettings:
   channels: int | None = None
   sound: SoundSettings | None = None
   task: Task | None = None
+  keep_samples: bool = False
 
   @property
   def reading(self) -> Reading:

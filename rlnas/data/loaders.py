@@ -276,6 +276,7 @@ def load(
   channels: int | None = None,
   sound: SoundSettings | None = None,
   task: Task | str | None = None,
+  keep_samples: bool = False,
 ) -> Dataset:
   """Loads a data set by name, or from your own file or folder.
 
@@ -293,6 +294,9 @@ def load(
     channels: 1 for grey images of a folder, 3 for coloured ones; see `from_folder`.
     sound: how WAV files become examples; see `SoundSettings`.
     task: what your own data are for; by default what their labels suggest (`assemble`).
+    keep_samples: of WAV files, whether the samples of the clips are kept as well, two bytes each,
+      so that networks can have front ends of their own (`rlnas.PreprocessedSound`). Other data
+      have none.
 
   Raises:
     FileNotFoundError: the path does not exist, or as in the loaders.
@@ -305,7 +309,9 @@ def load(
       f'not {str(name_or_path)!r}'
     )
   kind = None if task is None else Task(task)
-  settings = FileSettings(label, group, features, window, hop, image_size, channels, sound, kind)
+  settings = FileSettings(
+    *(label, group, features, window, hop, image_size, channels, sound, kind, keep_samples)
+  )
   if name_or_path in BUILT_IN:
     given = settings.of_tables | settings.of_images | settings.of_sound
     own = {'group': group, 'task': task}

@@ -1,10 +1,10 @@
 """Log-mel features of sound in integers alone, so that a microcontroller computes the same bits.
 
 Frames of 16-bit samples are weighted by a Hann window, transformed (radix-2 FFT, as in Cooley &
-Tukey 1965), summed by triangles that are evenly spaced on the mel scale (mel = 1127 ln(1 + f/700),
-O'Shaughnessy 1987), and become steps of half a decibel, from 0 to 255. Every operation is an
-addition, a product, a comparison or a shift of integers, in a fixed order. No frame depends on an
-earlier one, so a stream has the features of its clips.
+Tukey 1965), summed by triangles that are evenly spaced on the mel scale (`rlnas.cost.mel_bank`),
+and become steps of half a decibel, from 0 to 255. Every operation is an addition, a product, a
+comparison or a shift of integers, in a fixed order. No frame depends on an earlier one, so a stream
+has the features of its clips.
 
 Fixed point: window and sines have 14 bits behind the point, weights of the triangles 12. Windowed
 samples keep 4 guard bits, which are dropped after squaring. By Parseval's theorem no sum leaves 63
@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.cost.mel_bank import points_of, triangles
+
 Array = npt.NDArray[Any]
 
 MOST_POINTS = 2048  # of a transform: a longer one could overflow
-LOWEST_HZ = 60.0  # wind and the microphone's offset lie below
 
 _ONE = 1 << 14  # of window and sines
-_WEIGHT = 1 << 12  # of triangles
 _GUARD = 10  # a windowed sample is shifted right by so many bits: 14 less 4 that guard it
 _AFTER_SQUARE = 10  # twice the guard bits, and 2, as the transform comes out doubled
 FLOOR_BITS = 20  # log2 of the energy at which features begin: 12 of the weights, and 8
@@ -68,7 +68,7 @@ class LogMel:
   @property
   def points(self) -> int:
     """Samples of a transform: the next power of two."""
-    return 1 << (self.frame - 1).bit_length()
+    return points_of(self.frame)
 
   @functools.cached_property
   def window(self) -> npt.NDArray[np.int64]:
@@ -83,21 +83,10 @@ class LogMel:
     cosine, sine = (np.rint(_ONE * one(turn)).astype(np.int64) for one in (np.cos, np.sin))
     return cosine, sine
 
-  @functools.cached_property
+  @property
   def triangles(self) -> tuple[tuple[int, npt.NDArray[np.int64]], ...]:
     """The first frequency of each triangle, as an index of the transform, and its weights."""
-    top = _mel(self.sample_rate / 2)
-    edges = np.linspace(_mel(LOWEST_HZ), top, self.bins + 2)
-    indices = np.arange(1, self.points // 2)  # neither the offset nor the highest frequency
-    mels = np.array([_mel(i * self.sample_rate / self.points) for i in indices])
-    found = []
-    for low, middle, high in zip(edges, edges[1:], edges[2:], strict=False):
-      shape = np.minimum((mels - low) / (middle - low), (high - mels) / (high - middle))
-      weights = np.rint(_WEIGHT * np.clip(shape, 0, 1)).astype(np.int64)
-      inside = np.flatnonzero(weights)
-      start = int(indices[inside[0]]) if len(inside) else 1
-      found.append((start, weights[inside[0] : inside[-1] + 1] if len(inside) else inside))
-    return tuple(found)
+    return triangles(self.sample_rate, self.points, self.bins)
 
   @functools.cached_property
   def mantissas(self) -> tuple[int, ...]:
@@ -191,7 +180,3 @@ def _reversed_bits(count: int) -> npt.NDArray[np.int64]:
   while len(order) < count:
     order = np.concatenate([2 * order, 2 * order + 1])
   return order
-
-
-def _mel(hertz: float) -> float:
-  return 1127 * math.log1p(hertz / 700)

@@ -36,12 +36,16 @@ class Part:
     y: labels, integers or text. [N]
     groups: the group of each example; None if there are none. [N]
     copies: changed copies of the examples, to train on; None if there are none. [copies, N, ...]
+    samples: of sound, the samples of the examples; None if they are not kept. int16 [N, S]
+    copied_samples: likewise those of the copies. int16 [copies, N, S]
   """
 
   x: Array
   y: Array
   groups: Array | None = None
   copies: Array | None = None
+  samples: Array | None = None
+  copied_samples: Array | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -195,16 +199,21 @@ def _sounds_at(
 ) -> OwnArrays:
   """The examples of WAV files, in a folder or in the list that a CSV file is."""
   sound, group = settings.sound or SoundSettings(), settings.group
+  kept = settings.keep_samples
   if path.is_dir():
-    found = sounds_in(path, sound, group=group, classes=classes)
+    found = sounds_in(path, sound, group=group, classes=classes, keep_samples=kept)
   else:
     split = 'train' if classes is None else 'test'
-    found = sounds_listed(path, sound, label=settings.label, group=group, split=split)
+    label = settings.label
+    found = sounds_listed(path, sound, label=label, group=group, split=split, keep_samples=kept)
   return OwnArrays(
     name=path.resolve().name if path.is_dir() else path.stem,
     source=str(path),
     parts={
-      split: Part(clips.x, clips.y, clips.groups, clips.copies if len(clips.copies) else None)
+      split: Part(
+        *(clips.x, clips.y, clips.groups, clips.copies if len(clips.copies) else None),
+        *(clips.samples, clips.copied_samples),
+      )
       for split, clips in found.parts.items()
     },
     class_names=found.classes,

@@ -169,5 +169,7 @@ def assembled(found: OwnArrays, *, task: Task | None = None) -> Dataset:
       features=found.features,
       sound=found.sound,
       copies=train.copies,
+      samples={split: p.samples for split, p in found.parts.items() if p.samples is not None},
+      copied_samples=train.copied_samples,
       task=task,
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.data.checks import Array
 from rlnas.data.sound_settings import SoundSettings
 from rlnas.data.wav_files import Samples
 
@@ -24,12 +25,16 @@ class Clips:
     y: names of the classes. [N]
     groups: group of each example; None if each is on its own. [N]
     copies: noisy copies of the examples. uint8 [copies, N, frames, bins]
+    samples: samples of the examples; None if they are not kept. int16 [N, S]
+    copied_samples: likewise of the copies. int16 [copies, N, S]
   """
 
   x: npt.NDArray[np.uint8]
   y: npt.NDArray[np.str_]
   groups: npt.NDArray[np.str_] | None
   copies: npt.NDArray[np.uint8]
+  samples: npt.NDArray[np.int16] | None = None
+  copied_samples: npt.NDArray[np.int16] | None = None
 
 
 class Cutter:
@@ -72,33 +77,47 @@ class Cutter:
 class Collected:
   """Features, labels and groups of the examples of a split."""
 
-  def __init__(self, settings: SoundSettings, *, copies: int) -> None:
+  def __init__(self, settings: SoundSettings, *, copies: int, keep_samples: bool = False) -> None:
     self._settings, self._copies = settings, copies
+    self._keeps_samples = keep_samples
     self._rng = np.random.default_rng(0)  # fixed: no data set depends on the seed of a search
     self._x: list[npt.NDArray[np.uint8]] = []
     self._more: list[npt.NDArray[np.uint8]] = []
+    self._samples: list[Samples] = []
+    self._more_samples: list[Samples] = []
     self._y: list[str] = []
     self._groups: list[str] = []
 
   def add(self, clip: Samples, label: str, group: str, noises: Sequence[Samples]) -> None:
     """Adds a clip, and its noisy copies."""
     self._x.append(self._settings.features(clip))
+    if self._keeps_samples:
+      self._samples.append(clip)
     self._y.append(label)
     self._groups.append(group)
     for _ in range(self._copies):
       changed = noisy_copy(clip, noises, rate=self._settings.sample_rate, rng=self._rng)
       self._more.append(self._settings.features(changed))
+      if self._keeps_samples:
+        self._more_samples.append(changed)
 
   def clips(self, *, grouped: bool) -> Clips:
     """The examples that were collected."""
     x = np.stack(self._x)
-    more = np.stack(self._more) if self._more else np.zeros((0, *x.shape[1:]), np.uint8)
+    samples = np.stack(self._samples) if self._keeps_samples else None
     return Clips(
       x,
       np.array(self._y, str),
       np.array(self._groups, str) if grouped else None,
-      more.reshape(len(x), self._copies, *x.shape[1:]).swapaxes(0, 1),
+      self._by_copy(self._more, x),
+      samples,
+      None if samples is None else self._by_copy(self._more_samples, samples),
     )
+
+  def _by_copy(self, more: Sequence[Array], like: Array) -> Array:
+    """Those of the copies, in the order in which they were added, as [copies, *like.shape]."""
+    stacked = np.stack(more) if more else like[:0]
+    return stacked.reshape(len(like), self._copies, *like.shape[1:]).swapaxes(0, 1)
 
 
 def noisy_copy(

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.architecture import FRONT_ENDS, samples_of
+from rlnas.cost.hearing import Hearing, micro_band
 from rlnas.data.log_mel import LogMel
 
-FRONT_ENDS = ('log_mel', 'micro')
+HEARD = ('mel_bins', 'frame_ms', 'frame_hop_ms')  # what a network may decide (`Hearing`)
 # Of TFLite Micro's example micro_speech: features of 0 to about 666 become bytes.
 MICRO_STEPS = 666
 
@@ -105,7 +107,24 @@ class SoundSettings:
   @property
   def frames(self) -> int:
     """Frames of a clip."""
-    return 1 + (self.clip - self.frame) // self.frame_hop
+    return self.hearing.frames
+
+  @property
+  def hearing(self) -> Hearing:
+    """The settings that decide the features of a clip."""
+    return Hearing(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Hearing)})
+
+  def heard_by(self, hearing: Hearing) -> SoundSettings:
+    """The same recordings and clips with the front end of a network.
+
+    Raises:
+      ValueError: its clips have another length or rate, it has another front end, or a setting is
+        out of its range.
+    """
+    found = dataclasses.replace(self, **{name: getattr(hearing, name) for name in HEARD})
+    if found.hearing != hearing:
+      raise ValueError(f'hearing: reads {hearing!r}; the data are {self}')
+    return found
 
   @functools.cached_property
   def log_mel(self) -> LogMel:
@@ -123,13 +142,10 @@ class SoundSettings:
     return micro_features(samples, self)
 
   def _samples(self, milliseconds: int) -> int:
-    return self.sample_rate * milliseconds // 1000
+    return samples_of(milliseconds, self.sample_rate)
 
   def __str__(self) -> str:
-    return (
-      f'clips of {self.clip_ms} ms at {self.sample_rate:,} Hz; {self.front_end}: {self.frames} '
-      f'frames of {self.frame_ms} ms, every {self.frame_hop_ms}, {self.mel_bins} bins'
-    )
+    return f'clips of {self.clip_ms} ms at {self.sample_rate:,} Hz; {self.hearing}'
 
 
 @functools.cache
@@ -175,13 +191,14 @@ def micro_features(
 
 def micro_parameters(settings: SoundSettings) -> dict[str, float]:
   """The parameters of TFLite Micro's front end, by their names there."""
+  lowest, highest = micro_band(settings.sample_rate)
   return {
     'sample_rate': settings.sample_rate,
     'window_size': settings.frame_ms,
     'window_step': settings.frame_hop_ms,
     'num_channels': settings.mel_bins,
-    'lower_band_limit': 125.0,
-    'upper_band_limit': min(7500.0, 15 / 32 * settings.sample_rate),
+    'lower_band_limit': lowest,
+    'upper_band_limit': highest,
     'smoothing_bits': 10,
     'even_smoothing': 0.025,
     'odd_smoothing': 0.06,

@@ -61,6 +61,7 @@ def sounds_in(
   *,
   group: str | None,
   classes: tuple[str, ...] | None = None,
+  keep_samples: bool = False,
 ) -> Sounds:
   """Reads a folder of WAV files by class.
 
@@ -70,6 +71,7 @@ def sounds_in(
     group: 'folder' if the files lie in folders of their groups, 'none' for no groups; by default
       the speakers in the names of the files, or else the recordings if they have several clips.
     classes: names of a network's classes: only the examples to test it on are read then.
+    keep_samples: whether the samples of clips are kept.
 
   Raises:
     ValueError: `group` is another word, or as `rlnas.data.own_files.from_folder`.
@@ -103,7 +105,13 @@ def sounds_in(
   silence = silence and SILENCE in named
   is_split = len(found) > 1 or len(recordings) > 1 or _has_lists(root)
   parts, said = _read(
-    recordings, settings, noise=noise, silence=silence, is_split=is_split, group=group
+    recordings,
+    settings,
+    noise=noise,
+    silence=silence,
+    is_split=is_split,
+    group=group,
+    keep_samples=keep_samples,
   )
   return Sounds(parts, classes or named, (*notes, *said))
 
@@ -126,6 +134,7 @@ def sounds_listed(
   label: str | None,
   group: str | None,
   split: str = 'train',
+  keep_samples: bool = False,
 ) -> Sounds:
   """Reads the WAV files that a CSV file lists, with their labels.
 
@@ -135,6 +144,7 @@ def sounds_listed(
     label: column of the labels; by default one of a usual name.
     group: column of the groups, 'none' for none; by default one of a usual name, such as speaker.
     split: the split of the examples.
+    keep_samples: whether the samples of clips are kept.
 
   Raises:
     FileNotFoundError: a file is missing.
@@ -160,7 +170,7 @@ def sounds_listed(
     strict=True,
   )
   recordings = [Recording(path.parent / name, word, owner) for name, word, owner in cells]
-  parts, said = _read({split: recordings}, settings, group=group)
+  parts, said = _read({split: recordings}, settings, group=group, keep_samples=keep_samples)
   columns = f'WAV files of column {file}; label {labels}' + (f'; group {groups}' if groups else '')
   return Sounds(parts, None, (columns, *said))
 
@@ -235,6 +245,7 @@ def _read(
   noise: Sequence[pathlib.Path] = (),
   silence: bool = False,
   is_split: bool = False,
+  keep_samples: bool,
 ) -> tuple[dict[str, Clips], tuple[str, ...]]:
   """The examples of each split, and what was decided."""
   reader, cutter = WavReader(settings.sample_rate), Cutter(settings)
@@ -243,7 +254,8 @@ def _read(
   for split, chosen in recordings.items():
     low, high = _OF_NOISE[split] if is_split else (0.0, 1.0)
     own_noise = [n[round(low * len(n)) : round(high * len(n))] for n in noises]
-    found = Collected(settings, copies=settings.noisy_copies if split == 'train' else 0)
+    copies = settings.noisy_copies if split == 'train' else 0
+    found = Collected(settings, copies=copies, keep_samples=keep_samples)
     for one in chosen:
       samples = reader.read(one.path)
       for clip in cutter.clips(samples):

@@ -1,10 +1,11 @@
-"""Data as a network sees them through its window (`rlnas.cost.window`).
+"""Data as a network sees them after its preprocessing: through its window, or as it hears them.
 
-A frame is the sum of its steps, from the oldest to the newest, divided by their number, in the type
-of the data. The C code of a bundle does the same (`rlnas.export.window_files`).
+A frame of a window is the sum of its steps, from the oldest to the newest, divided by their number,
+in the type of the data. The C code of a bundle does the same (`rlnas.export.window_files`). Sound
+is in `rlnas.data.heard`.
 
 Offset and scale of a feature stay those of the training data as they were given. So they do not
-depend on the window, and one record of them serves all networks of a search.
+depend on the preprocessing, and one record of them serves all networks of a search.
 """
 
 from __future__ import annotations
@@ -15,33 +16,43 @@ import weakref
 import numpy as np
 
 from rlnas.architecture import Architecture
-from rlnas.cost.window import Window, sequence_shape, unwindowed, window_of
+from rlnas.cost.hearing import Hearing
+from rlnas.cost.preprocessing import Preprocessing, behind_preprocessing, preprocessing_of
+from rlnas.cost.window import Window, sequence_shape
 from rlnas.data.checks import Array
 from rlnas.data.dataset import Dataset
+from rlnas.data.heard import heard
 from rlnas.data.scaling import PerFeature, Scaling
 
-# The last data sets as seen through windows, without what was given: a trial uses them more than
+# The last data sets as networks saw them, without what was given: a trial uses them more than
 # once. Nothing here keeps the data alive, which may lie in memory that a worker shares.
 _KEPT = 2
-_SEEN: weakref.WeakKeyDictionary[Dataset, dict[Window, Dataset]] = weakref.WeakKeyDictionary()
+_SEEN: weakref.WeakKeyDictionary[Dataset, dict[Preprocessing, Dataset]] = (
+  weakref.WeakKeyDictionary()
+)
 
 
 def through(architecture: Architecture, dataset: Dataset) -> tuple[Architecture, Dataset]:
-  """Returns the network without its window, and the data as seen through it.
+  """Returns the network without its preprocessing, and the data as it sees them.
 
   Raises:
-    ValueError: the window does not fit the examples, or they are not floats.
+    ValueError: a window does not fit the examples, or they are not floats; or the network hears
+      sound, and the data have no samples or other clips.
   """
-  window = window_of(architecture)
-  if window is None:
+  preprocessing = preprocessing_of(architecture)
+  if preprocessing is None:
     return architecture, dataset
-  network, task = unwindowed(architecture, dataset.task)
+  network, task = behind_preprocessing(architecture, dataset.task)
   kept = _SEEN.setdefault(dataset, {})
-  if window not in kept:
+  if preprocessing not in kept:
     for oldest in list(kept)[: len(kept) - _KEPT + 1]:
       del kept[oldest]
-    kept[window] = _seen(dataset, window, task.input_shape)
-  return network, dataclasses.replace(kept[window], given=dataset)
+    kept[preprocessing] = (
+      heard(dataset, preprocessing, task.input_shape)
+      if isinstance(preprocessing, Hearing)
+      else _seen(dataset, preprocessing, task.input_shape)
+    )
+  return network, dataclasses.replace(kept[preprocessing], given=dataset)
 
 
 def _seen(dataset: Dataset, window: Window, shape: tuple[int, ...]) -> Dataset:

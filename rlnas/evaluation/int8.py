@@ -53,7 +53,7 @@ def measure_int8(
   Args:
     architecture: the network.
     dataset: training data for the calibration, validation data for the accuracy; as given, not as
-      the network sees them through its window.
+      the network sees them after its preprocessing.
     make: trains the network, or finds its weights; not called if the activations alone need more
       than `MAX_ARENA_BYTES`.
     calibration_examples: see `rlnas.tflite.quantize.calibration_rows`.
@@ -88,7 +88,7 @@ def measure_int8(
   calibrated = calibrate(network, rows)
   model = compact(to_int8(calibrated))
   try:
-    footprint = measure(model, build=build).with_window_of(architecture)
+    footprint = measure(model, build=build).with_preprocessing_of(architecture)
   except ArenaOverflow as error:
     return infeasible(str(error))
   if accuracy is None:

@@ -14,6 +14,8 @@ import os
 import sys
 import time
 
+from rlnas.data.file_locks import locked
+
 PREFIX = 'rlnas-'
 FOLDER = '/dev/shm'  # noqa: S108  where Linux keeps shared memory
 _YOUNG_SECONDS = 60.0  # a block may be that young and not be locked yet
@@ -30,18 +32,10 @@ def lock(name: str) -> int | None:
   """
   if sys.platform != 'linux':
     return None
-  import fcntl
-
   try:
-    descriptor = os.open(os.path.join(FOLDER, name), os.O_RDWR | os.O_CLOEXEC)
+    return locked(os.path.join(FOLDER, name))
   except OSError:
     return None
-  try:
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except OSError:  # an open descriptor would keep the block's memory
-    os.close(descriptor)
-    return None
-  return descriptor
 
 
 def remove_ownerless() -> int:

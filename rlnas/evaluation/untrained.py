@@ -16,7 +16,7 @@ from rlnas.architecture import Architecture, TaskShape
 from rlnas.backend import keras
 from rlnas.child.builder import build as build_network
 from rlnas.cost.builds import HOST, Build
-from rlnas.cost.window import unwindowed
+from rlnas.cost.preprocessing import behind_preprocessing
 from rlnas.tflite.footprint import Footprint, measure
 from rlnas.tflite.quantize import quantize
 
@@ -37,9 +37,9 @@ def untrained_footprint(
     ValueError: the shapes of the network do not fit together.
     ArenaOverflow: the arena would be larger than that of any microcontroller.
   """
-  network, seen = unwindowed(architecture, task)
+  network, seen = behind_preprocessing(architecture, task)
   footprint = measure(convert_untrained(network, seen, seed=0), build=build)
-  return footprint.with_window_of(architecture)
+  return footprint.with_preprocessing_of(architecture)
 
 
 def convert_untrained(architecture: Architecture, task: TaskShape, *, seed: int) -> bytes:

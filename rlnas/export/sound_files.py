@@ -93,6 +93,8 @@ def _values(deployed: Deployment, dataset: Dataset, sound: SoundSettings) -> dic
   """The values of the templates."""
   inputs = _inputs(deployed, dataset, sound)
   front_end = sound.log_mel if sound.front_end == 'log_mel' else None
+  held = sound.hearing.sram_bytes
+  size = f'  if (sizeof({deployed.name}_sound_stream) != {held}) return 2;\n'
   return {
     'name': deployed.name,
     'NAME': deployed.name.upper(),
@@ -107,7 +109,10 @@ def _values(deployed: Deployment, dataset: Dataset, sound: SoundSettings) -> dic
     'hop': str(sound.frame_hop),
     'FRAMES': str(sound.frames),
     'bins': str(sound.mel_bins),
-    'stream_bytes': str(_stream_bytes(sound, front_end)),
+    'stream_bytes': str(held),
+    # Pointers of this machine are larger than those of chips.
+    'heap': ' with those on the heap' if front_end is None else '',
+    'size_check': '' if front_end is None else size,
     'clips': str(CLIPS),
     'hashes': ', '.join(f'{fnv1a(one.tobytes())}u' for one in inputs),
     'classes': ', '.join(map(str, outputs_of_bytes(deployed, inputs).argmax(1).tolist())),
@@ -139,12 +144,6 @@ def outputs_of_bytes(
     return tflm_logits(deployed.model, raw, scaling=scaling)
   except ImportError:
     return int8_logits(deployed.model, raw, scaling=scaling)
-
-
-def _stream_bytes(sound: SoundSettings, front_end: LogMel | None) -> int:
-  """The bytes of a stream; those of TFLite Micro's front end lie on the heap besides."""
-  ring = sound.frames * sound.mel_bins
-  return ring if front_end is None else ring + 2 * sound.frame + 4 * front_end.points
 
 
 def _parameters(sound: SoundSettings) -> str:

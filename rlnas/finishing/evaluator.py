@@ -17,6 +17,7 @@ from rlnas.backend import ONEDNN, tf
 from rlnas.child.distill import Teacher, distillation
 from rlnas.child.inherit import save_weights
 from rlnas.child.progress import Step, part_of, tell
+from rlnas.child.spec_augment import as_heard
 from rlnas.child.train import Loss
 from rlnas.child.turns import seen_through
 from rlnas.cost.builds import HOST, Build
@@ -146,7 +147,7 @@ class Finishing:
     training = self._training(value)
     architecture, recipe = training.architecture, self._recipe_of(training)
     network, data = through(architecture, self._dataset)
-    changes = seen_through(data.window, recipe.augmentation)
+    changes = as_heard(data, seen_through(data.window, recipe.augmentation))
     recipe = dataclasses.replace(recipe, augmentation=changes)
     loss: Loss | None = None
     if self._teachers:
@@ -161,7 +162,7 @@ class Finishing:
     save_weights(found.network, self.weights_path(name))
     counted = estimate_cost(architecture, self._dataset.task, build=self._build)
     try:
-      footprint = measure(found.model, build=self._build).with_window_of(architecture)
+      footprint = measure(found.model, build=self._build).with_preprocessing_of(architecture)
     except ArenaOverflow as error:
       return Measurement(Status.INFEASIBLE, detail=str(error))
     write_file(self.model_path(name), found.model)

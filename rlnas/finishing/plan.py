@@ -11,7 +11,7 @@ from absl import logging
 from rlnas.architecture import Architecture
 from rlnas.budget import Budget
 from rlnas.child.widths import widened
-from rlnas.cost.window import window_of
+from rlnas.cost.preprocessing import preprocessing_of
 from rlnas.finishing.choice import Choice
 from rlnas.finishing.evaluator import Training
 from rlnas.finishing.finalists import Candidate, Finalist, Stop, rank_trials
@@ -169,8 +169,9 @@ class _Run:
 
   def taught(self, found: Sequence[Finalist], teaching: Teaching) -> list[Finalist]:
     """The best networks, trained with teachers; empty if the teacher cannot be trained."""
-    reads = window_of(found[0].candidate.architecture)  # teachers read what their students read
-    found = [f for f in found if window_of(f.candidate.architecture) == reads]
+    # Teachers read what their students read.
+    reads = preprocessing_of(found[0].candidate.architecture)
+    found = [f for f in found if preprocessing_of(f.candidate.architecture) == reads]
     teachers = found[:_ENSEMBLE]
     if teaching is Teaching.WIDE:
       best = found[0].candidate

@@ -20,8 +20,8 @@ from rlnas.child.distill import Teacher
 from rlnas.child.inherit import save_weights
 from rlnas.child.prune import prune_filters
 from rlnas.cost.builds import HOST, Build
+from rlnas.cost.preprocessing import with_input_of, without_preprocessing
 from rlnas.cost.speed import Speed
-from rlnas.cost.window import window_of, with_window, without_window
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import (
@@ -199,12 +199,11 @@ def finish_best(
 
     def prune(finalist: Finalist, share: float) -> tuple[Architecture, str]:
       whole = Teacher(finalist.candidate.architecture, plain.weights_path(finalist.name))
-      network = without_window(whole.architecture)
+      network = without_preprocessing(whole.architecture)
       smaller, pruned = prune_filters(whole.load(dataset), network, share=share)
       name = f'{finalist.name}-less-{share:g}'
       save_weights(pruned, plain.weights_path(name))
-      window = window_of(whole.architecture)
-      return smaller if window is None else with_window(smaller, window), name
+      return with_input_of(smaller, whole.architecture), name
 
     tools = Tools(
       finish_all=functools.partial(trainer.finish_all, on_finished=once),
@@ -227,7 +226,7 @@ def finish_best(
     metric=plan.recipe.metric,
     validation_accuracy=measured.validation_accuracy or 0.0,
     int8_validation_accuracy=measured.int8_validation_accuracy or 0.0,
-    footprint=measure(model, build=build).with_window_of(architecture),
+    footprint=measure(model, build=build).with_preprocessing_of(architecture),
     macs=measured.macs or 0,
     latency_ms=measured.latency_ms,
     finalists=choice.finalists,
@@ -387,7 +386,7 @@ def write_winner(
       'macs': winner.macs,
       'latency_ms': winner.latency_ms,
       # The network reads (x - offset) / scale, limited to ±limit if there is one, or of that what
-      # the window in its architecture gives.
+      # the preprocessing in its architecture gives.
       'input': {
         'shape': list(dataset.input_shape),
         'type': dataset.x_train.dtype.name,  # in which raw values are kept before they are scaled

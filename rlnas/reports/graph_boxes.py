@@ -116,6 +116,8 @@ def _box(
 
 
 def _label(node: Node) -> str:
+  if node.op == 'input' and 'mel_bins' in dict(node.attributes):
+    return f'{node["mel_bins"]} bins, {node["frame_ms"]} ms every {node["frame_hop_ms"]}'
   if node.op == 'input' and node.attributes:
     each = 'each step' if node['rate'] == 1 else f'means of {node["rate"]} steps'
     return f'window: {each}, features {node["features"]}'

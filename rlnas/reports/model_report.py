@@ -13,6 +13,7 @@ from rlnas.board import Board
 from rlnas.budget import Budget
 from rlnas.cost.builds import Build
 from rlnas.cost.instructions import digits
+from rlnas.cost.preprocessing import memory_of
 from rlnas.data.atomic_file import write_folder
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric, chance_confusion, largest_class
@@ -155,7 +156,9 @@ def model_page(deployed: Deployment, dataset: Dataset, budget: Budget, origin: O
   sections = (
     results,
     Section('Network', _network(deployed, dataset, origin)),
-    Section('Memory', (*_memory(deployed, dataset, budget), *_runtime(deployed, origin.target))),
+    Section(
+      'Memory', (*_memory(deployed, dataset, budget), *_runtime(deployed, dataset, origin.target))
+    ),
     Section('In a firmware', _firmware(deployed, dataset)),
     Section('How it was found', _found(budget, origin)),
     Section('Data', _data(dataset)),
@@ -223,11 +226,15 @@ def _facts(
   origin: Origin,
 ) -> Facts:
   foot = deployed.info.report
-  flash = foot.flash_bytes
-  sram = deployed.reserve.arena.smallest_bytes + _window_bytes(dataset)
+  held = memory_of(dataset.preprocessing)
+  flash = foot.flash_bytes + held.flash_bytes
+  sram = deployed.reserve.arena.smallest_bytes + held.sram_bytes
+  share = f'{flash / budget.flash_bytes:.0%} of budget'
+  if held.flash_bytes:
+    share += f'; {held.flash_bytes:,} B are tables of sound.h'
   rows = [
     *first,
-    ('flash', f'{flash:,} B', f'{flash / budget.flash_bytes:.0%} of budget'),
+    ('flash', f'{flash:,} B', share),
     ('SRAM', f'{sram:,} B', f'{sram / budget.sram_bytes:.0%} of budget'),
     ('MACs', 'unknown' if foot.macs is None else f'{foot.macs:,}', 'of one inference'),
   ]
@@ -355,7 +362,7 @@ def _network(deployed: Deployment, dataset: Dataset, origin: Origin) -> tuple[Bl
 def _memory(deployed: Deployment, dataset: Dataset, budget: Budget) -> tuple[Block, ...]:
   foot, room, info = deployed.info.report, deployed.reserve, deployed.info
   arena, build = room.arena, room.build
-  held = _window_bytes(dataset)
+  held = memory_of(dataset.preprocessing).sram_bytes
   rows: tuple[tuple[str, str], ...] = (
     ('head: activations and scratch', f'{arena.head_bytes:,}'),
     ("tail: the interpreter's structures", f'{arena.tail_bytes:,}'),
@@ -369,7 +376,10 @@ def _memory(deployed: Deployment, dataset: Dataset, budget: Budget) -> tuple[Blo
     ('where a library decides on kernels (Arduino, ESP-IDF, Zephyr)', f'{room.any_total_bytes:,}'),
   )
   if held:
-    rows = (*rows, ('beside the arena: the window of a stream (window.h)', f'{held:,}'))
+    what = 'window of a stream (window.h)'
+    if dataset.sound is not None:
+      what = 'front end of a stream (sound.h)'
+    rows = (*rows, (f'beside the arena: the {what}', f'{held:,}'))
   over = room.total_bytes + held - budget.sram_bytes
   fits = f'The reserve exceeds the budget of {budget.sram_bytes:,} B by {over:,} B, which reduce '
   fits += f'the memory of the application; with {build.title} the array may be smaller.'
@@ -391,11 +401,7 @@ def _memory(deployed: Deployment, dataset: Dataset, budget: Budget) -> tuple[Blo
   )
 
 
-def _window_bytes(dataset: Dataset) -> int:
-  return 0 if dataset.window is None else dataset.window.sram_bytes
-
-
-def _runtime(deployed: Deployment, target: Board | None) -> tuple[Block, ...]:
+def _runtime(deployed: Deployment, dataset: Dataset, target: Board | None) -> tuple[Block, ...]:
   """What the runtime takes of the board's flash; nothing if the board is not known."""
   if target is None:
     return ()
@@ -403,9 +409,10 @@ def _runtime(deployed: Deployment, target: Board | None) -> tuple[Block, ...]:
   taken, room = target.taken_flash_bytes(report.kinds), target.room_bytes(report.kinds)
   text = 'Beside the model, the runtime with these operators and the application take about '
   text += f'{taken:,} of {target.flash_bytes:,} B of flash ({target.builds[0]}, estimated). '
+  flash_bytes = report.flash_bytes + memory_of(dataset.preprocessing).flash_bytes
   if not room:
     text += 'This leaves no room for the model.'
-  elif room < report.flash_bytes:
+  elif room < flash_bytes:
     text += f'This leaves {room:,} B, less than the model takes.'
   else:
     text += f'This leaves {room:,} B for the model.'
@@ -518,6 +525,9 @@ def _data(dataset: Dataset) -> tuple[Block, ...]:
   source = dataset.source or 'unknown'
   text = f'Source and licence of {dataset.name}: {source}. test_vectors.h holds a few of its '
   text += 'examples, which have the same licence.'
+  if dataset.preprocessing is not None:
+    what = f'hears {dataset.sound}' if dataset.sound else f'reads {dataset.preprocessing}'
+    text += f' This network {what}.'
   return (
     Text(text),
     Table(('split', 'examples'), sizes),

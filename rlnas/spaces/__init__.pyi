@@ -8,6 +8,7 @@ from .multibranch import MultiBranch
 from .nasbench201 import NasBench201
 from .nasnet import NASNet
 from .preprocessed import Preprocessed
+from .preprocessed_sound import PreprocessedSound
 from .recurrent import Recurrent
 from .table import (
   Table,
@@ -32,6 +33,7 @@ __all__ = [
   'NASNet',
   'NasBench201',
   'Preprocessed',
+  'PreprocessedSound',
   'Recurrent',
   'Space',
   'Table',

@@ -14,7 +14,8 @@ from __future__ import annotations
 import dataclasses
 
 from rlnas.architecture import Architecture
-from rlnas.cost.window import AXES, Window, with_window
+from rlnas.cost.preprocessing import with_preprocessing
+from rlnas.cost.window import AXES, Window
 from rlnas.spaces.decision import Decision, Space, Walk
 
 
@@ -86,4 +87,4 @@ class Preprocessed:
         kept.extend(group)
     architecture = yield from self.space()
     window = Window(int(steps) // int(rate), int(rate), tuple(kept))
-    return with_window(architecture, window)
+    return with_preprocessing(architecture, window)

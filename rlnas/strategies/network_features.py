@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from rlnas.architecture import OPERATIONS, Architecture, TaskShape, infer_shapes
 from rlnas.cost.operators import count_macs
-from rlnas.cost.window import window_of, without_window
+from rlnas.cost.preprocessing import preprocessing_of, without_preprocessing
 
 # The features only serve to compare networks, so any input of usual size will do.
 _IMAGE = (32, 32, 3)
@@ -36,12 +36,12 @@ def traits(architecture: Architecture) -> npt.NDArray[np.float64]:
     Logarithms of the multiply-accumulates, the weights, the most elements that one operation reads
     and writes, the filters of the widest convolution, and side and channels of the first and the
     last map; depth in layers with weights; numbers of large, medium and small maps; number of
-    windows larger than 3x3; number of nodes of each of `OPERATIONS`. If the network has a window
-    at its input, also logarithms of its frames, of its rate and of the number of its features.
+    windows larger than 3x3; number of nodes of each of `OPERATIONS`. If the network has
+    preprocessing at its input, also logarithms of its sizes.
   """
-  window = window_of(architecture)
-  seen = [] if window is None else [window.frames, window.rate, len(window.features)]
-  architecture = without_window(architecture)
+  preprocessing = preprocessing_of(architecture)
+  seen = () if preprocessing is None else preprocessing.sizes
+  architecture = without_preprocessing(architecture)
   frames = [n['first'] + n['count'] for n in architecture.nodes if n.op == 'frames']
   task = TaskShape((max(frames), _FEATURES) if frames else _IMAGE, _CLASSES)
   shapes, (macs, weights) = infer_shapes(architecture, task), count_macs(architecture, task)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rlnas.architecture import Architecture, TaskShape, infer_shapes
-from rlnas.cost.window import window_of
+from rlnas.cost.preprocessing import preprocessing_of
 from rlnas.spaces.decision import Decision, Space, decode, walk
 from rlnas.spaces.table import (
   Table,
@@ -186,7 +186,7 @@ def check_mutation(table: Table) -> None:
 
 
 def check_shapes(space: Space, input_shape: tuple[int, ...]) -> None:
-  """Every network has valid shapes; without a window for images of any size, down to one pixel.
+  """Every network has valid shapes; without preprocessing for any image, down to one pixel.
 
   Args:
     space: the space.
@@ -200,7 +200,7 @@ def check_shapes(space: Space, input_shape: tuple[int, ...]) -> None:
   for _, tokens, architecture in _random_walks(space):
     rule = 'a walk ends with an Architecture (of other values there is no input_shape)'
     require(isinstance(architecture, Architecture), rule, found=architecture)
-    is_fixed = sequence or window_of(architecture) is not None
+    is_fixed = sequence or preprocessing_of(architecture) is not None
     for shape in (input_shape, input_shape if is_fixed else (1, 1, input_shape[-1])):
       for classes in (2, 100):
         _check_shapes(tokens, architecture, shape, classes)

@@ -20,7 +20,7 @@ from rlnas.budget import Resources
 from rlnas.cost.arena import NO_EXCESS, Arena, Contents, Excess
 from rlnas.cost.arena_head import MAX_ARENA_BYTES
 from rlnas.cost.builds import HOST, Build
-from rlnas.cost.window import window_bytes
+from rlnas.cost.preprocessing import preprocessing_memory
 from rlnas.tflite import tflm
 from rlnas.tflite.contents import contents_of
 from rlnas.tflite.model_file import opens, read_subgraphs
@@ -38,9 +38,10 @@ class Footprint:
   """The memory that a network needs on the chip.
 
   Attributes:
-    flash_bytes: size of the .tflite file.
+    flash_bytes: size of the .tflite file, with the tables of preprocessing if the network has any
+      (`with_preprocessing_of`).
     sram_bytes: size of the smallest tensor arena in which the network can be loaded, with the
-      memory of its window if it has one (`with_window_of`).
+      memory of preprocessing.
     arena_head_bytes: size of activations and scratch memory.
     arena_tail_bytes: size of the interpreter's structures.
     sram_source: 'tflm' if TFLite Micro was run on this machine, 'analytic' if it is not installed.
@@ -60,9 +61,12 @@ class Footprint:
     """The flash and SRAM that the network needs."""
     return Resources(self.flash_bytes, self.sram_bytes)
 
-  def with_window_of(self, architecture: Architecture) -> Footprint:
-    """Adds the memory of a network's window, which lies beside the arena (`rlnas.cost.window`)."""
-    return dataclasses.replace(self, sram_bytes=self.sram_bytes + window_bytes(architecture))
+  def with_preprocessing_of(self, architecture: Architecture) -> Footprint:
+    """Adds what a network's preprocessing takes beside it (`rlnas.cost.preprocessing`)."""
+    flash, sram = preprocessing_memory(architecture)
+    return dataclasses.replace(
+      self, flash_bytes=self.flash_bytes + flash, sram_bytes=self.sram_bytes + sram
+    )
 
   @property
   def is_planned(self) -> bool:

@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 
 import rlnas
+from rlnas.architecture import Architecture, Node
 from rlnas.backend import tf
+from rlnas.child.augment import NO_AUGMENTATION
 from rlnas.child.builder import build
-from rlnas.child.spec_augment import SpecAugment, for_sound
+from rlnas.child.spec_augment import SpecAugment, as_heard, for_sound
 from rlnas.child.train import train
+from rlnas.cost.hearing import Hearing
+from rlnas.cost.preprocessing import with_preprocessing
+from rlnas.data.windowed import through
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import sample_uniform
 from tests import sounds
@@ -86,3 +91,22 @@ def test_a_network_trains_on_changed_examples(data):
       losses[name, run] = train(model, row, epochs=2, seed=0, batch_size=8, **given)
   assert losses['masked', 0] == losses['masked', 1]
   assert losses['masked', 0] != losses['plain', 0]
+
+
+def test_a_network_with_a_front_end_of_its_own_has_the_same_moves_and_masks(tmp_path):
+  root = sounds.write_folder(tmp_path)
+  data = rlnas.data.load(root, sound=SETTINGS, keep_samples=True)
+  hearing = Hearing('log_mel', sounds.RATE, 500, 16, 10, 8)
+  network = Architecture((Node('input'), Node('global_avg_pool', (0,)), Node('classifier', (1,))))
+  _, seen = through(with_preprocessing(network, hearing), data)
+  usual = for_sound(data)
+  assert (usual.shift, usual.masked_bins, usual.masked_frames) == (5, 2, 3)  # frames of 20 ms
+  assert as_heard(data, usual) is usual
+  found = as_heard(seen, usual)
+  assert found == SpecAugment(
+    49, 8, shift=10, masked_bins=1, masked_frames=6, fill=round(data.scaling.offset)
+  )
+  assert found == for_sound(seen)
+  plain = as_heard(seen, for_sound(data, masks=False, shift=0))
+  assert plain == SpecAugment(49, 8, fill=round(data.scaling.offset))
+  assert as_heard(seen, NO_AUGMENTATION) is NO_AUGMENTATION

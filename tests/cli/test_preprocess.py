@@ -10,7 +10,8 @@ import pytest
 import rlnas
 from rlnas.cli.build import build_space, journal_configuration, set_up
 from rlnas.cli.workdir import space_of
-from rlnas.cost.window import Window, window_of
+from rlnas.cost.preprocessing import preprocessing_of
+from rlnas.cost.window import Window
 from rlnas.data.windowed import through
 from rlnas.search.journal import read_journal
 from rlnas.spaces import Preprocessed
@@ -53,7 +54,7 @@ def test_a_search_says_what_its_networks_may_read(searched):
   line = 'input    windows of 24, 12 time steps; frames of 1, 3 steps; any of 6 features by 3'
   assert line in shown
   configuration, trials = read_journal(folder / 'search' / 'journal.jsonl')
-  found = {window_of(trial.proposal.architecture) for trial in trials}
+  found = {preprocessing_of(trial.proposal.architecture) for trial in trials}
   assert len(found) > 1
   assert found <= {
     Window(steps // rate, rate, kept)
@@ -86,7 +87,7 @@ def test_the_memory_of_the_window_is_part_of_every_figure(searched):
   model = measure(
     folder / 'search' / 'best' / 'model.tflite', build=rlnas.find_build(best['sram_build'])
   )
-  held = window_of(rlnas.Architecture.from_rows(best['architecture'])).sram_bytes
+  held = preprocessing_of(rlnas.Architecture.from_rows(best['architecture'])).sram_bytes
   assert best['sram_bytes'] == model.sram_bytes + held
   page = (folder / 'search' / 'best' / 'REPORT.md').read_text()
   assert f'beside the arena: the window of a stream (window.h) | {held:,}' in page
@@ -101,7 +102,9 @@ def test_a_finished_search_takes_examples_as_they_were_given(searched, finalist)
   data = rlnas.data.load(folder / 'moves.npz')
   record = json.loads((folder / 'search' / 'result.json').read_text())['finalists'][finalist - 1]
   scores = search.predict(data.x_val)
-  assert search.window == window_of(search.finalists[finalist - 1].candidate.architecture)
+  assert search.preprocessing == preprocessing_of(
+    search.finalists[finalist - 1].candidate.architecture
+  )
   accuracy = (scores.argmax(1) == data.y_val).mean()
   assert accuracy == pytest.approx(record['int8_validation_accuracy'])
   found = search.evaluate(data.x_val, data.y_val)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rlnas.data.log_mel import LOWEST_HZ, MOST_POINTS, LogMel
+from rlnas.cost.mel_bank import LOWEST_HZ
+from rlnas.data.log_mel import MOST_POINTS, LogMel
 from tests import sounds
 
 FRONT_END = LogMel(16_000, 480, 320, 40)

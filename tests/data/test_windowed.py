@@ -9,7 +9,8 @@ import pytest
 
 import rlnas
 from rlnas.architecture import Architecture, Node
-from rlnas.cost.window import Window, with_window
+from rlnas.cost.preprocessing import with_preprocessing
+from rlnas.cost.window import Window
 from rlnas.data.assembling import assemble
 from rlnas.data.dataset import validate
 from rlnas.data.windowed import through, windowed
@@ -29,7 +30,7 @@ def sequences(dtype=np.float32):
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
 def test_a_frame_is_the_mean_of_its_steps(way, dtype):
   data = way(sequences(dtype))
-  network, seen = through(with_window(PLAIN, Window(3, 3, (0, 3))), data)
+  network, seen = through(with_preprocessing(PLAIN, Window(3, 3, (0, 3))), data)
   assert network == PLAIN
   validate(seen)
   given = data.x_train.reshape(-1, 11, 4)[:, 2:, [0, 3]]  # the last nine steps
@@ -71,11 +72,11 @@ def test_whole_examples_stay_as_they_are():
 
 def test_equal_windows_are_made_once():
   data = sequences()
-  network = with_window(PLAIN, Window(4, 2, (1,)))
+  network = with_preprocessing(PLAIN, Window(4, 2, (1,)))
   first, again = (through(network, data)[1].x_train for _ in range(2))
   assert first is again
   for frames in (3, 2):  # two others take its place
-    through(with_window(PLAIN, Window(frames, 2, (1,))), data)
+    through(with_preprocessing(PLAIN, Window(frames, 2, (1,))), data)
   assert through(network, data)[1].x_train is not first
   other = dataclasses.replace(data, x_val=data.x_val[:3], y_val=data.y_val[:3])
   assert len(through(network, other)[1].x_val) == 3
@@ -84,7 +85,7 @@ def test_equal_windows_are_made_once():
 def look(handle):
   """Looks through a window at data in shared memory, as a worker does, and ends."""
   data, _memory = attach(handle)
-  through(with_window(PLAIN, Window(4, 1, (0, 1, 2, 3))), data)  # a view of that memory
+  through(with_preprocessing(PLAIN, Window(4, 1, (0, 1, 2, 3))), data)  # a view of that memory
 
 
 def test_what_is_kept_of_windows_does_not_keep_the_data_alive(capfd):
@@ -97,7 +98,7 @@ def test_what_is_kept_of_windows_does_not_keep_the_data_alive(capfd):
   shared.close()
   assert process.exitcode == 0
   assert capfd.readouterr().err == ''
-  through(with_window(PLAIN, Window(4, 1, (0, 1, 2, 3))), data)
+  through(with_preprocessing(PLAIN, Window(4, 1, (0, 1, 2, 3))), data)
   del data
   assert alive() is None
 
@@ -107,6 +108,6 @@ def test_data_without_windows_are_refused(data):
   if data == 'bytes':
     x = np.random.default_rng(0).integers(0, 255, (60, 9, 4)).astype(np.uint8)
     data = assemble('bytes', (x, np.arange(60) % 2), source='made here')
-  network = with_window(PLAIN, Window(2, 1, (0,)))
+  network = with_preprocessing(PLAIN, Window(2, 1, (0,)))
   with pytest.raises(ValueError, match=r'window'):
     through(network, data)

@@ -1,15 +1,19 @@
 """The front end of sound in C, compiled here: the same bits as in the training."""
 
 import ctypes
+import os
 import pathlib
 import re
+import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import rlnas
 from rlnas.child.builder import build
+from rlnas.data.sound_settings import micro_parameters
 from rlnas.export import bundle
 from rlnas.export.sound_files import sound_contents
 from rlnas.finishing.recipe import calibration_of
@@ -89,6 +93,77 @@ int frames(const int16_t* samples, int count, uint8_t* found) {
     pointer, place = arguments
     assert call(pointer, len(samples), place) == len(expected)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize('compiler', ['cc', 'arm-none-eabi-gcc'])
+def test_the_front_end_takes_the_memory_that_is_counted(made, compiler, tmp_path):
+  folder, data = made
+  if shutil.which(compiler) is None:
+    pytest.skip(f'{compiler} is not installed')
+  tables = ('window', 'cosine', 'sine', 'first', 'count', 'weights', 'steps')
+  flash = ' + '.join(f'sizeof(rlnas_sound_{table})' for table in tables)
+  hearing = data.sound.hearing
+  (tmp_path / 'sizes.c').write_text(f"""
+#include "sound.h"
+_Static_assert({flash} == {hearing.flash_bytes}, "flash");
+_Static_assert(sizeof(rlnas_sound_stream) == {hearing.sram_bytes}, "SRAM");
+""")
+  command = [compiler, '-std=c11', '-c', '-I', folder, tmp_path / 'sizes.c', '-o', os.devnull]
+  done = subprocess.run(command, capture_output=True, text=True, check=False)
+  assert done.returncode == 0, done.stderr
+
+
+# Places of the pointers in struct FrontendState on a machine with 64 bits: those of the window,
+# the transform, the channels, the noise, and the gain.
+_POINTERS = (8, 24, 40, 56, 64, 88, 120, 128, 136, 144, 152, 160, 184, 216)
+
+
+class _Config(ctypes.Structure):
+  """struct FrontendConfig of TFLite Micro."""
+
+  _fields_ = (
+    *((name, ctypes.c_size_t) for name in ('window_size', 'window_step')),
+    ('num_channels', ctypes.c_int),
+    *((name, ctypes.c_float) for name in ('upper_band_limit', 'lower_band_limit')),
+    *((name, ctypes.c_int) for name in ('output_scale_shift', 'smoothing_bits')),
+    *((f'{name}_smoothing', ctypes.c_float) for name in ('even', 'odd')),
+    ('min_signal_remaining', ctypes.c_float),
+    ('enable_pcan', ctypes.c_int),
+    *((name, ctypes.c_float) for name in ('pcan_strength', 'pcan_offset')),
+    *((name, ctypes.c_int) for name in ('gain_bits', 'enable_log', 'scale_shift')),
+  )
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='the library is there on Linux alone')
+@pytest.mark.parametrize(
+  'changes',
+  [
+    {},
+    {'mel_bins': 20, 'frame_ms': 40},
+    {'mel_bins': 64, 'sample_rate': 8000, 'frame_ms': 25},  # channels without a frequency
+    {'mel_bins': 13, 'frame_ms': 64},
+  ],
+)
+def test_the_front_end_of_tflite_micro_takes_the_heap_that_is_counted(changes):
+  operator = pathlib.Path(pytest.importorskip(MICRO).__file__).with_name(
+    '_audio_microfrontend_op.so'
+  )
+  sound = rlnas.data.SoundSettings(front_end='micro', **changes)
+  library, config = ctypes.CDLL(str(operator)), _Config()
+  library.FrontendFillConfigWithDefaults(ctypes.byref(config))
+  for name, value in micro_parameters(sound).items():
+    if name != 'sample_rate':
+      setattr(config, name, value)
+  state = ctypes.create_string_buffer(4096)
+  assert library.FrontendPopulateState(ctypes.byref(config), state, sound.sample_rate) == 1
+  usable = ctypes.CDLL(None).malloc_usable_size
+  usable.argtypes, usable.restype = [ctypes.c_void_p], ctypes.c_size_t
+  places = (int.from_bytes(state.raw[at : at + 8], 'little') for at in _POINTERS)
+  taken, ring = sum(map(usable, places)), -(-sound.frames * sound.mel_bins // 4) * 4
+  counted = sound.hearing.sram_bytes - ring - 148
+  # Here kissfft's three pointers are longer, and a block may have up to 24 bytes that nobody asked
+  # for; FrontendState and the counters of the ring are no blocks.
+  assert 0 <= taken - counted <= 12 + 24 * len(_POINTERS)
 
 
 def test_the_front_end_of_tflite_micro_gives_the_same_bits_and_passes_the_test(

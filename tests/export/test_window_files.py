@@ -10,7 +10,8 @@ import pytest
 
 import rlnas
 from rlnas.child.builder import build
-from rlnas.cost.window import Window, with_window
+from rlnas.cost.preprocessing import with_preprocessing
+from rlnas.cost.window import Window
 from rlnas.data.tasks import Task
 from rlnas.data.windowed import through
 from rlnas.export import bundle
@@ -62,7 +63,7 @@ def made(request, tmp_path_factory):
   assert row.x_train.dtype == dtype
   table = rlnas.compile_table(rlnas.Temporal(max_depth=1))
   network = decode(table.space, unrank(table, 0))
-  whole = network if window is None else with_window(network, window)
+  whole = network if window is None else with_preprocessing(network, window)
   network, seen = through(whole, row)
   model = quantize(build(network, seen.task, seed=0), calibration_of(seen))
   budget = rlnas.BOARDS['nucleo-l010rb'].budget

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import rlnas
-from rlnas.cost.window import Window, window_bytes, window_of, with_window
+from rlnas.cost.preprocessing import preprocessing_memory, preprocessing_of, with_preprocessing
+from rlnas.cost.window import Window
 from rlnas.data.assembling import assemble
 from rlnas.data.windowed import through
 from rlnas.finishing.plan import Plan, Teaching
@@ -31,7 +32,7 @@ def data():
 
 def trial(index, window):
   table = compile_table(Temporal(max_depth=1, filters=(8, 16)))
-  architecture = with_window(decode(table.space, unrank(table, index)), window)
+  architecture = with_preprocessing(decode(table.space, unrank(table, index)), window)
   measurement = Measurement(
     Status.COMPLETE,
     validation_accuracy=0.9,
@@ -48,16 +49,16 @@ def test_each_finalist_reads_through_its_window(data, teaching, tmp_path):
   trials = [trial(i, window) for i, window in enumerate(WINDOWS)]
   plan = Plan(Recipe(4), top=3, teaching=teaching, prune=0.4 if teaching is None else None)
   winner = finish_best(trials, data, BUDGET, plan=plan, seed=0, prefer='accuracy', folder=tmp_path)
-  known = {t.index: window_of(t.proposal.architecture) for t in trials}
+  known = {t.index: preprocessing_of(t.proposal.architecture) for t in trials}
   for finalist in winner.finalists:
     candidate = finalist.candidate
-    assert window_of(candidate.architecture) == known[candidate.trial]
+    assert preprocessing_of(candidate.architecture) == known[candidate.trial]
     _, seen = through(candidate.architecture, data)
     model = (tmp_path / f'{finalist.name}.tflite').read_bytes()
     accuracy = int8_accuracy(model, seen.x_val, seen.y_val, scaling=seen.scaling)
     assert accuracy == pytest.approx(finalist.measurement.int8_validation_accuracy)
     footprint = rlnas.tflite.footprint.measure(model)
-    held = window_bytes(candidate.architecture)
+    held = preprocessing_memory(candidate.architecture).sram_bytes
     assert held > 0
     assert finalist.measurement.sram_bytes == footprint.sram_bytes + held
   notes = {finalist.candidate.note for finalist in winner.finalists}

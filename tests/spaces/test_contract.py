@@ -10,6 +10,7 @@ from rlnas.spaces import (
   MultiBranch,
   NASNet,
   Preprocessed,
+  PreprocessedSound,
   Recurrent,
   Temporal,
 )
@@ -58,6 +59,14 @@ SPACES = {
       rates=(1, 3),
     ),
     (1, 49, 10),
+  ),
+  'preprocessed sound': Case(
+    PreprocessedSound(Temporal(), 1000, 16_000),
+    PreprocessedSound(
+      *(Temporal(max_depth=1, first_kernels=(3,), filters=(4, 8)), 500, 8000),
+      **{'mel_bins': (72, 8), 'frame_ms': (32, 15), 'frame_hop_ms': (20, 10)},
+    ),
+    (1, 49, 40),
   ),
   'recurrent': Case(Recurrent(), Recurrent(base=1, steps=2), (49, 10)),
   'joint': Case(

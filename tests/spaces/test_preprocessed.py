@@ -7,14 +7,14 @@ import pytest
 
 from rlnas.architecture import Architecture, Node, TaskShape, infer_shapes
 from rlnas.cost.cost import estimate_cost
-from rlnas.cost.window import (
-  Window,
-  unwindowed,
-  window_bytes,
-  window_of,
-  with_window,
-  without_window,
+from rlnas.cost.preprocessing import (
+  behind_preprocessing,
+  preprocessing_memory,
+  preprocessing_of,
+  with_preprocessing,
+  without_preprocessing,
 )
+from rlnas.cost.window import Window
 from rlnas.spaces import Chain, Preprocessed, Temporal
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, enumerate_tokens, mutate, sample_uniform
@@ -31,7 +31,7 @@ def networks(space):
 
 def test_every_window_is_there_as_often_as_every_other():
   found = networks(SMALL)
-  counts = collections.Counter(map(window_of, found))
+  counts = collections.Counter(map(preprocessing_of, found))
   kept = [(0, 1, 2, 3), (0, 1), (2, 3)]
   sizes = [(12, 1), (4, 3), (7, 1), (2, 3)]
   assert set(counts) == {Window(frames, rate, k) for frames, rate in sizes for k in kept}
@@ -74,8 +74,8 @@ def test_mutation_changes_the_window_alone_too():
   for _ in range(60):
     tokens = sample_uniform(table, rng)
     parent, child = (decode(SMALL, t) for t in (tokens, mutate(table, tokens, rng)))
-    same_network = without_window(parent) == without_window(child)
-    changed += same_network and window_of(parent) != window_of(child)
+    same_network = without_preprocessing(parent) == without_preprocessing(child)
+    changed += same_network and preprocessing_of(parent) != preprocessing_of(child)
   assert changed > 10
 
 
@@ -83,13 +83,15 @@ def test_mutation_changes_the_window_alone_too():
   ('shape', 'seen'), [((40, 6), (7, 2)), ((1, 40, 6), (1, 7, 2)), ((40, 6, 1), (7, 2, 1))]
 )
 def test_the_window_decides_the_shape(shape, seen):
-  network = with_window(Architecture((Node('input'), Node('relu', (0,)))), Window(7, 5, (1, 5)))
+  network = with_preprocessing(
+    Architecture((Node('input'), Node('relu', (0,)))), Window(7, 5, (1, 5))
+  )
   task = TaskShape(shape, 3)
   assert infer_shapes(network, task) == (seen, seen)
-  plain, behind = unwindowed(network, task)
+  plain, behind = behind_preprocessing(network, task)
   assert (plain.nodes[0], behind) == (Node('input'), TaskShape(seen, 3))
-  assert window_of(plain) is None
-  assert unwindowed(plain, task) == (plain, task)
+  assert preprocessing_of(plain) is None
+  assert behind_preprocessing(plain, task) == (plain, task)
   assert Architecture.from_json(network.to_json()) == network
 
 
@@ -102,11 +104,11 @@ def test_the_window_decides_the_shape(shape, seen):
   ],
 )
 def test_a_window_that_does_not_fit_is_refused(window, shape):
-  network = with_window(Architecture((Node('input'), Node('relu', (0,)))), window)
+  network = with_preprocessing(Architecture((Node('input'), Node('relu', (0,)))), window)
   with pytest.raises(ValueError, match='node 0: a window of'):
     infer_shapes(network, TaskShape(shape, 3))
   with pytest.raises(ValueError, match='node 0: a window of'):
-    unwindowed(network, TaskShape(shape, 3))
+    behind_preprocessing(network, TaskShape(shape, 3))
 
 
 @pytest.mark.parametrize('features', ['', '1,0', '0,0', '-1', '01', 'a', 3])
@@ -127,11 +129,11 @@ def test_a_window_checks_itself(wrong):
 def test_the_cost_is_that_of_the_smaller_network_and_of_its_stream():
   task, window = TaskShape((1, 128, 6), 5), Window(32, 2, (0, 1, 2))
   whole = networks(INNER)[0]
-  part = with_window(whole, window)
+  part = with_preprocessing(whole, window)
   smaller = estimate_cost(whole, TaskShape((1, 32, 3), 5))
   found = estimate_cost(part, task)
-  assert window_bytes(part) == 32 * 3 + 3 * 4 + 3 * 4
-  assert found.sram_bytes == smaller.sram_bytes + window_bytes(part)
+  assert preprocessing_memory(part) == (0, 32 * 3 + 3 * 4 + 3 * 4)
+  assert found.sram_bytes == smaller.sram_bytes + preprocessing_memory(part).sram_bytes
   for name in ('flash_bytes', 'macs', 'parameters', 'arena_head_bytes'):
     assert getattr(found, name) == getattr(smaller, name)
   assert found.macs < estimate_cost(whole, task).macs / 4
@@ -139,7 +141,7 @@ def test_the_cost_is_that_of_the_smaller_network_and_of_its_stream():
 
 def test_features_of_networks_tell_windows_apart():
   whole = networks(INNER)[0]
-  one, other = (with_window(whole, Window(n, 1, (0, 1))) for n in (8, 16))
+  one, other = (with_preprocessing(whole, Window(n, 1, (0, 1))) for n in (8, 16))
   assert len(traits(one)) == len(traits(whole)) + 3
   np.testing.assert_array_equal(traits(one)[:-3], traits(whole))
   np.testing.assert_allclose(

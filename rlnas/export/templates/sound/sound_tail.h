@@ -1,6 +1,6 @@
 
 /* Listens to a stream: keeps the samples of a frame and the last @FRAMES@ frames of features, a ring.
- * About @stream_bytes@ bytes, beside the arena. Make it static, as it may not fit on a stack. */
+ * @stream_bytes@ bytes@heap@, beside the arena. Make it static, as it may not fit on a stack. */
 typedef struct {
   @name@_sound_work work;
   uint8_t ring[@NAME@_SOUND_FRAMES][@NAME@_SOUND_BINS];

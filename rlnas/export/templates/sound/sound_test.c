@@ -31,7 +31,7 @@ int main(void) {
   static @name@_sound_stream stream;
   static int8_t input[@NAME@_SOUND_FRAMES * @NAME@_SOUND_BINS];
   int failures = 0;
-  for (int clip = 0; clip < CLIPS; ++clip) {
+@size_check@  for (int clip = 0; clip < CLIPS; ++clip) {
     uint32_t noise = (uint32_t)clip, phase = 0, pitch = 200000000u;
     if (@name@_sound_reset(&stream) != 0) return 2;
     for (int i = 0; i < @NAME@_SOUND_CLIP; ++i) { /* one by one: any number is as good */
