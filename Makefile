@@ -27,9 +27,10 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 $(INSTALLED): setup.py constraints.txt
+	@echo 'Installing into $(VENV): TensorFlow and others, 3.3 GB; some two minutes and the download'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	@echo 'Compiling the cost model; a search would do so while it begins'
+	@echo 'Compiling the cost model, once: about half a minute'
 	$(BIN)/python -m rlnas.cost.compiler
 	touch $@
 

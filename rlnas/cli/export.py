@@ -12,6 +12,8 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -272,7 +274,13 @@ def command(config: SearchConfig) -> str:
 def finish_command(config: SearchConfig) -> str:
   """The shell command that finishes the same search in this way."""
   parts = _quoted([('workdir', config.workdir), *_finish_values(config.finish)])
-  return ' '.join(['rlnas finish', *parts])
+  return f'{_program()} finish {" ".join(parts)}'
+
+
+def _program() -> str:
+  """What a shell calls rlnas by: its path if the environment of this Python is not activated."""
+  own = pathlib.Path(sys.executable).with_name('rlnas')
+  return 'rlnas' if shutil.which('rlnas') or not own.exists() else shlex.quote(str(own))
 
 
 def closing_lines(config: SearchConfig, *, search: pathlib.Path, winner: pathlib.Path) -> str:
@@ -286,12 +294,14 @@ def closing_lines(config: SearchConfig, *, search: pathlib.Path, winner: pathlib
   from rlnas.reports.tensorboard_page import address, command
 
   longer = dataclasses.replace(config.finish, epochs=_LONGER * config.finish.epochs)
+  where, (first, *others) = shlex.quote(f'--workdir={config.workdir}'), WORLDS
   rows = (
     ('report', str(search)),
     ('winner', str(winner)),
     _firmware_row(winner.parent),
     ('watch', command(pathlib.Path(config.workdir) / 'tensorboard')),
     ('', f'and open {address()}'),
+    ('library', f'{_program()} export {where} --for={first} (or {", ".join(others)})'),
     ('finish longer', finish_command(dataclasses.replace(config, finish=longer))),
   )
   return _labelled(rows)

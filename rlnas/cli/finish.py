@@ -143,7 +143,7 @@ def finish(
       nonlocal best
       best = max(best, finalist.score[0])
       is_new = bar.end_step(finalist.candidate.title)
-      bar.advance(text=f'best {best:.4f}', known=not is_new)
+      bar.advance(text=f'best validation {best:.4f}', known=not is_new)
 
     winner = finish_best(
       trials,
@@ -268,11 +268,12 @@ def rows_on_test_data(winner: Winner, dataset: Dataset) -> list[tuple[str, str]]
   if winner.int8_test_alarms is not None:
     return rows_of_alarms(winner.int8_test_alarms)
   name = dataset.class_names[winner.largest_class]
+  grouped = '' if winner.int8_test_groups is None else ', wider if examples of a group are alike'
   rows = [
     (
       'int8 test accuracy',
       f'{winner.int8_test_accuracy:.4f}  (test data, used once; 95 % interval {low:.4f} to '
-      f'{high:.4f}); always {name!r}: {winner.chance(Metric.ACCURACY):.4f}',
+      f'{high:.4f}{grouped}); always {name!r}: {winner.chance(Metric.ACCURACY):.4f}',
     )
   ]
   if (metric := winner.metric) is not Metric.ACCURACY:

@@ -254,7 +254,7 @@ def announce(setup: Setup, *, resumed: int, served: str | None = None) -> None:
     *describe(data, metric=Metric(config.metric)),
     f'space    {config.space}: {float(setup.table.size):.3g} networks{_why(setup)}',
     *_preprocessing(setup.table.space),
-    f'budget   {budget} ({config.board}, {setup.build.name})',
+    f'budget   {budget} for the model ({config.board}, {setup.build.name})',
     f'page     {workdir / "search.html"}, from the first batch on',
   ]
   if len(config.stages()) > 1:

@@ -267,7 +267,7 @@ def _plain(name: str) -> str:
 
 def _is_time(name: str) -> bool:
   plain = name.casefold()
-  return plain.startswith(('time', 'date')) or plain in ('seconds', 'ms')
+  return plain.startswith(('time', 'date')) or plain in ('t', 'sec', 'seconds', 'ms', 'millis')
 
 
 def _is_number(text: str) -> bool:

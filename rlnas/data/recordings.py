@@ -133,6 +133,7 @@ def read_examples(sources: Sequence[Source], how: Reading) -> Examples:
     x, y, groups, said = _recordings(parts)
   else:
     x, y, groups, said = _rows(parts)
+  rising = [] if how.features or not (how.window or by_class) else _rising(parts, columns.features)
   has_groups = columns.group is not None or by_folder or how.window is not None
   has_groups |= len(sources) > 1 and not by_class
   return Examples(
@@ -140,7 +141,7 @@ def read_examples(sources: Sequence[Source], how: Reading) -> Examples:
     y=np.array(y, str) if by_class else typed_labels(y),
     groups=np.array(groups, str) if has_groups and how.group != NO_GROUPS else None,
     columns=columns,
-    note=_note(first, columns, said, by_folder=by_folder),
+    note=_note(first, columns, said, rising, by_folder=by_folder),
   )
 
 
@@ -253,7 +254,15 @@ def _rows(parts: Sequence[_Part]) -> _Found:
   return x, y, groups, 'each row is one example'
 
 
-def _note(table: CsvTable, columns: Columns, said: str, *, by_folder: bool) -> str:
+def _rising(parts: Sequence[_Part], features: Sequence[str]) -> list[str]:
+  """The features that grow from each row of a recording to the next, as times and counters do."""
+  rises = np.all([np.all(np.diff(part.values, axis=0) > 0, axis=0) for part in parts], axis=0)
+  return [name for name, always in zip(features, rises, strict=True) if always]
+
+
+def _note(
+  table: CsvTable, columns: Columns, said: str, rising: Sequence[str], *, by_folder: bool
+) -> str:
   """What was decided, in one line."""
   features = columns.features
   shown = ', '.join(features) if len(features) <= 8 else f'{features[0]} to {features[-1]}'
@@ -264,4 +273,6 @@ def _note(table: CsvTable, columns: Columns, said: str, *, by_folder: bool) -> s
   used = {*features, columns.label, columns.group}
   rest = [name or 'the column without a name' for name in table.names if name not in used]
   known += [f'not features: {", ".join(rest)}'] if rest else []
+  if rising:
+    known += [f'{", ".join(rising)} only rises: if it counts time, name the others (--features)']
   return '; '.join(known)

@@ -89,6 +89,10 @@ def search_page(
     lead += ' The search runs: this page is rewritten from time to time and reloads every '
     lead += f'{refresh_seconds} seconds.'
   facts = _facts(trials, budget, best, metric)
+  if result is not None and won is not None:
+    tested = f'int8 test {_word(metric)}, trial {won.index}, trained fully'
+    figure = f'{result["best"]["int8_test_accuracy"]:.4f}'
+    facts = Facts((('winner', figure, tested), *facts.rows))
   return Page(title, lead, (facts,), tuple(sections), refresh_seconds)
 
 
@@ -99,11 +103,16 @@ def winner_of(result: Mapping[str, Any] | None, trials: Sequence[Trial]) -> Tria
   return next((t for t in trials if t.index == index), None)
 
 
+def _word(metric: Metric) -> str:
+  """The figure of the winner that a result has whatever the metric of a classification was."""
+  return 'accuracy' if metric.task is Task.CLASSIFICATION else metric.label
+
+
 def _winner(result: Mapping[str, Any], won: Trial, metric: Metric) -> tuple[Block, ...]:
   """What the finishing found: the winner, why it won, and what the other finalists cost."""
   best = result['best']
-  word = 'accuracy' if metric.task is Task.CLASSIFICATION else metric.label
-  text = f'Trial {won.index}, trained fully: int8 test {word} {best["int8_test_accuracy"]:.4f}, '
+  text = f'Trial {won.index}, trained fully: int8 test {_word(metric)} '
+  text += f'{best["int8_test_accuracy"]:.4f}, '
   text += f'{best["flash_bytes"]:,} B flash, {best["sram_bytes"]:,} B SRAM'
   latency_ms = best.get('latency_ms')
   text += '.' if latency_ms is None else f', {digits(latency_ms)} ms (estimated).'

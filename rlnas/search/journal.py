@@ -233,7 +233,7 @@ def _check_configuration(
   if differences:
     raise JournalError(
       f'{path} belongs to a search with another configuration: {"; ".join(differences)}. '
-      'Give the same settings to resume it, or another folder.'
+      'Give the same settings to resume it, or another folder (--workdir).'
     )
 
 

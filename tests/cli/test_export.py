@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 
 import pytest
 
@@ -25,8 +26,13 @@ FILES = {
 def test_a_search_leaves_the_bundle_and_export_writes_the_same(finished):
   workdir = finished.workdir
   best = workdir / 'best'
-  closing = [line.split(':')[0].strip() for line in finished.shown.stdout.splitlines()[-6:]]
-  assert closing == ['report', 'winner', 'firmware', 'watch', 'and open http', 'finish longer']
+  closing = [line.split(':')[0].strip() for line in finished.shown.stdout.splitlines()[-7:]]
+  names = ['report', 'winner', 'firmware', 'watch', 'and open http', 'library', 'finish longer']
+  assert closing == names
+  library, longer = finished.shown.stdout.splitlines()[-2:]
+  assert ' export ' in library
+  program = shlex.split(longer.split(':', 1)[1])[0]
+  assert shutil.which(program), 'it can be pasted, whether or not the environment is activated'
   assert f'winner:         {best / "report.html"}' in finished.shown.stdout
   assert {path.name for path in best.iterdir()} >= FILES
   result = json.loads((workdir / 'result.json').read_text())['best']

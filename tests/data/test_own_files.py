@@ -255,8 +255,9 @@ def by_class(root, *, count=4, names=('time', 'a', 'b'), length=40):
       write_csv(root / name / f'{i}.csv', names, rows)
 
 
-def test_a_folder_by_class_is_cut_into_windows(tmp_path):
-  by_class(tmp_path / 'moves')
+@pytest.mark.parametrize('time', ['time', 't', 'Timestamp', 'ms'])
+def test_a_folder_by_class_is_cut_into_windows(time, tmp_path):
+  by_class(tmp_path / 'moves', names=(time, 'a', 'b'))
   data = load(tmp_path / 'moves', window=16, hop=8)
   assert data.class_names == ('run', 'walk')
   assert data.input_shape == (16, 2)
@@ -269,7 +270,8 @@ def test_a_folder_by_class_is_cut_into_windows(tmp_path):
   assert disjoint(groups_in(parts_of(data), lambda x: x[0, 0]))
   assert sum(len(x) for x, _ in parts_of(data)) == 8 * 4
   assert data.notes[0] == (
-    'windows of 16 rows, every 8, of 8 recordings; 2 features a, b; not features: time'
+    f'windows of 16 rows, every 8, of 8 recordings; 2 features a, b; not features: {time}; '
+    'b only rises: if it counts time, name the others (--features)'
   )
   assert data.notes[1] == 'split by group: 4 training, 2 validation, 2 test groups'
   assert load(tmp_path / 'moves', window=16).digest == data.digest  # half a window is the default

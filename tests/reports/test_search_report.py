@@ -199,6 +199,8 @@ def test_the_winner_leads_with_its_reason_and_its_report():
     trials, BUDGET, space=None, configuration=CONFIGURATION, dataset='wands', result=result
   )
   assert page.title == 'Search: wands, reinforce, chain'
+  (facts,) = page.top
+  assert facts.rows[0] == ('winner', '0.7500', 'int8 test accuracy, trial 2, trained fully')
   winner = page.sections[0]
   assert winner.title == 'Winner'
   said, why, links, finalists = winner.blocks
