@@ -27,6 +27,8 @@ from rlnas.spaces import Recurrent, layers
 from rlnas.spaces.decision import walk
 from tests.child.test_builder import recurrent_network, small_network
 
+pytestmark = pytest.mark.slow
+
 DIGITS = loaders.take(loaders.digits(), 200)
 
 

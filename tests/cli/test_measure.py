@@ -14,6 +14,8 @@ from tests.cli.command import refused
 from tests.tflite.branching import converted
 from tests.tflite.foreign import branches, convolutional, of_function, of_keras, recurrent
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module', name='model')
 def _model():

@@ -17,6 +17,8 @@ from rlnas.trial import Measurement, Proposal, Status, Trial
 from tests.experiments import script
 from tests.experiments.invented_table import invented_table
 
+pytestmark = pytest.mark.slow
+
 ANYTHING = Architecture((Node('input'),))
 
 
@@ -95,7 +97,6 @@ def test_a_budget_for_nothing_is_refused(experiment, table):
     )
 
 
-@pytest.mark.slow
 def test_it_writes_one_number_a_run_whatever_the_workers(tmp_path, table):
   written = []
   for workers in (1, 2):
@@ -157,7 +158,6 @@ def test_under_limits_only_cells_that_fit_count(experiment, table):
   assert (ledger.evaluations, ledger.found) == (1, [])
 
 
-@pytest.mark.slow
 def test_limits_that_no_cell_keeps_are_named(experiment, table):
   protocol = experiment.Protocol(math.inf, networks=2, parameters=1e5)
   with pytest.raises(ValueError, match=r'--max_params_m=0\.1, --max_flops_m=inf: no cell'):

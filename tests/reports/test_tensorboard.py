@@ -46,6 +46,8 @@ from rlnas.strategies.evolution import Evolution
 from rlnas.trial import Measurement, Status, Trial
 from tests.synthetic import Synthetic
 
+pytestmark = pytest.mark.slow
+
 SPACE = Chain(max_depth=3)
 TABLE = compile_table(SPACE)
 BUDGET = Budget(flash_bytes=40_000, sram_bytes=16_000)
@@ -307,7 +309,6 @@ def test_counts_are_those_of_the_report_whatever_the_periods():
     assert counts == dict(zip(expected.choices, expected.counts[:, 0], strict=True))
 
 
-@pytest.mark.slow
 def test_a_resumed_search_goes_on_without_a_jump_or_a_duplicate(tmp_path):
   events = board(tmp_path)
   search(13, observers=[events])  # it is killed: nothing is closed

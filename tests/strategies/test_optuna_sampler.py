@@ -14,6 +14,8 @@ from rlnas.strategies.optuna_sampler import OptunaSampler
 from rlnas.strategies.random_search import RandomSearch
 from tests.strategies.interactions import TABLE, interaction, trials_of
 
+pytestmark = pytest.mark.slow
+
 
 def searched(strategy, *, batches: int, size: int = 5) -> list[float]:
   rewards: list[float] = []
@@ -25,7 +27,6 @@ def searched(strategy, *, batches: int, size: int = 5) -> list[float]:
   return rewards
 
 
-@pytest.mark.slow
 def test_tpe_beats_random_search():
   """By 5 sigma of the difference of two means: a false-alarm rate of 3e-7."""
   last = searched(OptunaSampler(TABLE), batches=60)[-100:]
@@ -69,7 +70,6 @@ def test_names_whose_choices_differ_are_different_parameters():
   assert len(seen) == table.size == 5
 
 
-@pytest.mark.slow
 def test_each_process_proposes_alike():
   """Whatever the seed of Python's hashes."""
   code = (

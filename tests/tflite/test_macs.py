@@ -20,6 +20,8 @@ from tests.tflite.foreign import (
   u_net,
 )
 
+pytestmark = pytest.mark.slow
+
 STEPS, FEATURES, UNITS = 49, 40, 128
 DENSE = UNITS * 3
 
@@ -29,21 +31,18 @@ def _lstm():
   return measure(of_keras(recurrent(keras.layers.LSTM(UNITS), steps=STEPS, features=FEATURES)))
 
 
-@pytest.mark.slow
 def test_lstm(lstm):
   assert 'UNIDIRECTIONAL_SEQUENCE_LSTM' in {o.kind for o in lstm.operators}
   assert lstm.unassigned_bytes == 0
   assert lstm.macs == STEPS * 4 * UNITS * (FEATURES + UNITS) + DENSE == 4_215_168
 
 
-@pytest.mark.slow
 def test_latency_of_an_lstm_is_that_of_its_products_and_uncertain(lstm):
   low, middle, high = lstm.instructions('m4-cmsis')
   assert middle == pytest.approx(120 * lstm.macs, rel=0.1)  # in floating point
   assert high / middle == pytest.approx(middle / low) == pytest.approx(10, rel=0.1)
 
 
-@pytest.mark.slow
 def test_a_gru_is_a_loop():
   gru = measure(of_keras(recurrent(keras.layers.GRU(UNITS), steps=STEPS, features=FEATURES)))
   assert 'WHILE' in {o.kind for o in gru.operators}
