@@ -69,7 +69,7 @@ def _outputs(interpreter: Any, batches: Iterable[npt.NDArray[Any]]) -> npt.NDArr
       interpreter.allocate_tensors()
     interpreter.set_tensor(entry['index'], batch)
     interpreter.invoke()
-    found.append(interpreter.get_tensor(result['index']))
+    found.append(interpreter.get_tensor(result['index']).reshape(rows, -1))
   return np.concatenate(found)
 
 
@@ -273,7 +273,7 @@ def tflm_logits(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> Int8A
     for row in _quantized(x, port, scaling):
       micro.set_input(row[None], 0)
       micro.invoke()
-      outputs.append(micro.get_output(0)[0].copy())
+      outputs.append(micro.get_output(0)[0].ravel().copy())
   return np.stack(outputs)
 
 
