@@ -34,7 +34,7 @@ FLASH_BYTES: Mapping[str, float] = {
   'MUL': 67.67,
   'PAD': 70.41,
   'RELU': 65.10,
-  'RESIZE_NEAREST_NEIGHBOR': 50.00,
+  'RESIZE_NEAREST_NEIGHBOR': 42.18,
   'STRIDED_SLICE': -22.74,
   'TANH': 45.27,
   'bias': 37.93,
@@ -45,7 +45,7 @@ FLASH_BYTES: Mapping[str, float] = {
   'layout': 12.00,  # not fitted: a table of offsets, 4 bytes and 2 for each field
   'network': 166.90,
   'options': 34.98,
-  'reconstruction': 190.00,
+  'reconstruction': 208.82,
   'scale': 15.06,
   'shape': 17.84,
   'width': 3.98,
