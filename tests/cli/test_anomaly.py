@@ -152,8 +152,8 @@ def test_convolutions_over_time_go_the_same_way(tmp_path):
   loaded, data = rlnas.load(workdir), loaders.as_row(loaders.load(path))
   assert loaded.evaluate(data.x_test, data.y_test).auc == best['int8_test_quality'] > 0.7
   units = int8_logits(loaded.tflite, data.x_test, scaling=data.scaling)
-  assert units.shape == (300, 24)
-  seen = real_inputs(loaded.tflite, data.x_test, scaling=data.scaling).reshape(300, -1)
+  assert units.shape == (len(data.x_test), 24)
+  seen = real_inputs(loaded.tflite, data.x_test, scaling=data.scaling).reshape(units.shape)
   scores = np.mean((real_units(loaded.tflite, units) - seen) ** 2, axis=1)
   np.testing.assert_allclose(loaded.predict(data.x_test), scores)
   done = subprocess.run(
