@@ -4,8 +4,8 @@ The outputs come from TensorFlow Lite's builtin kernels without delegates, which
 operator agrees with TFLite Micro's to one unit of the int8 result; XNNPACK's do not. Deep networks
 amplify the different rounding of depthwise convolutions, and recurrent networks that of dense
 layers, products and tanh: outputs of 200 untrained networks differed by at most 1 unit
-(multi-branch), 6 (NASNet cells) and 11 (unrolled recurrent cells). `tflm_logits` runs TFLite Micro
-itself, so its outputs have no such difference.
+(multi-branch), 6 (NASNet cells) and 11 (unrolled recurrent cells, convolutional autoencoders).
+`tflm_logits` runs TFLite Micro itself, so its outputs have no such difference.
 """
 
 from __future__ import annotations

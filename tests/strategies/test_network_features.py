@@ -5,7 +5,17 @@ import pytest
 
 from rlnas.architecture import Graph, TaskShape
 from rlnas.cost.cost import estimate_cost
-from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent, Temporal, layers
+from rlnas.spaces import (
+  BlockQNN,
+  Chain,
+  ConvAutoencoder,
+  Joint,
+  MultiBranch,
+  NASNet,
+  Recurrent,
+  Temporal,
+  layers,
+)
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.strategies.network_features import COUNTED, traits
@@ -27,7 +37,12 @@ def test_every_trait_of_a_small_network():
 
 
 @pytest.mark.parametrize(
-  'space', [Chain(), MultiBranch(), NASNet(), BlockQNN(), Temporal(), Recurrent(), Joint()], ids=str
+  'space',
+  [
+    *(Chain(), MultiBranch(), NASNet(), BlockQNN(), Temporal(), Recurrent(), Joint()),
+    ConvAutoencoder(),
+  ],
+  ids=str,
 )
 def test_networks_of_all_spaces_differ_in_them(space):
   table = compile_table(space)
