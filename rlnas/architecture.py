@@ -27,10 +27,12 @@ Shape = tuple[int, ...]
 # Every operation and the attributes that it must have. A convolution includes batch normalisation
 # and its activation ('relu' or 'none'). All padding is 'same', so the side of a map after stride s
 # is ceil(side / s). `pad_like` pads its first input with zeros, equally on all sides, to the height
-# and width of its second. `frames` returns `count` frames of a sequence, starting at frame `first`,
-# as one vector. `dense` nodes with equal `weights` share their weights. The input may have the
-# attributes of `WINDOW` or `HEARING`: the network then reads a part of the examples, or hears sound
-# with a front end of its own (`rlnas.cost.preprocessing`).
+# and width of its second; `resize_like` repeats its values to fill that size (nearest neighbour).
+# `frames` returns `count` frames of a sequence, starting at frame `first`, as one vector. `dense`
+# nodes with equal `weights` share their weights. `reconstruction` is a convolution with a bias and
+# neither batch normalisation nor activation; it spreads the outputs of the network evenly over its
+# map. The input may have the attributes of `WINDOW` or `HEARING`: the network then reads a part of
+# the examples, or hears sound with a front end of its own (`rlnas.cost.preprocessing`).
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
   'input': (),
   'conv': ('activation', 'filters', 'kernel_height', 'kernel_width', 'stride'),
@@ -50,14 +52,20 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
   'global_avg_pool': (),
   'classifier': (),
   'dilated_depthwise_conv': ('activation', 'dilation', 'kernel_height', 'kernel_width'),
+  'resize_like': (),
+  'reconstruction': ('kernel_height', 'kernel_width'),
 }
 WINDOW = ('features', 'frames', 'rate')  # features: ascending indices as text, '0,1,5'
 HEARING = ('clip_ms', 'frame_hop_ms', 'frame_ms', 'front_end', 'mel_bins', 'sample_rate')
 FRONT_ENDS = ('log_mel', 'micro')
 COMMUTATIVE = frozenset({'add', 'multiply'})
+SIZED = frozenset({'pad_like', 'resize_like'})  # they read only the size of their second input
 ACTIVATIONS = ('none', 'relu')
 _WEIGHTED = frozenset(
-  {'conv', 'dilated_conv', 'depthwise_conv', 'dilated_depthwise_conv', 'dense', 'classifier'}
+  {
+    *('conv', 'dilated_conv', 'depthwise_conv', 'dilated_depthwise_conv'),
+    *('dense', 'classifier', 'reconstruction'),
+  }
 )
 _INPUT_COUNTS = {
   'input': (0, 0),
@@ -65,6 +73,7 @@ _INPUT_COUNTS = {
   'multiply': (2, 2),
   'concat': (2, None),
   'pad_like': (2, 2),
+  'resize_like': (2, 2),
 }
 
 # The rules of shapes stand here once. They are functions of integers, so that `infer_shapes` calls
@@ -78,7 +87,8 @@ _KEEPING = tuple(OPS[op] for op in ('add', 'multiply', 'concat', 'relu', 'tanh',
 _CONCAT, _FRAMES, _DENSE, _CLASSIFIER = (
   OPS[op] for op in ('concat', 'frames', 'dense', 'classifier')
 )
-_PAD_LIKE, _GLOBAL_AVG_POOL = OPS['pad_like'], OPS['global_avg_pool']
+_SIZED = tuple(OPS[op] for op in sorted(SIZED))
+_GLOBAL_AVG_POOL, _RECONSTRUCTION = OPS['global_avg_pool'], OPS['reconstruction']
 _SIZES = ('filters', 'units', 'count')  # attributes that say how wide a result is
 
 
@@ -179,11 +189,12 @@ def computed_once(
 
 @dataclasses.dataclass(frozen=True)
 class TaskShape:
-  """Shape of the input of a network, and number of classes of its output.
+  """Shape of the input of a network, and number of its outputs.
 
   Attributes:
     input_shape: shape of an example: (height, width, channels), or (time, features).
-    classes: number of classes, the width of the classifier.
+    classes: number of outputs: of classes, the width of the classifier; or of values, of which a
+      reconstruction has as many as the input.
 
   Raises:
     ValueError: `input_shape` has neither two nor three axes, or a number is not a positive integer.
@@ -253,7 +264,8 @@ def infer_shapes(architecture: Architecture, task: TaskShape) -> tuple[Shape, ..
 
   Raises:
     ValueError: an operation cannot take the shapes of its inputs, such as a sum of two shapes or
-      frames beyond the end of a sequence.
+      frames beyond the end of a sequence; or the outputs cannot be spread over the map of a
+      reconstruction.
   """
   found = [_preprocessed(architecture.nodes[0], input_sides(task))]
   for index, node in enumerate(architecture.nodes[1:], 1):
@@ -264,7 +276,7 @@ def infer_shapes(architecture: Architecture, task: TaskShape) -> tuple[Shape, ..
       sides = joined_sides(op, sides, found[other])
     sides = sides_after(op, sides, size, stride, first, task.classes)
     if not sides[0]:
-      raise _misfit(index, node, [_shape(found[i]) for i in node.inputs])
+      raise _misfit(index, node, [_shape(found[i]) for i in node.inputs], task.classes)
     found.append(sides)
   return tuple(map(_shape, found))
 
@@ -337,7 +349,7 @@ def _indices(text: str) -> list[int]:
 def joined_sides(op: int, sides: Sides, other: Sides) -> Sides:
   """Joins the sides of an operation's first inputs with those of the next; rank 0 on a misfit."""
   rank, height, width, channels = sides
-  if op == _PAD_LIKE:
+  if op in _SIZED:
     fits = rank == other[0] == 3 and height <= other[1] and width <= other[2]
     return (3, other[1], other[2], channels) if fits else _NO_SIDES
   if (rank, height, width) != (other[0], other[1], other[2]):
@@ -356,7 +368,7 @@ def sides_after(op: int, sides: Sides, size: int, stride: int, first: int, class
     size: number of filters, units or frames; 0 if the operation has none of these.
     stride: at least 1.
     first: index of the first frame that it takes.
-    classes: width of the classifier.
+    classes: number of the network's outputs.
   """
   rank, height, width, channels = sides
   if rank == 0 or op in _KEEPING:
@@ -371,6 +383,9 @@ def sides_after(op: int, sides: Sides, size: int, stride: int, first: int, class
     return _NO_SIDES
   if op == _GLOBAL_AVG_POOL:
     return 1, 1, 1, channels
+  if op == _RECONSTRUCTION:
+    places = height * width
+    return (3, height, width, classes // places) if classes % places == 0 else _NO_SIDES
   return 3, -(-height // stride), -(-width // stride), size if size else channels
 
 
@@ -386,7 +401,7 @@ def _shape(sides: Sides) -> Shape:
   return (*sides[1 : sides[0]], sides[3])
 
 
-def _misfit(index: int, node: Node, inputs: list[Shape]) -> ValueError:
+def _misfit(index: int, node: Node, inputs: list[Shape], outputs: int) -> ValueError:
   """The error that says why a node cannot take its inputs."""
   first = inputs[0]
   if node.op in COMMUTATIVE:
@@ -397,10 +412,12 @@ def _misfit(index: int, node: Node, inputs: list[Shape]) -> ValueError:
     found = f'frames from {node["first"]} on of a value of shape {first}'
   elif len(first) != 3:
     found = f'{node.op} of shape {first}, not (height, width, channels)'
+  elif node.op == 'reconstruction':
+    found = f'reconstruction of {outputs} values on a map of {first[0]}x{first[1]}'
   elif len(inputs[1]) != 3:
-    found = f'pad_like to shape {inputs[1]}, not (height, width, channels)'
+    found = f'{node.op} to shape {inputs[1]}, not (height, width, channels)'
   else:
-    found = f'pad_like of {first} to the smaller {inputs[1]}'
+    found = f'{node.op} of {first} to the smaller {inputs[1]}'
   return ValueError(f'node {index}: {found}')
 
 

@@ -27,7 +27,7 @@ from random_networks import cases, draw, task_of
 
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.cost.cost import estimate_cost
-from rlnas.cost.flash import flash_features
+from rlnas.cost.flash import FLASH_BYTES, flash_features
 from rlnas.cost.operators import predict_operators
 from rlnas.evaluation.executors import default_workers
 from rlnas.evaluation.untrained import convert_untrained
@@ -61,6 +61,7 @@ flags.DEFINE_integer(
   'held_out', 20, 'Number of further networks of each space, for the errors.', lower_bound=1
 )
 flags.DEFINE_list('spaces', list(cases()), 'Whose networks to fit, and to state the errors of.')
+flags.DEFINE_list('parts', [], 'Parts to fit, if the others shall keep their bytes; default: all.')
 flags.DEFINE_integer('seed', 0, 'Seed of networks and weights.')
 flags.DEFINE_integer('workers', None, 'Number of processes; default: one per core.', lower_bound=1)
 
@@ -112,11 +113,14 @@ def sample_all(count: int, seed: int) -> list[Sample]:
 def fit(samples: Sequence[Sample]) -> dict[str, float]:
   """Bytes per feature, by least squares of the relative errors."""
   features = [flash_features(predict_operators(s.architecture, s.task)) for s in samples]
-  names = sorted(set().union(*features))
+  names = sorted(FLAGS.parts or set().union(*features))
+  kept = {name: size for name, size in FLASH_BYTES.items() if name not in names}
   matrix = np.array([[f[name] for name in names] for f in features], float)  # [sample, feature]
   sizes = np.array([s.footprint.flash_bytes for s in samples], float)
-  found = np.linalg.lstsq(matrix / sizes[:, None], np.ones(len(sizes)), rcond=None)[0]
-  return dict(zip(names, found.tolist(), strict=True))
+  rest = [sum(f[name] * size for name, size in kept.items()) for f in features]
+  wanted = 1 - np.array(rest, float) / sizes
+  found = np.linalg.lstsq(matrix / sizes[:, None], wanted, rcond=None)[0]
+  return {**kept, **dict(zip(names, found.tolist(), strict=True))}
 
 
 def time_estimates(samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
@@ -178,9 +182,9 @@ def main(arguments: list[str]) -> None:
   """Samples, fits and prints."""
   if len(arguments) > 1:
     sys.exit(f'error: arguments {arguments[1:]} are not understood; all settings are flags')
-  unknown = set(FLAGS.spaces) - set(cases())
-  if unknown:
-    sys.exit(f'error: --spaces={",".join(FLAGS.spaces)}: must be of {", ".join(cases())}')
+  for name, offered in (('spaces', cases()), ('parts', FLASH_BYTES)):
+    if set(FLAGS[name].value) - set(offered):
+      sys.exit(f'error: --{name}={",".join(FLAGS[name].value)}: must be of {", ".join(offered)}')
   samples = sample_all(FLAGS.count, FLAGS.seed)
   constants = fit(samples)
   print('FLASH_BYTES = {')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,7 +17,8 @@ from rlnas.spaces.table import compile_table, sample_uniform
 
 def cases() -> Mapping[str, tuple[Space, bool]]:
   """Spaces by name, and whether they read sequences; spaces with two kinds of networks twice."""
-  named = {name: (find('space', name)(), name in ('temporal', 'recurrent')) for name in SPACES}
+  sequences = ('temporal', 'recurrent', 'conv_autoencoder')
+  named = {name: (find('space', name)(), name in sequences) for name in SPACES}
   return named | {'multibranch-pad': (MultiBranch(align='pad'), False)}
 
 
@@ -24,7 +26,9 @@ def task_of(case: str, *, image: TaskShape, sequence: TaskShape) -> TaskShape:
   """The task for the networks of a case, from one of images and one of sequences."""
   space, is_sequence = cases()[case]
   if is_sequence and getattr(space, 'one_row', False):
-    return TaskShape((1, *sequence.input_shape), sequence.classes)
+    shape = (1, *sequence.input_shape)
+    reconstructs = getattr(space, 'reconstructs', False)
+    return TaskShape(shape, math.prod(shape) if reconstructs else sequence.classes)
   return sequence if is_sequence else image
 
 

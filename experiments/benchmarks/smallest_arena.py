@@ -97,7 +97,7 @@ def main(argv: Sequence[str]) -> None:
   print('|---|---|---|---|')
   for case in FLAGS.spaces:
     above = []
-    tasks = itertools.cycle(zip(IMAGES, SEQUENCES, strict=True))
+    tasks = zip(itertools.cycle(IMAGES), itertools.cycle(SEQUENCES), strict=False)
     for index, network in enumerate(draw(case, FLAGS.count, FLAGS.seed)):
       image, sequence = next(tasks)
       task = task_of(case, image=image, sequence=sequence)

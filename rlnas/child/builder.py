@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 
 from rlnas.architecture import Architecture, Node, Shape, TaskShape, infer_shapes
 from rlnas.backend import keras, tf
-from rlnas.child.convolution import Conv2D
+from rlnas.child.convolution import Conv2D, NearestResize
 from rlnas.cost.limits import within_limits
 from rlnas.trial import derive_seed
 
@@ -32,7 +32,8 @@ def build(architecture: Architecture, task: TaskShape, *, seed: int) -> keras.Mo
     seed: determines the initial weights.
 
   Returns:
-    A model: scaled float32 inputs [N, *input_shape] -> logits [N, classes].
+    A model: scaled float32 inputs [N, *input_shape] -> logits [N, classes]; a reconstruction is
+    flattened, which conversion omits (`rlnas.tflite.quantize`).
 
   Raises:
     ValueError: the shapes of the network do not fit together.
@@ -44,7 +45,10 @@ def build(architecture: Architecture, task: TaskShape, *, seed: int) -> keras.Mo
   for index, (node, shape) in enumerate(zip(architecture.nodes, shapes, strict=True)):
     place = _Place(index, node, shape, seed, shared)
     values.append(_BUILDERS[node.op](place, *(values[i] for i in node.inputs)))
-  return keras.Model(values[0], values[-1], name='child')
+  output = values[-1]
+  if len(shapes[-1]) > 1:
+    output = keras.layers.Flatten(name='outputs')(output)
+  return keras.Model(values[0], output, name='child')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +168,11 @@ def _pad_like(place: _Place, x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
   return keras.layers.ZeroPadding2D(padding, name=place.name('pad'))(x)
 
 
+def _resize_like(place: _Place, x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+  _, height, width, _ = like.shape
+  return NearestResize(height, width, name=place.name('resize'))(x)
+
+
 def _relu(place: _Place, x: tf.Tensor) -> tf.Tensor:
   return keras.layers.ReLU(name=place.name('relu'))(x)
 
@@ -201,6 +210,16 @@ def _classifier(place: _Place, x: tf.Tensor) -> tf.Tensor:
   return keras.layers.Dense(place.shape[0], kernel_initializer=kernel, name=name)(x)
 
 
+def _reconstruction(place: _Place, x: tf.Tensor) -> tf.Tensor:
+  return Conv2D(
+    place.shape[-1],
+    place.window,
+    padding='same',
+    kernel_initializer=place.he_normal(math.prod(place.window) * x.shape[-1]),
+    name=place.name('outputs'),
+  )(x)
+
+
 _BUILDERS: Mapping[str, Callable[..., tf.Tensor]] = {
   'input': _input,
   'conv': _conv,
@@ -220,4 +239,6 @@ _BUILDERS: Mapping[str, Callable[..., tf.Tensor]] = {
   'dense': _dense,
   'global_avg_pool': _global_avg_pool,
   'classifier': _classifier,
+  'resize_like': _resize_like,
+  'reconstruction': _reconstruction,
 }

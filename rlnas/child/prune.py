@@ -26,6 +26,7 @@ from rlnas.cost.limits import within_limits
 
 _CONVOLUTIONS = ('conv', 'dilated_conv')
 _TIED = ('add', 'multiply')
+_FIXED = ('input', 'frames', 'dense', 'classifier', 'reconstruction')  # they keep their channels
 
 
 def prune_filters(
@@ -88,7 +89,7 @@ class _Channels:
       inputs = [found[i] for i in node.inputs]
       if node.op == 'concat':
         found.append([channel for row in inputs for channel in row])
-      elif node.op in (*_CONVOLUTIONS, 'input', 'frames', 'dense', 'classifier'):
+      elif node.op in (*_CONVOLUTIONS, *_FIXED):
         found.append(self._new(shape[-1]))
         if node.op in _CONVOLUTIONS:
           self._filters[index] = found[-1]
@@ -100,9 +101,7 @@ class _Channels:
     self.of_nodes = [[self._root(channel) for channel in row] for row in found]
     self._filters = {i: [self._root(c) for c in row] for i, row in self._filters.items()}
     fixed = [
-      row
-      for row, node in zip(self.of_nodes, architecture.nodes, strict=True)
-      if node.op in ('input', 'frames', 'dense', 'classifier')
+      row for row, node in zip(self.of_nodes, architecture.nodes, strict=True) if node.op in _FIXED
     ]
     self._fixed = {channel for row in fixed for channel in row}
 
@@ -172,7 +171,7 @@ def _left(
     leaving: whether each output channel is kept.
   """
   if isinstance(layer, keras.layers.Conv2D):
-    return [weights[0][:, :, entering][..., leaving]]
+    return [weights[0][:, :, entering][..., leaving], *(row[leaving] for row in weights[1:])]
   if isinstance(layer, keras.layers.DepthwiseConv2D):
     return [weights[0][:, :, entering]]
   if isinstance(layer, keras.layers.Dense):

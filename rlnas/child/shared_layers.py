@@ -22,7 +22,7 @@ from rlnas.cost.preprocessing import preprocessing_of
 _MIXING = ('conv', 'dilated_conv')
 DEPTHWISE = ('depthwise_conv', 'dilated_depthwise_conv')
 _CONVOLUTIONS = (*_MIXING, *DEPTHWISE)
-_REFUSED = ('dense', 'frames')
+_REFUSED = ('dense', 'frames', 'reconstruction')
 
 
 class Slice(NamedTuple):
@@ -70,8 +70,9 @@ def layers_of(architecture: Architecture, task: TaskShape) -> tuple[Layer, ...]:
     task: shape of its input and number of its classes.
 
   Raises:
-    ValueError: the network has 'dense' or 'frames' nodes, or preprocessing. Weights of 'dense'
-      nodes are not shared by place: the steps of a recurrent network share them already.
+    ValueError: the network has 'dense', 'frames' or 'reconstruction' nodes, or preprocessing.
+      Weights of 'dense' nodes are not shared by place: the steps of a recurrent network share them
+      already.
   """
   if preprocessing_of(architecture) is not None:
     raise ValueError('node 0 (input): networks with preprocessing do not share weights')

@@ -18,6 +18,7 @@ from rlnas.cli.config import FinishConfig, SearchConfig, named_space
 from rlnas.cli.earlier_journals import EarlierJournal, read_earlier, walks_of
 from rlnas.cli.fitting import (
   check_input,
+  check_reconstruction,
   kinds_in,
   with_frames,
   with_metric,
@@ -110,6 +111,7 @@ def set_up(config: SearchConfig) -> Setup:
   journals = read_earlier(config.learn_from)
   dataset = loaders.load(config.dataset, config.data_dir, **config.reading())
   by_data, config = config.space is None, with_frames(with_space(config, dataset), dataset)
+  check_reconstruction(dataset, config)
   config = with_metric(with_training(with_preprocessing(config, dataset), dataset), dataset)
   table = compile_table(build_space(config))
   first = decode(table.space, unrank(table, 0))

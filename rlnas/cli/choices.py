@@ -38,6 +38,7 @@ SPACES: Mapping[str, str] = {
   'recurrent': 'rlnas.spaces.recurrent:Recurrent',
   'joint': 'rlnas.spaces.joint:Joint',
   'autoencoder': 'rlnas.spaces.autoencoder:Autoencoder',
+  'conv_autoencoder': 'rlnas.spaces.conv_autoencoder:ConvAutoencoder',
 }
 ANOMALY_SPACE = 'autoencoder'  # of an anomaly detection that names no space
 # The space of any other search that names none, by the number of axes of an example: sequences

@@ -161,6 +161,23 @@ def with_preprocessing(config: SearchConfig, dataset: Dataset) -> SearchConfig:
   return dataclasses.replace(config, preprocess_options=(*config.preprocess_options, *options))
 
 
+def check_reconstruction(dataset: Dataset, config: SearchConfig) -> None:
+  """Raises ValueError if a space of reconstructions is to name classes or to read images."""
+  space = named_space(config)
+  if not getattr(choices.find('space', space), 'reconstructs', False):
+    return
+  if dataset.head.task is not Task.ANOMALY:
+    raise ValueError(
+      f'space={space}: its networks reconstruct their input, which is for anomaly detection alone; '
+      f'that of {dataset.name} is {dataset.head.task.value}'
+    )
+  if len(dataset.input_shape) != 2:
+    raise ValueError(
+      f'space={space}: must have sequences (time, features); examples of {dataset.name} have shape '
+      f'{dataset.input_shape}. --space={choices.ANOMALY_SPACE} reads any'
+    )
+
+
 def check_input(dataset: Dataset, config: SearchConfig) -> None:
   """Raises ValueError if an example alone needs more SRAM than the budget has."""
   if config.preprocess:  # which part of an example is read is still to be decided

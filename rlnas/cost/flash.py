@@ -12,13 +12,15 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.architecture import OPS
 from rlnas.cost.jit import compiled, inlined, inner
 from rlnas.cost.operators import KIND_SCALES, SCALES, Converted, Indices, Records, scales_of
 from rlnas.cost.scale_order import Scale, scale_owners
 from rlnas.cost.structures import KINDS
 from rlnas.cost.tasks import INPUT
 
-# Bytes of each part, fitted with least squares by experiments/benchmarks/fit_cost.py.
+# Bytes of each part, fitted with least squares by experiments/benchmarks/fit_cost.py; the resizings
+# and 'reconstruction' later (--parts), with the others as they were.
 FLASH_BYTES: Mapping[str, float] = {
   'ADD': 69.02,
   'AVERAGE_POOL_2D': 58.34,
@@ -32,6 +34,7 @@ FLASH_BYTES: Mapping[str, float] = {
   'MUL': 67.67,
   'PAD': 70.41,
   'RELU': 65.10,
+  'RESIZE_NEAREST_NEIGHBOR': 42.18,
   'STRIDED_SLICE': -22.74,
   'TANH': 45.27,
   'bias': 37.93,
@@ -42,6 +45,7 @@ FLASH_BYTES: Mapping[str, float] = {
   'layout': 12.00,  # not fitted: a table of offsets, 4 bytes and 2 for each field
   'network': 166.90,
   'options': 34.98,
+  'reconstruction': 208.82,
   'scale': 15.06,
   'shape': 17.84,
   'width': 3.98,
@@ -51,19 +55,23 @@ FLASH_BYTES: Mapping[str, float] = {
 # The parts that are counted: operators by their codes, then the others.
 _OTHERS = (
   *('network', 'concatenated', 'constant', 'bias', 'dense kernel', 'byte', 'width', 'shape'),
-  *('options', 'scale', 'zero point', 'layout'),
+  *('options', 'scale', 'zero point', 'layout', 'reconstruction'),
 )
 _FEATURES = (*KINDS, *_OTHERS)
 _BYTES = tuple(FLASH_BYTES.get(name, 0.0) for name in _FEATURES)
 _NETWORK, _CONCATENATED, _CONSTANT, _BIAS, _DENSE_KERNEL, _BYTE, _WIDTH, _SHAPE = range(
   len(KINDS), len(KINDS) + 8
 )
-_OPTIONS, _SCALE, _ZERO_POINT, _LAYOUT = range(_SHAPE + 1, _SHAPE + 5)
+_OPTIONS, _SCALE, _ZERO_POINT, _LAYOUT, _RECONSTRUCTION = range(_SHAPE + 1, _SHAPE + 6)
 
-_MEAN, _CONCATENATION, _RESHAPE, _SLICE, _PAD, _TANH, _LOGISTIC, _RELU = map(
+_MEAN, _CONCATENATION, _RESHAPE, _SLICE, _PAD, _TANH, _LOGISTIC, _RELU, _RESIZE = map(
   KINDS.index,
-  ('MEAN', 'CONCATENATION', 'RESHAPE', 'STRIDED_SLICE', 'PAD', 'TANH', 'LOGISTIC', 'RELU'),
+  (
+    *('MEAN', 'CONCATENATION', 'RESHAPE', 'STRIDED_SLICE', 'PAD', 'TANH', 'LOGISTIC', 'RELU'),
+    'RESIZE_NEAREST_NEIGHBOR',
+  ),
 )
+_RECONSTRUCTION_OP = OPS['reconstruction']
 _KEPT = int(Scale.KEPT)
 _KEEPS_SIGN = np.array([kind in (*SCALES, 'ADD', 'MUL', 'MEAN') for kind in KINDS])
 _HAS_OPTIONS = np.array([kind not in ('RELU', 'TANH', 'LOGISTIC', 'PAD') for kind in KINDS])
@@ -94,7 +102,7 @@ def counted(network: Converted) -> Indices:
   """Counts the parts of a network's .tflite file, in the order of `_FEATURES`."""
   nodes, shapes, operators, starts, sources, kernels, _ = network
   owners = scale_owners(starts, sources, scales_of(operators))
-  counts = np.zeros(_LAYOUT + 1, np.int64)
+  counts = np.zeros(len(_FEATURES), np.int64)
   for index in range(len(operators)):
     kind = operators[index]['kind']
     counts[kind] += 1
@@ -102,6 +110,8 @@ def counted(network: Converted) -> Indices:
       counts[_CONCATENATED] += starts[index + 1] - starts[index]
   counts[_RESHAPE] = 0  # there is one for each STRIDED_SLICE
   counts[_NETWORK] = 1
+  # What 'network' lacks, as nearly all networks end with an average and a dense layer.
+  counts[_RECONSTRUCTION] = nodes[-1]['op'] == _RECONSTRUCTION_OP
   for first in _first_ones(_constants(nodes, shapes, operators, starts, sources)):
     counts[_CONSTANT] += first
   for first in _first_ones(_options(nodes, operators)):
@@ -170,7 +180,7 @@ def _options(nodes: Records, operators: Records) -> Indices:
     elif _POOLS[kind]:
       _put(found, count, kind, node['stride'], node['kernel_height'], node['kernel_width'], 0)
     else:
-      _put(found, count, kind, o['relu'], node['stride'], node['dilation'], 0)
+      _put(found, count, kind, o['relu'], max(node['stride'], 1), node['dilation'], 0)
     count += 1
   return found[:count]
 
@@ -254,8 +264,11 @@ def _constants(
   for index in range(len(operators)):
     o = operators[index]
     kind, node = o['kind'], nodes[o['node']]
-    if kind == _MEAN:
-      _put(found, count, kind, 0, 0, 0, 0)
+    if kind == _MEAN:  # its axes
+      _put(found, count, _MEAN, 1, 2, 0, 0)
+      count += 1
+    elif kind == _RESIZE:  # the size of its result, which may equal these axes
+      _put(found, count, _MEAN, o['height'], o['width'], 0, 0)
       count += 1
     elif kind == _RESHAPE:
       _put(found, count, kind, o['height'], o['width'], o['channels'], 0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import collections
 
-from rlnas.architecture import Architecture
+from rlnas.architecture import SIZED, Architecture
 
 # TensorFlow Lite's name of each operation's operator; its index in `rlnas.cost.structures.KINDS` is
 # its code.
@@ -29,6 +29,8 @@ KIND_OF = {
   'dense': 'FULLY_CONNECTED',
   'classifier': 'FULLY_CONNECTED',
   'global_avg_pool': 'MEAN',
+  'resize_like': 'RESIZE_NEAREST_NEIGHBOR',
+  'reconstruction': 'CONV_2D',
 }
 # Operators that a ReLU after them is merged into.
 TAKE_RELU = frozenset({'ADD', 'MUL', 'FULLY_CONNECTED', 'CONV_2D', 'DEPTHWISE_CONV_2D'})
@@ -38,9 +40,7 @@ def operator_kinds(architecture: Architecture) -> frozenset[str]:
   """Returns the kinds of operators that a network has after conversion."""
   nodes = architecture.nodes
   readers = collections.Counter(
-    source
-    for node in nodes
-    for source in (node.inputs[:1] if node.op == 'pad_like' else node.inputs)
+    source for node in nodes for source in (node.inputs[:1] if node.op in SIZED else node.inputs)
   )
   found = set()
   for node in nodes[1:]:

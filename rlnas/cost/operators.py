@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.architecture import OPS, Architecture, Sides, TaskShape, infer_shapes, input_sides
+from rlnas.architecture import OPS, SIZED, Architecture, Sides, TaskShape, infer_shapes, input_sides
 from rlnas.cost.arena_head import cmsis_nn_scratch, mean_scratch
 from rlnas.cost.jit import compiled, inlined, inner
 from rlnas.cost.kinds import TAKE_RELU
@@ -33,6 +33,7 @@ SCALES = {
   'AVERAGE_POOL_2D': Scale.KEPT,
   'PAD': Scale.KEPT,
   'RESHAPE': Scale.KEPT,
+  'RESIZE_NEAREST_NEIGHBOR': Scale.KEPT,
   'STRIDED_SLICE': Scale.KEPT,
   'CONCATENATION': Scale.JOINED,
 }
@@ -42,16 +43,22 @@ KIND_SCALES = np.array([SCALES.get(kind, Scale.OWN) for kind in KINDS], np.int64
 # An operator: its node, whether ReLU is merged into it, and the shape of its result.
 OPERATOR = records('kind node relu rank height width channels elements')
 # The weights of a convolution or dense layer: node is its node; key is equal for kernels that are
-# stored once, and stored is 1 for the first of these; dense is 1 for a dense layer, which has a
-# bias (others have batch normalisation); weights is the number of elements; channels is the number
-# of outputs, each with its own scale; macs counts each element once at each place of the map.
-KERNEL = records('node key stored dense weights channels macs')
+# stored once, and stored is 1 for the first of these; dense is 1 for a dense layer, whose outputs
+# have one scale; biased is 1 if it was trained with a bias, and not with batch normalisation;
+# weights is the number of elements; channels is the number of outputs, each with its own scale in a
+# convolution; macs counts each element once at each place of the map.
+KERNEL = records('node key stored dense biased weights channels macs')
 
 _DENSE, _CLASSIFIER = (OPS[op] for op in ('dense', 'classifier'))
 _DEPTHWISE = tuple(OPS[op] for op in ('depthwise_conv', 'dilated_depthwise_conv'))
-_CONVOLUTIONS = (*_DEPTHWISE, *(OPS[op] for op in ('conv', 'dilated_conv')))
-_PAD_LIKE, _FRAMES, _RELU = (OPS[op] for op in ('pad_like', 'frames', 'relu'))
-_PAD, _SLICE, _RESHAPE = (KINDS.index(kind) for kind in ('PAD', 'STRIDED_SLICE', 'RESHAPE'))
+_RECONSTRUCTION = OPS['reconstruction']
+_CONVOLUTIONS = (
+  *_DEPTHWISE,
+  *(OPS[op] for op in ('conv', 'dilated_conv', 'reconstruction')),
+)
+_FRAMES, _RELU = OPS['frames'], OPS['relu']
+_SIZED = tuple(OPS[op] for op in sorted(SIZED))
+_SLICE, _RESHAPE = (KINDS.index(kind) for kind in ('STRIDED_SLICE', 'RESHAPE'))
 _MEAN = KINDS.index('MEAN')
 # Scratch memory of an average over height and width of (batch, h, w, channels): the sizes of two
 # areas, and the size of a third one per channel.
@@ -223,15 +230,15 @@ def chip_tasks(network: Converted, tasks: Tasks, asks_for_3x3: bool, mean_asks_o
 def totals(kernels: Records) -> tuple[int, int, int]:
   """Returns the multiply-accumulates of one inference, the elements of all kernels, all weights.
 
-  Weights are the kernels, biases of dense layers, and gamma and beta of batch normalisation. Shared
-  kernels count once.
+  Weights are the kernels, biases of layers without batch normalisation, and gamma and beta of it.
+  Shared kernels count once.
   """
   macs, elements, weights = 0, 0, 0
   for kernel in kernels:
     macs += kernel['macs']
     if kernel['stored']:
       elements += kernel['weights']
-      weights += kernel['weights'] + kernel['channels'] * (2 - kernel['dense'])
+      weights += kernel['weights'] + kernel['channels'] * (2 - kernel['biased'])
   return macs, elements, weights
 
 
@@ -246,6 +253,7 @@ def _kernels(nodes: Records, starts: Indices, sources: Indices, shapes: Records)
     if dense or node['op'] in _CONVOLUTIONS:
       kernel = kernels[count]
       kernel['node'], kernel['dense'], kernel['channels'] = index, dense, shape['channels']
+      kernel['biased'] = dense or node['op'] == _RECONSTRUCTION
       kernel['key'] = -node['key'] if node['op'] == _DENSE else index
       kernel['weights'] = shape['channels']
       if node['op'] not in _DEPTHWISE:
@@ -269,7 +277,7 @@ def _written(
   operators, readers = np.zeros(2 * len(nodes), OPERATOR), np.zeros(len(nodes), np.int64)
   for index in range(1, len(nodes)):
     for place in range(starts[index], starts[index + 1]):
-      if nodes[index]['op'] != _PAD_LIKE or place == starts[index]:
+      if place == starts[index] or nodes[index]['op'] not in _SIZED:
         readers[sources[place]] += 1
   wrote = np.full(len(nodes), INPUT)  # the operator that writes each node's value
   begins, reads = np.zeros(2 * len(nodes) + 1, np.int64), np.empty(2 * len(sources), np.int64)
@@ -286,10 +294,10 @@ def _written(
     ):
       operators[before]['relu'], wrote[index] = 1, before
       continue
-    if node['op'] == _PAD_LIKE:
+    if node['op'] in _SIZED:
       # It reads only the size of its second input, so two such nodes may be one operator.
       taken = taken[:1]
-      known = _padded(operators[:count], begins, reads, before, shape)
+      known = _sized(operators[:count], begins, reads, node['kind'], before, shape)
       if known >= 0:
         wrote[index] = known
         continue
@@ -313,12 +321,14 @@ def _written(
 
 
 @inner
-def _padded(operators: Records, begins: Indices, reads: Indices, source: int, shape: Any) -> int:
-  """Returns an operator that already pads a result to this shape; -1 if there is none."""
+def _sized(
+  operators: Records, begins: Indices, reads: Indices, kind: int, source: int, shape: Any
+) -> int:
+  """Returns an operator of a kind that already brings a result to a shape; -1 if there is none."""
   for index in range(len(operators)):
     operator = operators[index]
     if (
-      operator['kind'] == _PAD
+      operator['kind'] == kind
       and reads[begins[index]] == source
       and operator['height'] == shape['height']
       and operator['width'] == shape['width']

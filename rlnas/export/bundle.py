@@ -7,6 +7,7 @@ on this machine.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 
@@ -57,7 +58,8 @@ def deployment(
   unknown = [kind for kind in info.kinds if kind not in RESOLVER_METHODS]
   if unknown:
     raise ValueError(f'model: has {", ".join(unknown)}, but no resolver method is known for it')
-  if (info.input.shape[1:], info.output.shape) != (dataset.input_shape, (1, dataset.outputs)):
+  outputs = math.prod(info.output.shape[1:])
+  if (info.input.shape[1:], outputs) != (dataset.input_shape, dataset.outputs):
     raise ValueError(
       f'model: reads {info.input.shape} and gives {info.output.shape}, but {dataset.name} '
       f'has examples of shape {dataset.input_shape} in {dataset.classes} classes'

@@ -22,6 +22,7 @@ RESOLVER_METHODS = {
   'QUANTIZE': 'AddQuantize',
   'RELU': 'AddRelu',
   'RESHAPE': 'AddReshape',
+  'RESIZE_NEAREST_NEIGHBOR': 'AddResizeNearestNeighbor',
   'STRIDED_SLICE': 'AddStridedSlice',
   'TANH': 'AddTanh',
 }

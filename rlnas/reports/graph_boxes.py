@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from rlnas.architecture import Architecture, Node, Scalar, Shape, TaskShape, infer_shapes
+from rlnas.architecture import SIZED, Architecture, Node, Scalar, Shape, TaskShape, infer_shapes
 
 # A drawing of more boxes is not readable; the rest becomes one box that says how many there are.
 MOST_BOXES = 150
 # A cell unrolled over time repeats: two steps show it and how its state passes to the next step.
 MOST_STEPS = 2
 
-_PILLS = frozenset({'add', 'multiply', 'concat', 'pad_like', 'relu', 'tanh', 'sigmoid', 'more'})
+_PILLS = frozenset({'add', 'multiply', 'concat', *SIZED, 'relu', 'tanh', 'sigmoid', 'more'})
 _DEPTHWISE = ('depthwise_conv', 'dilated_depthwise_conv')
-_SIGNS = {'add': '+', 'multiply': '×', 'pad_like': 'zero pad'}
+_SIGNS = {'add': '+', 'multiply': '×', 'pad_like': 'zero pad', 'resize_like': 'repeat to'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _box(
     kind, label = node.op, _label(node)
   if kind not in _PILLS:
     return Box(kind, label, size, inputs)
-  return Box(kind, f'{label} {size}' if kind in ('concat', 'pad_like') else label, '', inputs)
+  return Box(kind, f'{label} {size}' if kind in ('concat', *SIZED) else label, '', inputs)
 
 
 def _label(node: Node) -> str:
@@ -127,6 +127,8 @@ def _label(node: Node) -> str:
     return label if node['activation'] == 'relu' else f'{label}, no ReLU'
   if node.op in ('max_pool', 'avg_pool'):
     return _convolution(node.op.replace('_', ' '), node, None)
+  if node.op == 'reconstruction':
+    return _convolution(node.op, node, None)
   if node.op == 'frames':
     return f'frames {node["first"]} to {node["first"] + node["count"] - 1}'
   if node.op == 'dense':

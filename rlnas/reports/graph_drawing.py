@@ -26,7 +26,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path
 from matplotlib.textpath import TextToPath
 
-from rlnas.architecture import Architecture, TaskShape
+from rlnas.architecture import SIZED, Architecture, TaskShape
 from rlnas.data.atomic_file import write_files
 from rlnas.reports.graph_boxes import Box, boxes
 from rlnas.reports.graph_layout import Layout, place
@@ -65,6 +65,7 @@ _COLORS = {
   'global_avg_pool': '#fde7c4',
   'dense': '#e3d7f0',
   'classifier': '#e3d7f0',
+  'reconstruction': '#e3d7f0',
   'relu': '#f6d5dc',
   'tanh': '#f6d5dc',
   'sigmoid': '#f6d5dc',
@@ -211,7 +212,7 @@ def _draw_edges(
       middle = (rows.top[rank] + rows.bottom[rank]) / 2
       end = (x + aside, middle - _half_height(box, aside, width))
       color = colors[u] if len(way) > 1 else _LINE
-      size_only = box.kind == 'pad_like' and u in box.inputs[1:]
+      size_only = box.kind in SIZED and u in box.inputs[1:]
       _draw_edge(axes, way, end, layout.ranks[u], rows, color, ':' if size_only else '-')
 
 

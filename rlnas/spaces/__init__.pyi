@@ -2,6 +2,7 @@ from . import layers
 from .autoencoder import Autoencoder
 from .blockqnn import BlockQNN
 from .chain import Chain
+from .conv_autoencoder import ConvAutoencoder
 from .decision import Decision, Space, Walk, decode, walk
 from .joint import Joint
 from .multibranch import MultiBranch
@@ -27,6 +28,7 @@ __all__ = [
   'Autoencoder',
   'BlockQNN',
   'Chain',
+  'ConvAutoencoder',
   'Decision',
   'Joint',
   'MultiBranch',

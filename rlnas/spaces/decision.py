@@ -19,6 +19,9 @@ Networks of images read a sequence as an image of one channel, (time, features, 
 space are to read it as an image of one row, (1, time, features), the space has an attribute
 `one_row` that is True (`rlnas.data.as_row`). With `one_pixel`, they read every example as an image
 of one pixel whose channels are all its values (`rlnas.data.as_pixel`).
+
+Networks that end with a reconstruction have as many outputs as inputs, which only anomaly detection
+wants. A space of such networks has an attribute `reconstructs` that is True.
 """
 
 from __future__ import annotations

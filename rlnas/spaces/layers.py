@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from rlnas.architecture import Graph
+from rlnas.architecture import Graph, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +64,40 @@ def rectangular_separable_conv(
     activation='relu',
   )
   return conv(graph, depthwise, filters=filters, kernel=1)
+
+
+def row_conv(
+  graph: Graph,
+  x: int,
+  filters: int,
+  kernel: int,
+  *,
+  stride: int = 1,
+  dilation: int = 1,
+  activation: str = 'relu',
+) -> int:
+  """Convolution with a 1 x `kernel` window; of the stride and the dilation one is 1."""
+  window = {'kernel_height': 1, 'kernel_width': kernel}
+  given: dict[str, Scalar] = {'filters': filters, 'activation': activation, **window}
+  if dilation > 1:
+    return graph.add('dilated_conv', x, dilation=dilation, **given)
+  return graph.add('conv', x, stride=stride, **given)
+
+
+def row_depthwise(
+  graph: Graph,
+  x: int,
+  kernel: int,
+  *,
+  stride: int = 1,
+  dilation: int = 1,
+  activation: str = 'relu',
+) -> int:
+  """Depthwise convolution with a 1 x `kernel` window; see `row_conv`."""
+  given: dict[str, Scalar] = {'activation': activation, 'kernel_height': 1, 'kernel_width': kernel}
+  if dilation > 1:
+    return graph.add('dilated_depthwise_conv', x, dilation=dilation, **given)
+  return graph.add('depthwise_conv', x, stride=stride, **given)
 
 
 def downsample(graph: Graph, x: Map, stride: int) -> Map:

@@ -31,6 +31,7 @@ from typing import ClassVar
 
 from rlnas.architecture import Architecture, Graph, Scalar
 from rlnas.spaces.decision import Decision, Walk
+from rlnas.spaces.layers import row_conv, row_depthwise
 
 CONVOLUTIONS = ('conv', 'separable_conv')
 POOLINGS = ('max_pool', 'avg_pool')
@@ -192,10 +193,10 @@ def _assemble(first: _First, layers: Sequence[_Layer], kernel: int) -> Architect
   graph = Graph()
   node, stride = graph.input, first.stride
   if first.filtered:
-    node = _depthwise(graph, node, first.kernel, stride=stride, activation='none')
-    node = _conv(graph, node, first.filters, 1)
+    node = row_depthwise(graph, node, first.kernel, stride=stride, activation='none')
+    node = row_conv(graph, node, first.filters, 1)
   else:
-    node = _conv(graph, node, first.filters, first.kernel, stride=stride)
+    node = row_conv(graph, node, first.filters, first.kernel, stride=stride)
   results = [_Result(node, stride, first.filters)]
   for layer in layers:
     results.append(_apply(graph, layer, results, kernel))
@@ -209,10 +210,10 @@ def _apply(graph: Graph, layer: _Layer, results: Sequence[_Result], kernel: int)
   activation = 'none' if layer.join == 'add' else 'relu'  # ReLU follows the sum
   node, step, dilation = x.node, layer.stride, layer.dilation
   if layer.op == 'separable_conv':
-    node = _depthwise(graph, node, kernel, stride=step, dilation=dilation)
-    node = _conv(graph, node, layer.filters, 1, activation=activation)
+    node = row_depthwise(graph, node, kernel, stride=step, dilation=dilation)
+    node = row_conv(graph, node, layer.filters, 1, activation=activation)
   else:
-    node = _conv(
+    node = row_conv(
       graph, node, layer.filters, kernel, stride=step, dilation=dilation, activation=activation
     )
   result = _Result(node, stride, layer.filters)
@@ -231,45 +232,13 @@ def _as_term(graph: Graph, source: _Result, like: _Result) -> int:
   if source.channels == like.channels:
     return _shortened(graph, source, like.stride)
   stride = like.stride // source.stride
-  return _conv(graph, source.node, like.channels, 1, stride=stride, activation='none')
+  return row_conv(graph, source.node, like.channels, 1, stride=stride, activation='none')
 
 
 def _shortened(graph: Graph, source: _Result, stride: int) -> int:
   """Max pools a result to the time of a larger stride; adds no node if it has that already."""
   factor = stride // source.stride
   return source.node if factor == 1 else _pool(graph, source.node, 'max_pool', factor, factor)
-
-
-def _conv(
-  graph: Graph,
-  x: int,
-  filters: int,
-  kernel: int,
-  *,
-  stride: int = 1,
-  dilation: int = 1,
-  activation: str = 'relu',
-) -> int:
-  window = {'kernel_height': 1, 'kernel_width': kernel}
-  given: dict[str, Scalar] = {'filters': filters, 'activation': activation, **window}
-  if dilation > 1:
-    return graph.add('dilated_conv', x, dilation=dilation, **given)
-  return graph.add('conv', x, stride=stride, **given)
-
-
-def _depthwise(
-  graph: Graph,
-  x: int,
-  kernel: int,
-  *,
-  stride: int = 1,
-  dilation: int = 1,
-  activation: str = 'relu',
-) -> int:
-  given: dict[str, Scalar] = {'activation': activation, 'kernel_height': 1, 'kernel_width': kernel}
-  if dilation > 1:
-    return graph.add('dilated_depthwise_conv', x, dilation=dilation, **given)
-  return graph.add('depthwise_conv', x, stride=stride, **given)
 
 
 def _pool(graph: Graph, x: int, op: str, window: int, stride: int) -> int:

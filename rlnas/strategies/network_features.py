@@ -26,7 +26,10 @@ _CLASSES = 10
 _LARGE, _SMALL = 16, 8  # sides of maps: at least half of the image's, and below a quarter
 
 _CONVOLUTIONS = ('conv', 'dilated_conv', 'depthwise_conv', 'dilated_depthwise_conv')
-_WITH_WEIGHTS = (*_CONVOLUTIONS, 'dense', 'classifier')
+_WITH_WEIGHTS = (*_CONVOLUTIONS, 'dense', 'classifier', 'reconstruction')
+# Operations whose number is a feature. Those of reconstructions are added only in these, so that
+# networks of classes keep the features that their searches began with.
+COUNTED = tuple(op for op in OPERATIONS if op not in ('resize_like', 'reconstruction'))
 
 
 def traits(architecture: Architecture) -> npt.NDArray[np.float64]:
@@ -36,14 +39,17 @@ def traits(architecture: Architecture) -> npt.NDArray[np.float64]:
     Logarithms of the multiply-accumulates, the weights, the most elements that one operation reads
     and writes, the filters of the widest convolution, and side and channels of the first and the
     last map; depth in layers with weights; numbers of large, medium and small maps; number of
-    windows larger than 3x3; number of nodes of each of `OPERATIONS`. If the network has
-    preprocessing at its input, also logarithms of its sizes.
+    windows larger than 3x3; number of nodes of each of `COUNTED`. If the network has
+    preprocessing at its input, also logarithms of its sizes; if it ends with a reconstruction, also
+    the number of `resize_like` nodes.
   """
   preprocessing = preprocessing_of(architecture)
   seen = () if preprocessing is None else preprocessing.sizes
   architecture = without_preprocessing(architecture)
   frames = [n['first'] + n['count'] for n in architecture.nodes if n.op == 'frames']
-  task = TaskShape((max(frames), _FEATURES) if frames else _IMAGE, _CLASSES)
+  reconstructs = architecture.nodes[-1].op == 'reconstruction'
+  outputs = math.prod(_IMAGE) if reconstructs else _CLASSES
+  task = TaskShape((max(frames), _FEATURES) if frames else _IMAGE, outputs)
   shapes, (macs, weights) = infer_shapes(architecture, task), count_macs(architecture, task)
   greediest, widest, wide_windows = 0, 1, 0
   elements = [math.prod(shape) for shape in shapes]
@@ -71,7 +77,8 @@ def traits(architecture: Architecture) -> npt.NDArray[np.float64]:
       medium,
       small,
       wide_windows,
-      *(operations[op] for op in OPERATIONS),
+      *(operations[op] for op in COUNTED),
       *map(math.log, seen),
+      *([operations['resize_like']] if reconstructs else []),
     ]
   )

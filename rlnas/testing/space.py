@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
 from typing import Any
 
@@ -194,7 +195,7 @@ def check_shapes(space: Space, input_shape: tuple[int, ...]) -> None:
 
   Raises:
     AssertionError: a walk returns no architecture, or one that has no valid shapes or does not end
-      with one logit for each class.
+      with one logit for each class, or with the shape of the input if it reconstructs.
   """
   sequence = len(input_shape) == 2  # the space fixes the length of a sequence
   for _, tokens, architecture in _random_walks(space):
@@ -202,7 +203,8 @@ def check_shapes(space: Space, input_shape: tuple[int, ...]) -> None:
     require(isinstance(architecture, Architecture), rule, found=architecture)
     is_fixed = sequence or preprocessing_of(architecture) is not None
     for shape in (input_shape, input_shape if is_fixed else (1, 1, input_shape[-1])):
-      for classes in (2, 100):
+      outputs = (math.prod(shape),) if getattr(space, 'reconstructs', False) else (2, 100)
+      for classes in outputs:
         _check_shapes(tokens, architecture, shape, classes)
 
 
@@ -216,7 +218,10 @@ def _check_shapes(
       f'every network fits the input {shape}; found {tokens}: {error}'
     ) from error
   rule = 'a network ends with one logit for each class'
-  require(shapes[-1] == (classes,), rule, tokens=tokens, shape=shapes[-1])
+  wanted: tuple[int, ...] = (classes,)
+  if architecture.nodes[-1].op == 'reconstruction':
+    rule, wanted = 'a reconstruction has the shape of the input', shape
+  require(shapes[-1] == wanted, rule, tokens=tokens, shape=shapes[-1])
   rule = 'no dimension of a network is below 1'
   require(min(min(value) for value in shapes) >= 1, rule, tokens=tokens, shapes=shapes)
 

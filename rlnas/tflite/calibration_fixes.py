@@ -35,6 +35,7 @@ SCALES = {
   _Operator.MAX_POOL_2D: Scale.KEPT,
   _Operator.PAD: Scale.KEPT,
   _Operator.RESHAPE: Scale.KEPT,
+  _Operator.RESIZE_NEAREST_NEIGHBOR: Scale.KEPT,
   _Operator.STRIDED_SLICE: Scale.KEPT,
   _Operator.CONCATENATION: Scale.JOINED,
 }

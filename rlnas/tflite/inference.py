@@ -4,8 +4,8 @@ The outputs come from TensorFlow Lite's builtin kernels without delegates, which
 operator agrees with TFLite Micro's to one unit of the int8 result; XNNPACK's do not. Deep networks
 amplify the different rounding of depthwise convolutions, and recurrent networks that of dense
 layers, products and tanh: outputs of 200 untrained networks differed by at most 1 unit
-(multi-branch), 6 (NASNet cells) and 11 (unrolled recurrent cells). `tflm_logits` runs TFLite Micro
-itself, so its outputs have no such difference.
+(multi-branch), 6 (NASNet cells) and 11 (unrolled recurrent cells, convolutional autoencoders).
+`tflm_logits` runs TFLite Micro itself, so its outputs have no such difference.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _outputs(interpreter: Any, batches: Iterable[npt.NDArray[Any]]) -> npt.NDArr
       interpreter.allocate_tensors()
     interpreter.set_tensor(entry['index'], batch)
     interpreter.invoke()
-    found.append(interpreter.get_tensor(result['index']))
+    found.append(interpreter.get_tensor(result['index']).reshape(rows, -1))
   return np.concatenate(found)
 
 
@@ -273,7 +273,7 @@ def tflm_logits(model: Model, x: npt.NDArray[Any], *, scaling: Scaling) -> Int8A
     for row in _quantized(x, port, scaling):
       micro.set_input(row[None], 0)
       micro.invoke()
-      outputs.append(micro.get_output(0)[0].copy())
+      outputs.append(micro.get_output(0)[0].ravel().copy())
   return np.stack(outputs)
 
 

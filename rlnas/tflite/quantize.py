@@ -63,6 +63,7 @@ def quantize(model: keras.Model, calibration: Float32Array) -> bytes:
 
   Args:
     model: a network with one input and one output, used in inference mode. [N, ...] -> [N, classes]
+      If it ends by flattening, the file ends before that: its outputs have the sides of a map.
     calibration: network inputs that show the range of every activation; see `calibration_rows`.
 
   Returns:
@@ -103,7 +104,8 @@ def calibrate(model: keras.Model, calibration: Float32Array) -> bytes:
     raise ValueError('calibration: must be finite')
   signature = tf.TensorSpec((1, *shape), tf.float32, name='input')
   with quiet():
-    forward = tf.function(lambda x: model(x, training=False), autograph=False)
+    body = _without_flatten(model)
+    forward = tf.function(lambda x: body(x, training=False), autograph=False)
     function = forward.get_concrete_function(signature)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
     converter.experimental_lower_to_saved_model = False
@@ -112,6 +114,14 @@ def calibrate(model: keras.Model, calibration: Float32Array) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter._experimental_calibrate_only = True
     return mend(converter.convert())
+
+
+def _without_flatten(model: keras.Model) -> keras.Model:
+  """The model without a last layer that flattens: on the chip that would copy all outputs."""
+  last = model.layers[-1]
+  if type(last) is not keras.layers.Flatten:
+    return model
+  return keras.Model(model.inputs, last.input, name=model.name)
 
 
 def to_int8(calibrated: bytes, *, per_channel_dense: bool = False) -> bytes:

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,16 @@ def recurrent_network():
   return graph.finish(graph.add('classifier', state))
 
 
+def reconstructing_network():
+  """Both operations of reconstructions, in two dimensions: the code has a quarter of the sides."""
+  graph = Graph()
+  half = graph.add('conv', graph.input, filters=6, **{**CONV, 'stride': 2})
+  code = graph.add('conv', half, filters=4, **{**CONV, 'stride': 2, 'activation': 'none'})
+  x = graph.add('conv', graph.add('resize_like', code, half), filters=6, **CONV)
+  x = graph.add('resize_like', x, graph.input)
+  return graph.finish(graph.add('reconstruction', x, kernel_height=3, kernel_width=1))
+
+
 def small_network(filters=4):
   graph = Graph()
   x = layers.conv(graph, graph.input, filters=filters, kernel=3, stride=2)
@@ -60,7 +72,7 @@ def node_outputs(model):
   """The value of each node: the last layer that bears its number."""
   outputs = {}
   for layer in model.layers:
-    if layer.name != 'input':
+    if layer.name not in ('input', 'outputs'):
       outputs[int(layer.name.split('_')[0].removeprefix('node'))] = layer.output
   return outputs
 
@@ -81,15 +93,28 @@ def test_every_map_has_the_shape_that_was_inferred(input_shape, classes):
   assert np.isfinite(logits).all()
 
 
-def test_the_two_networks_hold_every_operation():
-  nodes = map_network().nodes + recurrent_network().nodes
+@pytest.mark.parametrize('input_shape', [(28, 28, 1), (1, 1, 1), (5, 9, 3), (1, 7, 2)])
+def test_a_reconstruction_is_flattened_for_the_training(input_shape):
+  architecture, task = reconstructing_network(), TaskShape(input_shape, math.prod(input_shape))
+  model, shapes = build(architecture, task, seed=0), infer_shapes(architecture, task)
+  outputs = node_outputs(model)
+  assert all(output.shape[1:] == shapes[i] for i, output in outputs.items())
+  assert shapes[-1] == input_shape
+  x = np.random.default_rng(0).normal(size=(3, *input_shape)).astype(np.float32)
+  before = keras.Model(model.input, outputs[len(shapes) - 1])(x)
+  np.testing.assert_array_equal(model(x), np.reshape(before, (3, -1)))
+
+
+def test_the_three_networks_hold_every_operation():
+  nodes = map_network().nodes + recurrent_network().nodes + reconstructing_network().nodes
   assert {node.op for node in nodes} == set(OPERATIONS)
 
 
-@pytest.mark.parametrize('make', [map_network, recurrent_network])
+@pytest.mark.parametrize('make', [map_network, recurrent_network, reconstructing_network])
 def test_every_weight_has_a_gradient(make):
-  input_shape = (8, 6, 1) if make is map_network else (6, 3)
-  model = build(make(), TaskShape(input_shape, 3), seed=1)
+  input_shape = (6, 3) if make is recurrent_network else (8, 6, 1)
+  outputs = math.prod(input_shape) if make is reconstructing_network else 3
+  model = build(make(), TaskShape(input_shape, outputs), seed=1)
   x = np.random.default_rng(0).normal(size=(16, *input_shape)).astype(np.float32)
 
   @tf.function

@@ -50,7 +50,8 @@ def kinds_of_layers(channels):
   for architecture in drawn_networks():
     if not any(node.op in WINDOWED for node in architecture.nodes):
       continue
-    shapes = infer_shapes(architecture, TaskShape((SIDE, SIDE, channels), 3))
+    outputs = SIDE * SIDE * channels  # as a reconstruction needs them
+    shapes = infer_shapes(architecture, TaskShape((SIDE, SIDE, channels), outputs))
     for node in architecture.nodes:
       if node.op not in WINDOWED:
         continue

@@ -9,7 +9,12 @@ from rlnas.spaces import BlockQNN, Joint, MultiBranch, NASNet, Temporal, layers
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.tflite.quantize import calibration_rows, quantize
-from tests.child.test_builder import map_network, recurrent_network, small_network
+from tests.child.test_builder import (
+  map_network,
+  reconstructing_network,
+  recurrent_network,
+  small_network,
+)
 
 TASK = TaskShape((12, 12, 1), 10)
 X = np.random.default_rng(0).random((60, *TASK.input_shape)).astype(np.float32)
@@ -42,6 +47,17 @@ def test_silent_filters_go_and_nothing_changes():
   assert filters_of(smaller) == {1: 6, 3: 6}
   kept = network.get_layer('node1_conv').get_weights()[0][..., [1, 2, 4, 5, 6, 7]]
   np.testing.assert_array_equal(result.get_layer('node1_conv').get_weights()[0], kept)
+  np.testing.assert_allclose(result.predict(X, verbose=0), network.predict(X, verbose=0), atol=1e-5)
+
+
+def test_a_reconstruction_keeps_its_outputs():
+  architecture = reconstructing_network()
+  network = build(architecture, TaskShape(TASK.input_shape, 144), seed=0)
+  widths = filters_of(architecture)
+  for index in widths:
+    silence(network, index, [1])
+  smaller, result = prune_filters(network, architecture, share=0.25)
+  assert filters_of(smaller) == {index: width - 1 for index, width in widths.items()}
   np.testing.assert_allclose(result.predict(X, verbose=0), network.predict(X, verbose=0), atol=1e-5)
 
 

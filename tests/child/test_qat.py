@@ -9,13 +9,19 @@ from rlnas.child.qat import adopt, aware_twin, read_ranges, with_ranges
 from rlnas.child.train import train
 from rlnas.data import loaders
 from rlnas.data.scaling import Scaling
+from rlnas.data.tasks import RECONSTRUCTION
 from rlnas.finishing.recipe import Recipe, calibration_of, finish, trained_aware
 from rlnas.tflite.compact import compact
 from rlnas.tflite.footprint import measure
 from rlnas.tflite.inference import int8_logits
 from rlnas.tflite.model_file import interpreter_of
 from rlnas.tflite.quantize import calibrate, to_int8
-from tests.child.test_builder import map_network, recurrent_network, small_network
+from tests.child.test_builder import (
+  map_network,
+  reconstructing_network,
+  recurrent_network,
+  small_network,
+)
 
 DIGITS = loaders.take(loaders.digits(), 300)
 
@@ -35,7 +41,13 @@ def sequences():
   )
 
 
-CASES = [(map_network, DIGITS), (recurrent_network, sequences()), (small_network, DIGITS)]
+NO_CLASSES = dataclasses.replace(DIGITS, head=RECONSTRUCTION, class_names=('normal', 'anomaly'))
+CASES = [
+  (map_network, DIGITS),
+  (recurrent_network, sequences()),
+  (small_network, DIGITS),
+  (reconstructing_network, NO_CLASSES),
+]
 
 
 @functools.cache

@@ -134,3 +134,29 @@ def test_other_examples_are_evaluated(search, tmp_path):
   assert json.loads(path.read_text())['examples'] == 200
   flags = (f'--dataset={search.path}', f'--workdir={tmp_path / "r"}', '--metric=accuracy')
   assert "metric='accuracy': must be one of auc, partial_auc" in refused('search', *flags)
+
+
+@pytest.mark.slow
+def test_convolutions_over_time_go_the_same_way(tmp_path):
+  path, workdir = tmp_path / 'machine.npz', tmp_path / 'run'
+  write_machine(path)
+  shown = within(
+    'search',
+    *(f'--dataset={path}', f'--workdir={workdir}', '--space=conv_autoencoder', '--epochs=10'),
+    *('--trials=2', '--batch=2', '--strategy=random', '--space_option=max_layers=1', '--seed=1'),
+    *('--sram_kib=20', '--finish_epochs=10', '--finish_top=1', '--finish_further_epochs=1'),
+    *('--executor=inprocess',),
+  )
+  assert 'int8 test AUC' in shown.stdout
+  best = json.loads((workdir / 'result.json').read_text())['best']
+  loaded, data = rlnas.load(workdir), loaders.as_row(loaders.load(path))
+  assert loaded.evaluate(data.x_test, data.y_test).auc == best['int8_test_quality'] > 0.7
+  units = int8_logits(loaded.tflite, data.x_test, scaling=data.scaling)
+  assert units.shape == (len(data.x_test), 24)
+  seen = real_inputs(loaded.tflite, data.x_test, scaling=data.scaling).reshape(units.shape)
+  scores = np.mean((real_units(loaded.tflite, units) - seen) ** 2, axis=1)
+  np.testing.assert_allclose(loaded.predict(data.x_test), scores)
+  done = subprocess.run(
+    ['make', '-C', workdir / 'best', 'test'], capture_output=True, text=True, check=True
+  )
+  assert done.stdout.count('0 of ') >= 2

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from rlnas.architecture import TaskShape
 from rlnas.cli.build import build_space, journal_configuration, set_up
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.fitting import warning_of_few
@@ -107,6 +108,25 @@ def test_the_data_of_a_search_come_back_in_the_shape_that_it_had(space, sequence
   np.testing.assert_array_equal(found.x_val, setup.dataset.x_val)
   with pytest.raises(ValueError, match='must be that of the search'):
     dataset_of(config, {'dataset_digest': 'other'}, [trial])
+
+
+def test_reconstructions_of_sequences_have_the_features_as_channels(sequences):
+  config = SearchConfig(dataset=sequences, space='conv_autoencoder', task='anomaly')
+  assert set_up(config).dataset.task == TaskShape((1, 128, 3), 384)
+
+
+def test_reconstructions_are_refused_for_classes_and_images(sequences, tmp_path):
+  config = SearchConfig(dataset=sequences, space='conv_autoencoder', workdir=str(tmp_path))
+  with pytest.raises(
+    ValueError, match=r'conv_autoencoder: .* anomaly detection alone; that of late'
+  ):
+    set_up(config)
+  x, y = np.zeros((100, 8, 8, 1), np.uint8), np.arange(100) % 2
+  x[:, 0, 0, 0] = np.arange(100)
+  np.savez(tmp_path / 'pictures.npz', x_train=x, y_train=y)
+  images = dataclasses.replace(config, dataset=str(tmp_path / 'pictures.npz'), task='anomaly')
+  with pytest.raises(ValueError, match=r'must have sequences .* have shape \(8, 8, 1\)'):
+    set_up(images)
 
 
 def test_a_recurrent_network_reads_the_whole_sequences_of_the_data(sequences):

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import pickle
 import subprocess
 import sys
@@ -21,7 +22,16 @@ from rlnas.cost.schedule import least_arena_order
 from rlnas.cost.speed import Speed
 from rlnas.cost.structures import KINDS
 from rlnas.cost.terms import no_work
-from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent, Temporal
+from rlnas.spaces import (
+  BlockQNN,
+  Chain,
+  ConvAutoencoder,
+  Joint,
+  MultiBranch,
+  NASNet,
+  Recurrent,
+  Temporal,
+)
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
 from rlnas.tflite.footprint import measure
@@ -105,7 +115,7 @@ def look_trained(model: keras.Model, rng: np.random.Generator) -> None:
   for layer in model.layers:
     if isinstance(layer, keras.layers.BatchNormalization):
       layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
-    if isinstance(layer, keras.layers.Dense):
+    if getattr(layer, 'use_bias', False):
       kernel, bias = layer.get_weights()
       layer.set_weights([kernel, rng.normal(size=bias.shape)])
 
@@ -135,22 +145,25 @@ def operators(converted: bytes) -> list[tuple[str, int]]:
     Joint(max_stages=2),
     Temporal(),
     Recurrent(base=3, steps=3, frames_per_step=7),
+    ConvAutoencoder(),
   ],
   ids=lambda space: type(space).__name__,
 )
 def test_agrees_with_the_converted_network(space, seed):
   rng = np.random.default_rng(seed)
-  shape = {Recurrent: (29, 8), Temporal: (1, 49, 10)}.get(type(space), (28, 28, 1))
+  row = (1, 49, 10)
+  shape = {Recurrent: (29, 8), Temporal: row, ConvAutoencoder: row}.get(type(space), (28, 28, 1))
+  task = TaskShape(shape, 490 if isinstance(space, ConvAutoencoder) else 10)
   architecture = decode(space, sample_uniform(compile_table(space), rng))
-  model = build(architecture, TaskShape(shape, 10), seed=seed)
+  model = build(architecture, task, seed=seed)
   look_trained(model, rng)
   converted = quantize(model, rng.random((4, *shape), dtype=np.float32))
-  network = predict_operators(architecture, TaskShape(shape, 10))
+  network = predict_operators(architecture, task)
   order, _ = least_arena_order(arena_tasks(network))
   predicted = network.operators[order]
   kinds = [KINDS[kind] for kind in predicted['kind']]
   assert [*zip(kinds, predicted['elements'], strict=True)] == operators(converted)
-  footprint, found = measure(converted), estimate_cost(architecture, TaskShape(shape, 10))
+  footprint, found = measure(converted), estimate_cost(architecture, task)
   assert found.parameters == sum(w.shape.num_elements() for w in model.trainable_weights)
   assert found.arena_head_bytes == footprint.arena_head_bytes
   # Of some recurrent networks the converter finds a layer to be another's equal: 32 bytes.
@@ -159,7 +172,7 @@ def test_agrees_with_the_converted_network(space, seed):
   assert found.sram_bytes == pytest.approx(footprint.sram_bytes, rel=0.003)
   for name in ('m3-ref', 'm4-cmsis', 'm4-ard2023'):
     chip, predicted = BUILDS[name], measure(converted, build=BUILDS[name])
-    there = estimate_cost(architecture, TaskShape(shape, 10), build=chip)
+    there = estimate_cost(architecture, task, build=chip)
     assert there.arena_head_bytes == predicted.arena_head_bytes
     assert there.sram_bytes == pytest.approx(predicted.sram_bytes, rel=0.004)
     assert predicted.sram_build == name
@@ -237,12 +250,13 @@ def test_what_is_kept_is_no_part_of_the_network():
 
 @pytest.mark.parametrize(
   'space',
-  [Chain(), MultiBranch(align='pad'), NASNet(), Recurrent()],
+  [Chain(), MultiBranch(align='pad'), NASNet(), Recurrent(), ConvAutoencoder()],
   ids=lambda s: type(s).__name__,
 )
 def test_shapes_are_those_of_the_architecture(space):
   table, rng = compile_table(space), np.random.default_rng(0)
-  task = TaskShape((49, 10) if isinstance(space, Recurrent) else (29, 18, 3), 7)
+  shape = (49, 10) if isinstance(space, Recurrent) else (29, 18, 3)
+  task = TaskShape(shape, math.prod(shape) if isinstance(space, ConvAutoencoder) else 7)
   for _ in range(20):
     architecture = decode(space, sample_uniform(table, rng))
     limited = within_limits(architecture)
@@ -255,7 +269,11 @@ def test_shapes_are_those_of_the_architecture(space):
 
 
 @pytest.mark.parametrize(
-  'wrong', ['multiply', 'concat', 'frames', 'pool', 'pad_like', 'pad_like a vector']
+  'wrong',
+  [
+    *('multiply', 'concat', 'frames', 'pool', 'pad_like', 'pad_like a vector', 'resize_like'),
+    'reconstruction',
+  ],
 )
 def test_whatever_does_not_fit_is_refused_as_by_the_architecture(wrong):
   graph = Graph()
@@ -267,6 +285,8 @@ def test_whatever_does_not_fit_is_refused_as_by_the_architecture(wrong):
     'frames': lambda: graph.add('frames', x, first=0, count=2),
     'pool': lambda: graph.add('global_avg_pool', graph.add('global_avg_pool', x)),
     'pad_like': lambda: graph.add('pad_like', x, small),
+    'resize_like': lambda: graph.add('resize_like', x, small),
+    'reconstruction': lambda: graph.add('reconstruction', x, kernel_height=1, kernel_width=1),
     'pad_like a vector': lambda: graph.add('pad_like', x, graph.add('global_avg_pool', x)),
   }[wrong]()
   architecture = graph.finish(graph.add('classifier', y))

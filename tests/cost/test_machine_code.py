@@ -20,16 +20,18 @@ from rlnas import TaskShape, compile_table, decode, estimate_cost, sample_unifor
 from rlnas.cost.builds import BUILDS
 from rlnas.cost.operators import count_macs
 from rlnas.cost.workload import workload_of
-from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent, Temporal
+from rlnas.spaces import (BlockQNN, Chain, ConvAutoencoder, Joint, MultiBranch, NASNet, Recurrent,
+                          Temporal)
 
 def estimates(networks=2):
   found, image, sequence = [], TaskShape((28, 28, 1), 10), TaskShape((49, 10), 12)
-  row = TaskShape((1, 128, 6), 6)
+  row, all_of_it = TaskShape((1, 128, 6), 6), TaskShape((1, 128, 6), 768)
   spaces = [Chain(), MultiBranch(), MultiBranch(depth=8, align='pad'), BlockQNN(), NASNet(blocks=2),
-            Joint(max_stages=2), Recurrent(base=3, steps=3, frames_per_step=7), Temporal()]
+            Joint(max_stages=2), Recurrent(base=3, steps=3, frames_per_step=7), Temporal(),
+            ConvAutoencoder()]
   for space in spaces:
     table, rng = compile_table(space), np.random.default_rng(5)
-    task = {Recurrent: sequence, Temporal: row}.get(type(space), image)
+    task = {Recurrent: sequence, Temporal: row, ConvAutoencoder: all_of_it}.get(type(space), image)
     for _ in range(networks):
       network = decode(space, sample_uniform(table, rng))
       costs = [estimate_cost(network, task, build=build) for build in BUILDS.values()]

@@ -33,7 +33,9 @@ CASES = {
   'time stamps': (Window(5, 4, (1, 3, 4, 5)), np.float64, Task.CLASSIFICATION),
   'two values': (Window(6, 4, (0, 1, 2)), np.float32, Task.REGRESSION),
   'scores': (None, np.float32, Task.ANOMALY),
+  'scores of a map': (None, np.float32, Task.ANOMALY),
 }
+SPACES = {'scores of a map': rlnas.spaces.ConvAutoencoder(max_layers=1)}
 
 
 def moves(dtype, task=Task.CLASSIFICATION):
@@ -61,7 +63,7 @@ def made(request, tmp_path_factory):
   np.savez(folder / 'moves.npz', x_train=x, y_train=y)
   row = rlnas.data.as_row(rlnas.data.load(folder / 'moves.npz', task=task.value))
   assert row.x_train.dtype == dtype
-  table = rlnas.compile_table(rlnas.Temporal(max_depth=1))
+  table = rlnas.compile_table(SPACES.get(request.param, rlnas.Temporal(max_depth=1)))
   network = decode(table.space, unrank(table, 0))
   whole = network if window is None else with_preprocessing(network, window)
   network, seen = through(whole, row)

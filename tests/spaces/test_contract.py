@@ -6,6 +6,7 @@ from rlnas.spaces import (
   Autoencoder,
   BlockQNN,
   Chain,
+  ConvAutoencoder,
   Joint,
   MultiBranch,
   NASNet,
@@ -78,6 +79,11 @@ SPACES = {
   ),
   'autoencoder': Case(
     Autoencoder(), Autoencoder(max_layers=2, widths=(4, 8), codes=(2, 4)), (1, 1, 40)
+  ),
+  'conv_autoencoder': Case(
+    ConvAutoencoder(),
+    ConvAutoencoder(max_layers=2, kernels=(3,), strides=(1, 2), filters=(4, 8), codes=(2, 4)),
+    (1, 49, 10),
   ),
   'residuals': Case(Residuals(), Residuals(max_blocks=2), (28, 28, 1)),
   'nasbench201': Case(NasBench201(), NasBench201(), (32, 32, 3)),

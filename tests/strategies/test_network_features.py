@@ -3,12 +3,22 @@
 import numpy as np
 import pytest
 
-from rlnas.architecture import OPERATIONS, Graph, TaskShape
+from rlnas.architecture import Graph, TaskShape
 from rlnas.cost.cost import estimate_cost
-from rlnas.spaces import BlockQNN, Chain, Joint, MultiBranch, NASNet, Recurrent, Temporal, layers
+from rlnas.spaces import (
+  BlockQNN,
+  Chain,
+  ConvAutoencoder,
+  Joint,
+  MultiBranch,
+  NASNet,
+  Recurrent,
+  Temporal,
+  layers,
+)
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform
-from rlnas.strategies.network_features import traits
+from rlnas.strategies.network_features import COUNTED, traits
 
 
 def test_every_trait_of_a_small_network():
@@ -21,13 +31,18 @@ def test_every_trait_of_a_small_network():
   sizes = [macs, weights, 32 * 32 * 3 + 16 * 16 * 8, 8, 16, 8, 4, 4]
   np.testing.assert_allclose(found[:8], np.log1p(sizes))
   assert found[8:13].tolist() == [4, 1, 0, 2, 1]  # depth, maps by size, windows beyond 3x3
-  counts = dict(zip(OPERATIONS, found[13:].tolist(), strict=True))
+  counts = dict(zip(COUNTED, found[13:].tolist(), strict=True))
   present = {'input': 1, 'conv': 2, 'depthwise_conv': 1, 'global_avg_pool': 1, 'classifier': 1}
   assert {name: count for name, count in counts.items() if count} == present
 
 
 @pytest.mark.parametrize(
-  'space', [Chain(), MultiBranch(), NASNet(), BlockQNN(), Temporal(), Recurrent(), Joint()], ids=str
+  'space',
+  [
+    *(Chain(), MultiBranch(), NASNet(), BlockQNN(), Temporal(), Recurrent(), Joint()),
+    ConvAutoencoder(),
+  ],
+  ids=str,
 )
 def test_networks_of_all_spaces_differ_in_them(space):
   table = compile_table(space)

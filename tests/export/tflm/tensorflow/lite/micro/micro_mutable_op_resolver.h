@@ -28,6 +28,7 @@ class MicroMutableOpResolver : public MicroOpResolver {
   TfLiteStatus AddQuantize() { return Add(); }
   TfLiteStatus AddRelu() { return Add(); }
   TfLiteStatus AddReshape() { return Add(); }
+  TfLiteStatus AddResizeNearestNeighbor() { return Add(); }
   TfLiteStatus AddStridedSlice() { return Add(); }
   TfLiteStatus AddTanh() { return Add(); }
 
