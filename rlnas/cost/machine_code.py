@@ -30,9 +30,11 @@ from typing import IO
 
 from absl import logging
 
+from rlnas.cost.file_locks import locked
+
 _COST = (
-  *('arena_head', 'arena_tail', 'beam_search', 'builds', 'cost', 'flash', 'hearing', 'jit'),
-  *('kinds', 'limits', 'machine_code', 'mel_bank', 'nodes', 'operators', 'preprocessing'),
+  *('arena_head', 'arena_tail', 'beam_search', 'builds', 'cost', 'file_locks', 'flash', 'hearing'),
+  *('jit', 'kinds', 'limits', 'machine_code', 'mel_bank', 'nodes', 'operators', 'preprocessing'),
   *('scale_order', 'schedule', 'structures', 'tasks', 'terms', 'window', 'workload'),
 )
 SOURCES = ('architecture.py', 'budget.py', *(f'cost/{name}.py' for name in _COST))
@@ -174,27 +176,10 @@ def _last_line(file: IO[bytes] | None) -> str:
 
 
 def _locked(*, wait: bool = False) -> int | None:
-  """Returns the descriptor of the locked file; None if another process holds the lock.
-
-  Raises:
-    OSError: the file or the system has no locks.
-  """
-  try:
-    import fcntl
-  except ImportError as error:  # Windows
-    raise OSError('this system has no flock') from error
+  """As `locked`, for the file that the process that compiles holds. Raises OSError."""
   where = folder()
   assert where is not None  # noqa: S101  asked before
-  descriptor = os.open(os.path.join(where, _LOCK), os.O_RDWR | os.O_CREAT, 0o644)
-  try:
-    fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-  except BlockingIOError:
-    os.close(descriptor)
-    return None
-  except OSError:
-    os.close(descriptor)
-    raise
-  return descriptor
+  return locked(os.path.join(where, _LOCK), create=True, wait=wait)
 
 
 @contextlib.contextmanager

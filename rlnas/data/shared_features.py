@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from rlnas.cost.file_locks import locked
 from rlnas.data.atomic_file import write_file
 from rlnas.data.checks import Array
 from rlnas.data.dataset import Dataset
-from rlnas.data.file_locks import locked
 
 FOLDER = 'heard'
 _LOCK = '.lock'

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 
-from rlnas.data.file_locks import locked
+from rlnas.cost.file_locks import locked
 
 PREFIX = 'rlnas-'
 FOLDER = '/dev/shm'  # noqa: S108  where Linux keeps shared memory
