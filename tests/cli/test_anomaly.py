@@ -136,7 +136,7 @@ def test_other_examples_are_evaluated(search, tmp_path):
   assert "metric='accuracy': must be one of auc, partial_auc" in refused('search', *flags)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_convolutions_over_time_go_the_same_way(tmp_path):
   path, workdir = tmp_path / 'machine.npz', tmp_path / 'run'
   write_machine(path)

@@ -190,7 +190,7 @@ def test_nothing_waits_for_the_compiler_and_nothing_changes_when_it_is_done(tmp_
   plain = run(f'{estimate}assert "numba" not in sys.modules', tmp_path, **interpreted)
   assert plain.returncode == 0, plain.stderr
   assert json.loads(plain.stdout) == json.loads(found.stdout)
-  assert len(json.loads(plain.stdout)) == 16
+  assert len(json.loads(plain.stdout)) == 18
   # A second process finds everything, and starts none.
   code = (
     'from rlnas.cost import machine_code\n'
