@@ -62,7 +62,7 @@ def checked(folder: pathlib.Path, script: str) -> list[str]:
   return [line for line in done.stdout.splitlines() if line.startswith('script.py')]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_types_are_known_and_mistakes_are_found(tmp_path):
   lines = [SCRIPT, *(f'reveal_type({expression})' for expression in KNOWN), *WRONG]
   said = checked(tmp_path, '\n'.join(lines) + '\n')

@@ -152,7 +152,7 @@ def test_the_bundle_hears_as_the_network_does(searched, tmp_path):
       assert f'#define {name.upper()}_SOUND_{macro} {value}' in header
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_same_command_resumes_and_other_options_do_not(searched):
   folder, _ = searched
   where = (f'--dataset={folder}/sounds', f'--workdir={folder}/search')

@@ -86,7 +86,7 @@ def bars(recording):
   ]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_ctrl_c_tells_how_far_a_search_is_and_the_same_command_goes_on(tmp_path):
   flags = (*SEARCH, '--strategy=random', '--trials=6', f'--workdir={tmp_path / "run"}')
   stopped = recorded('search', *flags, '--workers=2', stop_at=r'search [1-5]/6')

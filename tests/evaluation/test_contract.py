@@ -108,17 +108,19 @@ EVALUATORS = {
 }
 
 
-TRAIN = {name for name in EVALUATORS if name.startswith(('trained', 'weight_sharing', 'finishing'))}
+CLASSES = ('trained', 'weight_sharing', 'finishing')  # of evaluators that train
+MARKS = dict.fromkeys((*CLASSES, 'trained_values', 'trained_scores'), pytest.mark.slow)
+for _name in ('weight_sharing', 'finishing'):
+  MARKS |= dict.fromkeys((f'{_name}_values', f'{_name}_scores'), pytest.mark.nightly)
 
 
 @pytest.mark.parametrize(
-  'name', [pytest.param(n, marks=pytest.mark.slow) if n in TRAIN else n for n in EVALUATORS]
+  'name', [pytest.param(name, marks=MARKS.get(name, ())) for name in EVALUATORS]
 )
 def test_it_keeps_the_contract(name, tmp_path):
   case = EVALUATORS[name](tmp_path)
   options = {'measures_all': case.measures_all, 'uses_seed': case.uses_seed}
-  processes = name in ('trained', 'weight_sharing', 'finishing')  # once for each class
-  check_evaluator(case.evaluator, case.architectures, **options, processes=processes)
+  check_evaluator(case.evaluator, case.architectures, **options, processes=name in CLASSES)
 
 
 def test_the_screened_networks_go_all_three_ways(tmp_path):

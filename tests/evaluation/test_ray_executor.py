@@ -162,6 +162,7 @@ def _stubborn() -> Stubborn:
   return Stubborn()
 
 
+@pytest.mark.nightly
 def test_an_evaluator_that_no_node_can_load_stops_the_search(cluster):
   executor = RayCluster(Stubborn(), address=cluster.address)
   for key in range(3):

@@ -115,6 +115,7 @@ def compared(table: pathlib.Path, folder: pathlib.Path, *, workers: int) -> dict
   return json.loads(out.read_text())
 
 
+@pytest.mark.nightly
 def test_it_writes_one_number_a_run(tmp_path, table):
   written = compared(table, tmp_path, workers=2)
   assert set(written) == {'random', 'evolution:sample=3'}

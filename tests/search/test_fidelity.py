@@ -283,8 +283,8 @@ def test_a_search_on_a_ladder_resumes_to_the_same_journal(tmp_path):
   assert (tmp_path / 'part.jsonl').read_bytes() == (tmp_path / 'whole.jsonl').read_bytes()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('workers', [2, pytest.param(4, marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize('workers', [2, 4])
 def test_the_number_of_workers_has_no_say(workers):
   alone = search(InProcess(Staged()))
   pool = WorkerPool(Staged(seconds=0.01), workers=workers)

@@ -471,7 +471,7 @@ def test_failed_trials_are_restored_too():
   assert not digests[1] & {t.proposal.architecture.digest for trials in told for t in trials}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_at_random_instants_the_file_is_whole_or_missing(tmp_path):
   """And the search ends as if it had not been killed."""
   whole = tmp_path / 'whole' / 'journal.jsonl'

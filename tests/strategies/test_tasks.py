@@ -73,13 +73,9 @@ def timeless(trials):
   ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-  'strategy', ['aging_evolution', pytest.param('reinforce', marks=pytest.mark.nightly)]
-)
-@pytest.mark.parametrize(
-  'task', [pytest.param('classes', marks=pytest.mark.nightly), 'values', 'scores']
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize('strategy', ['aging_evolution', 'reinforce'])
+@pytest.mark.parametrize('task', ['classes', 'values', 'scores'])
 def test_it_searches_the_space_of_a_task_and_resumes(task, strategy, tmp_path):
   case = TASKS[task]
   table, evaluator = compile_table(case.space), Trained(case.load(), epochs=case.epochs)
