@@ -17,7 +17,7 @@ from tests.cli.command import Shown, refused, within
 FLAGS = (
   *('--trials=2', '--batch=2', '--strategy=random', '--space_option=max_layers=1', '--epochs=20'),
   *('--space_option=widths=8,16', '--sram_kib=20', '--finish_epochs=12', '--finish_top=2'),
-  *('--finish_further_epochs=1', '--finish_teacher=ensemble', '--executor=inprocess'),
+  *('--finish_teacher=ensemble', '--executor=inprocess'),
 )
 
 

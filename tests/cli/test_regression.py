@@ -18,9 +18,9 @@ from tests.cli.command import Shown, refused, within
 FLAGS = (
   *('--trials=2', '--batch=2', '--strategy=random', '--space_option=max_depth=2', '--sram_kib=20'),
   *(
-    '--finish_epochs=30',
+    '--finish_epochs=20',
     '--finish_top=2',
-    '--finish_further_epochs=2',
+    '--finish_further_epochs=1',
     '--finish_teacher=ensemble',
   ),
   *('--finish_prune=0.3', '--executor=inprocess'),

@@ -7,7 +7,7 @@ from tests.experiments import script
 
 @pytest.mark.nightly
 def test_searches_stand_beside_the_layers_of_ad01(tmp_path):
-  flags = ['--seeds=3', '--clips=40', '--trials=2', '--top=1', '--epochs=3', '--shares=0.1']
+  flags = ['--seeds=3', '--clips=40', '--trials=8', '--top=1', '--epochs=3', '--shares=0.1']
   done = script.run('benchmarks/benchmark_anomaly.py', *flags, f'--workdir={tmp_path}')
   assert done.code == 0, done.stdout + done.stderr
   rows = [line.strip('| ').split(' | ') for line in done.stdout.splitlines()]

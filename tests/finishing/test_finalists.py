@@ -242,7 +242,7 @@ def test_the_winner_is_the_best_on_validation_data_and_tested_once(winner):
   assert winner.footprint == measure(winner.model)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_worker_processes_change_nothing(winner):
   def pool(evaluator):
     return WorkerPool(evaluator, workers=2)
