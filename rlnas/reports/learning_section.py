@@ -31,7 +31,7 @@ _PICTURES: Mapping[str, _Picture] = {
     'predicted score, deviations',
     'How good the policy’s own draws are, as the regressor predicts. A score is the rank of a '
     'reward among the trials so far, as a quantile of the standard normal distribution.',
-    reference=(0.0, 'unlike any trial'),
+    reference=(0.0, 'median trial'),
   ),
   'fit_rate': _Picture(
     'share of draws that fit',

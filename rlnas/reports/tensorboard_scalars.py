@@ -46,7 +46,7 @@ DESCRIPTIONS = {
   'strategy/score': 'Mean score of the trials of a batch, and the mean of what the regressor had '
   'predicted for them; 0 is the median of all trials, 1 a standard deviation better.',
   'strategy/imagined_score': "Mean score that the regressor predicts for the policy's own draws; "
-  '0 is a network unlike any trial, 1 a standard deviation better.',
+  '0 is the median of the trials, 1 a standard deviation better.',
   'strategy/fit_rate': "Share of the policy's own draws that fit by the estimate, before any "
   'filter.',
   'strategy/surrogate_correlation': 'Predictions of each trial from all others, against what it '
