@@ -48,6 +48,10 @@ class Conv2D(keras.layers.Conv2D):
       sums = tf.nn.bias_add(sums, self.bias)
     return sums if self.activation is None else self.activation(sums)
 
+  # AutoGraph takes a function with this mark as it is. Else it would write a copy into a file,
+  # which is left behind if the process is ended.
+  call.autograph_info__ = None  # type: ignore[attr-defined]
+
 
 class NearestResize(keras.layers.Layer):
   """Repeats the values of a map to fill another size: nearest neighbours of pixels' centres.
