@@ -27,7 +27,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 $(INSTALLED): setup.py constraints.txt
-	@echo 'Installing into $(VENV): TensorFlow and others, 3.3 GB; some two minutes and the download'
+	@echo 'Installing into $(VENV): TensorFlow and others, 3.3 GB: about two minutes, and the download'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@echo 'Compiling the cost model, once: about half a minute'

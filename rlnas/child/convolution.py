@@ -1,18 +1,20 @@
-"""Layers of networks that Keras has not: a convolution that trains faster, and a resizing.
+"""Layers that Keras does not have: a convolution that trains faster, and a resizing.
 
-The convolution is trained by a matrix product if its window is 1x1.
-
-Forward and backward, the product takes two thirds of the time of TensorFlow's convolution. With a
-stride it reads only the pixels that count. It is also what makes oneDNN safe: on processors without
-AVX-512, oneDNN ended the process in the gradient of a 1x1 filter with stride 2 on one channel.
+The convolution is trained by a matrix product if its window is 1x1. Forward and backward, this
+takes two thirds of the time of TensorFlow's convolution; with a stride it reads only the pixels
+that count. It is also what makes oneDNN safe: on processors without AVX-512, oneDNN ended the
+process in the gradient of a 1x1 filter with stride 2 on one channel.
 Networks compute, are validated and are converted as before; only the training differs, by rounding.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from rlnas.backend import keras, tf
+
+Call = TypeVar('Call', bound=Callable[..., Any])
 
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor, *, stride: int) -> tf.Tensor:
@@ -35,10 +37,21 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, *, stride: int) -> tf.Tensor:
   return tf.reshape(rows, (-1, height, width, kernel.shape[-1]))
 
 
+def _unconverted(call: Call) -> Call:
+  """Lets AutoGraph take a layer's function as it is.
+
+  Else it writes a copy into a temporary file, which is left behind if the process is killed. Its
+  own decorator hides the arguments of the function from Keras, which then passes no `training`.
+  """
+  call.autograph_info__ = None  # type: ignore[attr-defined]
+  return call
+
+
 # It has Keras' name because files of weights name the kind of a layer (`rlnas.child.inherit`).
 class Conv2D(keras.layers.Conv2D):
   """A 'same' convolution as Keras has it, which trains by `convolve`."""
 
+  @_unconverted
   def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
     """Convolves images: [B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), F]."""
     if training is not True or self.kernel_size != (1, 1):
@@ -47,10 +60,6 @@ class Conv2D(keras.layers.Conv2D):
     if self.use_bias:
       sums = tf.nn.bias_add(sums, self.bias)
     return sums if self.activation is None else self.activation(sums)
-
-  # AutoGraph takes a function with this mark as it is. Else it would write a copy into a file,
-  # which is left behind if the process is ended.
-  call.autograph_info__ = None  # type: ignore[attr-defined]
 
 
 class NearestResize(keras.layers.Layer):
@@ -64,6 +73,7 @@ class NearestResize(keras.layers.Layer):
     super().__init__(**options)
     self._size = (height, width)
 
+  @_unconverted
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     """Resizes images: [B, H, W, C] -> [B, height, width, C]."""
     return tf.raw_ops.ResizeNearestNeighbor(images=inputs, size=self._size, half_pixel_centers=True)

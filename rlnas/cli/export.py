@@ -279,8 +279,9 @@ def finish_command(config: SearchConfig) -> str:
 
 def _program() -> str:
   """What a shell calls rlnas by: its path if the environment of this Python is not activated."""
-  own = pathlib.Path(sys.executable).with_name('rlnas')
-  return 'rlnas' if shutil.which('rlnas') or not own.exists() else shlex.quote(str(own))
+  own, found = pathlib.Path(sys.executable).with_name('rlnas'), shutil.which('rlnas')
+  is_found = found is not None and own.exists() and own.samefile(found)
+  return 'rlnas' if is_found or not own.exists() else shlex.quote(str(own))
 
 
 def closing_lines(config: SearchConfig, *, search: pathlib.Path, winner: pathlib.Path) -> str:

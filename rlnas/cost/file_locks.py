@@ -1,6 +1,7 @@
-"""Locks on files, which the system takes away from a process however it ends.
+"""Locks on files, which the system releases when their process ends, however it ends.
 
-That says the truth in containers too, and when process ids are used again.
+Unlike the id of a process, a lock also tells in containers, and when ids are used again, whether
+the process still runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a network hears a clip of sound: its front end, and what that takes of a chip.
+"""The front end by which a network hears a clip of sound, and its memory on a chip.
 
 The node of the input may have the attributes of a `Hearing`. The features that the network reads
 are then made of the samples of the clip by these settings, and not by those of the data set. The
@@ -53,7 +53,7 @@ class Hearing:
 
   @property
   def attributes(self) -> tuple[tuple[str, Scalar], ...]:
-    """Those of the input node."""
+    """The attributes of the input node that hold these settings."""
     return tuple((name, getattr(self, name)) for name in HEARING)
 
   @property
@@ -102,7 +102,7 @@ class Hearing:
 
   @property
   def _heap_bytes(self) -> int:
-    """What `micro` allocates: of each part its blocks, in the order in which it begins them."""
+    """The bytes that `micro` allocates: its blocks, in the order in which it makes them."""
     half, channels = self.points // 2, self.mel_bins + 1
     blocks = (
       *3 * (_SHORT * self.frame,),  # window: coefficients, input, output
@@ -119,7 +119,7 @@ class Hearing:
 
   @property
   def _micro_weights(self) -> int:
-    """How many weights the channels of `micro` have, as FilterbankPopulateState counts them."""
+    """Number of weights of all channels of `micro`, as FilterbankPopulateState counts them."""
     low, high = (mel(hertz) for hertz in micro_band(self.sample_rate))
     hertz = self.sample_rate / self.points  # of a frequency of the transform
     start, weights, any_empty = int(1.5 + MICRO_BAND_HZ[0] / hertz), 0, False

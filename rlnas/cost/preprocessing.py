@@ -1,9 +1,9 @@
-"""What each network decides to read of an example: attributes of its input node.
+"""Preprocessing that networks decide: which part of a sequence they read, or how they hear sound.
 
-A network may read a `Window` of a sequence, or have a `Hearing`, a front end of its own for sound.
-Only few functions know of it: `behind_preprocessing` gives the network without it and the task that
-this reads, and `rlnas.data.windowed` the examples. What builds, counts and converts a network gets
-those.
+The node of the input has it as attributes: a `Window` of a sequence, or a `Hearing`, a front end
+for sound. Only a few functions know of it: `behind_preprocessing` gives the network without its
+preprocessing and the task that it then has, and `rlnas.data.windowed` the examples. All functions
+that build, count or convert a network take these.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Preprocessing = Window | Hearing
 
 
 class Memory(NamedTuple):
-  """What preprocessing takes of a chip beside the model and its arena, in bytes."""
+  """The bytes that preprocessing takes on a chip, beside the model and its arena."""
 
   flash_bytes: int = 0
   sram_bytes: int = 0
 
 
 def preprocessing_of(architecture: Architecture) -> Preprocessing | None:
-  """What a network decides to read; None if it reads whole examples as they were given."""
+  """The preprocessing of a network; None if it reads whole examples as they were given."""
   entry = architecture.nodes[0]
   if not entry.attributes:
     return None
@@ -97,13 +97,13 @@ def seen_shape(preprocessing: Preprocessing, task: TaskShape) -> Shape:
 
 
 def preprocessing_memory(architecture: Architecture) -> Memory:
-  """What a network's preprocessing takes of a chip; nothing if it has none."""
+  """The memory that a network's preprocessing takes on a chip; zeros if it has none."""
   return memory_of(preprocessing_of(architecture))
 
 
 @functools.lru_cache(maxsize=1024)
 def memory_of(preprocessing: Preprocessing | None) -> Memory:
-  """What preprocessing takes of a chip; nothing if there is none."""
+  """The memory that preprocessing takes on a chip; zeros if there is none."""
   if preprocessing is None:
     return Memory()
   return Memory(preprocessing.flash_bytes, preprocessing.sram_bytes)

@@ -46,7 +46,7 @@ class Window:
 
   @property
   def attributes(self) -> tuple[tuple[str, Scalar], ...]:
-    """Those of the input node."""
+    """The attributes of the input node that hold the window."""
     features = ','.join(map(str, self.features))
     return ('features', features), ('frames', self.frames), ('rate', self.rate)
 

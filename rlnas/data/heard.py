@@ -1,11 +1,12 @@
 """Data of sound as a network hears them: features by its own front end (`rlnas.cost.hearing`).
 
-They are made of the samples that the data set keeps, noisy copies included, so each network hears
-the same clips. With the settings of the data they are the features of the data, to the bit. Those
-of a front end are made once for all processes of a search (`rlnas.data.shared_features`).
+The features are made of the samples that the data set keeps, noisy copies included, so all networks
+hear the same clips. With the settings of the data they are the features of the data, to the bit.
+The features of one front end are made once for all processes of a search
+(`rlnas.data.shared_features`).
 
-Offset and scale stay those of the training data as they were given, as with windows. Half decibels
-are half decibels in all front ends: their mean moves by a fraction of a deviation.
+Offset and scale stay those of the training data as they were given, as with windows. All front ends
+count in half decibels, so their means differ by a fraction of a standard deviation.
 """
 
 from __future__ import annotations

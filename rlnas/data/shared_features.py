@@ -1,9 +1,9 @@
 """Arrays that the processes of a search share: made by the first that needs them, mapped by all.
 
 They are .npy files in a folder of the search, so the system keeps one copy in memory for all
-processes. Whoever makes one holds a lock on a file beside it, and the others wait. The folder has a
-lock as well, which its owner holds as long as the search runs; without an owner it belonged to a
-search that was killed, and the next one removes it.
+processes. The process that makes one holds a lock on a file beside it, and the others wait. The
+folder has a lock as well, which its owner holds as long as the search runs. A folder without an
+owner was left by a search that was killed, and the next search removes it.
 
 A process that cannot reach the folder makes its own arrays: on another machine, on a system without
 such locks, or if the disk is full. They have the same bits.
@@ -81,7 +81,7 @@ def _remove(folder: pathlib.Path) -> None:
 
 
 def made_once(folder: pathlib.Path | None, name: str, make: Callable[[], Array]) -> Array:
-  """An array that processes share; whoever asks first makes it.
+  """Returns an array that processes share; the first that asks makes it.
 
   Args:
     folder: the folder; None to make the array here.

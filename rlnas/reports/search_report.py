@@ -88,11 +88,8 @@ def search_page(
   if refresh_seconds is not None:
     lead += ' The search runs: this page is rewritten from time to time and reloads every '
     lead += f'{refresh_seconds} seconds.'
-  facts = _facts(trials, budget, best, metric)
-  if result is not None and won is not None:
-    tested = f'int8 test {_word(metric)}, trial {won.index}, trained fully'
-    figure = f'{result["best"]["int8_test_accuracy"]:.4f}'
-    facts = Facts((('winner', figure, tested), *facts.rows))
+  tested = None if result is None or won is None else result['best']['int8_test_accuracy']
+  facts = _facts(trials, budget, best, metric, won=won, tested=tested)
   return Page(title, lead, (facts,), tuple(sections), refresh_seconds)
 
 
@@ -237,7 +234,15 @@ def configuration_table(configuration: Mapping[str, Scalar | None]) -> Table:
   return Table(('setting', 'value'), rows)
 
 
-def _facts(trials: Sequence[Trial], budget: Budget, best: Trial | None, metric: Metric) -> Facts:
+def _facts(
+  trials: Sequence[Trial],
+  budget: Budget,
+  best: Trial | None,
+  metric: Metric,
+  *,
+  won: Trial | None,
+  tested: float | None,
+) -> Facts:
   fitting = sum(is_feasible(t.measurement, budget) for t in trials)
   failed = sum(t.measurement.status is Status.FAILED for t in trials)
   distinct = len({t.proposal.digest for t in trials})
@@ -253,6 +258,9 @@ def _facts(trials: Sequence[Trial], budget: Budget, best: Trial | None, metric: 
     rows.insert(
       0, ('best that fits', accuracy, f'int8 validation {metric.label}, trial {best.index}')
     )
+  if won is not None and tested is not None:
+    what = f'int8 test {_word(metric)}, trial {won.index}, trained fully'
+    rows.insert(0, ('winner', f'{tested:.4f}', what))
   return Facts(tuple(rows))
 
 

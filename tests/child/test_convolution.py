@@ -203,3 +203,21 @@ def test_weights_of_earlier_versions_are_inherited(tmp_path):
   with np.load(tmp_path / 'a.npz', allow_pickle=False) as file:
     assert '0/Conv2D/0' in file.files
   assert inherit_weights(strided_network(), tmp_path / 'a.npz') == 3
+
+
+LAYERS = """
+import os
+from rlnas.backend import keras
+from rlnas.child.convolution import Conv2D, NearestResize
+
+x = keras.Input((6, 6, 3))
+keras.Model(x, NearestResize(12, 12)(Conv2D(4, 1, 2, 'same')(x)))
+os._exit(0)  # as a worker that is killed
+"""
+
+
+@pytest.mark.slow
+def test_building_leaves_no_file_behind(tmp_path):
+  environment = os.environ | {'TMPDIR': str(tmp_path)}
+  subprocess.run([sys.executable, '-c', LAYERS], env=environment, check=True, capture_output=True)
+  assert not list(tmp_path.iterdir())

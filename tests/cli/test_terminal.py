@@ -122,13 +122,13 @@ def test_a_search_is_never_silent(tmp_path):
     assert max(recording.silences) < MOST_SECONDS
     assert max(map(len, bars(recording))) <= COLUMNS
   seen = '\n'.join(whole.screens)
-  # On a busy machine the bar may miss an epoch's end.
+  # On a busy machine the bar may miss the end of an epoch, and show a later part of the next.
   for text in (
-    r'epoch [0-3](\.\d)?/4',
+    r'epoch 1(\.\d)?/4',
     'search 6/6 ',
     'finish 2/2 ',
-    r'epoch [\d.]+/10 0\.',
-    'report: ',
+    r'epoch 5(\.\d)?/10 0\.',
+    'report:  ',
   ):
     assert re.search(text, seen), text
   counts = [int(n) for n in re.findall(r'search (\d+)/6', seen)]
