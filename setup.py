@@ -39,6 +39,7 @@ setup(
     'tensorflow-model-optimization>=0.8.1,<0.9',
     'tf-keras>=2.21,<2.22',
     'tflite-micro; platform_system == "Linux" and platform_machine == "x86_64"',
+    'threadpoolctl>=3.1',
     'tqdm>=4.66',
   ],
   extras_require={

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import statistics
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from rlnas.architecture import Architecture, Scalar
 from rlnas.spaces.table import Table, choices_of
 from rlnas.strategies.network_features import traits
 from rlnas.strategies.proposals import value_of
+
+if TYPE_CHECKING:
+  from threadpoolctl import ThreadpoolController
 
 Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
@@ -87,13 +90,14 @@ class Surrogate:
 
   def learn_scores(self, walks: Sequence[Tokens], scores: npt.ArrayLike) -> FloatArray:
     """As `learn`, from scores in place of rewards."""
-    self._kernel = _Kernel([network_of(self._table, walk) for walk in walks])
-    self._by_prior = self._mean(walks)
-    matrix = self._kernel.among_learnt + np.outer(self._by_prior, self._by_prior)
-    matrix += _NOISE * np.eye(len(walks))
     from scipy.linalg import cho_factor, cho_solve  # they take a second to load
 
-    self._inverse = cho_solve(cho_factor(matrix), np.eye(len(walks)))
+    self._by_prior = self._mean(walks)
+    with _linear_algebra().limit(limits=1):
+      self._kernel = _Kernel([network_of(self._table, walk) for walk in walks])
+      matrix = self._kernel.among_learnt + np.outer(self._by_prior, self._by_prior)
+      matrix += _NOISE * np.eye(len(walks))
+      self._inverse = cho_solve(cho_factor(matrix), np.eye(len(walks)))
     self._scores = np.array(scores, np.float64)
     self._residuals = self._scores - self._by_prior
     return self._scores
@@ -109,11 +113,12 @@ class Surrogate:
     mean = self._mean(walks)
     if self._kernel is None:
       return mean, np.sqrt(2 + mean**2)
-    similar = self._kernel([network_of(self._table, walk) for walk in walks])
-    similar += np.outer(mean, self._by_prior)
-    explained = ((similar @ self._inverse) * similar).sum(1)
-    deviation = np.sqrt(np.maximum(self._kernel.variance + mean**2 - explained, 0.0))
-    return mean + similar @ (self._inverse @ self._residuals), deviation
+    with _linear_algebra().limit(limits=1):
+      similar = self._kernel([network_of(self._table, walk) for walk in walks])
+      similar += np.outer(mean, self._by_prior)
+      explained = ((similar @ self._inverse) * similar).sum(1)
+      deviation = np.sqrt(np.maximum(self._kernel.variance + mean**2 - explained, 0.0))
+      return mean + similar @ (self._inverse @ self._residuals), deviation
 
   def held_back_correlation(self) -> float:
     """Correlation of the scores learnt with predictions by all others (leave one out).
@@ -135,6 +140,19 @@ class Surrogate:
   def _mean(self, walks: Sequence[Tokens]) -> FloatArray:
     """What the prior predicts."""
     return self._prior.predict(walks)[0] if self._prior else np.zeros(len(walks))
+
+
+@functools.cache
+def _linear_algebra() -> ThreadpoolController:
+  """The libraries that multiply matrices for NumPy and SciPy, to limit their threads.
+
+  For matrices this small a second thread computes nothing sooner. It waits busily for work, on the
+  core of a worker that trains a network. And rounding must not depend on the number of cores.
+  """
+  import scipy.linalg  # noqa: F401  it has a library of its own
+  from threadpoolctl import ThreadpoolController
+
+  return ThreadpoolController().select(user_api='blas')
 
 
 @functools.lru_cache(_REMEMBERED)
@@ -176,9 +194,20 @@ class _Kernel:
     by_decisions: FloatArray = (1 + choices @ self._choices.T) ** 2 / 4
     if not self._varied.any():
       return by_decisions
-    from sklearn.metrics.pairwise import rbf_kernel
+    distance = -2 * (features @ self._features.T)
+    distance += _squares(features)[:, np.newaxis]
+    distance += _squares(self._features)
+    np.maximum(distance, 0, out=distance)
+    if features is self._features:
+      np.fill_diagonal(distance, 0)
+    by_features: FloatArray = np.exp(distance * -(_WIDTH / self._varied.sum()))
+    return by_decisions + by_features
 
-    return by_decisions + rbf_kernel(features, self._features, gamma=_WIDTH / self._varied.sum())
+
+def _squares(rows: FloatArray) -> FloatArray:
+  """Squared length of each row."""
+  squares: FloatArray = np.einsum('ij,ij->i', rows, rows)
+  return squares
 
 
 def normal_scores(rewards: Sequence[float]) -> FloatArray:

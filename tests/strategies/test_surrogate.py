@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from rlnas.spaces import Chain, NASNet
 from rlnas.spaces.decision import decode
@@ -186,3 +187,16 @@ def kernel_of(walks, known: int):
 def similarity(a, b, table=TABLE) -> float:
   one, other = choices_of(table, a), choices_of(table, b)
   return len(one.items() & other.items()) / np.sqrt(len(one) * len(other))
+
+
+def test_rounding_does_not_depend_on_the_number_of_threads():
+  """Else the same seed would give another search on a machine with more cores."""
+  table, rng = compile_table(Chain()), np.random.default_rng(12)
+  walks = [sample_uniform(table, rng) for _ in range(250)]
+  results = []
+  for threads in (1, 2):
+    with threadpool_limits(threads, user_api='blas'):
+      surrogate = learnt(walks[:200], range(200), table=table)
+      mean, deviation = surrogate.predict(walks[200:])
+      results.append(mean.tobytes() + deviation.tobytes())
+  assert results[0] == results[1]
