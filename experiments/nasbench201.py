@@ -6,7 +6,8 @@ The published protocol (NATS-Bench: Dong et al. 2021, arXiv:2009.00437): strateg
 validation accuracy after 12 epochs. A search ends when the simulated seconds are spent; each
 evaluation costs the time that it took on the benchmark's GPU. The result of a search is the test
 accuracy after 200 epochs of the cell with the best validation accuracy. Welch's t-test compares
-many runs of each strategy, and a picture beside --out shows how the results improve.
+many runs of each strategy, and a picture beside --out shows how the results improve. Runs that have
+ended are written every few seconds; after Ctrl-C the results are those of the runs so far.
 
 With --max_params_m or --max_flops_m, cells beyond a limit are not evaluated, and searches end after
 --networks evaluated ones that fit:
@@ -27,6 +28,7 @@ import math
 import multiprocessing
 import multiprocessing.queues
 import pathlib
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -44,6 +46,7 @@ from rlnas.child.progress import Step, loading, tell, told_to
 from rlnas.cli import choices
 from rlnas.cli.arms import Arm, read_arms
 from rlnas.cli.build import build_strategy
+from rlnas.cli.guard import INTERRUPTED
 from rlnas.cli.loading import load_tensorflow
 from rlnas.data.atomic_file import write_file
 from rlnas.evaluation.executors import InProcess, default_workers
@@ -56,6 +59,7 @@ from rlnas.spaces.table import Table, compile_table
 from rlnas.trial import Measurement, Trial, derive_seed
 
 CHECKPOINTS = (0.3, 0.6, 1.0)  # shares of the seconds or networks at which results are printed
+WRITTEN_EVERY = 10.0  # seconds
 SPEED_TRIALS, SPEED_BATCH = 3_200, 32  # of the searches that measure the speed of the loop
 _OPEN = contextlib.ExitStack()  # of a worker, until it ends
 
@@ -269,40 +273,66 @@ def search_once(arm: Arm, path: str, *, protocol: Protocol, seed: int) -> Run:
 
 
 def search_all(arms: Sequence[Arm], protocol: Protocol, workers: int) -> dict[str, list[Run]]:
-  """All runs of all arms by label, in worker processes; the same whatever their number."""
+  """All runs of all arms by label, in worker processes; the same whatever their number.
+
+  They are written as they end. After Ctrl-C, those that have ended are returned.
+  """
   context = multiprocessing.get_context('spawn')
   said: multiprocessing.queues.SimpleQueue[str] = context.SimpleQueue()
   pool = concurrent.futures.ProcessPoolExecutor(workers, context, _begin_worker, (said,))
+  ended: dict[str, dict[int, Run]] = {arm.label: {} for arm in arms}
   with pool, Bar(len(arms) * FLAGS.runs, 'search', unit='searches') as bar:
-    tasks = {
-      arm.label: [
-        pool.submit(
-          search_once,
-          arm,
-          FLAGS.table,
-          protocol=protocol,
-          seed=derive_seed(FLAGS.seed, arm.label, i),
-        )
-        for i in range(FLAGS.runs)
-      ]
+    names = {
+      pool.submit(
+        search_once,
+        arm,
+        FLAGS.table,
+        protocol=protocol,
+        seed=derive_seed(FLAGS.seed, arm.label, i),
+      ): (arm.label, i)
       for arm in arms
+      for i in range(FLAGS.runs)
     }
-    labels = {task: label for label, submitted in tasks.items() for task in submitted}
-    running = set(labels)
-    while running:
-      ended, running = concurrent.futures.wait(
-        running, timeout=0.5, return_when=concurrent.futures.FIRST_COMPLETED
-      )
-      while not said.empty():
-        bar.show(said.get())
-      for task in ended:
-        task.result()
-        bar.advance(text=labels[task])
-    return {label: [task.result() for task in submitted] for label, submitted in tasks.items()}
+    running = set(names)
+    written = time.monotonic()
+    try:
+      while running:
+        done, running = concurrent.futures.wait(
+          running, timeout=0.5, return_when=concurrent.futures.FIRST_COMPLETED
+        )
+        while not said.empty():
+          bar.show(said.get())
+        for task in done:
+          label, i = names[task]
+          ended[label][i] = task.result()
+          bar.advance(text=label)
+        if time.monotonic() - written >= WRITTEN_EVERY:
+          write(in_order(ended))
+          written = time.monotonic()
+    except KeyboardInterrupt:
+      note('stopped; the searches that are running end first')
+      pool.shutdown(cancel_futures=True)
+  return in_order(ended)
+
+
+def in_order(ended: dict[str, dict[int, Run]]) -> dict[str, list[Run]]:
+  """The runs of each arm that has any, by their numbers."""
+  return {label: [runs[i] for i in sorted(runs)] for label, runs in ended.items() if runs}
+
+
+def write(results: dict[str, list[Run]]) -> None:
+  """Writes --out."""
+  columns = ('test_200', 'validation_12', 'evaluations')
+  written = {
+    name: {column: [getattr(run, column) for run in runs] for column in columns}
+    for name, runs in results.items()
+  }
+  write_file(pathlib.Path(FLAGS.out), json.dumps(written) + '\n')
 
 
 def _begin_worker(said: multiprocessing.queues.SimpleQueue[str]) -> None:
   """Loads TensorFlow in a new worker; it says then and later what it does."""
+  signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
   _OPEN.enter_context(told_to(lambda step: said.put(f'{step.name}, {step.done:,} {step.unit}')))
   with loading(lambda modules: said.put(f'loading, {modules:,} modules')):
     import rlnas.backend  # noqa: F401
@@ -318,20 +348,20 @@ def show(results: dict[str, list[Run]], protocol: Protocol) -> None:
   spent = getattr(protocol, by)
   repeats = 'free' if protocol.free_repeats else 'paid for'
   unit = 'networks that fit' if by == 'networks' else f'simulated seconds, repeats {repeats}'
-  print(f'{FLAGS.runs} runs of {spent:,.0f} {unit}')
+  print(f'Runs of {spent:,.0f} {unit}')
   columns = ('validation_12', 'test_200') if protocol.limited else ('test_200',)
   width = max(12, *(len(label) + 2 for label in results))
   points = [share * spent for share in CHECKPOINTS]
   for column in columns:
     heads = ''.join(f'{f"after {point:,.0f}":>18}' for point in points)
-    print(f'{column.split("_")[0] + " %":{width}}{heads}{"evaluations":>13}')
+    print(f'{column.split("_")[0] + " %":{width}}{heads}{"evaluations":>13}{"runs":>6}')
     for name, runs in results.items():
       cells = [[getattr(run.after(**{by: point}), column) for run in runs] for point in points]
       evaluations = np.mean([run.evaluations for run in runs])
-      print(f'{name:{width}}{"".join(f"{spread(c):>18}" for c in cells)}{evaluations:13.1f}')
-  if FLAGS.runs < 2:
-    return
-  for one, other in itertools.combinations(results, 2):
+      columns_of = ''.join(f'{spread(c):>18}' for c in cells)
+      print(f'{name:{width}}{columns_of}{evaluations:13.1f}{len(runs):6}')
+  repeated = [name for name, runs in results.items() if len(runs) > 1]
+  for one, other in itertools.combinations(repeated, 2):
     a, b = ([getattr(run, columns[0]) for run in results[name]] for name in (one, other))
     p = stats.ttest_ind(a, b, equal_var=False).pvalue
     print(f'{one} - {other}: {np.mean(a) - np.mean(b):+.3f}, p = {p:.2g} (Welch, two-sided)')
@@ -416,14 +446,14 @@ def plot(results: dict[str, list[Run]], protocol: Protocol, path: pathlib.Path) 
   axes.set_ylim(min(lowest), max(highest) + 0.05)
   axes.set_xlabel('simulated seconds' if by == 'seconds' else 'evaluated networks that fit')
   axes.set_ylabel(f'{column.split("_")[0]} accuracy of the best validated cell, %')
-  axes.set_title(f'NAS-Bench-201, mean and deviation of {FLAGS.runs} runs')
+  axes.set_title(f'NAS-Bench-201, mean and deviation of {min(map(len, results.values()))} runs')
   axes.grid(alpha=0.3)
   axes.legend(loc='lower right')
   write_file(path, encoded(figure, '.png', dpi=150))
 
 
 def main(arguments: list[str]) -> None:
-  """Runs all searches, writes and prints the results."""
+  """Runs all searches, writes and prints the results; exits with 130 after Ctrl-C."""
   if len(arguments) > 1:
     raise ValueError(f'arguments: {arguments[1:]}: must all be flags')
   workers = default_workers() if FLAGS.workers is None else FLAGS.workers
@@ -450,19 +480,18 @@ def main(arguments: list[str]) -> None:
     arm.build(table, seed=FLAGS.seed)
   started = time.perf_counter()
   results = search_all(arms, protocol, workers)
+  if not results:
+    sys.exit(INTERRUPTED)
+  write(results)
   show(results, protocol)
   note('measuring the speed of the search loop')
   show_speed()
   out = pathlib.Path(FLAGS.out)
-  columns = ('test_200', 'validation_12', 'evaluations')
-  written = {
-    name: {column: [getattr(run, column) for run in runs] for column in columns}
-    for name, runs in results.items()
-  }
-  write_file(out, json.dumps(written) + '\n')
   plot(results, protocol, out.with_suffix('.png'))
   seconds = time.perf_counter() - started
   print(f'{out}, {out.with_suffix(".png")}; {seconds:.0f} s with {workers} workers')
+  if sum(map(len, results.values())) < len(arms) * FLAGS.runs:
+    sys.exit(INTERRUPTED)
 
 
 def run(arguments: list[str]) -> None:

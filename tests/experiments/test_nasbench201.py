@@ -4,14 +4,19 @@ import dataclasses
 import importlib.util
 import json
 import math
+import os
 import pathlib
+import signal
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
 from rlnas.architecture import Architecture, Node
 from rlnas.cli.arms import read_arms
+from rlnas.cli.guard import INTERRUPTED
 from rlnas.evaluation.lookup import EVALUATION_EPOCHS
 from rlnas.trial import Measurement, Proposal, Status, Trial
 from tests.experiments import script
@@ -132,6 +137,30 @@ def test_it_writes_one_number_a_run(tmp_path, table):
 def test_the_number_of_workers_has_no_say(tmp_path, table):
   written = [compared(table, tmp_path / str(w), workers=w) for w in (1, 2)]
   assert written[0] == written[1]
+
+
+@pytest.mark.nightly
+def test_ctrl_c_keeps_what_has_ended(tmp_path, table):
+  """The file appears while searches run; after Ctrl-C their results are shown."""
+  out, runs = tmp_path / 'result.json', 100_000
+  command = (
+    *(sys.executable, script.ROOT / 'nasbench201.py', f'--table={table}', '--workers=1'),
+    *('--strategies=random', f'--budget_seconds={60 * EVALUATION_EPOCHS}'),
+    *(f'--runs={runs}', f'--out={out}'),
+  )
+  with subprocess.Popen(
+    command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+  ) as process:
+    while not out.exists():
+      assert process.poll() is None
+      time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, _ = process.communicate()
+  assert process.returncode == INTERRUPTED
+  found = len(json.loads(out.read_text())['random']['test_200'])
+  assert 0 < found < runs
+  (row,) = (line for line in stdout.splitlines() if line.startswith('random '))
+  assert row.split()[-1] == str(found)
 
 
 @pytest.mark.parametrize(
