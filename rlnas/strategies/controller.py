@@ -1,8 +1,9 @@
 """The controller: an LSTM policy over the token sequences of a compiled space.
 
 Zoph & Le 2016 (arXiv:1611.01578), section 3. This module holds the weights and takes and returns
-numpy arrays; the equations are in `rlnas.strategies.lstm`. TensorFlow is loaded when a controller
-is created, so the command line can read the arguments of this class without it.
+numpy arrays; the equations are in `rlnas.strategies.lstm`, and in `rlnas.strategies.sampler` for
+drawing. TensorFlow is loaded when a controller is created, so the command line can read the
+arguments of this class without it.
 
 Glossary: B batch, T step, A choice, H unit, Y symbol.
 """
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from rlnas.spaces.table import IntArray, Table, states_of
 from rlnas.strategies.controller_file import Parts, read_parts, weight_shapes, write_parts
+from rlnas.strategies.sampler import TableArrays, draw, table_arrays
 
 if TYPE_CHECKING:
   from rlnas.backend import tf
@@ -99,11 +101,12 @@ class Controller:
     self._adopt(Parts(symbols, layers, units, weights))
 
   def _adopt(self, parts: Parts) -> None:
-    """Sets symbols and weights, and traces the graph functions."""
+    """Sets symbols and weights."""
     from rlnas.backend import tf
     from rlnas.strategies import lstm
 
     self._symbol_index = {symbol: i for i, symbol in enumerate(parts.symbols)}
+    self._arrays: weakref.WeakKeyDictionary[Table, TableArrays] = weakref.WeakKeyDictionary()
     self._tensors: weakref.WeakKeyDictionary[Table, lstm.TableTensors] = weakref.WeakKeyDictionary()
     variables = {name: tf.Variable(value, name=name) for name, value in parts.weights.items()}
     kernels, biases = (
@@ -111,11 +114,14 @@ class Controller:
     )
     self.weights = lstm.Weights(**variables, kernels=kernels, biases=biases)
     self.trainable_variables: tuple[tf.Variable, ...] = tuple(tf.nest.flatten(self.weights))
-    # One trace with open shapes serves all batch sizes, lengths and tables.
-    specs = (self.weights, lstm.TABLE_SPECS)
-    # Called directly, since the dispatch of a traced function takes as long as a small sample.
-    self._sample = lstm.sample.get_concrete_function(*specs, lstm.NOISE_SPEC, lstm.SCALAR_SPEC)
-    lstm.score.get_concrete_function(*specs, lstm.TOKENS_SPEC)
+
+  @property
+  def _named_weights(self) -> dict[str, npt.NDArray[np.float32]]:
+    """The values of all weights by the names of `weight_shapes`."""
+    layers, units = len(self.weights.kernels), int(self.weights.start.shape[1])
+    names = weight_shapes(len(self._symbol_index), layers, units)
+    values = (variable.value().numpy() for variable in self.trainable_variables)
+    return dict(zip(names, values, strict=True))
 
   def save(self, path: str | os.PathLike[str]) -> None:
     """Writes all weights, and the symbols that they belong to, to a file for `load`.
@@ -129,9 +135,7 @@ class Controller:
     """
     symbols = tuple(self._symbol_index)
     layers, units = len(self.weights.kernels), int(self.weights.start.shape[1])
-    values = [variable.numpy() for variable in self.trainable_variables]
-    weights = dict(zip(weight_shapes(len(symbols), layers, units), values, strict=True))
-    write_parts(path, Parts(symbols, layers, units, weights))
+    write_parts(path, Parts(symbols, layers, units, self._named_weights))
 
   @classmethod
   def load(cls, path: str | os.PathLike[str]) -> Controller:
@@ -167,17 +171,13 @@ class Controller:
       ValueError: `count` is below 1, `exploration` does not lie in [0, 1], or the table has a
         symbol that the controller does not know.
     """
-    from rlnas.backend import tf
-
     if count < 1:
       raise ValueError(f'count={count}: must be at least 1')
     if not 0 <= exploration <= 1:
       raise ValueError(f'exploration={exploration}: must lie in [0, 1]')
     shape = (table.max_length, count, table.next.shape[1])
-    noise = tf.constant(rng.gumbel(size=shape), tf.float32)  # [T, B, A]
-    share = tf.constant(exploration, tf.float32)
-    results = self._sample(self.weights, self.tensors_of(table), noise, share)
-    return Sample(*(tensor.numpy() for tensor in results))
+    noise = rng.gumbel(size=shape).astype(np.float32)  # [T, B, A]
+    return Sample(*draw(self._named_weights, self._arrays_of(table), noise, exploration))
 
   def score(self, table: Table, tokens: npt.ArrayLike) -> tuple[tf.Tensor, tf.Tensor]:
     """Log-probability and entropy of token sequences, differentiable in the weights.
@@ -197,7 +197,9 @@ class Controller:
     from rlnas.backend import tf
     from rlnas.strategies import lstm
 
-    return lstm.score(self.weights, self.tensors_of(table), tf.convert_to_tensor(tokens, tf.int32))
+    # One trace with open shapes serves all batch sizes, lengths and tables.
+    score = lstm.score.get_concrete_function(self.weights, lstm.TABLE_SPECS, lstm.TOKENS_SPEC)
+    return score(self.weights, self.tensors_of(table), tf.convert_to_tensor(tokens, tf.int32))
 
   def tensors_of(self, table: Table) -> lstm.TableTensors:
     """The table as tensors for `rlnas.strategies.lstm`; converted once and then cached.
@@ -208,14 +210,20 @@ class Controller:
     from rlnas.strategies import lstm
 
     if table not in self._tensors:
+      self._tensors[table] = lstm.table_tensors(self._arrays_of(table))
+    return self._tensors[table]
+
+  def _arrays_of(self, table: Table) -> TableArrays:
+    """The table compiled for the symbols of this controller; computed once and then cached."""
+    if table not in self._arrays:
       unknown = [symbol for symbol in table.symbols if symbol not in self._symbol_index]
       if unknown:
         raise ValueError(
           f'table: symbols {unknown} are unknown; the controller was built for other tables'
         )
       index = np.array([self._symbol_index[symbol] for symbol in table.symbols], np.int32)
-      self._tensors[table] = lstm.table_tensors(table, index, len(self._symbol_index))
-    return self._tensors[table]
+      self._arrays[table] = table_arrays(table, index, len(self._symbol_index))
+    return self._arrays[table]
 
 
 def pad_tokens(table: Table, sequences: Sequence[Sequence[int]]) -> IntArray:

@@ -18,8 +18,9 @@ The input of the next step that advances is the sum of the embeddings of all sym
 (and in) the last step that did. END is a state with one choice, so it adds exactly 0 to
 log-probability and entropy.
 
-Sampling runs step by step, since each choice depends on the one before. Scoring has all choices as
-input, so its loop runs only the LSTM, and one matrix product computes the logits of all steps.
+This module scores walks, with gradients; `rlnas.strategies.sampler` draws them. Scoring has all
+choices as input, so its loop runs only the LSTM, and one matrix product computes the logits of all
+steps.
 
 Glossary: B batch, T step, A choice, S state, N anchor, H unit, Y symbol, M either B or T x B.
 """
@@ -28,13 +29,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from rlnas.backend import tf
-from rlnas.spaces.table import ROOT, IntArray, Table
-
-# Its exp() is 0 in float32. It is finite, since the product of 0 and -inf would be NaN.
-ILLEGAL_LOGIT = -1e9
+from rlnas.spaces.table import ROOT
+from rlnas.strategies.sampler import ILLEGAL_LOGIT, TableArrays
 
 
 class Weights(NamedTuple):
@@ -64,17 +61,7 @@ class Weights(NamedTuple):
 
 
 class TableTensors(NamedTuple):
-  """A table as tensors. END has its own row, with the single choice 0.
-
-  Attributes:
-    column: column of each choice's logit in [head Y, anchors N, zero, illegal]. [S + 1, A]
-    symbol: index of the controller's symbol; 0 if there is none. [S + 1, A]
-    next: the state after a choice. [S + 1, A]
-    writes: the anchor that a state writes, or -1. [S + 1]
-    hold: whether the LSTM does not advance. [S + 1]
-    anchors: number of anchors N, a scalar.
-    end: index of END, S, a scalar.
-  """
+  """`rlnas.strategies.sampler.TableArrays` as tensors; those of all states are [S + 1, ...]."""
 
   column: tf.Tensor
   symbol: tf.Tensor
@@ -95,95 +82,13 @@ TABLE_SPECS = TableTensors(
   end=tf.TensorSpec([], tf.int32),
 )
 TOKENS_SPEC = tf.TensorSpec([None, None], tf.int32)
-NOISE_SPEC = tf.TensorSpec([None, None, None], tf.float32)
 SCALAR_SPEC = tf.TensorSpec([], tf.float32)
 
 
-def table_tensors(table: Table, index: IntArray, symbols: int) -> TableTensors:
-  """Compiles the rule for logits into one gather.
-
-  Args:
-    table: the compiled space.
-    index: the controller's symbol for each symbol of the table.
-    symbols: number of the controller's symbols, Y.
-  """
-  anchors, end = len(table.anchors), table.end
-  zero, illegal = symbols + anchors, symbols + anchors + 1
-  legal = table.symbol >= 0  # [S, A]
-  symbol = np.where(legal, index[table.symbol], 0)
-  points = table.pointer >= 0
-  column = np.where(points.any(1, keepdims=True), zero, symbol)
-  column = np.where(points, symbols + table.pointer, column)
-  column = np.where(legal, column, illegal)
-  end_column = np.full((1, table.next.shape[1]), illegal)
-  end_column[0, 0] = zero
-  return TableTensors(
-    column=tf.constant(np.concatenate([column, end_column]), tf.int32),
-    symbol=tf.constant(np.pad(symbol, ((0, 1), (0, 0))), tf.int32),
-    next=tf.constant(np.pad(table.next, ((0, 1), (0, 0)), constant_values=end), tf.int32),
-    writes=tf.constant(np.append(table.writes, -1), tf.int32),
-    hold=tf.constant(np.append(table.hold, True), tf.bool),
-    anchors=tf.constant(anchors, tf.int32),
-    end=tf.constant(end, tf.int32),
-  )
-
-
-# Weights are arguments, not captures: all controllers of one shape in a process share one trace.
-@tf.function(autograph=False)
-def sample(
-  weights: Weights, table: TableTensors, noise: tf.Tensor, exploration: tf.Tensor
-) -> tuple[tf.Tensor, ...]:
-  """Draws walks by the Gumbel-max trick (Maddison et al. 2014, section 2).
-
-  Args:
-    weights: weights of the controller.
-    table: the compiled space.
-    noise: standard Gumbel noise. [T, B, A]
-    exploration: share of the uniform distribution in that of each choice, in [0, 1].
-
-  Returns:
-    tokens [B, T], log_prob [B] under the distribution drawn from, entropy [B] of the policy
-    without exploration, length [B].
-  """
-  steps, batch = tf.shape(noise)[0], tf.shape(noise)[1]
-  size = tf.shape(weights.start)[1]
-
-  def body(step: tf.Tensor, walk: _Walk, totals: _Totals) -> tuple[tf.Tensor, _Walk, _Totals]:
-    hold = tf.gather(table.hold, walk.state)
-    memory = _advance(weights, walk.memory, hold, walk.pending)
-    hidden = memory.hiddens[-1]
-    log_probs = _log_probs(weights, table, walk.state, hidden, walk.anchors)  # [B, A]
-    mixed = _mix(table, walk.state, log_probs, exploration)
-    token = tf.argmax(mixed + noise[step], axis=1, output_type=tf.int32)  # [B]
-    live = walk.state != table.end
-    totals = _Totals(
-      totals.tokens.write(step, token),
-      totals.log_prob + tf.where(live, tf.gather(mixed, token, batch_dims=1), 0.0),
-      totals.entropy + _entropy(log_probs),
-      totals.length + tf.cast(live, tf.int32),
-    )
-    after, symbol = _follow(table, walk.state, token)
-    written = tf.one_hot(tf.gather(table.writes, walk.state), table.anchors)  # [B, N]; -1 gives 0
-    key = (hidden @ weights.w_prev)[:, tf.newaxis]  # [B, 1, H]
-    walk = _Walk(
-      state=after,
-      memory=memory,
-      pending=_carry(walk.pending, hold, tf.gather(weights.embedding, symbol)),
-      anchors=walk.anchors + written[:, :, tf.newaxis] * key,  # a walk writes each anchor once
-    )
-    return step + 1, walk, totals
-
-  walk = _Walk(
-    state=tf.fill([batch], ROOT),
-    memory=_forget(weights, batch),
-    pending=tf.repeat(weights.start, batch, axis=0),
-    anchors=tf.zeros([batch, table.anchors, size]),
-  )
-  zeros = tf.zeros([batch], tf.float32)
-  tokens = tf.TensorArray(tf.int32, size=steps, element_shape=[None])
-  totals = _Totals(tokens, zeros, zeros, tf.zeros([batch], tf.int32))
-  _, _, totals = tf.while_loop(lambda step, *_: step < steps, body, (tf.constant(0), walk, totals))
-  return tf.transpose(totals.tokens.stack()), totals.log_prob, totals.entropy, totals.length
+def table_tensors(arrays: TableArrays) -> TableTensors:
+  """The arrays as tensors of the types that the graphs take."""
+  pairs = zip(arrays, TABLE_SPECS, strict=True)
+  return TableTensors(*(tf.constant(array, spec.dtype) for array, spec in pairs))
 
 
 def score_graph(
@@ -222,6 +127,7 @@ def score_graph(
   return total[0], total[1]
 
 
+# Weights are arguments, not captures: all controllers of one shape in a process share one trace.
 score = tf.function(score_graph, autograph=False)  # for callers outside a graph
 
 
@@ -230,31 +136,6 @@ class _Memory(NamedTuple):
 
   hiddens: tuple[tf.Tensor, ...]
   cells: tuple[tf.Tensor, ...]
-
-
-class _Walk(NamedTuple):
-  """The state of a batch of walks.
-
-  Attributes:
-    state: current states. [B]
-    memory: state of the LSTM.
-    pending: input of the next step that advances the LSTM. [B, H]
-    anchors: W_prev h of every anchor; 0 if it is not yet written. [B, N, H]
-  """
-
-  state: tf.Tensor
-  memory: _Memory
-  pending: tf.Tensor
-  anchors: tf.Tensor
-
-
-class _Totals(NamedTuple):
-  """Results of sampling: tokens [T, B], and sums over the steps, each [B]."""
-
-  tokens: tf.TensorArray
-  log_prob: tf.Tensor
-  entropy: tf.Tensor
-  length: tf.Tensor
 
 
 def _log_probs(
@@ -278,24 +159,6 @@ def _entropy(log_probs: tf.Tensor) -> tf.Tensor:
   return -tf.reduce_sum(tf.exp(log_probs) * log_probs, 1)
 
 
-def _mix(
-  table: TableTensors, state: tf.Tensor, log_probs: tf.Tensor, exploration: tf.Tensor
-) -> tf.Tensor:
-  """log((1 - exploration) p + exploration / number of choices); exactly log p at 0. [B, A]."""
-  illegal = tf.reduce_max(table.column)  # the last column; END offers it beside its one choice
-  legal = tf.cast(tf.gather(table.column, state) != illegal, tf.float32)  # [B, A]
-  uniform = legal / tf.reduce_sum(legal, 1, keepdims=True)
-  parts = [log_probs + tf.math.log1p(-exploration), tf.math.log(exploration * uniform)]
-  return tf.reduce_logsumexp(tf.stack(parts), 0)
-
-
-def _follow(table: TableTensors, state: tf.Tensor, token: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns the next states and the symbols chosen, each [B]."""
-  edge = state * tf.shape(table.next)[1] + token  # [B], index into the flattened [S + 1, A]
-  after = tf.gather(tf.reshape(table.next, [-1]), edge)
-  return after, tf.gather(tf.reshape(table.symbol, [-1]), edge)
-
-
 def _carry(pending: tf.Tensor, hold: tf.Tensor, embedded: tf.Tensor) -> tf.Tensor:
   """The next input: the symbol chosen now, plus `pending` if the LSTM did not read it. [B, H]."""
   return tf.cast(hold, tf.float32)[:, tf.newaxis] * pending + embedded
@@ -304,18 +167,6 @@ def _carry(pending: tf.Tensor, hold: tf.Tensor, embedded: tf.Tensor) -> tf.Tenso
 def _forget(weights: Weights, batch: tf.Tensor) -> _Memory:
   zeros = (tf.zeros([batch, weights.start.shape[1]]),) * len(weights.kernels)
   return _Memory(zeros, zeros)
-
-
-def _advance(weights: Weights, memory: _Memory, hold: tf.Tensor, pending: tf.Tensor) -> _Memory:
-  """One step of the LSTM (Hochreiter & Schmidhuber 1997, with forget gates), except on `hold`."""
-  hiddens, cells = [], []
-  x = pending
-  for layer, (kernel, bias) in enumerate(zip(weights.kernels, weights.biases, strict=True)):
-    done = _step(kernel, bias, x, memory.hiddens[layer], memory.cells[layer])
-    x, cell = _unless(hold, done, memory.hiddens[layer], memory.cells[layer])
-    hiddens.append(x)
-    cells.append(cell)
-  return _Memory(tuple(hiddens), tuple(cells))
 
 
 class _Step(NamedTuple):

@@ -14,18 +14,16 @@ from __future__ import annotations
 import functools
 import statistics
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.architecture import Architecture, Scalar
 from rlnas.spaces.table import Table, choices_of
+from rlnas.strategies.linear_algebra import one_thread
 from rlnas.strategies.network_features import traits
 from rlnas.strategies.proposals import value_of
-
-if TYPE_CHECKING:
-  from threadpoolctl import ThreadpoolController
 
 Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
@@ -93,7 +91,7 @@ class Surrogate:
     from scipy.linalg import cho_factor, cho_solve  # they take a second to load
 
     self._by_prior = self._mean(walks)
-    with _linear_algebra().limit(limits=1):
+    with one_thread():
       self._kernel = _Kernel([network_of(self._table, walk) for walk in walks])
       matrix = self._kernel.among_learnt + np.outer(self._by_prior, self._by_prior)
       matrix += _NOISE * np.eye(len(walks))
@@ -113,7 +111,7 @@ class Surrogate:
     mean = self._mean(walks)
     if self._kernel is None:
       return mean, np.sqrt(2 + mean**2)
-    with _linear_algebra().limit(limits=1):
+    with one_thread():
       similar = self._kernel([network_of(self._table, walk) for walk in walks])
       similar += np.outer(mean, self._by_prior)
       explained = ((similar @ self._inverse) * similar).sum(1)
@@ -140,19 +138,6 @@ class Surrogate:
   def _mean(self, walks: Sequence[Tokens]) -> FloatArray:
     """What the prior predicts."""
     return self._prior.predict(walks)[0] if self._prior else np.zeros(len(walks))
-
-
-@functools.cache
-def _linear_algebra() -> ThreadpoolController:
-  """The libraries that multiply matrices for NumPy and SciPy, to limit their threads.
-
-  For matrices this small a second thread computes nothing sooner. It waits busily for work, on the
-  core of a worker that trains a network. And rounding must not depend on the number of cores.
-  """
-  import scipy.linalg  # noqa: F401  it has a library of its own
-  from threadpoolctl import ThreadpoolController
-
-  return ThreadpoolController().select(user_api='blas')
 
 
 @functools.lru_cache(_REMEMBERED)

@@ -16,8 +16,14 @@ def by_step(weights: lstm.Weights, hold: tf.Tensor, embedded: tf.Tensor) -> tf.T
   pending = tf.repeat(weights.start, BATCH, axis=0)
   hiddens = []
   for step in range(STEPS):
-    memory = lstm._advance(weights, memory, hold[step], pending)
-    hiddens.append(memory.hiddens[-1])
+    x, after, cells = pending, [], []
+    for layer, before in enumerate(zip(memory.hiddens, memory.cells, strict=True)):
+      done = lstm._step(weights.kernels[layer], weights.biases[layer], x, *before)
+      x, cell = lstm._unless(hold[step], done, *before)
+      after.append(x)
+      cells.append(cell)
+    memory = lstm._Memory(tuple(after), tuple(cells))
+    hiddens.append(x)
     pending = lstm._carry(pending, hold[step], embedded[step])
   return tf.stack(hiddens)
 
