@@ -35,7 +35,7 @@ STRATEGIES = {  # and how many batches of 8 it takes
     lambda table, controller: PPO(table, controller=controller, learning_rate=0.01, updates=4),
   ),
   'reinforce': (
-    15,
+    10,
     lambda table, controller: Reinforce(table, controller=controller, patience=1000),
   ),
   'reinforce_alone': (  # by its own draws
