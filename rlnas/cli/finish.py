@@ -143,7 +143,7 @@ def finish(
       nonlocal best
       best = max(best, finalist.score[0])
       is_new = bar.end_step(finalist.candidate.title)
-      bar.advance(text=f'best validation {best:.4f}', known=not is_new)
+      bar.advance(text=f'best {best:.4f}', known=not is_new)
 
     winner = finish_best(
       trials,

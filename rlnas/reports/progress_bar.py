@@ -141,6 +141,8 @@ class Bar:
       self.begin()
       self._running.pop(None, None)  # the executor has started
     self._running[step.name or step.key] = step
+    if step.key is None and not step.name and step.done == step.total:
+      del self._running[None]
     self._draw()
 
   def end_step(self, name: Hashable) -> bool:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from rlnas.child.progress import Step, tell
 from rlnas.cost import machine_code
 from rlnas.spaces.table import Table
 from rlnas.strategies.proposals import value_of
@@ -94,7 +95,7 @@ class WarmStart:
     self._table = table
     self._controller = controller
     self._value = value or (lambda walks: np.zeros(len(walks)))
-    self._left = steps
+    self._steps = self._left = steps
     self._rng = np.random.default_rng(derive_seed(seed, 'warm start'))
     if steps:
       from rlnas.strategies import episodes  # TensorFlow
@@ -131,9 +132,11 @@ class WarmStart:
     return self.step()
 
   def finish(self) -> None:
-    """Takes all steps that are left."""
-    while self.step():
-      pass
+    """Takes all steps that are left, and tells how far it is (`rlnas.child.progress.tell`)."""
+    more = self._left > 0
+    while more:
+      more = self.step()
+      tell(Step(self._steps - self._left, self._steps, unit='warm start'))
 
   def skip(self) -> None:
     """Leaves out all steps that are left: the controller's weights come from elsewhere."""

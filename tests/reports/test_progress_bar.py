@@ -49,6 +49,17 @@ def test_a_bar_fits_80_columns_and_shows_what_runs():
   assert terminal.screens[-1].startswith('finish 1/4 |')
 
 
+def test_what_the_search_itself_does_is_shown_until_it_is_done():
+  terminal, clock = Terminal(), Clock()
+  with Bar(4, 'search', stream=terminal, clock=clock) as bar:
+    for done in range(3):
+      clock.now += 1
+      bar.on_step(Step(done, 2, unit='warm start'))
+  shown = [screen.rstrip().rpartition('|')[2] for screen in terminal.screens]
+  assert [text for text in shown if text] == [' warm start 0/2', ' warm start 1/2']
+  assert not shown[-1]
+
+
 def test_a_log_file_gets_lines_now_and_then_and_no_carriage_return():
   log, clock = io.StringIO(), Clock()
   with Bar(1000, 'search', unit='trials', stream=log, clock=clock) as bar:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rlnas.child.progress import told_to
 from rlnas.spaces import Chain
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, enumerate_tokens
@@ -72,6 +73,20 @@ def test_step_by_step_it_comes_to_the_same_bits():
   assert one != weights_of(make(0)[1])
   started[0][0].finish()
   assert weights_of(started[0][1]) == one, 'nothing is left'
+
+
+def test_what_is_left_at_the_first_result_is_told_step_by_step():
+  start, _ = make(4, hard)
+  start.step()
+  told = []
+  with told_to(told.append):
+    start.finish()
+    start.finish()
+  assert [(step.done, step.total, step.unit) for step in told] == [
+    (2, 4, 'warm start'),
+    (3, 4, 'warm start'),
+    (4, 4, 'warm start'),
+  ]
 
 
 def test_a_number_of_steps_below_0_is_refused():
