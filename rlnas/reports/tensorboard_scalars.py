@@ -49,6 +49,8 @@ DESCRIPTIONS = {
   '0 is the median of the trials, 1 a standard deviation better.',
   'strategy/fit_rate': "Share of the policy's own draws that fit by the estimate, before any "
   'filter.',
+  'strategy/tried_rate': "Share of the policy's own draws that were tried before; it has converged "
+  'where it is a half or more.',
   'strategy/surrogate_correlation': 'Predictions of each trial from all others, against what it '
   'reached; 0 is chance.',
   'strategy/surrogate_error': 'Mean distance of the scores of a batch from what the regressor had '
@@ -87,6 +89,7 @@ _LAYOUT: Mapping[str, Mapping[str, str]] = {
   'Does it still explore?': {
     'entropy of the policy, nats': 'strategy/entropy',
     'new networks per trial': 'search/unique_rate',
+    'share of its draws that were tried': 'strategy/tried_rate',
     'share of repeats in a batch': 'strategy/repeat_rate',
   },
 }

@@ -22,7 +22,8 @@ theirs. So the policy also learns from episodes that need no training. Every ter
 - Candidates (`candidates`): of several draws from the policy, the one with the best prediction is
   proposed. Networks that were tried, or that `admits` rejects, are skipped.
 - Restarts (`patience`): after many trials without a better one, policy, elite and regressor start
-  again, since another descent can reach another optimum. The journal keeps all trials.
+  again, since another descent can reach another optimum. Half as many are enough once most of the
+  policy's own draws are networks that were tried: it has converged. The journal keeps all trials.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _PATIENCE = 3  # trials for each nat
 _TILT = 0.5  # nats by which one unit of score tilts the policy, for each nat of the space
+_CONVERGED = 0.5  # share of the policy's own draws that were tried
 _DRAWN = 32  # sequences for each call of the controller
 _CALLS = 10  # calls of the controller for one proposal, before uniform samples are tried
 
@@ -117,7 +119,8 @@ class Reinforce:
         a proposal is drawn from.
       candidates: number of samples, at most 32, from which the regressor picks each proposal; 1
         proposes the policy's own draws.
-      patience: number of trials without a better one after which a new descent begins; by default
+      patience: number of trials without a better one after which a new descent begins, or half of
+        it if at least half of the imagined episodes are networks that were tried; by default
         3 * ln(size of the space).
       seed: seed of the imagined episodes.
       admits: returns whether an architecture is worth an evaluation, such as
@@ -179,6 +182,7 @@ class Reinforce:
     self._told = 0  # trials of this descent
     self._idle = 0  # trials since its best
     self._descents = 1
+    self._restarts: list[int] = []  # the numbers of batches, as `_batches` counts, that ended one
     self._batches = 0  # with a result, in all descents
     self._watch = Watch()
     self._learner = Learner(
@@ -248,7 +252,8 @@ class Reinforce:
       number begun so far; reward_mean, unique_rate and repeat_rate
       (`rlnas.strategies.trial_batches.Watch`). With imagined episodes also imagined_score, the mean
       prediction of the policy's own draws, fit_rate, the share of these draws that have no penalty,
-      and surrogate_correlation of the regressor (`Surrogate.held_back_correlation`); and, if the
+      tried_rate, the share of all that the batch imagined that had been tried, and
+      surrogate_correlation of the regressor (`Surrogate.held_back_correlation`); and, if the
       regressor was trained before, score, the mean of the batch's scores, predicted_score, the mean
       of what it had predicted for them, and surrogate_error, their mean distance. Empty if no trial
       teaches anything.
@@ -276,24 +281,29 @@ class Reinforce:
       scalars['score'] = float(np.mean(now))
       scalars['predicted_score'] = float(predicted.mean())
       scalars['surrogate_error'] = float(np.abs(np.array(now) - predicted).mean())
-    if self._idle >= self._patience:
+    converged = scalars.get('tried_rate', 0.0) >= _CONVERGED
+    if self._idle >= self._patience / (2 if converged else 1):
       self._learner.reset()
       self._restart()
     return scalars
 
   def state(self) -> dict[str, npt.NDArray[Any]]:
-    """Weights, Adam's moments and settings; `restore` rebuilds the rest from the trials."""
-    return {**self._learner.state(), **self._settings}
+    """Weights, Adam's moments, settings and restarts; the trials say the rest to `restore`."""
+    restarts = np.array(self._restarts, np.int64)
+    return {**self._learner.state(), **self._settings, 'restarts': restarts}
 
   def restore(self, state: Mapping[str, npt.NDArray[Any]], told: Sequence[Sequence[Trial]]) -> None:
     """Restores the state after the batches `told`. Raises ValueError for another strategy's."""
     check_settings(state, self._settings)
+    if 'restarts' not in state:
+      raise ValueError('state: restarts: must be there')
+    restarts = set(state['restarts'].tolist())
     self._learner.restore(state)
     self._warm_start.skip()
     for trials in map(self._take, told):
       if trials:
         self._watch.scalars(trials)
-        if self._idle >= self._patience:
+        if self._batches in restarts:
           self._restart()
     if self._found:
       rewards, walks = zip(*self._found.values(), strict=True)
@@ -333,6 +343,7 @@ class Reinforce:
     self._surrogate = Surrogate(self._table, prior=self._prior)
     self._found, self._told, self._idle = {}, 0, 0
     self._descents += 1
+    self._restarts.append(self._batches)
 
   def _improve(self, trials: Sequence[Trial], scores: Sequence[float]) -> dict[str, float]:
     """Takes the gradient steps of a batch, each on new imagined episodes.
@@ -348,12 +359,14 @@ class Reinforce:
     best = sorted(self._found.values(), key=lambda entry: -entry[0])[: self._elite]
     fixed = to_imitate([tokens for _, tokens in best]).and_also(self._episodes_of(trials, scores))
     first: dict[str, float] = {}
+    tried: list[bool] = []
     for _ in range(self._updates * len(trials)):
       learnt = fixed
       if self._imagined:
         value = functools.partial(self._value, trusted=correlation > 0)
         drawn = imagine(self._controller, self._table, self._imagined, rng, value)
         learnt = fixed.and_also(drawn)
+        tried += [walk in self._walks for walk in drawn.walks]
       if learnt.walks:
         loss, entropy, norm = self._learner.step(*learnt)
         first = first or {'loss': loss, 'entropy': entropy, 'gradient_norm': norm}
@@ -363,6 +376,7 @@ class Reinforce:
       walks = drawn.walks
       first['imagined_score'] = float(self._surrogate.predict(walks)[0].mean())
       first['fit_rate'] = float(np.mean(self._value_of_budget(walks) == 0))
+      first['tried_rate'] = float(np.mean(tried))
       first['surrogate_correlation'] = correlation
     return first
 

@@ -17,6 +17,7 @@ from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, enumerate_tokens
 from rlnas.strategies import episodes
 from rlnas.strategies.controller import Controller, pad_tokens
+from rlnas.strategies.proposals import propose
 from rlnas.strategies.reinforce import Reinforce
 from rlnas.strategies.surrogate import Surrogate
 from rlnas.strategies.warm_start import SOFTNESS
@@ -200,6 +201,25 @@ def test_a_descent_that_stays_idle_ends_and_the_next_one_knows_only_what_was_tri
   assert strategy.ask(4, np.random.default_rng(0)) != proposals[:4]
 
 
+@pytest.mark.parametrize(('walks', 'descents'), [(WALKS, 2), (WALKS[:1] * len(WALKS), 1)])
+def test_half_the_patience_is_enough_once_the_policy_draws_what_was_tried(walks, descents):
+  """All networks of the space, or one again and again; the first trial is the best."""
+  strategy, _ = make(SMALL, patience=2 * (len(walks) - 1))
+  rewards = [1.0] + [0.0] * (len(walks) - 1)
+  scalars = strategy.tell(trials_of([propose(SMALL, walk) for walk in walks], rewards))
+  assert scalars['tried_rate'] == 1 if descents == 2 else scalars['tried_rate'] < 0.5
+  again = strategy.tell(trials_of([propose(SMALL, WALKS[0])], [0.5]))
+  assert (scalars['descents'], again['descents']) == (1, descents)
+
+
+def test_a_state_without_restarts_is_refused():
+  strategy, _ = make(SMALL)
+  state = strategy.state()
+  del state['restarts']
+  with pytest.raises(ValueError, match='restarts'):
+    strategy.restore(state, [])
+
+
 @pytest.mark.parametrize('term', [BY_ELITE, BY_REAL, BY_IMAGINED])
 def test_each_term_teaches_alone_and_without_any_nothing_is_learnt(term):
   for options, teaches in ((term, True), (BY_NOTHING, False)):
@@ -311,7 +331,7 @@ def test_its_scalars_are_those_documented():
   scalars = strategy.tell(trials_of(proposals[:5], range(5)))
   always = {'loss', 'entropy', 'gradient_norm', 'elite_mean', 'descents', 'reward_mean'}
   always |= {'unique_rate', 'repeat_rate'}
-  of_imagined = {'imagined_score', 'fit_rate', 'surrogate_correlation'}
+  of_imagined = {'imagined_score', 'fit_rate', 'tried_rate', 'surrogate_correlation'}
   assert set(scalars) == always | of_imagined
   surrogate = Surrogate(TABLE)
   surrogate.learn([p.tokens for p in proposals[:5]], range(5))
