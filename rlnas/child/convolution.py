@@ -61,6 +61,10 @@ class Conv2D(keras.layers.Conv2D):
       sums = tf.nn.bias_add(sums, self.bias)
     return sums if self.activation is None else self.activation(sums)
 
+  def get_prunable_weights(self) -> list[tf.Variable]:
+    """The kernel; tensorflow-model-optimization asks layers that are not Keras' own."""
+    return [self.kernel]
+
 
 class NearestResize(keras.layers.Layer):
   """Repeats the values of a map to fill another size: nearest neighbours of pixels' centres.

@@ -221,3 +221,11 @@ def test_building_leaves_no_file_behind(tmp_path):
   environment = os.environ | {'TMPDIR': str(tmp_path)}
   subprocess.run([sys.executable, '-c', LAYERS], env=environment, check=True, capture_output=True)
   assert not list(tmp_path.iterdir())
+
+
+def test_its_kernel_is_what_pruning_takes():
+  """Without its own answer, tensorflow-model-optimization refuses the class."""
+  layer = Conv2D(3, 3, padding='same')
+  layer.build([None, 4, 4, 2])
+  (weights,) = layer.get_prunable_weights()
+  assert weights is layer.kernel
