@@ -10,7 +10,6 @@ Glossary: B batch, T step, A choice, H unit, Y symbol.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import weakref
 from collections.abc import Sequence
@@ -21,35 +20,11 @@ import numpy.typing as npt
 
 from rlnas.spaces.table import IntArray, Table, states_of
 from rlnas.strategies.controller_file import Parts, read_parts, weight_shapes, write_parts
-from rlnas.strategies.sampler import TableArrays, draw, table_arrays
+from rlnas.strategies.sampler import Sample, TableArrays, draw, table_arrays
 
 if TYPE_CHECKING:
   from rlnas.backend import tf
   from rlnas.strategies import lstm
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Sample:
-  """Token sequences drawn from the controller.
-
-  Attributes:
-    tokens: choice indices, 0 after the end of a walk. [B, T]
-    log_prob: log-probability (natural logarithm) of each sequence under the distribution that it
-      was drawn from, exploration included. [B]
-    entropy: entropy of the policy, summed over the decisions of each walk, in nats. [B]
-    length: number of decisions of each walk. [B]
-  """
-
-  tokens: IntArray
-  log_prob: npt.NDArray[np.float32]
-  entropy: npt.NDArray[np.float32]
-  length: IntArray
-
-  @property
-  def sequences(self) -> tuple[tuple[int, ...], ...]:
-    """The tokens without padding, as in a `Proposal`."""
-    rows = zip(self.tokens.tolist(), self.length.tolist(), strict=True)
-    return tuple(tuple(row[:length]) for row, length in rows)
 
 
 class Controller:
@@ -177,7 +152,7 @@ class Controller:
       raise ValueError(f'exploration={exploration}: must lie in [0, 1]')
     shape = (table.max_length, count, table.next.shape[1])
     noise = rng.gumbel(size=shape).astype(np.float32)  # [T, B, A]
-    return Sample(*draw(self._named_weights, self._arrays_of(table), noise, exploration))
+    return draw(self._named_weights, self._arrays_of(table), noise, exploration)
 
   def score(self, table: Table, tokens: npt.ArrayLike) -> tuple[tf.Tensor, tf.Tensor]:
     """Log-probability and entropy of token sequences, differentiable in the weights.

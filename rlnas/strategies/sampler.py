@@ -1,14 +1,15 @@
 """Draws walks from the controller.
 
 The equations are those of `rlnas.strategies.lstm`, whose docstring defines them, without gradients
-and in NumPy: a graph of TensorFlow takes several times as long for arrays this small, since its
-time goes with the number of operations.
+and in NumPy: for arrays this small a graph of TensorFlow takes half as long again, and a second to
+trace before the first draw.
 
 Glossary: B batch, T step, A choice, S state, N anchor, H unit, Y symbol.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -75,18 +76,33 @@ def table_arrays(table: Table, index: IntArray, symbols: int) -> TableArrays:
   )
 
 
-class Drawn(NamedTuple):
-  """Walks with their log-probabilities and entropies; see `rlnas.strategies.controller.Sample`."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sample:
+  """Token sequences drawn from the controller.
+
+  Attributes:
+    tokens: choice indices, 0 after the end of a walk. [B, T]
+    log_prob: log-probability (natural logarithm) of each sequence under the distribution that it
+      was drawn from, exploration included. [B]
+    entropy: entropy of the policy, summed over the decisions of each walk, in nats. [B]
+    length: number of decisions of each walk. [B]
+  """
 
   tokens: IntArray
-  log_prob: FloatArray
-  entropy: FloatArray
+  log_prob: npt.NDArray[np.float32]
+  entropy: npt.NDArray[np.float32]
   length: IntArray
+
+  @property
+  def sequences(self) -> tuple[tuple[int, ...], ...]:
+    """The tokens without padding, as in a `Proposal`."""
+    rows = zip(self.tokens.tolist(), self.length.tolist(), strict=True)
+    return tuple(tuple(row[:length]) for row, length in rows)
 
 
 def draw(
   weights: Mapping[str, FloatArray], table: TableArrays, noise: FloatArray, exploration: float
-) -> Drawn:
+) -> Sample:
   """Draws walks by the Gumbel-max trick (Maddison et al. 2014, section 2).
 
   Args:
@@ -96,8 +112,7 @@ def draw(
     exploration: share of the uniform distribution in that of each choice, in [0, 1].
 
   Returns:
-    tokens [B, T], log_prob [B] under the distribution drawn from, entropy [B] of the policy
-    without exploration, length [B].
+    The sample; its entropies are those of the policy without exploration.
   """
   steps, batch, _ = noise.shape
   layers = [_Layer(weights, i, batch) for i in range(sum(name[:4] == 'bias' for name in weights))]
@@ -139,7 +154,7 @@ def draw(
       embedded = weights['embedding'][table.symbol[state, token]]
       pending = embedded + hold[:, np.newaxis] * pending
       state = table.next[state, token]
-  return Drawn(tokens, log_prob, entropy, length)
+  return Sample(tokens, log_prob, entropy, length)
 
 
 class _Layer:
