@@ -35,7 +35,6 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from rlnas.budget import Budget
-from rlnas.child.progress import told_to
 from rlnas.cli import choices
 from rlnas.cli import flags as cli_flags
 from rlnas.cli.arms import Arm, read_arms
@@ -52,6 +51,7 @@ from rlnas.cli.loading import load_tensorflow, start_compiler
 from rlnas.data.atomic_file import write_file
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.cached import Cached
+from rlnas.progress import told_to
 from rlnas.reports.model_figures import BLUE, GREY, INK, ORANGE, style
 from rlnas.reports.pareto_figure import fence
 from rlnas.reports.progress_bar import ProgressBar

@@ -20,7 +20,6 @@ from typing import cast
 import numpy as np
 from absl import flags
 
-from rlnas.child.progress import told_to
 from rlnas.cli import flags as cli_flags
 from rlnas.cli.build import Setup, build_executor, build_pruner, build_space, journal_configuration
 from rlnas.cli.flags import OF_ONE_SEARCH, define_search_flags, read_setup
@@ -28,6 +27,7 @@ from rlnas.cli.guard import run
 from rlnas.cli.loading import load_tensorflow
 from rlnas.data.metrics import Metric
 from rlnas.pareto import best_trial
+from rlnas.progress import told_to
 from rlnas.reports.progress_bar import ProgressBar
 from rlnas.reward import is_feasible, linear_excess
 from rlnas.search.journal import Journal

@@ -42,15 +42,14 @@ from scipy import stats
 
 from rlnas.architecture import Architecture
 from rlnas.budget import UNLIMITED, Budget
-from rlnas.child.progress import Step, loading, tell, told_to
 from rlnas.cli import choices
 from rlnas.cli.arms import Arm, read_arms
 from rlnas.cli.build import build_strategy
 from rlnas.cli.guard import INTERRUPTED
-from rlnas.cli.loading import load_tensorflow
 from rlnas.data.atomic_file import write_file
 from rlnas.evaluation.executors import InProcess, default_workers
 from rlnas.evaluation.lookup import Lookup, NasBench201Data
+from rlnas.progress import Step, tell, told_to
 from rlnas.reports.progress_bar import Bar, note
 from rlnas.reports.rendering import encoded
 from rlnas.search.loop import run_search
@@ -331,11 +330,9 @@ def write(results: dict[str, list[Run]]) -> None:
 
 
 def _begin_worker(said: multiprocessing.queues.SimpleQueue[str]) -> None:
-  """Loads TensorFlow in a new worker; it says then and later what it does."""
+  """Begins a new worker, which says what it does."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
   _OPEN.enter_context(told_to(lambda step: said.put(f'{step.name}, {step.done:,} {step.unit}')))
-  with loading(lambda modules: said.put(f'loading, {modules:,} modules')):
-    import rlnas.backend  # noqa: F401
 
 
 def show(results: dict[str, list[Run]], protocol: Protocol) -> None:
@@ -474,7 +471,6 @@ def main(arguments: list[str]) -> None:
     macs=1e6 * (FLAGS.max_flops_m or math.inf),
   )
   arms = read_arms(FLAGS.strategies)
-  load_tensorflow()
   _, _, table, _ = benchmark(FLAGS.table)
   for arm in arms:  # an error in the table or in an arm is shown before workers start
     arm.build(table, seed=FLAGS.seed)

@@ -18,11 +18,11 @@ from rlnas.backend import keras, tf, unoptimised
 from rlnas.child.adam import Adam
 from rlnas.child.augment import NO_AUGMENTATION, Changes
 from rlnas.child.defaults import BATCH_SIZE, LEARNING_RATE
-from rlnas.child.progress import Step, is_heard, tell
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Confusion, Metric, class_weights, metric_for
 from rlnas.data.scaling import Scaling
 from rlnas.data.tasks import Head, Task
+from rlnas.progress import Step, is_heard, tell
 
 Array = npt.NDArray[Any]
 # Network inputs [B, ...], what is wanted ([B] classes or [B, K] values, `Head.wanted`) and outputs
@@ -251,7 +251,7 @@ class Trainer:
   def _run(self, order: Array, changes: Array, epoch: int, epochs: int) -> float:
     """Trains one epoch; returns its mean loss.
 
-    If there is a listener (`rlnas.child.progress`), the epoch runs in parts and each is reported.
+    If there is a listener (`rlnas.progress`), the epoch runs in parts and each is reported.
     The weights are the same to the bit, however the epoch is divided.
 
     Args:

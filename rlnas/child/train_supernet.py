@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rlnas.adam import adam_step
 from rlnas.architecture import Architecture, Shape
 from rlnas.backend import tf
+from rlnas.child.adam import adam_step
 from rlnas.child.shared_layers import Layer, Slice, layers_of
 from rlnas.child.supernet import Float32Array, Path, Supernet, initial, within
 from rlnas.child.train import Loss, loss_for

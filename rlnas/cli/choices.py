@@ -1,6 +1,6 @@
 """The names that the command line offers, and the class or function of each: add new ones here.
 
-Modules are named and not imported, as those with a controller load TensorFlow.
+Modules are named and not imported, so the command line starts at once.
 """
 
 from __future__ import annotations

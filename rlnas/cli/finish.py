@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from rlnas.child.progress import told_to
 from rlnas.cli.config import FinishConfig, SearchConfig
 from rlnas.cli.config_file import write_config
 from rlnas.cli.flags import (
@@ -35,6 +34,7 @@ from rlnas.cli.workdir import budget_of, build_of, dataset_of, given_config
 from rlnas.data.metrics import NOTABLE_SHARE, Metric, metric_for
 from rlnas.data.shared_features import shared_features
 from rlnas.data.tasks import Task
+from rlnas.progress import told_to
 from rlnas.trial import Status, Trial
 
 _MOST_RECALLS, _WORST_RECALLS = 12, 5  # of more classes only the worst are shown

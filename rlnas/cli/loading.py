@@ -7,14 +7,14 @@ import os
 import sys
 from collections.abc import Iterator
 
-from rlnas.child.progress import PICTURE
+from rlnas.progress import PICTURE
 
 
 def load_tensorflow() -> None:
   """Loads TensorFlow, and shows a message if it is not loaded yet: it takes about 5 s."""
   if 'tensorflow' in sys.modules:
     return
-  from rlnas.child.progress import loading
+  from rlnas.progress import loading
   from rlnas.reports.progress_bar import Bar
 
   # Output to the standard error is hidden while TensorFlow loads, so the bar has its own way.
@@ -42,7 +42,7 @@ def pictures_counted(what: str) -> Iterator[None]:
   Args:
     what: what they are for, such as 'writing the report'.
   """
-  from rlnas.child.progress import Step, told_to
+  from rlnas.progress import Step, told_to
   from rlnas.reports.progress_bar import Bar
 
   drawn = 0

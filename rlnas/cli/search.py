@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
-from rlnas.child.progress import told_to
 from rlnas.cli import choices
 from rlnas.cli.config import SearchConfig
 from rlnas.cli.config_file import write_config
@@ -46,6 +45,7 @@ from rlnas.data.shared_features import shared_features
 from rlnas.data.sound_settings import HEARD
 from rlnas.data.tasks import Task
 from rlnas.evaluation.workers import end_if_imported_by_worker
+from rlnas.progress import told_to
 from rlnas.spaces.decision import Space
 from rlnas.spaces.preprocessed import Preprocessed
 from rlnas.spaces.preprocessed_sound import PreprocessedSound

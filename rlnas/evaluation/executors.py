@@ -17,7 +17,6 @@ from collections.abc import Hashable
 
 from absl import logging
 
-from rlnas.child.progress import Step, changed_by, tell
 from rlnas.data.atomic_file import WriteError
 from rlnas.evaluation.shared_memory import Shared
 from rlnas.evaluation.workers import (
@@ -29,6 +28,7 @@ from rlnas.evaluation.workers import (
   start_worker,
 )
 from rlnas.interfaces import Evaluator
+from rlnas.progress import Step, changed_by, tell
 from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 
 TRIAL_TIMEOUT = 3600.0  # seconds; a trial trains for seconds to minutes

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from rlnas.architecture import Architecture
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights, save_weights
-from rlnas.child.progress import part_of
 from rlnas.child.train import BATCH_SIZE, LEARNING_RATE, Trainer, loss_for, quality_function
 from rlnas.cost.builds import HOST, Build
 from rlnas.cost.speed import Speed
@@ -22,6 +21,7 @@ from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric, metric_for
 from rlnas.data.windowed import through
 from rlnas.evaluation.int8 import Ready, measure_int8
+from rlnas.progress import part_of
 from rlnas.trial import NO_TERMS, Measurement, Terms, derive_seed, weights_name
 
 

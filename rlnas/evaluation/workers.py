@@ -17,11 +17,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import cast
 
-from rlnas.child.progress import Step, loading, told_to
 from rlnas.cost import machine_code
 from rlnas.data.atomic_file import WriteError
 from rlnas.evaluation.shared_memory import attach
 from rlnas.interfaces import Evaluator, StagedEvaluator
+from rlnas.progress import Step, loading, told_to
 from rlnas.trial import NO_TERMS, Measurement, Status, Terms
 
 # A Keras network leaves 14 to 19 MB behind in its process (measured; clear_session does not help),

@@ -16,7 +16,6 @@ from rlnas.architecture import Architecture
 from rlnas.backend import ONEDNN, tf
 from rlnas.child.distill import Teacher, distillation
 from rlnas.child.inherit import save_weights
-from rlnas.child.progress import Step, part_of, tell
 from rlnas.child.spec_augment import as_heard
 from rlnas.child.train import Loss
 from rlnas.child.turns import seen_through
@@ -27,6 +26,7 @@ from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
 from rlnas.data.windowed import through
 from rlnas.finishing.recipe import Finished, Recipe, finish
+from rlnas.progress import Step, part_of, tell
 from rlnas.tflite.footprint import ArenaOverflow, measure
 from rlnas.trial import Measurement, Status, derive_seed
 

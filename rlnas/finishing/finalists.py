@@ -16,12 +16,12 @@ from typing import Any
 
 from rlnas.architecture import Architecture, TaskShape
 from rlnas.budget import Budget
-from rlnas.child.progress import Step, changed_by
 from rlnas.cost.latency import instruction_count, latency_ms
 from rlnas.cost.speed import Speed
 from rlnas.finishing.evaluator import Finishing, Training
 from rlnas.interfaces import Executor
 from rlnas.pareto import pareto_front
+from rlnas.progress import Step, changed_by
 from rlnas.reward import is_feasible
 from rlnas.search.line_file import LineFile, LockedError
 from rlnas.trial import Measurement, Status, Trial

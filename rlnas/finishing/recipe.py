@@ -21,7 +21,6 @@ from rlnas.backend import keras
 from rlnas.child.augment import NO_AUGMENTATION, Changes
 from rlnas.child.builder import build
 from rlnas.child.inherit import inherit_weights
-from rlnas.child.progress import Step, changed_by, is_heard, part_of
 from rlnas.child.train import (
   BATCH_SIZE,
   LEARNING_RATE,
@@ -33,6 +32,7 @@ from rlnas.child.train import (
 )
 from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
+from rlnas.progress import Step, changed_by, is_heard, part_of
 from rlnas.tflite.compact import compact
 from rlnas.tflite.inference import int8_quality
 from rlnas.tflite.quantize import calibrate, calibration_rows, quantize, to_int8

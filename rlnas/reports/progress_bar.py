@@ -18,8 +18,8 @@ from typing import Any, TextIO
 import tqdm
 
 from rlnas.budget import Budget
-from rlnas.child.progress import PICTURE, Step
 from rlnas.data.metrics import Metric
+from rlnas.progress import PICTURE, Step
 from rlnas.reward import is_feasible
 from rlnas.trial import Trial
 
@@ -134,7 +134,7 @@ class Bar:
     self._draw()
 
   def on_step(self, step: Step) -> None:
-    """Shows the progress of a unit that is not done yet (`rlnas.child.progress.told_to`)."""
+    """Shows the progress of a unit that is not done yet (`rlnas.progress.told_to`)."""
     if step.unit == PICTURE:  # as of TensorBoard, between two trials
       return
     if step.key is not None:
@@ -283,7 +283,7 @@ class ProgressBar:
     return self._bar.seconds_left()
 
   def on_step(self, step: Step) -> None:
-    """Shows the progress of a trial (`rlnas.child.progress.told_to`)."""
+    """Shows the progress of a trial (`rlnas.progress.told_to`)."""
     if step.key not in self._counted:
       self._bar.on_step(step)
 

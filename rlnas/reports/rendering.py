@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.child.progress import PICTURE, Step, tell
+from rlnas.progress import PICTURE, Step, tell
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure

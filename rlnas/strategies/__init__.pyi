@@ -2,8 +2,9 @@ from . import losses
 from .admitting import Admitting
 from .controller import Controller, Sample, pad_tokens
 from .evolution import Evolution
-from .learner import Baseline, Learner
+from .learner import Baseline, Learner, Slopes
 from .local_search import LocalSearch
+from .lstm import Scores
 from .optuna_sampler import OptunaSampler
 from .policy_gradient import PolicyGradient
 from .ppo import PPO
@@ -30,6 +31,8 @@ __all__ = [
   'RandomSearch',
   'Reinforce',
   'Sample',
+  'Scores',
+  'Slopes',
   'Surrogate',
   'WarmStart',
   'ZophLe',

@@ -1,9 +1,7 @@
 """The controller: an LSTM policy over the token sequences of a compiled space.
 
-Zoph & Le 2016 (arXiv:1611.01578), section 3. This module holds the weights and takes and returns
-numpy arrays; the equations are in `rlnas.strategies.lstm`, and in `rlnas.strategies.sampler` for
-drawing. TensorFlow is loaded when a controller is created, so the command line can read the
-arguments of this class without it.
+Zoph & Le 2016 (arXiv:1611.01578), section 3. This module holds the weights; the equations are in
+`rlnas.strategies.lstm`, and in `rlnas.strategies.sampler` for drawing.
 
 Glossary: B batch, T step, A choice, H unit, Y symbol.
 """
@@ -12,19 +10,15 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.spaces.table import IntArray, Table, states_of
 from rlnas.strategies.controller_file import Parts, read_parts, weight_shapes, write_parts
+from rlnas.strategies.lstm import Scores, score
 from rlnas.strategies.sampler import Sample, TableArrays, draw, table_arrays
-
-if TYPE_CHECKING:
-  from rlnas.backend import tf
-  from rlnas.strategies import lstm
 
 
 class Controller:
@@ -33,8 +27,8 @@ class Controller:
   The defaults are those of section 4.1: two layers of 35 units, weights uniform in [-0.08, 0.08].
 
   Attributes:
-    weights: all learned weights.
-    trainable_variables: the same weights as a flat tuple, in a fixed order.
+    weights: all weights by name, arrays that change in place as the policy learns, in the order
+      and of the shapes of `rlnas.strategies.controller_file.weight_shapes`.
   """
 
   def __init__(
@@ -77,26 +71,10 @@ class Controller:
 
   def _adopt(self, parts: Parts) -> None:
     """Sets symbols and weights."""
-    from rlnas.backend import tf
-    from rlnas.strategies import lstm
-
     self._symbol_index = {symbol: i for i, symbol in enumerate(parts.symbols)}
+    self._layers, self._units = parts.layers, parts.units
     self._arrays: weakref.WeakKeyDictionary[Table, TableArrays] = weakref.WeakKeyDictionary()
-    self._tensors: weakref.WeakKeyDictionary[Table, lstm.TableTensors] = weakref.WeakKeyDictionary()
-    variables = {name: tf.Variable(value, name=name) for name, value in parts.weights.items()}
-    kernels, biases = (
-      tuple(variables.pop(f'{name}{i}') for i in range(parts.layers)) for name in ('kernel', 'bias')
-    )
-    self.weights = lstm.Weights(**variables, kernels=kernels, biases=biases)
-    self.trainable_variables: tuple[tf.Variable, ...] = tuple(tf.nest.flatten(self.weights))
-
-  @property
-  def _named_weights(self) -> dict[str, npt.NDArray[np.float32]]:
-    """The values of all weights by the names of `weight_shapes`."""
-    layers, units = len(self.weights.kernels), int(self.weights.start.shape[1])
-    names = weight_shapes(len(self._symbol_index), layers, units)
-    values = (variable.value().numpy() for variable in self.trainable_variables)
-    return dict(zip(names, values, strict=True))
+    self.weights: Mapping[str, npt.NDArray[np.float32]] = dict(parts.weights)
 
   def save(self, path: str | os.PathLike[str]) -> None:
     """Writes all weights, and the symbols that they belong to, to a file for `load`.
@@ -109,8 +87,7 @@ class Controller:
       OSError: the file cannot be written.
     """
     symbols = tuple(self._symbol_index)
-    layers, units = len(self.weights.kernels), int(self.weights.start.shape[1])
-    write_parts(path, Parts(symbols, layers, units, self._named_weights))
+    write_parts(path, Parts(symbols, self._layers, self._units, self.weights))
 
   @classmethod
   def load(cls, path: str | os.PathLike[str]) -> Controller:
@@ -152,41 +129,26 @@ class Controller:
       raise ValueError(f'exploration={exploration}: must lie in [0, 1]')
     shape = (table.max_length, count, table.next.shape[1])
     noise = rng.gumbel(size=shape).astype(np.float32)  # [T, B, A]
-    return draw(self._named_weights, self._arrays_of(table), noise, exploration)
+    return draw(self.weights, self._arrays_of(table), noise, exploration)
 
-  def score(self, table: Table, tokens: npt.ArrayLike) -> tuple[tf.Tensor, tf.Tensor]:
-    """Log-probability and entropy of token sequences, differentiable in the weights.
+  def score(self, table: Table, tokens: npt.ArrayLike) -> Scores:
+    """Log-probability and entropy of token sequences, and the gradient in the weights.
+
+    The mean entropy of sequences that were drawn from the policy is the policy's (chain rule).
 
     Args:
       table: a compiled space.
-      tokens: int32 from `pad_tokens` or `Sample.tokens`, array or tensor. [B, T]
-
-    Returns:
-      log_prob [B]: log-probability of each sequence. entropy [B]: entropy of the choices, summed
-      over the decisions of each walk, in nats. The mean of `entropy` over sequences drawn from
-      the policy is the policy's entropy (chain rule).
+      tokens: integers from `pad_tokens` or `Sample.tokens`. [B, T]
 
     Raises:
       ValueError: the table has a symbol that the controller does not know.
     """
-    from rlnas.backend import tf
-    from rlnas.strategies import lstm
+    weights = {name: weight.copy() for name, weight in self.weights.items()}  # for the gradient
+    return score(weights, self._arrays_of(table), np.asarray(tokens))
 
-    # One trace with open shapes serves all batch sizes, lengths and tables.
-    score = lstm.score.get_concrete_function(self.weights, lstm.TABLE_SPECS, lstm.TOKENS_SPEC)
-    return score(self.weights, self.tensors_of(table), tf.convert_to_tensor(tokens, tf.int32))
-
-  def tensors_of(self, table: Table) -> lstm.TableTensors:
-    """The table as tensors for `rlnas.strategies.lstm`; converted once and then cached.
-
-    Raises:
-      ValueError: the table has a symbol that the controller does not know.
-    """
-    from rlnas.strategies import lstm
-
-    if table not in self._tensors:
-      self._tensors[table] = lstm.table_tensors(self._arrays_of(table))
-    return self._tensors[table]
+  def check(self, table: Table) -> None:
+    """Raises ValueError if the table has a symbol that the controller does not know."""
+    self._arrays_of(table)
 
   def _arrays_of(self, table: Table) -> TableArrays:
     """The table compiled for the symbols of this controller; computed once and then cached."""

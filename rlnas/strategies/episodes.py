@@ -16,23 +16,21 @@ others a far lower one, that is the uniform distribution over what fits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.backend import tf
 from rlnas.spaces.table import Table
 from rlnas.strategies import losses
-
-if TYPE_CHECKING:
-  from rlnas.strategies.controller import Controller
+from rlnas.strategies.controller import Controller
+from rlnas.strategies.learner import Slopes
 
 Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
 
-VECTORS = 3  # that `objective` takes
 _LEAST_DEVIATION = 1e-3  # of rewards, in nats: what differs by less counts as equal
 
 
@@ -81,11 +79,14 @@ def to_imitate(walks: Sequence[Tokens]) -> Episodes:
 
 
 def objective(
-  log_prob: tf.Tensor,
-  entropy: tf.Tensor,
-  vectors: tuple[tf.Tensor, ...],
-  settings: tuple[tf.Tensor, ...],
-) -> tf.Tensor:
+  log_prob: FloatArray,
+  entropy: FloatArray,
+  value: FloatArray,
+  old_log_prob: FloatArray,
+  imitated: FloatArray,
+  *,
+  imitation_weight: float,
+) -> Slopes:
   """The loss of `Learner`: REINFORCE on the episodes, and imitation of the others.
 
   The advantages are the rewards scaled to mean 0 and standard deviation 1 over the episodes. An
@@ -94,20 +95,20 @@ def objective(
 
   Args:
     log_prob: log-probability of each walk under the policy that learns. [B]
-    entropy: not used.
-    vectors: value, log_prob and imitated of `Episodes`, each [B].
-    settings: weight of the mean log-likelihood of the walks to imitate, where an episode that is
-      one standard deviation better than the mean has weight 1.
+    entropy: entropy of the policy, which the rewards hold already; not used. [B]
+    value: `Episodes.value`. [B]
+    old_log_prob: `Episodes.log_prob`. [B]
+    imitated: `Episodes.imitated`. [B]
+    imitation_weight: weight of the mean log-likelihood of the walks to imitate, where an episode
+      that is one standard deviation better than the mean has weight 1.
   """
-  del entropy
-  value, old_log_prob, imitated = vectors
-  (imitation_weight,) = settings
   episode = 1 - imitated
-  share, imitated_share = (tf.reduce_mean(x) + 1e-9 for x in (episode, imitated))
-  reward = tf.stop_gradient(value - log_prob)
-  centred = reward - tf.reduce_mean(episode * reward) / share
-  deviation = tf.sqrt(tf.reduce_mean(episode * centred**2) / share)
-  advantage = centred / tf.maximum(deviation, _LEAST_DEVIATION)
+  share, imitated_share = (x.mean() + 1e-9 for x in (episode, imitated))
+  reward = value - log_prob
+  centred = reward - (episode * reward).mean() / share
+  deviation = math.sqrt((episode * centred**2).mean() / share)
+  advantage = centred / max(deviation, _LEAST_DEVIATION)
   lateness = losses.truncated_importance(log_prob, old_log_prob)
   weight = episode / share * lateness * advantage
-  return losses.reinforce(log_prob, weight + imitation_weight * imitated / imitated_share)
+  loss = losses.reinforce(log_prob, weight + imitation_weight * imitated / imitated_share)
+  return Slopes(loss.value, loss.slope, np.zeros_like(entropy))

@@ -6,7 +6,6 @@ journal and continues bit for bit as if it had not stopped.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,31 +13,30 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.adam import adam_step
-from rlnas.backend import tf
-from rlnas.spaces.table import Table
-from rlnas.strategies import lstm
+from rlnas.spaces.table import IntArray, Table
 from rlnas.strategies.controller import Controller, pad_tokens
 
-# Maps log_prob [B], entropy [B], vectors (each [B]) and settings (scalars) to the loss, a scalar.
-# It must be a module-level function: then controllers of one shape share its traced graph.
-Objective = Callable[
-  [tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]], tf.Tensor
-]
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # of Adam, as Keras has it
+FloatArray = npt.NDArray[np.float64]
+
+
+class Slopes(NamedTuple):
+  """A loss and its derivatives in the log-probability and in the entropy of each sequence, [B]."""
+
+  loss: float
+  log_prob: FloatArray
+  entropy: FloatArray
+
+
+# Maps log_prob [B], entropy [B] and further vectors, each [B] and float64, to the loss.
+Objective = Callable[..., Slopes]
 
 
 class Learner:
-  """Adam (Kingma & Ba 2014, arXiv:1412.6980, algorithm 1) on the weights of a controller."""
+  """Adam (Kingma & Ba 2015, arXiv:1412.6980, end of section 2) on the weights of a controller."""
 
   def __init__(
-    self,
-    table: Table,
-    *,
-    controller: Controller,
-    objective: Objective,
-    vectors: int,
-    settings: Sequence[float],
-    learning_rate: float,
+    self, table: Table, *, controller: Controller, objective: Objective, learning_rate: float
   ) -> None:
     """Prepares the moments.
 
@@ -46,8 +44,6 @@ class Learner:
       table: the compiled space of the token sequences.
       controller: the policy that learns.
       objective: the loss to minimise.
-      vectors: number of vectors that the objective takes.
-      settings: values of the scalars that the objective takes.
       learning_rate: learning rate of Adam.
 
     Raises:
@@ -58,58 +54,32 @@ class Learner:
     self._table = table
     self._controller = controller
     self._objective = objective
-    self._settings = tuple(tf.constant(value, tf.float32) for value in settings)
     self._learning_rate = learning_rate
     self._steps = 0
-    self._moments = tuple(
-      tuple(tf.Variable(tf.zeros_like(v)) for v in controller.trainable_variables) for _ in range(2)
+    controller.check(table)
+    weights = controller.weights
+    self._first, self._second = (
+      {name: np.zeros_like(weight) for name, weight in weights.items()} for _ in range(2)
     )
-    self._initial = [v.numpy() for v in controller.trainable_variables]
-    self._tensors = controller.tensors_of(table)
-    self._vectors = vectors
-
-  @functools.cached_property
-  def _descend(self) -> Callable[..., tf.Tensor]:
-    """The step; the first call for a controller of this shape traces it, which takes a second.
-
-    Called directly, since the dispatch of a traced function takes longer than a small step.
-    """
-    return _descend.get_concrete_function(
-      self._objective,
-      self._controller.weights,
-      self._moments,
-      lstm.TABLE_SPECS,
-      lstm.TOKENS_SPEC,
-      (tf.TensorSpec([None], tf.float32),) * self._vectors,
-      (lstm.SCALAR_SPEC,) * len(self._settings),
-      _Schedule(lstm.SCALAR_SPEC, *(tf.TensorSpec([], tf.int32),) * 2),
-    )
-
-  def trace(self) -> None:
-    """Traces the step before it is needed, if it is not traced yet."""
-    _ = self._descend
+    self.keep()
 
   def keep(self) -> None:
     """Saves the current weights for `reset`."""
-    self._initial = [v.numpy() for v in self._controller.trainable_variables]
+    self._initial = {name: weight.copy() for name, weight in self._controller.weights.items()}
 
   def reset(self) -> None:
     """Resets the weights to those at the beginning, or of the last `keep`, and the moments to 0."""
     self._steps = 0
-    for variable, initial in zip(self._controller.trainable_variables, self._initial, strict=True):
-      variable.assign(initial)
-    for moment in (*self._moments[0], *self._moments[1]):
-      moment.assign(tf.zeros_like(moment))
+    for name, weight in self._controller.weights.items():
+      weight[:] = self._initial[name]
+      self._first[name][:] = self._second[name][:] = 0
 
   def state(self) -> dict[str, npt.NDArray[Any]]:
     """Weights, moments, the weights that `reset` restores and the number of steps, by name."""
-    values = {
-      'weights': [v.numpy() for v in self._controller.trainable_variables],
-      'initial': self._initial,
-      'first': [moment.numpy() for moment in self._moments[0]],
-      'second': [moment.numpy() for moment in self._moments[1]],
+    values = self._arrays() | {'initial': self._initial}
+    named = {
+      f'{kind}/{name}': values[kind][name].copy() for kind in values for name in values[kind]
     }
-    named = {f'{name}{i}': value for name in values for i, value in enumerate(values[name])}
     return {**named, 'steps': np.array(self._steps)}
 
   def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -122,13 +92,19 @@ class Learner:
       found = state.get(name)
       if found is None or (found.shape, found.dtype) != (value.shape, value.dtype):
         raise ValueError(f'state: {name}: must be {value.dtype} of shape {list(value.shape)}')
-    variables = self._controller.trainable_variables
-    groups = {'weights': variables, 'first': self._moments[0], 'second': self._moments[1]}
-    for name, group in groups.items():
-      for i, variable in enumerate(group):
-        variable.assign(state[f'{name}{i}'])
-    self._initial = [state[f'initial{i}'] for i in range(len(variables))]
+    for kind, arrays in self._arrays().items():
+      for name, array in arrays.items():
+        array[:] = state[f'{kind}/{name}']
+    self._initial = {name: state[f'initial/{name}'] for name in self._initial}
     self._steps = int(state['steps'])
+
+  def _arrays(self) -> dict[str, Mapping[str, npt.NDArray[np.float32]]]:
+    """What a step changes."""
+    return {
+      'weights': self._controller.weights,
+      'first': self._first,
+      'second': self._second,
+    }
 
   def step(
     self, sequences: Sequence[Sequence[int]], *vectors: npt.ArrayLike, times: int = 1
@@ -137,7 +113,7 @@ class Learner:
 
     Args:
       sequences: B token sequences.
-      vectors: the vectors that the objective takes, each [B].
+      vectors: further arguments of the objective, each [B].
       times: number of steps, at least 1.
 
     Returns:
@@ -147,58 +123,32 @@ class Learner:
     Raises:
       ValueError: there is no sequence, or one is not in the space.
     """
-    results = self._descend(
-      self._objective,
-      self._controller.weights,
-      self._moments,
-      self._tensors,
-      tf.constant(pad_tokens(self._table, sequences)),
-      tuple(tf.constant(vector, tf.float32) for vector in vectors),
-      self._settings,
-      _Schedule(
-        tf.constant(self._learning_rate, tf.float32), tf.constant(self._steps), tf.constant(times)
-      ),
+    tokens = pad_tokens(self._table, sequences)
+    given = tuple(np.asarray(vector, np.float64) for vector in vectors)
+    first = self._descend(tokens, given)
+    for _ in range(times - 1):
+      self._descend(tokens, given)
+    return first
+
+  def _descend(
+    self, tokens: IntArray, vectors: tuple[FloatArray, ...]
+  ) -> tuple[float, float, float]:
+    """Takes one step. Returns loss, mean entropy and norm of the gradient before it."""
+    scores = self._controller.score(self._table, tokens)
+    log_prob, entropy = scores.log_prob.astype(np.float64), scores.entropy.astype(np.float64)
+    slopes = self._objective(log_prob, entropy, *vectors)
+    gradients = scores.gradient(slopes.log_prob, slopes.entropy)
+    self._steps += 1
+    rate = np.float32(
+      self._learning_rate * math.sqrt(1 - _BETA_2**self._steps) / (1 - _BETA_1**self._steps)
     )
-    self._steps += times
-    loss, entropy, norm = results.numpy().tolist()
-    return loss, entropy, norm
-
-
-class _Schedule(NamedTuple):
-  """Learning rate of Adam, steps taken before, and steps to take; all scalars."""
-
-  learning_rate: tf.Tensor
-  taken: tf.Tensor
-  times: tf.Tensor
-
-
-@tf.function(autograph=False)
-def _descend(
-  objective: Objective,
-  weights: lstm.Weights,
-  moments: tuple[tuple[tf.Variable, ...], ...],
-  table: lstm.TableTensors,
-  tokens: tf.Tensor,
-  vectors: tuple[tf.Tensor, ...],
-  settings: tuple[tf.Tensor, ...],
-  schedule: _Schedule,
-) -> tf.Tensor:
-  """Steps of Adam. Returns loss, mean entropy and gradient norm of the first step. [3]."""
-  variables = tf.nest.flatten(weights)
-
-  def body(step: tf.Tensor, scalars: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    with tf.GradientTape() as tape:
-      log_prob, entropy = lstm.score_graph(weights, table, tokens)  # [B], [B]
-      loss = objective(log_prob, entropy, vectors, settings)
-    gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
-    number = tf.cast(schedule.taken + step + 1, tf.float32)
-    updates = zip(variables, *moments, gradients, strict=True)
-    adam_step(updates, learning_rate=schedule.learning_rate, step=number)
-    now = tf.stack([loss, tf.reduce_mean(entropy), tf.linalg.global_norm(gradients)])
-    return step + 1, tf.where(step == 0, now, scalars)
-
-  start = (tf.constant(0), tf.zeros([3]))
-  return tf.while_loop(lambda step, _: step < schedule.times, body, start)[1]
+    for name, weight in self._controller.weights.items():
+      gradient, first, second = gradients[name], self._first[name], self._second[name]
+      first += (gradient - first) * np.float32(1 - _BETA_1)
+      second += (gradient * gradient - second) * np.float32(1 - _BETA_2)
+      weight -= rate * first / (np.sqrt(second) + np.float32(_EPSILON))
+    norm = math.sqrt(sum(float((g * g).sum()) for g in gradients.values()))
+    return slopes.loss, float(entropy.mean()), norm
 
 
 class Baseline:

@@ -1,22 +1,35 @@
-"""Losses of policy gradients: stateless functions from tensors to a scalar to minimise.
+"""Losses of policy gradients: functions of log-probabilities or entropies, with their derivatives.
 
 B is the batch size. Each log-probability belongs to a whole token sequence, since each architecture
-has one reward. Advantages are constants: no gradient flows into them. Arguments may be NumPy arrays
-or lists as well; all are taken in the type of the first, float32 if that is not a float.
+has one reward. Advantages are constants: no gradient flows into them. Arguments may be arrays or
+lists; all is computed in float64.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
-from rlnas.backend import tf
+FloatArray = npt.NDArray[np.float64]
 
-Vector: TypeAlias = 'tf.Tensor | npt.ArrayLike'
+_LARGEST_CHANGE = 20.0  # of a log-probability, beyond any clip: ratios stay finite
 
 
-def reinforce(log_prob: Vector, advantage: Vector) -> tf.Tensor:
+class Loss(NamedTuple):
+  """A loss to minimise.
+
+  Attributes:
+    value: the loss.
+    slope: its derivative in the log-probability, or the entropy, of each sequence. [B]
+  """
+
+  value: float
+  slope: FloatArray
+
+
+def reinforce(log_prob: npt.ArrayLike, advantage: npt.ArrayLike) -> Loss:
   """-mean(advantage * log_prob), whose gradient is REINFORCE's estimate.
 
   Williams 1992, theorem 1; Zoph & Le 2016 (arXiv:1611.01578), section 3.2, where the sum over
@@ -28,16 +41,16 @@ def reinforce(log_prob: Vector, advantage: Vector) -> tf.Tensor:
       sequence (`truncated_importance`). [B]
 
   Returns:
-    The loss, a scalar.
+    The loss with its derivative in `log_prob`.
 
   Raises:
     ValueError: the shapes are not both [B].
   """
   log_prob, advantage = _vectors(log_prob=log_prob, advantage=advantage)
-  return -tf.reduce_mean(tf.stop_gradient(advantage) * log_prob)
+  return Loss(-float(np.mean(advantage * log_prob)), -advantage / len(advantage))
 
 
-def truncated_importance(log_prob: Vector, old_log_prob: Vector) -> tf.Tensor:
+def truncated_importance(log_prob: npt.ArrayLike, old_log_prob: npt.ArrayLike) -> FloatArray:
   """min(1, new probability / old probability): the weight of a sequence of an earlier policy.
 
   Truncated importance sampling (Ionides 2008, J. Comput. Graph. Stat. 17(2)) at the level 1 of
@@ -50,18 +63,18 @@ def truncated_importance(log_prob: Vector, old_log_prob: Vector) -> tf.Tensor:
     old_log_prob: log-probability under the distribution that proposed the sequence. [B]
 
   Returns:
-    The weights, constants in (0, 1]. [B]
+    The weights, in (0, 1]; a loss takes them as constants. [B]
 
   Raises:
     ValueError: the shapes are not both [B].
   """
   log_prob, old_log_prob = _vectors(log_prob=log_prob, old_log_prob=old_log_prob)
-  return tf.stop_gradient(tf.exp(tf.minimum(log_prob - old_log_prob, 0.0)))
+  return np.exp(np.minimum(log_prob - old_log_prob, 0.0))
 
 
 def clipped_surrogate(
-  log_prob: Vector, old_log_prob: Vector, advantage: Vector, clip: tf.Tensor | float
-) -> tf.Tensor:
+  log_prob: npt.ArrayLike, old_log_prob: npt.ArrayLike, advantage: npt.ArrayLike, clip: float
+) -> Loss:
   """-mean(min(r * advantage, clip(r, 1 - clip, 1 + clip) * advantage)), r = exp(new - old).
 
   Schulman et al. 2017 (arXiv:1707.06347), equation 7, with the opposite sign for minimising. The
@@ -76,7 +89,7 @@ def clipped_surrogate(
       (0, 1).
 
   Returns:
-    The loss, a scalar.
+    The loss with its derivative in `log_prob`.
 
   Raises:
     ValueError: the shapes are not all [B].
@@ -84,14 +97,14 @@ def clipped_surrogate(
   log_prob, old_log_prob, advantage = _vectors(
     log_prob=log_prob, old_log_prob=old_log_prob, advantage=advantage
   )
-  advantage = tf.stop_gradient(advantage)
-  # Bounded beyond any clip: the gradient of an infinite ratio is NaN even if it is clipped.
-  ratio = tf.exp(tf.minimum(log_prob - tf.stop_gradient(old_log_prob), 20.0))  # [B]
-  clipped = tf.clip_by_value(ratio, 1 - clip, 1 + clip)  # [B]
-  return -tf.reduce_mean(tf.minimum(ratio * advantage, clipped * advantage))
+  change = log_prob - old_log_prob
+  ratio = np.exp(np.minimum(change, _LARGEST_CHANGE))  # [B]
+  gain, clipped = ratio * advantage, np.clip(ratio, 1 - clip, 1 + clip) * advantage  # [B]
+  slope = np.where((gain <= clipped) & (change < _LARGEST_CHANGE), -gain, 0.0) / len(gain)
+  return Loss(-float(np.mean(np.minimum(gain, clipped))), slope)
 
 
-def entropy_bonus(entropy: Vector) -> tf.Tensor:
+def entropy_bonus(entropy: npt.ArrayLike) -> Loss:
   """-mean(entropy): added to a loss with a positive weight, it rewards exploration.
 
   Williams & Peng 1991 (Function optimization using connectionist reinforcement learning
@@ -101,25 +114,24 @@ def entropy_bonus(entropy: Vector) -> tf.Tensor:
     entropy: entropy of the choices of each sequence, in nats. [B]
 
   Returns:
-    The loss, a scalar.
+    The loss with its derivative in `entropy`.
 
   Raises:
     ValueError: the shape is not [B].
   """
   (entropy,) = _vectors(entropy=entropy)
-  return -tf.reduce_mean(entropy)
+  return Loss(-float(np.mean(entropy)), np.full(len(entropy), -1 / len(entropy)))
 
 
-def _vectors(**given: Vector) -> list[tf.Tensor]:
-  """Tensors of one type of all that is given.
+def _vectors(**given: npt.ArrayLike) -> list[FloatArray]:
+  """All that is given as float64.
 
   Rejects shapes other than [B]: [B] and [B, 1] would broadcast to [B, B] without an error.
   """
-  tensors = {name: tf.convert_to_tensor(vector) for name, vector in given.items()}
-  shapes = {name: tensor.shape for name, tensor in tensors.items()}
+  vectors = {name: np.asarray(vector, np.float64) for name, vector in given.items()}
+  shapes = {name: list(vector.shape) for name, vector in vectors.items()}
   first = next(iter(shapes.values()))
   for name, shape in shapes.items():
-    if shape.rank != 1 or not shape.is_compatible_with(first):
+    if len(shape) != 1 or shape != first:
       raise ValueError(f'{name}: shape {shape} among {shapes}: all must be [B]')
-  dtype = next(iter(tensors.values())).dtype
-  return [tf.cast(t, dtype if dtype.is_floating else tf.float32) for t in tensors.values()]
+  return list(vectors.values())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.spaces.table import Table
+from rlnas.strategies.controller import Controller
+from rlnas.strategies.learner import Baseline, Learner, Objective
 from rlnas.strategies.proposals import propose, propose_uniform
 from rlnas.strategies.trial_batches import (
   Watch,
@@ -20,10 +22,6 @@ from rlnas.strategies.trial_batches import (
 )
 from rlnas.strategies.warm_start import Penalty, WarmStart, budget_value
 from rlnas.trial import Proposal, Trial, derive_seed
-
-if TYPE_CHECKING:
-  from rlnas.strategies.controller import Controller
-  from rlnas.strategies.learner import Objective
 
 _DRAWN = 32  # to see what the policy draws; a share of them is known to 9 points (deviation)
 
@@ -50,8 +48,6 @@ class PolicyGradient:
     penalty: Penalty | None,
   ) -> None:
     """Prepares the learner. See the strategy, `Learner` and `WarmStart` for the arguments."""
-    from rlnas.strategies.learner import Baseline, Learner  # TensorFlow
-
     check_at_least(1, updates=updates)
     self._table = table
     self._controller = controller
@@ -72,8 +68,6 @@ class PolicyGradient:
       table,
       controller=controller,
       objective=objective,
-      vectors=2,
-      settings=settings,
       learning_rate=learning_rate,
     )
 

@@ -7,21 +7,21 @@ best in table 1 of Schulman et al. A search of a few dozen networks needs a high
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.spaces.table import Table
+from rlnas.strategies import losses
+from rlnas.strategies.controller import Controller
+from rlnas.strategies.learner import FloatArray, Slopes
 from rlnas.strategies.policy_gradient import PolicyGradient
 from rlnas.strategies.trial_batches import check_at_least
 from rlnas.strategies.warm_start import Penalty
 from rlnas.trial import Proposal, Trial
-
-if TYPE_CHECKING:
-  from rlnas.backend import tf
-  from rlnas.strategies.controller import Controller
 
 
 class PPO:
@@ -71,7 +71,7 @@ class PPO:
     self._policy = PolicyGradient(
       table,
       controller=controller,
-      objective=_objective,
+      objective=functools.partial(_objective, entropy_weight=entropy_weight, clip=clip),
       settings=(entropy_weight, clip),
       learning_rate=learning_rate,
       baseline_decay=baseline_decay,
@@ -116,14 +116,16 @@ class PPO:
 
 
 def _objective(
-  log_prob: tf.Tensor,
-  entropy: tf.Tensor,
-  vectors: tuple[tf.Tensor, ...],
-  settings: tuple[tf.Tensor, ...],
-) -> tf.Tensor:
-  from rlnas.strategies import losses
-
-  advantage, old_log_prob = vectors
-  entropy_weight, clip = settings
+  log_prob: FloatArray,
+  entropy: FloatArray,
+  advantage: FloatArray,
+  old_log_prob: FloatArray,
+  *,
+  entropy_weight: float,
+  clip: float,
+) -> Slopes:
   surrogate = losses.clipped_surrogate(log_prob, old_log_prob, advantage, clip)
-  return surrogate + entropy_weight * losses.entropy_bonus(entropy)
+  bonus = losses.entropy_bonus(entropy)
+  return Slopes(
+    surrogate.value + entropy_weight * bonus.value, surrogate.slope, entropy_weight * bonus.slope
+  )

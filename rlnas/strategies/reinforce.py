@@ -31,13 +31,16 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.spaces.table import Table, sample_uniform
+from rlnas.strategies.controller import Controller
 from rlnas.strategies.earlier_results import Earlier, digest_of, prior_of
+from rlnas.strategies.episodes import Episodes, imagine, objective, to_imitate
+from rlnas.strategies.learner import Learner
 from rlnas.strategies.proposals import propose
 from rlnas.strategies.trial_batches import (
   Watch,
@@ -48,10 +51,6 @@ from rlnas.strategies.trial_batches import (
 )
 from rlnas.strategies.warm_start import Penalty, WarmStart, budget_value
 from rlnas.trial import Proposal, Status, Trial, derive_seed
-
-if TYPE_CHECKING:
-  from rlnas.strategies.controller import Controller
-  from rlnas.strategies.episodes import Episodes
 
 Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
@@ -132,8 +131,6 @@ class Reinforce:
     Raises:
       ValueError: an argument is out of its range, or an earlier walk is not in the space.
     """
-    from rlnas.strategies import episodes  # TensorFlow
-    from rlnas.strategies.learner import Learner
     from rlnas.strategies.surrogate import Surrogate
 
     if patience is None:
@@ -188,9 +185,7 @@ class Reinforce:
     self._learner = Learner(
       table,
       controller=controller,
-      objective=episodes.objective,
-      vectors=episodes.VECTORS,
-      settings=(elite_weight,),
+      objective=functools.partial(objective, imitation_weight=elite_weight),
       learning_rate=learning_rate,
     )
     self._warm_start = WarmStart(
@@ -352,8 +347,6 @@ class Reinforce:
       trials: the batch.
       scores: their scores.
     """
-    from rlnas.strategies.episodes import imagine, to_imitate
-
     correlation = self._surrogate.held_back_correlation()
     rng = np.random.default_rng(derive_seed(self._seed, 'imagined', self._batches))
     best = sorted(self._found.values(), key=lambda entry: -entry[0])[: self._elite]
@@ -393,8 +386,6 @@ class Reinforce:
 
   def _episodes_of(self, trials: Sequence[Trial], scores: Sequence[float]) -> Episodes:
     """The trials as episodes, those that a policy drew."""
-    from rlnas.strategies.episodes import Episodes
-
     drawn = [
       (t.proposal.tokens, score, t.proposal.log_prob)
       for t, score in zip(trials, scores, strict=True)

@@ -17,20 +17,20 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.child.progress import Step, tell
 from rlnas.cost import machine_code
+from rlnas.progress import Step, tell
 from rlnas.spaces.table import Table
+from rlnas.strategies.controller import Controller
+from rlnas.strategies.episodes import imagine, objective
+from rlnas.strategies.learner import Learner
 from rlnas.strategies.proposals import value_of
 from rlnas.strategies.trial_batches import check_at_least
 from rlnas.trial import derive_seed
-
-if TYPE_CHECKING:
-  from rlnas.strategies.controller import Controller
 
 Tokens = tuple[int, ...]
 FloatArray = npt.NDArray[np.float64]
@@ -98,23 +98,16 @@ class WarmStart:
     self._steps = self._left = steps
     self._rng = np.random.default_rng(derive_seed(seed, 'warm start'))
     if steps:
-      from rlnas.strategies import episodes  # TensorFlow
-      from rlnas.strategies.learner import Learner
-
       self._learner = Learner(
         table,
         controller=controller,
-        objective=episodes.objective,
-        vectors=episodes.VECTORS,
-        settings=(0.0,),
+        objective=functools.partial(objective, imitation_weight=0.0),
         learning_rate=_LEARNING_RATE,
       )
 
   def step(self) -> bool:
     """Takes one step, if any is left. Returns whether more are left."""
     if self._left:
-      from rlnas.strategies.episodes import imagine
-
       self._left -= 1
       drawn = imagine(self._controller, self._table, _EPISODES, self._rng, self._value)
       self._learner.step(*drawn)
@@ -126,13 +119,12 @@ class WarmStart:
     It would also slow the compiler down, and the networks that are being trained.
     """
     if self._left and machine_code.is_awaited():
-      self._learner.trace()
       time.sleep(_PAUSE_SECONDS)
       return True
     return self.step()
 
   def finish(self) -> None:
-    """Takes all steps that are left, and tells how far it is (`rlnas.child.progress.tell`)."""
+    """Takes all steps that are left, and tells how far it is (`rlnas.progress.tell`)."""
     more = self._left > 0
     while more:
       more = self.step()

@@ -8,22 +8,22 @@ a search of a few dozen needs a higher one.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rlnas.interfaces import Preparing, Resumable, Strategy
 from rlnas.spaces.table import Table
+from rlnas.strategies import losses
+from rlnas.strategies.controller import Controller
+from rlnas.strategies.learner import FloatArray, Slopes
 from rlnas.strategies.policy_gradient import PolicyGradient
 from rlnas.strategies.trial_batches import check_at_least
 from rlnas.strategies.warm_start import Penalty
 from rlnas.trial import Proposal, Trial
-
-if TYPE_CHECKING:
-  from rlnas.backend import tf
-  from rlnas.strategies.controller import Controller
 
 
 class ZophLe:
@@ -75,7 +75,7 @@ class ZophLe:
     self._policy = PolicyGradient(
       table,
       controller=controller,
-      objective=_objective,
+      objective=functools.partial(_objective, entropy_weight=entropy_weight),
       settings=(entropy_weight,),
       learning_rate=learning_rate,
       baseline_decay=baseline_decay,
@@ -134,19 +134,16 @@ class ZophLe:
 
 
 def _objective(
-  log_prob: tf.Tensor,
-  entropy: tf.Tensor,
-  vectors: tuple[tf.Tensor, ...],
-  settings: tuple[tf.Tensor, ...],
-) -> tf.Tensor:
-  from rlnas.strategies import losses
-
-  advantage, old_log_prob = vectors
-  (entropy_weight,) = settings
+  log_prob: FloatArray,
+  entropy: FloatArray,
+  advantage: FloatArray,
+  old_log_prob: FloatArray,
+  *,
+  entropy_weight: float,
+) -> Slopes:
   weight = losses.truncated_importance(log_prob, old_log_prob)
-  return losses.reinforce(log_prob, weight * advantage) + entropy_weight * losses.entropy_bonus(
-    entropy
-  )
+  gain, bonus = losses.reinforce(log_prob, weight * advantage), losses.entropy_bonus(entropy)
+  return Slopes(gain.value + entropy_weight * bonus.value, gain.slope, entropy_weight * bonus.slope)
 
 
 class CubedReward:

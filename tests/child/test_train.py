@@ -10,7 +10,6 @@ from rlnas.backend import keras, tf
 from rlnas.child.adam import Adam
 from rlnas.child.augment import Augmentation
 from rlnas.child.builder import build
-from rlnas.child.progress import told_to
 from rlnas.child.train import (
   MAX_GRADIENT_NORM,
   Trainer,
@@ -23,6 +22,7 @@ from rlnas.child.train import (
 from rlnas.data import loaders
 from rlnas.data.metrics import Metric, class_weights, confusion_matrix
 from rlnas.data.scaling import PIXELS, UNSCALED, Scaling
+from rlnas.progress import told_to
 from rlnas.spaces import Recurrent, layers
 from rlnas.spaces.decision import walk
 from tests.child.test_builder import recurrent_network, small_network

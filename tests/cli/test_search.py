@@ -281,5 +281,5 @@ def test_the_controller_that_a_search_leaves_can_be_sampled(finished):
   _, trials = read_journal(workdir / 'journal.jsonl')
   best = max(trials, key=lambda t: t.reward).proposal.tokens
   padded = pad_tokens(table, [best])
-  likelihoods = [float(c.score(table, padded)[0][0]) for c in (controller, fresh)]
+  likelihoods = [float(c.score(table, padded).log_prob[0]) for c in (controller, fresh)]
   assert likelihoods[0] > likelihoods[1]

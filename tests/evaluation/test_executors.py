@@ -13,9 +13,9 @@ import time
 import pytest
 
 from rlnas.architecture import Architecture
-from rlnas.child.progress import Step, tell, told_to
 from rlnas.evaluation.executors import ExecutorError, InProcess, WorkerPool
 from rlnas.evaluation.workers import evaluate_safely
+from rlnas.progress import Step, tell, told_to
 from rlnas.spaces import Chain
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, sample_uniform

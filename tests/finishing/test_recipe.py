@@ -6,11 +6,11 @@ from sklearn.metrics import f1_score
 
 from rlnas.child.augment import Augmentation
 from rlnas.child.builder import build
-from rlnas.child.progress import told_to
 from rlnas.child.train import accuracy, cross_entropy, loss_for, train
 from rlnas.data import loaders
 from rlnas.data.metrics import Metric
 from rlnas.finishing.recipe import Recipe, finish, train_by
+from rlnas.progress import told_to
 from rlnas.tflite.inference import int8_accuracy, int8_logits
 from tests.child.test_builder import small_network
 

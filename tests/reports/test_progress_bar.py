@@ -6,7 +6,7 @@ import io
 import pytest
 
 from rlnas.budget import Budget
-from rlnas.child.progress import Step, changed_by, is_heard, part_of, tell, told_to
+from rlnas.progress import Step, changed_by, is_heard, part_of, tell, told_to
 from rlnas.reports.progress_bar import Bar, ProgressBar, spoken
 from rlnas.reward import is_feasible
 from tests.reports.test_tensorboard import search

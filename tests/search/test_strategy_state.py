@@ -177,7 +177,7 @@ def test_the_state_of_a_strategy_replaces_learning(name):
 
 
 def weights(strategy) -> list[bytes]:
-  return [v.numpy().tobytes() for v in strategy.controller.trainable_variables]
+  return [w.tobytes() for w in strategy.controller.weights.values()]
 
 
 @pytest.mark.slow

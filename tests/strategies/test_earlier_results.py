@@ -140,10 +140,10 @@ def test_the_policy_follows_it_before_the_first_result_and_after_a_restart():
     for c in (untrained, strategy.controller)
   ]
   assert drawn[1] > drawn[0] + 0.5
-  kept = [v.numpy().tolist() for v in strategy.controller.trainable_variables]
+  kept = [w.tolist() for w in strategy.controller.weights.values()]
   proposals = strategy.ask(8, np.random.default_rng(0))
   strategy.tell(trials_of(proposals, range(8, 0, -1)))  # the first is never beaten
-  assert [v.numpy().tolist() for v in strategy.controller.trainable_variables] == kept
+  assert [w.tolist() for w in strategy.controller.weights.values()] == kept
   again = strategy.ask(8, np.random.default_rng(2))
   assert not {p.architecture.digest for p in again} & {p.architecture.digest for p in proposals}
 

@@ -34,7 +34,7 @@ def test_the_ratio_is_held_by_the_clip():
     proposals = strategy.ask(2, np.random.default_rng(0))
     strategy.tell(trials_of(proposals, [1.0, 0.0]))
     tokens = pad_tokens(TABLE, [p.tokens for p in proposals])
-    log_prob = controller.score(TABLE, tokens)[0].numpy()
+    log_prob = controller.score(TABLE, tokens).log_prob
     ratios.append(float(np.exp(log_prob[0] - (proposals[0].log_prob or 0))))
   assert 1.05 < ratios[0] < 1.4
   assert ratios[1] > 1.5

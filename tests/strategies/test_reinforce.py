@@ -15,7 +15,7 @@ from rlnas.search.loop import run_search
 from rlnas.spaces import Chain
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, enumerate_tokens
-from rlnas.strategies import episodes
+from rlnas.strategies import reinforce
 from rlnas.strategies.controller import Controller, pad_tokens
 from rlnas.strategies.proposals import propose
 from rlnas.strategies.reinforce import Reinforce
@@ -50,7 +50,7 @@ def digests(proposals) -> list[str]:
 
 
 def weights_of(controller: Controller) -> list:
-  return [v.numpy().tolist() for v in controller.trainable_variables]
+  return [w.tolist() for w in controller.weights.values()]
 
 
 def filters_of(network) -> int:
@@ -71,9 +71,9 @@ def test_it_becomes_likelier_to_propose_its_best_and_only_them():
   strategy, controller = make(**BY_ELITE, elite_weight=0.5)
   proposals = strategy.ask(4, np.random.default_rng(0))
   tokens = pad_tokens(TABLE, [p.tokens for p in proposals])
-  before = controller.score(TABLE, tokens)[0].numpy()
+  before = controller.score(TABLE, tokens).log_prob
   scalars = strategy.tell(trials_of(proposals, [0.1, 0.9, 0.2, 0.8]))
-  after = controller.score(TABLE, tokens)[0].numpy()
+  after = controller.score(TABLE, tokens).log_prob
   assert scalars['elite_mean'] == pytest.approx(0.85)
   assert scalars['loss'] == pytest.approx(-0.5 * before[[1, 3]].mean(), rel=1e-5)
   assert (after[[1, 3]] > before[[1, 3]]).all()
@@ -165,7 +165,7 @@ def test_the_recorded_probability_is_that_of_the_mixture():
 def mixture(controller: Controller, tokens: tuple[int, ...], share: float) -> float:
   """Log-probability by the marginals of every choice over the enumerated space."""
   walks = list(enumerate_tokens(SMALL))
-  p = np.exp(controller.score(SMALL, pad_tokens(SMALL, walks))[0].numpy().astype(float))
+  p = np.exp(controller.score(SMALL, pad_tokens(SMALL, walks)).log_prob.astype(float))
   total = 0.0
   for step in range(len(tokens)):
     siblings = [i for i, walk in enumerate(walks) if walk[:step] == tokens[:step]]
@@ -241,7 +241,7 @@ def test_real_trials_are_episodes_rewarded_by_score_penalty_and_log_probability(
   penalty = functools.partial(heavy, limit=64)
   strategy, controller = make(**BY_REAL, penalty=penalty, inverse_temperature=2.0)
   proposals = strategy.ask(6, np.random.default_rng(0))
-  log_prob = controller.score(TABLE, pad_tokens(TABLE, [p.tokens for p in proposals]))[0].numpy()
+  log_prob = controller.score(TABLE, pad_tokens(TABLE, [p.tokens for p in proposals])).log_prob
   rewards = [0.1, 0.9, 0.2, 0.8, 0.7, 0.0]
   penalties = np.array([penalty(p.architecture) for p in proposals])
   assert 0 < np.count_nonzero(penalties) < 6
@@ -269,12 +269,12 @@ def _imagined(monkeypatch):
   seen = []
 
   def remembered(*arguments):
-    drawn = episodes_imagine(*arguments)
+    drawn = imagine(*arguments)
     seen.append((drawn, arguments[-1]))
     return drawn
 
-  episodes_imagine = episodes.imagine
-  monkeypatch.setattr(episodes, 'imagine', remembered)
+  imagine = reinforce.imagine
+  monkeypatch.setattr(reinforce, 'imagine', remembered)
   return seen
 
 
@@ -512,9 +512,9 @@ def test_infeasible_trials_teach_nothing_where_the_penalty_says_it_already():
       dataclasses.replace(trial, measurement=Measurement(Status.INFEASIBLE))
       for trial in trials_of(proposals, [-1.0, -2.0, -3.0])
     ]
-    before = [v.numpy().tolist() for v in controller.trainable_variables]
+    before = [w.tolist() for w in controller.weights.values()]
     known[penalty is None] = bool(strategy.tell(infeasible))
-    changed = [v.numpy().tolist() for v in controller.trainable_variables] != before
+    changed = [w.tolist() for w in controller.weights.values()] != before
     assert changed == known[penalty is None]
     assert not set(digests(proposals)) & set(digests(strategy.ask(8, np.random.default_rng(1))))
   assert known == {True: True, False: False}

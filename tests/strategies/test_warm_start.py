@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlnas.child.progress import told_to
+from rlnas.progress import told_to
 from rlnas.spaces import Chain
 from rlnas.spaces.decision import decode
 from rlnas.spaces.table import compile_table, enumerate_tokens
@@ -22,12 +22,12 @@ def make(steps: int, penalty=None, *, init_scale: float = 2.0) -> tuple[WarmStar
 
 
 def weights_of(controller: Controller) -> list:
-  return [v.numpy().tolist() for v in controller.trainable_variables]
+  return [w.tolist() for w in controller.weights.values()]
 
 
 def distance(controller: Controller, expected) -> float:
   """Total variation between the policy and a distribution over all walks."""
-  p = np.exp(controller.score(SMALL, pad_tokens(SMALL, WALKS))[0].numpy().astype(float))
+  p = np.exp(controller.score(SMALL, pad_tokens(SMALL, WALKS)).log_prob.astype(float))
   return float(np.abs(p - np.asarray(expected) / np.sum(expected)).sum() / 2)
 
 

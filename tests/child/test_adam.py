@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rlnas.adam import BETA_1, BETA_2, EPSILON, adam_step
 from rlnas.backend import tf
+from rlnas.child.adam import BETA_1, BETA_2, EPSILON, adam_step
 
 
 @pytest.mark.parametrize('in_graph', [False, True])
