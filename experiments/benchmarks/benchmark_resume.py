@@ -173,8 +173,7 @@ def main(arguments: list[str]) -> None:
 def _equal(one: Any, other: Any) -> bool:
   if one is None or other is None:
     return one is other
-  pairs = zip(one.trainable_variables, other.trainable_variables, strict=True)
-  return all(np.array_equal(a.numpy(), b.numpy()) for a, b in pairs)
+  return all(np.array_equal(one.weights[name], other.weights[name]) for name in one.weights)
 
 
 if __name__ == '__main__':

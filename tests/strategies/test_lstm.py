@@ -26,7 +26,7 @@ def pointing():
 
 TABLES = {
   'chain': compile_table(Chain(max_depth=3)),
-  'multibranch': compile_table(MultiBranch()),
+  'multibranch': compile_table(MultiBranch(depth=3)),
   'pointing': compile_table(pointing),
 }
 
