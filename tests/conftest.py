@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import signal
 
 import hypothesis
 import pytest
@@ -10,6 +11,14 @@ import pytest
 # Machines that run tests are busy; an example that takes long is no failure.
 hypothesis.settings.register_profile('steady', deadline=None, derandomize=True)
 hypothesis.settings.load_profile('steady')
+
+
+@pytest.fixture(autouse=True)
+def _interruptible():
+  """Programs that tests start hear Ctrl-C, even if the tests run in the background of a shell."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope='session', name='finished')

@@ -155,7 +155,7 @@ def test_ctrl_c_keeps_what_has_ended(tmp_path, table):
       assert process.poll() is None
       time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
-    stdout, _ = process.communicate()
+    stdout, _ = process.communicate(timeout=120)
   assert process.returncode == INTERRUPTED
   found = len(json.loads(out.read_text())['random']['test_200'])
   assert 0 < found < runs

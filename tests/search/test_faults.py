@@ -198,14 +198,6 @@ def test_a_lost_folder_stops_the_search_which_then_goes_on(tmp_path):
   assert list(trials) == read_journal(path)[1]
 
 
-@pytest.fixture(autouse=True)
-def _interruptible():
-  """Programs started here hear Ctrl-C, even where the tests run in the background of a shell."""
-  before = signal.signal(signal.SIGINT, signal.default_int_handler)
-  yield
-  signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_runs_and_the_same_command_goes_on(tmp_path):
   whole, stopped = tmp_path / 'whole', tmp_path / 'stopped'
