@@ -1,8 +1,6 @@
 """Search strategies: each proposes architectures and learns from their rewards.
 
-Each strategy has one file. `random_search`, `local_search`, `evolution`, `qlearning` and
-`optuna_sampler` need no TensorFlow; the strategies with a controller do. `admitting` wraps any of
-them.
+Each strategy has one file; none needs TensorFlow. `admitting` wraps any of them.
 """
 
 from __future__ import annotations

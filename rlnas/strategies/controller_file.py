@@ -46,7 +46,19 @@ class Parts:
 
 
 def weight_shapes(symbols: int, layers: int, units: int) -> dict[str, tuple[int, ...]]:
-  """The shape of each weight by its name, in the order of `rlnas.strategies.lstm.Weights`."""
+  """The shape of each weight of a controller by its name.
+
+  Args:
+    symbols: number of symbols, Y.
+    layers: number of LSTM layers.
+    units: hidden units of each layer, H.
+
+  Returns:
+    start: the first input. embedding: embeddings of the symbols. head, head_bias: the dense layer
+    that gives the logits of the symbols. kernel0 and bias0, kernel1, ...: the LSTM layers; the
+    first H rows of a kernel are for the input. w_prev, w_curr, v: the attention, for an anchor's
+    hidden vector, the current one, and the logit.
+  """
   return {
     'start': (1, units),
     'embedding': (symbols, units),

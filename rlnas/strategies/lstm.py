@@ -20,8 +20,9 @@ The input of the next step that advances is the sum of the embeddings of all sym
 This module scores walks, whose choices are all known. Their decisions lie in one array, step after
 step and the longest walk first, so each step has only the walks that have not ended, and each
 product with a matrix is one for all steps, but for the one that reads the hidden vector of the step
-before. It is written in NumPy with the gradient by hand, so that a search needs no TensorFlow
-beside its workers. `rlnas.strategies.sampler` draws walks by the same equations.
+before. It is written in NumPy with the gradient by hand: for arrays this small TensorFlow is no
+quicker, and takes seconds to trace a graph. `rlnas.strategies.sampler` draws walks by the same
+equations.
 
 Glossary: B batch, T step, A choice, S state, N anchor, H unit, Y symbol, M decision.
 """
@@ -134,8 +135,14 @@ def _route(table: TableArrays, tokens: IntArray) -> _Route:
   state, token = states[steps_of, walk], tokens[walk, steps_of]
   ends = np.cumsum(counts[counts > 0])
   return _Route(
-    *(state, table.symbol[state, token], token, table.hold[state], walk, batch),
-    *((ends - counts[counts > 0]).tolist(), ends.tolist()),
+    state=state,
+    symbol=table.symbol[state, token],
+    token=token,
+    hold=table.hold[state],
+    walk=walk,
+    batch=batch,
+    starts=(ends - counts[counts > 0]).tolist(),
+    ends=ends.tolist(),
   )
 
 
@@ -306,8 +313,18 @@ def _choose(weights: Weights, table: TableArrays, route: _Route, hidden: FloatAr
   total = odds.sum(1, keepdims=True)
   log_probs, probs = logits - np.log(total), odds / total
   return _Choices(
-    *(hidden, offered, token, log_probs, probs, log_probs[np.arange(decisions), token]),
-    *(-(probs * log_probs).sum(1), pointing, writing, anchor, known, bounded),
+    hidden=hidden,
+    offered=offered,
+    token=token,
+    log_probs=log_probs,
+    probs=probs,
+    chosen=log_probs[np.arange(decisions), token],
+    entropy=-(probs * log_probs).sum(1),
+    pointing=pointing,
+    writing=writing,
+    anchor=anchor,
+    known=known,
+    bounded=bounded,
   )
 
 

@@ -47,7 +47,11 @@ class PolicyGradient:
     seed: int,
     penalty: Penalty | None,
   ) -> None:
-    """Prepares the learner. See the strategy, `Learner` and `WarmStart` for the arguments."""
+    """Prepares the learner.
+
+    See the strategy, `Learner` and `WarmStart` for the arguments. `settings` are the numbers that
+    the objective was made with: a state with others is refused.
+    """
     check_at_least(1, updates=updates)
     self._table = table
     self._controller = controller

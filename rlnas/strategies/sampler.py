@@ -1,8 +1,7 @@
 """Draws walks from the controller.
 
-The equations are those of `rlnas.strategies.lstm`, whose docstring defines them, without gradients
-and in NumPy: for arrays this small a graph of TensorFlow takes half as long again, and a second to
-trace before the first draw.
+The equations are those of `rlnas.strategies.lstm`, whose docstring defines them, without gradients.
+Here each step has to wait for the choices of the step before.
 
 Glossary: B batch, T step, A choice, S state, N anchor, H unit, Y symbol.
 """
@@ -106,7 +105,7 @@ def draw(
   """Draws walks by the Gumbel-max trick (Maddison et al. 2014, section 2).
 
   Args:
-    weights: weights of the controller, by the names of `rlnas.strategies.lstm.Weights`.
+    weights: weights of the controller, by the names of `controller_file.weight_shapes`.
     table: the compiled space.
     noise: standard Gumbel noise. [T, B, A]
     exploration: share of the uniform distribution in that of each choice, in [0, 1].
