@@ -19,7 +19,7 @@ import tqdm
 
 from rlnas.budget import Budget
 from rlnas.data.metrics import Metric
-from rlnas.progress import PICTURE, Step
+from rlnas.progress import PICTURE, WAITING, Step
 from rlnas.reward import is_feasible
 from rlnas.trial import Trial
 
@@ -228,7 +228,8 @@ class Bar:
 
   def _running_text(self, most: int = _MOST_RUNNING) -> str:
     """The units that run, those that are furthest first, and how many more there are."""
-    running = sorted(self._running.values(), key=lambda s: -s.done / (s.total or 1.0))
+    steps = (step for step in self._running.values() if step.unit != WAITING)
+    running = sorted(steps, key=lambda s: -s.done / (s.total or 1.0))
     shown = [_step_text(step, with_unit=place == 0) for place, step in enumerate(running[:most])]
     if shown and len(running) > most:
       shown.append(f'+{len(running) - most}')

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 import subprocess
 
 import numpy as np
@@ -17,7 +18,7 @@ from tests.cli.command import Shown, refused, within
 FLAGS = (
   *('--trials=2', '--batch=2', '--strategy=random', '--space_option=max_layers=1', '--epochs=20'),
   *('--space_option=widths=8,16', '--sram_kib=20', '--finish_epochs=12', '--finish_top=2'),
-  *('--finish_teacher=ensemble', '--executor=inprocess'),
+  '--executor=inprocess',
 )
 
 
@@ -98,7 +99,14 @@ def test_the_command_says_what_it_does(search):
   assert 'int8 test AUC' in out
   assert 'of false alarms (5% in validation)' in out
   assert rlnas.read_config(search.workdir).space == 'autoencoder'
-  result = json.loads((search.workdir / 'result.json').read_text())
+
+
+@pytest.mark.nightly
+def test_a_network_learns_reconstructions_from_others(search, tmp_path):
+  workdir = shutil.copytree(search.workdir, tmp_path / 'copy')
+  taught = ('--finish_epochs=12', '--finish_top=2', '--finish_teacher=ensemble')
+  within('finish', f'--workdir={workdir}', *taught)
+  result = json.loads((workdir / 'result.json').read_text())
   assert 'taught' in [finalist['note'] for finalist in result['finalists']]
 
 

@@ -40,8 +40,10 @@ def test_a_search_is_finished_anew(copy):
 def test_another_preference_chooses_anew_and_trains_nothing(copy):
   stored = (copy / 'finalists' / 'finalists.jsonl').read_bytes()
   flags = ('--finish_epochs=1', '--finish_top=2')
-  winners = {}
-  for prefer in ('accuracy', 'balanced', 'smallest'):
+  balanced = json.loads((copy / 'result.json').read_text())
+  assert balanced['prefer'] == 'balanced'
+  winners = {'balanced': balanced['finalists']}
+  for prefer in ('accuracy', 'smallest'):
     shown = within('finish', f'--workdir={copy}', *flags, f'--prefer={prefer}')
     result = json.loads((copy / 'result.json').read_text())
     assert (result['prefer'], bool(result['why'])) == (prefer, True)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 import subprocess
 
 import numpy as np
@@ -17,13 +18,11 @@ from tests.cli.command import Shown, refused, within
 
 FLAGS = (
   *('--trials=2', '--batch=2', '--strategy=random', '--space_option=max_depth=2', '--sram_kib=20'),
-  *(
-    '--finish_epochs=20',
-    '--finish_top=2',
-    '--finish_further_epochs=1',
-    '--finish_teacher=ensemble',
-  ),
-  *('--finish_prune=0.3', '--executor=inprocess'),
+  *('--finish_epochs=20', '--finish_top=2', '--executor=inprocess'),
+)
+ALL_WAYS = (
+  *('--finish_epochs=20', '--finish_top=2', '--finish_further_epochs=1'),
+  *('--finish_teacher=ensemble', '--finish_prune=0.3'),
 )
 
 
@@ -87,9 +86,11 @@ def test_the_command_says_what_it_does(search):
   assert line['measurement']['quality'] == line['measurement']['int8_validation_accuracy']
 
 
-@pytest.mark.slow
-def test_all_ways_of_finishing_take_values(search):
-  result = json.loads((search.workdir / 'result.json').read_text())
+@pytest.mark.nightly
+def test_all_ways_of_finishing_take_values(search, tmp_path):
+  workdir = shutil.copytree(search.workdir, tmp_path / 'copy')
+  within('finish', f'--workdir={workdir}', *ALL_WAYS)
+  result = json.loads((workdir / 'result.json').read_text())
   notes = [finalist['note'] for finalist in result['finalists']]
   assert 'taught' in notes
   assert any('pruned by 0.3' in note for note in notes)

@@ -71,6 +71,8 @@ def markers(folder: pathlib.Path) -> list[pathlib.Path]:
   return list(folder.glob('numba-*/complete'))
 
 
+SHOWN = 'print(json.dumps(estimates()))\n'
+
 WAITING = """
 import time
 from rlnas.cost import jit, machine_code
@@ -168,6 +170,16 @@ print(waits, file=sys.stderr)
 
 
 @pytest.mark.slow
+def test_compiled_functions_give_what_the_interpreted_ones_give(tmp_path):
+  interpreted = started(SHOWN, tmp_path, NUMBA_DISABLE_JIT='1')
+  compiled = run(SHOWN, pathlib.Path(machine_code.folder() or '.').parent)
+  plain = ended(interpreted)
+  assert (plain.returncode, compiled.returncode) == (0, 0), plain.stderr + compiled.stderr
+  assert plain.stdout == compiled.stdout
+  assert len(json.loads(plain.stdout)) == 18
+
+
+@pytest.mark.nightly
 def test_nothing_waits_for_the_compiler_and_nothing_changes_when_it_is_done(tmp_path):
   """One compilation serves both: estimates and a search, before it is done and after it."""
   old = tmp_path / 'numba-0123456789abcdef'
@@ -185,9 +197,8 @@ def test_nothing_waits_for_the_compiler_and_nothing_changes_when_it_is_done(tmp_
   assert found.returncode == 0, found.stderr
   assert not old.exists(), 'of a state that nobody used for a week'
   assert recent.exists()
-  estimate = 'print(json.dumps(estimates()))\n'
   interpreted = {'NUMBA_DISABLE_JIT': '1'}
-  plain = run(f'{estimate}assert "numba" not in sys.modules', tmp_path, **interpreted)
+  plain = run(f'{SHOWN}assert "numba" not in sys.modules', tmp_path, **interpreted)
   assert plain.returncode == 0, plain.stderr
   assert json.loads(plain.stdout) == json.loads(found.stdout)
   assert len(json.loads(plain.stdout)) == 18
@@ -197,7 +208,7 @@ def test_nothing_waits_for_the_compiler_and_nothing_changes_when_it_is_done(tmp_
     'machine_code.compile_in_background()\n'
     'assert not machine_code.is_awaited() and machine_code._state.compiler is None\n'
   )
-  again = run(code + estimate, tmp_path)
+  again = run(code + SHOWN, tmp_path)
   assert again.returncode == 0, again.stderr
   assert again.stdout == found.stdout
   compiled = run(SEARCH, tmp_path)

@@ -109,8 +109,8 @@ EVALUATORS = {
 
 
 CLASSES = ('trained', 'weight_sharing', 'finishing')  # of evaluators that train
-MARKS = dict.fromkeys((*CLASSES, 'trained_values', 'trained_scores'), pytest.mark.slow)
-for _name in ('weight_sharing', 'finishing'):
+MARKS = dict.fromkeys(CLASSES, pytest.mark.slow)
+for _name in CLASSES:
   MARKS |= dict.fromkeys((f'{_name}_values', f'{_name}_scores'), pytest.mark.nightly)
 
 
@@ -120,7 +120,14 @@ for _name in ('weight_sharing', 'finishing'):
 def test_it_keeps_the_contract(name, tmp_path):
   case = EVALUATORS[name](tmp_path)
   options = {'measures_all': case.measures_all, 'uses_seed': case.uses_seed}
-  check_evaluator(case.evaluator, case.architectures, **options, processes=name in CLASSES)
+  check_evaluator(case.evaluator, case.architectures, **options, processes=name == 'trained')
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize('name', CLASSES[1:])
+def test_it_keeps_the_contract_in_processes_of_its_own(name, tmp_path):
+  case = EVALUATORS[name](tmp_path)
+  check_evaluator(case.evaluator, case.architectures, uses_seed=case.uses_seed, processes=True)
 
 
 def test_the_screened_networks_go_all_three_ways(tmp_path):

@@ -139,8 +139,12 @@ def test_the_excess_is_0_exactly_where_a_network_may_fit_and_grows_with_its_size
       )
 
 
+FIRST, *OTHERS = networks(3)
+ONE_OF_THREE = [FIRST, *(pytest.param(a, marks=pytest.mark.nightly) for a in OTHERS)]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize('architecture', networks(3))
+@pytest.mark.parametrize('architecture', ONE_OF_THREE)
 def test_near_the_limit_the_exact_size_decides(architecture):
   exact = untrained_footprint(architecture, TASK)
   fits = Budget(exact.flash_bytes, exact.sram_bytes)
@@ -224,7 +228,11 @@ def test_a_search_estimates_each_proposed_network_once(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  'space', [Chain(), NASNet(blocks=2), MultiBranch(depth=5), Recurrent(base=2, steps=3, frames=8)]
+  'space',
+  [
+    *(Chain(), MultiBranch(depth=5), Recurrent(base=2, steps=3, frames=8)),
+    pytest.param(NASNet(blocks=2), marks=pytest.mark.nightly),
+  ],
 )
 def test_the_untrained_network_has_the_size_of_the_trained_one(space):
   table, rng = compile_table(space), np.random.default_rng(1)

@@ -102,25 +102,25 @@ def test_differences_from_the_first_arm_are_corrected_for_their_number(experimen
 
 @pytest.mark.slow
 def test_arms_are_compared_over_seeds_and_the_comparison_resumes(tmp_path):
-  flags = ('--strategies=random;random:admits=false;evolution', '--seeds=0,1')
+  flags = ('--strategies=random;evolution:population=8', '--seeds=0,1')
   done = compare(tmp_path, *flags)
   assert done.code == 0, done.stderr
-  for arm in ('random', 'random:admits=false', 'evolution'):
+  for arm in ('random', 'evolution:population=8'):
     assert f'| {arm} | linear_excess | 2 |' in done.stdout
   results = json.loads((tmp_path / 'compare.json').read_text())
-  assert [r['trials'] for r in results] == [[4, 4]] * 3
+  assert [r['trials'] for r in results] == [[4, 4]] * 2
   assert all(0 < best <= 1 for result in results for best in result['best'])
   assert all(n <= 4 for result in results for n in result['trained'])
   assert (tmp_path / 'compare.png').stat().st_size > 10_000
   # Evolution begins with the networks of random search; they were not trained again.
   measured = {
     name: [t.measurement for t in read_journal(tmp_path / f'{name}-linear_excess-1.jsonl')[1]]
-    for name in ('random', 'evolution', 'random_admits=false')
+    for name in ('random', 'evolution_population=8')
   }
   assert [m.int8_validation_accuracy for m in measured['random']] == [
-    m.int8_validation_accuracy for m in measured['evolution']
+    m.int8_validation_accuracy for m in measured['evolution_population=8']
   ]
-  assert all(m.seconds == 0 for m in measured['evolution'])
+  assert all(m.seconds == 0 for m in measured['evolution_population=8'])
   assert all(m.curve for m in measured['random'])
   journals = {path: path.read_bytes() for path in tmp_path.glob('*.jsonl')}
   again = compare(tmp_path, *flags)

@@ -19,6 +19,7 @@ from rlnas.finishing.judge import Judge
 from rlnas.finishing.plan import Plan, Teaching, Tools, run_plan
 from rlnas.finishing.recipe import Recipe
 from rlnas.finishing.winner import finish_best
+from rlnas.progress import WAITING, told_to
 from rlnas.tflite.inference import int8_accuracy
 from rlnas.trial import Measurement, Status
 from tests.finishing.test_choice import LABELS, answers, chosen, finalist, some_finalists
@@ -270,9 +271,12 @@ def _winner(tmp_path_factory):
 
 @pytest.mark.slow
 def test_only_the_better_half_goes_on(winner, counted, tmp_path):
-  heard = []
-  found = halving(tmp_path, executor_factory=counted, on_finished=heard.append)
+  heard, steps = [], []
+  with told_to(steps.append):
+    found = halving(tmp_path, executor_factory=counted, on_finished=heard.append)
   assert found.model == winner.model
+  waited = [step.done for step in steps if step.unit == WAITING]
+  assert waited == [t.until for t in counted.trained if not t.is_last]
   first, *others = found.finalists
   assert len(heard) == len(found.finalists) == 4
   assert first.stopped in (Stop.ALL, Stop.NO_GAIN)
@@ -293,7 +297,7 @@ def test_only_the_better_half_goes_on(winner, counted, tmp_path):
   assert {r['stopped'] for r in result} <= {stop.value for stop in Stop}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_kill_within_a_rung_loses_only_the_part_that_ran(winner, counted, tmp_path):
   counted.most = 5  # four begin; the second rung has one of its two parts
   with pytest.raises(KeyboardInterrupt):

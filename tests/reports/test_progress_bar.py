@@ -6,7 +6,7 @@ import io
 import pytest
 
 from rlnas.budget import Budget
-from rlnas.progress import Step, changed_by, is_heard, part_of, tell, told_to
+from rlnas.progress import WAITING, Step, changed_by, is_heard, part_of, tell, told_to
 from rlnas.reports.progress_bar import Bar, ProgressBar, spoken
 from rlnas.reward import is_feasible
 from tests.reports.test_tensorboard import search
@@ -47,6 +47,19 @@ def test_a_bar_fits_80_columns_and_shows_what_runs():
   assert '% ' not in late
   assert 'left' in late
   assert terminal.screens[-1].startswith('finish 1/4 |')
+
+
+def test_what_waits_for_others_counts_and_gives_them_room():
+  terminal, clock = Terminal(), Clock()
+  with Bar(4, 'finish', stream=terminal, clock=clock) as bar:
+    for name, unit in [('a', WAITING), ('b', WAITING), ('c', 'epoch'), ('d', 'epoch')]:
+      clock.now += 1
+      bar.on_step(Step(30, 60, unit=unit, key=ord(name), name=f'trial {name}'))
+    clock.now += 60
+    bar.on_step(Step(45, 60, key=ord('d'), name='trial d'))
+    assert bar.seconds_left() == pytest.approx(63 * (4 - 2.25) / 2.25)
+  assert terminal.screens[5].endswith(' trial d epoch 45/60, trial c 30/60')
+  assert not any('trial a' in screen for screen in terminal.screens)
 
 
 def test_what_the_search_itself_does_is_shown_until_it_is_done():

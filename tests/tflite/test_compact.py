@@ -31,10 +31,13 @@ def network(space, seed: int) -> Architecture:
   return decode(space, sample_uniform(compile_table(space), np.random.default_rng(seed)))
 
 
-NIGHTLY_CELLS = pytest.param(NASNet(blocks=2), marks=pytest.mark.nightly)
+NIGHTLY = [
+  pytest.param(space, marks=pytest.mark.nightly)
+  for space in (MultiBranch(depth=6), NASNet(blocks=2))
+]
 
 
-@pytest.fixture(scope='module', params=[Chain(), MultiBranch(depth=6), NIGHTLY_CELLS, 'frames'])
+@pytest.fixture(scope='module', params=[Chain(), 'frames', *NIGHTLY])
 def models(request):
   recurrent = request.param == 'frames'
   space = Recurrent(base=3, steps=3, frames_per_step=7) if recurrent else request.param

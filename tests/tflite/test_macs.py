@@ -43,6 +43,7 @@ def test_latency_of_an_lstm_is_that_of_its_products_and_uncertain(lstm):
   assert high / middle == pytest.approx(middle / low) == pytest.approx(10, rel=0.1)
 
 
+@pytest.mark.nightly
 def test_a_gru_is_a_loop():
   gru = measure(of_keras(recurrent(keras.layers.GRU(UNITS), steps=STEPS, features=FEATURES)))
   assert 'WHILE' in {o.kind for o in gru.operators}
@@ -141,7 +142,10 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize('name', OTHERS)
+SLOWEST = pytest.param('lstm, int8', marks=pytest.mark.nightly)
+
+
+@pytest.mark.parametrize('name', [SLOWEST if name == 'lstm, int8' else name for name in OTHERS])
 def test_macs_are_counted_and_the_arena_is_that_of_tflm(name):
   make, macs = OTHERS[name]
   model = make()
