@@ -49,7 +49,7 @@ from rlnas.cli.guard import INTERRUPTED
 from rlnas.data.atomic_file import write_file
 from rlnas.evaluation.executors import InProcess, default_workers
 from rlnas.evaluation.lookup import Lookup, NasBench201Data
-from rlnas.progress import Step, tell, told_to
+from rlnas.progress import Step, changed_by, tell, told_to
 from rlnas.reports.progress_bar import Bar, note
 from rlnas.reports.rendering import encoded
 from rlnas.search.loop import run_search
@@ -183,10 +183,9 @@ class Ledger:
   It tells how far it is once a second.
   """
 
-  def __init__(self, protocol: Protocol, label: str = '') -> None:
-    """Starts with nothing spent; `label` names the arm."""
+  def __init__(self, protocol: Protocol) -> None:
+    """Starts with nothing spent."""
     self._protocol = protocol
-    self._label = label
     self._told = time.monotonic()
     self._seen: set[tuple[int, ...]] = set()
     self._fitting: set[tuple[int, ...]] = set()
@@ -217,7 +216,7 @@ class Ledger:
     """Tells the number of evaluations, if the last time is a second ago."""
     if time.monotonic() - self._told >= 1:
       self._told = time.monotonic()
-      tell(Step(self.evaluations, self.evaluations, unit='evaluations', name=self._label))
+      tell(Step(self.evaluations, self.evaluations, unit='evaluations'))
 
 
 @functools.lru_cache(maxsize=1)
@@ -232,7 +231,7 @@ def benchmark(path: str) -> tuple[NasBench201Data, Lookup, Table, dict[tuple[int
 def search_once(arm: Arm, path: str, *, protocol: Protocol, seed: int) -> Run:
   """Runs one search of one strategy, with batches of one and no lag, as in the published loops."""
   data, evaluator, table, test_200 = benchmark(path)
-  ledger = Ledger(protocol, arm.label)
+  ledger = Ledger(protocol)
 
   def penalty(architecture: Architecture) -> float:
     return protocol.excess(evaluator.evaluate(architecture, seed=0))
@@ -241,7 +240,10 @@ def search_once(arm: Arm, path: str, *, protocol: Protocol, seed: int) -> Run:
   # ten times the number of evaluations that the protocol allows.
   allowed = min(protocol.networks, protocol.seconds / float(np.min(data.seconds)))
   most = 10 * math.ceil(allowed)
-  with contextlib.suppress(BudgetSpentError):
+  with (
+    contextlib.suppress(BudgetSpentError),
+    changed_by(lambda step: dataclasses.replace(step, name=arm.label)),
+  ):
     run_search(
       arm.build(
         table,

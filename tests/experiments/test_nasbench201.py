@@ -18,6 +18,7 @@ from rlnas.architecture import Architecture, Node
 from rlnas.cli.arms import read_arms
 from rlnas.cli.guard import INTERRUPTED
 from rlnas.evaluation.lookup import EVALUATION_EPOCHS
+from rlnas.progress import told_to
 from rlnas.trial import Measurement, Proposal, Status, Trial
 from tests.experiments import script
 from tests.experiments.invented_table import invented_table
@@ -93,6 +94,14 @@ def test_a_search_spends_its_budget(experiment, table, name):
   assert run.test_200 == pytest.approx(run.validation_12 + 10)
   assert run.curve[0][0] == pytest.approx(EVALUATION_EPOCHS)
   assert list(run.curve) == sorted(run.curve)
+
+
+def test_every_step_is_told_with_the_arm(experiment, table):
+  (arm,), steps = read_arms('zoph_le:warm_start=3'), []
+  protocol = experiment.Protocol(5.5 * EVALUATION_EPOCHS)
+  with told_to(steps.append):
+    experiment.search_once(arm, str(table), protocol=protocol, seed=0)
+  assert {(step.name, step.unit) for step in steps} == {('zoph_le:warm_start=3', 'warm start')}
 
 
 def test_a_budget_for_nothing_is_refused(experiment, table):
