@@ -68,8 +68,9 @@ def run(command: list[str], folder: pathlib.Path) -> subprocess.CompletedProcess
 
 
 def takes_long(block) -> bool:
-  """Whether it runs a whole search, or the contract suites."""
-  return 'rlnas.run(' in block.code or block.name.startswith('test_')
+  """Whether it runs a whole search, the contract suites or processes of its own."""
+  long = ('rlnas.run(', 'multiprocessing')
+  return any(text in block.code for text in long) or block.name.startswith('test_')
 
 
 @pytest.mark.slow

@@ -156,7 +156,6 @@ def test_a_folder_without_a_search_is_one_line(command, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize('command', ['export', 'report', 'finish'])
 def test_on_a_full_disk_the_files_stay_and_the_error_names_one(command, copy):
-  within('report', f'--workdir={copy}')
   before = {path: path.read_bytes() for path in copy.rglob('*') if path.is_file()}
   flags = ['--finish_epochs=2', '--finish_top=1'] if command == 'finish' else []
   with full_disk(4096):

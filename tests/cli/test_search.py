@@ -120,15 +120,22 @@ def test_a_search_says_what_it_clips_and_the_result_has_the_limit(tmp_path):
 
 
 @pytest.mark.slow
-def test_python_and_worker_processes_change_nothing_and_a_cut_journal_resumes(finished, tmp_path):
+def test_worker_processes_change_nothing_and_a_cut_journal_resumes(finished, tmp_path):
   workdir = finished.workdir
   lines = (workdir / 'journal.jsonl').read_text().splitlines(keepends=True)
   (tmp_path / 'journal.jsonl').write_text(''.join(lines[:3]) + lines[3][:50])
   changes = {'workdir': str(tmp_path), 'executor': 'pool', 'workers': 2}
-  winner = rlnas.run(dataclasses.replace(rlnas.read_config(workdir), **changes))
+  search(set_up(dataclasses.replace(rlnas.read_config(workdir), **changes)))
   resumed = (tmp_path / 'journal.jsonl').read_text().splitlines(keepends=True)
   assert resumed[1:3] == lines[1:3], 'two trials with the seconds that they took'
   assert without_times(tmp_path / 'journal.jsonl') == without_times(workdir / 'journal.jsonl')
+
+
+@pytest.mark.nightly
+def test_python_with_worker_processes_ends_at_the_same_network(finished, tmp_path):
+  workdir = finished.workdir
+  changes = {'workdir': str(tmp_path), 'executor': 'pool', 'workers': 2}
+  winner = rlnas.run(dataclasses.replace(rlnas.read_config(workdir), **changes))
   results = [json.loads((p / 'result.json').read_text()) for p in (workdir, tmp_path)]
   assert results[0]['best'] == results[1]['best']
   assert winner.model == (workdir / 'best' / 'model.tflite').read_bytes()

@@ -22,7 +22,7 @@ def check_rows(flags, networks):
     assert 0 <= int(least) <= int(most) <= 64, space
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_smallest_arena_that_loads_is_predicted():
   check_rows(['--spaces=chain,temporal,recurrent', '--count=1'], 3)
 

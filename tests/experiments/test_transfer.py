@@ -24,7 +24,7 @@ def test_a_journal_gives_back_all_limits(budget, tmp_path):
   assert budget_of(read_journal(tmp_path / 'journal.jsonl')[0]) == budget
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_limit_on_macs_holds_for_the_trial_whose_cells_are_taken(tmp_path):
   setup = set_up(
     SearchConfig(

@@ -298,7 +298,9 @@ def test_the_next_takes_the_place_of_one_that_no_longer_fits():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('teaching', list(Teaching))
+@pytest.mark.parametrize(
+  'teaching', [Teaching.ENSEMBLE, pytest.param(Teaching.WIDE, marks=pytest.mark.nightly)]
+)
 def test_the_best_are_taught(teaching, tmp_path):
   plan = Plan(Recipe(2), top=2, teaching=teaching)
   heard = []

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import pathlib
 from typing import ClassVar
 
 import numpy as np
@@ -13,13 +14,14 @@ from rlnas.data import loaders
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.executors import InProcess, WorkerPool
 from rlnas.finishing.choice import Prefer, dominates, may_be_chance
+from rlnas.finishing.evaluator import Training
 from rlnas.finishing.finalists import Finalist, Stop
 from rlnas.finishing.halving import halved, has_gained, rung_epochs
 from rlnas.finishing.judge import Judge
 from rlnas.finishing.plan import Plan, Teaching, Tools, run_plan
 from rlnas.finishing.recipe import Recipe
-from rlnas.finishing.winner import finish_best
-from rlnas.progress import WAITING, told_to
+from rlnas.finishing.winner import Winner, finish_best
+from rlnas.progress import WAITING, Step, told_to
 from rlnas.tflite.inference import int8_accuracy
 from rlnas.trial import Measurement, Status
 from tests.finishing.test_choice import LABELS, answers, chosen, finalist, some_finalists
@@ -264,32 +266,49 @@ def _counted(monkeypatch):
   return Counting
 
 
-@pytest.fixture(scope='module', name='winner')
-def _winner(tmp_path_factory):
-  return halving(tmp_path_factory.mktemp('halving'))
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A finishing with all that was trained and told."""
+
+  folder: pathlib.Path
+  winner: Winner
+  trained: tuple[Training, ...]
+  heard: list[Finalist]
+  steps: list[Step]
+
+
+@pytest.fixture(scope='module', name='run')
+def _run(tmp_path_factory):
+  folder, heard, steps = tmp_path_factory.mktemp('halving'), [], []
+  Counting.trained.clear()
+  with told_to(steps.append):
+    found = halving(folder, executor_factory=Counting, on_finished=heard.append)
+  return Run(folder, found, tuple(Counting.trained), heard, steps)
+
+
+@pytest.fixture(name='winner')
+def _winner(run):
+  return run.winner
 
 
 @pytest.mark.slow
-def test_only_the_better_half_goes_on(winner, counted, tmp_path):
-  heard, steps = [], []
-  with told_to(steps.append):
-    found = halving(tmp_path, executor_factory=counted, on_finished=heard.append)
-  assert found.model == winner.model
-  waited = [step.done for step in steps if step.unit == WAITING]
-  assert waited == [t.until for t in counted.trained if not t.is_last]
+def test_only_the_better_half_goes_on(run):
+  found, heard, trained = run.winner, run.heard, run.trained
+  waited = [step.done for step in run.steps if step.unit == WAITING]
+  assert waited == [t.until for t in trained if not t.is_last]
   first, *others = found.finalists
   assert len(heard) == len(found.finalists) == 4
   assert first.stopped in (Stop.ALL, Stop.NO_GAIN)
   assert sum(f.epochs for f in found.finalists) <= 0.6 * 4 * 21
   assert {f.epochs for f in found.finalists} <= {3, 9, 21}
-  assert sum(f.epochs for f in found.finalists) == sum(t.epochs for t in counted.trained)
+  assert sum(f.epochs for f in found.finalists) == sum(t.epochs for t in trained)
   for f in others:
     assert f.stopped is not None
   # Each part continues from the weights of the one before.
-  by_start = [t for t in counted.trained if t.before]
+  by_start = [t for t in trained if t.before]
   assert by_start
   for training in by_start:
-    assert (tmp_path / f'{training.start}.npz').exists()
+    assert (run.folder / f'{training.start}.npz').exists()
   x, y = DIGITS.x_test, DIGITS.y_test
   assert found.int8_test_accuracy == int8_accuracy(found.model, x, y, scaling=DIGITS.scaling)
   result = [f.figures() for f in found.finalists]

@@ -44,7 +44,9 @@ def trial(index, window):
   return Trial(index, 0, 0, Proposal((index,), architecture), measurement, 0.9 - 0.1 * index)
 
 
-@pytest.mark.parametrize('teaching', [None, Teaching.ENSEMBLE, Teaching.WIDE])
+@pytest.mark.parametrize(
+  'teaching', [None, Teaching.ENSEMBLE, pytest.param(Teaching.WIDE, marks=pytest.mark.nightly)]
+)
 def test_each_finalist_reads_through_its_window(data, teaching, tmp_path):
   trials = [trial(i, window) for i, window in enumerate(WINDOWS)]
   plan = Plan(Recipe(4), top=3, teaching=teaching, prune=0.4 if teaching is None else None)

@@ -27,6 +27,7 @@ def searched(strategy, *, batches: int, size: int = 5) -> list[float]:
   return rewards
 
 
+@pytest.mark.nightly
 def test_tpe_beats_random_search():
   """By 5 sigma of the difference of two means: a false-alarm rate of 3e-7."""
   last = searched(OptunaSampler(TABLE), batches=60)[-100:]
