@@ -133,7 +133,7 @@ def operators(converted: bytes) -> list[tuple[str, int]]:
   return [(o['op_name'], sizes[o['outputs'][0]]) for o in interpreter._get_ops_details()]
 
 
-@pytest.mark.parametrize('seed', range(2))
+@pytest.mark.parametrize('seed', [0, pytest.param(1, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(
   'space',
   [

@@ -185,8 +185,15 @@ int main(void) {{
     assert numbers(line) == deployed.vectors.inputs[0].ravel().tolist()
 
 
-@pytest.mark.parametrize('dtype', [np.float32, np.float64])
-@pytest.mark.parametrize('count', [1, 8])
+@pytest.mark.parametrize(
+  ('dtype', 'count'),
+  [
+    *((np.float32, 8), (np.float64, 1)),
+    *(
+      pytest.param(*case, marks=pytest.mark.nightly) for case in ((np.float32, 1), (np.float64, 8))
+    ),
+  ],
+)
 def test_values_beyond_the_limit_and_time_stamps_give_the_int8_of_python(dtype, count, tmp_path):
   rng = np.random.default_rng(0)
   start = 1.7e9 if dtype == np.float64 else 5.0

@@ -54,7 +54,13 @@ def moves(dtype, task=Task.CLASSIFICATION):
   return x.astype(dtype), y
 
 
-@pytest.fixture(scope='module', params=list(CASES))
+OF_THE_NIGHT = ('one feature', 'scores')
+
+
+@pytest.fixture(
+  scope='module',
+  params=[pytest.param(c, marks=[pytest.mark.nightly] * (c in OF_THE_NIGHT)) for c in CASES],
+)
 def made(request, tmp_path_factory):
   """The folder of a bundle, its deployment and the data as the network sees them."""
   window, dtype, task = CASES[request.param]

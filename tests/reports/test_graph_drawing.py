@@ -39,7 +39,7 @@ SPACES = [
   (multibranch.MultiBranch.paper(15), IMAGES),
   (NASNet(), IMAGES),
   (blockqnn.BlockQNN(), IMAGES),
-  (joint.Joint(), IMAGES),
+  pytest.param(joint.Joint(), IMAGES, marks=pytest.mark.nightly),
   (nasbench201.NasBench201(), IMAGES),
   (Temporal(), TaskShape((1, 49, 10), 12)),
   (Recurrent(), SPEECH),
@@ -133,7 +133,9 @@ def test_an_unrolled_cell_shows_two_steps():
   assert found[-1].inputs == (len(found) - 2,)
 
 
-@pytest.mark.parametrize('space', [NASNet.paper(), blockqnn.BlockQNN.paper()])
+@pytest.mark.parametrize(
+  'space', [NASNet.paper(), pytest.param(blockqnn.BlockQNN.paper(), marks=pytest.mark.nightly)]
+)
 def test_a_large_network_is_cut_and_soon_drawn(space, tmp_path):
   architecture = sample(space, 3)
   found = boxes(architecture, IMAGES)
