@@ -39,7 +39,7 @@ class Step:
 
 
 PICTURE = 'picture'  # the unit of the step that each drawing tells when it begins
-WAITING = 'waiting'  # the unit of the last step of a part of a training that may go on later
+WAITING = 'waiting'  # the unit of the step that ends a part of a training; another may follow
 Listener = Callable[[Step], None]
 _LOADING_SECONDS = 1.0
 _listener: contextvars.ContextVar[Listener | None] = contextvars.ContextVar(

@@ -26,7 +26,7 @@ from rlnas.data.dataset import Dataset
 from rlnas.data.metrics import Metric
 from rlnas.data.windowed import through
 from rlnas.finishing.recipe import Finished, Recipe, finish
-from rlnas.progress import WAITING, Step, part_of, tell
+from rlnas.progress import Step, part_of, tell
 from rlnas.tflite.footprint import ArenaOverflow, measure
 from rlnas.trial import Measurement, Status, derive_seed
 
@@ -166,8 +166,6 @@ class Finishing:
     except ArenaOverflow as error:
       return Measurement(Status.INFEASIBLE, detail=str(error))
     write_file(self.model_path(name), found.model)
-    if not training.is_last:
-      tell(Step(training.until, total, unit=WAITING))
     return Measurement(
       Status.COMPLETE,
       validation_accuracy=found.validation_accuracy,

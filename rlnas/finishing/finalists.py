@@ -21,7 +21,7 @@ from rlnas.cost.speed import Speed
 from rlnas.finishing.evaluator import Finishing, Training
 from rlnas.interfaces import Executor
 from rlnas.pareto import pareto_front
-from rlnas.progress import Step, changed_by
+from rlnas.progress import WAITING, Step, changed_by, tell
 from rlnas.reward import is_feasible
 from rlnas.search.line_file import LineFile, LockedError
 from rlnas.trial import Measurement, Status, Trial
@@ -267,7 +267,10 @@ def finish_candidates(
     while len(done) < len(candidates):
       arrived = executor.collect(_PATIENCE_SECONDS)
       if arrived is not None:
-        finalist = conclude(*arrived)
+        key, measurement = arrived
+        finalist, training = conclude(key, measurement), trainings[key]
+        if not training.is_last:  # nothing of it runs until the others of its rung have ended
+          tell(Step(training.until, training.total, unit=WAITING, key=key))
         if finalist.measurement.status is Status.COMPLETE:
           store.add(finalist)
   return [done[key] for key in range(len(candidates))]

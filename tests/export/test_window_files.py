@@ -54,12 +54,12 @@ def moves(dtype, task=Task.CLASSIFICATION):
   return x.astype(dtype), y
 
 
-OF_THE_NIGHT = ('one feature', 'scores')
+NIGHTLY = ('one feature', 'scores')
 
 
 @pytest.fixture(
   scope='module',
-  params=[pytest.param(c, marks=[pytest.mark.nightly] * (c in OF_THE_NIGHT)) for c in CASES],
+  params=[pytest.param(c, marks=[pytest.mark.nightly] * (c in NIGHTLY)) for c in CASES],
 )
 def made(request, tmp_path_factory):
   """The folder of a bundle, its deployment and the data as the network sees them."""

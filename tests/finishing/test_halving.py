@@ -14,14 +14,15 @@ from rlnas.data import loaders
 from rlnas.data.metrics import Metric
 from rlnas.evaluation.executors import InProcess, WorkerPool
 from rlnas.finishing.choice import Prefer, dominates, may_be_chance
-from rlnas.finishing.evaluator import Training
+from rlnas.finishing.evaluator import Finishing, Training
 from rlnas.finishing.finalists import Finalist, Stop
 from rlnas.finishing.halving import halved, has_gained, rung_epochs
 from rlnas.finishing.judge import Judge
 from rlnas.finishing.plan import Plan, Teaching, Tools, run_plan
 from rlnas.finishing.recipe import Recipe
 from rlnas.finishing.winner import Winner, finish_best
-from rlnas.progress import WAITING, Step, told_to
+from rlnas.progress import WAITING, Step, tell, told_to
+from rlnas.search.loop import SearchError
 from rlnas.tflite.inference import int8_accuracy
 from rlnas.trial import Measurement, Status
 from tests.finishing.test_choice import LABELS, answers, chosen, finalist, some_finalists
@@ -314,6 +315,20 @@ def test_only_the_better_half_goes_on(run):
   result = [f.figures() for f in found.finalists]
   assert [r['epochs'] for r in result] == [f.epochs for f in found.finalists]
   assert {r['stopped'] for r in result} <= {stop.value for stop in Stop}
+
+
+def test_a_part_that_fails_is_not_shown_any_longer(monkeypatch, tmp_path):
+  def diverge(self, training, *, seed):
+    tell(Step(1, training.total))
+    raise FloatingPointError('the loss is not finite')
+
+  monkeypatch.setattr(Finishing, 'evaluate', diverge)
+  steps = []
+  with told_to(steps.append), pytest.raises(SearchError):
+    halving(tmp_path)
+  last = {step.name: step for step in steps}
+  assert len(last) == 4
+  assert {(step.unit, step.done) for step in last.values()} == {(WAITING, 3)}
 
 
 @pytest.mark.nightly
