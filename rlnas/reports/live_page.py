@@ -51,6 +51,7 @@ class LivePage:
     self._known = known
     self._trials: list[Trial] = []
     self._scalars: dict[str, dict[int, float]] = {}
+    self._shown = 0  # trials of the last page
     self._due = 0.0
 
   def on_trial(self, trial: Trial) -> None:
@@ -65,8 +66,8 @@ class LivePage:
       self._write()
 
   def close(self) -> None:
-    """Writes the page with all trials."""
-    if self._trials:
+    """Writes the page with all trials, unless it has them."""
+    if len(self._trials) > self._shown:
       self._write()
 
   def _write(self) -> None:
@@ -85,6 +86,7 @@ class LivePage:
         refresh_seconds=REFRESH_SECONDS,
       )
       write_file(self._path, to_html(page).encode('utf-8', errors='replace'))
+      self._shown = len(self._trials)
     except OSError as error:
       logging.warning('the page after %d trials is not written: %s', len(self._trials), error)
     except Exception:

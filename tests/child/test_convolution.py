@@ -115,12 +115,6 @@ def train_all(setting, *channels):
   assert len(done.stdout.split()) == len(channels)
 
 
-@pytest.mark.slow
-def test_every_layer_of_every_space_trains_on_one_channel():
-  """Where oneDNN's gradient of a strided 1x1 convolution crashed."""
-  train_all('on', 1)
-
-
 @pytest.mark.nightly
 @pytest.mark.parametrize('setting', SETTINGS)
 def test_every_layer_of_every_space_trains(setting):

@@ -66,6 +66,7 @@ def test_turns_keep_lengths_and_have_their_deviation():
   assert not same.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('as_rows', [False, True])
 def test_a_finalist_is_trained_with_turns(as_rows, tmp_path):
   x, y = worn(rng=np.random.default_rng(0)), np.arange(200) % 2

@@ -5,11 +5,17 @@ import shlex
 import shutil
 
 import pytest
+from absl import flags
 
 from rlnas.board import find_board
+from rlnas.cli.build import journal_configuration, set_up
 from rlnas.cli.config import SearchConfig
+from rlnas.cli.config_file import read_config
+from rlnas.cli.flags import parse, read_search_config
+from rlnas.cli.search import define_flags
 from rlnas.cost.builds import find_build
 from rlnas.cost.instructions import digits
+from rlnas.search.journal import read_journal
 from rlnas.tflite.footprint import measure
 from rlnas.tflite.inspection import measure as inspect
 from tests.cli.command import refused, within
@@ -132,8 +138,13 @@ def test_the_command_in_the_report_is_the_search(finished):
   assert '--space_option=max_depth=3' in command
   assert '--sram_kib=20' in command
   assert not [flag for flag in command if flag.startswith('--flash_kib')]
-  again = within('search', *(flag for flag in command if flag != '\n'))
-  assert 'resumed  4 trials' in again.stdout
+  values = flags.FlagValues()
+  define_flags(values)
+  parse(values, ['rlnas search', *(flag for flag in command if flag != '\n')])
+  config = read_search_config(values)
+  recorded, _ = read_journal(finished.workdir / 'journal.jsonl')
+  assert journal_configuration(set_up(config)) == recorded, 'it would be resumed'
+  assert config.finish == read_config(finished.workdir).finish
 
 
 @pytest.mark.slow

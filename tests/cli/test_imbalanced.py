@@ -51,7 +51,7 @@ def _balanced(path, tmp_path_factory):
   return Balanced(str(workdir), shown, json.loads((workdir / 'result.json').read_text())['best'])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_by_balanced_accuracy_the_rare_classes_are_found(balanced, path):
   best, data = balanced.best, loaders.load(str(path))
   model = f'{balanced.workdir}/best/model.tflite'
@@ -72,7 +72,7 @@ def test_by_balanced_accuracy_the_rare_classes_are_found(balanced, path):
   )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_terminal_and_the_report_tell_the_metric_and_chance(balanced):
   shown, best = balanced.shown.stdout, balanced.best
   assert "chance   always 'normal': accuracy 0.970, balanced accuracy 0.250\n" in shown
@@ -88,7 +88,7 @@ def test_the_terminal_and_the_report_tell_the_metric_and_chance(balanced):
   assert "always naming 'normal', the largest class, would reach accuracy 0.9" in report
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_metric_belongs_to_the_search(balanced, path):
   configuration, _ = read_journal(f'{balanced.workdir}/journal.jsonl')
   assert configuration['metric'] == 'balanced_accuracy'

@@ -142,10 +142,16 @@ def test_the_bundle_goes_from_samples_to_inputs(searched, tmp_path):
     assert done.stdout.count('windows failed') == done.stdout.count('0 of 3 windows failed') == 2
 
 
-def test_the_same_command_resumes_and_other_options_do_not(searched):
+@pytest.mark.nightly
+def test_the_same_command_resumes(searched):
   folder, _ = searched
   where = (f'--dataset={folder}/moves.npz', f'--workdir={folder}/search')
   assert 'resumed  4 trials' in within('search', *FLAGS, *where).stdout
+
+
+def test_with_other_options_a_search_is_not_resumed(searched):
+  folder, _ = searched
+  where = (f'--dataset={folder}/moves.npz', f'--workdir={folder}/search')
   message = refused('search', *FLAGS, *where, '--preprocess_option=rates=1')
   assert 'belongs to a search with another configuration: preprocess was' in message
 

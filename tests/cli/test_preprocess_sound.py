@@ -45,7 +45,7 @@ def heard(folder, number=1):
   return through(search.architecture, data)[1], data
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_search_says_what_its_networks_may_hear(searched):
   folder, shown = searched
   assert 'input    log_mel with 10, 8 mel bins; frames of 40, 25 ms, every 25, 16 ms' in shown
@@ -62,7 +62,7 @@ def test_a_search_says_what_its_networks_may_hear(searched):
   assert not (folder / 'search' / 'heard').exists()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_front_end_is_part_of_every_figure(searched):
   folder, _ = searched
   _, trials = read_journal(folder / 'search' / 'journal.jsonl')
@@ -88,7 +88,7 @@ def test_the_front_end_is_part_of_every_figure(searched):
   assert f'Digest: {data.digest}' in page
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize('finalist', [1, 2])
 def test_a_finished_search_hears_as_its_network_does(searched, finalist):
   folder, _ = searched
@@ -106,7 +106,7 @@ def test_a_finished_search_hears_as_its_network_does(searched, finalist):
     search.predict(given.x_val)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_other_recordings_are_evaluated(searched, tmp_path):
   folder, _ = searched
   rng = np.random.default_rng(9)
@@ -131,7 +131,7 @@ def test_other_recordings_are_evaluated(searched, tmp_path):
   assert 'hearing: reads Hearing' in message
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_bundle_hears_as_the_network_does(searched, tmp_path):
   folder, _ = searched
   within('export', f'--workdir={folder}/search', '--finalist=2', '--for=arduino', '--name=knock')

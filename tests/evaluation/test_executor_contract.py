@@ -25,7 +25,7 @@ EXECUTORS = {
   'ray': RayCluster,
 }
 # Ray starts a process anew wherever one dies, which takes half a minute here.
-MARKS = {'pool': pytest.mark.slow, 'cached_pool': pytest.mark.slow, 'ray': pytest.mark.nightly}
+MARKS = {'pool': pytest.mark.slow, 'cached_pool': pytest.mark.nightly, 'ray': pytest.mark.nightly}
 
 
 @pytest.fixture(scope='module')

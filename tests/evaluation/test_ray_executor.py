@@ -127,6 +127,7 @@ def test_a_node_that_leaves_takes_no_trial_with_it(cluster, tmp_path):
   assert timeless(tmp_path / 'ray.jsonl') == timeless(tmp_path / 'local.jsonl')
 
 
+@pytest.mark.nightly
 def test_back_pressure_and_withdrawal(cluster, tmp_path):
   where = RayCluster(Synthetic(seconds=0.5), address=cluster.address)
   architecture = ARCHITECTURE

@@ -54,7 +54,7 @@ def test_scales_of_dense_layers():
   assert 'Per tensor is lower in' in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_divergence():
   done = run('benchmark_divergence.py', '--count=1', '--epochs=1', workers=None)
   assert done.code == 0, done.stdout + done.stderr
@@ -76,7 +76,7 @@ def test_wrong_flags_are_one_line(name):
   assert done.stderr.startswith('error: --spaces=chains')
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_resuming():
   options = ('updates=1', 'imagined=4', 'warm_start=2')
   flags = ['--trials=40', '--batch=2', *(f'--strategy_option={option}' for option in options)]

@@ -375,7 +375,7 @@ for x, y in zip(np.load(folder / 'x.npy'), np.load(folder / 'y.npy')):
     (NASNet(), (28, 28, 1)),
     pytest.param(joint.Joint(), (28, 28, 1), marks=pytest.mark.nightly),
     (Temporal(), (1, 49, 10)),
-    (Recurrent(), (49, 10)),
+    pytest.param(Recurrent(), (49, 10), marks=pytest.mark.nightly),
   ],
   ids=['chain', 'multibranch', 'nasnet', 'joint', 'temporal', 'recurrent'],
 )

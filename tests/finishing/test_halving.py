@@ -356,7 +356,7 @@ def test_worker_processes_change_nothing(winner):
   assert without_times(other.finalists) == without_times(winner.finalists)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_without_halving_all_get_all_epochs(counted, tmp_path):
   plan = dataclasses.replace(PLAN, recipe=Recipe(3), halving=False)
   found = halving(tmp_path, plan=plan, executor_factory=counted)

@@ -44,6 +44,7 @@ def trial(index, window):
   return Trial(index, 0, 0, Proposal((index,), architecture), measurement, 0.9 - 0.1 * index)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'teaching', [None, Teaching.ENSEMBLE, pytest.param(Teaching.WIDE, marks=pytest.mark.nightly)]
 )

@@ -65,6 +65,16 @@ def test_it_is_whole_at_any_time_and_rarely_written(tmp_path):
   assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_page_that_has_all_trials_is_not_written_again(tmp_path):
+  path = tmp_path / 'search.html'
+  page = page_of(path, known=22)  # so that the first is due after the last trial
+  search(page)
+  assert trials_on(path.read_text()) == 24
+  path.unlink()
+  page.close()
+  assert not path.exists()
+
+
 def test_the_trials_of_a_journal_alone_make_no_page(tmp_path):
   path = tmp_path / 'search.html'
   reader = Reader(path)

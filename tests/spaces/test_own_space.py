@@ -56,7 +56,7 @@ def test_every_strategy_takes_it():
     assert all(t.measurement.status is Status.COMPLETE for t in trials)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_its_children_are_trained_and_measured():
   data = loaders.take(loaders.digits(), 300)
   table = compile_table(Residuals(max_blocks=2))

@@ -160,7 +160,7 @@ def test_a_good_share_of_its_networks_fits_small_boards(task):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('frames', [1, 3, 49])
+@pytest.mark.parametrize('frames', [1, pytest.param(3, marks=pytest.mark.nightly), 49])
 def test_the_file_has_the_expected_operators_and_runs_alike(frames):
   """Dilations are in the convolutions: there is no SPACE_TO_BATCH_ND around them."""
   table, rng = compile_table(Temporal()), np.random.default_rng(frames)

@@ -66,7 +66,7 @@ def equations(weights, layers: int, table, walk):
   return log_prob, entropy
 
 
-@pytest.mark.parametrize('layers', [1, 2, 3])
+@pytest.mark.parametrize('layers', [1, 2, pytest.param(3, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize('name', TABLES)
 def test_scores_and_gradient_are_those_of_the_equations(name, layers):
   table, rng = TABLES[name], np.random.default_rng(layers)

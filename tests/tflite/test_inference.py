@@ -89,7 +89,7 @@ def test_the_float_network_is_counted_by_its_calibrated_file(model, images):
 
 
 @pytest.mark.parametrize('op', ['conv', 'depthwise_conv', 'max_pool', 'avg_pool'])
-@pytest.mark.parametrize('stride', [1, 2, 4])
+@pytest.mark.parametrize('stride', [1, 2, pytest.param(4, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize('kernel', [1, 2, 3, 5])
 def test_float_networks_are_counted_right_for_every_window_and_stride(op, stride, kernel):
   graph = Graph()

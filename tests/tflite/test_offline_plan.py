@@ -73,6 +73,7 @@ def test_buffers_with_an_offset_stay_and_the_others_go_around_them():
     Buffer(32, 0, 2, -16)
 
 
+@pytest.mark.slow
 def test_tflite_micro_obeys_the_plan(found):
   model, planned = found
   before, after = measure(model), measure(planned)
@@ -97,12 +98,14 @@ def test_it_loads_in_the_smaller_arena(found, tmp_path):
   subprocess.run(command, check=True, timeout=120, capture_output=True)
 
 
+@pytest.mark.slow
 def test_no_build_needs_a_larger_arena(found):
   before, after = map(contents_in, found)
   for build in BUILDS.values():
     assert after.arena(build).smallest_bytes <= before.arena(build).smallest_bytes
 
 
+@pytest.mark.slow
 def test_it_is_left_out_where_it_does_not_pay(found):
   model, planned = found
   taken = len(planned) - len(model)
@@ -114,6 +117,7 @@ def test_it_is_left_out_where_it_does_not_pay(found):
   assert with_offline_plan(planned, ROOMY, build=BUILD) == planned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('place', 'value', 'fault'),
   [
