@@ -91,7 +91,7 @@ def test_channels_that_are_added_go_together_and_concatenated_ones_do_not():
   'space',
   [
     MultiBranch(),
-    NASNet(blocks=2),
+    pytest.param(NASNet(blocks=2), marks=pytest.mark.nightly),
     BlockQNN(),
     Temporal(),
     pytest.param(Joint(), marks=pytest.mark.nightly),

@@ -36,7 +36,7 @@ SPACES = [
   (chain.Chain(), IMAGES),
   (multibranch.MultiBranch(), IMAGES),
   (multibranch.MultiBranch(align='pad', pool_after=(2,)), IMAGES),
-  (multibranch.MultiBranch.paper(15), IMAGES),
+  pytest.param(multibranch.MultiBranch.paper(15), IMAGES, marks=pytest.mark.nightly),
   (NASNet(), IMAGES),
   (blockqnn.BlockQNN(), IMAGES),
   pytest.param(joint.Joint(), IMAGES, marks=pytest.mark.nightly),
