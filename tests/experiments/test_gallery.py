@@ -26,7 +26,7 @@ def test_the_kept_search_is_small_and_whole():
   assert result.finalists()[0].candidate.trial == result.best['trial']
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_pictures_are_those_of_the_kept_search(tmp_path):
   done = script.run('gallery.py', f'--out={tmp_path}')
   assert done.code == 0, done.stderr

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import json
 import math
+import shutil
 
 import pytest
 
@@ -208,9 +209,15 @@ def finished(folder=None, *, trials=TRIALS, budget=BUDGET, seed=0, **options):
   return finish_best(trials, DIGITS, budget, plan=plan, seed=seed, folder=folder, **options)
 
 
+@pytest.fixture(scope='module', name='folder')
+def _folder(tmp_path_factory):
+  """Where the winner was finished; no test changes it."""
+  return tmp_path_factory.mktemp('finalists')
+
+
 @pytest.fixture(scope='module', name='winner')
-def _winner(tmp_path_factory):
-  return finished(tmp_path_factory.mktemp('finalists'))
+def _winner(folder):
+  return finished(folder)
 
 
 def without_times(finalists):
@@ -261,13 +268,13 @@ class Counting(InProcess):
 
 
 @pytest.mark.slow
-def test_what_is_finished_is_not_trained_again(winner, tmp_path, monkeypatch):
-  first = finished(tmp_path)
+def test_what_is_finished_is_not_trained_again(winner, folder, tmp_path, monkeypatch):
+  first = winner
+  shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
   monkeypatch.setattr(Counting, 'submitted', 0)
   again = finished(tmp_path, executor_factory=Counting)
   assert Counting.submitted == 0
   assert (again.model, again.finalists) == (first.model, first.finalists)
-  assert first.model == winner.model
   path = tmp_path / 'finalists.jsonl'
   lines = path.read_text().splitlines(keepends=True)
   assert len(lines) == 4

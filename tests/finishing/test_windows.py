@@ -46,7 +46,8 @@ def trial(index, window):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  'teaching', [None, Teaching.ENSEMBLE, pytest.param(Teaching.WIDE, marks=pytest.mark.nightly)]
+  'teaching',
+  [None, *(pytest.param(t, marks=pytest.mark.nightly) for t in (Teaching.ENSEMBLE, Teaching.WIDE))],
 )
 def test_each_finalist_reads_through_its_window(data, teaching, tmp_path):
   trials = [trial(i, window) for i, window in enumerate(WINDOWS)]
