@@ -79,6 +79,7 @@ def test_wrong_sizes_are_refused(setting, rule):
     SpecAugment(**{'frames': 4, 'bins': 5} | setting)
 
 
+@pytest.mark.slow
 def test_a_network_trains_on_changed_examples(data):
   table = rlnas.compile_table(rlnas.Temporal(max_depth=1))
   row = rlnas.data.as_row(data)

@@ -216,6 +216,7 @@ def test_nothing_waits_for_the_compiler_and_nothing_changes_when_it_is_done(tmp_
   assert searched.stdout == run(SEARCH, tmp_path, **interpreted).stdout == compiled.stdout
 
 
+@pytest.mark.slow
 def test_help_and_lists_start_no_compiler(tmp_path):
   for arguments in (['--help'], ['search', '--help'], ['boards'], ['search', '--trials=x']):
     subprocess.run(

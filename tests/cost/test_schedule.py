@@ -58,6 +58,7 @@ def test_the_order_can_run_and_is_never_worse(tasks, input_bytes):
     assert order == tuple(range(len(tasks)))
 
 
+@pytest.mark.slow
 def test_small_graphs_are_ordered_nearly_as_well_as_by_trying_all_orders():
   rng = np.random.default_rng(0)
   found, best, given_order = 0.0, 0.0, 0.0

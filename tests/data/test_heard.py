@@ -204,6 +204,7 @@ with shared_features(data, sys.argv[2]) as shared:
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_search_left_is_removed_by_the_next(folder, data, tmp_path):
   command = [sys.executable, '-c', OWNER, folder, tmp_path]
   with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as search:

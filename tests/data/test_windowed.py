@@ -88,6 +88,7 @@ def look(handle):
   through(with_preprocessing(PLAIN, Window(4, 1, (0, 1, 2, 3))), data)  # a view of that memory
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_windows_does_not_keep_the_data_alive(capfd):
   data = sequences()
   alive, shared = weakref.ref(data), Shared(data)

@@ -67,6 +67,7 @@ def test_other_operators_ask_for_nothing():
   assert asked('ADD', (5, 5, 2), (1, 5, 5, 2), (5, 5, 2)) == 0
 
 
+@pytest.mark.slow
 def test_the_arena_holds_the_largest_area_beside_what_lives_then():
   info = inspect(network(NASNet(), shape=(28, 28, 1)))
   room, plain = reserve(info), info.report.arena(BUILDS['esp32'])

@@ -72,6 +72,7 @@ def some_finalists(draw):
 
 
 @given(some_finalists(), st.sampled_from(list(Prefer)))
+@pytest.mark.slow
 def test_no_winner_is_dominated(made, prefer):
   metric, made = made
   choice = chosen(made, prefer, metric=metric)

@@ -28,6 +28,7 @@ def test_quantization_costs_little():
   assert found.int8_validation_accuracy == int8_accuracy(found.model, x, y, scaling=DATA.scaling)
 
 
+@pytest.mark.slow
 def test_someone_who_listens_hears_of_all_epochs_and_the_accuracy():
   recipe = Recipe(3, further_epochs=2)
   steps = []

@@ -43,6 +43,7 @@ def test_the_interval_is_wilsons():
   assert wilson_interval(0, 10)[0] == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_as_often_as_it_says():
   # 2,000 draws: 0.95 with a deviation of 0.005; 0.93 is 4 sigma below (Wilson's own error apart).
   counts = np.random.default_rng(0).binomial(500, 0.9, 2000)

@@ -103,6 +103,7 @@ def test_every_space_is_drawn_with_all_its_labels(space, task, tmp_path):
       assert 300 < image.height < 8000
 
 
+@pytest.mark.slow
 def test_the_same_architecture_gives_the_same_bytes(tmp_path):
   architecture = sample(multibranch.MultiBranch.paper(15), 1)
   for name in ('a.svg', 'b.svg'):

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from rlnas.budget import Budget
 from rlnas.evaluation.executors import InProcess
 from rlnas.reports.live_page import LivePage
@@ -49,6 +51,7 @@ def trials_on(page: str) -> int:
   return int(re.search(r'(\d+) trials with a budget', page)[1])
 
 
+@pytest.mark.slow
 def test_it_is_whole_at_any_time_and_rarely_written(tmp_path):
   path = tmp_path / 'search.html'
   page, reader = page_of(path), Reader(path)

@@ -33,6 +33,7 @@ assert len({{s['transient']['display_id'] for s in shown}}) == 2
 """
 
 
+@pytest.mark.slow
 def test_a_cell_shows_progress_and_a_picture_that_is_updated(tmp_path):
   done = subprocess.run(
     [sys.executable, '-c', RUN],

@@ -50,6 +50,7 @@ def tables(page) -> dict[tuple[str, ...], Table]:
   return {block.head: block for block in blocks}
 
 
+@pytest.mark.slow
 def test_figures_are_counted():
   trials = [trial(i) for i in range(18)]
   trials += [bare(18, Status.INFEASIBLE), bare(19, Status.FAILED)]
@@ -179,6 +180,7 @@ def test_what_the_strategy_said_of_itself_is_shown_if_it_is_known():
   assert pictures_of(steady)['learning-entropy'] != pictures_of(page)['learning-entropy']
 
 
+@pytest.mark.slow
 def test_the_winner_leads_with_its_reason_and_its_report():
   trials = [trial(i) for i in range(6)]
   figures = {'flash_bytes': 7000, 'sram_bytes': 4000, 'macs': 10_000, 'latency_ms': 186.92}

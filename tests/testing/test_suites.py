@@ -106,6 +106,7 @@ def test_a_broken_executor_is_named(broken, rule):
     check_executor(broken, patience=0.5)
 
 
+@pytest.mark.slow
 def test_an_executor_that_finishes_on_close_is_named():
   with pytest.raises(AssertionError, match='close does not wait for evaluations'):
     check_close_gives_up_what_is_under_way(FinishesOnClose, slow_seconds=0.5)

@@ -97,6 +97,7 @@ def two_branches() -> Architecture:
   return graph.finish(graph.classify(graph.add('add', *narrow)))
 
 
+@pytest.mark.slow
 def test_another_order_makes_the_arena_smaller():
   model = build_trained_looking(two_branches(), TaskShape((16, 16, 4), 10), seed=0)
   graph = flatbuffer_utils.convert_bytearray_to_object(bytearray(plain(model)))

@@ -26,6 +26,7 @@ def _model():
   return convert_untrained(decode(space, tokens), TaskShape(SHAPE, 4), seed=2)
 
 
+@pytest.mark.slow
 def test_biases_have_their_scales_and_tensors_names(model):
   whole = portable(model)
   (graph,) = read_subgraphs(whole)
