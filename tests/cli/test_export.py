@@ -130,21 +130,33 @@ def test_without_the_board_the_report_tells_the_latency_of_the_winner_not_of_its
   assert '12.3 ms' in (copy / 'best' / 'REPORT.md').read_text()
 
 
+def command_in_the_report(workdir) -> list[str]:
+  """The arguments of `rlnas search` that the report gives."""
+  report = (workdir / 'best' / 'REPORT.md').read_text()
+  words = shlex.split(report.split('rlnas search')[1].split('```')[0])
+  return [word for word in words if word != '\n']
+
+
 @pytest.mark.slow
 def test_the_command_in_the_report_is_the_search(finished):
-  report = (finished.workdir / 'best' / 'REPORT.md').read_text()
-  command = shlex.split(report.split('rlnas search')[1].split('```')[0])
+  command = command_in_the_report(finished.workdir)
   assert f'--workdir={finished.workdir}' in command
   assert '--space_option=max_depth=3' in command
   assert '--sram_kib=20' in command
   assert not [flag for flag in command if flag.startswith('--flash_kib')]
   values = flags.FlagValues()
   define_flags(values)
-  parse(values, ['rlnas search', *(flag for flag in command if flag != '\n')])
+  parse(values, ['rlnas search', *command])
   config = read_search_config(values)
   recorded, _ = read_journal(finished.workdir / 'journal.jsonl')
   assert journal_configuration(set_up(config)) == recorded, 'it would be resumed'
   assert config.finish == read_config(finished.workdir).finish
+
+
+@pytest.mark.nightly
+def test_the_command_in_the_report_resumes_the_search(finished):
+  again = within('search', *command_in_the_report(finished.workdir))
+  assert 'resumed  4 trials' in again.stdout
 
 
 @pytest.mark.slow

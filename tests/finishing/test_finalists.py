@@ -267,6 +267,13 @@ class Counting(InProcess):
     super().submit(*arguments, **options)
 
 
+@pytest.mark.nightly
+def test_another_finishing_of_the_same_search_is_equal(winner):
+  again = finished()
+  assert again.model == winner.model
+  assert without_times(again.finalists) == without_times(winner.finalists)
+
+
 @pytest.mark.slow
 def test_what_is_finished_is_not_trained_again(winner, folder, tmp_path, monkeypatch):
   first = winner

@@ -26,8 +26,8 @@ def activation(graph):
   return graph.tensors[graph.operators[0].outputs[0]]
 
 
-@pytest.mark.parametrize(('tensor', 'dimension'), [(bias, 3), (activation, 4), (activation, -1)])
 @pytest.mark.slow
+@pytest.mark.parametrize(('tensor', 'dimension'), [(bias, 3), (activation, 4), (activation, -1)])
 def test_a_wrong_quantized_dimension_is_measured_as_tflm_runs_it(tensor, dimension):
   """TensorFlow Lite refuses the file; TFLite Micro does not read the dimension."""
 
@@ -91,6 +91,7 @@ def scaled(layer, *, read, written=None):
   return edited(of_keras(keras.Model(inputs, layer()(x)), kind='int8'), scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('kind', 'good', 'bad'),
   [
@@ -99,7 +100,6 @@ def scaled(layer, *, read, written=None):
     ('Subtract', {'read': 1, 'written': 1.01 * 2**-19}, {'read': 1, 'written': 2**-19}),
   ],
 )
-@pytest.mark.slow
 def test_scales_that_would_end_the_process_are_named_before(kind, good, bad):
   layer = getattr(keras.layers, kind)
   measure(scaled(layer, **good))  # the limit is exact: TFLite Micro loads this one
