@@ -136,29 +136,31 @@ def _work(connection: Connection, parent: int, core: int | None) -> None:
     with contextlib.suppress(OSError):  # the core was taken from this process meanwhile
       os.sched_setaffinity(0, {core})
   machine_code.compile_in_background()
+  with contextlib.suppress(EOFError, ConnectionError):  # the parent has closed the pipe
+    _serve(connection)
+
+
+def _serve(connection: Connection) -> None:
+  """Evaluates what the parent sends. Raises EOFError or ConnectionError when the pipe ends."""
   connection.send('')
+  handle = connection.recv()
+  reporter = _Reporter(connection)
   try:
-    handle = connection.recv()
-    reporter = _Reporter(connection)
     with loading(lambda modules: reporter(Step(modules, 0, unit='modules'))):
       evaluator, _mapped = attach(handle)
-  except EOFError:
-    return
   except Exception:
     connection.send(traceback.format_exc())
     return
   connection.send('')
   while True:
-    try:
-      value, seed, terms = connection.recv()
-    except EOFError:
-      return
+    value, seed, terms = connection.recv()
     try:
       with told_to(reporter):
         found = evaluate_safely(evaluator, value, seed, terms)
-      connection.send(found)
     except WriteError as error:
       connection.send(error)
+    else:
+      connection.send(found)
 
 
 class _Reporter:

@@ -14,7 +14,8 @@ import pytest
 
 from rlnas.architecture import Architecture
 from rlnas.evaluation.executors import ExecutorError, InProcess, WorkerPool
-from rlnas.evaluation.workers import evaluate_safely
+from rlnas.evaluation.shared_memory import Shared
+from rlnas.evaluation.workers import evaluate_safely, start_worker
 from rlnas.progress import Step, tell, told_to
 from rlnas.spaces import Chain
 from rlnas.spaces.decision import decode
@@ -199,6 +200,40 @@ def test_an_evaluator_that_returns_nothing_has_failed(terms):
   measurement = evaluate_safely(Forgetful(), architectures(1)[0], 0, terms)
   assert measurement.status is Status.FAILED
   assert 'evaluate returned None: must be a Measurement' in measurement.detail
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting:
+  """Waits for a file."""
+
+  path: pathlib.Path
+
+  def evaluate(self, architecture: Architecture, *, seed: int) -> Measurement:
+    while not self.path.exists():
+      time.sleep(0.01)
+    tell(Step(1, 1))
+    return Measurement(Status.COMPLETE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('before', ['its greeting', 'it is ready', 'a result'])
+def test_a_worker_whose_parent_has_closed_the_pipe_ends_without_a_word(before, tmp_path, capfd):
+  """As at the end of a search, where a worker that is killed must not have begun a traceback."""
+  evaluator = Shared(Waiting(tmp_path / 'go'))
+  worker = start_worker(0, None)
+  if before != 'its greeting':
+    worker.connection.recv()
+    worker.connection.send(evaluator.handle)
+  if before == 'a result':
+    while worker.connection.recv() != '':  # steps, while modules are loaded
+      pass
+    worker.connection.send((architectures(1)[0], 3, NO_TERMS))
+  worker.connection.close()
+  (tmp_path / 'go').touch()
+  worker.process.join(60)
+  evaluator.close()
+  assert worker.process.exitcode == 0
+  assert capfd.readouterr().err == ''
 
 
 @dataclasses.dataclass(frozen=True)
