@@ -19,14 +19,12 @@ import numpy.typing as npt
 
 from rlnas.interfaces import Breeding, Preparing, Resumable, Strategy
 from rlnas.spaces.table import Table
-from rlnas.strategies.proposals import propose_uniform
+from rlnas.strategies.proposals import propose_admitted
 from rlnas.strategies.trial_batches import check_at_least
 from rlnas.trial import Proposal, Trial
 
 if TYPE_CHECKING:
   from rlnas.strategies.controller import Controller
-
-_UNIFORM = 1000  # samples from the whole space for each `ask`, if the strategy finds too few
 
 
 class Admitting:
@@ -104,16 +102,10 @@ class Admitting:
         (admitted if self._admits(proposal.value) else rejected).append(proposal)
       if len(admitted) >= count:
         return admitted[:count]
-    has_policy = rejected[0].log_prob is not None
-    for _ in range(_UNIFORM):
-      proposal = propose_uniform(self._table, rng)
-      if not has_policy:
-        proposal = dataclasses.replace(proposal, log_prob=None)
-      if self._admits(proposal.value):
-        admitted.append(proposal)
-      if len(admitted) == count:
-        break
-    return [*admitted, *rejected][:count]
+    uniform = propose_admitted(self._table, self._admits, count - len(admitted), rng)
+    if rejected[0].log_prob is None:  # the strategy has no policy
+      uniform = [dataclasses.replace(proposal, log_prob=None) for proposal in uniform]
+    return [*admitted, *uniform, *rejected][:count]
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Passes the trials on and returns the scalars of the wrapped strategy."""

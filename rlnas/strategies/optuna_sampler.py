@@ -9,13 +9,14 @@ of the same name, suggested when the walk reaches it: Optuna calls this a define
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rlnas.spaces.table import ROOT, Table, states_of
-from rlnas.strategies.proposals import propose
+from rlnas.strategies.proposals import propose, propose_admitted
 from rlnas.strategies.trial_batches import Watch, taught
 from rlnas.trial import Proposal, Trial
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
   import optuna
 
 _MOST_SEED = 2**31
+_SUGGESTED = 64  # walks for each proposal, if `admits` rejects them
 
 
 class OptunaSampler:
@@ -39,6 +41,7 @@ class OptunaSampler:
     table: Table,
     *,
     sampler: Callable[[int], optuna.samplers.BaseSampler] | None = None,
+    admits: Callable[[Any], bool] | None = None,
   ) -> None:
     """Starts without trials.
 
@@ -46,6 +49,11 @@ class OptunaSampler:
       table: the compiled space to propose from.
       sampler: makes a sampler from a seed in [0, 2**31); by default TPE with Optuna's defaults and
         its constant liar, which avoids repeating proposals of the same batch.
+      admits: returns whether an architecture is worth an evaluation, such as
+        `rlnas.evaluation.screened.may_fit`; by default every architecture is. What it rejects ends
+        as a failed trial of the study, which samplers ignore. It is an argument, though
+        `rlnas.strategies.admitting` does the same for any strategy, since filling a study with the
+        trials told takes longer than a suggestion: so there is one study for each `ask`.
 
     Raises:
       ImportError: Optuna is not installed.
@@ -53,12 +61,16 @@ class OptunaSampler:
     self._optuna = _load_optuna()
     self._table = table
     self._sampler = sampler or self._tpe
+    self._admits = admits or (lambda value: True)
     self._parameters = _parameters(table)
     self._told: list[optuna.trial.FrozenTrial] = []
     self._watch = Watch()
 
   def ask(self, count: int, rng: np.random.Generator) -> list[Proposal]:
     """Lets the sampler suggest `count` walks; each sees the earlier ones of this batch.
+
+    If `admits` rejects 64 suggestions for one of them, it is a uniform sample of the space that is
+    admitted, or else the first suggestion.
 
     Raises:
       ValueError: `count` is below 1.
@@ -70,8 +82,7 @@ class OptunaSampler:
         sampler=self._sampler(int(rng.integers(_MOST_SEED))), direction='maximize'
       )
       study.add_trials(self._told)
-      walks = [self._walk(study.ask()) for _ in range(count)]
-    return [propose(self._table, tokens) for tokens in walks]
+      return [self._admitted(study, rng) for _ in range(count)]
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Adds a batch to the trials of the next studies; failed trials are left out.
@@ -86,6 +97,18 @@ class OptunaSampler:
     kept = taught(trials)
     self._told += [self._frozen(trial) for trial in kept]
     return self._watch.scalars(kept) if kept else {}
+
+  def _admitted(self, study: optuna.Study, rng: np.random.Generator) -> Proposal:
+    rejected: list[Proposal] = []
+    for _ in range(_SUGGESTED):
+      trial = study.ask()
+      proposal = propose(self._table, self._walk(trial))
+      if self._admits(proposal.value):
+        return proposal
+      study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+      rejected.append(proposal)
+    uniform = propose_admitted(self._table, self._admits, 1, rng)
+    return dataclasses.replace((uniform or rejected)[0], log_prob=None)
 
   def _walk(self, trial: optuna.Trial) -> tuple[int, ...]:
     tokens: list[int] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from rlnas.spaces.table import Table, sample_uniform
 from rlnas.trial import Proposal
 
 _DECODED = 1000  # latest networks that are kept, of 10 to 30 KB each
+_UNIFORM = 1000  # samples of the whole space in which admitted networks are looked for
 
 
 @functools.lru_cache(_DECODED)
@@ -45,3 +47,20 @@ def propose(
 def propose_uniform(table: Table, rng: np.random.Generator) -> Proposal:
   """Proposes a network drawn uniformly from the walks of a space."""
   return propose(table, sample_uniform(table, rng), log_prob=-math.log(table.size))
+
+
+def propose_admitted(
+  table: Table, admits: Callable[[Any], bool], count: int, rng: np.random.Generator
+) -> list[Proposal]:
+  """The first `count` networks that `admits` accepts, of 1,000 uniform samples; or all of these.
+
+  Their log-probabilities are those of the uniform distribution over the whole space.
+  """
+  admitted: list[Proposal] = []
+  for _ in range(_UNIFORM if count else 0):
+    proposal = propose_uniform(table, rng)
+    if admits(proposal.value):
+      admitted.append(proposal)
+    if len(admitted) == count:
+      break
+  return admitted

@@ -79,6 +79,7 @@ STRATEGIES = {
   'ppo_warm': ppo_warm,
   'qlearning': QLearning,
   'tpe': OptunaSampler,
+  'tpe_admitting': lambda table: OptunaSampler(table, admits=odd),
   'local_search': lambda table: LocalSearch(table, samples=8, patience=20),
   'local_search_admitting': lambda table: LocalSearch(table, samples=8, admits=odd),
   'aging_evolution': lambda table: Evolution(table, population=8, sample=3),

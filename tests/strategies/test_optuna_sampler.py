@@ -48,6 +48,37 @@ def test_other_samplers_serve_too():
   assert len(set(made)) == 3
 
 
+def shallow(architecture) -> bool:
+  return len(architecture.nodes) <= 5
+
+
+def test_what_is_not_admitted_is_not_proposed_and_leaves_nothing_behind():
+  strategy = OptunaSampler(TABLE, admits=shallow)
+  for batch in range(4):  # TPE's first 10 trials are random
+    proposals = strategy.ask(5, np.random.default_rng(batch))
+    assert all(shallow(proposal.architecture) for proposal in proposals)
+    assert len({proposal.tokens for proposal in proposals}) > 2
+    assert strategy.ask(5, np.random.default_rng(batch)) == proposals
+    strategy.tell(trials_of(proposals, map(interaction, proposals), 5 * batch))
+
+
+def test_where_no_suggestion_is_admitted_a_uniform_sample_is_proposed():
+  seen = []
+
+  def at_last(architecture) -> bool:
+    seen.append(architecture)
+    return len(seen) > 64
+
+  (proposal,) = OptunaSampler(TABLE, admits=at_last).ask(1, np.random.default_rng(3))
+  assert len(seen) == 65
+  assert (proposal.architecture, proposal.log_prob) == (seen[-1], None)
+
+
+def test_where_nothing_is_admitted_the_first_suggestion_is_proposed():
+  wanted = OptunaSampler(TABLE).ask(1, np.random.default_rng(3))
+  assert OptunaSampler(TABLE, admits=lambda _: False).ask(1, np.random.default_rng(3)) == wanted
+
+
 def narrowing():
   """The second decision offers less after the first choice, under the same name."""
   wide = yield Decision('wide', 'flag', (False, True))
