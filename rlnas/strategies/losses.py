@@ -73,18 +73,25 @@ def truncated_importance(log_prob: npt.ArrayLike, old_log_prob: npt.ArrayLike) -
 
 
 def clipped_surrogate(
-  log_prob: npt.ArrayLike, old_log_prob: npt.ArrayLike, advantage: npt.ArrayLike, clip: float
+  log_prob: npt.ArrayLike,
+  old_log_prob: npt.ArrayLike,
+  advantage: npt.ArrayLike,
+  decisions: npt.ArrayLike,
+  clip: float,
 ) -> Loss:
-  """-mean(min(r * advantage, clip(r, 1 - clip, 1 + clip) * advantage)), r = exp(new - old).
+  """-mean(min(r * advantage, clip(r, 1 - clip, 1 + clip) * advantage)), r = exp((new - old) / n).
 
-  Schulman et al. 2017 (arXiv:1707.06347), equation 7, with the opposite sign for minimising. The
-  action is the whole sequence, since the reward belongs to it; so the ratio is that of the whole
-  sequence (Zheng et al. 2025, arXiv:2507.18071, argue for this if sequences are rewarded).
+  Schulman et al. 2017 (arXiv:1707.06347), equation 7, with the opposite sign for minimising. There
+  an action is one decision and has its own reward. Here the reward belongs to a sequence of n
+  decisions, so the ratio is the geometric mean over them (Zheng et al. 2025, arXiv:2507.18071,
+  equation 7): the clip holds each decision on the mean, whatever the length of the sequence. The
+  ratio of the whole sequence would be held as tightly, and a long one would hardly learn.
 
   Args:
     log_prob: log-probability of each sequence under the policy that learns. [B]
     old_log_prob: log-probability under the policy that proposed the sequence; a constant. [B]
     advantage: reward minus baseline. [B]
+    decisions: number n of decisions of each sequence, at least 1. [B]
     clip: distance of the ratio r from 1 beyond which the gradient is 0 (epsilon in the paper), in
       (0, 1).
 
@@ -94,13 +101,14 @@ def clipped_surrogate(
   Raises:
     ValueError: the shapes are not all [B].
   """
-  log_prob, old_log_prob, advantage = _vectors(
-    log_prob=log_prob, old_log_prob=old_log_prob, advantage=advantage
+  log_prob, old_log_prob, advantage, decisions = _vectors(
+    log_prob=log_prob, old_log_prob=old_log_prob, advantage=advantage, decisions=decisions
   )
-  change = log_prob - old_log_prob
+  change = (log_prob - old_log_prob) / decisions
   ratio = np.exp(np.minimum(change, _LARGEST_CHANGE))  # [B]
   gain, clipped = ratio * advantage, np.clip(ratio, 1 - clip, 1 + clip) * advantage  # [B]
-  slope = np.where((gain <= clipped) & (change < _LARGEST_CHANGE), -gain, 0.0) / len(gain)
+  learns = (gain <= clipped) & (change < _LARGEST_CHANGE)
+  slope = np.where(learns, -gain / decisions, 0.0) / len(gain)
   return Loss(-float(np.mean(np.minimum(gain, clipped))), slope)
 
 

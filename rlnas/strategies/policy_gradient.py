@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlnas.spaces.table import Table
+from rlnas.spaces.table import Table, states_of
 from rlnas.strategies.controller import Controller
 from rlnas.strategies.learner import Baseline, Learner, Objective
 from rlnas.strategies.proposals import propose, propose_uniform
@@ -29,8 +29,8 @@ _DRAWN = 32  # to see what the policy draws; a share of them is known to 9 point
 class PolicyGradient:
   """Samples from the controller and updates it with the given objective.
 
-  The objective takes two vectors, the advantages and the log-probabilities at the time of the
-  proposal, both [B].
+  The objective takes three vectors, each [B]: the advantages, the log-probabilities at the time of
+  the proposal, and the numbers of decisions.
   """
 
   def __init__(
@@ -43,6 +43,7 @@ class PolicyGradient:
     learning_rate: float,
     baseline_decay: float,
     updates: int,
+    replay: int,
     warm_start: int,
     seed: int,
     penalty: Penalty | None,
@@ -53,9 +54,12 @@ class PolicyGradient:
     the objective was made with: a state with others is refused.
     """
     check_at_least(1, updates=updates)
+    check_at_least(0, replay=replay)
     self._table = table
     self._controller = controller
     self._updates = updates
+    self._replay = replay
+    self._earlier: list[Trial] = []  # the latest that were told, at most `replay`
     self._baseline = Baseline(baseline_decay)
     self._budget_value = penalty and budget_value(table, penalty)
     self._seed = seed
@@ -66,7 +70,7 @@ class PolicyGradient:
     )
     self._uniform_first = warm_start > 0
     self._settings = settings_of(
-      tuple(settings), learning_rate, baseline_decay, updates, warm_start, seed
+      tuple(settings), learning_rate, baseline_decay, updates, replay, warm_start, seed
     )
     self._learner = Learner(
       table,
@@ -102,22 +106,31 @@ class PolicyGradient:
     ]
 
   def tell(self, trials: Sequence[Trial], *, normalise: bool = False) -> dict[str, float]:
-    """Learns from one batch; `normalise` scales its advantages to mean 0 and sigma 1."""
+    """Learns from one batch and from the latest earlier trials.
+
+    `normalise` scales the advantages of all to mean 0 and sigma 1.
+    """
     self._warm_start.finish()
     trials = taught(trials)
     if not trials:
       return {}
     self._batches += 1
     self._uniform_first = False
-    proposals = [trial.proposal for trial in trials]
-    log_probs = [p.log_prob for p in proposals if p.log_prob is not None]
-    if len(log_probs) < len(proposals):
-      raise ValueError('trials: log_prob=None: the proposal comes from a strategy without a policy')
-    tokens = [proposal.tokens for proposal in proposals]
-    advantages = self._baseline.advantages(rewards_of(trials))
-    if normalise and len(trials) > 1:
+    log_probs = _log_probs(trials)
+    baseline, earlier = self._baseline.value or 0.0, self._earlier  # none before the first batch
+    advantages = np.concatenate(
+      [
+        self._baseline.advantages(rewards_of(trials)),
+        np.array(rewards_of(earlier), np.float64) - baseline,
+      ]
+    )
+    if normalise and len(advantages) > 1:
       advantages = (advantages - advantages.mean()) / max(advantages.std(), 1e-8)
-    loss, entropy, norm = self._learner.step(tokens, advantages, log_probs, times=self._updates)
+    tokens = [trial.proposal.tokens for trial in (*trials, *earlier)]
+    decisions = [self._decisions(walk) for walk in tokens]
+    vectors = advantages, log_probs + _log_probs(earlier), decisions
+    loss, entropy, norm = self._learner.step(tokens, *vectors, times=self._updates)
+    self._remember(trials)
     return {
       'loss': loss,
       'baseline': float(self._baseline.value or 0.0),
@@ -142,6 +155,16 @@ class PolicyGradient:
         self._uniform_first = False
         self._baseline.advantages(rewards_of(trials))
         self._watch.scalars(trials)
+        self._remember(trials)
+
+  def _remember(self, trials: Sequence[Trial]) -> None:
+    """Keeps the latest `replay` trials."""
+    kept = [*self._earlier, *trials]
+    self._earlier = kept[max(0, len(kept) - self._replay) :]
+
+  def _decisions(self, walk: tuple[int, ...]) -> int:
+    """The number of decisions with more than one choice; 1 if there is none."""
+    return max(1, sum(len(self._table.choices[s]) > 1 for s in states_of(self._table, walk)))
 
   def _draws(self) -> dict[str, float]:
     """Draws of the policy as it is now, with random numbers of their own; they are not proposed."""
@@ -151,3 +174,11 @@ class PolicyGradient:
     sample = self._controller.sample(self._table, _DRAWN, rng)
     fits = self._budget_value(sample.sequences) == 0
     return {'fit_rate': float(fits.mean()), 'entropy': float(sample.entropy.mean())}
+
+
+def _log_probs(trials: Sequence[Trial]) -> list[float]:
+  """The log-probabilities of the proposals. Raises ValueError if one has none."""
+  found = [trial.proposal.log_prob for trial in trials if trial.proposal.log_prob is not None]
+  if len(found) < len(trials):
+    raise ValueError('trials: log_prob=None: the proposal comes from a strategy without a policy')
+  return found

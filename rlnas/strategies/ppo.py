@@ -39,7 +39,9 @@ class PPO:
     baseline_decay: float = 0.95,
     entropy_weight: float = 1e-5,
     clip: float = 0.2,
+    normalise_advantages: bool = False,
     updates: int = 10,
+    replay: int = 0,
     warm_start: int = 0,
     seed: int = 0,
     penalty: Penalty | None = None,
@@ -52,9 +54,14 @@ class PPO:
       learning_rate: learning rate of Adam.
       baseline_decay: weight of earlier trials in the baseline (see `ZophLe`).
       entropy_weight: weight of the entropy bonus, in units of reward per nat.
-      clip: largest relative change of a sequence's probability since its proposal; updates that
-        would take it further have no gradient.
+      clip: largest relative change of the probability of a decision since the proposal, in the
+        geometric mean over a sequence's decisions; updates that would take it further have no
+        gradient (`losses.clipped_surrogate`).
+      normalise_advantages: whether to scale the advantages that a step learns from to mean 0 and
+        standard deviation 1; a single one is not scaled.
       updates: gradient steps for each batch; Schulman et al. use 10 epochs (table 3).
+      replay: number of the latest earlier trials that the steps of a batch learn from again; the
+        clip holds what was proposed by an earlier policy.
       warm_start: number of steps that the policy learns from the estimate alone, before the first
         result (`rlnas.strategies.warm_start`); 0 as in the paper. With them, the proposals before
         the first result are uniform samples of the space.
@@ -68,14 +75,16 @@ class PPO:
     check_at_least(0, entropy_weight=entropy_weight)
     if not 0 < clip < 1:
       raise ValueError(f'clip={clip}: must lie in (0, 1)')
+    self._normalise = normalise_advantages
     self._policy = PolicyGradient(
       table,
       controller=controller,
       objective=functools.partial(_objective, entropy_weight=entropy_weight, clip=clip),
-      settings=(entropy_weight, clip),
+      settings=(entropy_weight, clip, normalise_advantages),
       learning_rate=learning_rate,
       baseline_decay=baseline_decay,
       updates=updates,
+      replay=replay,
       warm_start=warm_start,
       seed=seed,
       penalty=penalty,
@@ -104,7 +113,7 @@ class PPO:
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Learns from a batch; the scalars and errors are those of `ZophLe.tell`."""
-    return self._policy.tell(trials)
+    return self._policy.tell(trials, normalise=self._normalise)
 
   def state(self) -> dict[str, npt.NDArray[Any]]:
     """Weights, Adam's moments and settings (`rlnas.interfaces.Resumable`)."""
@@ -120,11 +129,12 @@ def _objective(
   entropy: FloatArray,
   advantage: FloatArray,
   old_log_prob: FloatArray,
+  decisions: FloatArray,
   *,
   entropy_weight: float,
   clip: float,
 ) -> Slopes:
-  surrogate = losses.clipped_surrogate(log_prob, old_log_prob, advantage, clip)
+  surrogate = losses.clipped_surrogate(log_prob, old_log_prob, advantage, decisions, clip)
   bonus = losses.entropy_bonus(entropy)
   return Slopes(
     surrogate.value + entropy_weight * bonus.value, surrogate.slope, entropy_weight * bonus.slope

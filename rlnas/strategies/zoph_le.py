@@ -80,6 +80,7 @@ class ZophLe:
       learning_rate=learning_rate,
       baseline_decay=baseline_decay,
       updates=updates,
+      replay=0,
       warm_start=warm_start,
       seed=seed,
       penalty=penalty,
@@ -138,9 +139,11 @@ def _objective(
   entropy: FloatArray,
   advantage: FloatArray,
   old_log_prob: FloatArray,
+  decisions: FloatArray,
   *,
   entropy_weight: float,
 ) -> Slopes:
+  del decisions
   weight = losses.truncated_importance(log_prob, old_log_prob)
   gain, bonus = losses.reinforce(log_prob, weight * advantage), losses.entropy_bonus(entropy)
   return Slopes(gain.value + entropy_weight * bonus.value, gain.slope, entropy_weight * bonus.slope)

@@ -12,6 +12,7 @@ from rlnas.strategies import losses
 
 LOG_PROB = np.array([-1.0, -2.0, -0.5, -3.0])
 ADVANTAGE = np.array([1.0, -2.0, 0.5, 3.0])
+DECISIONS = np.array([1.0, 2.0, 4.0, 8.0])
 
 
 def test_reinforce_is_minus_the_mean_of_weighted_log_probabilities():
@@ -21,9 +22,10 @@ def test_reinforce_is_minus_the_mean_of_weighted_log_probabilities():
 
 
 def test_clipped_surrogate_at_the_old_policy_has_the_gradient_of_reinforce():
-  loss = losses.clipped_surrogate(LOG_PROB, LOG_PROB, ADVANTAGE, 0.2)
+  """Where all sequences have one decision; else that of the mean over decisions."""
+  loss = losses.clipped_surrogate(LOG_PROB, LOG_PROB, ADVANTAGE, DECISIONS, 0.2)
   assert loss.value == pytest.approx(-np.mean(ADVANTAGE))
-  np.testing.assert_allclose(loss.slope, losses.reinforce(LOG_PROB, ADVANTAGE).slope)
+  np.testing.assert_allclose(loss.slope, losses.reinforce(LOG_PROB, ADVANTAGE / DECISIONS).slope)
 
 
 @pytest.mark.parametrize(
@@ -36,22 +38,26 @@ def test_clipped_surrogate_at_the_old_policy_has_the_gradient_of_reinforce():
     (1.1, 1.0, -1.1, -1.1),  # within the clip
   ],
 )
-def test_clipped_surrogate_by_cases(ratio, advantage, loss, slope):
-  found = losses.clipped_surrogate([-1.0 + np.log(ratio)], [-1.0], [advantage], 0.2)
+@pytest.mark.parametrize('decisions', [1, 7])
+def test_clipped_surrogate_by_cases(ratio, advantage, loss, slope, decisions):
+  """`ratio` is that of each decision, so a sequence of 7 changes by its seventh power."""
+  new = -1.0 + decisions * np.log(ratio)
+  found = losses.clipped_surrogate([new], [-1.0], [advantage], [decisions], 0.2)
   assert found.value == pytest.approx(loss)
-  assert found.slope.tolist() == pytest.approx([slope])
+  assert found.slope.tolist() == pytest.approx([slope / decisions])
 
 
 def test_the_derivative_of_the_surrogate_is_that_of_tensorflow():
   rng = np.random.default_rng(0)
   new, old, advantage = rng.normal(0, 0.5, (3, 200))
+  decisions = rng.integers(1, 4, 200)
   x = tf.constant(new)
   with tf.GradientTape() as tape:
     tape.watch(x)
-    ratio = tf.exp(x - old)
+    ratio = tf.exp((x - old) / decisions)
     clipped = tf.clip_by_value(ratio, 0.8, 1.2)
     value = -tf.reduce_mean(tf.minimum(ratio * advantage, clipped * advantage))
-  found = losses.clipped_surrogate(new, old, advantage, 0.2)
+  found = losses.clipped_surrogate(new, old, advantage, decisions, 0.2)
   assert found.value == pytest.approx(float(value))
   np.testing.assert_allclose(found.slope, tape.gradient(value, x), atol=1e-12)
   assert 20 < (found.slope == 0).sum() < 180
@@ -59,7 +65,8 @@ def test_the_derivative_of_the_surrogate_is_that_of_tensorflow():
 
 @pytest.mark.parametrize('advantage', [1.0, 0.0, -1.0])
 def test_a_policy_that_is_far_away_has_a_finite_gradient(advantage):
-  found = losses.clipped_surrogate([-1.0, -1.0], [-2000.0, -1.0], [advantage, 1.0], clip=0.2)
+  new, old = [-1.0, -1.0], [-2000.0, -1.0]
+  found = losses.clipped_surrogate(new, old, [advantage, 1.0], [1, 1], clip=0.2)
   assert found.slope.tolist() == [0, -0.5]
   assert np.isfinite(found.value)
 
@@ -76,8 +83,9 @@ def test_entropy_bonus_rewards_entropy():
     (losses.reinforce, [4, (4, 1)], 'advantage'),
     (losses.reinforce, [4, 1], 'advantage'),
     (losses.truncated_importance, [4, (4, 1)], 'old_log_prob'),
-    (functools.partial(losses.clipped_surrogate, clip=0.2), [4, (4, 1), 4], 'old_log_prob'),
-    (functools.partial(losses.clipped_surrogate, clip=0.2), [4, 4, (4, 1)], 'advantage'),
+    (functools.partial(losses.clipped_surrogate, clip=0.2), [4, (4, 1), 4, 4], 'old_log_prob'),
+    (functools.partial(losses.clipped_surrogate, clip=0.2), [4, 4, (4, 1), 4], 'advantage'),
+    (functools.partial(losses.clipped_surrogate, clip=0.2), [4, 4, 4, (4, 1)], 'decisions'),
     (losses.entropy_bonus, [(4, 1)], 'entropy'),
   ],
 )

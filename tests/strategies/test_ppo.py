@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from rlnas.spaces import Chain
-from rlnas.spaces.table import compile_table, sample_uniform
+from rlnas.spaces.table import compile_table, sample_uniform, states_of
 from rlnas.strategies.controller import Controller, pad_tokens
+from rlnas.strategies.losses import clipped_surrogate
 from rlnas.strategies.ppo import PPO
 from rlnas.testing.strategy import failed
 from tests.strategies.test_zoph_le import deep, share_that_fits, trials_of
@@ -16,6 +17,10 @@ TABLE = compile_table(Chain(max_depth=3))
 def make(**options) -> tuple[PPO, Controller]:
   controller = Controller(TABLE, units=16, seed=0)
   return PPO(TABLE, controller=controller, **options), controller
+
+
+def decisions(tokens) -> int:
+  return sum(len(TABLE.choices[state]) > 1 for state in states_of(TABLE, tokens))
 
 
 def test_the_loss_is_the_surrogate_less_the_bonus():
@@ -35,9 +40,46 @@ def test_the_ratio_is_held_by_the_clip():
     strategy.tell(trials_of(proposals, [1.0, 0.0]))
     tokens = pad_tokens(TABLE, [p.tokens for p in proposals])
     log_prob = controller.score(TABLE, tokens).log_prob
-    ratios.append(float(np.exp(log_prob[0] - (proposals[0].log_prob or 0))))
+    change = log_prob[0] - (proposals[0].log_prob or 0)
+    ratios.append(float(np.exp(change / decisions(proposals[0].tokens))))
   assert 1.05 < ratios[0] < 1.4
   assert ratios[1] > 1.5
+
+
+def test_steps_learn_from_the_latest_earlier_trials_again():
+  """The loss before the first step, by its equation; the baseline is that before the batch."""
+  strategy, controller = make(updates=1, replay=3, learning_rate=0.05, entropy_weight=0.0)
+  rng = np.random.default_rng(0)
+  told, before = [], 2.0
+  for rewards in ([3.0, 1.0], [2.0, 5.0], [4.0, 0.0]):
+    proposals = strategy.ask(2, rng)
+    learnt = list(zip(proposals, rewards, strict=True)) + told[-3:]
+    tokens = [proposal.tokens for proposal, _ in learnt]
+    log_prob = controller.score(TABLE, pad_tokens(TABLE, tokens)).log_prob
+    scalars = strategy.tell(trials_of(proposals, rewards))
+    expected = clipped_surrogate(
+      log_prob,
+      [proposal.log_prob for proposal, _ in learnt],
+      [reward - before for _, reward in learnt],
+      [decisions(walk) for walk in tokens],
+      0.2,
+    )
+    assert scalars['loss'] == pytest.approx(expected.value, rel=1e-4)
+    before = scalars['baseline']
+    told += zip(proposals, rewards, strict=True)
+
+
+def test_normalised_advantages_know_no_scale_of_rewards():
+  """Those of the replayed trials included: searches differ only by rounding."""
+  weights = []
+  for scale in (1.0, 1024.0):
+    strategy, controller = make(normalise_advantages=True, replay=4, learning_rate=0.01)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+      proposals = strategy.ask(2, rng)
+      strategy.tell(trials_of(proposals, [scale * len(p.tokens) for p in proposals]))
+    weights.append(controller.weights['head'].copy())
+  np.testing.assert_allclose(*weights, rtol=1e-4, atol=1e-6)
 
 
 def test_with_a_warm_start_proposals_before_the_first_result_are_uniform():
@@ -80,6 +122,7 @@ def test_a_warm_start_teaches_what_fits_before_the_first_trials_are_told():
     {'baseline_decay': 1.0},
     {'entropy_weight': -1.0},
     {'updates': 0},
+    {'replay': -1},
   ],
 )
 def test_arguments_out_of_range_are_refused(arguments):
