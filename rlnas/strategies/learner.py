@@ -164,11 +164,19 @@ class Baseline:
     self._decay = decay
     self.value: float | None = None
 
-  def advantages(self, rewards: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Returns rewards minus the baseline before this batch, then updates the baseline. [B]."""
+  def advantages(self, rewards: Sequence[float], earlier: Sequence[float] = ()) -> FloatArray:
+    """Returns rewards minus the baseline before this batch, then updates the baseline.
+
+    Args:
+      rewards: rewards of the batch. [B]
+      earlier: rewards of E trials that the baseline knows. [E]
+
+    Returns:
+      The advantages of the batch, then those of the earlier trials. [B + E]
+    """
     first = self.value is None
     value = sum(rewards) / len(rewards) if self.value is None else self.value
-    advantages = np.array(rewards, np.float64) - value
+    advantages = np.array([*rewards, *earlier], np.float64) - value
     for reward in () if first else rewards:
       value = self._decay * value + (1 - self._decay) * reward
     self.value = value

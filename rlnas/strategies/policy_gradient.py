@@ -42,6 +42,7 @@ class PolicyGradient:
     settings: Sequence[float],
     learning_rate: float,
     baseline_decay: float,
+    normalise: bool,
     updates: int,
     replay: int,
     warm_start: int,
@@ -50,13 +51,15 @@ class PolicyGradient:
   ) -> None:
     """Prepares the learner.
 
-    See the strategy, `Learner` and `WarmStart` for the arguments. `settings` are the numbers that
-    the objective was made with: a state with others is refused.
+    See the strategy, `Learner` and `WarmStart` for the arguments. `normalise` scales the advantages
+    that a step learns from to mean 0 and deviation 1. `settings` are the numbers that the objective
+    was made with: a state with others is refused.
     """
     check_at_least(1, updates=updates)
     check_at_least(0, replay=replay)
     self._table = table
     self._controller = controller
+    self._normalise = normalise
     self._updates = updates
     self._replay = replay
     self._earlier: list[Trial] = []  # the latest that were told, at most `replay`
@@ -70,7 +73,7 @@ class PolicyGradient:
     )
     self._uniform_first = warm_start > 0
     self._settings = settings_of(
-      tuple(settings), learning_rate, baseline_decay, updates, replay, warm_start, seed
+      tuple(settings), learning_rate, baseline_decay, normalise, updates, replay, warm_start, seed
     )
     self._learner = Learner(
       table,
@@ -105,31 +108,24 @@ class PolicyGradient:
       for tokens, log_prob in zip(sample.sequences, sample.log_prob.tolist(), strict=True)
     ]
 
-  def tell(self, trials: Sequence[Trial], *, normalise: bool = False) -> dict[str, float]:
-    """Learns from one batch and from the latest earlier trials.
-
-    `normalise` scales the advantages of all to mean 0 and sigma 1.
-    """
+  def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
+    """Learns from one batch and from the latest earlier trials."""
     self._warm_start.finish()
     trials = taught(trials)
     if not trials:
       return {}
     self._batches += 1
     self._uniform_first = False
-    log_probs = _log_probs(trials)
-    baseline, earlier = self._baseline.value or 0.0, self._earlier  # none before the first batch
-    advantages = np.concatenate(
-      [
-        self._baseline.advantages(rewards_of(trials)),
-        np.array(rewards_of(earlier), np.float64) - baseline,
-      ]
-    )
-    if normalise and len(advantages) > 1:
+    learnt = [*trials, *self._earlier]
+    log_probs = _log_probs(learnt)
+    advantages = self._baseline.advantages(rewards_of(trials), rewards_of(self._earlier))
+    if self._normalise and len(learnt) > 1:
       advantages = (advantages - advantages.mean()) / max(advantages.std(), 1e-8)
-    tokens = [trial.proposal.tokens for trial in (*trials, *earlier)]
+    tokens = [trial.proposal.tokens for trial in learnt]
     decisions = [self._decisions(walk) for walk in tokens]
-    vectors = advantages, log_probs + _log_probs(earlier), decisions
-    loss, entropy, norm = self._learner.step(tokens, *vectors, times=self._updates)
+    loss, entropy, norm = self._learner.step(
+      tokens, advantages, log_probs, decisions, times=self._updates
+    )
     self._remember(trials)
     return {
       'loss': loss,

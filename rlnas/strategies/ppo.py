@@ -75,14 +75,14 @@ class PPO:
     check_at_least(0, entropy_weight=entropy_weight)
     if not 0 < clip < 1:
       raise ValueError(f'clip={clip}: must lie in (0, 1)')
-    self._normalise = normalise_advantages
     self._policy = PolicyGradient(
       table,
       controller=controller,
       objective=functools.partial(_objective, entropy_weight=entropy_weight, clip=clip),
-      settings=(entropy_weight, clip, normalise_advantages),
+      settings=(entropy_weight, clip),
       learning_rate=learning_rate,
       baseline_decay=baseline_decay,
+      normalise=normalise_advantages,
       updates=updates,
       replay=replay,
       warm_start=warm_start,
@@ -113,7 +113,7 @@ class PPO:
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Learns from a batch; the scalars and errors are those of `ZophLe.tell`."""
-    return self._policy.tell(trials, normalise=self._normalise)
+    return self._policy.tell(trials)
 
   def state(self) -> dict[str, npt.NDArray[Any]]:
     """Weights, Adam's moments and settings (`rlnas.interfaces.Resumable`)."""

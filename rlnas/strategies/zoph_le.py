@@ -71,7 +71,6 @@ class ZophLe:
       ValueError: an argument is out of its range.
     """
     check_at_least(0, entropy_weight=entropy_weight)
-    self._normalise = normalise_advantages
     self._policy = PolicyGradient(
       table,
       controller=controller,
@@ -79,6 +78,7 @@ class ZophLe:
       settings=(entropy_weight,),
       learning_rate=learning_rate,
       baseline_decay=baseline_decay,
+      normalise=normalise_advantages,
       updates=updates,
       replay=0,
       warm_start=warm_start,
@@ -123,7 +123,7 @@ class ZophLe:
       ValueError: a reward is not finite, tokens are not in the space, or a proposal has no
         log-probability.
     """
-    return self._policy.tell(trials, normalise=self._normalise)
+    return self._policy.tell(trials)
 
   def state(self) -> dict[str, npt.NDArray[Any]]:
     """Weights, Adam's moments and settings (`rlnas.interfaces.Resumable`)."""
