@@ -142,8 +142,7 @@ def finish(
     def on_finished(finalist: Finalist) -> None:
       nonlocal best
       best = max(best, finalist.score[0])
-      is_new = bar.end_step(finalist.candidate.title)
-      bar.advance(text=f'best {best:.4f}', known=not is_new)
+      bar.end(finalist.candidate.title, text=f'best {best:.4f}')
 
     winner = finish_best(
       trials,

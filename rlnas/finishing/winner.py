@@ -168,7 +168,8 @@ def finish_best(
       by default they are kept until the end of the call.
     executor_factory: makes the executor of an evaluator, for example `lambda e: WorkerPool(e,
       workers=2)`.
-    on_finished: called with each finalist as soon as its training ends.
+    on_finished: called with each finalist as soon as its training ends, and again if it goes on
+      after all and ends later.
 
   Raises:
     SearchError: no trial is feasible, or none could be finished.
@@ -189,12 +190,13 @@ def finish_best(
       contextlib.closing(_Trainer(dataset.task, plain, store, executor_factory, speed))
     )
     judge = Judge(dataset, prefer, metric=plan.recipe.metric, model_path=plain.model_path)
-    heard: set[str] = set()
+    heard: set[tuple[str, int | None]] = set()
 
     def once(finalist: Finalist) -> None:
-      """Says that a training has ended; not again if it continues after all."""
-      if on_finished is not None and finalist.candidate.title not in heard:
-        heard.add(finalist.candidate.title)
+      """Says that a training has ended; the next round may tell it again, as by a comparison."""
+      end = finalist.candidate.title, finalist.epochs
+      if on_finished is not None and end not in heard:
+        heard.add(end)
         on_finished(finalist)
 
     def prune(finalist: Finalist, share: float) -> tuple[Architecture, str]:

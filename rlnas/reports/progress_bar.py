@@ -79,6 +79,7 @@ class Bar:
     self._clock = clock
     self._text = ''
     self._running: dict[Hashable, Step] = {}
+    self._ended: set[str] = set()  # names of the units that `end` has counted
     self._began = self._drawn = clock()
     self._since: tuple[float, float] | None = None  # when the first unit began, and what was done
     self._end = math.inf  # on the clock; then it ends, whatever is done
@@ -140,6 +141,9 @@ class Bar:
     if step.key is not None:
       self.begin()
       self._running.pop(None, None)  # the executor has started
+    if step.name in self._ended:  # it goes on after all
+      self._ended.remove(step.name)
+      self.done -= 1
     self._running[step.name or step.key] = step
     if step.key is None and not step.name and step.done == step.total:
       del self._running[None]
@@ -148,6 +152,15 @@ class Bar:
   def end_step(self, name: Hashable) -> bool:
     """Forgets a unit that was running, by its name or key; returns whether it was."""
     return self._running.pop(name, None) is not None
+
+  def end(self, name: str, *, text: str) -> None:
+    """Counts a unit that has ended, by the name of its steps, and shows a text as `advance` does.
+
+    It counts once, however often it ends; while further steps of it are told, it does not count.
+    """
+    ran, is_new = self.end_step(name), name not in self._ended
+    self._ended.add(name)
+    self.advance(int(is_new), text=text, known=not ran)
 
   def close(self) -> None:
     """Leaves the bar on the terminal, or writes the last line."""

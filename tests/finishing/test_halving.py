@@ -1,6 +1,8 @@
 """Successive halving: who goes on, who stops, and that nothing decides but the data."""
 
+import collections
 import dataclasses
+import io
 import itertools
 import pathlib
 from typing import ClassVar
@@ -22,6 +24,7 @@ from rlnas.finishing.plan import Plan, Teaching, Tools, run_plan
 from rlnas.finishing.recipe import Recipe
 from rlnas.finishing.winner import Winner, finish_best
 from rlnas.progress import WAITING, Step, tell, told_to
+from rlnas.reports.progress_bar import Bar
 from rlnas.search.loop import SearchError
 from rlnas.tflite.inference import int8_accuracy
 from rlnas.trial import Measurement, Status
@@ -315,6 +318,26 @@ def test_only_the_better_half_goes_on(run):
   result = [f.figures() for f in found.finalists]
   assert [r['epochs'] for r in result] == [f.epochs for f in found.finalists]
   assert {r['stopped'] for r in result} <= {stop.value for stop in Stop}
+
+
+@pytest.mark.nightly
+def test_who_goes_on_as_a_teacher_ends_twice_and_counts_once(tmp_path):
+  """So that the bar shows what runs: with two networks one is stopped, and teaches after all."""
+  plan = Plan(Recipe(9, learning_rate=0.02), top=2, teaching=Teaching.ENSEMBLE)
+  heard = []
+  with Bar(plan.finalists, 'finish', stream=io.StringIO()) as bar, told_to(bar.on_step):
+
+    def on_finished(finalist):
+      heard.append((finalist.candidate.title, finalist.epochs))
+      bar.end(finalist.candidate.title, text='')
+      assert bar.end_step(finalist.candidate.title) is False, 'nothing of it runs'
+
+    halving(tmp_path, plan=plan, on_finished=on_finished)
+    assert bar.done == plan.finalists == 4
+  ends = collections.Counter(title for title, _ in heard)
+  assert sorted(ends.values())[-1] == 2
+  twice = next(title for title, count in ends.items() if count == 2)
+  assert [epochs for title, epochs in heard if title == twice] == [3, 9]
 
 
 def test_a_part_that_fails_is_not_shown_any_longer(monkeypatch, tmp_path):

@@ -62,6 +62,27 @@ def test_what_waits_for_others_counts_and_gives_them_room():
   assert not any('trial a' in screen for screen in terminal.screens)
 
 
+def test_what_goes_on_after_all_is_not_done_until_it_ends_again():
+  """As a finalist that was stopped by a comparison and then becomes a teacher."""
+  log, clock = io.StringIO(), Clock()
+  with Bar(4, 'finish', unit='finalists', stream=log, clock=clock) as bar:
+    for name in ('a', 'b'):
+      bar.on_step(Step(4, 4, key=ord(name), name=name))
+      bar.end(name, text=f'best {name}')
+      bar.end(name, text=f'best {name}')  # as it was not better than before
+    assert bar.done == 2
+    clock.now += 60
+    bar.on_step(Step(2, 4, key=7, name='a'))
+    assert bar.done == 1
+    assert bar.seconds_left() == pytest.approx(60 * (4 - 1.5) / 1.5)
+    bar.on_step(Step(4, 4, key=7, name='a'))
+    bar.end('a', text='best a')
+    assert bar.done == 2
+    clock.now += 60
+    bar.show('best a')
+  assert log.getvalue().splitlines()[-2] == 'finish 2/4 finalists: about 2 min left, best a'
+
+
 def test_what_the_search_itself_does_is_shown_until_it_is_done():
   terminal, clock = Terminal(), Clock()
   with Bar(4, 'search', stream=terminal, clock=clock) as bar:
