@@ -193,7 +193,7 @@ def finish_best(
     heard: set[tuple[str, int | None]] = set()
 
     def once(finalist: Finalist) -> None:
-      """Says that a training has ended; the next round may tell it again, as by a comparison."""
+      """Says that a training has ended, once: what compares it may say so again."""
       end = finalist.candidate.title, finalist.epochs
       if on_finished is not None and end not in heard:
         heard.add(end)
