@@ -51,9 +51,9 @@ class OptunaSampler:
         its constant liar, which avoids repeating proposals of the same batch.
       admits: returns whether an architecture is worth an evaluation, such as
         `rlnas.evaluation.screened.may_fit`; by default every architecture is. What it rejects ends
-        as a failed trial of the study, which samplers ignore. It is an argument, though
-        `rlnas.strategies.admitting` does the same for any strategy, since filling a study with the
-        trials told takes longer than a suggestion: so there is one study for each `ask`.
+        as a failed trial of the study, which TPE ignores. The wrapper of other strategies
+        (`rlnas.strategies.admitting`) would do the same in more time: it calls `ask` again after
+        each rejection, and each `ask` fills a new study.
 
     Raises:
       ImportError: Optuna is not installed.

@@ -112,7 +112,11 @@ class PPO:
     return self._policy.ask(count, rng)
 
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
-    """Learns from a batch; the scalars and errors are those of `ZophLe.tell`."""
+    """Learns from a batch; the scalars and errors are those of `ZophLe.tell`.
+
+    With `replay`, loss, gradient_norm and the entropy of a batch are those of all that a step
+    learns from.
+    """
     return self._policy.tell(trials)
 
   def state(self) -> dict[str, npt.NDArray[Any]]:

@@ -22,7 +22,7 @@ def test_reinforce_is_minus_the_mean_of_weighted_log_probabilities():
 
 
 def test_clipped_surrogate_at_the_old_policy_has_the_gradient_of_reinforce():
-  """Where all sequences have one decision; else that of the mean over decisions."""
+  """Of an advantage that all decisions of a sequence share evenly."""
   loss = losses.clipped_surrogate(LOG_PROB, LOG_PROB, ADVANTAGE, DECISIONS, 0.2)
   assert loss.value == pytest.approx(-np.mean(ADVANTAGE))
   np.testing.assert_allclose(loss.slope, losses.reinforce(LOG_PROB, ADVANTAGE / DECISIONS).slope)
