@@ -44,7 +44,7 @@ class PolicyGradient:
     baseline_decay: float,
     normalise: bool,
     updates: int,
-    replay: int,
+    replays: int,
     warm_start: int,
     seed: int,
     penalty: Penalty | None,
@@ -56,13 +56,13 @@ class PolicyGradient:
     was made with: a state with others is refused.
     """
     check_at_least(1, updates=updates)
-    check_at_least(0, replay=replay)
+    check_at_least(0, replays=replays)
     self._table = table
     self._controller = controller
     self._normalise = normalise
     self._updates = updates
-    self._replay = replay
-    self._earlier: list[Trial] = []  # the latest that were told, at most `replay`
+    self._replays = replays
+    self._earlier: list[Trial] = []  # the latest that were told, at most `replays`
     self._baseline = Baseline(baseline_decay)
     self._budget_value = penalty and budget_value(table, penalty)
     self._seed = seed
@@ -73,7 +73,7 @@ class PolicyGradient:
     )
     self._uniform_first = warm_start > 0
     self._settings = settings_of(
-      tuple(settings), learning_rate, baseline_decay, normalise, updates, replay, warm_start, seed
+      tuple(settings), learning_rate, baseline_decay, normalise, updates, replays, warm_start, seed
     )
     self._learner = Learner(
       table,
@@ -154,9 +154,9 @@ class PolicyGradient:
         self._remember(trials)
 
   def _remember(self, trials: Sequence[Trial]) -> None:
-    """Keeps the latest `replay` trials."""
+    """Keeps the latest `replays` trials."""
     kept = [*self._earlier, *trials]
-    self._earlier = kept[max(0, len(kept) - self._replay) :]
+    self._earlier = kept[max(0, len(kept) - self._replays) :]
 
   def _decisions(self, walk: tuple[int, ...]) -> int:
     """The number of decisions with more than one choice; 1 if there is none."""

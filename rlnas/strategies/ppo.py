@@ -41,7 +41,7 @@ class PPO:
     clip: float = 0.2,
     normalise_advantages: bool = False,
     updates: int = 10,
-    replay: int = 0,
+    replays: int = 0,
     warm_start: int = 0,
     seed: int = 0,
     penalty: Penalty | None = None,
@@ -60,7 +60,7 @@ class PPO:
       normalise_advantages: whether to scale the advantages that a step learns from to mean 0 and
         standard deviation 1; a single one is not scaled.
       updates: gradient steps for each batch; Schulman et al. use 10 epochs (table 3).
-      replay: number of the latest earlier trials that the steps of a batch learn from again; the
+      replays: number of the latest earlier trials that the steps of a batch learn from again; the
         clip holds what was proposed by an earlier policy.
       warm_start: number of steps that the policy learns from the estimate alone, before the first
         result (`rlnas.strategies.warm_start`); 0 as in the paper. With them, the proposals before
@@ -84,7 +84,7 @@ class PPO:
       baseline_decay=baseline_decay,
       normalise=normalise_advantages,
       updates=updates,
-      replay=replay,
+      replays=replays,
       warm_start=warm_start,
       seed=seed,
       penalty=penalty,
@@ -114,7 +114,7 @@ class PPO:
   def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
     """Learns from a batch; the scalars and errors are those of `ZophLe.tell`.
 
-    With `replay`, loss, gradient_norm and the entropy of a batch are those of all that a step
+    With `replays`, loss, gradient_norm and the entropy of a batch are those of all that a step
     learns from.
     """
     return self._policy.tell(trials)

@@ -80,7 +80,7 @@ class ZophLe:
       baseline_decay=baseline_decay,
       normalise=normalise_advantages,
       updates=updates,
-      replay=0,
+      replays=0,
       warm_start=warm_start,
       seed=seed,
       penalty=penalty,

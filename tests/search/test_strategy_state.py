@@ -165,7 +165,7 @@ STRATEGIES = {
   'zoph_le': lambda: ZophLe(
     TABLE, controller=Controller(TABLE, units=6, seed=0), warm_start=2, updates=2, penalty=penalty
   ),
-  'ppo': lambda: PPO(TABLE, controller=Controller(TABLE, units=6, seed=0), replay=3),
+  'ppo': lambda: PPO(TABLE, controller=Controller(TABLE, units=6, seed=0), replays=3),
   'cubed': lambda: CubedReward(ZophLe(TABLE, controller=Controller(TABLE, units=6, seed=0))),
   'admitting': lambda: Admitting(STRATEGIES['zoph_le'](), table=TABLE, admits=admits),
 }

@@ -48,7 +48,7 @@ def test_the_ratio_is_held_by_the_clip():
 
 def test_steps_learn_from_the_latest_earlier_trials_again():
   """The loss before the first step, by its equation; the baseline is that before the batch."""
-  strategy, controller = make(updates=1, replay=3, learning_rate=0.05, entropy_weight=0.0)
+  strategy, controller = make(updates=1, replays=3, learning_rate=0.05, entropy_weight=0.0)
   rng = np.random.default_rng(0)
   told, before = [], 2.0
   for rewards in ([3.0, 1.0], [2.0, 5.0], [4.0, 0.0]):
@@ -73,7 +73,7 @@ def test_normalised_advantages_know_no_scale_of_rewards():
   """Those of the replayed trials included: searches differ only by rounding."""
   weights = []
   for scale in (1.0, 1024.0):
-    strategy, controller = make(normalise_advantages=True, replay=4, learning_rate=0.01)
+    strategy, controller = make(normalise_advantages=True, replays=4, learning_rate=0.01)
     rng = np.random.default_rng(0)
     for _ in range(3):
       proposals = strategy.ask(2, rng)
@@ -122,7 +122,7 @@ def test_a_warm_start_teaches_what_fits_before_the_first_trials_are_told():
     {'baseline_decay': 1.0},
     {'entropy_weight': -1.0},
     {'updates': 0},
-    {'replay': -1},
+    {'replays': -1},
   ],
 )
 def test_arguments_out_of_range_are_refused(arguments):
