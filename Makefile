@@ -7,6 +7,9 @@ WORKDIR ?= runs/search
 # Each process gets half of the tests in their order; the one that is done first takes some over.
 ON_BOTH_CORES := -n 2 --dist worksteal
 
+# A hundred processes of the tests load the package; without its bytecode each compiles it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: search test check nightly lint clean
 
 search: $(INSTALLED)

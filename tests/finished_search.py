@@ -10,7 +10,7 @@ from tests.cli.command import Shown, launched
 # What decides the search, and how it runs.
 SEARCH = (
   *('--dataset=digits', '--trials=4', '--batch=2', '--epochs=1', '--space_option=max_depth=3'),
-  *('--sram_kib=20', '--finish_epochs=1', '--finish_top=2'),
+  *('--sram_kib=20', '--finish_epochs=1', '--finish_top=2', '--strategy_option=warm_start=10'),
 )
 
 

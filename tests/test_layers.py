@@ -1,6 +1,7 @@
 """Imports only point downward: parsed from the source, so that no import can hide."""
 
 import ast
+import functools
 import graphlib
 import importlib
 import os
@@ -43,9 +44,16 @@ def modules():
       yield parts[0], path
 
 
-def imports(path: pathlib.Path, *, top_level_only: bool = False):
+@functools.cache
+def parsed(path: pathlib.Path) -> tuple[list[ast.stmt], list[ast.AST]]:
+  """The statements of a module's top level, and all nodes of it."""
   tree = ast.parse(path.read_text())
-  for node in tree.body if top_level_only else ast.walk(tree):
+  return tree.body, list(ast.walk(tree))
+
+
+def imports(path: pathlib.Path, *, top_level_only: bool = False):
+  statements, nodes = parsed(path)
+  for node in statements if top_level_only else nodes:
     if isinstance(node, ast.Import):
       yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module:

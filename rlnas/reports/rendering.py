@@ -11,7 +11,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -41,11 +41,19 @@ def encoded(figure: Figure, suffix: str, *, dpi: float) -> bytes:
   Raises:
     ValueError: matplotlib does not know the format.
   """
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+  from matplotlib.backends.backend_svg import FigureCanvasSVG
+
   content = io.BytesIO()
-  metadata: dict[str, Any] | None = {'Date': None} if suffix == '.svg' else None
   tell(Step(0, 1, unit=PICTURE))  # each takes up to a second
   with any_script():
-    figure.savefig(content, format=suffix.removeprefix('.'), dpi=dpi, metadata=metadata)
+    if suffix == '.svg':  # this draws it once, savefig twice
+      FigureCanvasSVG(figure).print_svg(content, metadata={'Date': None})
+    elif suffix == '.png':
+      figure.set_dpi(dpi)
+      FigureCanvasAgg(figure).print_png(content)
+    else:
+      figure.savefig(content, format=suffix.removeprefix('.'), dpi=dpi)
   return content.getvalue()
 
 

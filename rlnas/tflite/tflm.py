@@ -51,13 +51,13 @@ def load_elsewhere(content: bytes) -> str:
   root = pathlib.Path(__file__).parents[2]
   paths = os.pathsep.join([str(root), *filter(None, [os.environ.get('PYTHONPATH')])])
   try:
-    done = subprocess.run(
-      [sys.executable, '-m', 'rlnas.tflite.tflm_probe'],
+    done = subprocess.run(  # noqa: S603  a module of this package
+      [sys.executable, '-m', 'rlnas.tflite.tflm_probe', str(ROOMY_ARENA_BYTES)],
       input=content,
       capture_output=True,
       check=False,
       timeout=_SECONDS,
-      env={**os.environ, 'PYTHONPATH': paths},
+      env={**os.environ, 'PYTHONPATH': paths, 'OPENBLAS_NUM_THREADS': '1'},
     )
   except subprocess.TimeoutExpired as error:
     raise ValueError(

@@ -1,14 +1,13 @@
 """Loads a .tflite file from standard input into TFLite Micro and prints what it allocated.
 
-This is a separate program (`python -m rlnas.tflite.tflm_probe`), because TFLite Micro does not
-verify its input: a damaged file can end the process, which must not be the caller's.
+This is a separate program (`python -m rlnas.tflite.tflm_probe ARENA_BYTES`), because TFLite Micro
+does not verify its input: a damaged file can end the process, which must not be the caller's. It
+loads nothing else, since it is started for every file.
 """
 
 from __future__ import annotations
 
 import sys
-
-from rlnas.cost.arena_head import ROOMY_ARENA_BYTES
 
 MOST_MEMORY_BYTES = 4 * 2**30
 
@@ -22,7 +21,7 @@ def main() -> None:
   resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
   model = sys.stdin.buffer.read()
   try:
-    runtime.Interpreter.from_bytes(model, arena_size=ROOMY_ARENA_BYTES).print_allocations()
+    runtime.Interpreter.from_bytes(model, arena_size=int(sys.argv[1])).print_allocations()
   except Exception as error:
     sys.exit(f'{type(error).__name__}: {error}')
 

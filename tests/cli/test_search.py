@@ -21,7 +21,7 @@ from rlnas.search.journal import read_journal
 from rlnas.strategies.controller import pad_tokens
 from rlnas.tflite.footprint import measure
 from rlnas.tflite.inference import int8_accuracy, tflm_logits
-from tests.cli.command import launched, refused, within
+from tests.cli.command import refused, within
 from tests.finished_search import SEARCH
 
 
@@ -143,7 +143,8 @@ def test_python_with_worker_processes_ends_at_the_same_network(finished, tmp_pat
 
 @pytest.mark.slow
 def test_a_search_ends_when_its_time_is_up_and_again_at_the_same_trial(finished, tmp_path):
-  changes = {'workdir': str(tmp_path), 'strategy': 'random', 'trials': 900, 'minutes': 0.005}
+  changes = {'workdir': str(tmp_path), 'strategy': 'random', 'strategy_options': ()}
+  changes |= {'trials': 900, 'minutes': 0.005}
   config = dataclasses.replace(rlnas.read_config(finished.workdir), **changes)
   ended, again = (search(set_up(config)) for _ in range(2))
   assert again == ended
@@ -247,13 +248,14 @@ def generous(measurement, budget, *, bonus: float = 1.0):
 def test_own_classes_are_named_by_their_module(tmp_path, monkeypatch):
   (tmp_path / 'mine').mkdir()
   (tmp_path / 'mine' / 'parts.py').write_text(OWN)
-  shown = launched(
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(sys, 'path', list(sys.path))  # it adds the folder
+  shown = within(
     *('search', '--dataset=digits', '--trials=2', '--batch=2', '--epochs=1', '--tensorboard'),
     *('--space=mine.parts:Pyramid', '--space_option=stages=1', '--finish_top=1'),
     *('--strategy=mine.parts:First', '--strategy_option=start=3'),
     *('--reward=mine.parts:generous', '--reward_option=bonus=2'),
     *('--executor=inprocess', '--finish_epochs=1'),
-    cwd=tmp_path,
   )
   assert 'watch    http://127.0.0.1:' in shown.stdout
   assert re.search(r'^report: .*search\.html$', shown.stdout, re.MULTILINE)
@@ -265,8 +267,9 @@ def test_own_classes_are_named_by_their_module(tmp_path, monkeypatch):
   assert measured
   assert all(t.reward == t.measurement.int8_validation_accuracy + 2 for t in measured)
   # What only reads the folder works where the classes are gone.
-  monkeypatch.chdir(tmp_path)
   (tmp_path / 'mine' / 'parts.py').unlink()
+  for name in ('mine.parts', 'mine'):
+    del sys.modules[name]
   for command in ('report', 'export'):
     within(command)
 

@@ -102,7 +102,11 @@ def test_differences_from_the_first_arm_are_corrected_for_their_number(experimen
 
 @pytest.mark.slow
 def test_arms_are_compared_over_seeds_and_the_comparison_resumes(tmp_path):
-  flags = ('--strategies=random;evolution:population=8', '--seeds=0,1')
+  flags = (
+    '--strategies=random;evolution:population=8',
+    '--seeds=0,1',
+    '--space_option=max_depth=3',
+  )
   done = compare(tmp_path, *flags)
   assert done.code == 0, done.stderr
   for arm in ('random', 'evolution:population=8'):

@@ -171,7 +171,7 @@ def test_what_the_strategy_said_of_itself_is_shown_if_it_is_known():
     'descents': dict(zip(ends, (1, 1, 2), strict=True)),
   }
   without, page = (
-    search_page(trials, BUDGET, space=SPACE, configuration=CONFIGURATION, scalars=known)
+    search_page(trials, BUDGET, space=None, configuration=CONFIGURATION, scalars=known)
     for known in (None, scalars)
   )
   shown = {'learning-imagined-score', 'learning-fit-rate', 'learning-entropy'}
@@ -184,7 +184,7 @@ def test_what_the_strategy_said_of_itself_is_shown_if_it_is_known():
   steady = search_page(
     trials,
     BUDGET,
-    space=SPACE,
+    space=None,
     configuration=CONFIGURATION,
     scalars={**scalars, 'descents': dict.fromkeys(ends, 1)},
   )
