@@ -210,7 +210,7 @@ def test_where_machine_code_is_too_large_for_the_disk_functions_run_all_the_same
     'print(totals(numpy.zeros(1, KERNEL)))\n'
   )
   done = subprocess.run(
-    [sys.executable, '-c', code],
+    [sys.executable, '-B', '-c', code],  # without bytecode, which would be cut as well
     env=os.environ | {'NUMBA_CACHE_DIR': str(tmp_path)},
     capture_output=True,
     text=True,

@@ -246,15 +246,15 @@ def generous(measurement, budget, *, bonus: float = 1.0):
 
 @pytest.mark.slow
 def test_own_classes_are_named_by_their_module(tmp_path, monkeypatch):
-  (tmp_path / 'mine').mkdir()
-  (tmp_path / 'mine' / 'parts.py').write_text(OWN)
+  (tmp_path / 'pyramids').mkdir()
+  (tmp_path / 'pyramids' / 'parts.py').write_text(OWN)
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(sys, 'path', list(sys.path))  # it adds the folder
   shown = within(
     *('search', '--dataset=digits', '--trials=2', '--batch=2', '--epochs=1', '--tensorboard'),
-    *('--space=mine.parts:Pyramid', '--space_option=stages=1', '--finish_top=1'),
-    *('--strategy=mine.parts:First', '--strategy_option=start=3'),
-    *('--reward=mine.parts:generous', '--reward_option=bonus=2'),
+    *('--space=pyramids.parts:Pyramid', '--space_option=stages=1', '--finish_top=1'),
+    *('--strategy=pyramids.parts:First', '--strategy_option=start=3'),
+    *('--reward=pyramids.parts:generous', '--reward_option=bonus=2'),
     *('--executor=inprocess', '--finish_epochs=1'),
   )
   assert 'watch    http://127.0.0.1:' in shown.stdout
@@ -267,8 +267,8 @@ def test_own_classes_are_named_by_their_module(tmp_path, monkeypatch):
   assert measured
   assert all(t.reward == t.measurement.int8_validation_accuracy + 2 for t in measured)
   # What only reads the folder works where the classes are gone.
-  (tmp_path / 'mine' / 'parts.py').unlink()
-  for name in ('mine.parts', 'mine'):
+  (tmp_path / 'pyramids' / 'parts.py').unlink()
+  for name in ('pyramids.parts', 'pyramids'):
     del sys.modules[name]
   for command in ('report', 'export'):
     within(command)

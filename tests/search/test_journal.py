@@ -1,7 +1,6 @@
 import dataclasses
 import itertools
 import json
-import resource
 import shutil
 
 import hypothesis
@@ -13,6 +12,7 @@ from rlnas.architecture import Graph
 from rlnas.cli.dataframe import to_dataframe
 from rlnas.search.journal import Journal, JournalError, read_journal
 from rlnas.trial import Measurement, Proposal, Status, Trial, derive_seed
+from tests.disk import full_disk
 
 CONFIGURATION = {'seed': 1, 'space': 'chain', 'board': None}
 
@@ -185,15 +185,9 @@ def test_a_full_disk_stops_and_loses_nothing(tmp_path):
   journal = Journal(path, configuration=CONFIGURATION)
   journal.add(trial(0))
   before = path.read_bytes()
-  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-  resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, hard))
-  try:
-    with pytest.raises(
-      OSError, match=r'cannot be written \(File too large\); its earlier lines are safe'
-    ):
-      journal.add(trial(1))
-  finally:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+  refused = r'cannot be written \(File too large\); its earlier lines are safe'
+  with full_disk(len(before) + 50), pytest.raises(OSError, match=refused):
+    journal.add(trial(1))
   journal.close()
   assert path.read_bytes() == before, 'no half line stays'
   again = Journal(path, configuration=CONFIGURATION)

@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-import resource
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from rlnas.spaces.decision import Decision
 from rlnas.spaces.table import compile_table
 from rlnas.strategies.controller import Controller
 from rlnas.strategies.controller_file import Parts, read_parts, weight_shapes, write_parts
+from tests.disk import full_disk
 from tests.testing.broken_spaces import chain
 
 SYMBOLS = (
@@ -186,13 +186,8 @@ def test_choices_that_json_does_not_know_are_not_saved(tmp_path):
 def test_where_a_file_cannot_be_written_the_old_one_stays(path):
   """No file may be longer than a kilobyte, as on a disk that is full."""
   before = path.read_bytes()
-  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-  resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-  try:
-    with pytest.raises(OSError, match='too large'):
-      write_parts(path, parts())
-  finally:
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+  with full_disk(1000), pytest.raises(OSError, match='too large'):
+    write_parts(path, parts())
   assert path.read_bytes() == before
   assert os.listdir(path.parent) == [path.name]
 
