@@ -14,10 +14,8 @@ from rlnas.backend import captured_output, quiet, tf, unoptimised
 WARNING = 'TensorFlow was started before rlnas'
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-  ('asked', 'on'), [pytest.param('0', 'False', marks=pytest.mark.nightly), (None, 'True')]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize(('asked', 'on'), [('0', 'False'), (None, 'True')])
 def test_whether_onednn_is_used_is_known(asked, on):
   shown, complained = run('from rlnas.backend import ONEDNN; print(ONEDNN)', asked)
   assert shown == on

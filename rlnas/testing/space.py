@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,9 @@ from rlnas.trial import Measurement, Proposal, Status, Trial
 _WALKS = 200
 _MOST_ENUMERATED = 20_000  # token sequences
 
+# The decisions of a walk, its tokens, and what it returns.
+Walk = tuple[tuple[Decision, ...], tuple[int, ...], Any]
+
 
 def check_space(
   space: Space, input_shape: tuple[int, ...] | None, *, small: Space | None = None
@@ -44,15 +47,16 @@ def check_space(
     AssertionError: a rule is broken; the message names it.
     ValueError: `small` has more token sequences.
   """
-  check_equal_state_means_equal_future(space)
-  check_names_are_unique_within_a_walk(space)
-  check_equal_choices_give_an_equal_network(space)
+  walks = random_walks(space)
+  check_equal_state_means_equal_future(walks)
+  check_names_are_unique_within_a_walk(walks)
+  check_equal_choices_give_an_equal_network(space, walks)
   table = _compiled(space)
-  check_table_agrees_with_generator(table)
+  check_table_agrees_with_generator(table, walks)
   check_round_trips(table)
   check_mutation(table)
   if input_shape is not None:
-    check_shapes(space, input_shape)
+    check_shapes(space, input_shape, walks)
   enumerated = table if small is None else _compiled(small)
   if enumerated.size <= _MOST_ENUMERATED:
     check_count_equals_enumeration(enumerated)
@@ -60,7 +64,13 @@ def check_space(
     raise ValueError(f'small: {enumerated.size} sequences: must be at most {_MOST_ENUMERATED}')
 
 
-def check_equal_state_means_equal_future(space: Space) -> None:
+def random_walks(space: Space) -> list[Walk]:
+  """Draws walks of a space, always the same ones."""
+  rng = np.random.default_rng(0)
+  return [walk(space, lambda d: int(rng.integers(len(d.choices)))) for _ in range(_WALKS)]
+
+
+def check_equal_state_means_equal_future(walks: Sequence[Walk]) -> None:
   """Decisions of equal state, and the ones after them, are equal. Raises AssertionError.
 
   It uses random walks, which may miss rare states.
@@ -69,7 +79,7 @@ def check_equal_state_means_equal_future(space: Space) -> None:
   next_rule = 'equal state means equal future: after equal state and choice comes the same decision'
   seen: dict[Hashable, Decision] = {}
   followed: dict[Hashable, Decision | None] = {}
-  for decisions, tokens, _ in _random_walks(space):
+  for decisions, tokens, _ in walks:
     after = [*decisions[1:], None]
     for decision, token, following in zip(decisions, tokens, after, strict=True):
       known = seen.setdefault(decision.state, decision)
@@ -78,24 +88,24 @@ def check_equal_state_means_equal_future(space: Space) -> None:
       require(next_known == following, next_rule, once=next_known, now=following, after=decision)
 
 
-def check_names_are_unique_within_a_walk(space: Space) -> None:
+def check_names_are_unique_within_a_walk(walks: Sequence[Walk]) -> None:
   """No two decisions of a walk share a name. Raises AssertionError."""
-  for decisions, _, _ in _random_walks(space):
+  for decisions, _, _ in walks:
     names = [decision.name for decision in decisions]
     require(len(set(names)) == len(names), 'names are unique within a walk', names=names)
 
 
-def check_equal_choices_give_an_equal_network(space: Space) -> None:
+def check_equal_choices_give_an_equal_network(space: Space, walks: Sequence[Walk]) -> None:
   """Walks leave nothing behind: a space that keeps its graph fails. Raises AssertionError."""
-  for _, tokens, value in list(_random_walks(space)):
+  for _, tokens, value in walks:
     again = decode(space, tokens)
     rule = 'equal choices give an equal network, whatever was built before'
     require(again == value, rule, tokens=tokens)
 
 
-def check_table_agrees_with_generator(table: Table) -> None:
+def check_table_agrees_with_generator(table: Table, walks: Sequence[Walk]) -> None:
   """The compiled table equals what the generator yields. Raises AssertionError."""
-  for decisions, tokens, _ in _random_walks(table.space):
+  for decisions, tokens, _ in walks:
     for state, decision in zip(states_of(table, tokens), decisions, strict=True):
       _check_state(table, state, decision)
 
@@ -186,19 +196,20 @@ def check_mutation(table: Table) -> None:
   require(first == free, 'mutation reaches every decision', reached=first, free=free)
 
 
-def check_shapes(space: Space, input_shape: tuple[int, ...]) -> None:
+def check_shapes(space: Space, input_shape: tuple[int, ...], walks: Sequence[Walk]) -> None:
   """Every network has valid shapes; without preprocessing for any image, down to one pixel.
 
   Args:
     space: the space.
     input_shape: as for `check_space`.
+    walks: walks of the space.
 
   Raises:
     AssertionError: a walk returns no architecture, or one that has no valid shapes or does not end
       with one logit for each class, or with the shape of the input if it reconstructs.
   """
   sequence = len(input_shape) == 2  # the space fixes the length of a sequence
-  for _, tokens, architecture in _random_walks(space):
+  for _, tokens, architecture in walks:
     rule = 'a walk ends with an Architecture (of other values there is no input_shape)'
     require(isinstance(architecture, Architecture), rule, found=architecture)
     is_fixed = sequence or preprocessing_of(architecture) is not None
@@ -231,11 +242,3 @@ def _compiled(space: Space) -> Table:
     return compile_table(space)
   except ValueError as error:
     raise AssertionError(f'the space compiles to a table: {error}') from error
-
-
-def _random_walks(
-  space: Space,
-) -> Iterator[tuple[tuple[Decision, ...], tuple[int, ...], Any]]:
-  rng = np.random.default_rng(0)
-  for _ in range(_WALKS):
-    yield walk(space, lambda d: int(rng.integers(len(d.choices))))

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 STEPS, VALUES = 24, 6
 FLAGS = (
   *('--preprocess', '--preprocess_option=windows=24,12', '--preprocess_option=rates=1,3'),
-  *('--trials=4', '--batch=2', '--epochs=3', '--space_option=max_depth=2', '--strategy=random'),
+  *('--trials=2', '--batch=2', '--epochs=3', '--space_option=max_depth=2', '--strategy=random'),
   *('--finish_epochs=6', '--finish_top=2', '--executor=inprocess', '--sram_kib=16'),
 )
 
@@ -146,7 +146,7 @@ def test_the_bundle_goes_from_samples_to_inputs(searched, tmp_path):
 def test_the_same_command_resumes(searched):
   folder, _ = searched
   where = (f'--dataset={folder}/moves.npz', f'--workdir={folder}/search')
-  assert 'resumed  4 trials' in within('search', *FLAGS, *where).stdout
+  assert 'resumed  2 trials' in within('search', *FLAGS, *where).stdout
 
 
 def test_with_other_options_a_search_is_not_resumed(searched):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -91,6 +92,13 @@ def test_the_terminal_is_quiet_and_shows_progress(finished):
 
 
 @pytest.mark.slow
+def test_onednn_is_used_unless_it_is_refused_and_the_journal_says_so(finished):
+  configuration, _ = read_journal(finished.workdir / 'journal.jsonl')
+  refused = os.environ.get('TF_ENABLE_ONEDNN_OPTS') == '0'
+  assert configuration['onednn'] == ('0' if refused else '1')
+
+
+@pytest.mark.slow
 def test_a_search_says_first_what_the_data_are(finished):
   lines = finished.shown.stdout.splitlines()[:4]
   assert lines[0].startswith('data     digits: ')
@@ -120,11 +128,11 @@ def test_a_search_says_what_it_clips_and_the_result_has_the_limit(tmp_path):
 
 
 @pytest.mark.slow
-def test_worker_processes_change_nothing_and_a_cut_journal_resumes(finished, tmp_path):
+def test_a_worker_process_changes_nothing_and_a_cut_journal_resumes(finished, tmp_path):
   workdir = finished.workdir
   lines = (workdir / 'journal.jsonl').read_text().splitlines(keepends=True)
   (tmp_path / 'journal.jsonl').write_text(''.join(lines[:3]) + lines[3][:50])
-  changes = {'workdir': str(tmp_path), 'executor': 'pool', 'workers': 2}
+  changes = {'workdir': str(tmp_path), 'executor': 'pool', 'workers': 1}
   search(set_up(dataclasses.replace(rlnas.read_config(workdir), **changes)))
   resumed = (tmp_path / 'journal.jsonl').read_text().splitlines(keepends=True)
   assert resumed[1:3] == lines[1:3], 'two trials with the seconds that they took'

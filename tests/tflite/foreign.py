@@ -42,6 +42,10 @@ def of_keras(
   with quiet():
     function = forward.get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    # Only recurrent layers need a SavedModel, in which TensorFlow Lite finds their operators.
+    converter.experimental_lower_to_saved_model = any(
+      isinstance(layer, keras.layers.RNN) for layer in model.layers
+    )
     if kind != 'float':
       converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == 'float16':
@@ -150,6 +154,7 @@ def int16x8(model: keras.Model) -> bytes:
   with quiet():
     function = forward.get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    converter.experimental_lower_to_saved_model = False
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([row] for row in rows)
     converter.target_spec.supported_ops = [
