@@ -8,7 +8,7 @@ from tests.disk import full_disk
 
 def test_what_is_imported_while_the_disk_is_full_can_be_imported_again(tmp_path, monkeypatch):
   monkeypatch.delenv('PYTHONDONTWRITEBYTECODE', raising=False)
-  (tmp_path / 'long.py').write_text(f'numbers = {list(range(1000))}')
+  (tmp_path / 'long').with_suffix('.py').write_text(f'numbers = {list(range(1000))}')
 
   def imported() -> str:
     command = [sys.executable, '-c', 'import long; print(len(long.numbers))']

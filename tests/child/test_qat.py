@@ -51,18 +51,18 @@ CASES = [
 
 
 @functools.cache
-def trained_weights(make):
-  """One training for each network."""
+def trained_once(make):
+  """The weights after one training for each network, and its calibrated file."""
   data = dict(CASES)[make]
   network = build(make(), data.task, seed=0)
   train(network, data, epochs=3, seed=0)
-  return network.get_weights()
+  return network.get_weights(), calibrate(network, calibration_of(data))
 
 
 def trained(make, data):
   network = build(make(), data.task, seed=0)
-  network.set_weights(trained_weights(make))
-  calibrated = calibrate(network, calibration_of(data))
+  weights, calibrated = trained_once(make)
+  network.set_weights(weights)
   return network, calibrated, read_ranges(calibrated, network)
 
 

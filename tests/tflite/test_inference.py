@@ -90,7 +90,10 @@ def test_the_float_network_is_counted_by_its_calibrated_file(model, images):
 
 @pytest.mark.parametrize('op', ['conv', 'depthwise_conv', 'max_pool', 'avg_pool'])
 @pytest.mark.parametrize('stride', [1, 2, pytest.param(4, marks=pytest.mark.nightly)])
-@pytest.mark.parametrize('kernel', [1, 2, 3, 5])
+@pytest.mark.parametrize(
+  'kernel',
+  [1, pytest.param(2, marks=pytest.mark.nightly), 3, pytest.param(5, marks=pytest.mark.nightly)],
+)
 def test_float_networks_are_counted_right_for_every_window_and_stride(op, stride, kernel):
   graph = Graph()
   window = {'kernel_height': 1, 'kernel_width': kernel, 'stride': stride}
