@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 import re
 import shlex
@@ -43,16 +44,18 @@ class Command:
     return f'{self.document}: {" ".join(self.words)}'
 
 
-def blocks(*languages: str) -> list[Block]:
-  return [
+@functools.cache
+def blocks(*languages: str) -> tuple[Block, ...]:
+  return tuple(
     Block(path.stem, number, language, name, code)
     for path in FOR_USERS
     for number, (name, language, code) in enumerate(_BLOCK.findall(path.read_text()))
     if language in languages
-  ]
+  )
 
 
-def commands() -> list[Command]:
+@functools.cache
+def commands() -> tuple[Command, ...]:
   """Those that begin with rlnas, an experiment or make, in blocks and within sentences."""
   found = {}
   for path in ALL:
@@ -62,7 +65,7 @@ def commands() -> list[Command]:
       if words and (words[0] in ('rlnas', 'make') or words[0].startswith('experiments/')):
         command = Command(path.stem, words)
         found[str(command)] = command
-  return list(found.values())
+  return tuple(found.values())
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -46,8 +46,13 @@ FOREIGN_FLAGS = {
 }
 
 
-def texts() -> Iterator[tuple[str, str]]:
-  """Where a text stands, and the text."""
+@functools.cache
+def texts() -> tuple[tuple[str, str], ...]:
+  """Where each text of ours stands, and the text."""
+  return tuple(_texts())
+
+
+def _texts() -> Iterator[tuple[str, str]]:
   for path in OTHERS:
     text = path.read_text()
     if path.name == 'CHANGELOG.md':  # the first cell of a row is what there was
@@ -63,15 +68,13 @@ def texts() -> Iterator[tuple[str, str]]:
         yield where, token.string
 
 
-TEXTS = tuple(texts())
-
-
 def unknown(
   pattern: re.Pattern[str],
   is_known: Callable[[str], bool],
-  among: Sequence[tuple[str, str]] = TEXTS,
+  among: Sequence[tuple[str, str]] | None = None,
 ) -> str:
   """A line for each name that is not known, with the file that it stands in."""
+  among = texts() if among is None else among
   found = {(where, name) for where, text in among for name in pattern.findall(text)}
   return '\n'.join(f'{where}: {name}' for where, name in sorted(found) if not is_known(name))
 
@@ -193,7 +196,7 @@ def test_flags_exist():
     importlib.import_module(f'rlnas.cli.{command}').define_flags(values)
     known |= set(values)
   assert len(known) > 80
-  ours = [t for t in TEXTS if t[0].endswith('.md') or t[0].startswith(('rlnas/', 'experiments/'))]
+  ours = [t for t in texts() if t[0].endswith('.md') or t[0].startswith(('rlnas/', 'experiments/'))]
   assert unknown(FLAGS, known.__contains__, ours) == ''
 
 
@@ -222,4 +225,4 @@ def test_names_are_told_from_those_that_are_gone(name, known):
 
 def test_texts_are_found():
   for pattern in (DOTTED, PATHS, FILES, FLAGS):
-    assert sum(len(pattern.findall(text)) for _, text in TEXTS) > 50
+    assert sum(len(pattern.findall(text)) for _, text in texts()) > 50
