@@ -8,6 +8,7 @@ import signal
 import hypothesis
 import pytest
 
+os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')  # as a command does; else Keras 3 is loaded, too
 # Machines that run tests are busy; an example that takes long is no failure.
 hypothesis.settings.register_profile('steady', deadline=None, derandomize=True)
 hypothesis.settings.load_profile('steady')

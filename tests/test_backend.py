@@ -77,7 +77,9 @@ def test_the_graph_optimiser_is_off_only_within():
 
 
 def run(code, onednn):
-  environment = {k: v for k, v in os.environ.items() if k != 'TF_ENABLE_ONEDNN_OPTS'}
+  """What a script that sets nothing but `onednn` writes."""
+  ours = ('TF_ENABLE_ONEDNN_OPTS', 'TF_USE_LEGACY_KERAS')
+  environment = {k: v for k, v in os.environ.items() if k not in ours}
   environment |= {} if onednn is None else {'TF_ENABLE_ONEDNN_OPTS': onednn}
   done = subprocess.run(
     [sys.executable, '-c', code], env=environment, capture_output=True, text=True, check=True
