@@ -22,7 +22,7 @@ def test_whether_onednn_is_used_is_known(asked, on):
   assert WARNING not in complained
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_other_threads_than_those_of_workers_are_told():
   _, complained = run('import tensorflow; tensorflow.constant(1); import rlnas.backend', '1')
   assert WARNING in complained

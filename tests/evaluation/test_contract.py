@@ -120,11 +120,11 @@ for _name in CLASSES:
 def test_it_keeps_the_contract(name, tmp_path):
   case = EVALUATORS[name](tmp_path)
   options = {'measures_all': case.measures_all, 'uses_seed': case.uses_seed}
-  check_evaluator(case.evaluator, case.architectures, **options, processes=name == 'trained')
+  check_evaluator(case.evaluator, case.architectures, **options, processes=False)
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize('name', CLASSES[1:])
+@pytest.mark.parametrize('name', CLASSES)
 def test_it_keeps_the_contract_in_processes_of_its_own(name, tmp_path):
   case = EVALUATORS[name](tmp_path)
   check_evaluator(case.evaluator, case.architectures, uses_seed=case.uses_seed, processes=True)

@@ -33,11 +33,11 @@ def network(space, seed: int) -> Architecture:
 
 NIGHTLY = [
   pytest.param(space, marks=pytest.mark.nightly)
-  for space in (MultiBranch(depth=6), NASNet(blocks=2))
+  for space in ('frames', MultiBranch(depth=6), NASNet(blocks=2))
 ]
 
 
-@pytest.fixture(scope='module', params=[Chain(), 'frames', *NIGHTLY])
+@pytest.fixture(scope='module', params=[Chain(), *NIGHTLY])
 def models(request):
   recurrent = request.param == 'frames'
   space = Recurrent(base=3, steps=3, frames_per_step=7) if recurrent else request.param

@@ -142,10 +142,13 @@ OTHERS = {
 }
 
 
-SLOWEST = pytest.param('lstm, int8', marks=pytest.mark.nightly)
+NIGHTLY = ('lstm, int8', 'attention, 16x8', 'u-net, 16x8')
 
 
-@pytest.mark.parametrize('name', [SLOWEST if name == 'lstm, int8' else name for name in OTHERS])
+@pytest.mark.parametrize(
+  'name',
+  [pytest.param(n, marks=pytest.mark.nightly) if n in NIGHTLY else n for n in OTHERS],
+)
 def test_macs_are_counted_and_the_arena_is_that_of_tflm(name):
   make, macs = OTHERS[name]
   model = make()
