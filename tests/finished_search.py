@@ -7,10 +7,10 @@ import pathlib
 
 from tests.cli.command import Shown, launched
 
-# What decides the search, and how it runs.
+# What decides the search, whatever its strategy.
 SEARCH = (
   *('--dataset=digits', '--trials=4', '--batch=2', '--epochs=1', '--space_option=max_depth=3'),
-  *('--sram_kib=20', '--finish_epochs=1', '--finish_top=2', '--strategy_option=warm_start=10'),
+  *('--sram_kib=20', '--finish_epochs=1', '--finish_top=2'),
 )
 
 
@@ -29,6 +29,7 @@ def finished_search(folder: pathlib.Path) -> Finished:
   with (folder / 'lock').open('w') as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
     if not record.exists():
-      shown = launched('search', *SEARCH, '--executor=inprocess', f'--workdir={workdir}')
+      how = ('--strategy_option=warm_start=10', '--executor=inprocess', f'--workdir={workdir}')
+      shown = launched('search', *SEARCH, *how)
       record.write_text(json.dumps(dataclasses.asdict(shown)))
   return Finished(workdir, Shown(**json.loads(record.read_text())))
