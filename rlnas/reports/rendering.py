@@ -47,7 +47,7 @@ def encoded(figure: Figure, suffix: str, *, dpi: float) -> bytes:
   content = io.BytesIO()
   tell(Step(0, 1, unit=PICTURE))  # each takes up to a second
   with any_script():
-    if suffix == '.svg':  # this draws it once, savefig twice
+    if suffix == '.svg':  # as PNG, by its canvas: savefig gives the same and draws twice
       FigureCanvasSVG(figure).print_svg(content, metadata={'Date': None})
     elif suffix == '.png':
       figure.set_dpi(dpi)

@@ -84,8 +84,8 @@ def clipped_surrogate(
   Schulman et al. 2017 (arXiv:1707.06347), equation 7, with the opposite sign for minimising. There
   an action is one decision and has its own advantage. Here the reward belongs to a sequence of n
   decisions, so the ratio is the geometric mean over them (Zheng et al. 2025, arXiv:2507.18071,
-  section 4.1): the clip holds each decision on the mean, whatever the length of the sequence. If
-  it held the ratio of the whole sequence, a long one would hardly learn.
+  section 4.1): the clip bounds the mean change of a decision, whatever the length of the sequence.
+  If it bounded the ratio of the whole sequence, a long one would hardly learn.
 
   Args:
     log_prob: log-probability of each sequence under the policy that learns. [B]

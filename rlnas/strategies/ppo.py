@@ -61,7 +61,7 @@ class PPO:
         standard deviation 1; a single one is not scaled.
       updates: gradient steps for each batch; Schulman et al. use 10 epochs (table 3).
       replays: number of the latest earlier trials that the steps of a batch learn from again; the
-        clip holds what was proposed by an earlier policy.
+        clip bounds the change since each was proposed.
       warm_start: number of steps that the policy learns from the estimate alone, before the first
         result (`rlnas.strategies.warm_start`); 0 as in the paper. With them, the proposals before
         the first result are uniform samples of the space.

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import io
 import os
 import pathlib
@@ -73,6 +74,20 @@ def parse(script: str, lines: Iterable[list[str]]) -> list[str]:
       flags.FLAGS.unparse_flags()
       others += flags.FLAGS([script, *line])[1:]
   return others
+
+
+@contextlib.contextmanager
+def imported(script: str) -> Iterator[types.ModuleType]:
+  """A script as a module, so that a test can call its functions."""
+  path = ROOT / script
+  with forgotten_afterwards(path):
+    spec = importlib.util.spec_from_file_location(f'{path.stem}_experiment', path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
 
 
 @contextlib.contextmanager

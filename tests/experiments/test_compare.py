@@ -1,9 +1,7 @@
 """The comparison of strategies as a user runs it."""
 
-import importlib.util
 import json
 import math
-import sys
 
 import numpy as np
 import pytest
@@ -23,12 +21,7 @@ def compare(workdir, *flags: str) -> script.Done:
 
 @pytest.fixture(name='experiment')
 def _experiment():
-  path = script.ROOT / 'compare.py'
-  with script.forgotten_afterwards(path):
-    spec = importlib.util.spec_from_file_location('compare_experiment', path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+  with script.imported('compare.py') as module:
     yield module
 
 

@@ -1,10 +1,8 @@
 """The searches of the benchmark, on an invented table of all cells that is read once."""
 
 import dataclasses
-import importlib.util
 import math
 import pathlib
-import sys
 
 import pytest
 
@@ -23,12 +21,7 @@ ANYTHING = Architecture((Node('input'),))
 
 @pytest.fixture(scope='module', name='experiment')
 def _experiment():
-  path = script.ROOT / 'nasbench201.py'
-  with script.forgotten_afterwards(path):
-    spec = importlib.util.spec_from_file_location('nasbench201_experiment', path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+  with script.imported('nasbench201.py') as module:
     yield module
 
 

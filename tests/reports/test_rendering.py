@@ -1,5 +1,6 @@
 """Names in any script are drawn, and matplotlib says nothing of what its font lacks."""
 
+import io
 import warnings
 
 import numpy as np
@@ -10,10 +11,10 @@ from rlnas.architecture import Graph, TaskShape
 from rlnas.budget import Budget
 from rlnas.reports.classification_metrics import assess
 from rlnas.reports.graph_drawing import drawings, pixels
-from rlnas.reports.model_figures import confusion_matrix
+from rlnas.reports.model_figures import confusion_matrix, style
 from rlnas.reports.pareto_figure import pareto_figure
 from rlnas.reports.rendering import encoded, pixels_of
-from rlnas.reports.search_figures import preference
+from rlnas.reports.search_figures import preference, preference_figure
 
 NAMES = ('犬', '🐶 собака', 'größe')
 
@@ -37,6 +38,15 @@ DRAWN = {
   'title, file': lambda: encoded(titled(), '.png', dpi=50),
   'title, pixels': lambda: pixels_of(titled(), dpi=50),
 }
+
+
+@pytest.mark.parametrize('suffix', ['.svg', '.png'])
+def test_a_file_has_the_bytes_of_savefig(suffix):
+  theirs, metadata = io.BytesIO(), {'Date': None} if suffix == '.svg' else None
+  with style():
+    figure, other = (preference_figure(np.eye(3), ('a', 'b', 'c'), range(4)) for _ in range(2))
+    other.savefig(theirs, format=suffix[1:], dpi=90, metadata=metadata)
+    assert encoded(figure, suffix, dpi=90) == theirs.getvalue()
 
 
 def test_the_font_lacks_some_of_the_names():
