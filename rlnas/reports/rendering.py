@@ -36,7 +36,7 @@ def encoded(figure: Figure, suffix: str, *, dpi: float) -> bytes:
   Args:
     figure: the figure.
     suffix: the suffix of the file, such as .png, .svg or .pdf.
-    dpi: pixels per inch of a PNG.
+    dpi: pixels per inch, for which it is laid out.
 
   Raises:
     ValueError: matplotlib does not know the format.
@@ -47,10 +47,10 @@ def encoded(figure: Figure, suffix: str, *, dpi: float) -> bytes:
   content = io.BytesIO()
   tell(Step(0, 1, unit=PICTURE))  # each takes up to a second
   with any_script():
-    if suffix == '.svg':  # as PNG, by its canvas: savefig gives the same and draws twice
+    figure.set_dpi(dpi)
+    if suffix == '.svg':  # by its canvas, as PNG: savefig gives the same and draws twice
       FigureCanvasSVG(figure).print_svg(content, metadata={'Date': None})
     elif suffix == '.png':
-      figure.set_dpi(dpi)
       FigureCanvasAgg(figure).print_png(content)
     else:
       figure.savefig(content, format=suffix.removeprefix('.'), dpi=dpi)
