@@ -133,6 +133,11 @@ class Architecture:
     """SHA-256 of the JSON form as 64 hexadecimal digits; the key in caches."""
     return hashlib.sha256(self.to_json().encode()).hexdigest()
 
+  @functools.cached_property
+  def digest_without_unread(self) -> str:
+    """The digest of the network without the nodes that its output does not depend on."""
+    return without_unread(self).digest
+
   def to_json(self) -> str:
     """Returns one line of JSON: a list of [op, inputs, attributes]."""
     rows = [[n.op, list(n.inputs), dict(n.attributes)] for n in self.nodes]
@@ -164,6 +169,27 @@ class Architecture:
       + ''.join(f' {name}={value}' for name, value in n.attributes)
       for i, n in enumerate(self.nodes)
     )
+
+
+def without_unread(architecture: Architecture) -> Architecture:
+  """Returns the network without the nodes that its output does not depend on.
+
+  `Graph.finish` leaves none, and then the network is returned as it is. The input always stays.
+  """
+  nodes = architecture.nodes
+  read = {0, len(nodes) - 1}
+  for index in range(len(nodes) - 1, 0, -1):
+    if index in read:
+      read.update(nodes[index].inputs)
+  if len(read) == len(nodes):
+    return architecture
+  place = {index: i for i, index in enumerate(sorted(read))}
+  return Architecture(
+    tuple(
+      dataclasses.replace(nodes[index], inputs=tuple(place[i] for i in nodes[index].inputs))
+      for index in place
+    )
+  )
 
 
 def computed_once(

@@ -76,7 +76,13 @@ class Proposal:
 
   @property
   def digest(self) -> str:
-    """SHA-256 of the JSON form of the value as 64 hexadecimal digits (`value_digest`)."""
+    """SHA-256 of the JSON form of the value as 64 hexadecimal digits (`value_digest`).
+
+    Nodes that a network's output does not depend on are left out: networks that differ in nothing
+    else are one to a strategy, which does not try it twice.
+    """
+    if isinstance(self.value, Architecture):
+      return self.value.digest_without_unread
     return value_digest(self.value)
 
 

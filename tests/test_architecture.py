@@ -1,6 +1,6 @@
 import pytest
 
-from rlnas.architecture import Architecture, Graph, Node, TaskShape, infer_shapes
+from rlnas.architecture import Architecture, Graph, Node, TaskShape, infer_shapes, without_unread
 
 
 def conv(graph: Graph, x: int, filters: int) -> int:
@@ -21,6 +21,22 @@ def test_equal_networks_have_equal_digests_however_they_were_written():
   second = other.finish(other.classify(other.add('add', b, a)))
   assert first == second
   assert first.digest == second.digest
+
+
+def test_nodes_that_the_output_does_not_depend_on_are_left_out():
+  def network(*unread: Node) -> Architecture:
+    shift = len(unread)
+    below = (Node('input'), *unread, Node('relu', (0,)), Node('relu', (1 + shift,)))
+    tail = (Node('global_avg_pool', (2 + shift,)), Node('classifier', (3 + shift,)))
+    return Architecture(below + tail)
+
+  plain = network()
+  chain = network(Node('relu', (0,)), Node('relu', (1,)))  # the first is read by the second alone
+  assert without_unread(plain) is plain
+  assert without_unread(chain) == plain
+  assert chain.digest != plain.digest == chain.digest_without_unread
+  from_input = Architecture((Node('input'), Node('relu', (0,)), Node('classifier', (0,))))
+  assert without_unread(from_input).nodes == (Node('input'), Node('classifier', (0,)))
 
 
 def test_concatenation_keeps_its_order_and_different_networks_differ():

@@ -1,11 +1,11 @@
 """The cell of NAS-Bench-201 (Dong & Yang 2020, arXiv:2001.00326, section 2.1), for benchmarks.
 
 A cell has four points and one of five operations on each of the six edges between them, so there
-are 5^6 = 15,625 cells. The authors have trained every one; cells that compute the same function are
-separate entries, each with its own results. So an architecture of this space is a record of the
-cell, not a network to deploy: nothing is pruned, every edge is one node, and equal digests mean
-equal choices. The network around the cell (three stages of five cells each) is the same for all
-cells and left out.
+are 5^6 = 15,625 cells, each with its own results in the benchmark, also if two compute the same. So
+an architecture of this space is a record of the cell, not a network to deploy: nothing is pruned,
+every edge is one node, and equal digests mean equal choices. A proposal's digest leaves out the
+edges that the cell's output does not depend on. The network around the cell (three stages of five
+cells each) is the same for all cells and left out.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from rlnas.spaces import (
@@ -17,6 +18,8 @@ from rlnas.spaces import (
 )
 from rlnas.spaces.decision import Space
 from rlnas.spaces.nasbench201 import NasBench201
+from rlnas.spaces.table import compile_table
+from rlnas.strategies.proposals import propose_uniform
 from rlnas.testing import check_space
 from tests.spaces.residuals import Residuals
 
@@ -95,3 +98,10 @@ SPACES = {
 def test_it_keeps_the_contract(name):
   case = SPACES[name]
   check_space(case.space, case.input_shape, small=case.small)
+
+
+@pytest.mark.parametrize('name', sorted(SPACES.keys() - {'nasbench201'}))
+def test_its_networks_have_no_node_that_the_output_does_not_depend_on(name):
+  table, rng = compile_table(SPACES[name].space), np.random.default_rng(0)
+  for proposal in [propose_uniform(table, rng) for _ in range(20)]:
+    assert proposal.digest == proposal.architecture.digest

@@ -1,9 +1,12 @@
+import collections
+
 import pytest
 
 from rlnas.architecture import Node
 from rlnas.spaces.decision import decode
 from rlnas.spaces.nasbench201 import EDGES, OPERATIONS, NasBench201, record
 from rlnas.spaces.table import compile_table, encode, enumerate_tokens
+from rlnas.trial import Proposal
 
 TABLE = compile_table(NasBench201())
 
@@ -14,9 +17,24 @@ def test_the_space_has_the_cells_of_the_benchmark_in_one_state_an_edge():
 
 
 @pytest.mark.slow
-def test_every_cell_has_a_digest_of_its_own():
-  digests = {decode(TABLE.space, tokens).digest for tokens in enumerate_tokens(TABLE)}
-  assert len(digests) == TABLE.size
+def test_every_cell_has_a_digest_of_its_own_but_proposals_of_one_function_share_theirs():
+  cells = [decode(TABLE.space, tokens) for tokens in enumerate_tokens(TABLE)]
+  assert len({cell.digest for cell in cells}) == TABLE.size
+  shared = collections.Counter(Proposal((), cell).digest for cell in cells)
+  # A way of two edges through either of the points between, 16 in all, without a direct edge or
+  # with one of 4; a direct edge alone; and no way, which leaves the image.
+  assert sorted(shared.values()) == [1] * 9280 + [58] * (16 + 16 * 4) + [341] * (4 + 1)
+
+
+def test_an_edge_without_a_way_to_the_output_does_not_count():
+  def digest(*operations: str) -> str:
+    return Proposal((), record(operations)).digest
+
+  conv, pool, none = 'nor_conv_3x3', 'avg_pool_3x3', 'none'
+  alone = digest(none, none, none, conv, none, none)
+  assert alone == digest(none, none, pool, conv, conv, pool)  # nothing leads to points 1 and 2
+  assert alone == digest(pool, conv, pool, conv, none, none)  # nothing leads from them
+  assert alone != digest(pool, none, none, conv, pool, none)
 
 
 def test_tokens_are_indices_of_operations():
