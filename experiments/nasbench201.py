@@ -9,8 +9,9 @@ accuracy after 200 epochs of the cell with the best validation accuracy. Welch's
 many runs of each strategy, and a picture beside --out shows how the results improve. Runs that have
 ended are written every few seconds; after Ctrl-C the results are those of the runs so far.
 
-With --max_params_m or --max_flops_m, cells beyond a limit are not evaluated, and searches end after
---networks evaluated ones that fit:
+With --max_params_m or --max_flops_m, cells beyond a limit are not evaluated. With --networks,
+searches end after so many evaluated networks that fit; cells that differ only in edges on which
+their output does not depend are one network:
 
   python experiments/nasbench201.py --table=nasbench201_cifar10.npz --max_params_m=0.22 \
     --max_flops_m=30 --networks=100 --strategies=default,evolution,random
@@ -188,7 +189,7 @@ class Ledger:
     self._protocol = protocol
     self._told = time.monotonic()
     self._seen: set[tuple[int, ...]] = set()
-    self._fitting: set[tuple[int, ...]] = set()
+    self._fitting: set[str] = set()  # digests
     self.seconds = 0.0
     self.evaluations = 0
     # (seconds, networks that fit, trial) of each trial that is better than all before.
@@ -206,7 +207,7 @@ class Ledger:
     self._seen.add(trial.proposal.tokens)
     if self._protocol.excess(trial.measurement):
       return
-    self._fitting.add(trial.proposal.tokens)
+    self._fitting.add(trial.proposal.digest)
     if not self.found or trial.reward > (self.found[-1][-1].reward or 0):
       self.found.append((self.seconds, len(self._fitting), trial))
     if len(self._fitting) >= self._protocol.networks:

@@ -10,6 +10,7 @@ from rlnas.architecture import Architecture, Node
 from rlnas.cli.arms import read_arms
 from rlnas.evaluation.lookup import EVALUATION_EPOCHS
 from rlnas.progress import told_to
+from rlnas.spaces.nasbench201 import record
 from rlnas.trial import Measurement, Proposal, Status, Trial
 from tests.experiments import script
 from tests.experiments.invented_table import invented_table
@@ -17,6 +18,7 @@ from tests.experiments.invented_table import invented_table
 pytestmark = pytest.mark.slow
 
 ANYTHING = Architecture((Node('input'),))
+MEASURED = Measurement(Status.COMPLETE)
 
 
 @pytest.fixture(scope='module', name='experiment')
@@ -111,6 +113,20 @@ def test_under_limits_only_cells_that_fit_count(experiment, table):
   ledger = experiment.Ledger(protocol)
   ledger.on_trial(dataclasses.replace(trial((0,), 1.0, 0.9), measurement=measured))
   assert (ledger.evaluations, ledger.found) == (1, [])
+
+
+def test_cells_that_differ_in_edges_without_a_way_are_one_network(experiment):
+  ledger = experiment.Ledger(experiment.Protocol(math.inf, networks=2))
+  for operations in (
+    ('none', 'none', 'none', 'nor_conv_1x1', 'none', 'none'),
+    ('none', 'none', 'nor_conv_3x3', 'nor_conv_1x1', 'avg_pool_3x3', 'skip_connect'),
+  ):
+    cell = Proposal((len(ledger.found),), record(operations))
+    ledger.on_trial(Trial(0, 0, 0, cell, MEASURED, 0.5))
+  other = Proposal((2,), record(('none', 'none', 'none', 'nor_conv_3x3', 'none', 'none')))
+  with pytest.raises(experiment.BudgetSpentError):
+    ledger.on_trial(Trial(0, 0, 0, other, MEASURED, 0.6))
+  assert (ledger.evaluations, [networks for _, networks, _ in ledger.found]) == (3, [1, 2])
 
 
 def test_limits_that_no_cell_keeps_are_named(experiment, table):
