@@ -18,7 +18,6 @@ from tests.experiments.invented_table import invented_table
 pytestmark = pytest.mark.slow
 
 ANYTHING = Architecture((Node('input'),))
-MEASURED = Measurement(Status.COMPLETE)
 
 
 @pytest.fixture(scope='module', name='experiment')
@@ -116,17 +115,21 @@ def test_under_limits_only_cells_that_fit_count(experiment, table):
 
 
 def test_cells_that_differ_in_edges_without_a_way_are_one_network(experiment):
-  ledger = experiment.Ledger(experiment.Protocol(math.inf, networks=2))
-  for operations in (
+  cells = (
     ('none', 'none', 'none', 'nor_conv_1x1', 'none', 'none'),
     ('none', 'none', 'nor_conv_3x3', 'nor_conv_1x1', 'avg_pool_3x3', 'skip_connect'),
-  ):
-    cell = Proposal((len(ledger.found),), record(operations))
-    ledger.on_trial(Trial(0, 0, 0, cell, MEASURED, 0.5))
-  other = Proposal((2,), record(('none', 'none', 'none', 'nor_conv_3x3', 'none', 'none')))
+    ('none', 'none', 'none', 'nor_conv_3x3', 'none', 'none'),
+  )
+  one, same, other = (
+    Trial(i, i, i, Proposal((i,), record(cell)), Measurement(Status.COMPLETE), 0.5 + i)
+    for i, cell in enumerate(cells)
+  )
+  ledger = experiment.Ledger(experiment.Protocol(math.inf, networks=2))
+  ledger.on_trial(one)
+  ledger.on_trial(same)
   with pytest.raises(experiment.BudgetSpentError):
-    ledger.on_trial(Trial(0, 0, 0, other, MEASURED, 0.6))
-  assert (ledger.evaluations, [networks for _, networks, _ in ledger.found]) == (3, [1, 2])
+    ledger.on_trial(other)
+  assert [networks for _, networks, _ in ledger.found] == [1, 1, 2]
 
 
 def test_limits_that_no_cell_keeps_are_named(experiment, table):
